@@ -1,0 +1,37 @@
+"""A network ready to run: the model that was chosen, why, and the session that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.model import Model
+from engines.preprocess import Geometry, prepare
+from engines.session import Session, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What `context.engine(...)` gives a plug-in. Safe to run from several threads at once; the daemon closes it.
+
+    `reason` says in a sentence why this model of the stated preference runs.
+    """
+
+    model: Model
+    session: Session
+    reason: str
+
+    def run(self, images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Tensor], list[Geometry]]:
+        """Runs a batch of BGR uint8 [h, w, 3] pictures of any sizes.
+
+        Gives the network's raw outputs (first axis is the batch) and, for each picture, the geometry that maps
+        the network's pixels back to the picture's.
+        """
+        tensor, geometries = prepare(images, self.model.input)
+        return self.session.run({self.model.input.tensor: tensor}), geometries
+
+    def close(self) -> None:
+        self.session.close()

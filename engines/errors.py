@@ -1,0 +1,27 @@
+"""Errors of the engines floor. Each message says what happened, to what, and what to do."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """A network cannot be found, fetched, converted, loaded or run."""
+
+
+class UnknownModelError(EngineError):
+    """The catalogue holds no model of that name."""
+
+
+class ModelUnavailableError(EngineError):
+    """A model could not be had from any of its sources."""
+
+
+class HashMismatchError(EngineError):
+    """The bytes of a source differ from the pinned hash: refused, never used."""
+
+
+class ConversionError(EngineError):
+    """A fetched file could not be turned into ONNX."""
+
+
+class ModelFileError(EngineError):
+    """An ONNX file is broken or has not the inputs and outputs that its entry states."""

@@ -1,0 +1,63 @@
+"""What is known of one network: where it comes from, what it is fed, how its output is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.spec import InputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    """The file at its official address; `sha256` pins its very bytes."""
+
+    url: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A file inside a wheel of a Python package registry; both the wheel and the file are pinned."""
+
+    package: str
+    version: str
+    wheel_sha256: str
+    member: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSource:
+    """A file in the mirror folder whose bytes differ from those at the official address (another export)."""
+
+    file: str
+    sha256: str
+    size: int
+
+
+Source = UrlSource | PackageSource | MirrorSource
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network of the catalogue, or a user's own file.
+
+    `head` names the decoder of its output ("ssd", "yolox", "nanodet", …); `labels[class_id]` the class;
+    `convert` the converter that makes ONNX of the fetched file ("" where it is ONNX already); `path` is set for a
+    user's own file alone, which has no sources.
+    """
+
+    name: str
+    role: str
+    head: str
+    licence: str
+    input: InputSpec
+    labels: tuple[str, ...] = ()
+    summary: str = ""
+    accuracy: str = ""
+    sources: tuple[Source, ...] = ()
+    convert: str = ""
+    path: Path | None = None

@@ -1,0 +1,199 @@
+"""Frames and what plug-ins find on them. Results are structs of arrays in pixels of the source frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+Image = NDArray[np.uint8]
+"""A picture on the host: uint8 [height, width, 3] in BGR order."""
+
+
+class Frame:
+    """One picture of one camera. The BGR image is made on first use, once, and shared: nobody may write into it.
+
+    `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, `pts` seconds in the source's own
+    time (None where it has none). `decode` returns the BGR image; it is called at most once, from any thread.
+    """
+
+    __slots__ = ("_decode", "_image", "_lock", "camera", "captured_at", "height", "pts", "seq", "wall_time", "width")
+
+    def __init__(
+        self,
+        camera: str,
+        seq: int,
+        size: tuple[int, int],
+        decode: Callable[[], Image],
+        *,
+        captured_at: float,
+        wall_time: float,
+        pts: float | None = None,
+    ) -> None:
+        self.camera = camera
+        self.seq = seq
+        self.width, self.height = size
+        self.captured_at = captured_at
+        self.wall_time = wall_time
+        self.pts = pts
+        self._decode: Callable[[], Image] | None = decode
+        self._image: Image | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(
+        cls,
+        image: Image,
+        *,
+        camera: str = "camera",
+        seq: int = 0,
+        captured_at: float = 0.0,
+        wall_time: float = 0.0,
+        pts: float | None = None,
+    ) -> Frame:
+        """A frame around an image that is already on the host."""
+        height, width = image.shape[:2]
+        return cls(
+            camera, seq, (width, height), lambda: image, captured_at=captured_at, wall_time=wall_time, pts=pts
+        )
+
+    def host(self) -> Image:
+        """The picture as BGR uint8 [height, width, 3] on the host; read only."""
+        with self._lock:
+            if self._image is None:
+                assert self._decode is not None
+                self._image = self._decode()
+                self._image.flags.writeable = False
+                self._decode = None  # lets go of the decoder's own buffer
+            return self._image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Objects found by a detector: boxes xyxy float32 [n, 4] px, scores float32 [n] 0-1, class_ids int64 [n].
+
+    `labels[class_id]` is the class's name; it is shared by all results of one detector.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "scores", "class_ids")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls, labels: tuple[str, ...] = ()) -> Detections:
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), labels)
+
+    def select(self, keep: NDArray[Any]) -> Detections:
+        """The detections at `keep`: a boolean mask [n] or indices."""
+        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """Objects followed over time, one row a track.
+
+    boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
+    unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s of the box's centre ·
+    detection int64 [m]: the row of this frame's `Detections` that the track was seen as, -1 where it is predicted.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    ids: IntArray
+    ages: FloatArray
+    velocities: FloatArray
+    detection: IntArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def none(cls, labels: tuple[str, ...] = ()) -> Tracks:
+        rows, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        two = np.zeros((0, 2), np.float32)
+        return cls(np.zeros((0, 4), np.float32), rows, whole, whole, rows, two, whole, labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture that replaces the frame's own on the output: BGR uint8 [height, width, 3]."""
+
+    image: Image
+
+
+def check_lengths(result: object, first: str, *others: str) -> None:
+    """Raises ValueError where the columns of a struct of arrays differ in length."""
+    expected = len(getattr(result, first))
+    for name in others:
+        if len(getattr(result, name)) != expected:
+            raise ValueError(
+                f"{type(result).__name__}.{name} has {len(getattr(result, name))} rows, {first} has {expected}"
+            )
+
+
+T = TypeVar("T")
+
+
+class Results:
+    """What was found on one frame, keyed by its type: `results.get(Detections)`. Never changed, only extended."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, *found: object) -> None:
+        self._found: dict[type, object] = {type(item): item for item in found}
+
+    def get(self, kind: type[T]) -> T | None:
+        item = self._found.get(kind)
+        return item if isinstance(item, kind) else None
+
+    def merged(self, later: Results) -> Results:
+        """These results and `later` ones; of the same type the later stands."""
+        both = Results()
+        both._found = {**self._found, **later._found}
+        return both
+
+    def __contains__(self, kind: type) -> bool:
+        return kind in self._found
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+@runtime_checkable
+class Canvas(Protocol):
+    """What a plug-in draws on: the output picture in its own size, with helpers that scale from source pixels."""
+
+    @property
+    def image(self) -> Image:
+        """BGR uint8, writable, in output pixels."""
+        ...
+
+    def box(self, xyxy: FloatArray, colour: tuple[int, int, int], label: str = "") -> None:
+        """A box in source pixels, with a label on a contrast plate."""
+        ...
+
+    def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
+        """A line of text on a contrast plate; `xy` is its top left corner in source pixels."""
+        ...
+

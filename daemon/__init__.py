@@ -1,1 +1,1 @@
-"""The running process: capture, scheduling, rendering, streaming, web, metrics. Knows everything, holds no mathematics."""
+"""The running process: capture, scheduling, rendering, streaming, web, metrics; it holds no mathematics."""

@@ -1,1 +1,1 @@
-"""How a network runs: model catalogue, fetch, convert, sessions. Knows tensors, not frames; imports nothing above it."""
+"""How a network runs: model catalogue, fetch, convert, sessions. Knows tensors, not frames."""

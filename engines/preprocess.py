@@ -27,8 +27,6 @@ class Geometry:
         raise NotImplementedError
 
 
-def prepare(
-    images: Sequence[NDArray[np.uint8]], spec: InputSpec
-) -> tuple[NDArray[np.float32], list[Geometry]]:
+def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArray[np.float32], list[Geometry]]:
     """BGR uint8 [h, w, 3] pictures of any sizes to one float32 tensor [n, 3, spec.height, spec.width]."""
     raise NotImplementedError

@@ -34,7 +34,9 @@ class PluginConfig(BaseModel):
     )
     every: int = Field(1, ge=1, description="Run on every n-th frame only; frames between are predicted.")
     max_fps: float | None = Field(
-        None, gt=0, description="Run at most this often a second on each camera; frames between are predicted."
+        None,
+        gt=0,
+        description="Run at most this often a second on each camera; frames between are predicted.",
     )
     max_batch: int | None = Field(
         None,
@@ -115,10 +117,6 @@ class Plugin(Generic[C]):
 
     def close(self) -> None:
         """Lets go of everything; called once, also after `open` failed half way."""
-
-    def engines(self) -> Sequence[Engine]:
-        """The engines in use, for metrics and `/readyz`."""
-        return ()
 
 
 AnyPlugin = Plugin[Any]

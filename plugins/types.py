@@ -23,7 +23,18 @@ class Frame:
     time (None where it has none). `decode` returns the BGR image; it is called at most once, from any thread.
     """
 
-    __slots__ = ("_decode", "_image", "_lock", "camera", "captured_at", "height", "pts", "seq", "wall_time", "width")
+    __slots__ = (
+        "_decode",
+        "_image",
+        "_lock",
+        "camera",
+        "captured_at",
+        "height",
+        "pts",
+        "seq",
+        "wall_time",
+        "width",
+    )
 
     def __init__(
         self,
@@ -59,9 +70,7 @@ class Frame:
     ) -> Frame:
         """A frame around an image that is already on the host."""
         height, width = image.shape[:2]
-        return cls(
-            camera, seq, (width, height), lambda: image, captured_at=captured_at, wall_time=wall_time, pts=pts
-        )
+        return cls(camera, seq, (width, height), lambda: image, captured_at=captured_at, wall_time=wall_time, pts=pts)
 
     def host(self) -> Image:
         """The picture as BGR uint8 [height, width, 3] on the host; read only."""
@@ -106,7 +115,7 @@ class Tracks:
     """Objects followed over time, one row a track.
 
     boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
-    unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s of the box's centre ·
+    unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
     detection int64 [m]: the row of this frame's `Detections` that the track was seen as, -1 where it is predicted.
     """
 
@@ -196,4 +205,3 @@ class Canvas(Protocol):
     def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
         """A line of text on a contrast plate; `xy` is its top left corner in source pixels."""
         ...
-

@@ -1,0 +1,182 @@
+"""Every option of the configuration file, documented where it is defined. Reading the file is `load`'s subject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from plugins.units import Duration, Size
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""Lower-case letters, digits, "-" and "_": it becomes part of an address and a metric's label."""
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused, and nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reconnect(Section):
+    """How a feed comes back after a fault: it waits `first`, then twice as long each time, never above `longest`."""
+
+    first: Duration = Field(0.5, description="Wait before the first new attempt.", examples=["500ms"])
+    longest: Duration = Field(8.0, description="Longest wait between attempts.", examples=["8s"])
+
+
+class Render(Section):
+    """What is drawn on the picture. Every part can be switched off."""
+
+    boxes: bool = Field(True, description="A box around each object.")
+    labels: bool = Field(True, description="Class name on each box.")
+    scores: bool = Field(True, description="Score behind the class name.")
+    ids: bool = Field(True, description="Track number behind the class name.")
+    trails: bool = Field(True, description="The way each track came, as a fading line.")
+    trail_length: Duration = Field(2.0, description="How long a trail reaches back.", examples=["2s"])
+    status: bool = Field(True, description="A line with camera name, time and frames a second.")
+    min_score: float = Field(
+        0.4, ge=0, le=1, description="Detections below this score are not drawn where no tracker runs."
+    )
+    colour_by: Literal["class", "track"] = Field("class", description="What a box's colour tells.")
+
+
+class Output(Section):
+    """The annotated video of a camera. It is encoded only while somebody watches."""
+
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
+        "ultrafast", description="x264 preset: slower ones need fewer bits and more CPU."
+    )
+    crf: int = Field(23, ge=1, le=51, description="x264 quality: lower is better and larger; 18 looks like the source.")
+    max_bitrate: int = Field(8000, ge=100, description="Upper limit in kbit/s.")
+    keyframe_interval: Duration = Field(
+        2.0, description="Longest time between key frames; a new viewer gets one at once.", examples=["2s"]
+    )
+    max_height: int | None = Field(
+        None, ge=64, description="Scale larger pictures down to this many lines; by default never."
+    )
+    jpeg_quality: int = Field(80, ge=1, le=100, description="Quality of stills and of MJPEG.")
+    mjpeg_max_fps: float = Field(15.0, gt=0, description="Upper limit of the MJPEG stream's frame rate.")
+
+
+class Camera(Section):
+    """One camera: where its pictures come from, what is done to them, how they are shown."""
+
+    source: SecretStr = Field(
+        description="rtsp://, rtsps://, http(s):// (MJPEG, HLS, MPEG-TS), a file's path, /dev/videoN, or "
+        "testpattern:// (a moving picture made here). User and password may be part of the address.",
+        examples=["rtsp://user:${env:CAMERA_PASSWORD}@10.0.0.7/stream1", "/dev/video0", "testpattern://"],
+    )
+    enabled: bool = Field(True, description="False keeps the entry and does not start the camera.")
+    title: str | None = Field(
+        None, max_length=80, description="Name shown on the picture; the camera's key by default."
+    )
+    transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP brings the packets.")
+    timeout: Duration = Field(
+        3.0, description="A camera that is silent for so long is taken for lost.", examples=["3s"]
+    )
+    loop: bool = Field(True, description="Begin a file again at its end.")
+    width: int | None = Field(
+        None, ge=16, le=8192, description="Picture width asked of a /dev/video device or the test pattern."
+    )
+    height: int | None = Field(None, ge=16, le=8192, description="Picture height, likewise.")
+    fps: float | None = Field(None, gt=0, le=240, description="Frame rate, likewise.")
+    reconnect: Reconnect = Field(default_factory=Reconnect, description=Reconnect.__doc__)
+    chain: list[Name] | None = Field(
+        None, description="Plug-ins in the order in which they see a frame; the file's `chain` by default."
+    )
+    render: Render | None = Field(None, description="What is drawn here; the file's `render` by default.")
+    output: Output | None = Field(None, description="How it is encoded; the file's `output` by default.")
+
+
+class Tls(Section):
+    """A certificate and its key, PEM files."""
+
+    certificate: Path = Field(description="PEM file with the certificate and its chain.")
+    key: Path = Field(description="PEM file with the private key.")
+
+
+class Credentials(Section):
+    """Who may watch."""
+
+    username: str = Field(min_length=1, description="Name a viewer gives.")
+    password: SecretStr = Field(
+        description="Password a viewer gives; best as ${env:NAME} or ${file:PATH}.",
+        examples=["${file:/run/secrets/rtsp}"],
+    )
+    method: Literal["basic", "digest"] = Field(
+        "digest", description="Basic sends the password readable: use it with TLS only."
+    )
+
+
+class Rtsp(Section):
+    """The RTSP server: rtsp://HOST:PORT/CAMERA."""
+
+    enabled: bool = Field(True, description="Serve RTSP.")
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    port: int = Field(8554, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    auth: Credentials | None = Field(None, description="Ask viewers for a name and a password.")
+    tls: Tls | None = Field(None, description="Serve rtsps:// instead (needs glib-networking).")
+    stall_timeout: Duration = Field(
+        10.0, description="A viewer that takes no packet for so long is disconnected.", examples=["10s"]
+    )
+
+
+class Http(Section):
+    """The web server: MJPEG, stills, metrics and health."""
+
+    enabled: bool = Field(True, description="Serve HTTP.")
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; a further one is told 503.")
+
+
+class Models(Section):
+    """Where networks are kept and found."""
+
+    directory: Path | None = Field(
+        None,
+        description="Folder for fetched networks. By default $SIGHTD_CACHE_DIR/models, $CACHE_DIRECTORY/models under "
+        "systemd, else ~/.cache/sightd/models.",
+    )
+    mirror: Path | None = Field(
+        None,
+        description="Folder that is searched when no other source can be reached, for machines without a way out; "
+        "$SIGHTD_MODEL_MIRROR by default.",
+    )
+    fetch: bool = Field(True, description="Fetch a network that is not there when the daemon starts.")
+    max_download: Size = Field(2**30, description="Largest file that is fetched for a network.", examples=["1GiB"])
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least weight written.")
+    format: Literal["auto", "human", "json", "journald"] = Field(
+        "auto", description="human on a terminal, journald under systemd, JSON lines otherwise."
+    )
+
+
+class Config(Section):
+    """A sightd configuration file."""
+
+    version: Literal[1] = Field(1, description="Version of this file's format.")
+    cameras: dict[Name, Camera] = Field(
+        default_factory=dict, description="The cameras by name; the name is the stream's address."
+    )
+    plugins: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Plug-in instances by name. An entry's `use` names the plug-in where the name is another; its "
+        "further options are the plug-in's own (`sightd plugins list`).",
+    )
+    chain: list[Name] = Field(
+        default_factory=list,
+        description="Plug-ins that every camera without a `chain` of its own runs, in order.",
+    )
+    render: Render = Field(default_factory=Render, description=Render.__doc__)
+    output: Output = Field(default_factory=Output, description=Output.__doc__)
+    rtsp: Rtsp = Field(default_factory=Rtsp, description=Rtsp.__doc__)
+    http: Http = Field(default_factory=Http, description=Http.__doc__)
+    models: Models = Field(default_factory=Models, description=Models.__doc__)
+    log: Log = Field(default_factory=Log, description=Log.__doc__)

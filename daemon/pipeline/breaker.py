@@ -1,0 +1,52 @@
+"""A circuit breaker: takes a faulty plug-in out and tries it again later. Pure: the clock is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class BreakerState(IntEnum):
+    """The number is the value of the metric `sightd_plugin_breaker_state`."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Opens after `threshold` faults in a row; after `cooldown` seconds lets one trial through.
+
+    A failed trial doubles the wait, up to `longest`; a good one closes the breaker and forgets the past.
+    After: M. Nygard, "Release It!", stability pattern Circuit Breaker. Not thread-safe: its owner holds a lock.
+    """
+
+    threshold: int = 3
+    cooldown: float = 5.0
+    longest: float = 300.0
+    faults_in_a_row: int = 0
+    state: BreakerState = BreakerState.CLOSED
+    retry_at: float = 0.0
+    _wait: float = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether a call may be made at monotonic time `now`; makes it the trial where one is due."""
+        if self.state is BreakerState.OPEN and now >= self.retry_at:
+            self.state = BreakerState.HALF_OPEN
+            return True
+        return self.state is BreakerState.CLOSED
+
+    def succeeded(self) -> None:
+        self.state = BreakerState.CLOSED
+        self.faults_in_a_row = 0
+        self._wait = 0.0
+
+    def failed(self, now: float) -> None:
+        self.faults_in_a_row += 1
+        if self.state is BreakerState.OPEN:
+            return  # a call that began before it opened
+        if self.state is BreakerState.HALF_OPEN or self.faults_in_a_row >= self.threshold:
+            self._wait = min(self._wait * 2, self.longest) if self._wait else self.cooldown
+            self.retry_at = now + self._wait
+            self.state = BreakerState.OPEN

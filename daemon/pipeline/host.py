@@ -1,0 +1,177 @@
+"""Makes the plug-in instances of a configuration ready: opens them with their networks and gives each its worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from daemon.pipeline.gate import Gate
+from daemon.pipeline.guard import Guard, PluginObserver
+from daemon.pipeline.line import Line
+from daemon.pipeline.ticket import Ticket
+from daemon.pipeline.worker import Worker, yield_to_the_picture
+from engines.engine import Engine
+from engines.model import Model
+from plugins.api import AnyPlugin, PluginConfig
+
+log = logging.getLogger(__name__)
+
+GPU_MAX_BATCH = 16
+STOP_DEADLINE = 5.0
+
+
+class Observer(PluginObserver, Protocol):
+    """Who is told of one plug-in instance: its faults and times, its batches, its networks."""
+
+    def batch(self, size: int) -> None: ...
+
+    def engine(self, engine: Engine) -> None: ...
+
+
+LoadEngine = Callable[[Sequence[str | Model], int], Engine]
+"""Loads the first model of a preference that can be had, to run on so many threads."""
+
+
+@dataclass(slots=True)
+class PluginContext:
+    """What a plug-in is given when it opens; remembers the networks it took, to close and to report them."""
+
+    name: str
+    engine_threads: int
+    load_engine: LoadEngine
+    engines: list[Engine]
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        engine = self.load_engine(choice, self.engine_threads)
+        self.engines.append(engine)
+        return engine
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A plug-in instance that is open, with its worker."""
+
+    name: str
+    worker: Worker
+    engines: tuple[Engine, ...]
+
+    @property
+    def guard(self) -> Guard:
+        return self.worker.guard
+
+
+class PluginHost:
+    """Owns all plug-in instances. `open` before the first camera starts, `close` after the last has stopped.
+
+    On a CPU a plug-in that is `parallel` gets a thread for each core, but not more than there are cameras, and
+    its network as many threads as are left for each: batches save nothing there, one session's run per core does.
+    """
+
+    def __init__(
+        self,
+        load_engine: LoadEngine,
+        observe: Callable[[str], Observer],
+        *,
+        cores: int = len(os.sched_getaffinity(0)),
+    ) -> None:
+        self._load_engine = load_engine
+        self._observe = observe
+        self._cores = cores
+        self._instances: dict[str, Instance] = {}
+        self._lines: dict[str, Line] = {}
+
+    @property
+    def instances(self) -> Mapping[str, Instance]:
+        return self._instances
+
+    def open(self, name: str, plugin_class: type[AnyPlugin], config: PluginConfig, cameras: int) -> None:
+        """Opens an instance that `cameras` cameras share. Raises PluginError or EngineError; nothing is left open."""
+        lanes = max(1, min(self._cores, cameras)) if plugin_class.parallel else 1
+        context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, [])
+        plugin = plugin_class(config)
+        try:
+            _call_quietly_scheduled(lambda: plugin.open(context), name)
+        except BaseException:
+            plugin.close()
+            for engine in context.engines:
+                engine.close()
+            raise
+        observer = self._observe(name)
+        for engine in context.engines:
+            log.info(
+                "plug-in %s runs %s on %s (%s): %s",
+                name,
+                engine.model.name,
+                engine.session.backend.name,
+                engine.session.backend.precision,
+                engine.reason,
+            )
+            observer.engine(engine)
+        on_gpu = any(engine.session.backend.device != "cpu" for engine in context.engines)
+        worker = Worker(
+            Guard(name, plugin, observer),
+            Gate.of(config),
+            threads=1 if on_gpu else lanes,
+            max_batch=config.max_batch or (GPU_MAX_BATCH if on_gpu else 1),
+            max_wait=config.max_wait,
+            on_batch=observer.batch,
+            pass_on=self._pass_on,
+        )
+        worker.start()
+        self._instances[name] = Instance(name, worker, tuple(context.engines))
+
+    def line(self, camera: str, chain: Sequence[str]) -> Line:
+        """The way of a camera through the plug-ins of its chain."""
+        line = Line(camera, [self._instances[name].worker for name in chain])
+        self._lines[camera] = line
+        return line
+
+    def forget(self, camera: str) -> None:
+        """Lets go of a camera's line and of all state that plug-ins keep of it."""
+        line = self._lines.pop(camera, None)
+        if line is None:
+            return
+        line.close()
+        for worker in line.chain:
+            worker.gate.forget(camera)
+            worker.guard.forget(camera)
+
+    def close(self) -> None:
+        """Stops all workers, then closes plug-ins and networks. A worker that hangs is left and told."""
+        for instance in self._instances.values():
+            if not instance.worker.stop(STOP_DEADLINE):
+                log.error("plug-in %s did not stop within %.0f s and is left behind", instance.name, STOP_DEADLINE)
+                continue
+            instance.guard.close()
+            for engine in instance.engines:
+                engine.close()
+        self._instances.clear()
+
+    def _pass_on(self, ticket: Ticket) -> None:
+        line = self._lines.get(ticket.frame.camera)
+        if line is None:
+            ticket.supersede()
+        else:
+            line.advance(ticket)
+
+
+def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
+    """Runs `call` in a thread of low priority: the threads that a network's session makes inherit it (sched(7))."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        yield_to_the_picture()
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 — handed over to the caller's thread, which raises it
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name=f"open:{name}", daemon=True)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]

@@ -1,0 +1,103 @@
+"""One camera's way through its plug-ins: at most one frame is analysed at a time, the newest one waits behind it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from daemon.pipeline.ticket import Ticket
+from daemon.pipeline.worker import Worker
+from plugins.types import Frame, Picture, Results
+
+_SMOOTHING = 0.15
+
+
+class Line:
+    """Offers frames to the camera's chain of plug-ins and knows how long their analysis takes.
+
+    Order is kept by there being one frame in analysis at a time; the bound is two frames. A frame that is offered while
+    another is analysed waits, and a still newer one takes its place: that loses no picture, for pictures are shown
+    whether they were analysed or not.
+    """
+
+    def __init__(self, camera: str, chain: Sequence[Worker], clock: Callable[[], float] = time.monotonic) -> None:
+        self.camera = camera
+        self.chain = tuple(chain)
+        self.replaces_picture = any(Picture in worker.guard.plugin.gives for worker in chain)
+        self.expected = 0.0
+        """Mean seconds from submission to results, waiting for a free worker included."""
+        self.analysed = 0
+        """Frames analysed so far."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._running: Ticket | None = None
+        self._waiting: Ticket | None = None
+        self._closed = False
+
+    def offer(self, frame: Frame) -> Ticket | None:
+        """Hands a frame in for analysis; None where no plug-in is due on it. Thread: the camera's output."""
+        if not self.chain or not any(worker.gate.due(frame) for worker in self.chain if not worker.guard.plugin.needs):
+            return None
+        ticket = Ticket(frame, self._ended)
+        superseded: Ticket | None = None
+        with self._lock:
+            if self._closed:
+                return None
+            begin = self._running is None
+            if begin:
+                self._running = ticket
+            elif (superseded := self.chain[0].inbox.replace(ticket)) is not None:
+                ticket.stage, ticket.submitted_at = superseded.stage, superseded.submitted_at
+                self._running = ticket
+            else:
+                superseded, self._waiting = self._waiting, ticket
+        if superseded is not None:
+            superseded.supersede()
+        if begin:
+            self._submit(ticket)
+        return ticket
+
+    def carried(self, frame: Frame) -> Results:
+        """What the plug-ins predict of a frame that was not, or not yet, analysed."""
+        results = Results()
+        for worker in self.chain:
+            results = worker.carried(frame, results)
+        return results
+
+    def advance(self, ticket: Ticket) -> None:
+        """Sends a ticket to its next plug-in that is due, or finishes it. Thread: the worker that had it last."""
+        while ticket.stage < len(self.chain):
+            worker = self.chain[ticket.stage]
+            ticket.stage += 1
+            if worker.due(ticket.frame, ticket.processed):
+                worker.gate.passed(ticket.frame)
+                worker.inbox.put(ticket)
+                return
+            worker.carry(ticket)
+        ticket.finish()
+
+    def close(self) -> None:
+        """Takes no more frames and lets go of those that wait."""
+        with self._lock:
+            self._closed = True
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.supersede()
+        for worker in self.chain:
+            worker.inbox.discard(self.camera)
+
+    def _submit(self, ticket: Ticket) -> None:
+        ticket.submitted_at = self._clock()
+        self.advance(ticket)
+
+    def _ended(self, ticket: Ticket) -> None:
+        took = self._clock() - ticket.submitted_at
+        with self._lock:
+            if ticket.processed:
+                self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
+                self.analysed += 1
+            following, self._waiting = self._waiting, None
+            self._running = following
+        if following is not None:
+            self._submit(following)

@@ -1,0 +1,42 @@
+"""A frame on its way through the plug-ins of its camera."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from plugins.types import Frame, Results
+
+
+class Ticket:
+    """One frame in analysis. One worker at a time owns it; others only wait for it.
+
+    `processed` holds the result types that plug-ins found on this very frame, as opposed to carried ones.
+    """
+
+    __slots__ = ("_on_end", "_over", "complete", "frame", "processed", "results", "stage", "submitted_at")
+
+    def __init__(self, frame: Frame, on_end: Callable[[Ticket], None]) -> None:
+        self.frame = frame
+        self.results = Results()
+        self.processed: set[type] = set()
+        self.stage = 0
+        self.submitted_at = 0.0
+        self.complete = False
+        self._on_end = on_end
+        self._over = threading.Event()
+
+    def finish(self) -> None:
+        """All plug-ins have had it: `results` stand and whoever waits goes on."""
+        self.complete = True
+        self._on_end(self)
+        self._over.set()
+
+    def supersede(self) -> None:
+        """A newer frame took its place before any plug-in began: whoever waits goes on without results."""
+        self._over.set()
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until it is finished or superseded; True where its results are complete."""
+        self._over.wait(timeout)
+        return self.complete

@@ -1,0 +1,100 @@
+"""Runs one plug-in instance for all cameras: takes what waits, passes on what is done."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+from daemon.pipeline.gate import Gate
+from daemon.pipeline.guard import Guard
+from daemon.pipeline.inbox import Inbox
+from daemon.pipeline.ticket import Ticket
+from plugins.types import Frame, Results
+
+log = logging.getLogger(__name__)
+
+INFERENCE_NICENESS = 5
+"""Networks yield to decoding, drawing and encoding where cores are short: those keep the picture moving."""
+
+
+class Worker:
+    """One plug-in instance with its inbox and `threads` threads. `pass_on` gets each ticket after the plug-in had it.
+
+    A plug-in that is not `parallel` gets one thread, so that its `process` is called one at a time.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        gate: Gate,
+        *,
+        threads: int,
+        max_batch: int,
+        max_wait: float,
+        on_batch: Callable[[int], None],
+        pass_on: Callable[[Ticket], None],
+    ) -> None:
+        self.guard = guard
+        self.gate = gate
+        self.inbox = Inbox()
+        self._max_batch = max_batch
+        self._max_wait = max_wait
+        self._on_batch = on_batch
+        self._pass_on = pass_on
+        self._threads = [
+            threading.Thread(target=self._work, name=f"plugin:{guard.name}:{n}", daemon=True) for n in range(threads)
+        ]
+
+    @property
+    def threads(self) -> int:
+        return len(self._threads)
+
+    def due(self, frame: Frame, processed: set[type]) -> bool:
+        """Whether the plug-in should run on this frame, of which `processed` types were found afresh."""
+        return self.guard.plugin.needs <= processed and self.gate.due(frame)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, deadline: float) -> bool:
+        """Stops after the running batch; False where a thread has not ended `deadline` seconds later."""
+        self.inbox.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(deadline)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _work(self) -> None:
+        yield_to_the_picture()
+        while tickets := self.inbox.take(self._max_batch, self._max_wait):
+            self._process(tickets)
+            for ticket in tickets:
+                self._pass_on(ticket)
+
+    def _process(self, tickets: Sequence[Ticket]) -> None:
+        self._on_batch(len(tickets))
+        found = self.guard.process([t.frame for t in tickets], [t.results for t in tickets])
+        for n, ticket in enumerate(tickets):
+            if found is None:
+                self.carry(ticket)
+            else:
+                ticket.results = ticket.results.merged(found[n])
+                ticket.processed.update(self.guard.plugin.gives)
+
+    def carry(self, ticket: Ticket) -> None:
+        """The plug-in does not run on this frame: its prediction takes the place of a finding."""
+        ticket.results = ticket.results.merged(self.guard.carry(ticket.frame, ticket.results))
+
+    def carried(self, frame: Frame, results: Results) -> Results:
+        return results.merged(self.guard.carry(frame, results))
+
+
+def yield_to_the_picture() -> None:
+    """Lowers the calling thread's priority (Linux: each has its own), so that networks do not delay pictures."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), INFERENCE_NICENESS)
+    except OSError as error:
+        log.debug("thread keeps its priority: %s", error)

@@ -1,0 +1,242 @@
+"""A camera's way through its plug-ins: newest first, in order, bounded, and never in the picture's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from daemon.pipeline.gate import Gate
+from daemon.pipeline.guard import Guard
+from daemon.pipeline.host import PluginHost
+from daemon.pipeline.line import Line
+from daemon.pipeline.worker import Worker
+from engines.errors import EngineError
+from plugins.api import AnyPlugin, Context, PluginConfig
+from plugins.types import Detections, Picture, Results, Tracks
+from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
+from tests.support.waiting import eventually
+
+
+@contextmanager
+def line_of(*plugins: AnyPlugin, cameras: int = 1, **options: int) -> Iterator[list[Line]]:
+    """Lines of cameras "a", "b", … that share workers for these plug-ins."""
+    lines: dict[str, Line] = {}
+    workers = [
+        Worker(
+            Guard(type(plugin).__name__, plugin, Observations()),
+            Gate.of(plugin.config),
+            threads=options.get("threads", 1),
+            max_batch=options.get("max_batch", 1),
+            max_wait=0.0,
+            on_batch=lambda _: None,
+            pass_on=lambda ticket: lines[ticket.frame.camera].advance(ticket),
+        )
+        for plugin in plugins
+    ]
+    for camera in "abcdefgh"[:cameras]:
+        lines[camera] = Line(camera, workers)
+    for worker in workers:
+        worker.start()
+    yield list(lines.values())
+    for line in lines.values():
+        line.close()
+    for worker in workers:
+        assert worker.stop(5.0)
+
+
+def test_a_frame_passes_all_plugins_in_order() -> None:
+    finder, follower = Finder(), Follower()
+    with line_of(finder, follower) as [line]:
+        ticket = line.offer(frame(seq=3))
+        assert ticket is not None
+        assert ticket.wait(5)
+        detections = ticket.results.get(Detections)
+        assert detections is not None
+        assert len(detections) == 3
+        assert Tracks in ticket.results
+        assert line.analysed == 1
+        assert line.expected > 0
+
+
+def test_while_one_frame_is_analysed_the_newest_waits_and_the_others_are_superseded() -> None:
+    finder = Finder()
+    finder.let.clear()
+    with line_of(finder) as [line]:
+        first = line.offer(frame(seq=1))
+        finder.entered.acquire()
+        second, third = line.offer(frame(seq=2)), line.offer(frame(seq=3))
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        assert second.wait(5) is False
+        finder.let.set()
+        assert third.wait(5)
+        assert first.complete
+    assert finder.seen == [("a", 1), ("a", 3)]
+
+
+def test_a_frame_that_no_worker_has_begun_gives_way_to_a_newer_one() -> None:
+    finder = Finder()
+    finder.let.clear()
+    with line_of(finder, cameras=2) as [a, b]:
+        a.offer(frame("a", 1))
+        finder.entered.acquire()
+        stale = b.offer(frame("b", 1))
+        fresh = b.offer(frame("b", 2))
+        assert stale is not None
+        assert fresh is not None
+        assert stale.wait(5) is False
+        finder.let.set()
+        assert fresh.wait(5)
+    assert finder.seen == [("a", 1), ("b", 2)]
+
+
+def test_batches_grow_with_what_waits_across_cameras() -> None:
+    finder = Finder()
+    finder.let.clear()
+    with line_of(finder, cameras=4, max_batch=8) as lines:
+        lines[0].offer(frame("a"))
+        finder.entered.acquire()
+        tickets = [line.offer(frame(line.camera)) for line in lines[1:]]
+        finder.let.set()
+        assert all(ticket is not None and ticket.wait(5) for ticket in tickets)
+    assert finder.batches == [1, 3]
+
+
+def test_every_camera_gets_its_turn() -> None:
+    finder = Finder()
+    with line_of(finder, cameras=4) as lines:
+        for seq in range(200):
+            for line in lines:
+                line.offer(frame(line.camera, seq))
+        eventually(lambda: all(line.analysed > 0 and line._running is None for line in lines))
+        counts = [line.analysed for line in lines]
+    assert min(counts) >= max(counts) / 2
+
+
+def test_frames_of_a_camera_are_analysed_in_order_by_several_threads() -> None:
+    finder = ParallelFinder()
+    with line_of(finder, cameras=2, threads=2) as lines:
+        last = [line.offer(frame(line.camera, seq)) for seq in range(300) for line in lines][-2:]
+        assert all(ticket is not None and ticket.wait(5) for ticket in last)
+    for camera in "ab":
+        order = [seq for name, seq in finder.seen if name == camera]
+        assert order == sorted(set(order))
+
+
+def test_between_analysed_frames_plugins_predict() -> None:
+    with line_of(Finder(), Follower()) as [line]:
+        carried = line.carried(frame(seq=7))
+    tracks = carried.get(Tracks)
+    assert tracks is not None
+    assert tracks.labels == ("predicted",)
+
+
+def test_nothing_is_offered_where_no_plugin_is_due() -> None:
+    finder = Finder(PluginConfig(every=3))
+    with line_of(finder, Follower()) as [line]:
+        for seq in range(7):
+            ticket = line.offer(frame(seq=seq))
+            if ticket is not None:
+                assert ticket.wait(5)
+    assert [seq for _, seq in finder.seen] == [0, 3, 6]
+
+
+def test_a_plugin_predicts_where_the_one_it_needs_did_not_run() -> None:
+    finder, follower = Finder(PluginConfig(every=2)), Follower()
+
+    class Beside(Finder):
+        gives = frozenset({Picture})
+
+        def process(self, frames: object, results: object) -> list[Results]:
+            return [Results()]
+
+    with line_of(finder, follower, Beside()) as [line]:
+        for seq in range(4):
+            ticket = line.offer(frame(seq=seq))
+            assert ticket is not None
+            assert ticket.wait(5)
+    assert follower.ran == [0, 2]
+    assert follower.predicted == [1, 3]
+
+
+def test_after_a_fault_the_frame_goes_on_with_a_prediction() -> None:
+    finder, follower = Finder(), Follower()
+
+    def fail() -> None:
+        raise RuntimeError("network lost")
+
+    finder.before = fail
+    with line_of(finder, follower) as [line]:
+        ticket = line.offer(frame(seq=1))
+        assert ticket is not None
+        assert ticket.wait(5)
+        assert follower.predicted == [1]
+
+
+def test_closing_lets_whoever_waits_go() -> None:
+    finder = Finder()
+    finder.let.clear()
+    with line_of(finder) as [line]:
+        line.offer(frame(seq=1))
+        finder.entered.acquire()
+        waiting = line.offer(frame(seq=2))
+        line.close()
+        assert waiting is not None
+        assert waiting.wait(5) is False
+        assert line.offer(frame(seq=3)) is None
+        finder.let.set()
+
+
+class Unloadable(Finder):
+    closed = 0
+
+    def open(self, context: Context) -> None:
+        raise EngineError("no such network")
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+def host(cores: int = 2) -> PluginHost:
+    def no_engines(choice: object, threads: int) -> object:
+        raise AssertionError("asks for no network")
+
+    return PluginHost(no_engines, lambda name: Observations(), cores=cores)  # type: ignore[arg-type]
+
+
+def test_a_plugin_that_cannot_open_is_closed_and_its_error_told() -> None:
+    plugins = host()
+    with pytest.raises(EngineError, match="no such network"):
+        plugins.open("finder", Unloadable, PluginConfig(), cameras=1)
+    assert Unloadable.closed == 1
+    plugins.close()
+
+
+@pytest.mark.parametrize(
+    ("cls", "cameras", "threads"), [(ParallelFinder, 4, 2), (ParallelFinder, 1, 1), (Finder, 4, 1)]
+)
+def test_a_parallel_plugin_gets_a_thread_a_core_but_not_more_than_cameras(
+    cls: type[Finder], cameras: int, threads: int
+) -> None:
+    plugins = host(cores=2)
+    plugins.open("finder", cls, PluginConfig(), cameras=cameras)
+    assert plugins.instances["finder"].worker.threads == threads
+    plugins.close()
+
+
+def test_a_removed_camera_is_forgotten_by_plugins_and_gates() -> None:
+    plugins = host()
+    plugins.open("finder", Finder, PluginConfig(every=100), cameras=1)
+    plugins.open("follower", Follower, PluginConfig(), cameras=1)
+    for _ in range(2):
+        ticket = plugins.line("a", ["finder", "follower"]).offer(frame(seq=5))
+        assert ticket is not None
+        assert ticket.wait(5)
+        plugins.forget("a")
+    follower = plugins.instances["follower"].guard.plugin
+    assert isinstance(follower, Follower)
+    assert follower.forgot == ["a", "a"]
+    plugins.close()

@@ -1,0 +1,51 @@
+# make demo   everything from a bare clone to a live annotated stream
+# make test   everything from a bare clone to a green test run
+# The distribution's own python3 is used: GStreamer's Python bindings fit that version only.
+PYTHON ?= /usr/bin/python3
+BIN := .venv/bin
+CACHE := $(or $(SIGHTD_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sightd)
+export SIGHTD_SAMPLES := $(CACHE)/samples
+
+.PHONY: demo test setup system lint types lock schema clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+demo: setup
+	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
+	$(BIN)/sightd samples fetch bikes.mp4
+	$(BIN)/sightd run -c config/demo.yaml
+
+test: setup lint types
+	$(BIN)/python -m pytest -q
+
+setup: system $(BIN)/.installed
+
+system:
+	@config/install-system-packages.sh
+
+$(BIN)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sightd needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv --system-site-packages .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+schema:
+	$(BIN)/sightd schema > config/sightd.schema.json
+
+# Needs uv. Names and hashes alone, no address of any index.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,56 @@
+"""The `sightd` command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+COMMANDS = {
+    "run": "run the daemon",
+    "check": "check a configuration file",
+    "analyze": "run the same plug-ins over files",
+    "models": "list, fetch, verify networks",
+    "samples": "fetch sample videos and pictures",
+    "plugins": "list and check plug-ins",
+    "doctor": "see what is there, what is missing, what to do",
+    "schema": "print the configuration's JSON schema",
+}
+
+
+def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser with the sub-parsers of `commands`; only their modules are imported."""
+    parser = argparse.ArgumentParser(
+        prog="sightd",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Watches cameras, runs neural networks on what they see, and serves the annotated picture live.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:9} {summary}" for name, summary in COMMANDS.items())
+        + "\n\n`sightd COMMAND --help` tells more, with examples.\n",
+    )
+    parser.add_argument("--version", action="version", version=f"sightd {version('sightd')}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    for name in commands:
+        importlib.import_module(f"daemon.commands.{name}").add(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 a required part is missing."""
+    argv = sys.argv[1:] if argv is None else argv
+    asked = [argv[0]] if argv and argv[0] in COMMANDS else list(COMMANDS)
+    arguments = build_parser(asked).parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `sightd models list | head -1`
+        sys.stderr.close()
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

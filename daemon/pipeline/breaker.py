@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 
 
-class BreakerState(IntEnum):
-    """The number is the value of the metric `sightd_plugin_breaker_state`."""
+class BreakerState(StrEnum):
+    """Closed: calls are made. Open: none is. Half-open: one trial is under way."""
 
-    CLOSED = 0
-    HALF_OPEN = 1
-    OPEN = 2
+    CLOSED = "closed"
+    HALF_OPEN = "half-open"
+    OPEN = "open"
 
 
 @dataclass(slots=True)

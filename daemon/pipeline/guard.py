@@ -20,9 +20,14 @@ class PluginObserver(Protocol):
 
     def took(self, phase: str, seconds: float) -> None: ...
 
-    def fault(self, reason: str) -> None: ...
+    def fault(self, reason: str) -> None:
+        """It raised ("error") or gave what its contract does not allow ("invalid")."""
 
     def breaker(self, state: BreakerState) -> None: ...
+
+
+class NonsenseError(TypeError):
+    """A plug-in gave what its contract does not allow."""
 
 
 class Guard:
@@ -61,6 +66,9 @@ class Guard:
         try:
             found = self.plugin.process(frames, results)
             self._check(found, len(frames))
+        except NonsenseError as error:
+            self._failed("process", error, "invalid")
+            return None
         except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; it hurts only itself
             self._failed("process", error)
             return None
@@ -74,19 +82,25 @@ class Guard:
         """The plug-in's prediction for a frame it has not processed; nothing where it fails or is taken out."""
         if self._breaker.state is not BreakerState.CLOSED:
             return Results()
+        begun = self._clock()
         try:
-            return self.plugin.carry(frame, results)
+            carried = self.plugin.carry(frame, results)
         except Exception as error:  # noqa: BLE001 — as above
             self._failed("carry", error)
             return Results()
+        self._observer.took("carry", self._clock() - begun)
+        return carried
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         if self._breaker.state is not BreakerState.CLOSED:
             return
+        begun = self._clock()
         try:
             self.plugin.draw(canvas, frame, results)
         except Exception as error:  # noqa: BLE001 — as above
             self._failed("draw", error)
+        else:
+            self._observer.took("draw", self._clock() - begun)
 
     def forget(self, camera: str) -> None:
         try:
@@ -102,16 +116,16 @@ class Guard:
 
     def _check(self, found: object, expected: int) -> None:
         if not isinstance(found, Sequence) or len(found) != expected:
-            raise TypeError(f"process gave {_shape(found)}, expected one Results for each of {expected} frames")
+            raise NonsenseError(f"process gave {_shape(found)}, expected one Results for each of {expected} frames")
         allowed = self.plugin.gives
         for item in found:
             if not isinstance(item, Results):
-                raise TypeError(f"process gave {type(item).__name__}, expected Results")
+                raise NonsenseError(f"process gave {type(item).__name__}, expected Results")
             undeclared = [type(part).__name__ for part in item if type(part) not in allowed]
             if undeclared:
-                raise TypeError(f"process gave {', '.join(undeclared)}, which `gives` does not declare")
+                raise NonsenseError(f"process gave {', '.join(undeclared)}, which `gives` does not declare")
 
-    def _failed(self, phase: str, error: Exception) -> None:
+    def _failed(self, phase: str, error: Exception, kind: str = "error") -> None:
         reason = f"{type(error).__name__} in {phase}: {error}"
         with self._lock:
             self.faults += 1
@@ -120,7 +134,7 @@ class Guard:
             self._breaker.failed(self._clock())
             state = self._breaker.state
             wait = self._breaker.retry_at - self._clock()
-        self._observer.fault(phase)
+        self._observer.fault(kind)
         self._observer.breaker(state)
         if state is not was and state is BreakerState.OPEN:
             log.error("plug-in %s is taken out and tried again in %.0f s: %s", self.name, wait, reason, exc_info=error)

@@ -17,6 +17,7 @@ from daemon.pipeline.worker import Worker, yield_to_the_picture
 from engines.engine import Engine
 from engines.model import Model
 from plugins.api import AnyPlugin, PluginConfig
+from plugins.types import Results
 
 log = logging.getLogger(__name__)
 
@@ -124,9 +125,9 @@ class PluginHost:
         worker.start()
         self._instances[name] = Instance(name, worker, tuple(context.engines))
 
-    def line(self, camera: str, chain: Sequence[str]) -> Line:
-        """The way of a camera through the plug-ins of its chain."""
-        line = Line(camera, [self._instances[name].worker for name in chain])
+    def line(self, camera: str, chain: Sequence[str], on_analysed: Callable[[Results], None] = lambda _: None) -> Line:
+        """The way of a camera through the plug-ins of its chain; `on_analysed` is called on workers' threads."""
+        line = Line(camera, [self._instances[name].worker for name in chain], on_analysed)
         self._lines[camera] = line
         return line
 

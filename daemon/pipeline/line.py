@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from daemon.pipeline.ticket import Ticket
 from daemon.pipeline.worker import Worker
-from plugins.types import Frame, Picture, Results
+from plugins.types import Canvas, Frame, Picture, Results
 
 _SMOOTHING = 0.15
 
@@ -21,7 +21,13 @@ class Line:
     whether they were analysed or not.
     """
 
-    def __init__(self, camera: str, chain: Sequence[Worker], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        camera: str,
+        chain: Sequence[Worker],
+        on_analysed: Callable[[Results], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.camera = camera
         self.chain = tuple(chain)
         self.replaces_picture = any(Picture in worker.guard.plugin.gives for worker in chain)
@@ -29,6 +35,7 @@ class Line:
         """Mean seconds from submission to results, waiting for a free worker included."""
         self.analysed = 0
         """Frames analysed so far."""
+        self._on_analysed = on_analysed
         self._clock = clock
         self._lock = threading.Lock()
         self._running: Ticket | None = None
@@ -77,6 +84,16 @@ class Line:
             worker.carry(ticket)
         ticket.finish()
 
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        """Lets each plug-in draw what the standard overlay does not know."""
+        for worker in self.chain:
+            worker.guard.draw(canvas, frame, results)
+
+    def forget_past(self) -> None:
+        """The picture changed its size: what plug-ins remember of the camera no longer fits."""
+        for worker in self.chain:
+            worker.guard.forget(self.camera)
+
     def close(self) -> None:
         """Takes no more frames and lets go of those that wait."""
         with self._lock:
@@ -97,6 +114,7 @@ class Line:
             if ticket.processed:
                 self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
                 self.analysed += 1
+                self._on_analysed(ticket.results)
             following, self._waiting = self._waiting, None
             self._running = following
         if following is not None:

@@ -34,20 +34,20 @@ def guarded(answer: Any) -> tuple[Guard, Observations]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "kind", "told"),
     [
-        (RuntimeError("boom"), "RuntimeError in process: boom"),
-        (None, "gave NoneType, expected one Results for each of 1 frames"),
-        ([], "gave 0 results, expected one Results for each of 1 frames"),
-        ([None], "gave NoneType, expected Results"),
-        ([Results(Tracks.none())], "gave Tracks, which `gives` does not declare"),
+        (RuntimeError("boom"), "error", "RuntimeError in process: boom"),
+        (None, "invalid", "gave NoneType, expected one Results for each of 1 frames"),
+        ([], "invalid", "gave 0 results, expected one Results for each of 1 frames"),
+        ([None], "invalid", "gave NoneType, expected Results"),
+        ([Results(Tracks.none())], "invalid", "gave Tracks, which `gives` does not declare"),
     ],
 )
-def test_a_fault_is_counted_and_told_and_the_frame_goes_on(answer: Any, told: str) -> None:
+def test_a_fault_is_counted_and_told_and_the_frame_goes_on(answer: Any, kind: str, told: str) -> None:
     guard, observations = guarded(answer)
     assert guard.process([frame()], [Results()]) is None
     assert told in guard.last_fault
-    assert observations.faults == ["process"]
+    assert observations.faults == [kind]
 
 
 def test_is_taken_out_after_repeated_faults() -> None:
@@ -69,7 +69,7 @@ def test_says_nothing_of_frames_while_it_is_out() -> None:
 def test_a_fault_in_carry_counts_too() -> None:
     guard, observations = guarded([Results()])
     assert len(guard.carry(frame(), Results())) == 0
-    assert observations.faults == ["carry"]
+    assert observations.faults == ["error"]
 
 
 def test_good_work_is_passed_on_and_timed() -> None:

@@ -1,0 +1,49 @@
+"""Reads ahead: decoding goes on in a thread while networks run on what was decoded before."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def read_ahead(items: Iterator[T], depth: int = 8) -> Iterator[T]:
+    """The same items in the same order, at most `depth` of them made in advance; an error comes at its place."""
+    made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def put(item: T | None, error: BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                made.put((item, error), timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def make() -> None:
+        try:
+            for item in items:
+                put(item, None)
+                if stop.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 — handed over to the consumer, who raises it
+            put(None, error)
+            return
+        put(None, StopIteration())
+
+    thread = threading.Thread(target=make, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        stop.set()
+        thread.join(5.0)

@@ -1,0 +1,96 @@
+"""Annotated copies of what was analysed: a picture for a picture, an MP4 for a video."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from daemon.analyze.media import MediaError, Sequence
+from plugins.types import Image
+
+_CRF = "20"
+
+
+class AnnotatedFolder:
+    """Writes annotated copies into a folder, under the sources' own names. Use as a context for each sequence."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._used: set[Path] = set()
+
+    def writer(self, sequence: Sequence) -> AnnotatedVideo | AnnotatedPictures:
+        """The writer for a sequence's frames. Raises MediaError where the folder cannot be made."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MediaError(f"{self.folder}: cannot be made: {error.strerror}") from error
+        if sequence.is_video:
+            return AnnotatedVideo(self._free(Path(sequence.name).stem, ".mp4"))
+        return AnnotatedPictures([self._free(path.stem, ".jpg") for path in sequence.files])
+
+    def _free(self, stem: str, suffix: str) -> Path:
+        """A path that this run has not used: sources of different folders may have the same name."""
+        path, n = self.folder / f"{stem}{suffix}", 1
+        while path in self._used:
+            n += 1
+            path = self.folder / f"{stem}-{n}{suffix}"
+        self._used.add(path)
+        return path
+
+
+class AnnotatedPictures:
+    """Annotated pictures, one file each, in the order of the sequence."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = iter(paths)
+
+    def add(self, image: Image, time: float) -> None:
+        path = next(self._paths)
+        encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if not encoded:
+            raise MediaError(f"{path}: the picture could not be encoded")
+        path.write_bytes(data.tobytes())
+
+    def close(self) -> None:
+        """Nothing is open between pictures."""
+
+
+class AnnotatedVideo:
+    """An annotated video, H.264 in MP4, with the times of the source's frames."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+
+    def add(self, image: Image, time: float) -> None:
+        """Appends a picture (BGR, even sides) shown at `time` s. Pictures of another size than the first are scaled."""
+        if self._container is None or self._stream is None:
+            self._open(image)
+        assert self._container is not None
+        assert self._stream is not None
+        size = (self._stream.width, self._stream.height)
+        if (image.shape[1], image.shape[0]) != size:
+            image = cv2.resize(image, size)  # type: ignore[assignment]
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+        frame.pts, frame.time_base = round(time * 90000), Fraction(1, 90000)
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finishes the file; nothing is written where no picture came."""
+        if self._container is not None and self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
+
+    def _open(self, image: Image) -> None:
+        self._container = av.open(str(self._path), "w")
+        self._stream = self._container.add_stream("libx264", options={"crf": _CRF, "preset": "veryfast"})
+        self._stream.height, self._stream.width = image.shape[:2]
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 90000)

@@ -1,0 +1,131 @@
+"""Files to frames: pictures, folders of pictures and videos, every frame of them, in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from daemon.capture.picture import to_bgr
+from plugins.types import Frame, Image
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+VIDEOS = frozenset(
+    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mts", ".mpg", ".mpeg", ".h264", ".264", ".mjpeg", ".flv"}
+)
+FOLDER_FPS = 25.0
+"""Frame rate at which a folder of pictures is read: trackers need times."""
+
+
+class MediaError(Exception):
+    """A source is missing, broken, or holds nothing to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Frames that belong together: a video, a picture, or the pictures of a folder. Tracks do not cross its borders."""
+
+    name: str
+    files: tuple[Path, ...]
+    is_video: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A frame with the file that it is of."""
+
+    source: str
+    frame: Frame
+
+
+def sequences(source: Path) -> list[Sequence]:
+    """What a source holds; a folder is searched with all folders below it. Raises MediaError."""
+    if not source.exists():
+        raise MediaError(f"{source}: no such file or folder")
+    if not source.is_dir():
+        return [Sequence(str(source), (source,), source.suffix.lower() not in PICTURES)]
+    found: list[Sequence] = []
+    for folder in [source, *sorted(path for path in source.rglob("*") if path.is_dir())]:
+        files = sorted((path for path in folder.iterdir() if path.is_file()), key=_natural)
+        pictures = tuple(path for path in files if path.suffix.lower() in PICTURES)
+        if pictures:
+            found.append(Sequence(str(folder), pictures, is_video=False))
+        found += [Sequence(str(path), (path,), is_video=True) for path in files if path.suffix.lower() in VIDEOS]
+    if not found:
+        raise MediaError(f"{source}: no picture or video in this folder")
+    return found
+
+
+def length(sequence: Sequence) -> int | None:
+    """How many frames to expect, for a progress bar; None where the file does not tell."""
+    if not sequence.is_video:
+        return len(sequence.files)
+    try:
+        with av.open(str(sequence.files[0])) as container:
+            return container.streams.video[0].frames or None if container.streams.video else None
+    except (av.FFmpegError, OSError):
+        return None
+
+
+def frames(sequence: Sequence) -> Iterator[Item]:
+    """All frames in order; `captured_at` is media time. Raises MediaError at the point where a file is broken."""
+    if sequence.is_video:
+        yield from _video(sequence)
+        return
+    for seq, path in enumerate(sequence.files):
+        time = seq / FOLDER_FPS
+        yield Item(str(path), Frame.of(read_picture(path), camera=sequence.name, seq=seq, captured_at=time, pts=time))
+
+
+def read_picture(path: Path) -> Image:
+    """A picture file as BGR uint8 [height, width, 3]. Raises MediaError."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise MediaError(f"{path}: {error.strerror}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise MediaError(f"{path}: not a picture that can be read")
+    return np.asarray(image, np.uint8)
+
+
+def _video(sequence: Sequence) -> Iterator[Item]:
+    path = sequence.files[0]
+    seq, last = 0, -1.0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path}: holds no video")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            interval = 1 / float(stream.average_rate or FOLDER_FPS)
+            for picture in container.decode(stream):
+                pts = picture.time
+                last = pts if pts is not None and pts > last else last + interval
+                yield Item(
+                    str(path),
+                    Frame(
+                        sequence.name,
+                        seq,
+                        (picture.width, picture.height),
+                        lambda picture=picture: to_bgr(picture),  # type: ignore[misc]
+                        captured_at=last,
+                        wall_time=0.0,
+                        pts=pts,
+                    ),
+                )
+                seq += 1
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"{path}: cannot be read beyond frame {seq}: {error.strerror or error}") from error
+    if seq == 0:
+        raise MediaError(f"{path}: holds no frame that can be decoded")
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sorts "frame2" before "frame10"."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]

@@ -1,0 +1,113 @@
+"""One camera with all its parts: feed, slot, line through the plug-ins, output."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+from daemon.capture.feed import Feed
+from daemon.capture.slot import FrameSlot
+from daemon.config.model import Camera, Output, Render
+from daemon.metrics.registry import Metrics
+from daemon.pipeline.host import PluginHost
+from daemon.pipeline.output import CameraOutput
+from daemon.pipeline.publisher import Publisher
+from daemon.render.renderer import Renderer
+from daemon.serve.mjpeg import JpegStream
+from daemon.serve.rtsp_stream import RtspStream
+from daemon.serve.view import CameraStatus
+from plugins.types import Detections, Frame, Results
+
+STOP_DEADLINE = 2.0
+
+
+class CameraRun:
+    """A camera that runs, from its address to its viewers. `start` and `stop` belong to the daemon's thread."""
+
+    def __init__(
+        self,
+        name: str,
+        options: Camera,
+        *,
+        chain: Sequence[str],
+        render: Render,
+        output: Output,
+        host: PluginHost,
+        metrics: Metrics,
+        rtsp: RtspStream | None,
+        jpeg: JpegStream | None,
+    ) -> None:
+        self.name = name
+        self.title = options.title or name
+        self.jpeg = jpeg
+        self._host = host
+        self._metrics = metrics.camera(name)
+        self._all_metrics = metrics
+        self._slot = FrameSlot()
+        self._feed = Feed(name, options, self._arrived, self)
+        self._output = CameraOutput(
+            name,
+            self.title,
+            self._slot,
+            host.line(name, chain, self._analysed),
+            Renderer(self.title, render, output.max_height),
+            Publisher(output, rtsp, jpeg, self._metrics, metrics.stages),
+            self._metrics,
+            metrics.stages,
+        )
+
+    def start(self) -> None:
+        self._output.start()
+        self._feed.start()
+
+    def stop(self) -> None:
+        """Ends both threads, lets the plug-ins forget the camera and takes its series out of the metrics."""
+        self._feed.stop(STOP_DEADLINE)
+        self._output.stop(STOP_DEADLINE)
+        self._host.forget(self.name)
+        self._all_metrics.remove_camera(self.name)
+
+    def stalled_for(self, now: float) -> float:
+        """Seconds since the output's loop last turned; it turns several times a second."""
+        return now - self._output.progress_at
+
+    def status(self) -> CameraStatus:
+        """How the feed fares, for `/readyz`."""
+        feed = self._feed.status
+        live = feed.state is State.LIVE and not self._output.slate_active
+        state = "stale" if feed.state is State.LIVE and not live else str(feed.state)
+        return CameraStatus(
+            state=state,
+            since=time.time() - (time.monotonic() - feed.since),
+            reason=None if live else feed.last_error,
+            size=feed.size,
+            fps=round(feed.fps, 2),
+        )
+
+    def state_changed(self, camera: str, state: State) -> None:
+        self._metrics.up.set(state is State.LIVE)
+
+    def camera_lost(self, camera: str, reason: Reason) -> None:
+        self._metrics.lost(reason)
+
+    def frame_damaged(self, camera: str) -> None:
+        self._metrics.dropped("capture", "damaged")
+
+    def size_changed(self, camera: str, size: tuple[int, int]) -> None:
+        """The output sees it by itself, from the frame."""
+
+    def _arrived(self, frame: Frame) -> None:
+        self._metrics.frames["captured"].inc()
+        self._metrics.last_frame.set(frame.wall_time)
+        if self._slot.put(frame):
+            self._metrics.dropped("admission", "replaced")
+
+    def _analysed(self, results: Results) -> None:
+        self._metrics.frames["analysed"].inc()
+        detections = results.get(Detections)
+        if detections is not None:
+            for class_id, count in Counter(detections.class_ids.tolist()).items():
+                self._metrics.detected(detections.labels[class_id], count)

@@ -1,0 +1,50 @@
+"""Reading ahead changes when items are made, not what comes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.analyze.ahead import read_ahead
+from tests.support.waiting import eventually
+
+
+def test_gives_the_same_items_in_the_same_order() -> None:
+    assert list(read_ahead(iter(range(100)), depth=3)) == list(range(100))
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("frame 3 is broken")
+
+    items = read_ahead(broken())
+    assert next(items) == 1
+    assert next(items) == 2
+    with pytest.raises(ValueError, match="frame 3"):
+        next(items)
+
+
+def test_is_bounded() -> None:
+    made = []
+
+    def counting() -> Iterator[int]:
+        for n in range(1000):
+            made.append(n)
+            yield n
+
+    items = read_ahead(counting(), depth=4)
+    next(items)
+    eventually(lambda: len(made) >= 5)
+    assert len(made) <= 7
+    items.close()  # type: ignore[attr-defined]
+
+
+def test_leaves_no_thread_behind_when_given_up() -> None:
+    items = read_ahead(iter(range(1000)), depth=2)
+    next(items)
+    items.close()  # type: ignore[attr-defined]
+    assert not any(thread.name == "read-ahead" for thread in threading.enumerate())

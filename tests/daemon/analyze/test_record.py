@@ -1,0 +1,61 @@
+"""The line of JSON that is written for a frame."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from daemon.analyze.media import Item
+from daemon.analyze.record import line, record
+from plugins.types import Detections, Frame, Results, Tracks
+
+ITEM = Item("clips/a.mp4", Frame.of(np.zeros((48, 64, 3), np.uint8), seq=7, pts=0.28))
+FOUND = Detections(
+    np.array([[1.26, 2, 30.004, 40], [5, 5, 9, 9]], np.float32),
+    np.array([0.9, 0.3], np.float32),
+    np.array([2, 0]),
+    ("person", "bicycle", "car"),
+)
+TRACK = Tracks(
+    boxes=FOUND.boxes[:1],
+    scores=FOUND.scores[:1],
+    class_ids=FOUND.class_ids[:1],
+    ids=np.array([12]),
+    ages=np.ones(1, np.float32),
+    velocities=np.zeros((1, 2), np.float32),
+    detection=np.array([0]),
+    labels=FOUND.labels,
+)
+
+
+def test_tells_where_the_frame_is_from() -> None:
+    assert record(ITEM, Results()) == {
+        "source": "clips/a.mp4",
+        "frame": 7,
+        "pts": 0.28,
+        "width": 64,
+        "height": 48,
+    }
+
+
+def test_detections_are_in_pixels_of_the_source_with_class_and_score() -> None:
+    [first, second] = record(ITEM, Results(FOUND))["detections"]
+    assert first == {"box": [1.26, 2.0, 30.0, 40.0], "score": 0.9, "class": "car", "class_id": 2, "track": None}
+    assert second["class"] == "person"
+
+
+def test_a_detection_carries_the_track_that_it_belongs_to() -> None:
+    detections = record(ITEM, Results(FOUND, TRACK))["detections"]
+    assert [entry["track"] for entry in detections] == [12, None]
+
+
+def test_no_objects_is_an_empty_list_and_no_detector_is_no_list() -> None:
+    assert record(ITEM, Results(Detections.none()))["detections"] == []
+    assert "detections" not in record(ITEM, Results())
+
+
+def test_is_one_line_of_json() -> None:
+    text = line(ITEM, Results(FOUND))
+    assert "\n" not in text
+    assert json.loads(text) == record(ITEM, Results(FOUND))

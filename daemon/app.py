@@ -1,0 +1,159 @@
+"""The daemon: plug-ins, servers and cameras of one configuration, started and stopped in the right order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from daemon.camera import CameraRun
+from daemon.capture.errors import Reason
+from daemon.config.load import Loaded
+from daemon.config.model import Camera
+from daemon.metrics.registry import Metrics
+from daemon.observe import PluginObservation
+from daemon.pipeline.host import Instance, LoadEngine, PluginHost
+from daemon.serve.http import create_app
+from daemon.serve.http_server import HttpServer
+from daemon.serve.mjpeg import JpegStream
+from daemon.serve.rtsp_server import RtspServer
+from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
+from daemon.version import installed_version
+
+log = logging.getLogger(__name__)
+
+STALLED_AFTER = 10.0
+"""Seconds without a turn of an output's loop after which the process counts as unhealthy."""
+
+
+class Daemon:
+    """What runs; also what the web server sees of it (`DaemonView`). `start` and `stop` belong to one thread.
+
+    `start` raises PluginError or EngineError where a plug-in cannot open, ListenError where an address is taken, and
+    GStreamerMissingError where RTSP is asked for and cannot be; `stop` is then still to be called.
+    """
+
+    def __init__(self, loaded: Loaded, load_engine: LoadEngine) -> None:
+        self._loaded = loaded
+        self._config = loaded.config
+        self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
+        self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
+        self._cameras: dict[str, CameraRun] = {}
+        self._rtsp: RtspServer | None = None
+        self._http: HttpServer | None = None
+        self._started = False
+
+    def start(self) -> None:
+        """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
+        wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
+        self._listen()
+        for name in self._loaded.plugin_configs:
+            users = sum(name in self._chain(camera) for camera in wanted.values())
+            if users:
+                self._host.open(name, self._loaded.plugin_classes[name], self._loaded.plugin_configs[name], users)
+        for name, camera in wanted.items():
+            self._cameras[name] = self._camera(name, camera)
+        for run in self._cameras.values():
+            run.start()
+        self._started = True
+
+    def stop(self) -> None:
+        """Ends cameras, plug-ins and servers, in this order; each part within a few seconds."""
+        for run in self._cameras.values():
+            run.stop()
+        self._host.close()
+        if self._rtsp is not None:
+            self._rtsp.close()
+        if self._http is not None:
+            self._http.close()
+
+    def cameras(self) -> Sequence[CameraEntry]:
+        return [CameraEntry(name, run.title, self.rtsp_address(name)) for name, run in self._cameras.items()]
+
+    def jpeg(self, camera: str) -> JpegStream | None:
+        run = self._cameras.get(camera)
+        return None if run is None else run.jpeg
+
+    def rtsp_address(self, camera: str) -> RtspAddress | None:
+        return None if self._rtsp is None else self._rtsp.address(camera)
+
+    def http_url(self) -> str | None:
+        """The web server's address as this machine reaches it."""
+        return None if self._http is None else f"http://{reachable(self._config.http.host)}:{self._http.port}"
+
+    def readiness(self) -> Readiness:
+        """Ready once all has started, every camera sends and no plug-in is taken out."""
+        cameras = {name: run.status() for name, run in list(self._cameras.items())}
+        plugins = {name: _plugin_status(instance) for name, instance in dict(self._host.instances).items()}
+        reasons = list(_reasons(self._started, cameras, plugins))
+        return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
+
+    def healthy(self) -> tuple[bool, str]:
+        """Whether every camera's output still turns; a camera that is away does not make the process unhealthy."""
+        now = time.monotonic()
+        stalled = [name for name, run in list(self._cameras.items()) if run.stalled_for(now) > STALLED_AFTER]
+        if stalled:
+            return False, f"the output of {', '.join(stalled)} stands still for more than {STALLED_AFTER:.0f} s"
+        return True, f"all {len(self._cameras)} camera outputs turn"
+
+    def _chain(self, camera: Camera) -> Sequence[str]:
+        return self._config.chain if camera.chain is None else camera.chain
+
+    def _listen(self) -> None:
+        if self._config.rtsp.enabled:
+            self._rtsp = RtspServer(self._config.rtsp)
+            self._rtsp.start()
+        if self._config.http.enabled:
+            app = create_app(self, self.metrics.registry, self._config.http.max_viewers)
+            self._http = HttpServer(self._config.http, app)
+            self._http.start()
+
+    def _camera(self, name: str, camera: Camera) -> CameraRun:
+        output = camera.output or self._config.output
+        return CameraRun(
+            name,
+            camera,
+            chain=self._chain(camera),
+            render=camera.render or self._config.render,
+            output=output,
+            host=self._host,
+            metrics=self.metrics,
+            rtsp=None if self._rtsp is None else self._rtsp.add(name),
+            jpeg=None if self._http is None else JpegStream(output.mjpeg_max_fps),
+        )
+
+
+def reachable(host: str) -> str:
+    """A host to write into an address where a server listens on every one."""
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 — compared, not bound
+
+
+def _plugin_status(instance: Instance) -> PluginStatus:
+    guard = instance.guard
+    if not instance.engines:
+        return PluginStatus(breaker=guard.state.value, faults=guard.faults)
+    engine = instance.engines[0]
+    backend = engine.session.backend
+    return PluginStatus(
+        model=engine.model.name,
+        backend=backend.name,
+        precision=backend.precision,
+        device=backend.device,
+        reason=engine.reason,
+        breaker=guard.state.value,
+        faults=guard.faults,
+    )
+
+
+def _reasons(started: bool, cameras: Mapping[str, CameraStatus], plugins: Mapping[str, PluginStatus]) -> Sequence[str]:
+    if not started:
+        return ["starting: plug-ins are being opened"]
+    away = [
+        f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
+        for name, status in cameras.items()
+        if status.state not in ("live", "ended")
+    ]
+    out = [f"plug-in {name} is taken out after faults" for name, status in plugins.items() if status.breaker == "open"]
+    return away + out

@@ -68,9 +68,9 @@ def _survivors(beats: NDArray[Any]) -> Mask:
     right, for nobody but earlier ones beats them; where a round changes nothing, all are. A round for every link
     of the longest chain is needed, in practice two to five (Zheng et al. 2020, "Cluster-NMS", arXiv 2005.03572).
     """
-    stays = np.ones(len(beats), np.bool_)
+    stays: Mask = np.ones(len(beats), np.bool_)
     while True:
-        after = ~beats[stays].any(axis=0)
+        after: Mask = ~np.logical_or.reduce(beats[stays], axis=0)
         if np.array_equal(after, stays):
             return stays
         stays = after

@@ -89,7 +89,8 @@ class Fetcher:
 
     def _advice(self, what: str, sources: Sequence[Source], failures: Sequence[str]) -> str:
         names = " or ".join(sorted({mirror.file_name(source) for source in sources}))
-        lines = [f"{what} cannot be had from any of its {len(sources)} sources:", *(f"  - {line}" for line in failures)]
+        lines = [f"{what} cannot be had from any of its sources ({len(sources)}):"]
+        lines += [f"  - {line}" for line in failures]
         where = f"into the mirror folder {self.mirror}" if self.mirror else "into a folder and name it as mirror folder"
         lines.append(
             f"Without a way out, put {names} {where} (`models.mirror` in the configuration, SIGHTD_MODEL_MIRROR, "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +10,11 @@ from engines.digest import Digest, copy, digest_of, require
 from engines.errors import EngineError, HashMismatchError
 from engines.model import MirrorSource, PackageSource, Source, UrlSource
 
-logger = logging.getLogger(__name__)
+
+def default_mirror(environ: Mapping[str, str]) -> Path | None:
+    """$SIGHTD_MODEL_MIRROR, None where it is not set."""
+    folder = environ.get("SIGHTD_MODEL_MIRROR")
+    return Path(folder).expanduser() if folder else None
 
 
 def file_name(source: Source) -> str:

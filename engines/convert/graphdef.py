@@ -19,6 +19,7 @@ from engines.convert import wire
 from engines.errors import ConversionError
 
 _DTYPES: Mapping[int, type[np.generic]] = {1: np.float32, 2: np.float64, 3: np.int32, 9: np.int64, 10: np.bool_}
+_MOST_VALUES = 1 << 28
 _FLOAT_VALUES, _INT_VALUES = 5, (7, 10, 11)
 
 Attribute = str | tuple[int, ...] | NDArray[Any]
@@ -39,11 +40,14 @@ class Node:
 
 def read(path: Path) -> dict[str, Node]:
     """All nodes of a frozen graph by name. ConversionError where the file is not one."""
-    nodes = (_node(wire.view(value)) for number, value in wire.fields(memoryview(path.read_bytes())) if number == 1)
-    graph = {node.name: node for node in nodes}
-    if not graph:
-        raise ConversionError(f"{path}: no TensorFlow graph")
-    return graph
+    message = memoryview(path.read_bytes())
+    try:
+        nodes = [_node(wire.view(value)) for number, value in wire.fields(message) if number == 1]
+    except (ConversionError, LookupError, ValueError, OverflowError) as error:
+        raise ConversionError(f"{path.name} is not a complete TensorFlow graph: {error}") from error
+    if not nodes:
+        raise ConversionError(f"{path.name} is not a TensorFlow graph: it has no nodes")
+    return {node.name: node for node in nodes}
 
 
 def _node(message: memoryview) -> Node:
@@ -102,7 +106,7 @@ def _filled(values: list[NDArray[Any]], shape: tuple[int, ...], dtype: type[np.g
     """The array of a shape; the last value stated stands for all that follow (tensor.proto)."""
     flat = np.concatenate(values) if values else np.zeros(min(prod(shape), 1), dtype)
     missing = prod(shape) - flat.size
-    if missing < 0:
+    if missing < 0 or prod(shape) > _MOST_VALUES:
         raise ConversionError(f"a constant of shape {shape} holds {flat.size} values")
     return (np.concatenate([flat, np.repeat(flat[-1:], missing)]) if missing else flat).reshape(shape)
 

@@ -11,6 +11,7 @@ import pytest
 from engines.cache import cache_directory
 from engines.errors import EngineError
 from engines.fetch import Fetcher
+from engines.mirror import default_mirror
 from engines.progress import silent
 from engines.samples import SampleStore
 
@@ -21,8 +22,7 @@ def path(name: str) -> Path:
 
     Kept in $SIGHTD_CACHE_DIR or ~/.cache/sightd; SIGHTD_MODEL_MIRROR may name a folder that holds it.
     """
-    mirror = os.environ.get("SIGHTD_MODEL_MIRROR")
-    fetcher = Fetcher(silent, Path(mirror) if mirror else None)
+    fetcher = Fetcher(silent, default_mirror(os.environ))
     try:
         return SampleStore(cache_directory(os.environ) / "samples").ensure(name, fetcher)
     except EngineError as error:

@@ -15,6 +15,7 @@ Triple = tuple[float, float, float]
 
 _DEFAULTS: Mapping[str, InputSpec] = {
     "yolox": InputSpec("", 0, 0, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT),
+    "yolox-decoded": InputSpec("", 0, 0, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT),
     "ssd": InputSpec("", 0, 0, ColourOrder.RGB, Resize.STRETCH),
     "nanodet": InputSpec(
         "", 0, 0, ColourOrder.BGR, Resize.STRETCH, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)

@@ -8,13 +8,12 @@ from types import MappingProxyType
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.engine import Engine
 from engines.model import Model
-from engines.session import Backend, Tensor, TensorSpec
+from engines.onnx_session import OnnxRuntimeSession
 
 
 def constant_network(path: Path, size: tuple[int, int], outputs: Mapping[str, NDArray[np.float32]]) -> Path:
@@ -45,30 +44,6 @@ def constant_network(path: Path, size: tuple[int, int], outputs: Mapping[str, ND
     return path
 
 
-class RuntimeSession:
-    """A `Session` on ONNX Runtime, as plain as can be."""
-
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.backend = Backend("onnxruntime-cpu", "cpu", "fp32")
-        self.inputs = MappingProxyType({value.name: _spec(value) for value in self._session.get_inputs()})
-        self.outputs = MappingProxyType({value.name: _spec(value) for value in self._session.get_outputs()})
-
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        names = list(self.outputs)
-        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
-
-    def close(self) -> None:
-        """Nothing is held that the garbage collector does not let go of."""
-
-
-def _spec(value: onnxruntime.NodeArg) -> TensorSpec:
-    shape = tuple(axis if isinstance(axis, int) else None for axis in value.shape)
-    return TensorSpec(value.name, shape, np.dtype(np.float32))
-
-
 class FileContext:
     """A plug-in's context that loads models that have a file of their own, and those of `catalogue` by name."""
 
@@ -80,4 +55,4 @@ class FileContext:
         first = choice[0]
         model = self.catalogue[first] if isinstance(first, str) else first
         assert model.path is not None
-        return Engine(model, RuntimeSession(model.path), "the only one")
+        return Engine(model, OnnxRuntimeSession(model.path, threads=1), "the only one")

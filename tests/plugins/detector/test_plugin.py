@@ -60,7 +60,16 @@ def detector(tmp_path: Path) -> Detector:
     return opened(tmp_path, "yolox", {"output": yolox_rows()})
 
 
-@pytest.mark.parametrize(("head", "outputs"), [("yolox", {"output": yolox_rows()}), ("ssd", ssd_rows())])
+@pytest.mark.parametrize(
+    ("head", "outputs"),
+    [
+        ("yolox", {"output": yolox_rows()}),
+        ("yolox-decoded", {"output": np.array([[28, 12, 16, 8, 0.9, 0.1, 0.8]], np.float32)}),
+        ("ssd", ssd_rows()),
+        ("ssd", dict(zip(("loc", "conf"), ssd_rows().values(), strict=True))),
+    ],
+    ids=["yolox", "yolox with decoded boxes", "ssd", "ssd with other names"],
+)
 def test_a_users_own_file_with_own_labels_works_by_configuration_alone(
     tmp_path: Path, head: str, outputs: dict[str, NDArray[np.float32]]
 ) -> None:

@@ -1,0 +1,69 @@
+"""Geometry of boxes: arrays [n, 4] as x1, y1, x2, y2, float32 as a rule.
+
+Every function gives a new array of the boxes' own dtype and may run on any thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.floating[Any]]
+
+
+def area(boxes: Boxes) -> Boxes:
+    """Areas [n]: (x2 − x1) · (y2 − y1); 0 where a box is inside out."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return sides[:, 0] * sides[:, 1]
+
+
+def intersection(a: Boxes, b: Boxes) -> Boxes:
+    """Areas [n, m] that each of `a` [n, 4] shares with each of `b` [m, 4]."""
+    width = np.minimum(a[:, None, 2], b[:, 2])
+    width -= np.maximum(a[:, None, 0], b[:, 0])
+    height = np.minimum(a[:, None, 3], b[:, 3])
+    height -= np.maximum(a[:, None, 1], b[:, 1])
+    np.maximum(width, 0, out=width)
+    np.maximum(height, 0, out=height)
+    width *= height
+    return width
+
+
+def iou(a: Boxes, b: Boxes) -> Boxes:
+    """Intersection over union [n, m] of `a` [n, 4] and `b` [m, 4]: I / (A + B − I), from 0 to 1.
+
+    Two boxes without area have 0, never NaN. Source: Jaccard's index.
+    """
+    shared = intersection(a, b)
+    union = area(a)[:, None] + area(b)
+    union -= shared
+    np.maximum(union, np.finfo(union.dtype).tiny, out=union)
+    shared /= union
+    return shared
+
+
+def clip(boxes: Boxes, width: float, height: float) -> Boxes:
+    """Boxes cut at the edges of a picture of `width` x `height` pixels."""
+    cut = np.maximum(boxes, 0)
+    np.minimum(cut[:, 0::2], width, out=cut[:, 0::2])
+    np.minimum(cut[:, 1::2], height, out=cut[:, 1::2])
+    return cut
+
+
+def to_centre_size(boxes: Boxes) -> Boxes:
+    """x1, y1, x2, y2 to centre x, centre y, width, height: c = (p1 + p2) / 2, s = p2 − p1."""
+    both = np.empty_like(boxes)
+    both[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
+    both[:, 2:] = boxes[:, 2:] - boxes[:, :2]
+    return both
+
+
+def from_centre_size(boxes: Boxes) -> Boxes:
+    """Centre x, centre y, width, height to x1, y1, x2, y2: p = c ∓ s / 2."""
+    corners = np.empty_like(boxes)
+    half = boxes[:, 2:] / 2
+    corners[:, :2] = boxes[:, :2] - half
+    corners[:, 2:] = boxes[:, :2] + half
+    return corners

@@ -1,0 +1,53 @@
+"""The cells of a network that predicts on grids: one cell for each `stride` pixels each way, finest grid first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from engines.spec import InputSpec
+from plugins.api import PluginError
+from plugins.types import FloatArray
+
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """xy float32 [n, 2]: each cell's column and row · stride float32 [n, 1]: its pixels. Rows run before grids."""
+
+    strides: tuple[int, ...]
+    xy: FloatArray
+    stride: FloatArray
+
+
+def grid_of(spec: InputSpec, rows: int, head: str) -> Grid:
+    """The grid of an input of that size whose output has `rows` rows. PluginError where none has."""
+    for strides in _STRIDES:
+        if _cells(spec.width, spec.height, strides) == rows:
+            return _grid(spec.width, spec.height, strides)
+    known = " or ".join(
+        f"{_cells(spec.width, spec.height, strides)} at strides {'/'.join(map(str, strides))}" for strides in _STRIDES
+    )
+    raise PluginError(
+        f"the network gives {rows} rows, but head {head!r} on a {spec.width}x{spec.height} input has {known}: "
+        "check the input's size and that the file was exported with this head"
+    )
+
+
+def _cells(width: int, height: int, strides: tuple[int, ...]) -> int:
+    return sum(-(-width // stride) * -(-height // stride) for stride in strides)
+
+
+@lru_cache(maxsize=32)
+def _grid(width: int, height: int, strides: tuple[int, ...]) -> Grid:
+    cells, sizes = [], []
+    for stride in strides:
+        rows, columns = np.mgrid[: -(-height // stride), : -(-width // stride)]
+        cells.append(np.stack((columns.ravel(), rows.ravel()), axis=1))
+        sizes.append(np.full((rows.size, 1), stride))
+    grid = Grid(strides, np.concatenate(cells).astype(np.float32), np.concatenate(sizes).astype(np.float32))
+    grid.xy.flags.writeable = grid.stride.flags.writeable = False  # shared by all threads
+    return grid

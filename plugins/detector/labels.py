@@ -1,0 +1,42 @@
+"""The classes that a configuration names, found among a network's labels."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from plugins.api import PluginError
+from plugins.types import FloatArray
+
+_BACKGROUND = frozenset({"background", "__background__"})
+
+
+def least_scores(labels: Sequence[str], min_score: float, of_classes: dict[str, float]) -> FloatArray:
+    """The least score of each class, float32 [c]; infinite for the background, which is no object."""
+    scores = np.full(len(labels), min_score, np.float32)
+    for name, score in of_classes.items():
+        scores[ids_of([name], labels, "class_min_score")] = score
+    scores[[label.casefold() in _BACKGROUND for label in labels]] = np.inf
+    return scores
+
+
+def ids_of(names: Iterable[str], labels: Sequence[str], option: str) -> list[int]:
+    """Ids of all classes labelled with one of the names, whatever their case. PluginError names close labels."""
+    folded = [label.casefold() for label in labels]
+    ids = []
+    for name in names:
+        found = [i for i, label in enumerate(folded) if label == name.casefold()]
+        if not found:
+            raise PluginError(_unknown(name, labels, folded, option))
+        ids += found
+    return ids
+
+
+def _unknown(name: str, labels: Sequence[str], folded: list[str], option: str) -> str:
+    close = [labels[folded.index(label)] for label in difflib.get_close_matches(name.casefold(), folded, 3)]
+    if close:
+        return f"{option}: the network knows no class {name!r}; did you mean {' or '.join(map(repr, close))}?"
+    some = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+    return f"{option}: the network knows no class {name!r}; its classes are {some}"

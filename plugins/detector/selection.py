@@ -1,0 +1,66 @@
+"""From a network's candidates to what the configuration wants to know of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.preprocess import Geometry
+from plugins.detector.candidates import Candidates
+from plugins.detector.config import DetectorConfig
+from plugins.detector.labels import ids_of, least_scores
+from plugins.detector.regions import allowed, standing_points
+from plugins.nms import nms
+from plugins.types import Detections, FloatArray, IntArray
+
+
+class Selection:
+    """Suppression and filters, made once for a network's labels. Keeps no state: safe on several threads at once.
+
+    Raises PluginError where the configuration names a class that the network does not know.
+    """
+
+    def __init__(self, config: DetectorConfig, labels: Sequence[str]) -> None:
+        self.labels = tuple(labels)
+        self.min_score = least_scores(labels, config.min_score, config.class_min_score)
+        """Least score of each class [c], for the decoder."""
+        self._config = config
+        self._classes: NDArray[np.bool_] | None = None
+        if config.classes is not None:
+            chosen = np.zeros(len(labels), np.bool_)
+            chosen[ids_of(config.classes, labels, "classes")] = True
+            if config.agnostic:
+                self._classes = chosen  # later: a box of another class may still suppress one of these
+            else:
+                self.min_score[~chosen] = np.inf
+
+    def detections(self, candidates: Candidates, geometry: Geometry) -> Detections:
+        """The detections of one picture, in its own pixels, best first.
+
+        Boxes are weighed against each other before the filters, as the network saw them: a weaker box does not
+        come through because the better one of the same object stands outside a region.
+        """
+        boxes = geometry.boxes_to_source(candidates.boxes)
+        kept = nms(
+            candidates.boxes,
+            candidates.scores,
+            None if self._config.agnostic else candidates.class_ids,
+            self._config.nms_iou,
+            limit=self._config.max_detections,
+            wanted=self._wanted(boxes, candidates.class_ids, geometry),
+        )
+        return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
+
+    def _wanted(self, boxes: FloatArray, class_ids: IntArray, geometry: Geometry) -> NDArray[np.bool_]:
+        """Which boxes pass the filters; those without area, or that are not numbers, never do."""
+        shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
+        wanted: NDArray[np.bool_] = (shorter > 0) & (shorter >= self._config.min_size)
+        if self._classes is not None:
+            wanted &= self._classes[class_ids]
+        only_inside, ignore = self._config.only_inside, self._config.ignore
+        if only_inside or ignore:
+            points = standing_points(boxes, geometry.source_width, geometry.source_height)
+            wanted &= allowed(points, only_inside, ignore)
+        return wanted

@@ -1,0 +1,64 @@
+"""Head "yolox": one output [b, n, 5 + c] with x, y, w, h, objectness and c class scores (both after sigmoid).
+
+The official ONNX exports leave the box undecoded: with cell g and stride s, centre = (xy + g) · s and
+size = exp(wh) · s (Ge et al. 2021, "YOLOX", arXiv 2107.08430; strides 8, 16, 32, and 64 for P6 networks).
+Head "yolox-decoded" reads files exported with `--decode_in_inference`, whose x, y, w, h are pixels already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from engines.session import Tensor
+from engines.spec import InputSpec
+from plugins.api import PluginError
+from plugins.boxes import from_centre_size
+from plugins.detector.candidates import Candidates, reaching
+from plugins.detector.grid import Grid, grid_of
+from plugins.types import FloatArray
+
+_WILDEST = 20.0
+"""exp() of more than this is no size any picture has; cut here, a broken output stays finite."""
+
+
+def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
+    """See `candidates.Head`."""
+    rows = _tensor(outputs, "yolox", len(min_score))
+    grid = grid_of(spec, rows.shape[1], "yolox")
+    return [_picture(rows[i], grid, min_score) for i in range(len(rows))]
+
+
+def decode_decoded(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
+    """See `candidates.Head`; for files that were exported with their boxes decoded."""
+    rows = _tensor(outputs, "yolox-decoded", len(min_score))
+    return [_picture(rows[i], None, min_score) for i in range(len(rows))]
+
+
+def _picture(rows: Tensor, grid: Grid | None, min_score: FloatArray) -> Candidates:
+    """score = objectness · class score. As no class score is above 1, objectness alone rules most rows out."""
+    hopeful = np.flatnonzero(rows[:, 4] >= min_score.min())
+    few = rows[hopeful].astype(np.float32, copy=False)
+    scores = few[:, 4:5] * few[:, 5:]
+    chosen, class_ids = reaching(scores, min_score)
+    boxes = few[chosen, :4]
+    if grid is not None:
+        cells = hopeful[chosen]
+        boxes[:, :2] += grid.xy[cells]
+        boxes[:, 2:] = np.exp(np.minimum(boxes[:, 2:], _WILDEST))
+        boxes *= grid.stride[cells]
+    return Candidates(from_centre_size(boxes), scores[chosen, class_ids], class_ids)
+
+
+def _tensor(outputs: Mapping[str, Tensor], head: str, classes: int) -> Tensor:
+    tensors = list(outputs.values())
+    if len(tensors) != 1 or tensors[0].ndim != 3:
+        found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
+        raise PluginError(
+            f"head {head!r} reads one output [batch, n, 5 + classes]; the network gives {found}: choose another head"
+        )
+    scored = tensors[0].shape[2] - 5
+    if scored != classes:
+        raise PluginError(f"the network scores {scored} classes, but there are {classes} labels")
+    return tensors[0]

@@ -1,0 +1,105 @@
+"""The configuration's `model:`: a name, the user's own file, or an order of preference of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
+
+from engines.model import Model
+from engines.own_file import model_from_file
+from engines.spec import ColourOrder, Resize
+from plugins.api import PluginError
+
+Three = tuple[float, float, float]
+CatalogueName = Annotated[str, Field(min_length=1, description="Name of a network: see `sightd models list`.")]
+
+
+def _form(value: object) -> str:
+    """Which form a value has; decided by its type alone, so that a fault is told of that form and not of all."""
+    if isinstance(value, list):
+        return "list"
+    return "file" if isinstance(value, (dict, BaseModel)) else "name"
+
+
+class OwnFile(BaseModel):
+    """A user's own ONNX file. What is not stated is taken from what its head is usually fed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path = Field(description="The ONNX file; ~ stands for the home directory.", examples=["/srv/models/own.onnx"])
+    head: str = Field(description="How its output is read, as ssd or yolox.", examples=["yolox"])
+    labels: Annotated[
+        Annotated[Annotated[list[str], Field(min_length=1)], Tag("list")] | Annotated[Path, Tag("name")],
+        Discriminator(_form),
+    ] = Field(
+        description="Names of its classes in the network's order: a list, or a text file with one name a line. "
+        "A class named background is never reported.",
+        examples=[["bolt", "nut"], "/srv/models/own.txt"],
+    )
+    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file that leaves its size open.")
+    height: int | None = Field(None, ge=1, description="Input height in pixels, likewise.")
+    colour: ColourOrder | None = Field(None, description="Order of the colour channels that it is fed.")
+    resize: Resize | None = Field(None, description="How a picture is brought to the network's size.")
+    scale: float | None = Field(None, gt=0, description="Factor of each pixel value 0-255, before mean and std.")
+    mean: Three | None = Field(None, description="Subtracted from each channel, in the order of `colour`.")
+    std: Three | None = Field(None, description="Each channel is divided by it at last, in the order of `colour`.")
+
+    @model_validator(mode="after")
+    def _whole_size(self) -> Self:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("state both width and height, or neither")
+        return self
+
+    def model(self) -> Model:
+        """Reads the labels, and the file's input. PluginError or EngineError with what to do."""
+        labels = _labels_in(self.labels.expanduser()) if isinstance(self.labels, Path) else self.labels
+        return model_from_file(
+            self.file.expanduser(),
+            self.head,
+            labels,
+            size=(self.width, self.height) if self.width and self.height else None,
+            colour=self.colour,
+            resize=self.resize,
+            scale=self.scale,
+            mean=self.mean,
+            std=self.std,
+        )
+
+
+Wish = Annotated[Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")], Discriminator(_form)]
+Wishes = Annotated[list[Wish], Field(min_length=1)]
+
+
+class ModelChoice(
+    RootModel[
+        Annotated[
+            Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")] | Annotated[Wishes, Tag("list")],
+            Discriminator(_form),
+        ]
+    ]
+):
+    """A network's name, a file of one's own (`file`, `head`, `labels`), or a list: the first that can be had."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def resolve(self) -> list[str | Model]:
+        """What `Context.engine` takes. PluginError or EngineError where an own file cannot be read."""
+        wishes = self.root if isinstance(self.root, list) else [self.root]
+        return [wish.model() if isinstance(wish, OwnFile) else wish for wish in wishes]
+
+
+def _labels_in(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise PluginError(
+            f"labels file {path} cannot be read ({fault}): give a UTF-8 text with one name a line"
+        ) from None
+    labels = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in labels:
+        raise PluginError(f"labels file {path} has no name in line {labels.index('') + 1}: each class needs its line")
+    if not labels:
+        raise PluginError(f"labels file {path} is empty: write one name a line, in the network's order")
+    return labels

@@ -1,0 +1,65 @@
+"""A real network on real photographs: the whole way from a picture to named boxes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.coco import LABELS
+from plugins.boxes import iou
+from plugins.detector import Detector
+from plugins.detector.config import DetectorConfig
+from plugins.types import Detections, Frame, Results
+from tests.support import media
+from tests.support.onnx_models import FileContext
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    mirror = os.environ.get("SIGHTD_MODEL_MIRROR")
+    file = Path(mirror or ".") / "yolox_nano.onnx"
+    if mirror is None or not file.is_file():
+        pytest.skip("SIGHTD_MODEL_MIRROR names no folder with yolox_nano.onnx")
+    own = {"file": str(file), "head": "yolox", "labels": list(LABELS)}
+    detector = Detector(DetectorConfig.model_validate({"model": own, "min_score": 0.6}))
+    detector.open(FileContext())
+    return detector
+
+
+def seen(detector: Detector, photograph: str) -> tuple[list[str], Detections]:
+    image = cv2.imread(str(media.path(photograph)))
+    assert image is not None
+    (results,) = detector.process([Frame.of(image.astype(np.uint8))], [Results()])
+    found = results.get(Detections)
+    assert found is not None
+    return sorted(found.labels[i] for i in found.class_ids), found
+
+
+@pytest.mark.parametrize(
+    ("photograph", "objects"),
+    [
+        ("astronaut.png", ["person"]),
+        ("chelsea.png", ["cat"]),
+        ("coffee.png", ["cup", "dining table"]),
+        ("motorcycle_left.png", ["motorcycle"]),
+        ("multi_face.jpg", ["person"] * 5),
+    ],
+)
+def test_it_names_what_is_on_a_photograph(detector: Detector, photograph: str, objects: list[str]) -> None:
+    assert seen(detector, photograph)[0] == objects
+
+
+@pytest.mark.parametrize(
+    ("photograph", "box"),
+    [("coffee.png", [160, 16, 425, 300]), ("motorcycle_left.png", [105, 65, 715, 450])],
+)
+def test_the_box_lies_around_the_object_in_the_photographs_own_pixels(
+    detector: Detector, photograph: str, box: list[float]
+) -> None:
+    """Boxes marked by eye; on pictures that are not square, so that a mistake in the letterbox would show."""
+    best = seen(detector, photograph)[1].boxes[:1]
+    assert iou(best, np.array([box], np.float32))[0, 0] > 0.85

@@ -1,0 +1,153 @@
+"""The detector as the daemon sees it, on tiny networks that always say the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.model import Model
+from engines.spec import ColourOrder, InputSpec, Resize
+from plugins.api import PluginError
+from plugins.detector import Detector
+from plugins.detector.config import DetectorConfig
+from plugins.model_choice import ModelChoice
+from plugins.types import Detections, Frame, Results
+from tests.support.onnx_models import FileContext, constant_network
+
+SIZE = (64, 32)
+PICTURE = np.zeros((64, 128, 3), np.uint8)
+"""Twice the network's size, so a network pixel is two of the picture, whether stretched or letterboxed."""
+
+
+def yolox_rows() -> NDArray[np.float32]:
+    """One nut: objectness 0.9, score 0.8 in class 1, at cell (3, 1) of the grid at stride 8: 24 + 4, 8 + 4, 16 x 8."""
+    rows = np.zeros((8 * 4 + 4 * 2 + 2 * 1, 7), np.float32)
+    rows[1 * 8 + 3] = [0.5, 0.5, np.log(2), 0, 0.9, 0.1, 0.8]
+    return rows
+
+
+def ssd_rows() -> dict[str, NDArray[np.float32]]:
+    """The same nut, as fractions of the network's input, and a weaker double of it."""
+    boxes = np.array([[20, 8, 36, 16], [21, 8, 36, 16], [0, 0, 1, 1]], np.float32) / [64, 32, 64, 32]
+    return {"boxes": boxes.astype(np.float32), "scores": np.array([[0, 0.72], [0, 0.6], [0, 0]], np.float32)}
+
+
+def opened(folder: Path, head: str, outputs: Mapping[str, NDArray[np.float32]], **options: Any) -> Detector:
+    file = constant_network(folder / "own.onnx", SIZE, outputs)
+    own = {"file": str(file), "head": head, "labels": ["bolt", "nut"]}
+    detector = Detector(DetectorConfig.model_validate({"model": own, **options}))
+    detector.open(FileContext())
+    return detector
+
+
+def frame(camera: str = "door", seq: int = 1, at: float = 10.0, image: NDArray[np.uint8] = PICTURE) -> Frame:
+    return Frame.of(image.copy(), camera=camera, seq=seq, captured_at=at)
+
+
+def analyse(detector: Detector, *frames: Frame) -> list[Detections]:
+    found = [result.get(Detections) for result in detector.process(frames, [Results() for _ in frames])]
+    return [each for each in found if each is not None]
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Detector:
+    return opened(tmp_path, "yolox", {"output": yolox_rows()})
+
+
+@pytest.mark.parametrize(
+    ("head", "outputs"),
+    [
+        ("yolox", {"output": yolox_rows()}),
+        ("yolox-decoded", {"output": np.array([[28, 12, 16, 8, 0.9, 0.1, 0.8]], np.float32)}),
+        ("ssd", ssd_rows()),
+        ("ssd", dict(zip(("loc", "conf"), ssd_rows().values(), strict=True))),
+    ],
+    ids=["yolox", "yolox with decoded boxes", "ssd", "ssd with other names"],
+)
+def test_a_users_own_file_with_own_labels_works_by_configuration_alone(
+    tmp_path: Path, head: str, outputs: dict[str, NDArray[np.float32]]
+) -> None:
+    (found,) = analyse(opened(tmp_path, head, outputs), frame())
+    np.testing.assert_allclose(found.boxes, [[40, 16, 72, 32]], atol=1e-3)
+    assert found.scores == pytest.approx([0.72])
+    assert [found.labels[i] for i in found.class_ids] == ["nut"]
+
+
+def test_a_batch_gives_one_result_a_frame_each_in_its_own_pixels(detector: Detector) -> None:
+    small = np.zeros((32, 64, 3), np.uint8)
+    one, other = analyse(detector, frame("door"), frame("yard", image=small))
+    np.testing.assert_allclose(one.boxes, 2 * other.boxes, atol=1e-3)
+
+
+def test_carry_repeats_the_cameras_last_word_for_half_a_second(detector: Detector) -> None:
+    (found,) = analyse(detector, frame(at=10.0))
+    assert detector.carry(frame(seq=2, at=10.5), Results()).get(Detections) is found
+    assert len(detector.carry(frame(seq=3, at=10.51), Results())) == 0
+    assert len(detector.carry(frame("yard", at=10.0), Results())) == 0
+
+
+def test_an_older_frame_that_is_done_later_does_not_replace_the_last_word(detector: Detector) -> None:
+    (newer,) = analyse(detector, frame(seq=5, at=10.2))
+    analyse(detector, frame(seq=4, at=10.1))
+    assert detector.carry(frame(seq=6, at=10.3), Results()).get(Detections) is newer
+
+
+def test_after_forget_there_is_no_last_word(detector: Detector) -> None:
+    analyse(detector, frame("door"), frame("yard"))
+    detector.forget("door")
+    detector.forget("never seen")
+    assert len(detector.carry(frame("door", seq=2), Results())) == 0
+    assert len(detector.carry(frame("yard", seq=2), Results())) == 1
+
+
+def test_boxes_of_a_picture_of_another_size_are_not_carried(detector: Detector) -> None:
+    analyse(detector, frame())
+    small = np.zeros((32, 64, 3), np.uint8)
+    assert len(detector.carry(frame(seq=2, image=small), Results())) == 0
+
+
+def test_several_threads_may_process_at_once(detector: Detector) -> None:
+    found: list[Detections] = []
+    threads = [
+        threading.Thread(target=lambda camera=f"camera-{i}": found.extend(analyse(detector, frame(camera))))
+        for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [len(each) for each in found] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [({"classes": ["nuts"]}, "did you mean 'nut'"), ({"class_min_score": {"blt": 0.5}}, "did you mean 'bolt'")],
+)
+def test_an_unknown_class_is_told_when_it_opens(tmp_path: Path, options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(PluginError, match=complaint):
+        opened(tmp_path, "yolox", {"output": yolox_rows()}, **options)
+
+
+@pytest.mark.parametrize(
+    ("head", "labels", "complaint"),
+    [
+        ("yolox", ("bolt", "nut", "screw"), "'parts': the network scores 2 classes, but there are 3 labels"),
+        ("ssd", ("bolt", "nut"), "'parts': head 'ssd' reads boxes .* the network gives output .* another head"),
+        ("yunet", ("face",), "'parts' has head 'yunet', .* one of nanodet, ssd, yolox, yolox-decoded"),
+    ],
+)
+def test_a_network_that_is_not_as_its_model_says_is_told_when_it_opens(
+    tmp_path: Path, head: str, labels: tuple[str, ...], complaint: str
+) -> None:
+    file = constant_network(tmp_path / "parts.onnx", SIZE, {"output": yolox_rows()})
+    spec = InputSpec("images", *SIZE, ColourOrder.BGR, Resize.STRETCH)
+    model = Model("parts", "detector", head, "none", spec, labels, path=file)
+    detector = Detector(DetectorConfig(model=ModelChoice("parts")))
+    with pytest.raises(PluginError, match=complaint):
+        detector.open(FileContext(catalogue={"parts": model}))

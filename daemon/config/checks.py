@@ -11,7 +11,7 @@ from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, dotted
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
-_SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern")
+_SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
 
 class Checks:
@@ -47,7 +47,7 @@ class Checks:
         for name, camera in self._config.cameras.items():
             path: PathKey = ("cameras", name, "source")
             source = camera.source.get_secret_value()
-            if camera.enabled and "://" not in source and not _exists(Path(source)):
+            if camera.enabled and "://" not in source and not _exists(_file_of(source)):
                 yield self._problem(path, "there is no such file or device now", "it is tried again while it runs")
         for name in self._unused():
             yield self._problem(("plugins", name), "no chain names this entry", f"chain: [{name}]")
@@ -61,7 +61,7 @@ class Checks:
             yield self._problem(path, "is empty", known)
         elif separator and scheme.lower() not in _SOURCES:
             yield self._problem(path, "an address of a kind that is not known", known)
-        elif separator and scheme != "testpattern" and not rest.rpartition("@")[2].split("/")[0]:
+        elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
             yield self._problem(path, "an address without a host", "write rtsp://HOST/PATH")
         elif not separator and _is_folder(Path(source)):
             yield self._problem(path, "is a folder", "write a video file's path")
@@ -101,6 +101,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _file_of(source: str) -> Path:
+    """The file of a source without a scheme; a device's options stand behind a "?"."""
+    return Path(source.partition("?")[0] if source.startswith("/dev/") else source)
 
 
 def _exists(path: Path) -> bool:

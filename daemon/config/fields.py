@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from daemon.config.problems import PathKey
@@ -54,5 +54,7 @@ def _branches(annotation: Any) -> Iterator[Any]:
     elif origin in (Union, types.UnionType):
         for argument in get_args(annotation):
             yield from _branches(argument)
+    elif isinstance(annotation, type) and issubclass(annotation, RootModel):
+        yield from _branches(annotation.model_fields["root"].annotation)
     else:
         yield annotation

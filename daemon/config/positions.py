@@ -35,18 +35,6 @@ class Positions:
             return self.values[path]
         return self.key(path)
 
-    def known(self, path: PathKey) -> bool:
-        """Whether the file has this path."""
-        return path in self.values
-
-    def trimmed(self, path: PathKey) -> PathKey:
-        """The path without steps that are not in the file, which a validator adds for its own branches."""
-        kept: PathKey = ()
-        for step in path:
-            if self.known((*kept, step)):
-                kept = (*kept, step)
-        return kept
-
     def _nearest(self, path: PathKey, *tables: dict[PathKey, Place]) -> Place:
         for length in range(len(path), -1, -1):
             for table in tables:

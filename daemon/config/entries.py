@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.config.positions import Positions
@@ -11,10 +11,17 @@ from daemon.config.references import Resolved
 from daemon.config.validate import validate
 from plugins.api import AnyPlugin, PluginConfig, PluginError
 
-FindPlugin = Callable[[str], type[AnyPlugin]]
-"""The class of a plug-in by its name; PluginError where there is none."""
-CheckChain = Callable[[Sequence[str], Sequence[type[AnyPlugin]]], None]
-"""PluginError where an entry of a chain needs what none before it gives."""
+
+@dataclass(frozen=True, slots=True)
+class PluginSource:
+    """Where plug-ins come from. `find` gives a class by its name, or PluginError; `available` are the names there are.
+
+    `check_chain(names, classes)` raises PluginError where an entry of a chain needs what none before it gives.
+    """
+
+    find: Callable[[str], type[AnyPlugin]]
+    check_chain: Callable[[Sequence[str], Mapping[str, type[AnyPlugin]]], None]
+    available: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -30,11 +37,8 @@ class Entries:
 class EntryReader:
     """Reads the `plugins` section, and the chains, which may name a plug-in that needs no options."""
 
-    def __init__(
-        self, positions: Positions, resolved: Resolved, find: FindPlugin, available: Iterable[str], check: CheckChain
-    ) -> None:
-        self._positions, self._resolved = positions, resolved
-        self._find, self._available, self._check = find, tuple(available), check
+    def __init__(self, positions: Positions, resolved: Resolved, source: PluginSource) -> None:
+        self._positions, self._resolved, self._source = positions, resolved, source
         self.entries = Entries()
 
     def read(self, value: object) -> Entries:
@@ -55,7 +59,7 @@ class EntryReader:
             return
         use = options.get("use")
         try:
-            plugin = self._find(use if isinstance(use, str) else name)
+            plugin = self._source.find(use if isinstance(use, str) else name)
         except PluginError as error:
             at = (*path, "use") if isinstance(use, str) else path
             self._unknown(name, at, use if isinstance(use, str) else name, error)
@@ -80,13 +84,13 @@ class EntryReader:
                 self._defaults(name, (*path, index))
         if all(name in self.entries.classes for name in names):
             try:
-                self._check(names, [self.entries.classes[name] for name in names])
+                self._source.check_chain(names, self.entries.classes)
             except PluginError as error:
-                self._tell(path, str(error))
+                self._tell(path, "; ".join(str(error).splitlines()))
 
     def _defaults(self, name: str, path: PathKey) -> None:
         try:
-            plugin = self._find(name)
+            plugin = self._source.find(name)
         except PluginError as error:
             self._unknown(name, path, name, error)
             return
@@ -102,8 +106,8 @@ class EntryReader:
         """`name` is told once, however many chains name it."""
         first = name not in self.entries.broken
         self.entries.broken.add(name)
-        known = {*self._available, *self.entries.configs}
-        if word in self._available:  # it is there and cannot be loaded: its own words say why
+        known = {*self._source.available, *self.entries.configs}
+        if word in self._source.available:  # it is there and cannot be loaded: its own words say why
             self._tell(path, str(error), first=first)
             return
         meant = closest(word, known)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.checks import NO_CAMERAS, Checks
-from daemon.config.entries import CheckChain, EntryReader, FindPlugin
+from daemon.config.entries import EntryReader, PluginSource
 from daemon.config.model import Config
+from daemon.config.overrides import Override, apply
 from daemon.config.paths import absolute, with_sources
 from daemon.config.positions import Positions
-from daemon.config.problems import ConfigError, Problem
+from daemon.config.problems import ConfigError, Problem, dotted
 from daemon.config.references import Resolved, resolve
 from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
 from plugins.api import PluginConfig
 
+_CAMERA_SECTIONS = ("cameras", "rtsp", "http")
 _LEAST_SECRET = 4
 """Shorter texts from references are not looked for in messages: they would black out parts of words."""
 
@@ -38,16 +40,16 @@ def load(
     path: Path,
     *,
     environ: Mapping[str, str],
-    find: FindPlugin,
-    check_chain: CheckChain,
-    available: Iterable[str] = (),
+    plugins: PluginSource,
+    overrides: Sequence[Override] = (),
+    cameras: bool = True,
 ) -> Loaded:
     """Reads a file. Raises ConfigError with every problem found.
 
-    `find` gives a plug-in's class by name, `available` names those installed (for "did you mean"), `check_chain`
-    raises PluginError where an entry of a chain needs what none before it gives.
+    `overrides` stand in place of what the file says. Without `cameras` the file is read for its plug-ins alone:
+    its cameras and servers are left out, whatever is wrong with them.
     """
-    return load_text(_read(path), path, environ=environ, find=find, check_chain=check_chain, available=available)
+    return load_text(_read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras)
 
 
 def load_text(
@@ -55,36 +57,41 @@ def load_text(
     path: Path,
     *,
     environ: Mapping[str, str],
-    find: FindPlugin,
-    check_chain: CheckChain,
-    available: Iterable[str] = (),
+    plugins: PluginSource,
+    overrides: Sequence[Override] = (),
+    cameras: bool = True,
 ) -> Loaded:
     """As `load`, of a text that is already there; `path` names it and is where relative paths count from."""
     folder = path.absolute().parent
     document = _parse(text, path)
+    if not cameras and isinstance(document.value, dict):
+        document.value = {key: item for key, item in document.value.items() if key not in _CAMERA_SECTIONS}
     resolved = resolve(document.value, document.positions, folder=folder, environ=environ)
-    report = _Report(path, resolved)
+    report = _Report(path, resolved, overrides)
     report.add(document.problems, resolved.problems)
-    value = _as_mapping(document, resolved, report)
+    value = apply(_as_mapping(document, resolved, report), overrides)
     validated = validate(Config, value, document.positions, resolved)
-    entries = EntryReader(document.positions, resolved, find, available, check_chain).read(value)
+    entries = EntryReader(document.positions, resolved, plugins).read(value)
     report.add(validated.problems, entries.problems)
     if validated.model is None:
         raise report.error()
     config = with_sources(absolute(validated.model, folder, environ), folder, environ)
     checks = Checks(config, document.positions)
-    report.add(problem for problem in checks.problems() if problem.path not in report.paths)
+    if cameras:
+        report.add(problem for problem in checks.problems() if problem.path not in report.paths)
     if report.problems:
         raise report.error()
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
-    return Loaded(path, config, configs, document.positions, tuple(map(report.finished, checks.warnings())))
+    warnings = tuple(map(report.finished, checks.warnings())) if cameras else ()
+    return Loaded(path, config, configs, document.positions, warnings)
 
 
 class _Report:
     """Collects problems; puts the file's name on each and takes every text that came from outside out of it."""
 
-    def __init__(self, path: Path, resolved: Resolved) -> None:
+    def __init__(self, path: Path, resolved: Resolved, overrides: Sequence[Override]) -> None:
         self._file = str(path)
+        self._set = {dotted(override.path) for override in overrides}
         self._secrets = sorted((text for text in resolved.secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True)
         self.problems: list[Problem] = []
 
@@ -96,9 +103,10 @@ class _Report:
         self.problems += [self.finished(problem) for group in groups for problem in group]
 
     def finished(self, problem: Problem) -> Problem:
-        return replace(
-            problem, file=self._file, message=self._without(problem.message), hint=self._without(problem.hint)
-        )
+        message, hint = self._without(problem.message), self._without(problem.hint)
+        if problem.path in self._set:
+            return replace(problem, file="--set", line=0, column=0, message=message, hint=hint)
+        return replace(problem, file=self._file, message=message, hint=hint)
 
     def error(self) -> ConfigError:
         return ConfigError(self.problems)

@@ -9,7 +9,6 @@ from pathlib import Path
 from daemon.config.checks import NO_CAMERAS, Checks
 from daemon.config.entries import EntryReader, PluginSource
 from daemon.config.model import Config
-from daemon.config.overrides import Override, apply
 from daemon.config.paths import absolute, with_sources
 from daemon.config.positions import Positions
 from daemon.config.problems import ConfigError, Problem, dotted
@@ -17,6 +16,7 @@ from daemon.config.references import Resolved, resolve
 from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
+from daemon.overrides import Override, apply
 from plugins.api import PluginConfig
 
 _CAMERA_SECTIONS = ("cameras", "rtsp", "http")

@@ -1,0 +1,84 @@
+"""`sightd doctor`: tells what this machine has, what is missing, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from engines.catalog import Catalog
+from engines.store import ModelStore, default_directory
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from daemon.commands import SubParsers
+from daemon.config.installed import installed_plugins
+from daemon.config.load import load
+from daemon.config.model import Config
+from daemon.config.problems import ConfigError
+from daemon.doctor.checks import checks, exit_code
+from daemon.doctor.finding import Finding, System
+
+_EPILOG = """\
+examples:
+  sightd doctor
+  sightd doctor -c /etc/sightd/sightd.yaml     also what this file asks for: its ports, TLS, folders
+  sightd doctor --json
+
+The exit code is 0 where all that is needed is there, 3 where a backend for video or networks is missing,
+1 where something else is, 2 where the configuration has a fault.
+"""
+_SIGNS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[bold red]missing[/]"}
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "doctor",
+        help="tell what this machine has and what is missing",
+        description="Checks this machine: what is there, what is missing, and what to do about it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="check what this configuration needs")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs every check and prints what was found."""
+    try:
+        config = load(args.config, environ=os.environ, plugins=installed_plugins()).config if args.config else Config()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    folder = config.models.directory or default_directory(os.environ)
+    findings = [check() for check in checks(System(), config, folder, lambda: stored_models(folder))]
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings, Console())
+    return exit_code(findings)
+
+
+def stored_models(folder: Path) -> list[str]:
+    """Names of the catalogue's networks that are in `folder`."""
+    store = ModelStore(folder)
+    return [model.name for model in Catalog.load() if store.find(model) is not None]
+
+
+def _print(findings: list[Finding], console: Console) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        told = escape(finding.found) + (f"\n[dim]→ {escape(finding.fix)}[/]" if finding.fix else "")
+        table.add_row(_SIGNS[finding.state], escape(finding.name), told)
+    console.print(table)
+    missing = [finding.name for finding in findings if finding.state == "missing"]
+    console.print(f"\nmissing: {', '.join(missing)}" if missing else "\nAll that is needed is here.", markup=False)

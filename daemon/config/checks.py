@@ -1,0 +1,122 @@
+"""What single options cannot say: faults between sections, and what deserves a warning."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.config.model import Camera, Config, Rtsp
+from daemon.config.positions import Positions
+from daemon.config.problems import PathKey, Problem, dotted
+
+NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
+_SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
+
+
+class Checks:
+    """Faults of a configuration that is valid part by part. File paths in it are absolute already."""
+
+    def __init__(self, config: Config, positions: Positions) -> None:
+        self._config, self._positions = config, positions
+
+    def problems(self) -> Iterator[Problem]:
+        """What keeps the daemon from starting."""
+        if not self._config.cameras:
+            yield self._problem(("cameras",), "there is no camera", f"write at least {NO_CAMERAS}")
+        elif not any(camera.enabled for camera in self._config.cameras.values()):
+            yield self._problem(("cameras",), "every camera is switched off", "write enabled: true for one")
+        for name, camera in self._config.cameras.items():
+            yield from self._source(("cameras", name), camera)
+        yield from self._servers()
+        yield from self._tls(self._config.rtsp)
+
+    def warnings(self) -> Iterator[Problem]:
+        """What works and is probably not meant."""
+        rtsp = self._config.rtsp
+        if rtsp.auth and rtsp.auth.method == "basic" and rtsp.tls is None and not is_loopback(rtsp.host):
+            yield self._problem(
+                ("rtsp", "auth", "method"),
+                "basic sends the password readable over the network",
+                "write method: digest, or add tls:",
+            )
+        if rtsp.enabled and rtsp.auth is None and not is_loopback(rtsp.host):
+            yield self._problem(
+                ("rtsp", "host"), "everybody on the network can watch", "add auth:, or listen on 127.0.0.1"
+            )
+        for name, camera in self._config.cameras.items():
+            path: PathKey = ("cameras", name, "source")
+            source = camera.source.get_secret_value()
+            if camera.enabled and "://" not in source and not _exists(_file_of(source)):
+                yield self._problem(path, "there is no such file or device now", "it is tried again while it runs")
+        for name in self._unused():
+            yield self._problem(("plugins", name), "no chain names this entry", f"chain: [{name}]")
+
+    def _source(self, path: PathKey, camera: Camera) -> Iterator[Problem]:
+        """Says nothing of the address itself: it may hold a password."""
+        source, path = camera.source.get_secret_value(), (*path, "source")
+        scheme, separator, rest = source.partition("://")
+        known = "write one of rtsp://, rtsps://, http://, https://, testpattern://, a file's path or /dev/videoN"
+        if not source.strip():
+            yield self._problem(path, "is empty", known)
+        elif separator and scheme.lower() not in _SOURCES:
+            yield self._problem(path, "an address of a kind that is not known", known)
+        elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
+            yield self._problem(path, "an address without a host", "write rtsp://HOST/PATH")
+        elif not separator and _is_folder(Path(source)):
+            yield self._problem(path, "is a folder", "write a video file's path")
+
+    def _servers(self) -> Iterator[Problem]:
+        rtsp, http = self._config.rtsp, self._config.http
+        if rtsp.enabled and http.enabled and rtsp.port == http.port != 0:
+            yield self._problem(("http", "port"), f"{http.port} is the RTSP server's port too", "write another one")
+        if rtsp.auth and not rtsp.auth.password.get_secret_value():
+            yield self._problem(("rtsp", "auth", "password"), "is empty", "write password: ${env:RTSP_PASSWORD}")
+
+    def _tls(self, rtsp: Rtsp) -> Iterator[Problem]:
+        for option in ("certificate", "key") if rtsp.tls else ():
+            path: Path = getattr(rtsp.tls, option)
+            try:
+                with path.open("rb") as file:
+                    if b"-----BEGIN " not in file.read(2**16):
+                        yield self._problem(("rtsp", "tls", option), "is no PEM file", "convert it with openssl")
+            except OSError as error:
+                message = f"cannot read {path}: {error.strerror}"
+                hint = "mend the path, which counts from this file, or let the service's user read it"
+                yield self._problem(("rtsp", "tls", option), message, hint)
+
+    def _unused(self) -> list[str]:
+        named = set(self._config.chain)
+        for camera in self._config.cameras.values():
+            named.update(camera.chain or ())
+        return [name for name in self._config.plugins if name not in named]
+
+    def _problem(self, path: PathKey, message: str, hint: str) -> Problem:
+        return Problem(*self._positions.value(path), dotted(path), message, hint)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _file_of(source: str) -> Path:
+    """The file of a source without a scheme; a device's options stand behind a "?"."""
+    return Path(source.partition("?")[0] if source.startswith("/dev/") else source)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,124 @@
+"""The plug-in instances of a file: which class each is, and its options held against that class's own `Config`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from daemon.config.positions import Positions
+from daemon.config.problems import PathKey, Problem, closest, dotted, shown
+from daemon.config.references import Resolved
+from daemon.config.validate import validate
+from plugins.api import AnyPlugin, PluginConfig, PluginError
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSource:
+    """Where plug-ins come from. `find` gives a class by its name, or PluginError; `available` are the names there are.
+
+    `check_chain(names, classes)` raises PluginError where an entry of a chain needs what none before it gives.
+    """
+
+    find: Callable[[str], type[AnyPlugin]]
+    check_chain: Callable[[Sequence[str], Mapping[str, type[AnyPlugin]]], None]
+    available: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class Entries:
+    """Plug-in instances by name. `broken` have a problem already told."""
+
+    configs: dict[str, PluginConfig] = field(default_factory=dict)
+    classes: dict[str, type[AnyPlugin]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class EntryReader:
+    """Reads the `plugins` section, and the chains, which may name a plug-in that needs no options."""
+
+    def __init__(self, positions: Positions, resolved: Resolved, source: PluginSource) -> None:
+        self._positions, self._resolved, self._source = positions, resolved, source
+        self.entries = Entries()
+
+    def read(self, value: object) -> Entries:
+        """All entries and chains of a file's values. Parts of another shape than they should have are left out."""
+        sections = value if isinstance(value, dict) else {}
+        plugins, cameras = _mapping(sections.get("plugins")), _mapping(sections.get("cameras"))
+        for name, options in plugins.items():
+            self._entry(name, options)
+        self._chain(sections.get("chain"), ("chain",))
+        for name, camera in cameras.items():
+            self._chain(_mapping(camera).get("chain"), ("cameras", name, "chain"))
+        return self.entries
+
+    def _entry(self, name: str, options: object) -> None:
+        path: PathKey = ("plugins", name)
+        if not isinstance(options, dict):
+            self.entries.broken.add(name)  # the whole file's validation tells it
+            return
+        use = options.get("use")
+        try:
+            plugin = self._source.find(use if isinstance(use, str) else name)
+        except PluginError as error:
+            at = (*path, "use") if isinstance(use, str) else path
+            self._unknown(name, at, use if isinstance(use, str) else name, error)
+            return
+        validated = validate(plugin.Config, options, self._positions, self._resolved, path)
+        self.entries.problems += validated.problems
+        if validated.model is None:
+            self.entries.broken.add(name)
+        else:
+            self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
+
+    def _chain(self, names: object, path: PathKey) -> None:
+        """Every name of a chain is an entry or an installed plug-in, whose options are then the defaults."""
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self._tell((*path, index), f"{shown(name)} is in this chain twice", "name it once; for a second "
+                           "instance make an entry under plugins: with `use`")  # fmt: skip
+                return
+            if name not in self.entries.configs and name not in self.entries.broken:
+                self._defaults(name, (*path, index))
+        if all(name in self.entries.classes for name in names):
+            try:
+                self._source.check_chain(names, self.entries.classes)
+            except PluginError as error:
+                self._tell(path, "; ".join(str(error).splitlines()))
+
+    def _defaults(self, name: str, path: PathKey) -> None:
+        try:
+            plugin = self._source.find(name)
+        except PluginError as error:
+            self._unknown(name, path, name, error)
+            return
+        validated = validate(plugin.Config, {}, Positions(), Resolved())
+        if validated.model is None:
+            self.entries.broken.add(name)
+            needed = ", ".join(problem.path for problem in validated.problems)
+            self._tell(path, f"{name} has options without a default", f"add plugins: {name}: with {needed}")
+        else:
+            self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
+
+    def _unknown(self, name: str, path: PathKey, word: str, error: PluginError) -> None:
+        """`name` is told once, however many chains name it."""
+        first = name not in self.entries.broken
+        self.entries.broken.add(name)
+        known = {*self._source.available, *self.entries.configs}
+        if word in self._source.available:  # it is there and cannot be loaded: its own words say why
+            self._tell(path, str(error), first=first)
+            return
+        meant = closest(word, known)
+        ending = f'; did you mean "{meant}"?' if meant else ""
+        self._tell(path, f"no plug-in {shown(word)} is installed{ending}",
+                   f"known here: {', '.join(sorted(known))}" if known else "", first=first)  # fmt: skip
+
+    def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
+        if first and path not in self._resolved.failed:
+            self.entries.problems.append(Problem(*self._positions.value(path), dotted(path), message, hint))
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,169 @@
+"""pydantic's errors in plain words, with the line that mends the fault."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from daemon.config.fields import field_at, model_at
+from daemon.config.problems import PathKey, closest, shown, unknown
+from daemon.redact import redact
+
+Told = tuple[str, str]
+"""A message and a hint."""
+
+NAME_HINT = 'use lower-case letters, digits, "-" and "_", at most 63, a letter or digit first'
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "path_type": "a path",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_HOW = {
+    "a whole number": "write a whole number",
+    "a number": "write a number",
+    "a finite number": "write a number",
+    "true or false": "write true or false",
+    "text": "write a text",
+    "a path": "write a path",
+    "a list": "write a list: [one, two]",
+    "a mapping": "write its options below it, one `option: value` a line",
+}
+
+
+def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: bool) -> Told:
+    """Message and hint for one error at `path` of `root`. The value is told only where `show` is set.
+
+    Only numbers, switches and words of a fixed list are ever told: any other text may be a secret.
+    """
+    kind = error["type"]
+    context: Mapping[str, Any] = error.get("ctx") or {}
+    if "[key]" in error["loc"]:
+        return f"{shown(str(path[-1]))} is no name", NAME_HINT
+    if kind == "string_pattern_mismatch" and context.get("pattern", "").startswith("^[a-z0-9][a-z0-9_-]"):
+        return "this is no name", NAME_HINT
+    if kind == "extra_forbidden":
+        model = model_at(root, path[:-1])
+        return unknown("option", str(path[-1]), model.model_fields if model else ())
+    if kind == "missing":
+        return "is missing", _fix(root, path)
+    if kind in _WANTED:
+        return _wrong_type(error, root, path, show)
+    if kind in ("literal_error", "enum"):
+        return _not_one_of(error, show)
+    if kind in _LIMITS:
+        message, hint = _LIMITS[kind](context)
+        return (f"{error['input']} is {message}" if show and _is_plain(error["input"]) else f"is {message}"), hint
+    if kind in ("value_error", "assertion_error"):
+        return _own_words(context.get("error"), root, path)
+    return error["msg"].removeprefix("Input "), _fix(root, path)
+
+
+_LIMITS: dict[str, Callable[[Mapping[str, Any]], Told]] = {
+    "greater_than_equal": lambda ctx: (f"below {ctx['ge']}", f"write {ctx['ge']} or more"),
+    "greater_than": lambda ctx: (f"not above {ctx['gt']}", f"write more than {ctx['gt']}"),
+    "less_than_equal": lambda ctx: (f"above {ctx['le']}", f"write {ctx['le']} or less"),
+    "less_than": lambda ctx: (f"not below {ctx['lt']}", f"write less than {ctx['lt']}"),
+    "multiple_of": lambda ctx: (f"no multiple of {ctx['multiple_of']}", f"write a multiple of {ctx['multiple_of']}"),
+    "string_too_short": lambda ctx: ("too short", f"write {ctx['min_length']} characters or more"),
+    "string_too_long": lambda ctx: ("too long", f"write {ctx['max_length']} characters or fewer"),
+    "too_short": lambda ctx: ("too short", f"write {ctx['min_length']} items or more"),
+    "too_long": lambda ctx: ("too long", f"write {ctx['max_length']} items or fewer"),
+    "string_pattern_mismatch": lambda ctx: ("not of the wanted form", f"it must match {ctx['pattern']}"),
+}
+
+
+def _wrong_type(error: ErrorDetails, root: type[BaseModel], path: PathKey, show: bool) -> Told:
+    wanted, value = _WANTED[error["type"]], error["input"]
+    if value is None:
+        return f"is empty, {wanted} is wanted", _fix(root, path) or _HOW[wanted]
+    if wanted == "text" and isinstance(value, (int, float, bool)):
+        return "is a number or a switch, text is wanted", "put it in quotes"
+    if isinstance(value, str) and not show:
+        return f"its reference stands for text, {wanted} is wanted", f"let the reference hold {wanted}"
+    if wanted == "true or false" and isinstance(value, str):
+        return "is text, true or false is wanted", "write true or false: YAML's yes, no, on and off are text here"
+    if "number" in wanted and isinstance(value, str):
+        how = f"write it bare, without quotes, unit or leading zeros{_example(root, path)}"
+        return f"is text, {wanted} is wanted", how
+    got = str(value) if show and _is_plain(value) else _kind_of(value)
+    return f"is {got}, {wanted} is wanted", _HOW[wanted]
+
+
+def _not_one_of(error: ErrorDetails, show: bool) -> Told:
+    expected = error.get("ctx", {}).get("expected", "")
+    words = re.findall(r"'([^']*)'", expected)
+    value = error["input"]
+    message = f"{json.dumps(value)} is not known here" if show and isinstance(value, str) and len(value) <= 40 else ""
+    if show and _is_plain(value):
+        message = f"{value} is not known here"
+    meant = closest(value, words) if show and isinstance(value, str) else None
+    return (
+        (message or "this value is not known here") + (f'; did you mean "{meant}"?' if meant else ""),
+        f"write one of {', '.join(words)}" if words else f"write {expected}",
+    )
+
+
+def _own_words(error: object, root: type[BaseModel], path: PathKey) -> Told:
+    """A validator's message: units begin theirs with "write", which makes it a hint."""
+    told = redact(str(error))
+    if told.startswith("write "):
+        return "cannot be understood", told
+    return told, _fix(root, path)
+
+
+def _fix(root: type[BaseModel], path: PathKey) -> str:
+    """The line to write, from the option's own example or description."""
+    field = field_at(root, path)
+    if field is None:
+        return ""
+    if field.examples:
+        return f"write {_line(path, _yaml(field.examples[0]))}"
+    return f"{path[-1]}: {field.description}" if field.description else ""
+
+
+def _example(root: type[BaseModel], path: PathKey) -> str:
+    field = field_at(root, path)
+    default = field.default if field else None
+    return f", as {_line(path, str(default))}" if _is_plain(default) else ""
+
+
+def _line(path: PathKey, value: str) -> str:
+    return f"{path[-1]}: {value}" if path and isinstance(path[-1], str) else value
+
+
+def _yaml(value: object) -> str:
+    return value if isinstance(value, str) and not value.startswith("$") else json.dumps(value)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, bool):
+        return "a switch"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "text" if isinstance(value, str) else "a number"

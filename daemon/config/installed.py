@@ -1,0 +1,25 @@
+"""The plug-ins that are installed here, as the loader and the schema want them."""
+
+from __future__ import annotations
+
+from plugins.chain import check_chain
+
+from daemon.config.entries import PluginSource
+from plugins import registry
+from plugins.api import PluginConfig
+
+_OWN_PACKAGE = "sightd"
+
+
+def installed_plugins() -> PluginSource:
+    """Finds plug-ins by entry point; only those that a configuration names are imported."""
+    return PluginSource(registry.load, check_chain, tuple(registry.available()))
+
+
+def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:
+    """The options of the plug-ins that ship, and of those of `others`, by name."""
+    return {
+        name: registry.load(name).Config
+        for name, entry in registry.available().items()
+        if others or (entry.dist is not None and entry.dist.name == _OWN_PACKAGE)
+    }

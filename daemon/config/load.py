@@ -1,0 +1,159 @@
+"""A configuration file to what the daemon runs with. All problems of the file are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daemon.config.checks import NO_CAMERAS, Checks
+from daemon.config.entries import EntryReader, PluginSource
+from daemon.config.model import Config
+from daemon.config.paths import absolute, with_sources
+from daemon.config.positions import Positions
+from daemon.config.problems import ConfigError, Problem, dotted
+from daemon.config.references import Resolved, resolve
+from daemon.config.validate import validate
+from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
+from daemon.config.yaml_values import Document, parse
+from daemon.overrides import Override, apply
+from plugins.api import PluginConfig
+
+_CAMERA_SECTIONS = ("cameras", "rtsp", "http")
+_LEAST_SECRET = 4
+"""Shorter texts from references are not looked for in messages: they would black out parts of words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration. `plugin_configs` has an entry for each plug-in instance, those that only a chain names
+    too; paths are absolute; `warnings` are problems that do not keep it from running."""
+
+    path: Path
+    config: Config
+    plugin_configs: dict[str, PluginConfig]
+    positions: Positions
+    warnings: tuple[Problem, ...]
+
+
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    plugins: PluginSource,
+    overrides: Sequence[Override] = (),
+    cameras: bool = True,
+) -> Loaded:
+    """Reads a file. Raises ConfigError with every problem found.
+
+    `overrides` stand in place of what the file says. Without `cameras` the file is read for its plug-ins alone:
+    its cameras and servers are left out, whatever is wrong with them.
+    """
+    return load_text(_read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras)
+
+
+def load_text(
+    text: str,
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    plugins: PluginSource,
+    overrides: Sequence[Override] = (),
+    cameras: bool = True,
+) -> Loaded:
+    """As `load`, of a text that is already there; `path` names it and is where relative paths count from."""
+    folder = path.absolute().parent
+    document = _parse(text, path)
+    if not cameras and isinstance(document.value, dict):
+        document.value = {key: item for key, item in document.value.items() if key not in _CAMERA_SECTIONS}
+    resolved = resolve(document.value, document.positions, folder=folder, environ=environ)
+    report = _Report(path, resolved, overrides)
+    report.add(document.problems, resolved.problems)
+    value = apply(_as_mapping(document, resolved, report), overrides)
+    validated = validate(Config, value, document.positions, resolved)
+    entries = EntryReader(document.positions, resolved, plugins).read(value)
+    report.add(validated.problems, entries.problems)
+    if validated.model is None:
+        raise report.error()
+    config = with_sources(absolute(validated.model, folder, environ), folder, environ)
+    checks = Checks(config, document.positions)
+    if cameras:
+        report.add(problem for problem in checks.problems() if problem.path not in report.paths)
+    if report.problems:
+        raise report.error()
+    configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
+    warnings = tuple(map(report.finished, checks.warnings())) if cameras else ()
+    return Loaded(path, config, configs, document.positions, warnings)
+
+
+class _Report:
+    """Collects problems; puts the file's name on each and takes every text that came from outside out of it."""
+
+    def __init__(self, path: Path, resolved: Resolved, overrides: Sequence[Override]) -> None:
+        self._file = str(path)
+        self._set = {dotted(override.path) for override in overrides}
+        self._secrets = sorted((text for text in resolved.secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True)
+        self.problems: list[Problem] = []
+
+    @property
+    def paths(self) -> set[str]:
+        return {problem.path for problem in self.problems}
+
+    def add(self, *groups: Iterable[Problem]) -> None:
+        self.problems += [self.finished(problem) for group in groups for problem in group]
+
+    def finished(self, problem: Problem) -> Problem:
+        message, hint = self._without(problem.message), self._without(problem.hint)
+        if problem.path in self._set:
+            return replace(problem, file="--set", line=0, column=0, message=message, hint=hint)
+        return replace(problem, file=self._file, message=message, hint=hint)
+
+    def error(self) -> ConfigError:
+        return ConfigError(self.problems)
+
+    def _without(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _read(path: Path) -> str:
+    """The file's text. ConfigError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        hint = "name a file: sightd run -c FILE; `config/` has examples"
+        raise ConfigError([Problem(0, 0, "", f"cannot be read: {error.strerror}", hint, str(path))]) from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError([Problem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Problem(line, 1, "", "this line is not UTF-8", "save it as UTF-8", str(path))]) from None
+
+
+def _parse(text: str, path: Path) -> Document:
+    if len(text) > MAX_BYTES:
+        raise ConfigError([Problem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
+    try:
+        return parse(text)
+    except YamlSyntaxError as error:
+        raise ConfigError([replace(error.problem, file=str(path))]) from None
+
+
+def _as_mapping(document: Document, resolved: Resolved, report: _Report) -> dict[str, object]:
+    """The values with empty sections filled: one with everything below it commented out means the defaults."""
+    value = resolved.value
+    if document.value is None and not document.problems:
+        return {}
+    if not isinstance(value, dict):
+        if not document.problems:
+            report.add([Problem(1, 1, "", "the file must be a mapping of sections", f"write {NO_CAMERAS}")])
+        raise report.error()
+    filled = {key: item for key, item in value.items() if item is not None or key not in Config.model_fields}
+    plugins = filled.get("plugins")
+    if isinstance(plugins, dict):
+        filled["plugins"] = {name: {} if options is None else options for name, options in plugins.items()}
+    return filled

@@ -1,0 +1,74 @@
+"""A fault in a configuration: where it stands, what it is, and the line that mends it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from daemon.redact import redact
+
+PathKey = tuple[str | int, ...]
+"""The way to a value in the file: ("cameras", "front", "chain", 0)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One fault. `line` and `column` count from 1; `line` is 0 where it is not in the file's text.
+
+    Never made with a secret in it: `message` and `hint` hold no value of a camera's source or of a reference.
+    """
+
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+    file: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        first = redact(": ".join(part for part in (place, self.path, self.message) if part))
+        return f"{first}\n    {self.hint}" if self.hint else first
+
+
+class ConfigError(Exception):
+    """A configuration cannot be used; `problems` holds every fault found, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def dotted(path: PathKey) -> str:
+    """A path as people read it: `cameras.front.chain[0]`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{shown(part)}" if text else shown(part)
+    return text
+
+
+def shown(key: str) -> str:
+    """A key as it may be printed: quoted where it is no plain word, cut where it is long."""
+    if key and all(letter.isalnum() or letter in "_-" for letter in key) and len(key) <= 64:
+        return key
+    return json.dumps(key if len(key) <= 40 else key[:37] + "...", ensure_ascii=False)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    names = sorted(known)
+    found = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
+    return next((name for name in names if found and name.lower() == found[0]), None)
+
+
+def unknown(what: str, word: str, known: Iterable[str]) -> tuple[str, str]:
+    """Message and hint for a word that is none of the known ones."""
+    names = sorted(known)
+    meant = closest(word, names)
+    message = f'unknown {what}; did you mean "{meant}"?' if meant else f"unknown {what}"
+    return message, f"known here: {', '.join(names)}" if names else ""

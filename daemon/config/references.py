@@ -1,0 +1,128 @@
+"""`${env:NAME}` and `${file:PATH}` inside any text of the file; `$${` stands for the characters `${`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from daemon.config.positions import Positions
+from daemon.config.problems import PathKey, Problem, dotted
+
+MAX_FILE = 64 * 1024
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{(?P<kind>[a-z]+):(?P<name>[^{}\r\n]+)\}|\$\{")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class _UnresolvedError(Exception):
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+@dataclass(slots=True)
+class Resolved:
+    """Values with every reference replaced. `secrets` are the texts that came from outside: never print them.
+
+    `whole` are the paths whose text is one reference and nothing else, `failed` those that could not be resolved.
+    """
+
+    value: object = None
+    whole: set[PathKey] = field(default_factory=set)
+    paths: set[PathKey] = field(default_factory=set)
+    failed: set[PathKey] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def resolve(value: object, positions: Positions, *, folder: Path, environ: Mapping[str, str]) -> Resolved:
+    """Replaces the references of a file's values. A relative PATH counts from `folder`, the file's own.
+
+    Newlines at the end of a file's text are cut off. Before the "@" of an address a value is percent-encoded, so
+    that a password is kept outside as it is.
+    """
+    resolver = _Resolver(positions, folder, environ)
+    resolver.resolved.value = resolver.walk(value, ())
+    return resolver.resolved
+
+
+class _Resolver:
+    def __init__(self, positions: Positions, folder: Path, environ: Mapping[str, str]) -> None:
+        self.positions, self.folder, self.environ = positions, folder, environ
+        self.resolved = Resolved()
+
+    def walk(self, value: object, path: PathKey) -> object:
+        if isinstance(value, dict):
+            return {key: self.walk(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.walk(item, (*path, index)) for index, item in enumerate(value)]
+        return self._text(value, path) if isinstance(value, str) and "${" in value else value
+
+    def _text(self, text: str, path: PathKey) -> str:
+        sign = text.rfind("@") if _ADDRESS.match(text) else -1
+
+        def replacement(match: re.Match[str]) -> str:
+            if match[0] == "$${":
+                return "${"
+            self.resolved.paths.add(path)
+            found = self._lookup(match)
+            self.resolved.secrets |= {found, quote(found, safe="")}
+            return quote(found, safe="") if match.start() < sign else found
+
+        try:
+            result = _REFERENCE.sub(replacement, text)
+        except _UnresolvedError as error:
+            place = self.positions.value(path)
+            self.resolved.problems.append(Problem(*place, dotted(path), error.message, error.hint))
+            self.resolved.failed.add(path)
+            return ""
+        only = _REFERENCE.fullmatch(text)
+        if only and only["kind"]:
+            self.resolved.whole.add(path)
+        return result
+
+    def _lookup(self, match: re.Match[str]) -> str:
+        kind, name = match["kind"], match["name"]
+        if kind == "env" and _VARIABLE.fullmatch(name):
+            return self._variable(name)
+        if kind == "file":
+            return self._file(name)
+        raise _UnresolvedError(
+            "a reference of no known kind", "write ${env:NAME} or ${file:PATH}; for the characters themselves $${"
+        )
+
+    def _variable(self, name: str) -> str:
+        if name not in self.environ:
+            raise _UnresolvedError(
+                f"the environment has no variable {name}",
+                f"set it before the start: {name}=...; under systemd with Environment= or EnvironmentFile=",
+            )
+        value = self.environ[name]
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise _UnresolvedError(f"the variable {name} is not UTF-8 text", "write the value as plain text")
+        return value
+
+    def _file(self, name: str) -> str:
+        path = self.folder / name
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no possible path"
+            raise _UnresolvedError(
+                f"cannot read the file {path}: {reason}",
+                "create it, let the service's user read it, or mend the path (relative ones count from this file)",
+            ) from None
+        if len(content) > MAX_FILE:
+            raise _UnresolvedError(f"the file {path} is larger than {MAX_FILE} bytes", "a value is a short text")
+        try:
+            text = content.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise _UnresolvedError(f"the file {path} is not UTF-8 text", "write the value as plain text") from None
+        if "\0" in text:
+            raise _UnresolvedError(f"the file {path} is not text", "write the value as plain text")
+        return text

@@ -1,0 +1,124 @@
+"""Values held against a pydantic model; every error becomes a problem with its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from daemon.config import scalars
+from daemon.config.explain import Told, explain
+from daemon.config.positions import Positions
+from daemon.config.problems import PathKey, Problem, dotted
+from daemon.config.references import Resolved
+
+M = TypeVar("M", bound=BaseModel)
+
+_NUMBER_OR_SWITCH = {"int_type", "float_type", "bool_type"}
+_AT_KEY = {"missing", "extra_forbidden"}
+
+
+@dataclass(frozen=True, slots=True)
+class Validated(Generic[M]):
+    """The model, None where there are problems."""
+
+    model: M | None
+    problems: list[Problem]
+
+
+def validate(root: type[M], value: object, positions: Positions, resolved: Resolved, at: PathKey = ()) -> Validated[M]:
+    """Holds the part of the file at path `at` against `root`, as strictly as its JSON schema does.
+
+    Text is no number and no switch, except where it came from a reference: `port: ${env:PORT}` is read as YAML.
+    """
+    try:
+        return Validated(_strictly(root, value), [])
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    retyped = value
+    for item in errors:
+        path = along(value, item["loc"])
+        if item["type"] in _NUMBER_OR_SWITCH and (*at, *path) in resolved.whole:
+            retyped = _retyped(retyped, path)
+    if retyped != value:
+        try:
+            return Validated(_strictly(root, retyped), [])
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+    return Validated(None, list(_problems(root, errors, value, positions, resolved, at)))
+
+
+def along(value: object, loc: tuple[str | int, ...], *, to_mapping: bool = False) -> PathKey:
+    """The path in `value` that pydantic's `loc` means, which has steps of its own: the branches of unions.
+
+    Of all ways to leave steps out, the one that keeps the last step (or, `to_mapping`, ends at a mapping), and of
+    those the longest.
+    """
+    best = max(_ways(value, loc), key=lambda way: (isinstance(way[1], dict) if to_mapping else way[2], len(way[0])))
+    return best[0]
+
+
+def _ways(value: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[PathKey, object, bool]]:
+    """Paths, what stands there, and whether the last step of `loc` is in them."""
+    if not loc:
+        yield (), value, False
+        return
+    step, rest = loc[0], loc[1:]
+    yield from _ways(value, rest)
+    in_list = isinstance(value, list) and isinstance(step, int) and step < len(value)
+    if not in_list and not (isinstance(value, dict) and step in value):
+        return
+    for path, found, last in _ways(value[step], rest):
+        yield (step, *path), found, last or not rest
+
+
+def _strictly(root: type[M], value: object) -> M:
+    """JSON mode: strict for numbers and switches, yet paths and tuples are made of text and lists."""
+    return root.model_validate_json(json.dumps(value), strict=True)
+
+
+def _retyped(value: object, path: PathKey) -> object:
+    if not path:
+        return scalars.read(value, scalars.kind(value)) if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return {key: _retyped(item, path[1:]) if key == path[0] else item for key, item in value.items()}
+    if isinstance(value, list):
+        return [_retyped(item, path[1:]) if index == path[0] else item for index, item in enumerate(value)]
+    return value
+
+
+def _problems(
+    root: type[BaseModel],
+    errors: list[ErrorDetails],
+    value: object,
+    positions: Positions,
+    resolved: Resolved,
+    at: PathKey,
+) -> Iterator[Problem]:
+    """One problem for each path: the branches of a union each have an error at the same one."""
+    told: dict[tuple[PathKey, bool], list[Told]] = {}
+    for error in errors:
+        inner, at_key = _where(error, value)
+        path = (*at, *inner)
+        if path in resolved.failed:
+            continue
+        words = explain(error, root, inner, show=path not in resolved.paths)
+        told.setdefault((path, at_key), []).append(words)
+    for (path, at_key), branches in told.items():
+        place = positions.key(path) if at_key else positions.value(path)
+        messages = dict.fromkeys(message for message, _ in branches)
+        hints = dict.fromkeys(hint for _, hint in branches if hint)
+        yield Problem(*place, dotted(path), "; or ".join(messages), "; or ".join(hints))
+
+
+def _where(error: ErrorDetails, value: object) -> tuple[PathKey, bool]:
+    """The path of an error, and whether its key is what is wrong."""
+    loc = error["loc"]
+    if error["type"] == "missing":
+        return (*along(value, loc[:-1], to_mapping=True), loc[-1]), True
+    path = along(value, tuple(step for step in loc if step != "[key]"))
+    return path, error["type"] in _AT_KEY or "[key]" in loc

@@ -1,0 +1,124 @@
+"""YAML text to a tree of nodes with their places, under limits. Nothing in it can call code or grow without bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yaml import nodes
+from yaml.composer import Composer, ComposerError
+from yaml.error import MarkedYAMLError
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner, ScannerError
+
+from daemon.config import scalars
+from daemon.config.positions import Place
+from daemon.config.problems import Problem
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 20
+
+_SYNTAX = (
+    ("'\\t'", "a tab stands where blanks are wanted", "indent with blanks: YAML takes no tabs"),
+    (
+        "mapping values are not allowed",
+        'a ":" that cannot be a key\'s stands here',
+        'check the indentation of this line, or put quotes around a text that has ": " in it',
+    ),
+    (
+        "that cannot start any token",
+        "this character cannot begin a text",
+        'put quotes around it: "..."',
+    ),
+    ("undefined alias", "there is no anchor of this name", 'put quotes around a text that begins with "*"'),
+    ("second occurrence", "this anchor was defined before", "give each anchor (&name) a name of its own"),
+    ("unexpected end of stream", "the text ends inside quotes", "close the quotes"),
+    ("document separator", "the text ends inside quotes", "close the quotes"),
+    ("could not find expected ':'", "this line is neither `key: value` nor an item of a list", 'write "key: value"'),
+    ("expected <block end>", "this line does not fit the lines above", "give all keys of a part the same indentation"),
+    ("expected ',' or", "a bracket is not closed or a comma is missing", "write lists as [one, two]"),
+    ("escape", "unknown escape in double quotes", "write \\\\ for a backslash, or use single quotes"),
+    ("another document", "a second document begins here", 'leave out "---": a file holds one configuration'),
+    ("<document start>", "a `%` line is not read here", "leave the line out"),
+    ("tag", "tags are not read here", 'leave it out, or put quotes around a text that begins with "!"'),
+    ("expected alphabetic", "a name is wanted here", 'put quotes around a text that begins with "*" or "&"'),
+)
+
+
+class YamlSyntaxError(Exception):
+    """The text is no YAML that is read here; it holds the one problem found."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class _Resolver(BaseResolver):
+    def resolve(self, kind: type[nodes.Node], value: Any, implicit: Any) -> str:
+        if kind is nodes.ScalarNode:
+            return scalars.kind(value) if implicit[0] else scalars.STRING
+        return scalars.TAG + ("seq" if kind is nodes.SequenceNode else "map")
+
+
+class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
+    """PyYAML's composer with a bound on depth; no constructor, so no tag can make anything."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        _Resolver.__init__(self)
+        self._depth = 0
+
+    def compose_node(self, parent: nodes.Node | None, index: int) -> nodes.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            mark = self.get_mark()
+            raise _too_deep(Place(mark.line + 1, mark.column + 1))
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def compose(text: str) -> nodes.Node | None:
+    """The tree of a text, None where it is empty. Raises YamlSyntaxError, whose message quotes nothing of the text."""
+    try:
+        return _Reading(text).get_single_node()
+    except ReaderError as error:
+        place = _place_of(text, error.position)
+        raise YamlSyntaxError(
+            Problem(*place, "", "this character is not allowed in YAML", "delete it, or write it escaped in quotes")
+        ) from None
+    except (MarkedYAMLError, ComposerError, ScannerError) as error:
+        raise YamlSyntaxError(_syntax_problem(error)) from None
+    except (
+        RecursionError,
+        OverflowError,
+        ValueError,
+        IndexError,
+    ) as error:  # PyYAML's own, on broken escapes and the like
+        raise YamlSyntaxError(Problem(1, 1, "", f"not readable as YAML ({type(error).__name__})")) from None
+
+
+def _syntax_problem(error: MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+    told = error.problem or ""
+    for phrase, message, hint in _SYNTAX:
+        if phrase in told:
+            return Problem(*place, "", message, hint)
+    return Problem(*place, "", "not readable as YAML from here", "look for an open quote or bracket just above")
+
+
+def _too_deep(place: Place) -> YamlSyntaxError:
+    return YamlSyntaxError(
+        Problem(*place, "", f"nested more than {MAX_DEPTH} deep", "no option needs this: look for a stray bracket")
+    )
+
+
+def _place_of(text: str, offset: int) -> Place:
+    before = text[:offset]
+    return Place(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)

@@ -1,0 +1,48 @@
+"""All checks in the order in which they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from daemon.config.model import Config
+from daemon.doctor import gpu, machine, software
+from daemon.doctor.finding import Finding, System
+
+Check = Callable[[], Finding]
+
+
+def checks(system: System, config: Config, folder: Path, stored: Callable[[], list[str]]) -> list[Check]:
+    """What is checked for a configuration. `folder` is where networks are kept, `stored` names those there."""
+    servers: list[Check] = []
+    if config.rtsp.enabled:
+        servers.append(lambda: machine.port(system, "rtsp port", config.rtsp.host, config.rtsp.port))
+    if config.http.enabled:
+        servers.append(lambda: machine.port(system, "http port", config.http.host, config.http.port))
+    return [
+        lambda: software.python(system),
+        lambda: software.rtsp_server(system),
+        lambda: software.tls(system, needed=config.rtsp.tls is not None),
+        lambda: software.opencv(system),
+        lambda: software.ffmpeg(system),
+        lambda: software.onnx_runtime(system),
+        lambda: gpu.driver(system),
+        lambda: gpu.module(system, "tensorrt", "tensorrt"),
+        lambda: gpu.module(system, "pycuda.driver", "pycuda"),
+        lambda: machine.models(folder, stored(), fetch=config.models.fetch),
+        lambda: machine.cache(system, folder),
+        lambda: machine.disk(system, folder),
+        *servers,
+        lambda: machine.cores(system),
+        lambda: machine.memory(system),
+        lambda: machine.open_files(system),
+        lambda: machine.locked_memory(system),
+    ]
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """0 where all that is needed is there, 3 where a backend is missing, 1 where something else is."""
+    missing = [finding for finding in findings if finding.state == "missing"]
+    if any(finding.backend for finding in missing):
+        return 3
+    return 1 if missing else 0

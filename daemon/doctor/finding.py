@@ -1,0 +1,56 @@
+"""What a check found, and the machine as checks see it."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import resource
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["ok", "note", "missing"]
+"""There; not there or not good, and the daemon runs without; not there and needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer of one check. `fix` says what to do; `backend` marks what video or networks cannot run without."""
+
+    name: str
+    state: State
+    found: str
+    fix: str = ""
+    backend: bool = False
+
+
+def can_listen(host: str, port: int) -> str:
+    """Why nobody can listen there, "" where one can."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(address)
+    except OSError as error:
+        return "in use" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The machine. Every way to it is a field, so that a test can put another machine in its place."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    python: tuple[int, ...] = tuple(sys.version_info[:3])
+    proc: Path = Path("/proc")
+    import_module: Callable[[str], Any] = importlib.import_module
+    can_listen: Callable[[str, int], str] = can_listen
+    free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
+    limit: Callable[[int], tuple[int, int]] = resource.getrlimit
+    writable: Callable[[Path], bool] = lambda path: os.access(path, os.W_OK | os.X_OK)

@@ -1,0 +1,30 @@
+"""Checks of the NVIDIA GPU. None is needed: without one networks run on the CPU."""
+
+from __future__ import annotations
+
+import re
+
+from daemon.doctor.finding import Finding, System
+
+_CPU = "not here, the CPU is used"
+
+
+def driver(system: System) -> Finding:
+    """The kernel driver's version."""
+    try:
+        text = (system.proc / "driver/nvidia/version").read_text()
+    except OSError:
+        return Finding("nvidia driver", "note", _CPU)
+    version = re.search(r"\b(\d{3}\.\d+(?:\.\d+)?)\b", text)
+    return Finding("nvidia driver", "ok", version[1] if version else "there")
+
+
+def module(system: System, name: str, label: str) -> Finding:
+    """A Python package of the `gpu` extra."""
+    try:
+        found = system.import_module(name)
+    except (ImportError, OSError) as error:
+        known = isinstance(error, ModuleNotFoundError)
+        why = _CPU if known else f"{str(error).splitlines()[0]}; the CPU is used"
+        return Finding(label, "note", why, "with an NVIDIA GPU: pip install 'sightd[gpu]'" if known else "")
+    return Finding(label, "ok", str(getattr(found, "__version__", None) or getattr(found, "VERSION_TEXT", "there")))

@@ -1,0 +1,97 @@
+"""Checks of the machine: folders, ports, disk, cores, memory, limits, stored networks."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from daemon.doctor.finding import Finding, System
+
+_GIB = 2**30
+LEAST_DISK = 1 * _GIB
+LEAST_MEMORY = 1 * _GIB
+LEAST_FILES = 1024
+
+
+def cache(system: System, folder: Path) -> Finding:
+    """The folder of fetched networks can be written; it need not be there yet."""
+    there = _nearest(folder)
+    if system.writable(there):
+        return Finding("cache", "ok", str(folder))
+    fix = f"let this user write {there}, or set SIGHTD_CACHE_DIR or models: directory:"
+    return Finding("cache", "missing", f"{folder} cannot be written", fix)
+
+
+def disk(system: System, folder: Path) -> Finding:
+    """Room for networks."""
+    free = system.free_bytes(_nearest(folder))
+    if free < LEAST_DISK:
+        return Finding("disk", "note", f"{_gib(free)} free at {folder}", f"networks want {_gib(LEAST_DISK)}")
+    return Finding("disk", "ok", f"{_gib(free)} free")
+
+
+def models(folder: Path, stored: list[str], *, fetch: bool) -> Finding:
+    """Networks that are stored already."""
+    if stored:
+        return Finding("models", "ok", ", ".join(stored))
+    if fetch:
+        return Finding("models", "note", f"none in {folder}", "the first start fetches them; or: sightd models fetch")
+    return Finding("models", "missing", f"none in {folder}, and fetch is off", "sightd models fetch, or fetch: true")
+
+
+def port(system: System, label: str, host: str, number: int) -> Finding:
+    """A server's address is free."""
+    if number == 0:
+        return Finding(label, "ok", f"{host}, a free port is taken")
+    reason = system.can_listen(host, number)
+    if not reason:
+        return Finding(label, "ok", f"{host}:{number} is free")
+    section = label.split()[0]
+    fix = f"stop what listens there (ss -ltnp), or write another address: {section}: {{host: ..., port: ...}}"
+    return Finding(label, "missing", f"{host}:{number}: {reason}", fix)
+
+
+def cores(system: System) -> Finding:
+    """CPU cores that this process may use."""
+    count = system.cores()
+    if count < 2:
+        return Finding("cores", "note", "1", "with two cores decoding and networks do not wait for one another")
+    return Finding("cores", "ok", str(count))
+
+
+def memory(system: System) -> Finding:
+    """Memory that can be had without swapping."""
+    try:
+        lines = (system.proc / "meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return Finding("memory", "note", "unknown")
+    if available < LEAST_MEMORY:
+        return Finding("memory", "note", f"{_gib(available)} available", f"{_gib(LEAST_MEMORY)} are wanted")
+    return Finding("memory", "ok", f"{_gib(available)} available")
+
+
+def open_files(system: System) -> Finding:
+    """The limit of open files: each camera and each viewer needs some."""
+    soft, _ = system.limit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < LEAST_FILES:
+        return Finding("open files", "note", f"limit {soft}", "ulimit -n 4096, or LimitNOFILE=4096 under systemd")
+    return Finding("open files", "ok", f"limit {_limit(soft)}")
+
+
+def locked_memory(system: System) -> Finding:
+    """The limit of locked memory, of which a GPU's transfers take some; without a GPU it does not matter."""
+    soft, _ = system.limit(resource.RLIMIT_MEMLOCK)
+    return Finding("locked memory", "ok", f"limit {_limit(soft)}")
+
+
+def _nearest(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _limit(value: int) -> str:
+    return "none" if value == resource.RLIM_INFINITY else str(value)
+
+
+def _gib(value: int) -> str:
+    return f"{value / _GIB:.1f} GiB"

@@ -1,0 +1,90 @@
+"""Checks of what is installed: Python, GStreamer's RTSP server, OpenCV, FFmpeg, ONNX Runtime."""
+
+from __future__ import annotations
+
+from daemon.doctor.finding import Finding, System
+
+RTSP_PACKAGES = (
+    "apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
+)
+_SITE = ", and make the virtual environment with the distribution's python3 and --system-site-packages"
+_ELEMENTS = ("appsrc", "rtph264pay")
+
+
+def python(system: System) -> Finding:
+    """The interpreter's version."""
+    version = ".".join(map(str, system.python))
+    if system.python < (3, 11):
+        return Finding("python", "missing", version, "install Python 3.11 or newer", backend=True)
+    return Finding("python", "ok", version)
+
+
+def rtsp_server(system: System) -> Finding:
+    """gst-rtsp-server through gi, and the elements of its pipelines."""
+    try:
+        gi = system.import_module("gi")
+        gi.require_version("Gst", "1.0")
+        gi.require_version("GstRtspServer", "1.0")
+        gst = system.import_module("gi.repository.Gst")
+        system.import_module("gi.repository.GstRtspServer")
+    except (ImportError, ValueError) as error:
+        return Finding("rtsp server", "missing", _reason(error), RTSP_PACKAGES + _SITE, backend=True)
+    gst.init(None)
+    absent = [element for element in _ELEMENTS if gst.ElementFactory.find(element) is None]
+    if absent:
+        return Finding("rtsp server", "missing", f"no element {', '.join(absent)}", RTSP_PACKAGES, backend=True)
+    return Finding("rtsp server", "ok", gst.version_string())
+
+
+def tls(system: System, *, needed: bool) -> Finding:
+    """glib-networking, which rtsps:// needs."""
+    try:
+        there = bool(system.import_module("gi.repository.Gio").TlsBackend.get_default().supports_tls())
+    except ImportError as error:
+        return Finding("tls", "missing" if needed else "note", _reason(error), RTSP_PACKAGES, backend=needed)
+    if there:
+        return Finding("tls", "ok", "rtsps:// can be served")
+    return Finding(
+        "tls",
+        "missing" if needed else "note",
+        "rtsps:// cannot be served",
+        "apt-get install glib-networking",
+        backend=needed,
+    )
+
+
+def opencv(system: System) -> Finding:
+    """OpenCV, whose wheel needs libraries of the system."""
+    try:
+        cv2 = system.import_module("cv2")
+    except ImportError as error:
+        return Finding("opencv", "missing", _reason(error), "apt-get install libgl1 libglib2.0-0", backend=True)
+    return Finding("opencv", "ok", str(cv2.__version__))
+
+
+def ffmpeg(system: System) -> Finding:
+    """PyAV with the H.264 encoder."""
+    try:
+        av = system.import_module("av")
+    except ImportError as error:
+        return Finding("ffmpeg", "missing", _reason(error), "pip install av", backend=True)
+    try:
+        av.codec.Codec("libx264", "w")
+    except ValueError:  # PyAV's UnknownCodecError is one
+        fix = "install the av package as a wheel: it brings libx264"
+        return Finding("ffmpeg", "missing", f"av {av.__version__} without libx264", fix, backend=True)
+    return Finding("ffmpeg", "ok", f"av {av.__version__} with libx264")
+
+
+def onnx_runtime(system: System) -> Finding:
+    """ONNX Runtime and what it can run on."""
+    try:
+        runtime = system.import_module("onnxruntime")
+    except ImportError as error:
+        return Finding("onnxruntime", "missing", _reason(error), "pip install onnxruntime", backend=True)
+    providers = [name.removesuffix("ExecutionProvider") for name in runtime.get_available_providers()]
+    return Finding("onnxruntime", "ok", f"{runtime.__version__} on {', '.join(providers)}")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,177 @@
+"""The log: one stream, one form, and no secret in it, whichever library speaks.
+
+Code logs with `logging.getLogger(__name__)`; `extra={"camera": name}` or `structlog.contextvars.bind_contextvars(
+camera=name)` at a thread's start say which camera it is about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from daemon.config.model import Log
+from daemon.redact import redact
+
+Form = Literal["human", "json", "journald"]
+
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+_QUIET = ("uvicorn.access", "asyncio", "concurrent.futures", "PIL", "matplotlib")
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r", 9: " "}
+
+
+def configure(log: Log, stream: TextIO, environ: Mapping[str, str]) -> Form:
+    """Sends the whole process's log to `stream`; says in which form. A second call replaces the first.
+
+    Takes in Python's warnings, uvicorn's log and exceptions that nobody caught, of threads too.
+    """
+    form = choose_form(log.format, stream, environ)
+    handler = _Handler(stream)
+    handler.setFormatter(_formatter(form, colours=_has_colours(stream, environ)))
+    root = logging.getLogger()
+    for old in [item for item in root.handlers if isinstance(item, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(log.level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.DEBUG if log.level == "debug" else logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    logging.captureWarnings(True)
+    _take_uncaught()
+    return form
+
+
+def choose_form(
+    asked: Literal["auto", "human", "json", "journald"], stream: TextIO, environ: Mapping[str, str]
+) -> Form:
+    """`asked`, or under "auto": journald where the stream is its own, human on a terminal, JSON lines otherwise."""
+    if asked != "auto":
+        return asked
+    if _is_journal(stream, environ.get("JOURNAL_STREAM", "")):
+        return "journald"
+    return "human" if stream.isatty() else "json"
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """A handler whose own faults never print a record, which would pass by the redactor."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the base class's name)
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(f"a log record of {record.name}, line {record.lineno}, could not be written\n")
+
+
+def _formatter(form: Form, *, colours: bool) -> logging.Formatter:
+    finish: dict[Form, list[Processor]] = {
+        "human": [_for_people, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)],
+        "json": [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(ensure_ascii=False)],
+        "journald": [_journald],
+    }
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(),
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            redacted,
+            *finish[form],
+        ],
+    )
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.ExtraAdder(),
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.CallsiteParameterAdder({structlog.processors.CallsiteParameter.THREAD_NAME}),
+    ]
+
+
+def redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Takes secrets and control characters out of every value; an exception's text keeps its lines."""
+    return {key: redact(str(value)) if key in ("exception", "stack") else _clean(value) for key, value in event.items()}
+
+
+def _clean(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(_clean(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(item) for item in value]
+    return redact(str(value)).translate(_CONTROL)
+
+
+def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Local time without the date's noise; the thread only where it tells more than the camera does."""
+    event["timestamp"] = event["timestamp"][11:23] + "Z"
+    if event.get("thread_name") == "MainThread" or "camera" in event:
+        event.pop("thread_name", None)
+    return event
+
+
+def _journald(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Each line with its priority in front (sd-daemon(3)); the journal itself keeps the time."""
+    priority = _PRIORITIES.get(str(event.pop("level", "info")), 6)
+    event.pop("timestamp", None)
+    message, exception = event.pop("event", ""), event.pop("exception", "")
+    fields = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("logger", "thread_name"))
+    lines = [f"{message} {fields}".rstrip(), *str(exception).splitlines()]
+    return "\n".join(f"<{priority}>{line}" for line in lines)
+
+
+def _has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def _is_journal(stream: TextIO, journal: str) -> bool:
+    """systemd writes device and inode of the journal's socket into $JOURNAL_STREAM; a redirected stream differs."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return journal == f"{status.st_dev}:{status.st_ino}"
+
+
+def _take_uncaught() -> None:
+    log = logging.getLogger("daemon")
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            log.critical("stopped by a fault in the program", exc_info=(kind, error, trace))
+
+    def in_thread(hook: threading.ExceptHookArgs) -> None:
+        name = hook.thread.name if hook.thread else "a thread"
+        if hook.exc_value is not None:
+            log.error("%s stopped by a fault", name, exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback))
+
+    def unraisable(hook: object) -> None:
+        error = getattr(hook, "exc_value", None)
+        log.error("a fault where none can be raised: %r", error, exc_info=error)
+
+    sys.excepthook = uncaught
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable

@@ -1,0 +1,76 @@
+"""`--set detector.min_score=0.01`: single options of a configuration, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from daemon.config.model import Config
+from daemon.config.problems import unknown
+from daemon.config.yaml_nodes import YamlSyntaxError
+from daemon.config.yaml_values import parse
+
+
+class OverrideError(ValueError):
+    """A `--set` that cannot be understood; the message says how to write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One option: its way through the file, and its value."""
+
+    path: tuple[str, ...]
+    value: object
+
+
+def parse_override(text: str, plugins: Iterable[str] = ()) -> Override:
+    """`NAME.OPTION=VALUE`: NAME is a section of the file (`render`, `cameras`, ...) or else a plug-in's entry.
+
+    VALUE is YAML: `0.5`, `true`, `[person, car]`, `2s`. `plugins` are names for "did you mean".
+    OverrideError quotes no value.
+    """
+    way, equals, value = text.partition("=")
+    path = tuple(part.strip() for part in way.split("."))
+    if not equals or not all(path):
+        raise OverrideError(f"--set {way}: write --set NAME.OPTION=VALUE, as --set detector.min_score=0.4")
+    if path[0] not in Config.model_fields:
+        names = sorted(plugins)
+        if names and path[0] not in names:
+            message, hint = unknown(f'name "{path[0]}"', path[0], [*names, *Config.model_fields])
+            raise OverrideError(f"--set {way}: {message} ({hint})")
+        path = ("plugins", *path)
+    if path[0] == "plugins" and len(path) < 3:
+        raise OverrideError(f"--set {way}: no option is named; write --set {way}.OPTION=VALUE")
+    return Override(path, _value(way, value))
+
+
+def apply(values: object, overrides: Sequence[Override]) -> dict[str, object]:
+    """The file's values with the overrides in them; a later one stands. `values` itself is not changed.
+
+    OverrideError where the way leads through something that holds no options.
+    """
+    result: object = values
+    for override in overrides:
+        result = _with(result, override.path, override)
+    assert isinstance(result, dict) or not overrides
+    return result if isinstance(result, dict) else {}
+
+
+def _with(values: object, path: tuple[str, ...], override: Override) -> object:
+    if not path:
+        return override.value
+    if values is not None and not isinstance(values, dict):
+        raise OverrideError(f"--set {'.'.join(override.path)}: there are no options below what stands above {path[0]}")
+    current = values or {}
+    return {**current, path[0]: _with(current.get(path[0]), path[1:], override)}
+
+
+def _value(way: str, text: str) -> object:
+    try:
+        document = parse(text)
+    except YamlSyntaxError as error:
+        problem = error.problem
+        raise OverrideError(f"--set {way}=...: {problem.message}; {problem.hint}") from None
+    if document.problems:
+        raise OverrideError(f"--set {way}=...: {document.problems[0].message}")
+    return document.value

@@ -1,0 +1,80 @@
+"""Takes secrets out of text: user and password of any address, query values that look like tokens, auth headers.
+
+When in doubt it takes away too much: a line that says too little is a nuisance, one that says too much is a leak.
+"""
+
+from __future__ import annotations
+
+import re
+
+MARK = "***"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[/\\]+")
+_AUTHORITY = re.compile(r"[^/\\?#\s]*")
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
+_PUNCTUATION = ".,;:!)]}>'\"`"
+_PAIR = re.compile(r"([?&;#])([^=&;#?\s]{1,128})=([^&;#\s]*)")
+_SECRET_KEY = re.compile(
+    r"pass|pas$|pwd|pw$|token|secret|key|auth|sig|cred|session|sid$|user|usr|login|jwt|account|ticket|hash|code$|nonce",
+    re.IGNORECASE,
+)
+_LONG_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{20,}")
+_HEADER = re.compile(r"\b((?:proxy-)?authorization\W{1,4}|bearer\s+(?=\S{16}))[^\r\n]+", re.IGNORECASE)
+_CHUNKS = re.compile(r"(\s+)")
+
+
+def redact(text: str) -> str:
+    """`text` without any address's user, password and token-like query values; the rest stays readable.
+
+    Knows addresses anywhere in the text, `user:password@host` without a scheme, and passwords with "@", "/" or
+    blanks in them. Never raises; doing it twice changes nothing more.
+    """
+    return "".join(_redact_line(line) for line in text.splitlines(keepends=True))
+
+
+def _redact_line(line: str) -> str:
+    if "@" in line or ":/" in line or ":\\" in line:
+        line = "".join(_redact_segment(segment) for segment in _segments(line))
+    if "=" in line:
+        line = _PAIR.sub(_redact_pair, line)
+    return _HEADER.sub(lambda match: match[1] + MARK, line)
+
+
+def _segments(line: str) -> list[str]:
+    """The line cut before each word that has an address in it: an "@" belongs to the last address before it."""
+    segments = [""]
+    for chunk in _CHUNKS.split(line):
+        if _SCHEME.search(chunk):
+            segments.append("")
+        segments[-1] += chunk
+    return segments
+
+
+def _redact_segment(segment: str) -> str:
+    scheme = _SCHEME.search(segment)
+    if scheme is None:
+        return "".join(_redact_bare(chunk) for chunk in _CHUNKS.split(segment))
+    before, opening, rest = segment[: scheme.start()], scheme[0], segment[scheme.end() :]
+    at = rest.rfind("@")
+    rest = MARK + rest[at:] if at >= 0 else _without_broken_authority(rest)
+    return _redact_bare(before) + opening + rest
+
+
+def _redact_bare(chunk: str) -> str:
+    at = chunk.rfind("@")
+    return MARK + chunk[at:] if 0 <= chunk.find(":") < at else chunk
+
+
+def _without_broken_authority(rest: str) -> str:
+    """Without an "@" the authority is host and port; where it cannot be, it may be a password gone wrong."""
+    found = _AUTHORITY.match(rest)
+    authority = found[0] if found else ""
+    if _HOST_AND_PORT.fullmatch(authority.rstrip(_PUNCTUATION)) or authority.startswith("["):
+        return rest
+    return MARK + rest[len(authority) :]
+
+
+def _redact_pair(match: re.Match[str]) -> str:
+    opening, key, value = match.groups()
+    secret = _SECRET_KEY.search(key) or _LONG_TOKEN.search(value) or "%3a%2f%2f" in value.lower() or "%40" in value
+    return f"{opening}{key}={MARK if secret and value else value}"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.redact import redact
+
+CANARY = "Kanari3nvogel"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://admin:secret@10.0.0.7:554/stream1", "rtsp://***@10.0.0.7:554/stream1"),
+        ("rtsp://token@cam/1", "rtsp://***@cam/1"),
+        ("rtsp://admin:p@ss/wo?rd#@cam/1", "rtsp://***@cam/1"),
+        ("rtsp://admin:pass word@cam/1", "rtsp://***@cam/1"),
+        ("rtsp:/admin:secret@cam/1", "rtsp:/***@cam/1"),
+        ("admin:secret@cam/1 is no address", "***@cam/1 is no address"),
+        ("rtsp://admin:secret%40cam/1", "rtsp://***/1"),
+        ("[Errno 111] refused: 'rtsp://a:b@cam/1'", "[Errno 111] refused: 'rtsp://***@cam/1'"),
+        ("from rtsp://a:b@one/1 to https://c:d@two/2", "from rtsp://***@one/1 to https://***@two/2"),
+        ("http://cam/cgi?user=admin&pwd=12345&channel=1", "http://cam/cgi?user=***&pwd=***&channel=1"),
+        ("GET /live?token=abc HTTP/1.1", "GET /live?token=*** HTTP/1.1"),
+        ("http://cam/v?x=0123456789abcdef01234567", "http://cam/v?x=***"),
+        ("Authorization: Basic YWRtaW46c2VjcmV0", "Authorization: ***"),
+    ],
+)
+def test_takes_the_secret_and_leaves_the_rest(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "plain words, 12:30:44, and a mail to bob@example.org",
+        "rtsp://127.0.0.1:8554/front-door",
+        "listening on http://[::1]:8080, rtsp://cam:554: refused",
+        "/dev/video0",
+        "testpattern://",
+        "http://cam/mjpeg?channel=1&fps=25",
+        "C:\\video.mp4",
+        "basic authentication needs TLS, the bearer of bad news",
+        "two\nlines\r\n",
+    ],
+)
+def test_leaves_text_without_secrets_alone(text: str) -> None:
+    assert redact(text) == text
+
+
+secrets = st.builds(
+    lambda before, after: before + CANARY + after,
+    st.text(st.characters(blacklist_characters="\r\n", blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12),
+    st.text(st.characters(blacklist_characters="\r\n", blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12),
+)
+words = st.text("abcxyz019.-_", max_size=10)
+
+
+@given(words, secrets, words, st.sampled_from(["rtsp", "rtsps", "http", "https", "rtmp"]), words, words)
+def test_no_password_of_an_address_survives(
+    user: str, password: str, host: str, scheme: str, before: str, after: str
+) -> None:
+    text = f"{before} '{scheme}://{user}:{password}@{host}/stream' {after}"
+    assert CANARY not in redact(text)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_taken_and_a_second_time_changes_nothing(text: str) -> None:
+    assert redact(redact(text)) == redact(text)
+
+
+def test_long_hostile_text_takes_no_time() -> None:
+    redact("a:/" * 100_000)
+    redact("a:" * 100_000 + "@")
+    redact("?a=" * 100_000)

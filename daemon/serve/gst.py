@@ -40,7 +40,8 @@ def load() -> GStreamer:
         from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
     except (ImportError, ValueError) as error:
         raise GStreamerMissingError(
-            f"RTSP needs GStreamer's RTSP server for this Python: {error}. Install it with `apt-get install {PACKAGES}` "
+            f"RTSP needs GStreamer's RTSP server for this Python: {error}. "
+            f"Install it with `apt-get install {PACKAGES}` "
             "and use a virtual environment of the distribution's python3 with --system-site-packages, "
             "or set rtsp.enabled to false."
         ) from error

@@ -61,8 +61,7 @@ class RtspServer:
 
     def address(self, camera: str) -> RtspAddress:
         """Where a viewer finds the camera."""
-        scheme = "rtsp" if self._options.tls is None else "rtsps"
-        return RtspAddress(scheme=scheme, port=self.port, path=f"/{camera}")
+        return RtspAddress(scheme="rtsp" if self._options.tls is None else "rtsps", port=self.port, path=f"/{camera}")
 
     def add(self, camera: str, *, on_demand: Callable[[], None] | None = None) -> RtspStream:
         """Serves the camera. `on_demand` is called, on a thread of GStreamer's, for each viewer who comes; it must

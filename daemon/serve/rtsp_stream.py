@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from daemon.encode.packet import Packet
+from daemon.serve.delimiter import delimited_early
 from daemon.serve.gate import Gate
 from daemon.serve.gst import GStreamer
 
@@ -61,10 +62,9 @@ class RtspStream:
         with self._lock:
             if not self._gate.admit(packet.keyframe):
                 return False
-            source, pts = self._source, self._clock.pts(packet.captured_at, self._source)
-            buffer = self._gstreamer.gst.Buffer.new_wrapped(packet.data)
-            buffer.pts = buffer.dts = pts
-            accepted = source.emit("push-buffer", buffer)
+            buffer = self._gstreamer.gst.Buffer.new_wrapped(delimited_early(packet.data))
+            buffer.pts = buffer.dts = self._clock.pts(packet.captured_at, self._source)
+            accepted = self._source.emit("push-buffer", buffer)
         return bool(accepted == self._gstreamer.gst.FlowReturn.OK)
 
     def factory(self) -> Any:
@@ -121,7 +121,7 @@ class RtspStream:
         if self._on_demand is not None:
             try:
                 self._on_demand()
-            except Exception:  # noqa: BLE001 - the edge of a thread that is GStreamer's
+            except Exception:  # the edge of a thread that is GStreamer's
                 log.exception("%s: could not be told that a viewer came", self.camera)
 
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from daemon.serve.gst import GStreamer
 from daemon.serve.rtsp_stream import RtspStream
 
 log = logging.getLogger(__name__)
@@ -79,7 +78,6 @@ class RtspViewers:
         self._leaves(client)
         with self._lock:
             self._plays.pop(client, None)
-        client.session_filter(lambda *_: 0)  # GST_RTSP_FILTER_REMOVE
 
     def _leaves(self, client: Any) -> None:
         with self._lock:

@@ -1,0 +1,1 @@
+"""What sightd tells Prometheus. `registry.Metrics` is the entrance."""

@@ -1,0 +1,79 @@
+"""What is counted for one camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families
+from daemon.metrics.series import Series
+
+OTHER_CLASS = "other"
+
+
+class ClassNames:
+    """Keeps the number of classes in labels bounded: beyond the first `most` all are called "other"."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def label(self, name: str) -> str:
+        """The label for a model's class."""
+        if name in self._known:
+            return name
+        if len(self._known) >= self._most:
+            return OTHER_CLASS
+        self._known.add(name)
+        return name
+
+
+class CameraMetrics:
+    """A camera's series, labels bound beforehand: the way of a frame looks nothing up but a dictionary's key.
+
+    Made by `Metrics.camera`. All attributes may be used from any thread, also after the camera was removed.
+    """
+
+    def __init__(self, name: str, families: Families, classes: ClassNames, reconnect_reasons: Iterable[str]) -> None:
+        self.name = name
+        self._families = families
+        self._classes = classes
+        self._series = series = Series()
+        self.up: Gauge = series.bind(families.source_up, name)
+        self.last_frame: Gauge = series.bind(families.source_last_frame, name)
+        self.latency: Histogram = series.bind(families.frame_latency, name)
+        self.slate_active: Gauge = series.bind(families.stream_slate_active, name)
+        self.encoder_active: Gauge = series.bind(families.encoder_active, name)
+        self.clients = {p: series.bind(families.stream_clients, name, p) for p in PROTOCOLS}
+        self.frames = {stage: series.bind(families.frames, name, stage) for stage in FRAME_STAGES}
+        self._reconnects = {r: series.bind(families.source_reconnects, name, r) for r in reconnect_reasons}
+        self._drops = {drop: series.bind(families.frames_dropped, name, *drop) for drop in DROPS}
+        self._detections: dict[str, Counter] = {}
+
+    def lost(self, reason: str) -> None:
+        """The camera was lost, or not got. `reason` is one of a fixed set, never a message."""
+        if reason not in self._reconnects:
+            self._reconnects[reason] = self._series.bind(self._families.source_reconnects, self.name, reason)
+        self._reconnects[reason].inc()
+
+    def dropped(self, stage: str, reason: str, count: int = 1) -> None:
+        """Frames were left out. Stage and reason are each of a fixed set (`families.DROPS` has the common ones)."""
+        drop = (stage, reason)
+        if drop not in self._drops:
+            self._drops[drop] = self._series.bind(self._families.frames_dropped, self.name, stage, reason)
+        self._drops[drop].inc(count)
+
+    def detected(self, class_name: str, count: int = 1) -> None:
+        """Objects were found. The name is the model's own label of the class."""
+        counter = self._detections.get(class_name)
+        if counter is None:
+            label = self._classes.label(class_name)
+            counter = self._series.bind(self._families.detections, self.name, label)
+            if label == class_name:  # names beyond the bound are not remembered: that would be a dictionary without end
+                self._detections[class_name] = counter
+        counter.inc(count)
+
+    def remove(self) -> None:
+        """Takes all of the camera's series out."""
+        self._series.remove()

@@ -1,0 +1,119 @@
+"""Every metric that sightd has: name, labels, buckets and what it means.
+
+Names start with `sightd_` and end in a base unit or `_total`; labels are bounded and hold no address, path or person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+FRAME_STAGES = ("captured", "analysed", "shown", "encoded")
+"""How far frames come: read from the camera; through its chain; drawn or shown as they are; encoded as H.264."""
+DROPS = (("capture", "damaged"), ("admission", "replaced"))
+"""Where and why frames are left out: broken on arrival; replaced by a newer one before a worker was free."""
+STAGES = ("decode", "wait", "analysis", "render", "encode", "jpeg")
+PHASES = ("process", "carry", "draw")
+FAULTS = ("error", "timeout", "invalid")
+PROTOCOLS = ("rtsp", "mjpeg")
+BREAKER_STATES = ("closed", "half-open", "open")
+"""The value of `sightd_plugin_breaker_state` is the place in this row."""
+
+_WORK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
+_LATENCY = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
+_BATCH = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """The metric families of one registry."""
+
+    source_up: Gauge
+    source_last_frame: Gauge
+    source_reconnects: Counter
+    frames: Counter
+    frames_dropped: Counter
+    frame_latency: Histogram
+    stage_duration: Histogram
+    detections: Counter
+    stream_clients: Gauge
+    stream_slate_active: Gauge
+    encoder_active: Gauge
+    batch_size: Histogram
+    plugin_duration: Histogram
+    plugin_faults: Counter
+    plugin_breaker_state: Gauge
+    engine_info: Gauge
+
+
+def declare(registry: CollectorRegistry, version: str) -> Families:
+    """Registers all families. ValueError if the registry has them already."""
+    Info("sightd_build", "The sightd that runs.", registry=registry).info({"version": version})
+    camera = ("camera",)
+    return Families(
+        source_up=Gauge("sightd_source_up", "1 while the camera sends frames, else 0.", camera, registry=registry),
+        source_last_frame=Gauge(
+            "sightd_source_last_frame_timestamp_seconds",
+            "When the last frame came; 0 before the first.",
+            camera,
+            registry=registry,
+        ),
+        source_reconnects=Counter(
+            "sightd_source_reconnects_total",
+            "How often the camera was lost or not got.",
+            (*camera, "reason"),
+            registry=registry,
+        ),
+        frames=Counter("sightd_frames_total", "Frames that came so far.", (*camera, "stage"), registry=registry),
+        frames_dropped=Counter(
+            "sightd_frames_dropped_total", "Frames left out.", (*camera, "stage", "reason"), registry=registry
+        ),
+        frame_latency=Histogram(
+            "sightd_frame_latency_seconds",
+            "From capture to the encoded packet.",
+            camera,
+            buckets=_LATENCY,
+            registry=registry,
+        ),
+        stage_duration=Histogram(
+            "sightd_stage_duration_seconds",
+            "Time a frame spends in a stage.",
+            ("stage",),
+            buckets=_WORK,
+            registry=registry,
+        ),
+        detections=Counter(
+            "sightd_detections_total", "Objects found, by the model's class.", (*camera, "class"), registry=registry
+        ),
+        stream_clients=Gauge(
+            "sightd_stream_clients", "Viewers at this moment.", (*camera, "protocol"), registry=registry
+        ),
+        stream_slate_active=Gauge(
+            "sightd_stream_slate_active", "1 while the offline picture is shown, else 0.", camera, registry=registry
+        ),
+        encoder_active=Gauge("sightd_encoder_active", "1 while H.264 is encoded, else 0.", camera, registry=registry),
+        batch_size=Histogram("sightd_batch_size", "Frames in a batch.", ("plugin",), buckets=_BATCH, registry=registry),
+        plugin_duration=Histogram(
+            "sightd_plugin_duration_seconds",
+            "Time in a plug-in, per call.",
+            ("plugin", "phase"),
+            buckets=_WORK,
+            registry=registry,
+        ),
+        plugin_faults=Counter(
+            "sightd_plugin_faults_total", "Calls in which a plug-in failed.", ("plugin", "reason"), registry=registry
+        ),
+        plugin_breaker_state=Gauge(
+            "sightd_plugin_breaker_state",
+            "0 closed (it runs), 1 half-open (on trial), 2 open (left out).",
+            ("plugin",),
+            registry=registry,
+        ),
+        engine_info=Gauge(
+            "sightd_engine_info",
+            "1 for each network that runs, and how.",
+            ("plugin", "model", "backend", "precision", "device"),
+            registry=registry,
+        ),
+    )

@@ -1,0 +1,43 @@
+"""What is counted for one plug-in instance."""
+
+from __future__ import annotations
+
+from prometheus_client import Gauge, Histogram
+
+from daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families
+from daemon.metrics.series import Series
+
+
+class PluginMetrics:
+    """A plug-in's series, labels bound beforehand. Made by `Metrics.plugin`; any thread."""
+
+    def __init__(self, name: str, families: Families) -> None:
+        self.name = name
+        self._families = families
+        self._series = series = Series()
+        self._engines: set[tuple[str, str, str, str]] = set()
+        self.batch_size: Histogram = series.bind(families.batch_size, name)
+        self.duration = {phase: series.bind(families.plugin_duration, name, phase) for phase in PHASES}
+        self._breaker: Gauge = series.bind(families.plugin_breaker_state, name)
+        self._faults = {reason: series.bind(families.plugin_faults, name, reason) for reason in FAULTS}
+
+    def failed(self, reason: str) -> None:
+        """The plug-in failed once. KeyError unless the reason is one of `families.FAULTS`."""
+        self._faults[reason].inc()
+
+    def breaker(self, state: str) -> None:
+        """The circuit breaker's state. ValueError unless it is one of `families.BREAKER_STATES`."""
+        self._breaker.set(BREAKER_STATES.index(state))
+
+    def engine(self, model: str, backend: str, precision: str, device: str) -> None:
+        """A network that runs for this plug-in; one that it ran before in another way is taken out."""
+        for known in [engine for engine in self._engines if engine[0] == model]:
+            self._series.unbind(self._families.engine_info, self.name, *known)
+            self._engines.discard(known)
+        engine = (model, backend, precision, device)
+        self._engines.add(engine)
+        self._series.bind(self._families.engine_info, self.name, *engine).set(1)
+
+    def remove(self) -> None:
+        """Takes all of the plug-in's series out."""
+        self._series.remove()

@@ -1,0 +1,1 @@
+"""What leaves the daemon over the network: RTSP, MJPEG, stills, metrics and health."""

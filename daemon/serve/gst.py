@@ -1,0 +1,56 @@
+"""GStreamer's modules, loaded only when RTSP is served: everything else runs without them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from daemon.serve.errors import GStreamerMissingError
+
+PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
+_ELEMENTS = {
+    "appsrc": "gstreamer1.0-plugins-base",
+    "rtph264pay": "gstreamer1.0-plugins-good",
+    "rtpbin": "gstreamer1.0-plugins-good",
+    "udpsink": "gstreamer1.0-plugins-good",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GStreamer:
+    """The introspected modules; the distribution's `gi` has no types."""
+
+    gst: Any
+    glib: Any
+    gio: Any
+    rtsp: Any
+    rtsp_server: Any
+
+
+@functools.cache
+def load() -> GStreamer:
+    """The modules, initialised once. GStreamerMissingError names the packages to install."""
+    try:
+        import gi
+
+        gi.require_version("Gst", "1.0")
+        gi.require_version("GstRtsp", "1.0")
+        gi.require_version("GstRtspServer", "1.0")
+        from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
+    except (ImportError, ValueError) as error:
+        raise GStreamerMissingError(
+            f"RTSP needs GStreamer's RTSP server for this Python: {error}. "
+            f"Install it with `apt-get install {PACKAGES}` "
+            "and use a virtual environment of the distribution's python3 with --system-site-packages, "
+            "or set rtsp.enabled to false."
+        ) from error
+    Gst.init(None)
+    missing = [element for element in _ELEMENTS if Gst.ElementFactory.find(element) is None]
+    if missing:
+        packages = " ".join(sorted({_ELEMENTS[element] for element in missing}))
+        raise GStreamerMissingError(
+            f"GStreamer lacks {', '.join(missing)}, without which RTSP cannot be served. "
+            f"Install it with `apt-get install {packages}`, or set rtsp.enabled to false."
+        )
+    return GStreamer(gst=Gst, glib=GLib, gio=Gio, rtsp=GstRtsp, rtsp_server=GstRtspServer)

@@ -1,0 +1,118 @@
+"""The web application: pictures, metrics and health. Where it listens is `http_server`'s subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import TypeAdapter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daemon.serve.audience import Audience
+from daemon.serve.mjpeg import JpegStream
+from daemon.serve.mjpeg_response import MjpegResponse
+from daemon.serve.page import POLICY, page
+from daemon.serve.view import DaemonView, Readiness
+from daemon.version import installed_version
+
+_SENT_WITH_ALL = {
+    b"x-content-type-options": b"nosniff",
+    b"cache-control": b"no-store",
+    b"referrer-policy": b"same-origin",
+}
+_READINESS = TypeAdapter(Readiness)
+
+Exposition = Callable[[str], tuple[bytes, str]]
+"""From an Accept header to the metrics' bytes and their content type: `Metrics.exposition`."""
+
+
+class UnknownCameraError(LookupError):
+    """A request names a camera that is not there."""
+
+
+def create_app(view: DaemonView, exposition: Exposition, max_viewers: int) -> FastAPI:
+    """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home."""
+    app = FastAPI(
+        title="sightd", version=installed_version(), docs_url=None, redoc_url=None
+    )  # their pages load foreign assets
+    app.state.audience = Audience(max_viewers)
+    app.add_middleware(_CommonHeaders)
+
+    async def unknown_camera(_request: Request, error: Exception) -> Response:
+        names = [camera.name for camera in view.cameras()]
+        return JSONResponse({"error": f"There is no camera {error.args[0]!r}.", "cameras": names}, status_code=404)
+
+    app.add_exception_handler(UnknownCameraError, unknown_camera)
+    _add_pictures(app, view, app.state.audience)
+    _add_health(app, view)
+    _add_metrics(app, exposition)
+    return app
+
+
+def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
+    def stream(camera: str) -> JpegStream:
+        found = view.jpeg(camera)
+        if found is None:
+            raise UnknownCameraError(camera)
+        return found
+
+    @app.get("/", response_class=HTMLResponse, summary="All cameras on a page")
+    async def index(request: Request) -> HTMLResponse:
+        html = page(view.cameras(), request.url.hostname or "localhost")
+        return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
+
+    @app.get("/{camera}.mjpg", response_class=Response, summary="A camera's annotated pictures, live, as MJPEG")
+    async def mjpeg(camera: str) -> Response:
+        return MjpegResponse(stream(camera), audience)
+
+    @app.get("/{camera}.jpg", response_class=Response, summary="A camera's annotated picture of this moment")
+    async def still(camera: str) -> Response:
+        picture = await audience.unless_closed(stream(camera).still())
+        if picture is None:
+            error = f"Camera {camera!r} gave no picture in time; /readyz tells how it fares."
+            return JSONResponse({"error": error}, status_code=503, headers={"Retry-After": "1"})
+        return Response(picture.data, media_type="image/jpeg")
+
+
+def _add_health(app: FastAPI, view: DaemonView) -> None:
+    @app.get("/healthz", summary="Whether the process makes progress")
+    async def healthz() -> Response:
+        healthy, detail = view.healthy()
+        return JSONResponse({"healthy": healthy, "detail": detail}, status_code=200 if healthy else 503)
+
+    @app.get("/readyz", response_model=Readiness, summary="Whether all cameras and plug-ins do their work, and why not")
+    async def readyz() -> Response:
+        readiness = view.readiness()
+        content = _READINESS.dump_python(readiness, mode="json")
+        return JSONResponse(content, status_code=200 if readiness.ready else 503)
+
+
+def _add_metrics(app: FastAPI, exposition: Exposition) -> None:
+    @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
+    def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+        content, content_type = exposition(accept)
+        return Response(content, headers={"Content-Type": content_type})
+
+
+class _CommonHeaders:
+    """Adds the headers that every answer carries; written for ASGI itself, so that streams pass unbuffered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(message)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def _add_headers(message: MutableMapping[str, Any]) -> None:
+    headers = list(message.get("headers", []))
+    present = {name.lower() for name, _ in headers}
+    headers += [(name, value) for name, value in _SENT_WITH_ALL.items() if name not in present]
+    message["headers"] = headers

@@ -1,0 +1,46 @@
+"""A camera's pictures as one endless answer, which every browser shows in an <img>."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from daemon.serve.audience import Audience
+from daemon.serve.mjpeg import JpegStream
+
+BOUNDARY = "sightd-picture"
+
+
+class MjpegResponse(Response):
+    """multipart/x-mixed-replace, the newest picture each time; 503 where the audience has no free seat."""
+
+    def __init__(self, stream: JpegStream, audience: Audience) -> None:
+        super().__init__()
+        self._stream = stream
+        self._audience = audience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, for as long as the viewer stays. The seat is given back however it ends."""
+        with self._audience.seat() as seated:
+            if not seated:
+                await self._full()(scope, receive, send)
+                return
+            with self._stream.viewer():
+                media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+                await StreamingResponse(self._parts(), media_type=media_type)(scope, receive, send)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        number = 0
+        while (picture := await self._audience.unless_closed(self._stream.newest(number))) is not None:
+            number = picture.number
+            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.data)}\r\n\r\n"
+            yield head.encode() + picture.data + b"\r\n"
+
+    def _full(self) -> Response:
+        return JSONResponse(
+            {"error": f"All {self._audience.most} places for MJPEG viewers are taken; http.max_viewers sets how many."},
+            status_code=503,
+            headers={"Retry-After": "5"},
+        )

@@ -1,0 +1,148 @@
+"""The RTSP server: rtsp://HOST:PORT/CAMERA for every camera that was added."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from daemon.config.model import Rtsp
+from daemon.serve import gst
+from daemon.serve.errors import ListenError
+from daemon.serve.rtsp_auth import authentication, permit
+from daemon.serve.rtsp_stream import RtspStream
+from daemon.serve.rtsp_viewers import RtspViewers
+from daemon.serve.view import RtspAddress
+
+log = logging.getLogger(__name__)
+
+_MOST_CLIENT_THREADS = 64
+_FAREWELL_MS = 300
+"""How long viewers have to leave by themselves after the end of their stream."""
+
+
+class RtspServer:
+    """Serves packets that others encode, with GStreamer's RTSP server on a thread of its own.
+
+    `start`, `add`, `remove` and `close` belong to one thread at a time; the streams may be fed from any.
+    GStreamerMissingError and TlsError come from the constructor, ListenError from `start`.
+    """
+
+    def __init__(self, options: Rtsp) -> None:
+        self._options = options
+        self._gstreamer = gst.load()
+        self._auth = authentication(options, self._gstreamer)
+        self._streams: dict[str, RtspStream] = {}
+        self._viewers = RtspViewers(options.stall_timeout, self._stream_at)
+        self._server = self._make_server()
+        self._context = self._gstreamer.glib.MainContext.new()
+        self._loop = self._gstreamer.glib.MainLoop.new(self._context, False)
+        self._listening: Any = None
+        self._thread = threading.Thread(target=self._run, name="rtsp-server", daemon=True)
+
+    def start(self) -> None:
+        """Listens and serves from now on. ListenError if the address cannot be had."""
+        glib = self._gstreamer.glib
+        try:
+            self._listening = self._server.create_source(None)
+        except glib.Error as error:
+            raise ListenError("RTSP", "rtsp", self._options.host, self._options.port, error.message) from error
+        self._listening.attach(self._context)
+        self._every_second(self._forget_expired_sessions)
+        self._thread.start()
+        log.info("RTSP listens on %s:%s", self._options.host, self.port)
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use; the real one where 0 was asked for."""
+        bound = self._server.get_bound_port()
+        return int(bound) if bound > 0 else self._options.port
+
+    def address(self, camera: str) -> RtspAddress:
+        """Where a viewer finds the camera."""
+        return RtspAddress(scheme="rtsp" if self._options.tls is None else "rtsps", port=self.port, path=f"/{camera}")
+
+    def add(self, camera: str, *, on_demand: Callable[[], None] | None = None) -> RtspStream:
+        """Serves the camera. `on_demand` is called, on a thread of GStreamer's, for each viewer who comes; it must
+        return at once. ValueError if the camera is served already."""
+        if camera in self._streams:
+            raise ValueError(f"camera {camera!r} is served over RTSP already")
+        stream = RtspStream(camera, self._gstreamer, on_demand)
+        factory = stream.factory()
+        if self._auth is not None:
+            permit(factory, self._gstreamer)
+        self._streams[camera] = stream
+        self._server.get_mount_points().add_factory(f"/{camera}", factory)
+        return stream
+
+    def remove(self, camera: str) -> None:
+        """Ends the camera's stream: its viewers are told, and cut off if they stay. Unknown cameras are ignored."""
+        stream = self._streams.pop(camera, None)
+        if stream is None:
+            return
+        self._server.get_mount_points().remove_factory(f"/{camera}")
+        stream.end()
+        self._after(_FAREWELL_MS, lambda: self._cut_off(stream))
+
+    def close(self, deadline: float = 2.0) -> None:
+        """Ends all streams, cuts off all viewers and joins the thread, within `deadline` seconds. Twice is safe."""
+        for camera in list(self._streams):
+            stream = self._streams.pop(camera)
+            self._server.get_mount_points().remove_factory(f"/{camera}")
+            stream.end()
+        if self._listening is None:
+            return
+        self._listening.destroy()
+        self._listening = None
+        self._after(_FAREWELL_MS if self._viewers.count else 0, self._quit)
+        self._thread.join(deadline)
+        if self._thread.is_alive():
+            log.error("the RTSP server did not stop within %g s", deadline)
+
+    def _make_server(self) -> Any:
+        rtsp_server = self._gstreamer.rtsp_server
+        server = rtsp_server.RTSPServer()
+        server.set_address(self._options.host)
+        server.set_service(str(self._options.port))
+        pool = rtsp_server.RTSPThreadPool()
+        pool.set_max_threads(_MOST_CLIENT_THREADS)  # a viewer who waits for a first picture holds up nobody else
+        server.set_thread_pool(pool)
+        if self._auth is not None:
+            server.set_auth(self._auth)
+        server.connect("client-connected", self._viewers.connected)
+        return server
+
+    def _run(self) -> None:
+        self._context.push_thread_default()
+        try:
+            self._loop.run()
+        finally:
+            self._context.pop_thread_default()
+
+    def _stream_at(self, path: str) -> RtspStream | None:
+        return self._streams.get(path.strip("/").split("/")[0])
+
+    def _forget_expired_sessions(self) -> bool:
+        self._server.get_session_pool().cleanup()
+        return True
+
+    def _cut_off(self, stream: RtspStream) -> bool:
+        for client in self._viewers.of(stream):
+            client.close()
+        return False
+
+    def _quit(self) -> bool:
+        self._server.client_filter(lambda *_: self._gstreamer.rtsp_server.RTSPFilterResult.REMOVE)
+        self._loop.quit()
+        return False
+
+    def _every_second(self, call: Callable[[], bool]) -> None:
+        self._schedule(self._gstreamer.glib.timeout_source_new_seconds(1), call)
+
+    def _after(self, milliseconds: int, call: Callable[[], bool]) -> None:
+        self._schedule(self._gstreamer.glib.timeout_source_new(milliseconds), call)
+
+    def _schedule(self, source: Any, call: Callable[[], bool]) -> None:
+        source.set_callback(lambda *_: call())
+        source.attach(self._context)

@@ -1,0 +1,152 @@
+"""One camera's RTSP stream: packets that were encoded once go to every viewer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from daemon.encode.packet import Packet
+from daemon.serve.delimiter import delimited_early
+from daemon.serve.gate import Gate
+from daemon.serve.gst import GStreamer
+
+log = logging.getLogger(__name__)
+
+LAUNCH = (
+    "( appsrc name=packets is-live=true format=time block=false leaky-type=downstream "
+    "max-buffers=30 max-bytes=16777216 max-time=500000000 "
+    "caps=video/x-h264,stream-format=byte-stream,alignment=au "
+    "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency mtu=1400 )"
+)
+"""A launch line, not a pipeline: a pipeline cannot serve a second first viewer. The queue is bounded and drops its
+oldest packet; it only fills while a media waits for its first PLAY."""
+
+
+class RtspStream:
+    """The camera's side of a stream. `push` and the properties may be called from any thread and never block.
+
+    Made by `RtspServer.add`, which also tells it of viewers (`viewer_plays`, `viewer_left`).
+    """
+
+    def __init__(self, camera: str, gstreamer: GStreamer, on_demand: Callable[[], None] | None) -> None:
+        self.camera = camera
+        self._gstreamer = gstreamer
+        self._on_demand = on_demand
+        self._lock = threading.Lock()
+        self._gate = Gate()
+        self._viewers: set[int] = set()
+        self._media: Any = None
+        self._source: Any = None
+        self._clock = MediaClock()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody watches, or is about to: only then are packets of use."""
+        return self._gate.wanted
+
+    @property
+    def clients(self) -> int:
+        """How many viewers play the stream now."""
+        return len(self._viewers)
+
+    def take_keyframe_request(self) -> bool:
+        """True once after each viewer who came: the next picture should then be encoded as a key frame."""
+        with self._lock:
+            return self._gate.take_key_request()
+
+    def push(self, packet: Packet) -> bool:
+        """Hands a packet to all viewers. False if nobody wants it, or it cannot be decoded without an earlier one."""
+        with self._lock:
+            if not self._gate.admit(packet.keyframe):
+                return False
+            buffer = self._gstreamer.gst.Buffer.new_wrapped(delimited_early(packet.data))
+            buffer.pts = buffer.dts = self._clock.pts(packet.captured_at, self._source)
+            accepted = self._source.emit("push-buffer", buffer)
+        return bool(accepted == self._gstreamer.gst.FlowReturn.OK)
+
+    def factory(self) -> Any:
+        """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
+        factory = self._gstreamer.rtsp_server.RTSPMediaFactory()
+        factory.set_launch(LAUNCH)
+        factory.set_shared(True)
+        factory.set_latency(0)
+        factory.set_suspend_mode(self._gstreamer.rtsp_server.RTSPSuspendMode.NONE)
+        factory.connect("media-configure", self._opened)
+        return factory
+
+    def viewer_plays(self, viewer: int) -> None:
+        """A viewer, named by any number of its own, started to play."""
+        with self._lock:
+            if not self._viewers:
+                self._clock.reset()
+            self._viewers.add(viewer)
+            self._gate.played()
+        self._demand()
+
+    def viewer_left(self, viewer: int) -> None:
+        """The viewer paused, tore down or is gone. Unknown ones are ignored."""
+        with self._lock:
+            self._viewers.discard(viewer)
+            if not self._viewers:
+                self._gate.paused()
+
+    def end(self) -> None:
+        """Tells the viewers that the stream is over."""
+        with self._lock:
+            source = self._source
+        if source is not None:
+            source.emit("end-of-stream")
+
+    def _opened(self, _factory: Any, media: Any) -> None:
+        media.connect("unprepared", self._closed)
+        with self._lock:
+            self._media = media
+            self._source = media.get_element().get_child_by_name("packets")
+            self._clock = MediaClock()
+            self._gate.opened()
+        self._demand()
+
+    def _closed(self, media: Any) -> None:
+        with self._lock:
+            if media is not self._media:
+                return
+            self._media = self._source = None
+            self._viewers.clear()
+            self._gate.closed()
+
+    def _demand(self) -> None:
+        if self._on_demand is not None:
+            try:
+                self._on_demand()
+            except Exception:  # the edge of a thread that is GStreamer's
+                log.exception("%s: could not be told that a viewer came", self.camera)
+
+
+class MediaClock:
+    """Turns capture times into a media's running time, so that RTP times move as evenly as the frames were captured.
+
+    Times of arrival would carry the jitter of inference and encoding into every player.
+    """
+
+    def __init__(self) -> None:
+        self._offset: int | None = None
+        self._last = -1
+
+    def reset(self) -> None:
+        """The pipeline may have stood still: its running time is read anew."""
+        self._offset = None
+
+    def pts(self, captured_at: float, element: Any) -> int:
+        """Nanoseconds of running time, always ahead of the last. 0 until the pipeline runs and after a frame older
+        than it; never in the future, for which a sink would wait."""
+        if self._offset is None:
+            base = element.get_base_time()
+            clock = element.get_clock() if base else None
+            if clock is not None:
+                self._offset = clock.get_time() - base - time.monotonic_ns()
+        running = 0 if self._offset is None else int(captured_at * 1e9) + self._offset
+        self._last = max(running, self._last + 1, 0)
+        return self._last

@@ -1,0 +1,82 @@
+"""What the web server needs to know of the daemon, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from daemon.serve.mjpeg import JpegStream
+
+
+@dataclass(frozen=True, slots=True)
+class RtspAddress:
+    """Where a camera's stream is; the host is what the reader calls this machine."""
+
+    scheme: Literal["rtsp", "rtsps"]
+    port: int
+    path: str
+
+    def url(self, host: str) -> str:
+        """The address as a player takes it. An IPv6 address is put in brackets."""
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEntry:
+    """A camera as people see it."""
+
+    name: str
+    title: str
+    rtsp: RtspAddress | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """How a camera's feed fares. `since` is when the state began, in seconds since the epoch; `reason` says why the
+    state is not "live", without any secret; `size` is (width, height) in pixels."""
+
+    state: str
+    since: float
+    reason: str | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """What runs behind a plug-in, why that (`reason`), and how it fares."""
+
+    model: str | None = None
+    backend: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    reason: str | None = None
+    breaker: Literal["closed", "open", "half-open"] = "closed"
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the daemon does what it was set up for, and what keeps it from it."""
+
+    ready: bool
+    cameras: Mapping[str, CameraStatus]
+    plugins: Mapping[str, PluginStatus]
+    reasons: Sequence[str] = ()
+
+
+class DaemonView(Protocol):
+    """The daemon, seen from the web. Called on the web server's threads; must return at once."""
+
+    def cameras(self) -> Sequence[CameraEntry]:
+        """The cameras that are on, in the order of the configuration."""
+
+    def jpeg(self, camera: str) -> JpegStream | None:
+        """The camera's pictures; None if there is no such camera."""
+
+    def readiness(self) -> Readiness:
+        """What `/readyz` tells."""
+
+    def healthy(self) -> tuple[bool, str]:
+        """Whether the process makes progress, and in a sentence how that is known."""

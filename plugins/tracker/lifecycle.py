@@ -6,12 +6,18 @@ al. 2016). A frame's detections are matched in three rounds:
 1. confident ones with all tracks, by overlap with the predicted box and by direction of movement (OC-SORT);
 2. doubtful ones with tracks seen in the frame before, by overlap alone: an object half hidden is found with a low
    score where its track says it is, while a low score elsewhere is background (ByteTrack);
-3. confident ones that are left with tracks that are left, by overlap with the *last observed* box: an object that stopped
-   while it was hidden is where it was, not where it was going (OC-SORT's recovery).
+3. confident ones that are left with tracks that are left, by overlap with the predicted or the *last observed* box,
+   whichever is greater: an object that stopped while it was hidden is where it was, not where it was going (OC-SORT's
+   recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023): an object
+   that moved by more than its own size since the frame before is found again.
+
+OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never moved along
+without an observation, so no error gathers in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,9 +42,10 @@ from plugins.tracker.table import (
 )
 from plugins.types import Detections
 
-_LOW_OVERLAP = 0.5
-"""Least overlap of a doubtful detection (ByteTrack's second association)."""
-_REUPDATE_STEPS = 5
+_DOUBTFUL_OVERLAP = 0.5
+"""Least overlap of a doubtful detection with its track's predicted box (ByteTrack)."""
+_WIDENING, _WIDEST = 2.5, 0.5
+"""Each side of a box moves out by this share of its size for each second between frames, up to the second share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """The usable detections of a frame, and in which row of it they stood."""
+    """The usable detections of a frame, boxes as (cx, cy, w, h), and in which row of it they stood."""
 
-    corners: Rows
+    boxes: Rows
     scores: Rows
     class_ids: Rows
     row: Indices
@@ -67,11 +74,10 @@ class _Seen:
 def step(before: CameraTracks, found: Detections, now: float, rules: Rules) -> tuple[CameraTracks, NDArray[np.int64]]:
     """The tracks after a frame at `now` ≥ `before.at`, and the row of `found` that each was seen as, or -1."""
     seen = _usable(found, rules.low_score)
-    old = before.rows
     tracks, columns = _match(before, seen, now, rules)
-    rows = old.copy()
+    rows = before.rows.copy()
     if len(tracks):
-        rows[tracks] = _updated(old[tracks], seen, columns, before.at, now)
+        rows[tracks] = _updated(before.rows[tracks], seen, columns, now)
     detection = np.full(len(rows), -1, np.int64)
     detection[tracks] = seen.row[columns]
 
@@ -81,8 +87,7 @@ def step(before: CameraTracks, found: Detections, now: float, rules: Rules) -> t
         rows, detection = rows[kept], detection[kept]
     starting = _starting(seen, columns, rules.max_tracks - len(rows), rules.high_score)
     if len(starting):
-        boxes = motion.centred(seen.corners[starting])
-        rows = np.concatenate((rows, fresh(boxes, seen.scores[starting], seen.class_ids[starting], now)))
+        rows = np.concatenate((rows, fresh(seen.boxes[starting], seen.scores[starting], seen.class_ids[starting], now)))
         detection = np.concatenate((detection, seen.row[starting]))
     next_id = _confirm(rows, before, rules)
     return replace(before, at=now, rows=rows, labels=found.labels, next_id=next_id), detection
@@ -92,7 +97,7 @@ def _usable(found: Detections, low_score: float) -> _Seen:
     usable = (found.scores >= low_score) & np.isfinite(found.boxes).all(axis=1)
     row = np.flatnonzero(usable)
     return _Seen(
-        found.boxes[row].astype(np.float64),
+        motion.centred(found.boxes[row].astype(np.float64)),
         found.scores[row].astype(np.float64),
         found.class_ids[row].astype(np.float64),
         row,
@@ -104,41 +109,57 @@ def _match(before: CameraTracks, seen: _Seen, now: float, rules: Rules) -> Pairs
     rows = before.rows
     if not len(rows) or not len(seen.row):
         return NO_PAIRS
-    overlap = overlaps(motion.corners(motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])), seen.corners)
-    stranger = rows[:, CLASS_ID, None] != seen.class_ids if rules.match_classes else None
-    if stranger is not None:
-        overlap[stranger] = 0
+    predicted = motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])
+    strange = rows[:, CLASS_ID, None] != seen.class_ids if rules.match_classes else None
+    overlap = _overlaps(predicted, seen.boxes, strange)
     confident = seen.scores >= rules.high_score
 
-    centres = (seen.corners[:, :2] + seen.corners[:, 2:]) / 2
-    high = np.flatnonzero(confident)
-
-    def straight_on(tracks: Indices, columns: Indices) -> Rows:
-        of = rows[tracks]
-        at = high[columns]
-        return momentum(of[:, START], of[:, CENTRE], of[:, HEIGHT], centres[at], seen.scores[at])
-
-    tracks, columns = assign(overlap[:, high], rules.min_overlap, straight_on)
-    pairs = tracks, high[columns]
-    if len(high) < len(confident):
+    pairs = _confident_pairs(rows, seen, overlap, np.flatnonzero(confident), rules.min_overlap)
+    if not confident.all():
         recent = (rows[:, ID] > 0) & (rows[:, SEEN_AT] >= before.at)
-        pairs = _further(pairs, overlap, recent, ~confident, max(_LOW_OVERLAP, rules.min_overlap))
-    left = _without(rows[:, ID] > 0, pairs[0])
-    if left.any() and len(tracks) < len(high):
-        last = overlaps(motion.corners(rows[:, OBSERVED]), seen.corners)
-        if stranger is not None:
-            last[stranger] = 0
-        pairs = _further(pairs, last, left, confident, rules.min_overlap)
-    return pairs
+        pairs = _further(pairs, lambda: overlap, recent, ~confident, max(_DOUBTFUL_OVERLAP, rules.min_overlap))
+
+    def widened() -> Rows:
+        share = min(_WIDENING * (now - before.at), _WIDEST)
+        found = motion.widened(seen.boxes, share)
+        return np.maximum(
+            _overlaps(motion.widened(predicted, share), found, strange),
+            _overlaps(motion.widened(rows[:, OBSERVED], share), found, strange),
+        )
+
+    return _further(pairs, widened, np.ones(len(rows), np.bool_), confident, rules.min_overlap)
 
 
-def _further(pairs: Pairs, overlap: Rows, tracks: NDArray[np.bool_], columns: NDArray[np.bool_], least: float) -> Pairs:
-    """`pairs` and what can be matched besides among `tracks` and `columns`."""
+def _overlaps(first: Rows, second: Rows, strange: NDArray[np.bool_] | None) -> Rows:
+    """Overlaps of boxes (cx, cy, w, h), zero for pairs that may not be."""
+    overlap = overlaps(motion.corners(first), motion.corners(second))
+    if strange is not None:
+        overlap[strange] = 0
+    return overlap
+
+
+def _confident_pairs(rows: Rows, seen: _Seen, overlap: Rows, high: Indices, least: float) -> Pairs:
+    def straight_on(tracks: Indices, columns: Indices) -> Rows:
+        of, at = rows[tracks], high[columns]
+        return momentum(of[:, START], of[:, CENTRE], of[:, HEIGHT], seen.boxes[at, :2], seen.scores[at])
+
+    tracks, columns = assign(overlap[:, high], least, straight_on)
+    return tracks, high[columns]
+
+
+def _further(
+    pairs: Pairs,
+    overlap: Callable[[], Rows],
+    tracks: NDArray[np.bool_],
+    columns: NDArray[np.bool_],
+    least: float,
+) -> Pairs:
+    """`pairs` and what can be matched besides among `tracks` and `columns`; `overlap` is asked where anything can."""
     free_tracks = np.flatnonzero(_without(tracks, pairs[0]))
     free_columns = np.flatnonzero(_without(columns, pairs[1]))
     if not len(free_tracks) or not len(free_columns):
         return pairs
-    more_tracks, more_columns = assign(overlap[free_tracks[:, None], free_columns], least)
+    more_tracks, more_columns = assign(overlap()[free_tracks[:, None], free_columns], least)
     return np.concatenate((pairs[0], free_tracks[more_tracks])), np.concatenate((pairs[1], free_columns[more_columns]))
 
 
@@ -148,15 +169,9 @@ def _without(chosen: NDArray[np.bool_], taken: Indices) -> NDArray[np.bool_]:
     return left
 
 
-def _updated(rows: Rows, seen: _Seen, columns: Indices, frame_before: float, now: float) -> Rows:
-    boxes = motion.centred(seen.corners[columns])
-    elapsed = now - rows[:, SEEN_AT]
-    states = motion.observe(rows[:, MOTION], elapsed, boxes)
-    hidden = rows[:, SEEN_AT] < frame_before
-    if hidden.any():
-        states[hidden] = motion.observe_again(
-            rows[hidden, MOTION], elapsed[hidden], rows[hidden, OBSERVED], boxes[hidden], _REUPDATE_STEPS
-        )
+def _updated(rows: Rows, seen: _Seen, columns: Indices, now: float) -> Rows:
+    boxes = seen.boxes[columns]
+    states = motion.observe(rows[:, MOTION], now - rows[:, SEEN_AT], boxes)
     return seen_again(rows, boxes, seen.scores[columns], now, states)
 
 

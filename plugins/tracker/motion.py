@@ -27,7 +27,7 @@ _MEASUREMENT = np.square([0.05, 0.05, 0.05, 0.05])
 """Variance of a detector's box, in sizes²: 5 % of the box (BoT-SORT's 1/20)."""
 _FIRST_VELOCITY = np.square([2.0, 2.0, 0.5, 0.5])
 """Variance of the velocity of a track seen once, in (sizes/s)²."""
-_ACCELERATION = np.array([2.0, 2.0, 0.2, 0.2])
+_ACCELERATION = np.array([4.0, 4.0, 0.2, 0.2])
 """Spectral density of the acceleration, in sizes²/s³."""
 _LEAST_SIZE = 1.0
 """Boxes are taken for at least this wide and high (px) when noise is scaled, so that no variance is zero."""
@@ -45,6 +45,13 @@ def corners(boxes: Rows) -> Rows:
     """Boxes (cx, cy, w, h) [n, 4] as xyxy."""
     half = boxes[:, 2:] / 2
     return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
+
+
+def widened(boxes: Rows, share: float) -> Rows:
+    """Boxes (cx, cy, w, h) with each side moved out by `share` of the size."""
+    wide = boxes.copy()
+    wide[:, 2:] *= 1 + 2 * share
+    return wide
 
 
 def begin(boxes: Rows) -> Rows:
@@ -89,17 +96,6 @@ def observe(states: Rows, elapsed: Rows, boxes: Rows) -> Rows:
     seen[:, _COVARIANCE] = kept * covariance
     seen[:, _VELOCITY_VARIANCE] = velocity_variance - velocity_gain * covariance
     return seen
-
-
-def observe_again(states: Rows, elapsed: Rows, before: Rows, boxes: Rows, steps: int) -> Rows:
-    """As `observe`, for objects that were out of sight: OC-SORT's observation-centric re-update.
-
-    The filter is led from the last observation `before` to the new one along a straight line of `steps` virtual
-    observations, so that the error it gathered in the dark does not become velocity (Cao et al. 2023, sec. 4.2).
-    """
-    for step in range(1, steps + 1):
-        states = observe(states, elapsed / steps, before + (boxes - before) * (step / steps))
-    return states
 
 
 def _squared_sizes(boxes: Rows) -> Rows:

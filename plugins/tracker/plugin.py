@@ -33,15 +33,15 @@ class TrackerConfig(PluginConfig):
         0.1,
         ge=0,
         le=1,
-        description="Detections from this score on keep a track alive that was there already. Works only as far down as "
-        "the detector's own min_score.",
+        description="Detections from this score on keep a track alive that was there already. Works only "
+        "as far down as the detector's own min_score.",
     )
     min_overlap: float = Field(
         0.3,
         gt=0,
         le=1,
-        description="Least overlap (intersection over union) of a track's predicted box with a detection of it. Lower for "
-        "fast objects and few analysed frames, higher for crowds.",
+        description="Least overlap (intersection over union) of a track's predicted box with a detection; higher for "
+        "crowds.",
     )
     min_hits: int = Field(
         2, ge=1, description="A track is shown once it was seen this often in a row; those of the first frame at once."
@@ -66,10 +66,11 @@ class TrackerConfig(PluginConfig):
 class Tracker(Plugin[TrackerConfig]):
     """Follows objects: gives each an id, an age and a velocity, and says where it is on frames between.
 
-    OC-SORT with ByteTrack's second association, in seconds instead of frames, so that it does not matter which
+    ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which
     frames are analysed. Ids are never given twice to a camera.
 
-    Threads: states are immutable and replaced whole; `carry` reads them without a lock. `process` and `forget` take turns.
+    Threads: states are immutable and replaced whole; `carry` reads them without a lock; `process` and `forget`
+    take turns.
     """
 
     Config: ClassVar[type[PluginConfig]] = TrackerConfig

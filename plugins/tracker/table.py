@@ -56,7 +56,7 @@ def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
 
 
 def seen_again(rows: Rows, boxes: Rows, scores: Rows, now: float, states: Rows) -> Rows:
-    """Rows [n, WIDTH] after the observations (cx, cy, w, h) [n, 4]; `states` is what the motion filter makes of them."""
+    """Rows [n, WIDTH] after the observations (cx, cy, w, h) [n, 4]; `states` what the filter makes of them."""
     after = rows.copy()
     after[:, MOTION] = states
     after[:, OBSERVED] = boxes

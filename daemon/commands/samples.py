@@ -1,0 +1,57 @@
+"""`sightd samples`: videos and photographs to try things with."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from daemon.commands import SubParsers
+from daemon.progress import ProgressBar
+from engines.cache import cache_directory
+from engines.errors import EngineError
+from engines.fetch import Fetcher
+from engines.mirror import default_mirror
+from engines.samples import SampleStore, samples
+
+_EXAMPLES = """examples:
+  sightd samples list
+  sightd samples fetch bikes.mp4
+  sightd analyze $(sightd samples fetch bikes.mp4) --out results.jsonl
+"""
+
+
+def add(commands: SubParsers) -> None:
+    parser = commands.add_parser(
+        "samples",
+        help="fetch sample videos and pictures",
+        description="Lists and fetches free videos and photographs for demonstrations and tests.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--directory", type=Path, help="where they are kept (default: samples in the product's cache)")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="all samples, and which are stored here")
+    fetch = actions.add_parser("fetch", help="store samples here and print where they lie")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.add_argument("--mirror", type=Path, help="mirror folder (default: $SIGHTD_MODEL_MIRROR)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 where a sample cannot be had."""
+    store = SampleStore(args.directory or cache_directory(os.environ) / "samples")
+    if args.action == "list":
+        for sample in samples().values():
+            print(f"{sample.name:22} {'stored' if store.find(sample) else '-':7} {sample.licence:14} {sample.summary}")
+        return 0
+    failed = 0
+    for name in args.names:
+        try:
+            with ProgressBar() as progress:
+                print(store.ensure(name, Fetcher(progress, args.mirror or default_mirror(os.environ))))
+        except EngineError as error:
+            print(f"sightd: {error}", file=sys.stderr)
+            failed = 1
+    return failed

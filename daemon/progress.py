@@ -1,0 +1,46 @@
+"""Progress of downloads for somebody at a terminal: a bar that moves, or plain lines where the output is a file."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+
+class ProgressBar:
+    """A context manager that is called as `engines.progress.Progress`; writes to standard error."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            DownloadColumn(binary_units=True),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, task: str, done: int, total: int | None) -> None:
+        if task not in self._tasks:
+            for earlier in self._tasks.values():
+                self._bar.update(earlier, visible=False)
+            self._tasks[task] = self._bar.add_task(task, total=total)
+            if not self._console.is_terminal:
+                self._console.print(f"{task} …", highlight=False, soft_wrap=True)
+        self._bar.update(self._tasks[task], completed=done, total=total)

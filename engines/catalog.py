@@ -1,0 +1,71 @@
+"""The networks that are known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from engines import coco
+from engines.errors import UnknownModelError
+from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from engines.spec import ColourOrder, InputSpec, Resize
+
+_LABELS = {"coco": coco.LABELS}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Models by name, iterated in the order in which `catalog.yaml` states them."""
+
+    models: Mapping[str, Model]
+
+    @classmethod
+    def load(cls) -> Catalog:
+        """The catalogue that comes with the product."""
+        return cls.parse(resources.files("engines").joinpath("catalog.yaml").read_text(encoding="utf-8"))
+
+    @classmethod
+    def parse(cls, text: str) -> Catalog:
+        """A catalogue out of YAML text; KeyError, TypeError or ValueError where it is malformed."""
+        return cls({name: _model(name, entry) for name, entry in yaml.safe_load(text)["models"].items()})
+
+    def get(self, name: str) -> Model:
+        """UnknownModelError where there is none of that name; it names the nearest."""
+        if model := self.models.get(name):
+            return model
+        near = get_close_matches(name, self.models, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.models)}."
+        raise UnknownModelError(f"no model is called {name!r}. {hint} (`sightd models list` shows all)")
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.models.values())
+
+
+def _model(name: str, entry: Mapping[str, Any]) -> Model:
+    known = dict(entry)
+    known["labels"] = _LABELS[known["labels"]]
+    known["input"] = _input(known["input"])
+    known["sources"] = tuple(_source(source) for source in known["sources"])
+    return Model(name=name, **known)
+
+
+def _input(entry: Mapping[str, Any]) -> InputSpec:
+    known = dict(entry)
+    known["colour"] = ColourOrder(known["colour"])
+    known["resize"] = Resize(known["resize"])
+    for triple in known.keys() & {"mean", "std"}:
+        known[triple] = tuple(known[triple])
+    return InputSpec(**known)
+
+
+def _source(entry: Mapping[str, Any]) -> Source:
+    if "url" in entry:
+        return UrlSource(**entry)
+    if "package" in entry:
+        return PackageSource(**entry)
+    return MirrorSource(file=entry["mirror"], sha256=entry["sha256"], size=entry["size"])

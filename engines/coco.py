@@ -1,0 +1,21 @@
+"""The 80 classes of COCO (Lin et al. 2014), which nearly every published detector is trained on."""
+
+from __future__ import annotations
+
+LABELS: tuple[str, ...] = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch",
+    "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
+    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear",
+    "hair drier", "toothbrush",
+)  # fmt: skip
+"""`LABELS[class_id]`, class_id 0 to 79."""
+
+_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+
+IDENTIFIERS: tuple[int, ...] = tuple(i for i in range(1, 91) if i not in _GAPS)
+"""The identifier in COCO's annotation files (1 to 90, with gaps) of each of the 80 classes."""

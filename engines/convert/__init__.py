@@ -1,0 +1,20 @@
+"""Fetched files to ONNX, without the framework that made them. `CONVERTERS` are named by `Model.convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.convert import ssd
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """`convert(source, target)` writes ONNX; `version` rises when what it writes changes, and old files are redone."""
+
+    version: int
+    convert: Callable[[Path, Path], None]
+
+
+CONVERTERS: Mapping[str, Converter] = {"tensorflow-ssd": Converter(1, ssd.convert)}

@@ -1,0 +1,150 @@
+"""The convolutional part of a frozen TensorFlow graph, carried over to ONNX.
+
+Constants are computed here (batch normalisation becomes two vectors), and products and sums with constants go into
+the convolution before them. Layout changes from TensorFlow's NHWC to ONNX's NCHW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.convert.convolution import Convolution, Feature
+from engines.convert.graphdef import Node
+from engines.convert.onnx_graph import OnnxGraph
+from engines.errors import ConversionError
+
+Value = NDArray[Any] | Feature | Convolution
+
+_ARITHMETIC = {
+    "Add": (np.add, "Add"),
+    "AddV2": (np.add, "Add"),
+    "BiasAdd": (np.add, "Add"),
+    "Sub": (np.subtract, "Sub"),
+    "Mul": (np.multiply, "Mul"),
+}
+
+
+class Translation:
+    """Translates nodes on demand. `given` are the nodes that stand for the network's input."""
+
+    def __init__(self, nodes: Mapping[str, Node], graph: OnnxGraph, given: Mapping[str, Feature]) -> None:
+        self._nodes = nodes
+        self._graph = graph
+        self._values: dict[str, Value] = dict(given)
+        self._written: dict[int, Feature] = {}
+
+    def convolution(self, name: str) -> Convolution:
+        """The convolution (with all that was folded into it) that node `name` is."""
+        value = self._value(name)
+        if not isinstance(value, Convolution):
+            raise ConversionError(f"the graph's node {name} is not a convolution")
+        return value
+
+    def constant(self, name: str) -> NDArray[Any]:
+        """The array that node `name` is."""
+        value = self._value(name)
+        if not isinstance(value, np.ndarray):
+            raise ConversionError(f"the graph's node {name} is not a constant")
+        return value
+
+    def _value(self, name: str) -> Value:
+        for needed in self._in_order(name):
+            self._values[needed] = self._translate(self._nodes[needed])
+        return self._values[name]
+
+    def _in_order(self, name: str) -> Iterable[str]:
+        """All that `name` needs and that is not translated yet, what is needed first in front (depth first)."""
+        order: dict[str, None] = {}
+        stack = [(name, False)]
+        while stack:
+            current, ready = stack.pop()
+            if current in self._values or current in order:
+                continue
+            if current not in self._nodes:
+                raise ConversionError(f"the graph has no node {current}: not the network that was expected")
+            if ready:
+                order[current] = None
+            else:
+                stack.append((current, True))
+                stack.extend((needed, False) for needed in self._nodes[current].inputs)
+        return order
+
+    def _translate(self, node: Node) -> Value:
+        values = [self._values[name] for name in node.inputs]
+        match node.op, values:
+            case "Const", []:
+                return _array(node)
+            case "Identity", [value]:
+                return value
+            case "Rsqrt", [np.ndarray() as value]:
+                return 1 / np.sqrt(value)
+            case (("Conv2D" | "DepthwiseConv2dNative"), [Feature() | Convolution() as source, np.ndarray() as kernel]):
+                depthwise = node.op != "Conv2D"
+                return Convolution.same(self._feature(source), kernel, _stride(node), depthwise=depthwise)
+            case "Relu6", [Feature() | Convolution() as value]:
+                before = self._feature(value)
+                limits = [np.array(0, np.float32), np.array(6, np.float32)]
+                return self._like(before, self._graph.add("Clip", [before.name, *limits]))
+            case op, [left, right] if op in _ARITHMETIC:
+                return self._arithmetic(op, left, right)
+        kinds = ", ".join(type(value).__name__ for value in values)
+        raise ConversionError(f"the graph's node {node.name}: {node.op} of ({kinds}) cannot be converted")
+
+    def _arithmetic(self, op: str, left: Value, right: Value) -> Value:
+        compute, name = _ARITHMETIC[op]
+        match left, right:
+            case np.ndarray(), np.ndarray():
+                return compute(left, right)
+            case Convolution(), np.ndarray() if right.ndim == 1:
+                return _folded(op, left, right)
+            case np.ndarray(), Convolution() if left.ndim == 1 and op != "Sub":
+                return _folded(op, right, left)
+        operands = [value if isinstance(value, np.ndarray) else self._feature(value) for value in (left, right)]
+        shape = next(value for value in operands if isinstance(value, Feature))
+        inputs = [value.name if isinstance(value, Feature) else _scalar(value) for value in operands]
+        return self._like(shape, self._graph.add(name, inputs))
+
+    def _feature(self, value: Feature | Convolution) -> Feature:
+        """The tensor of a value; a convolution is written once, when something needs what it gives."""
+        if isinstance(value, Feature):
+            return value
+        if id(value) not in self._written:
+            self._written[id(value)] = value.write(self._graph)
+        return self._written[id(value)]
+
+    @staticmethod
+    def _like(shape: Feature, name: str) -> Feature:
+        return Feature(name, shape.channels, shape.height, shape.width)
+
+
+def _folded(op: str, convolution: Convolution, numbers: NDArray[Any]) -> Convolution:
+    if op == "Mul":
+        return convolution.scaled(numbers)
+    return convolution.shifted(-numbers if op == "Sub" else numbers)
+
+
+def _array(node: Node) -> NDArray[Any]:
+    value = node.attributes.get("value")
+    if not isinstance(value, np.ndarray):
+        raise ConversionError(f"the graph's constant {node.name} holds no numbers")
+    return value
+
+
+def _scalar(array: NDArray[Any]) -> NDArray[Any]:
+    if array.ndim:
+        raise ConversionError(f"a constant of shape {array.shape} stands where a single number was expected")
+    return array
+
+
+def _stride(node: Node) -> int:
+    """The stride of a convolution in TensorFlow's defaults; other paddings and layouts are refused."""
+    strides = node.attributes.get("strides")
+    dilations = node.attributes.get("dilations", (1, 1, 1, 1))
+    plain = node.attributes.get("padding") == "SAME" and node.attributes.get("data_format", "NHWC") == "NHWC"
+    if not plain or set(dilations) != {1} or not isinstance(strides, tuple) or len(set(strides[1:3])) != 1:
+        raise ConversionError(f"the graph's node {node.name}: only NHWC, SAME, square strides, no dilation")
+    return int(strides[1])

@@ -1,0 +1,50 @@
+"""Bytes and their sha256: copied, counted, bounded and compared with a pin."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from engines.errors import EngineError, HashMismatchError
+
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The sha256 (hexadecimal) and the length in bytes of some content."""
+
+    sha256: str
+    size: int
+
+
+def digest_of(path: Path) -> Digest:
+    """Reads the file once."""
+    with path.open("rb") as file:
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
+
+
+def copy(stream: IO[bytes], target: Path, *, limit: int, advanced: Callable[[int], None]) -> Digest:
+    """Writes `stream` to `target` and tells `advanced` the bytes so far; EngineError beyond `limit` bytes."""
+    digest = hashlib.sha256()
+    size = 0
+    with target.open("wb") as out:
+        while chunk := stream.read(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise EngineError(f"more than the {limit:,} bytes allowed: stopped there")
+            digest.update(chunk)
+            out.write(chunk)
+            advanced(size)
+    return Digest(digest.hexdigest(), size)
+
+
+def require(got: Digest, sha256: str, what: str) -> None:
+    """HashMismatchError unless `got` is what `sha256` pins."""
+    if got.sha256 != sha256:
+        raise HashMismatchError(
+            f"{what}: its {got.size:,} bytes have sha256 {got.sha256}, the pin is {sha256}: refused, not used"
+        )

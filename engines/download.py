@@ -1,0 +1,77 @@
+"""One file over HTTP(S): bounded in size, in waiting and in what it may contain."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engines.digest import Digest, copy, require
+from engines.errors import EngineError
+from engines.progress import Progress
+
+CONNECT_TIMEOUT = 5.0
+SILENCE_TIMEOUT = 30.0
+_AGENT = "sightd"
+
+
+class _Patient(http.client.HTTPConnection):
+    """Gives up soon where nobody answers, and is patient with a server that does."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(SILENCE_TIMEOUT)
+
+
+class _PatientTls(http.client.HTTPSConnection):
+    """The same over TLS; the certificate is checked against the system's authorities."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(SILENCE_TIMEOUT)
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Patient, req)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_PatientTls, req)
+
+
+def download(url: str, target: Path, *, sha256: str, limit: int, task: str, progress: Progress) -> Digest:
+    """Writes what `url` gives to `target`; redirects are followed and the usual proxy variables are heeded.
+
+    EngineError where the server cannot be reached, answers with an error, falls silent, stops half-way or sends more
+    than `limit` bytes; HashMismatchError where the bytes are not those that a non-empty `sha256` pins.
+    """
+    opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
+    request = urllib.request.Request(url, headers={"User-Agent": _AGENT})
+    try:
+        with opener.open(request, timeout=CONNECT_TIMEOUT) as response:
+            total = _announced(response, limit)
+            got = copy(response, target, limit=limit, advanced=lambda done: progress(task, done, total))
+    except urllib.error.HTTPError as error:
+        raise EngineError(f"the server answers {error.code} {error.reason}") from error
+    except TimeoutError as error:
+        raise EngineError("the server fell silent") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise EngineError(f"no download: {getattr(error, 'reason', None) or error}") from error
+    if total is not None and got.size != total:
+        raise EngineError(f"the download broke off after {got.size:,} of {total:,} bytes")
+    if sha256:
+        require(got, sha256, urlsplit(url).path.rsplit("/", 1)[-1])
+    return got
+
+
+def _announced(response: http.client.HTTPResponse, limit: int) -> int | None:
+    length = response.headers.get("Content-Length")
+    if length is None or not length.isdecimal():
+        return None
+    if int(length) > limit:
+        raise EngineError(f"the server announces {int(length):,} bytes, {limit:,} are allowed: not downloaded")
+    return int(length)

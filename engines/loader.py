@@ -1,0 +1,117 @@
+"""From a preference of networks to the one that runs, and why it is that one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.errors import EngineError, ModelFileError, ModelUnavailableError
+from engines.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
+from engines.model import Model
+from engines.onnx_session import OnnxRuntimeSession
+from engines.progress import Progress, silent
+from engines.provision import provide
+from engines.store import ModelStore
+
+logger = logging.getLogger(__name__)
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoader:
+    """Makes engines. `mirror` is the mirror folder; `fetch` says whether what is not stored may be fetched.
+
+    `threads` work on one run of a network together; `max_download` bounds a fetched file, in bytes.
+    """
+
+    catalog: Catalog
+    store: ModelStore
+    mirror: Path | None = None
+    fetch: bool = True
+    threads: int = 1
+    progress: Progress = field(default=silent)
+    max_download: int = DEFAULT_MAX_DOWNLOAD
+
+    def load(self, choice: Sequence[str | Model]) -> Engine:
+        """The engine of the first model of a preference that is stored here, warmed up.
+
+        Only where none is stored are they fetched, in order, until one comes: a daemon that starts again is quick and
+        needs no network. UnknownModelError for a name that the catalogue does not hold (all are looked up first),
+        ModelUnavailableError where none can be had, ModelFileError where the chosen file is not what its entry says.
+        """
+        models = [self.catalog.get(item) if isinstance(item, str) else item for item in choice]
+        if not models:
+            raise EngineError("no model is named: `model` takes a name or a list of names in order of preference")
+        for index, model in enumerate(models):
+            if path := self.store.find(model):
+                return self._open(model, path, _stored_reason(models, index))
+        if not self.fetch:
+            missing = " or ".join(model.name for model in models)
+            raise ModelUnavailableError(
+                f"{missing} is not stored in {self.store.directory}, and fetching is off. "
+                f"`sightd models fetch {models[0].name}` fetches it"
+            )
+        return self._fetched(models)
+
+    def _fetched(self, models: Sequence[Model]) -> Engine:
+        fetcher = Fetcher(self.progress, self.mirror, self.max_download)
+        failures: list[EngineError] = []
+        for index, model in enumerate(models):
+            try:
+                path = provide(model, self.store, fetcher)
+            except EngineError as error:
+                logger.warning("%s", error)
+                failures.append(error)
+                continue
+            record = self.store.record(model)
+            reason = f"{_rank(models, index)}, fetched now from {record.origin if record else 'its source'}"
+            return self._open(model, path, "; ".join([reason, *map(_headline, failures)]))
+        raise ModelUnavailableError("\n".join(str(error) for error in failures))
+
+    def _open(self, model: Model, path: Path, reason: str) -> Engine:
+        session = OnnxRuntimeSession(path, self.threads)
+        _require_input(model, session)
+        session.warm_up()
+        return Engine(model, session, reason)
+
+
+def _stored_reason(models: Sequence[Model], index: int) -> str:
+    passed = [model.name for model in models[:index]]
+    if not passed:
+        return _rank(models, index)
+    absent = " and ".join(passed) + (" is" if len(passed) == 1 else " are")
+    return f"{_rank(models, index)}; {absent} not stored here (sightd models fetch {' '.join(passed)})"
+
+
+def _rank(models: Sequence[Model], index: int) -> str:
+    name = models[index].name
+    if len(models) == 1:
+        return f"{name}: the only choice"
+    ordinal = _ORDINALS[index] if index < len(_ORDINALS) else f"{index + 1}th"
+    return f"{name}: {ordinal} choice"
+
+
+def _headline(error: EngineError) -> str:
+    """The first line of an error, for a sentence."""
+    return str(error).splitlines()[0].rstrip(":")
+
+
+def _require_input(model: Model, session: OnnxRuntimeSession) -> None:
+    """ModelFileError unless the file takes what the model's entry says that it is fed."""
+    spec = model.input
+    found = session.inputs.get(spec.tensor)
+    if found is None:
+        raise ModelFileError(f"{model.name}: its file has no input {spec.tensor!r}, but {sorted(session.inputs)}")
+    wanted = (None, 3, spec.height, spec.width)
+    fits = len(found.shape) == 4 and all(
+        a is None or b is None or a == b for a, b in zip(found.shape, wanted, strict=True)
+    )
+    if not fits:
+        raise ModelFileError(
+            f"{model.name}: its file takes {list(found.shape)}, its entry says [batch, 3, {spec.height}, {spec.width}]"
+        )

@@ -1,0 +1,49 @@
+"""The mirror folder: files that somebody carried to a machine which has no way out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engines.digest import Digest, copy, digest_of, require
+from engines.errors import EngineError, HashMismatchError
+from engines.model import MirrorSource, PackageSource, Source, UrlSource
+
+
+def default_mirror(environ: Mapping[str, str]) -> Path | None:
+    """$SIGHTD_MODEL_MIRROR, None where it is not set."""
+    folder = environ.get("SIGHTD_MODEL_MIRROR")
+    return Path(folder).expanduser() if folder else None
+
+
+def file_name(source: Source) -> str:
+    """The name under which the file of a source lies in a mirror folder: its base name at the source."""
+    match source:
+        case UrlSource():
+            return Path(urlsplit(source.url).path).name
+        case PackageSource():
+            return Path(source.member).name
+        case MirrorSource():
+            return source.file
+
+
+def take(mirror: Path, name: str, pins: Collection[str], target: Path, *, limit: int) -> Digest:
+    """Copies `mirror/name` to `target` if one of `pins` is its sha256; no pins at all means any bytes.
+
+    EngineError where there is no such file, HashMismatchError where it is another one.
+    """
+    path = mirror / name
+    try:
+        got = digest_of(path)
+    except FileNotFoundError as error:
+        missing = f"no {name} in it" if mirror.is_dir() else "there is no such folder"
+        raise EngineError(f"mirror folder {mirror}: {missing}") from error
+    if pins and got.sha256 not in pins:
+        raise HashMismatchError(
+            f"{path}: sha256 {got.sha256} is not among the pins ({', '.join(sorted(pins))}): refused, not used"
+        )
+    with path.open("rb") as file:
+        copied = copy(file, target, limit=limit, advanced=lambda _: None)
+    require(copied, got.sha256, f"{path} (it changed while it was read)")
+    return copied

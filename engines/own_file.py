@@ -1,0 +1,100 @@
+"""A user's own ONNX file as a model: what its head is fed by default, and what the file itself says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from engines.errors import ModelFileError
+from engines.model import Model
+from engines.onnx_file import Shape, read_ends, text
+from engines.spec import ColourOrder, InputSpec, Resize
+
+Triple = tuple[float, float, float]
+
+_DEFAULTS: Mapping[str, InputSpec] = {
+    "yolox": InputSpec("", 0, 0, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT),
+    "ssd": InputSpec("", 0, 0, ColourOrder.RGB, Resize.STRETCH),
+    "nanodet": InputSpec(
+        "", 0, 0, ColourOrder.BGR, Resize.STRETCH, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)
+    ),
+}
+"""As the heads' authors feed them (NanoDet's configurations say `keep_ratio: false`); name and size are the file's."""
+
+
+def model_from_file(
+    path: Path,
+    head: str,
+    labels: Sequence[str],
+    *,
+    size: tuple[int, int] | None = None,
+    colour: ColourOrder | None = None,
+    resize: Resize | None = None,
+    scale: float | None = None,
+    mean: Triple | None = None,
+    std: Triple | None = None,
+) -> Model:
+    """The model in an ONNX file. What is None is what the authors of the `head` ("ssd", "yolox", "nanodet") feed it.
+
+    `size` (width, height) is needed where the file leaves its input's size open. ModelFileError for a file that
+    cannot be read, that does not take one picture [batch, 3, height, width], or whose classes are not the labels.
+    """
+    if head not in _DEFAULTS:
+        raise ModelFileError(f"{path}: no head is called {head!r}. There are: {', '.join(_DEFAULTS)}")
+    ends = read_ends(path)
+    name, width, height = _picture(path, ends.inputs, size)
+    _require_classes(path, head, labels, ends.outputs)
+    usual = _DEFAULTS[head]
+    spec = replace(
+        usual,
+        tensor=name,
+        width=width,
+        height=height,
+        colour=usual.colour if colour is None else colour,
+        resize=usual.resize if resize is None else resize,
+        scale=usual.scale if scale is None else scale,
+        mean=usual.mean if mean is None else mean,
+        std=usual.std if std is None else std,
+    )
+    return Model(
+        name=path.stem,
+        role="detector",
+        head=head,
+        licence="the file's own",
+        input=spec,
+        labels=tuple(labels),
+        summary=f"your own file {path.name}",
+        path=path,
+    )
+
+
+def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | None) -> tuple[str, int, int]:
+    """Name, width and height of the one picture that the file takes."""
+    match list(inputs.items()):
+        case [(name, (_, 3 | None, height, width))]:
+            pass
+        case _:
+            raise ModelFileError(f"{path} takes {text(inputs)}; it must take one picture [batch, 3, height, width]")
+    if size is not None:
+        if (width or size[0], height or size[1]) != size:
+            raise ModelFileError(f"{path} takes {text(inputs)}: it cannot be run at {size[0]}x{size[1]}")
+        width, height = size
+    if width is None or height is None:
+        raise ModelFileError(
+            f"{path} takes {text(inputs)}: it leaves its size open. Export it with a fixed height and width"
+        )
+    return name, width, height
+
+
+def _require_classes(path: Path, head: str, labels: Sequence[str], outputs: Mapping[str, Shape]) -> None:
+    """ModelFileError where the file says how many classes it tells apart, and there are not as many labels."""
+    match head, list(outputs.items()):
+        case "yolox", [(_, (*_, int(columns)))]:
+            classes = columns - 5
+        case "ssd", _ if outputs.get("scores"):
+            classes = outputs["scores"][-1] or len(labels)
+        case _:
+            return
+    if classes != len(labels):
+        raise ModelFileError(f"{path} gives {text(outputs)}: {classes} classes, but {len(labels)} labels are stated")

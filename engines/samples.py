@@ -1,0 +1,72 @@
+"""Sample videos and photographs, fetched on demand: what the demonstration shows and the tests look at."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from engines.digest import digest_of
+from engines.errors import EngineError
+from engines.fetch import Fetcher
+from engines.lock import locked
+from engines.model import PackageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A video or photograph. `name` is its file name."""
+
+    name: str
+    summary: str
+    licence: str
+    source: PackageSource
+
+
+def samples() -> Mapping[str, Sample]:
+    """All samples by name, in the order in which `samples.yaml` states them."""
+    document = yaml.safe_load(resources.files("engines").joinpath("samples.yaml").read_text())
+    return {
+        name: Sample(name, entry["summary"], entry["licence"], PackageSource(**entry["source"]))
+        for name, entry in document["samples"].items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SampleStore:
+    """The samples on this machine, as plain files in `directory` (made on first use)."""
+
+    directory: Path
+
+    def find(self, sample: Sample) -> Path | None:
+        """The stored file if its bytes are the pinned ones."""
+        path = self.directory / sample.name
+        return path if path.is_file() and digest_of(path).sha256 == sample.source.sha256 else None
+
+    def ensure(self, name: str, fetcher: Fetcher) -> Path:
+        """The stored file, fetched first if need be; no network once it is there. EngineError where it fails."""
+        sample = _named(name)
+        if path := self.find(sample):
+            return path
+        with locked(self.directory / ".lock", name):
+            return self.find(sample) or self._fetch(sample, fetcher)
+
+    def _fetch(self, sample: Sample, fetcher: Fetcher) -> Path:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.directory) as scratch:
+            fetched = fetcher.fetch(sample.name, [sample.source], Path(scratch))
+            return fetched.path.replace(self.directory / sample.name)
+
+
+def _named(name: str) -> Sample:
+    known = samples()
+    if sample := known.get(name):
+        return sample
+    near = get_close_matches(name, known, n=1)
+    raise EngineError(
+        f"no sample {name!r}. " + (f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}")
+    )

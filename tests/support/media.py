@@ -1,0 +1,29 @@
+"""Real videos and photographs for the tests: fetched once into the user's cache, then offline."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from engines.cache import cache_directory
+from engines.errors import EngineError
+from engines.fetch import Fetcher
+from engines.mirror import default_mirror
+from engines.progress import silent
+from engines.samples import SampleStore
+
+
+@cache
+def path(name: str) -> Path:
+    """The file of a sample that `engines/samples.yaml` lists ("bikes.mp4"); skips the test where it cannot be had.
+
+    Kept in $SIGHTD_CACHE_DIR or ~/.cache/sightd; SIGHTD_MODEL_MIRROR may name a folder that holds it.
+    """
+    fetcher = Fetcher(silent, default_mirror(os.environ))
+    try:
+        return SampleStore(cache_directory(os.environ) / "samples").ensure(name, fetcher)
+    except EngineError as error:
+        pytest.skip(f"{name} cannot be had here: {error}")

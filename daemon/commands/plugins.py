@@ -1,0 +1,142 @@
+"""`sightd plugins`: which plug-ins are installed, what options they take, and whether they keep to the contract."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from daemon.commands import SubParsers
+from engines.errors import EngineError
+from plugins.api import AnyPlugin, PluginError
+from plugins.registry import available, load, package_of
+from plugins.testing import EngineLoader, check_plugin
+
+_EXAMPLES = """\
+examples:
+  sightd plugins list
+  sightd plugins options tracker
+  sightd plugins check tracker --set max_lost=2s
+"""
+
+
+def add(commands: SubParsers) -> None:
+    parser = commands.add_parser(
+        "plugins",
+        help="list the installed plug-ins, show their options, check them",
+        description="Lists the installed plug-ins, shows the options of one, or holds one to the plug-in contract.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="every installed plug-in, its package and what it does")
+    options = actions.add_parser("options", help="the options of a plug-in")
+    options.add_argument("name", metavar="NAME", help="name of an installed plug-in")
+    check = actions.add_parser("check", help="run the conformance kit against a plug-in")
+    check.add_argument("name", metavar="NAME", help="name of an installed plug-in")
+    check.add_argument(
+        "--set",
+        metavar="OPTION=VALUE",
+        dest="settings",
+        action="append",
+        default=[],
+        help="an option of the plug-in, as in the configuration file; may be given again",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        if args.action == "list":
+            return _list()
+        if args.action == "options":
+            return _options(load(args.name))
+        return _check(load(args.name), _settings(args.settings))
+    except PluginError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 2
+    except EngineError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 1
+
+
+def _list() -> int:
+    broken = 0
+    for name, entry in available().items():
+        print(f"{name}  ({package_of(entry)})")
+        try:
+            plugin = load(name)
+        except PluginError as error:
+            broken += 1
+            print(f"    BROKEN: {error}")
+            continue
+        print(f"    {_summary(plugin)}")
+        print(f"    needs {_names(plugin.needs)}; gives {_names(plugin.gives)}")
+    return 1 if broken else 0
+
+
+def _summary(plugin: type[AnyPlugin]) -> str:
+    return (plugin.__doc__ or "no description").strip().splitlines()[0]
+
+
+def _names(kinds: frozenset[type]) -> str:
+    return ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
+
+
+def _options(plugin: type[AnyPlugin]) -> int:
+    schema = plugin.Config.model_json_schema()
+    for name, field in schema["properties"].items():
+        print(f"{name}: {_kind(field)}{_default(plugin, name)}")
+        print(f"    {field.get('description', '')}")
+    return 0
+
+
+def _kind(field: dict[str, Any]) -> str:
+    """An option's type and limits in a few words, from its JSON schema."""
+    if "const" in field:
+        return str(field["const"])
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "anyOf" in field:
+        if "pattern" in field["anyOf"][0]:
+            return f"text such as {' or '.join(field.get('examples', ['0']))}"
+        return " or ".join(_kind(one) for one in field["anyOf"] if one.get("type") != "null")
+    return " ".join([str(field.get("type", "value")), *_limits(field)])
+
+
+def _limits(field: dict[str, Any]) -> Iterator[str]:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    for key, sign in signs.items():
+        if key in field:
+            yield f"{sign} {field[key]:g}"
+
+
+def _default(plugin: type[AnyPlugin], name: str) -> str:
+    field = plugin.Config.model_fields[name]
+    if field.is_required():
+        return ", required"
+    value = field.get_default(call_default_factory=True)
+    return "" if value is None else f", default {value}"
+
+
+def _settings(settings: list[str]) -> dict[str, Any]:
+    """Options from `name=value`, each value read as YAML as in the configuration file."""
+    options: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (name and equals):
+            raise PluginError(f'--set {setting}: write it as OPTION=VALUE, such as "min_score=0.3"')
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise PluginError(f"--set {name}: the value is no YAML: {error}") from error
+    return options
+
+
+def _check(plugin: type[AnyPlugin], options: dict[str, Any]) -> int:
+    report = check_plugin(plugin, options, engine=_engine_loader())
+    print(report)
+    return 0 if report.ok else 1

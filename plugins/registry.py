@@ -1,0 +1,58 @@
+"""Finds installed plug-ins by entry point. Only the one that is asked for is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+
+from plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin, PluginError
+
+
+def available() -> dict[str, EntryPoint]:
+    """Every installed plug-in by name, in alphabetical order, unimported.
+
+    Raises PluginError where two packages give different plug-ins the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise PluginError(
+                f'two packages have a plug-in "{entry.name}": {package_of(other)} and {package_of(entry)}; '
+                "uninstall one of them"
+            )
+    return found
+
+
+def package_of(entry: EntryPoint) -> str:
+    """Name and version of the package that an entry point belongs to."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def load(name: str) -> type[AnyPlugin]:
+    """The plug-in class of that name. PluginError says what is wrong with it, or which names there are."""
+    entries = available()
+    entry = entries.get(name)
+    if entry is None:
+        raise PluginError(_unknown(name, entries))
+    whose = f'plug-in "{name}" ({entry.value} of {package_of(entry)})'
+    try:
+        loaded: object = entry.load()
+    except Exception as error:
+        raise PluginError(f"{whose} cannot be imported: {type(error).__name__}: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
+        raise PluginError(f"{whose} is no class derived from plugins.api.Plugin")
+    if loaded.api_version != API_VERSION:
+        raise PluginError(
+            f"{whose} is made for plug-in interface {loaded.api_version}, this sightd has {API_VERSION}; "
+            "install a version of it that fits"
+        )
+    return loaded
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f'; did you mean "{close[0]}"?' if close else "."
+    return f'there is no plug-in "{name}"{hint} Installed: {", ".join(names) or "none"}'

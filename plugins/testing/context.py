@@ -1,0 +1,44 @@
+"""What stands in for the daemon when a plug-in is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from engines.engine import Engine
+from engines.errors import EngineError, ModelUnavailableError
+from engines.model import Model
+
+EngineLoader: TypeAlias = Callable[[Sequence[str | Model]], Engine]
+"""Gives the first network of a preference that can be had, as `Context.engine` does."""
+
+
+class StubContext:
+    """A context whose networks come from `load`; it closes them, as the daemon does. A with-statement does so too."""
+
+    def __init__(self, name: str = "checked", load: EngineLoader | None = None) -> None:
+        self.name = name
+        self._load = load
+        self._engines: list[Engine] = []
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        if self._load is None:
+            raise EngineError("this check was given no way to load networks: pass check_plugin(..., engine=...)")
+        engine = self._load(choice)
+        self._engines.append(engine)
+        return engine
+
+    def close(self) -> None:
+        while self._engines:
+            self._engines.pop().close()
+
+    def __enter__(self) -> StubContext:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def no_network(choice: Sequence[str | Model]) -> Engine:
+    """A loader on a machine where no network can be had."""
+    raise ModelUnavailableError("no network can be had (this is a test of what happens then)")

@@ -1,0 +1,81 @@
+"""A small made-up world for tests of plug-ins: bright boxes that move over a dark picture, seeded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from plugins.types import Detections, Frame, Image, Results, Tracks
+
+LABELS = ("person", "bicycle", "car")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one camera sees. The same `seed`, size and index give the same frame, whoever asks and how often.
+
+    `boxes` objects walk through a picture of `size` (width, height); frame `index` is taken at `start + index / fps`
+    seconds.
+    """
+
+    camera: str = "camera"
+    size: tuple[int, int] = (640, 360)
+    boxes: int = 4
+    fps: float = 10.0
+    seed: int = 0
+    start: float = 1000.0
+
+    def frame(self, index: int) -> Frame:
+        """The frame with its picture, drawn when it is first asked for."""
+        at = self.start + index / self.fps
+        return Frame(
+            self.camera, index, self.size, lambda: self.image(index), captured_at=at, wall_time=1.7e9 + at, pts=at
+        )
+
+    def image(self, index: int) -> Image:
+        width, height = self.size
+        noise = np.random.default_rng((self.seed, index)).integers(0, 24, (height, width, 3), dtype=np.uint8)
+        for row, (x1, y1, x2, y2) in enumerate(self.detections(index).boxes.astype(int).tolist()):
+            cv2.rectangle(noise, (x1, y1), (x2, y2), (80 + 40 * row % 160, 200, 255 - 40 * row % 160), -1)
+        return noise
+
+    def detections(self, index: int) -> Detections:
+        """The objects as a detector would report them, in bounds of the picture."""
+        random = np.random.default_rng(self.seed)
+        extent = np.array(self.size, np.float64)
+        sizes = random.uniform(0.1, 0.25, (self.boxes, 2)) * extent
+        places = random.uniform(0.2, 0.8, (self.boxes, 2)) * extent
+        velocities = random.uniform(-0.1, 0.1, (self.boxes, 2)) * extent
+        places = places + velocities * np.sin(index / self.fps)
+        corners = np.concatenate((places - sizes / 2, places + sizes / 2), axis=1)
+        return Detections(
+            np.clip(corners, 0, np.tile(extent, 2)).astype(np.float32),
+            random.uniform(0.6, 0.95, self.boxes).astype(np.float32),
+            random.integers(0, len(LABELS), self.boxes),
+            LABELS,
+        )
+
+    def tracks(self, index: int) -> Tracks:
+        """The same objects as a tracker would report them."""
+        found = self.detections(index)
+        rows = np.arange(self.boxes, dtype=np.int64)
+        return Tracks(
+            found.boxes,
+            found.scores,
+            found.class_ids,
+            rows + 1,
+            np.full(self.boxes, index / self.fps, np.float32),
+            np.zeros((self.boxes, 2), np.float32),
+            rows,
+            LABELS,
+        )
+
+    def results(self, index: int, needs: frozenset[type]) -> Results:
+        """What earlier plug-ins would have found, as far as it is among `needs`. ValueError for types unknown here."""
+        known = {Detections: self.detections, Tracks: self.tracks}
+        strange = sorted(kind.__name__ for kind in needs if kind not in known)
+        if strange:
+            raise ValueError(f"the kit has no made-up {', '.join(strange)} to feed this plug-in with")
+        return Results(*(known[kind](index) for kind in known if kind in needs))

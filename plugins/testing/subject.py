@@ -1,0 +1,79 @@
+"""The plug-in under test: made and opened afresh for each check, its networks loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from engines.engine import Engine
+from engines.model import Model
+from plugins.api import AnyPlugin, PluginConfig
+from plugins.testing.context import EngineLoader, StubContext
+from plugins.testing.scene import Scene
+from plugins.types import Frame, Results
+
+
+class BrokenRuleError(AssertionError):
+    """A plug-in does not keep to a rule of the contract; the message says how."""
+
+
+class Subject:
+    """A plug-in class with options and a way to its networks. `close` lets go of the networks."""
+
+    def __init__(self, plugin: type[AnyPlugin], options: Mapping[str, Any], load: EngineLoader | None) -> None:
+        self.plugin = plugin
+        self.options = dict(options)
+        self._networks = StubContext(plugin.__name__, load)
+        self._loaded: dict[tuple[str | Model, ...], Engine] = {}
+
+    def config(self) -> PluginConfig:
+        return self.plugin.Config.model_validate(self.options)
+
+    @contextmanager
+    def opened(self) -> Iterator[AnyPlugin]:
+        """A new instance, opened; closed at the end."""
+        instance = self.plugin(self.config())
+        try:
+            instance.open(StubContext(self.plugin.__name__, self._engine))
+            yield instance
+        finally:
+            instance.close()
+
+    def _engine(self, choice: Sequence[str | Model]) -> Engine:
+        key = tuple(choice)
+        if key not in self._loaded:
+            self._loaded[key] = self._networks.engine(choice)
+        return self._loaded[key]
+
+    def given(self, scene: Scene, index: int) -> Results:
+        """What earlier plug-ins would have found on a frame of the scene."""
+        return scene.results(index, self.plugin.needs)
+
+    def run(self, instance: AnyPlugin, scene: Scene, indices: Sequence[int]) -> list[Results]:
+        """Frames of one camera, one after the other, each alone in its batch."""
+        return [self.one(instance, scene.frame(index), self.given(scene, index)) for index in indices]
+
+    def one(self, instance: AnyPlugin, frame: Frame, given: Results) -> Results:
+        return self.batch(instance, [frame], [given])[0]
+
+    def batch(self, instance: AnyPlugin, frames: Sequence[Frame], given: Sequence[Results]) -> list[Results]:
+        """`process`, held to giving one Results for each frame."""
+        found = instance.process(frames, given)
+        if not isinstance(found, Sequence) or len(found) != len(frames):
+            raise BrokenRuleError(f"process gave {_amount(found)} for {len(frames)} frames")
+        for one in found:
+            if not isinstance(one, Results):
+                raise BrokenRuleError(f"process gave a {type(one).__name__} where Results belong")
+        return list(found)
+
+    def close(self) -> None:
+        self._networks.close()
+
+
+def _amount(found: object) -> str:
+    return f"{len(found)} results" if isinstance(found, Sequence) else f"a {type(found).__name__}"
+
+
+Rule = Callable[[Subject], None]
+"""Raises, best BrokenRuleError, where the plug-in does not keep to it."""

@@ -1,0 +1,79 @@
+"""Which detection is which track: overlap, direction of movement, and the best assignment of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import lap
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.tracker.motion import Rows
+
+Indices = NDArray[np.intp]
+Pairs = tuple[Indices, Indices]
+"""Row and column of each pair."""
+
+NO_PAIRS: Pairs = (np.zeros(0, np.intp), np.zeros(0, np.intp))
+
+_MOMENTUM_WEIGHT = 0.2
+"""How much direction counts beside overlap (OC-SORT's λ)."""
+_STILL = 0.1
+"""A way shorter than this share of the object's height is noise rather than a direction."""
+_IMPOSSIBLE = 1e6
+
+
+def overlaps(first: Rows, second: Rows) -> Rows:
+    """Intersection over union of every box of `first` [n, 4] with every one of `second` [m, 4], xyxy: [n, m]."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    sides = np.minimum(first[:, None, 2:], second[None, :, 2:]) - low
+    np.maximum(sides, 0, out=sides)
+    shared: Rows = sides[..., 0] * sides[..., 1]
+    first_sides, second_sides = first[:, 2:] - first[:, :2], second[:, 2:] - second[:, :2]
+    first_area, second_area = first_sides[:, 0] * first_sides[:, 1], second_sides[:, 0] * second_sides[:, 1]
+    union = first_area[:, None] + second_area - shared
+    return shared / np.maximum(union, 1e-9)
+
+
+def momentum(start: Rows, last: Rows, heights: Rows, found: Rows, scores: Rows) -> Rows:
+    """OC-SORT's observation-centric momentum (Cao et al. 2023, eq. 7): a bonus [n, m] for going straight on.
+
+    Compares, for each track, the way from an earlier observation `start` [n, 2] to its `last` [n, 2] with the way
+    from `start` to each detection's centre `found` [m, 2]. Confident detections count for more. A way that is
+    short against the object's height tells nothing and gives no bonus.
+    """
+    least = _STILL * heights[:, None]
+    heading = last - start
+    heading = heading / np.maximum(np.hypot(heading[:, :1], heading[:, 1:]), least)
+    way = found[None] - start[:, None]
+    way = way / np.maximum(np.hypot(way[..., :1], way[..., 1:]), least[:, None])
+    cosine = np.einsum("nk,nmk->nm", heading, way).clip(-1, 1)
+    bonus: Rows = _MOMENTUM_WEIGHT * scores * (0.5 - np.arccos(cosine) / np.pi)
+    return bonus
+
+
+def assign(overlap: Rows, least: float, bonus: Callable[[Indices, Indices], Rows] | None = None) -> Pairs:
+    """The assignment of rows to columns with the greatest sum of `overlap` [n, m] and bonus.
+
+    Only pairs that overlap by `least` are made. `bonus(rows, columns)` gives the bonus of some rows with some
+    columns; it is asked only for those that have a choice, for most objects in most frames have none.
+    """
+    possible = overlap >= least
+    rows, columns = np.nonzero(possible)
+    if not len(rows):
+        return NO_PAIRS
+    certain = (possible.sum(axis=1)[rows] == 1) & (possible.sum(axis=0)[columns] == 1)
+    if certain.all():
+        return rows, columns
+    open_rows, open_columns = np.unique(rows[~certain]), np.unique(columns[~certain])
+    chosen = np.ix_(open_rows, open_columns)
+    gain = overlap[chosen]
+    if bonus is not None:
+        gain = gain + bonus(open_rows, open_columns)
+    cost = np.where(possible[chosen], 1 - gain, _IMPOSSIBLE)
+    _, column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1 - least + _MOMENTUM_WEIGHT / 2)
+    matched = column_of >= 0
+    return (
+        np.concatenate((rows[certain], open_rows[matched])),
+        np.concatenate((columns[certain], open_columns[column_of[matched]])),
+    )

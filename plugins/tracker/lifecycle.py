@@ -1,0 +1,196 @@
+"""How tracks begin, are confirmed, are found again and end: one pure step from frame to frame.
+
+ByteTrack (Zhang et al. 2022) with the observation-centric parts of OC-SORT (Cao et al. 2023), after SORT (Bewley et
+al. 2016). A frame's detections are matched in three rounds:
+
+1. confident ones with all tracks, by overlap with the predicted box and by direction of movement (OC-SORT);
+2. doubtful ones with tracks seen in the frame before, by overlap alone: an object half hidden is found with a low
+   score where its track says it is, while a low score elsewhere is background (ByteTrack);
+3. confident ones that are left with tracks that are left, by overlap with the predicted or the *last observed* box,
+   whichever is greater: an object that stopped while it was hidden is where it was, not where it was going (OC-SORT's
+   recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023): an object
+   that moved by more than its own size since the frame before is found again.
+
+OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never moved along
+without an observation, so no error gathers in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.tracker import motion
+from plugins.tracker.association import NO_PAIRS, Indices, Pairs, assign, momentum, overlaps
+from plugins.tracker.motion import Rows
+from plugins.tracker.table import (
+    CENTRE,
+    CLASS_ID,
+    HEIGHT,
+    HITS,
+    ID,
+    MOTION,
+    OBSERVED,
+    SEEN_AT,
+    START,
+    CameraTracks,
+    fresh,
+    seen_again,
+)
+from plugins.types import Detections
+
+_DOUBTFUL_OVERLAP = 0.5
+"""Least overlap of a doubtful detection with its track's predicted box (ByteTrack)."""
+_WIDENING, _WIDEST = 2.5, 0.5
+"""Each side of a box moves out by this share of its size for each second between frames, up to the second share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides over a track's life. Times in seconds."""
+
+    high_score: float
+    low_score: float
+    min_overlap: float
+    min_hits: int
+    max_lost: float
+    max_tracks: int
+    match_classes: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The usable detections of a frame, boxes as (cx, cy, w, h), and in which row of it they stood."""
+
+    boxes: Rows
+    scores: Rows
+    class_ids: Rows
+    row: Indices
+
+
+def step(before: CameraTracks, found: Detections, now: float, rules: Rules) -> tuple[CameraTracks, NDArray[np.int64]]:
+    """The tracks after a frame at `now` ≥ `before.at`, and the row of `found` that each was seen as, or -1."""
+    seen = _usable(found, rules.low_score)
+    tracks, columns = _match(before, seen, now, rules)
+    rows = before.rows.copy()
+    if len(tracks):
+        rows[tracks] = _updated(before.rows[tracks], seen, columns, now)
+    detection = np.full(len(rows), -1, np.int64)
+    detection[tracks] = seen.row[columns]
+
+    missed = detection < 0
+    if missed.any():
+        kept = ~missed | ((rows[:, ID] > 0) & (now - rows[:, SEEN_AT] <= rules.max_lost))
+        rows, detection = rows[kept], detection[kept]
+    starting = _starting(seen, columns, rules.max_tracks - len(rows), rules.high_score)
+    if len(starting):
+        rows = np.concatenate((rows, fresh(seen.boxes[starting], seen.scores[starting], seen.class_ids[starting], now)))
+        detection = np.concatenate((detection, seen.row[starting]))
+    next_id = _confirm(rows, before, rules)
+    return replace(before, at=now, rows=rows, labels=found.labels, next_id=next_id), detection
+
+
+def _usable(found: Detections, low_score: float) -> _Seen:
+    usable = (found.scores >= low_score) & np.isfinite(found.boxes).all(axis=1)
+    row = np.flatnonzero(usable)
+    return _Seen(
+        motion.centred(found.boxes[row].astype(np.float64)),
+        found.scores[row].astype(np.float64),
+        found.class_ids[row].astype(np.float64),
+        row,
+    )
+
+
+def _match(before: CameraTracks, seen: _Seen, now: float, rules: Rules) -> Pairs:
+    """Tracks and columns of `seen` that belong together, by the three rounds."""
+    rows = before.rows
+    if not len(rows) or not len(seen.row):
+        return NO_PAIRS
+    predicted = motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])
+    strange = rows[:, CLASS_ID, None] != seen.class_ids if rules.match_classes else None
+    overlap = _overlaps(predicted, seen.boxes, strange)
+    confident = seen.scores >= rules.high_score
+
+    pairs = _confident_pairs(rows, seen, overlap, np.flatnonzero(confident), rules.min_overlap)
+    if not confident.all():
+        recent = (rows[:, ID] > 0) & (rows[:, SEEN_AT] >= before.at)
+        pairs = _further(pairs, lambda: overlap, recent, ~confident, max(_DOUBTFUL_OVERLAP, rules.min_overlap))
+
+    def widened() -> Rows:
+        share = min(_WIDENING * (now - before.at), _WIDEST)
+        found = motion.widened(seen.boxes, share)
+        return np.maximum(
+            _overlaps(motion.widened(predicted, share), found, strange),
+            _overlaps(motion.widened(rows[:, OBSERVED], share), found, strange),
+        )
+
+    return _further(pairs, widened, np.ones(len(rows), np.bool_), confident, rules.min_overlap)
+
+
+def _overlaps(first: Rows, second: Rows, strange: NDArray[np.bool_] | None) -> Rows:
+    """Overlaps of boxes (cx, cy, w, h), zero for pairs that may not be."""
+    overlap = overlaps(motion.corners(first), motion.corners(second))
+    if strange is not None:
+        overlap[strange] = 0
+    return overlap
+
+
+def _confident_pairs(rows: Rows, seen: _Seen, overlap: Rows, high: Indices, least: float) -> Pairs:
+    def straight_on(tracks: Indices, columns: Indices) -> Rows:
+        of, at = rows[tracks], high[columns]
+        return momentum(of[:, START], of[:, CENTRE], of[:, HEIGHT], seen.boxes[at, :2], seen.scores[at])
+
+    tracks, columns = assign(overlap[:, high], least, straight_on)
+    return tracks, high[columns]
+
+
+def _further(
+    pairs: Pairs,
+    overlap: Callable[[], Rows],
+    tracks: NDArray[np.bool_],
+    columns: NDArray[np.bool_],
+    least: float,
+) -> Pairs:
+    """`pairs` and what can be matched besides among `tracks` and `columns`; `overlap` is asked where anything can."""
+    free_tracks = np.flatnonzero(_without(tracks, pairs[0]))
+    free_columns = np.flatnonzero(_without(columns, pairs[1]))
+    if not len(free_tracks) or not len(free_columns):
+        return pairs
+    more_tracks, more_columns = assign(overlap()[free_tracks[:, None], free_columns], least)
+    return np.concatenate((pairs[0], free_tracks[more_tracks])), np.concatenate((pairs[1], free_columns[more_columns]))
+
+
+def _without(chosen: NDArray[np.bool_], taken: Indices) -> NDArray[np.bool_]:
+    left = chosen.copy()
+    left[taken] = False
+    return left
+
+
+def _updated(rows: Rows, seen: _Seen, columns: Indices, now: float) -> Rows:
+    boxes = seen.boxes[columns]
+    states = motion.observe(rows[:, MOTION], now - rows[:, SEEN_AT], boxes)
+    return seen_again(rows, boxes, seen.scores[columns], now, states)
+
+
+def _starting(seen: _Seen, matched: Indices, room: int, high_score: float) -> Indices:
+    """Columns of `seen` that begin a track: confident, matched with none; the best ones where room is short."""
+    starting = np.flatnonzero(_without(seen.scores >= high_score, matched))
+    if len(starting) > room:
+        best = np.argsort(-seen.scores[starting], kind="stable")[: max(room, 0)]
+        starting = np.sort(starting[best])
+    return starting
+
+
+def _confirm(rows: Rows, before: CameraTracks, rules: Rules) -> int:
+    """Gives ids to tracks seen often enough, in place, and says which id is next.
+
+    Those of a camera's very first frame are confirmed at once: nothing can have been missed before it.
+    """
+    needed = 1 if before.at == -np.inf else rules.min_hits
+    new = np.flatnonzero((rows[:, ID] == 0) & (rows[:, HITS] >= needed))
+    if len(new):
+        rows[new, ID] = np.arange(before.next_id, before.next_id + len(new))
+    return before.next_id + len(new)

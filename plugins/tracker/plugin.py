@@ -1,0 +1,136 @@
+"""The tracker plug-in: one state per camera, stepped by frames with detections, read by all others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from plugins.api import Plugin, PluginConfig
+from plugins.tracker import view
+from plugins.tracker.lifecycle import Rules, step
+from plugins.tracker.table import WIDTH, CameraTracks
+from plugins.tracker.view import Reach
+from plugins.types import Detections, Frame, Results, Tracks
+from plugins.units import Duration
+
+
+class TrackerConfig(PluginConfig):
+    """Options of the tracker."""
+
+    high_score: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Detections from this score on begin tracks and are matched first. Much lower, and every doubtful "
+        "box becomes an object.",
+    )
+    low_score: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Detections from this score on keep a track alive that was there already. Works only "
+        "as far down as the detector's own min_score.",
+    )
+    min_overlap: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Least overlap (intersection over union) of a track's predicted box with a detection; higher for "
+        "crowds.",
+    )
+    min_hits: int = Field(
+        2, ge=1, description="A track is shown once it was seen this often in a row; those of the first frame at once."
+    )
+    max_lost: Duration = Field(
+        1.0,
+        description="An object out of sight for longer gets a new id when it comes back.",
+        examples=["1s"],
+    )
+    show_lost: Duration = Field(
+        0.3, description="An object out of sight is shown where it should be for so long.", examples=["300ms"]
+    )
+    max_carry: Duration = Field(
+        1.0, description="Boxes are predicted at most so far from the last analysed frame.", examples=["1s"]
+    )
+    max_tracks: int = Field(300, ge=1, le=5000, description="Most objects followed at once on one camera.")
+    match_classes: bool = Field(
+        True, description="A track keeps its class. False lets a detection of any class continue it."
+    )
+
+
+class Tracker(Plugin[TrackerConfig]):
+    """Follows objects: gives each an id, an age and a velocity, and says where it is on frames between.
+
+    ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which
+    frames are analysed. Ids are never given twice to a camera.
+
+    Threads: states are immutable and replaced whole; `carry` reads them without a lock; `process` and `forget`
+    take turns.
+    """
+
+    Config: ClassVar[type[PluginConfig]] = TrackerConfig
+    needs: ClassVar[frozenset[type]] = frozenset({Detections})
+    gives: ClassVar[frozenset[type]] = frozenset({Tracks})
+
+    def __init__(self, config: TrackerConfig) -> None:
+        super().__init__(config)
+        self._rules = Rules(
+            high_score=config.high_score,
+            low_score=min(config.low_score, config.high_score),
+            min_overlap=config.min_overlap,
+            min_hits=config.min_hits,
+            max_lost=config.max_lost,
+            max_tracks=config.max_tracks,
+            match_classes=config.match_classes,
+        )
+        self._reach = Reach(show_lost=config.show_lost, max_carry=config.max_carry)
+        self._cameras: dict[str, CameraTracks] = {}
+        self._first_id = 1
+        """Where a new camera begins to count: above the ids of all that were forgotten, one of which it may be."""
+        self._turn = threading.Lock()
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        return [self._follow(frame, found) for frame, found in zip(frames, results, strict=True)]
+
+    def _follow(self, frame: Frame, results: Results) -> Results:
+        found = results.get(Detections)
+        if found is None:
+            return self.carry(frame, results)
+        with self._turn:
+            before = self._state_for(frame)
+            after, detection = step(before, found, max(frame.captured_at, before.at), self._rules)
+            self._cameras[frame.camera] = after
+        return Results(view.seen(after, detection, self._reach))
+
+    def _state_for(self, frame: Frame) -> CameraTracks:
+        """The camera's tracks, or none where it is new, its picture changed size or its clock was set back."""
+        size = (frame.width, frame.height)
+        known = self._cameras.get(frame.camera)
+        if known is None:
+            return CameraTracks(-np.inf, size, np.zeros((0, WIDTH)), (), self._first_id)
+        if known.size != size or frame.captured_at < known.at - self._rules.max_lost:
+            return replace(known, at=-np.inf, size=size, rows=np.zeros((0, WIDTH)))
+        return known
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        """The tracks moved to the frame's time; nothing where the last analysed frame is too far away."""
+        known = self._cameras.get(frame.camera)
+        if known is None or known.size != (frame.width, frame.height):
+            return Results()
+        tracks = view.carried(known, frame.captured_at, self._reach)
+        return Results() if tracks is None else Results(tracks)
+
+    def forget(self, camera: str) -> None:
+        with self._turn:
+            known = self._cameras.pop(camera, None)
+            if known is not None:
+                self._first_id = max(self._first_id, known.next_id)
+
+    def close(self) -> None:
+        with self._turn:
+            self._cameras.clear()

@@ -1,0 +1,70 @@
+"""The tracks of one camera: one row of numbers a track, and what the columns mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from plugins.tracker import motion
+from plugins.tracker.motion import Rows
+
+MOTION = slice(0, motion.WIDTH)
+OBSERVED = slice(20, 24)
+"""Last observed box (cx, cy, w, h)."""
+CENTRE = slice(20, 22)
+HEIGHT = 23
+START = slice(24, 26)
+"""Observed centre from which the direction of movement is reckoned."""
+NEXT_START, NEXT_START_AT = slice(26, 28), 28
+"""Observed centre that becomes START when it is old enough, and its time."""
+SEEN_AT, BORN_AT = 29, 30
+SCORE, CLASS_ID = 31, 32
+ID = 33
+"""Zero until the track is confirmed."""
+HITS = 34
+WIDTH = 35
+
+_DIRECTION_OVER = 0.15
+"""Directions of movement are reckoned over this to twice this time (s); OC-SORT takes three frames."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraTracks:
+    """All that is known of one camera's tracks after the frame of time `at`. Never changed, only replaced.
+
+    `rows` is float64 [n, WIDTH], oldest track first; `size` the picture's (width, height). A state lies at the time
+    of its track's last observation: prediction is a function of it and leaves it as it is.
+    """
+
+    at: float
+    size: tuple[int, int]
+    rows: Rows
+    labels: tuple[str, ...]
+    next_id: int
+
+
+def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
+    """Rows of tracks that begin now with observations (cx, cy, w, h) [n, 4]; not yet confirmed."""
+    rows = np.zeros((len(boxes), WIDTH))
+    rows[:, MOTION] = motion.begin(boxes)
+    rows[:, OBSERVED] = boxes
+    rows[:, START] = rows[:, NEXT_START] = boxes[:, :2]
+    rows[:, [NEXT_START_AT, SEEN_AT, BORN_AT]] = now
+    rows[:, SCORE], rows[:, CLASS_ID], rows[:, HITS] = scores, class_ids, 1
+    return rows
+
+
+def seen_again(rows: Rows, boxes: Rows, scores: Rows, now: float, states: Rows) -> Rows:
+    """Rows [n, WIDTH] after the observations (cx, cy, w, h) [n, 4]; `states` what the filter makes of them."""
+    after = rows.copy()
+    after[:, MOTION] = states
+    after[:, OBSERVED] = boxes
+    after[:, SCORE], after[:, SEEN_AT] = scores, now
+    after[:, HITS] += 1
+    aged = now - rows[:, NEXT_START_AT] >= _DIRECTION_OVER
+    if aged.any():
+        after[aged, START] = rows[aged, NEXT_START]
+        after[aged, NEXT_START] = boxes[aged, :2]
+        after[aged, NEXT_START_AT] = now
+    return after

@@ -1,0 +1,55 @@
+"""What is said of a camera's tracks at some time: those in sight, and the lately lost where they should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.tracker import motion
+from plugins.tracker.table import BORN_AT, CLASS_ID, ID, MOTION, SCORE, SEEN_AT, CameraTracks
+from plugins.types import Tracks
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far predictions go, in seconds: for an object out of sight, and from the last analysed frame."""
+
+    show_lost: float
+    max_carry: float
+
+
+def seen(tracks: CameraTracks, detection: NDArray[np.int64], reach: Reach) -> Tracks:
+    """The tracks on the very frame that `tracks` was made from; `detection` as `lifecycle.step` gives it."""
+    lost_for = tracks.at - tracks.rows[:, SEEN_AT]
+    return _shown(tracks, tracks.at, (detection >= 0) | (lost_for <= reach.show_lost), detection)
+
+
+def carried(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
+    """The tracks on another frame, by prediction alone; None where that frame is too far from the analysed one."""
+    if abs(now - tracks.at) > reach.max_carry:
+        return None
+    seen_at = tracks.rows[:, SEEN_AT]
+    return _shown(tracks, now, (seen_at >= tracks.at) | (now - seen_at <= reach.show_lost), None)
+
+
+def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detection: NDArray[np.int64] | None) -> Tracks:
+    rows = tracks.rows
+    boxes = motion.corners(motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])).astype(np.float32)
+    width, height = tracks.size
+    np.clip(boxes, 0, np.array((width, height, width, height), np.float32), out=boxes)
+    shown = wanted & (rows[:, ID] > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not shown.all():
+        rows, boxes = rows[shown], boxes[shown]
+        detection = None if detection is None else detection[shown]
+    return Tracks(
+        boxes,
+        rows[:, SCORE].astype(np.float32),
+        rows[:, CLASS_ID].astype(np.int64),
+        rows[:, ID].astype(np.int64),
+        np.maximum(now - rows[:, BORN_AT], 0).astype(np.float32),
+        rows[:, motion.VELOCITY][:, :2].astype(np.float32),
+        np.full(len(rows), -1, np.int64) if detection is None else detection,
+        tracks.labels,
+    )

@@ -1,0 +1,1 @@
+"""Frames from cameras: one thread a camera that opens, decodes, stamps, and comes back after every fault."""

@@ -1,0 +1,69 @@
+"""Errors of capture and the reasons for which a feed loses its camera."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from av import error
+
+from daemon.redact import redact
+
+
+class CaptureError(Exception):
+    """A source's address cannot be used; the message says what to write instead. It holds no credentials."""
+
+
+class Reason(StrEnum):
+    """Why a feed lost its camera, or did not get it. The values are labels of a metric."""
+
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    EOF = "eof"
+    NO_VIDEO = "no_video"
+    UNAUTHORISED = "unauthorised"
+    NOT_FOUND = "not_found"
+    NAME_NOT_RESOLVED = "name_not_resolved"
+    DECODE = "decode"
+    OTHER = "other"
+
+
+EXPLANATIONS: dict[Reason, str] = {
+    Reason.REFUSED: "the connection was refused or cut; check address and port, and that the camera is on",
+    Reason.TIMEOUT: "silent for longer than `timeout`; check cable, network and camera, or raise `timeout`",
+    Reason.EOF: "the stream ended; the camera may have restarted or reached its limit of viewers",
+    Reason.NO_VIDEO: "there is no video in it that can be decoded; check that the address names a video stream",
+    Reason.UNAUTHORISED: "user or password was not accepted; check both in the address (%-encode signs like @ and /)",
+    Reason.NOT_FOUND: "there is nothing at this address; check the path",
+    Reason.NAME_NOT_RESOLVED: "the host's name is not known, or the network cannot be reached; check name and DNS",
+    Reason.DECODE: "its data cannot be decoded; check the camera's codec settings and the network for loss",
+    Reason.OTHER: "it failed",
+}
+
+
+class SourceError(Exception):
+    """A source failed while it was read. The text is our own: FFmpeg's messages show addresses with passwords."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(EXPLANATIONS[reason] + (f" ({detail})" if detail else ""))
+        self.reason = reason
+
+
+_REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Reason], ...] = (
+    ((error.HTTPUnauthorizedError, error.HTTPForbiddenError, PermissionError), Reason.UNAUTHORISED),
+    ((error.HTTPNotFoundError, FileNotFoundError, NotADirectoryError, IsADirectoryError), Reason.NOT_FOUND),
+    ((error.ExitError, TimeoutError), Reason.TIMEOUT),  # ExitError: PyAV's own timeout broke the call off
+    ((EOFError,), Reason.EOF),
+    ((ConnectionError,), Reason.REFUSED),
+    ((error.DecoderNotFoundError, error.DemuxerNotFoundError, error.LookupError), Reason.NO_VIDEO),
+    ((error.InvalidDataError,), Reason.DECODE),
+)
+
+
+def fault_of(failure: BaseException) -> SourceError:
+    """What an exception of PyAV means. Its text is shown only where it is of no known kind, and then redacted."""
+    if isinstance(failure, SourceError):
+        return failure
+    for kinds, reason in _REASONS:
+        if isinstance(failure, kinds):
+            return SourceError(reason)
+    return SourceError(Reason.OTHER, redact(f"{type(failure).__name__}: {failure}"))

@@ -1,0 +1,193 @@
+"""One camera's thread: opens it, decodes, stamps, hands frames on, and comes back after every fault."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from daemon.capture.clock import Clock
+from daemon.capture.connection import Connection, Policy, State
+from daemon.capture.damage import DamageGate
+from daemon.capture.errors import Reason, SourceError, fault_of
+from daemon.capture.source import source_of
+from daemon.capture.status import FeedStatus, Tally
+from daemon.capture.stream import Gap, Playback, Shot, Stream, open_stream
+from daemon.config.model import Camera
+from plugins.types import Frame
+
+_log = logging.getLogger(__name__)
+
+
+class FeedEvents(Protocol):
+    """Who wants to know what a feed meets with. Called from the feed's thread; must be quick and not raise."""
+
+    def state_changed(self, camera: str, state: State) -> None:
+        """The feed entered `state`."""
+        ...
+
+    def camera_lost(self, camera: str, reason: Reason) -> None:
+        """A fault: the camera was lost, or could not be had. A new attempt follows."""
+        ...
+
+    def frame_damaged(self, camera: str) -> None:
+        """A picture was held back because data it needs were damaged."""
+        ...
+
+    def size_changed(self, camera: str, size: tuple[int, int]) -> None:
+        """Pictures now have another size (width, height) than before."""
+        ...
+
+
+class Feed:
+    """Reads one camera in a thread of its own and gives every whole frame to `sink`, in order.
+
+    Frames are numbered without a gap from 0 over the feed's whole life. `sink` is called from the feed's thread and
+    must not block: `FrameSlot.put` is meant. CaptureError where the camera's address cannot be used.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        options: Camera,
+        sink: Callable[[Frame], object],
+        events: FeedEvents,
+        *,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.camera = camera
+        self.source = source_of(options)
+        self._sink, self._events, self._chance = sink, events, chance
+        self._clock = clock or Clock()
+        policy = Policy(
+            first=options.reconnect.first,
+            longest=options.reconnect.longest,
+            timeout=self.source.timeout,
+            loop=self.source.loop,
+        )
+        now = self._clock.monotonic()
+        self._connection = Connection(policy, now)
+        self._tally = Tally(now)
+        self._gate = DamageGate()
+        self._stopping = threading.Event()
+        self._playback = Playback(self._clock, self._stopping.wait)
+        self._next_seq = 0
+        self._thread = threading.Thread(target=self._run, name=f"feed-{camera}", daemon=True)
+
+    @property
+    def status(self) -> FeedStatus:
+        """How it is doing now; from any thread."""
+        return self._tally.snapshot(self._clock.monotonic())
+
+    def start(self) -> None:
+        """Starts the thread; once."""
+        self._thread.start()
+
+    def stop(self, deadline: float) -> bool:
+        """Ends the thread; False where it has not ended within `deadline` s.
+
+        A feed that gets packets, paces or waits ends at once. FFmpeg cannot be interrupted from outside: a feed that
+        is blocked in it ends after the rest of the camera's `timeout` (opening: up to twice that, and as long as the
+        system's resolver takes for a name). It gives no frame on in that time and closes its source when it wakes.
+        """
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, deadline))
+        if self._thread.is_alive():
+            _log.warning("camera %s: its feed is still blocked %.1f s after it was stopped", self.camera, deadline)
+            return False
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            at = self._connection.next_attempt
+            if at is None:
+                break
+            if not self._stopping.wait(max(0.0, at - self._clock.monotonic())):
+                self._play()
+        self._connection.stop(self._clock.monotonic())
+        self._report_state()
+
+    def _play(self) -> None:
+        """One attempt: from opening to the end, a fault or the stop."""
+        self._connection.opening(self._clock.monotonic())
+        self._report_state()
+        fault: SourceError | None = None
+        try:
+            stream = open_stream(self.source, self._playback)
+            try:
+                self._connection.opened(self._clock.monotonic(), recorded=stream.recorded)
+                self._read(stream)
+            finally:
+                stream.close()
+        except Exception as failure:  # noqa: BLE001 - the thread's edge: a feed must outlive whatever FFmpeg raises
+            fault = fault_of(failure)
+        if not self._stopping.is_set():
+            self._conclude(fault)
+
+    def _conclude(self, fault: SourceError | None) -> None:
+        now, chance = self._clock.monotonic(), self._chance()
+        if fault is None:
+            reason = self._connection.finished(now, chance)
+            fault = None if reason is None else SourceError(reason)
+        else:
+            self._connection.failed(fault.reason, now, chance)
+        if fault is not None:
+            self._report_fault(fault, now)
+        self._report_state()
+
+    def _read(self, stream: Stream) -> None:
+        for shot in stream.shots():
+            if self._stopping.is_set():
+                return
+            now = self._clock.monotonic()
+            if reason := self._connection.lost(now):
+                raise SourceError(reason)
+            self._connection.packet(now)
+            if isinstance(shot, Shot):
+                self._take(shot, now)
+            elif shot is Gap.DAMAGED:
+                self._gate.damaged(now)
+                self._hold_back()
+
+    def _take(self, shot: Shot, now: float) -> None:
+        if not self._gate.passes(corrupt=shot.corrupt, key=shot.key, now=now):
+            self._hold_back()
+            return
+        self._connection.frame(now)
+        self._report_state()
+        if self._tally.frame(shot.captured_at, shot.wall_time, shot.size):
+            _log.info("camera %s: pictures are now %d x %d", self.camera, *shot.size)
+            self._events.size_changed(self.camera, shot.size)
+        frame = Frame(
+            self.camera,
+            self._next_seq,
+            shot.size,
+            shot.decode,
+            captured_at=shot.captured_at,
+            wall_time=shot.wall_time,
+            pts=shot.pts,
+        )
+        self._next_seq += 1
+        self._sink(frame)
+
+    def _hold_back(self) -> None:
+        self._tally.damage()
+        self._events.frame_damaged(self.camera)
+
+    def _report_fault(self, fault: SourceError, now: float) -> None:
+        self._tally.fault(fault.reason, str(fault))
+        wait = max(0.0, (self._connection.next_attempt or now) - now)
+        _log.warning(
+            "camera %s (%s): %s: %s; next attempt in %.1f s", self.camera, self.source.label, fault.reason, fault, wait
+        )
+        self._events.camera_lost(self.camera, fault.reason)
+
+    def _report_state(self) -> None:
+        state = self._connection.state
+        if self._tally.enter(state, self._connection.since):
+            _log.info("camera %s (%s): %s", self.camera, self.source.label, state)
+            self._events.state_changed(self.camera, state)

@@ -1,0 +1,59 @@
+"""Playing what is not live in real time, and one continuous time line over repeated plays. Pure: no clock inside."""
+
+from __future__ import annotations
+
+
+class Pacer:
+    """Says how long to wait before a moment of the recording is due.
+
+    Every moment is measured from one fixed start, so that waiting errors do not add up to drift. Who comes late does
+    not wait, and catches up; who comes later than `tolerance` seconds (a suspended machine, a stalled disk or
+    network) starts anew from there, so that nothing is played in a rush.
+    """
+
+    def __init__(self, tolerance: float = 1.0) -> None:
+        self._tolerance = tolerance
+        self._start: float | None = None
+
+    def wait(self, moment: float, now: float) -> float:
+        """Seconds to wait at `now` until `moment` (s of the recording, not falling) is due; 0 where it is late."""
+        if self._start is None:
+            self._start = now - moment
+        ahead = self._start + moment - now
+        if ahead < -self._tolerance:
+            self._start = now - moment
+            return 0.0
+        return max(0.0, ahead)
+
+
+class Timeline:
+    """Lays the times of one play after another on one line that never goes back, in seconds from the first.
+
+    A time that is missing, goes back or leaps by more than `longest_gap` (a broken or spliced recording) is taken
+    to follow its predecessor by one `interval`.
+    """
+
+    def __init__(self, longest_gap: float = 10.0) -> None:
+        self._longest_gap = longest_gap
+        self._position = 0.0
+        self._offset: float | None = None
+        self._started = False
+
+    def new_play(self) -> None:
+        """The next time belongs to a new play: it follows the last one by one interval."""
+        self._offset = None
+
+    def place(self, time: float | None, interval: float) -> float:
+        """Where `time` of the current play lies on the line; `interval` is the recording's frame interval."""
+        if not self._started:
+            self._started = True
+            self._offset = None if time is None else -time
+            return self._position
+        following = self._position + interval
+        position = following if time is None or self._offset is None else time + self._offset
+        if not self._position <= position <= self._position + self._longest_gap:
+            position = following
+        if time is not None and position == following:
+            self._offset = following - time
+        self._position = position
+        return position

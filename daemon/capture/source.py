@@ -1,0 +1,145 @@
+"""What a camera's address means: which kind of source it is and how FFmpeg has to be asked for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from daemon.capture.errors import CaptureError
+from daemon.config.model import Camera
+from daemon.redact import redact
+
+
+class Kind(StrEnum):
+    """The kinds of source that a feed can read."""
+
+    RTSP = "rtsp"
+    HTTP = "http"
+    FILE = "file"
+    DEVICE = "device"
+    PATTERN = "pattern"
+
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ADDRESSES = "rtsp://HOST/PATH, rtsps://HOST/PATH, http://HOST/PATH, https://HOST/PATH, a file's path, /dev/videoN or testpattern://"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where pictures come from. Its repr shows `label`, never the address, which may hold a password.
+
+    `address`, `format` and `options` are what `av.open` takes; `timeout` is s of silence (None: it cannot be silent).
+    `paced`: it is a recording, to be played in real time; `loop`: to be begun again at its end.
+    `width`, `height`, `fps`: what the test pattern makes.
+    """
+
+    kind: Kind
+    label: str
+    address: str = field(repr=False)
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    format: str | None = None
+    timeout: float | None = None
+    paced: bool = False
+    loop: bool = False
+    width: int = 1280
+    height: int = 720
+    fps: float = 25.0
+
+
+def source_of(camera: Camera) -> Source:
+    """The source that a camera's configuration names. CaptureError where no source can have that address."""
+    address = camera.source.get_secret_value().strip()
+    if not address:
+        raise CaptureError(f"the source is empty; write one of {_ADDRESSES}")
+    if address.startswith("/dev/video"):
+        return _device(address, camera)
+    scheme = _SCHEME.match(address)
+    if scheme is None:
+        return _file(Path(address), camera)
+    match scheme[1].lower():
+        case "rtsp" | "rtsps":
+            return _rtsp(address, camera)
+        case "http" | "https":
+            return _http(address, camera)
+        case "file":
+            return _file(Path(address[scheme.end() :]), camera)
+        case "testpattern":
+            return _pattern(camera)
+        case other:
+            raise CaptureError(f"{other}:// is no source that can be read; write one of {_ADDRESSES}")
+
+
+def _rtsp(address: str, camera: Camera) -> Source:
+    _check_host(address)
+    options = {
+        "rtsp_transport": camera.transport,
+        "allowed_media_types": "video",
+        # Little probing, but never fflags=nobuffer: that throws the probed packets away, the first key frame with them.
+        "probesize": "32768",
+        "analyzeduration": "200000",
+    }
+    if camera.transport == "udp":
+        options |= {"max_delay": "200000", "buffer_size": str(4 << 20)}  # 0.2 s for packets out of order
+    return Source(Kind.RTSP, redact(address), address, MappingProxyType(options), timeout=camera.timeout)
+
+
+def _http(address: str, camera: Camera) -> Source:
+    _check_host(address)
+    options = {"probesize": str(1 << 20), "analyzeduration": "1000000"}
+    return Source(
+        Kind.HTTP, redact(address), address, MappingProxyType(options), timeout=camera.timeout, loop=camera.loop
+    )
+
+
+def _file(path: Path, camera: Camera) -> Source:
+    # "file:" keeps FFmpeg from reading a name with a colon as a protocol.
+    return Source(Kind.FILE, str(path), f"file:{path.expanduser()}", paced=True, loop=camera.loop)
+
+
+def _device(address: str, camera: Camera) -> Source:
+    """A V4L2 device. `?input_format=mjpeg` behind its path asks for that format: many USB cameras need it for 720p."""
+    path, _, query = address.partition("?")
+    options = dict(parse_qsl(query))
+    if unknown := sorted(options.keys() - {"input_format"}):
+        raise CaptureError(f"{path} knows no option {unknown[0]!r}; write {path}?input_format=mjpeg or leave it out")
+    if (camera.width is None) != (camera.height is None):
+        raise CaptureError(f"{path} needs both width and height, or neither of them")
+    if camera.width is not None:
+        options["video_size"] = f"{camera.width}x{camera.height}"
+    if camera.fps is not None:
+        options["framerate"] = f"{camera.fps:g}"
+    return Source(Kind.DEVICE, path, path, MappingProxyType(options), format="v4l2", timeout=camera.timeout)
+
+
+def _pattern(camera: Camera) -> Source:
+    return Source(
+        Kind.PATTERN,
+        "testpattern://",
+        "testpattern://",
+        paced=True,
+        width=camera.width or 1280,
+        height=camera.height or 720,
+        fps=camera.fps or 25.0,
+    )
+
+
+def _check_host(address: str) -> None:
+    """CaptureError where host or port of `address` cannot be read; the message shows neither user nor password."""
+    try:
+        parts: SplitResult = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    scheme = address.partition(":")[0]
+    if not host:
+        raise CaptureError(
+            f"the {scheme} address {redact(address)} names no host and port that can be read; write "
+            f"{scheme}://USER:PASSWORD@HOST:PORT/PATH, and in user and password %40 for @, %2F for /, %23 for #"
+        )
+    if re.search(r"\s", address):
+        raise CaptureError(f"the {scheme} address of host {host} has a blank in it; write it as %20")

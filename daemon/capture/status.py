@@ -1,0 +1,119 @@
+"""How a feed is doing: what it counts, and the snapshot that others read."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """A feed at one moment. `since` and `last_frame_at` are monotonic s, `last_frame_wall` s since the epoch.
+
+    `fps` is the rate of late. `frames` counts those given on, `damaged` those that were
+    not. `faults` counts how often the camera was lost (or not got), by reason. `last_error` holds no credentials.
+    """
+
+    state: State
+    since: float
+    last_frame_at: float | None
+    last_frame_wall: float | None
+    size: tuple[int, int] | None
+    fps: float
+    frames: int
+    damaged: int
+    faults: Mapping[Reason, int]
+    last_error: str | None
+
+
+class FrameRate:
+    """Frames a second: frames counted with a weight that fades with a time constant of `memory` s.
+
+    Counted, and not a mean of intervals: a burst after a pause would make such a mean far too high.
+    """
+
+    def __init__(self, memory: float = 2.0) -> None:
+        self._memory = memory
+        self._began: float | None = None
+        self._last = 0.0
+        self._weight = 0.0
+
+    def add(self, now: float) -> None:
+        """A frame at `now`, monotonic s."""
+        if self._began is None or now - self._last > self._memory:
+            self._began, self._weight = now, 0.0
+        else:
+            self._weight = self._weight * self._faded(now - self._last) + 1.0
+        self._last = now
+
+    def at(self, now: float) -> float:
+        """The rate at `now`; 0 before there is a second frame, and falling to 0 when frames stay away."""
+        if self._began is None or now <= self._began:
+            return 0.0
+        counted = self._weight * self._faded(now - self._last)
+        return counted / (self._memory * (1 - self._faded(now - self._began)))
+
+    def _faded(self, seconds: float) -> float:
+        return math.exp(-seconds / self._memory)
+
+
+class Tally:
+    """What the feed's thread writes and any thread reads as a `FeedStatus`."""
+
+    def __init__(self, now: float) -> None:
+        self._lock = threading.Lock()
+        self._rate = FrameRate()
+        self._state, self._since = State.CONNECTING, now
+        self._last_frame: tuple[float, float] | None = None
+        self._size: tuple[int, int] | None = None
+        self._frames = self._damaged = 0
+        self._faults: Counter[Reason] = Counter()
+        self._last_error: str | None = None
+
+    def enter(self, state: State, since: float) -> bool:
+        """Whether the state is a new one."""
+        with self._lock:
+            changed = state is not self._state
+            self._state, self._since = state, since
+            return changed
+
+    def frame(self, captured_at: float, wall_time: float, size: tuple[int, int]) -> bool:
+        """Counts a frame; whether pictures now have another size than before."""
+        with self._lock:
+            self._frames += 1
+            self._rate.add(captured_at)
+            self._last_frame = (captured_at, wall_time)
+            resized = self._size is not None and self._size != size
+            self._size = size
+            return resized
+
+    def damage(self) -> None:
+        with self._lock:
+            self._damaged += 1
+
+    def fault(self, reason: Reason, message: str) -> None:
+        with self._lock:
+            self._faults[reason] += 1
+            self._last_error = message
+
+    def snapshot(self, now: float) -> FeedStatus:
+        with self._lock:
+            at, wall = self._last_frame or (None, None)
+            return FeedStatus(
+                state=self._state,
+                since=self._since,
+                last_frame_at=at,
+                last_frame_wall=wall,
+                size=self._size,
+                fps=self._rate.at(now),
+                frames=self._frames,
+                damaged=self._damaged,
+                faults=dict(self._faults),
+                last_error=self._last_error,
+            )

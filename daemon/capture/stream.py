@@ -1,0 +1,172 @@
+"""An open source: pictures as they come, with the time at which they came."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import av
+
+from daemon.capture.clock import Clock
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.pacing import Pacer, Timeline
+from daemon.capture.picture import lazily
+from daemon.capture.source import Kind, Source
+from daemon.capture.testpattern import TestPattern
+from plugins.types import Image
+
+av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
+
+_USUAL_RATE = 25
+_BURSTY_FORMATS = frozenset({"hls"})
+"""Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One decoded picture, not yet converted. `captured_at` is monotonic s, `pts` s in the source's own time."""
+
+    size: tuple[int, int]
+    decode: Callable[[], Image]
+    captured_at: float
+    wall_time: float
+    pts: float | None
+    key: bool
+    corrupt: bool
+
+
+class Gap(Enum):
+    """What a stream brings in place of a picture."""
+
+    NOTHING = "a packet that gave no picture"
+    DAMAGED = "a packet that could not be decoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """What lives on from one opening of a source to the next: its clocks, its time line, and how to wait.
+
+    `wait(seconds)` sleeps, less where the feed is stopped meanwhile.
+    """
+
+    clock: Clock
+    wait: Callable[[float], object]
+    pacer: Pacer = field(default_factory=Pacer)
+    timeline: Timeline = field(default_factory=Timeline)
+
+
+class Stream(Protocol):
+    """An open source, used by one thread. `recorded`: it has an end, which is no fault."""
+
+    recorded: bool
+
+    def shots(self) -> Iterator[Shot | Gap]:
+        """Pictures as they come; blocks up to the source's timeout. Raises what PyAV raises; see `errors.fault_of`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_stream(source: Source, playback: Playback) -> Stream:
+    """Opens `source`; blocks up to about twice its timeout. Raises what PyAV raises, or `SourceError`."""
+    if source.kind is Kind.PATTERN:
+        return PatternStream(source, playback)
+    return AvStream(source, playback)
+
+
+class AvStream:
+    """A source that FFmpeg reads. Decoding stays in the caller's thread: frame threads would add delay."""
+
+    def __init__(self, source: Source, playback: Playback) -> None:
+        self._playback = playback
+        self._container = av.open(
+            source.address,
+            format=source.format,
+            options=dict(source.options),
+            timeout=None if source.timeout is None else (source.timeout, source.timeout),
+        )
+        try:
+            self._video = _video_of(self._container)
+        except SourceError:
+            self._container.close()
+            raise
+        length = self._container.duration
+        self.recorded = source.paced or (source.kind is Kind.HTTP and length is not None and length > 0)
+        self._paced = self.recorded or self._container.format.name in _BURSTY_FORMATS
+        rate = self._video.average_rate or self._video.guessed_rate or _USUAL_RATE
+        self._interval = 1 / float(rate)
+        playback.timeline.new_play()
+
+    def shots(self) -> Iterator[Shot | Gap]:
+        clock = self._playback.clock
+        packets = self._container.demux(self._video)
+        try:
+            for packet in packets:
+                arrival = (clock.monotonic(), clock.wall())
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    yield Gap.DAMAGED
+                    continue
+                if not frames:
+                    yield Gap.NOTHING
+                for frame in frames:
+                    yield self._shot(frame, arrival)
+        finally:
+            packets.close()  # type: ignore[attr-defined]  # a generator, whatever its stub says
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _shot(self, frame: av.VideoFrame, arrival: tuple[float, float]) -> Shot:
+        pts = frame.time
+        if self._paced:
+            position = self._playback.timeline.place(pts, self._interval)
+            pts = position if self.recorded else pts
+            arrival = self._when_due(position)
+        return Shot(
+            (frame.width, frame.height), lazily(frame), *arrival, pts=pts, key=frame.key_frame, corrupt=frame.is_corrupt
+        )
+
+    def _when_due(self, position: float) -> tuple[float, float]:
+        """Waits until the picture at `position` is due: for what was recorded, that is when it is captured."""
+        clock = self._playback.clock
+        wait = self._playback.pacer.wait(position, clock.monotonic())
+        if wait > 0:
+            self._playback.wait(wait)
+        return clock.monotonic(), clock.wall()
+
+
+class PatternStream:
+    """The test pattern, made in real time and without end."""
+
+    recorded = False
+
+    def __init__(self, source: Source, playback: Playback) -> None:
+        self._pattern = TestPattern(source.width, source.height, source.fps)
+        self._playback = playback
+
+    def shots(self) -> Iterator[Shot | Gap]:
+        clock, pacer = self._playback.clock, self._playback.pacer
+        size = (self._pattern.width, self._pattern.height)
+        for number in itertools.count():
+            position = number / self._pattern.fps
+            self._playback.wait(pacer.wait(position, clock.monotonic()))
+            wall_time = clock.wall()
+            draw = functools.partial(self._pattern.draw, number, wall_time)
+            yield Shot(size, draw, clock.monotonic(), wall_time, pts=position, key=True, corrupt=False)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _video_of(container: av.container.InputContainer) -> av.VideoStream:
+    for stream in container.streams.video:
+        if stream.codec_context is not None:  # None where there is no decoder for it
+            stream.thread_type = "NONE"
+            return stream
+    raise SourceError(Reason.NO_VIDEO)

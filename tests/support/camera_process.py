@@ -1,0 +1,163 @@
+"""The process of the camera simulator: an RTSP server (gst-rtsp-server) whose mounts all show one stream.
+
+Started by `tests.support.camera`. Settings come as JSON in the first argument; the port is printed on the first line;
+it ends when its standard input closes, so that it does not outlive whoever started it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+from tests.support.clips import LiveEncoder, Scene  # noqa: E402
+
+_LAUNCH = (
+    "( appsrc name=source is-live=true format=time do-timestamp=true max-buffers=60 max-bytes=0 leaky-type=downstream "
+    "caps=video/x-h264,stream-format=byte-stream,alignment=au "
+    "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency )"
+)
+
+
+class Mounts:
+    """The viewers' pipelines, one for each mount that somebody watches."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sources: dict[str, Any] = {}
+        self._started: set[str] = set()
+        self.newcomer = threading.Event()
+        """Set when a mount gets its first viewer: a live encoder then makes a key frame."""
+
+    def attach(self, path: str, media: Any) -> None:
+        with self._lock:
+            self._sources[path] = media.get_element().get_child_by_name("source")
+        media.connect("unprepared", lambda _: self._detach(path))
+        self.newcomer.set()
+
+    def _detach(self, path: str) -> None:
+        with self._lock:
+            self._sources.pop(path, None)
+            self._started.discard(path)
+
+    def push(self, data: bytes, *, key: bool) -> None:
+        """Gives an access unit to every mount; one that begins gets nothing before a key frame."""
+        with self._lock:
+            if key:
+                self._started |= self._sources.keys()
+            sources = [self._sources[path] for path in self._started & self._sources.keys()]
+        for source in sources:
+            source.emit("push-buffer", Gst.Buffer.new_wrapped(data))
+
+
+def file_units(paths: list[str]) -> Iterator[tuple[bytes, bool, float]]:
+    """H.264 access units of the files, one file after another without end: data, key, seconds until the next."""
+    clips_read = []
+    for path in paths:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            to_annexb = av.BitStreamFilterContext("h264_mp4toannexb", in_stream=stream)
+            packets = [
+                p for packet in container.demux(stream) if packet.dts is not None for p in to_annexb.filter(packet)
+            ]
+            clips_read.append(([(bytes(p), p.is_keyframe) for p in packets], 1 / float(stream.average_rate or 25)))
+    while True:
+        for units, interval in clips_read:
+            for data, key in units:
+                yield data, key, interval
+
+
+def live_units(settings: dict[str, Any], mounts: Mounts) -> Iterator[tuple[bytes, bool, float]]:
+    """Bar-coded pictures encoded as they are asked for: encoded once, however many mounts show them."""
+    (width, height), fps = settings["size"], settings["fps"]
+    scene = Scene(width, height, Path(settings["background"]) if settings["background"] else None)
+    encoder = LiveEncoder(width, height, fps)
+    for number in itertools.count():
+        key = mounts.newcomer.is_set()
+        mounts.newcomer.clear()
+        for packet in encoder.encode(scene.frame(number), number, key=key):
+            yield bytes(packet), packet.is_keyframe, 1 / fps
+
+
+def play(units: Iterator[tuple[bytes, bool, float]], mounts: Mounts, faults: dict[str, float]) -> None:
+    """Sends the units in real time, some of them spoilt or left out."""
+    due = time.monotonic()
+    for data, key, interval in units:
+        if random.random() < faults["corruption"] and not key:
+            data = spoilt(data)
+        if not (random.random() < faults["loss"] and not key):
+            mounts.push(data, key=key)
+        due += interval
+        late = time.monotonic() - due
+        if late > 1:  # after SIGSTOP: no burst
+            due = time.monotonic()
+        elif late < 0:
+            time.sleep(-late)
+
+
+def spoilt(data: bytes) -> bytes:
+    """`data` with some bytes behind its headers changed."""
+    damaged = bytearray(data)
+    for _ in range(20):
+        damaged[random.randrange(min(40, len(damaged) - 1), len(damaged))] ^= 0x55
+    return bytes(damaged)
+
+
+def serve(settings: dict[str, Any]) -> None:
+    Gst.init(None)
+    mounts = Mounts()
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(settings["port"]))
+    if settings["user"]:
+        server.set_auth(basic_auth(settings["user"], settings["password"]))
+    for index in range(settings["mounts"]):
+        add_mount(server, f"/cam{index}", mounts, protected=bool(settings["user"]))
+    if not server.attach(None):
+        sys.exit(f"port {settings['port']} cannot be listened on")
+    units = file_units(settings["files"]) if settings["files"] else live_units(settings, mounts)
+    threading.Thread(target=play, args=(units, mounts, settings["faults"]), name="play", daemon=True).start()
+    loop = GLib.MainLoop()
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), name="parent", daemon=True).start()
+    sys.stdout.write(f"{server.get_bound_port()}\n")
+    sys.stdout.flush()
+    loop.run()
+
+
+def add_mount(server: Any, path: str, mounts: Mounts, *, protected: bool) -> None:
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_shared(True)
+    factory.set_latency(0)
+    factory.set_launch(_LAUNCH)
+    factory.connect("media-configure", lambda _, media: mounts.attach(path, media))
+    if protected:
+        permissions = GstRtspServer.RTSPPermissions()
+        for permission in ("media.factory.access", "media.factory.construct"):
+            permissions.add_permission_for_role("viewer", permission, True)
+        factory.set_permissions(permissions)
+    server.get_mount_points().add_factory(path, factory)
+
+
+def basic_auth(user: str, password: str) -> Any:
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    return auth
+
+
+if __name__ == "__main__":
+    serve(json.loads(sys.argv[1]))

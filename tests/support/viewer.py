@@ -1,0 +1,116 @@
+"""A viewer that reads a stream as a low-delay player would, and notes the bar code of every picture."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.support.barcode import Bar, get_bar
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One picture that the viewer decoded: when (monotonic s), its size, its bar, and its age (s) where it has one."""
+
+    at: float
+    size: tuple[int, int]
+    bar: Bar | None
+    latency: float | None
+
+
+class Viewer:
+    """Watches `address` in a thread of its own; a context manager. `seen` grows by one for each picture.
+
+    `first_picture` is s from start to the first picture, `error` the kind of exception that ended it.
+    `keep` more than 0 keeps that many of the last pictures as grey images in `pictures`.
+    """
+
+    def __init__(self, address: str, *, transport: str = "tcp", timeout: float = 5.0, keep: int = 0) -> None:
+        self._address, self._transport, self._timeout, self._keep = address, transport, timeout, keep
+        self.seen: list[Seen] = []
+        self.pictures: list[NDArray[np.uint8]] = []
+        self.first_picture: float | None = None
+        self.error: str | None = None
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * self._timeout + 5)
+
+    def wait_for(self, pictures: int, within: float = 10.0) -> list[Seen]:
+        """The pictures seen, as soon as there are so many; AssertionError where they do not come."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: len(self.seen) >= pictures or self.error is not None, within)
+            if not enough or len(self.seen) < pictures:
+                raise AssertionError(f"{len(self.seen)} of {pictures} pictures within {within:g} s, error {self.error}")
+            return list(self.seen)
+
+    def latencies(self, skip: int = 15) -> list[float]:
+        """Ages in s of the pictures that had a bar, without the first `skip`, in which streams still settle."""
+        return [seen.latency for seen in self.seen[skip:] if seen.latency is not None]
+
+    def missing(self) -> int:
+        """How many frame numbers were left out between pictures that were seen."""
+        numbers = [seen.bar.number for seen in self.seen if seen.bar is not None]
+        return sum(max(0, later - earlier - 1) for earlier, later in itertools.pairwise(numbers))
+
+    def in_order(self) -> bool:
+        """Whether every picture was newer than the one before."""
+        numbers = [seen.bar.number for seen in self.seen if seen.bar is not None]
+        return all(earlier < later for earlier, later in itertools.pairwise(numbers))
+
+    def __enter__(self) -> Viewer:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        # probesize and analyzeduration this small show the first picture at once; fflags=nobuffer would lose it.
+        options = {"rtsp_transport": self._transport, "flags": "low_delay", "probesize": "32", "analyzeduration": "1"}
+        if self._transport == "tcp":
+            options["reorder_queue_size"] = "0"
+        began = time.monotonic()
+        try:
+            with av.open(self._address, options=options, timeout=self._timeout) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "NONE"
+                for frame in container.decode(stream):
+                    self._note(frame, began)
+                    if self._stop.is_set():
+                        return
+            ended = "EOF"
+        except Exception as failure:  # noqa: BLE001 - a thread's edge; FFmpeg's text would show the password
+            ended = type(failure).__name__
+        with self._changed:
+            self.error = ended
+            self._changed.notify_all()
+
+    def _note(self, frame: av.VideoFrame, began: float) -> None:
+        now = time.monotonic()
+        plane = frame.planes[0]
+        luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+        bar = get_bar(luma)
+        with self._changed:
+            if self.first_picture is None:
+                self.first_picture = now - began
+            self.seen.append(Seen(now, (frame.width, frame.height), bar, None if bar is None else bar.age()))
+            if self._keep:
+                self.pictures = [*self.pictures, luma.copy()][-self._keep :]
+            self._changed.notify_all()

@@ -1,0 +1,1 @@
+"""Encoding of drawn pictures: H.264 for streams, JPEG for stills."""

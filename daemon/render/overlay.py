@@ -1,0 +1,62 @@
+"""The standard overlay: boxes, labels and trails of what detectors and trackers found."""
+
+from __future__ import annotations
+
+from daemon.config.model import Render
+from daemon.render.canvas import OutputCanvas
+from daemon.render.palette import colour_of
+from daemon.render.trails import Trails
+from plugins.types import Detections, Frame, Results, Tracks
+
+
+class Overlay:
+    """Draws one camera's results: its tracks where a tracker ran, else its detections. Used by one thread.
+
+    A predicted track looks like a seen one: where frames between analyses are predicted, nothing flickers.
+    """
+
+    def __init__(self, options: Render) -> None:
+        self._options = options
+        self._trails = Trails(options.trail_length)
+
+    def draw(self, canvas: OutputCanvas, frame: Frame, results: Results) -> None:
+        """Draws the results of `frame`, all trails below all boxes."""
+        tracks = results.get(Tracks)
+        if tracks is not None:
+            self._draw_tracks(canvas, frame, tracks)
+            return
+        detections = results.get(Detections)
+        if detections is not None:
+            self._draw_detections(canvas, detections)
+
+    def _draw_tracks(self, canvas: OutputCanvas, frame: Frame, tracks: Tracks) -> None:
+        by_track = self._options.colour_by == "track"
+        ids, classes = tracks.ids.tolist(), tracks.class_ids.tolist()
+        colours = [colour_of(number) for number in (ids if by_track else classes)]
+        if self._options.trails and self._options.trail_length > 0:
+            self._trails.update(tracks, frame.captured_at)
+            for number, colour in zip(ids, colours, strict=True):
+                self._trails.draw(canvas, number, colour)
+        texts = [
+            self._text(tracks.labels, class_id, score, number)
+            for class_id, score, number in zip(classes, tracks.scores.tolist(), ids, strict=True)
+        ]
+        for box, colour, text in zip(tracks.boxes, colours, texts, strict=True):
+            canvas.mark(box, colour, text, outline=self._options.boxes)
+
+    def _draw_detections(self, canvas: OutputCanvas, detections: Detections) -> None:
+        shown = detections.select(detections.scores >= self._options.min_score)
+        for box, score, class_id in zip(shown.boxes, shown.scores.tolist(), shown.class_ids.tolist(), strict=True):
+            text = self._text(shown.labels, class_id, score, None)
+            canvas.mark(box, colour_of(class_id), text, outline=self._options.boxes)
+
+    def _text(self, labels: tuple[str, ...], class_id: int, score: float, number: int | None) -> str:
+        """What a label says, as "person 0.87 #12"."""
+        parts = []
+        if self._options.labels:
+            parts.append(labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}")
+        if self._options.scores:
+            parts.append(f"{score:.2f}")
+        if self._options.ids and number is not None:
+            parts.append(f"#{number}")
+        return " ".join(parts)

@@ -1,0 +1,80 @@
+"""A small picture with transparency that is laid onto a large one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.render.palette import Colour
+from plugins.types import Image
+
+Rect = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are outside."""
+Coverage = NDArray[np.float32]
+"""How much of each pixel is covered: float32 [height, width], 0-1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stamp:
+    """Paint that is already multiplied with its cover, and how much of the picture below is kept (0-255)."""
+
+    paint: Image
+    keep: Image
+
+    @property
+    def width(self) -> int:
+        return int(self.paint.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.paint.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in memory."""
+        return self.paint.nbytes + self.keep.nbytes
+
+    def on(self, image: Image, x: int, y: int, within: Rect | None = None) -> None:
+        """Lays the stamp onto `image` with its top left corner at x, y; what lies outside (of `within`) is cut off."""
+        left, top, right, bottom = within or (0, 0, image.shape[1], image.shape[0])
+        left, top = max(x, left, 0), max(y, top, 0)
+        right, bottom = min(x + self.width, right, image.shape[1]), min(y + self.height, bottom, image.shape[0])
+        if left >= right or top >= bottom:
+            return
+        below = image[top:bottom, left:right]
+        part = (slice(top - y, bottom - y), slice(left - x, right - x))
+        cv2.multiply(below, self.keep[part], dst=below, scale=1 / 255)
+        cv2.add(below, self.paint[part], dst=below)
+
+    def mirrored(self, *axes: int) -> Stamp:
+        """This stamp turned over along axes: 0 top to bottom, 1 left to right."""
+        return Stamp(
+            np.ascontiguousarray(np.flip(self.paint, axes)),
+            np.ascontiguousarray(np.flip(self.keep, axes)),
+        )
+
+
+def layered(*layers: tuple[Coverage, Colour]) -> Stamp:
+    """A stamp of flat colours, each laid over the ones before it where its cover says so; all of one size."""
+    height, width = layers[0][0].shape
+    paint = np.zeros((height, width, 3), np.float32)
+    keep = np.ones((height, width, 1), np.float32)
+    for coverage, colour in layers:
+        cover = coverage[:, :, None]
+        paint = paint * (1 - cover) + cover * np.array(colour, np.float32)
+        keep = keep * (1 - cover)
+    kept = np.repeat(np.rint(keep * 255).astype(np.uint8), 3, axis=2)
+    return Stamp(np.rint(paint).astype(np.uint8), kept)
+
+
+def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Coverage:
+    """Cover of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side."""
+    x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - inset - radius)
+    y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - inset - radius)
+    x, y = np.broadcast_arrays(x[None, :], y[:, None])
+    outside = np.hypot(np.maximum(x, 0), np.maximum(y, 0)) + np.minimum(np.maximum(x, y), 0) - radius
+    cover: Coverage = np.clip(0.5 - outside, 0, 1).astype(np.float32)
+    return cover

@@ -1,0 +1,96 @@
+"""The stamps of one picture size: made once, kept in a bounded memory, so that text costs a copy."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+
+from daemon.render import lettering
+from daemon.render.measures import Measures
+from daemon.render.palette import BLACK, WHITE, Colour, ink_on
+from daemon.render.stamp import Coverage, Stamp, layered, rounded
+
+LIMIT = 4 * 2**20
+"""Bytes of stamps that are kept; the longest unused go first."""
+HALO = 0.45
+"""Darkness of the rim around lines."""
+GLASS = 0.62
+"""Darkness of the status line's plate: white letters keep a contrast of 4.5 on any picture below it."""
+
+
+class Stamps:
+    """Labels, notes and box corners for pictures of one size. Used by one thread."""
+
+    def __init__(self, measures: Measures, limit: int = LIMIT) -> None:
+        self.measures = measures
+        self._limit = limit
+        self._kept: OrderedDict[tuple[str, str, Colour], Stamp] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the kept stamps take."""
+        return self._bytes
+
+    def label(self, text: str, colour: Colour) -> Stamp:
+        """A text on a plate of `colour`."""
+        return self._stamp("label", text, colour, lambda: self._draw_label(text, colour))
+
+    def corner(self, colour: Colour, *mirrored: int) -> Stamp:
+        """The top left corner of a box with its accent, or another one by mirroring it along axes 0 and 1.
+
+        The rim lies outside of the box by `measures.halo`.
+        """
+        name = f"corner{mirrored}"
+        return self._stamp(name, "", colour, lambda: self._draw_corner(colour).mirrored(*mirrored))
+
+    def _stamp(self, kind: str, text: str, colour: Colour, draw: Callable[[], Stamp]) -> Stamp:
+        key = (kind, text, colour)
+        stamp = self._kept.get(key)
+        if stamp is not None:
+            self._kept.move_to_end(key)
+            return stamp
+        stamp = draw()
+        self._kept[key] = stamp
+        self._bytes += stamp.nbytes
+        while self._bytes > self._limit and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return stamp
+
+    def _draw_label(self, text: str, colour: Colour) -> Stamp:
+        size, room = self.measures.font, self.measures.width - self.measures.font
+        return plate([(lettering.fitted(text, size, room), lettering.REGULAR, 1.0)], size, colour, 1.0)
+
+    def _draw_corner(self, colour: Colour) -> Stamp:
+        m = self.measures
+        span = 2 * (m.arm + m.halo)
+        rim = rounded(span, span, m.radius + m.halo) - rounded(
+            span, span, max(0, m.radius - m.accent), m.accent + 2 * m.halo
+        )
+        line = rounded(span, span, m.radius, m.halo) - rounded(
+            span, span, max(0, m.radius - m.accent), m.accent + m.halo
+        )
+        quarter = slice(0, m.arm + m.halo)
+        return layered((rim[quarter, quarter] * HALO, BLACK), (line[quarter, quarter], colour))
+
+
+def plate(parts: list[tuple[str, int, float]], size: int, colour: Colour, cover: float) -> Stamp:
+    """Texts beside each other on a rounded plate; a part is text, weight and strength of its ink (0-1)."""
+    pad, gap, height = round(0.45 * size), round(0.7 * size), round(1.5 * size)
+    widths = [lettering.width_of(text, size, weight) for text, weight, _ in parts]
+    width = 2 * pad + sum(widths) + gap * (len(parts) - 1)
+    baseline = (height + lettering.cap_height(size)) // 2
+    letters: Coverage = np.zeros((height, width), np.float32)
+    x = pad
+    for (text, weight, strength), part_width in zip(parts, widths, strict=True):
+        cover_of_part: Coverage = np.zeros((height, width), np.float32)
+        lettering.write(cover_of_part, text, x, baseline, size, weight)
+        letters = np.maximum(letters, strength * cover_of_part)
+        x += part_width + gap
+    ink = WHITE if cover < 1 else ink_on(colour)
+    return layered((rounded(width, height, size / 4) * cover, colour), (letters, ink))

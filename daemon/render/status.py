@@ -1,0 +1,49 @@
+"""The status line: camera name, local time and frames a second, top left in the picture."""
+
+from __future__ import annotations
+
+import time
+
+from daemon.render import lettering
+from daemon.render.canvas import OutputCanvas
+from daemon.render.measures import Measures
+from daemon.render.palette import BLACK
+from daemon.render.stamp import Rect, Stamp
+from daemon.render.stamps import GLASS, plate
+
+_QUIET = 0.78
+"""Strength of the ink of what stands beside the name."""
+
+
+class Status:
+    """Draws the line; it is lettered once a second and copied in between. Used by one thread."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._drawn: tuple[int, Measures] | None = None
+        self._stamp: Stamp | None = None
+
+    def prepare(self, canvas: OutputCanvas, wall_time: float, fps: float | None) -> Rect:
+        """Letters the line where the second or the size is new. Gives the place that it will take."""
+        wanted = int(wall_time), canvas.measures
+        if self._stamp is None or self._drawn != wanted:
+            self._stamp, self._drawn = self._letter(canvas.measures, wall_time, fps), wanted
+        margin = canvas.measures.margin
+        return margin, margin, margin + self._stamp.width, margin + self._stamp.height
+
+    def draw(self, canvas: OutputCanvas) -> None:
+        """Lays the line onto the picture."""
+        if self._stamp is not None:
+            self._stamp.on(canvas.image, canvas.measures.margin, canvas.measures.margin)
+
+    def _letter(self, measures: Measures, wall_time: float, fps: float | None) -> Stamp:
+        size = measures.font
+        parts = [(time.strftime("%H:%M:%S", time.localtime(wall_time)), lettering.REGULAR, _QUIET)]
+        if fps is not None:
+            parts.append((f"{fps:.0f} fps" if fps >= 9.95 else f"{fps:.1f} fps", lettering.REGULAR, _QUIET))
+        taken = sum(lettering.width_of(text, size) + size for text, _, _ in parts)
+        room = max(0, measures.width - 2 * measures.margin - taken - size)
+        title = lettering.fitted(self._title, size, room, lettering.BOLD)
+        if title:
+            parts.insert(0, (title, lettering.BOLD, 1.0))
+        return plate(parts, size, BLACK, GLASS)

@@ -1,0 +1,95 @@
+"""The ways that tracks came: a bounded memory of places, drawn as lines that fade."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.render.canvas import OutputCanvas
+from daemon.render.palette import Colour
+from plugins.types import Image, Tracks
+
+MOST_TRACKS = 256
+POINTS = 32
+"""Places remembered of a track; a trail of 2 s has one every 62 ms whatever the frame rate."""
+PIECES = 6
+"""Steps in which a trail fades."""
+_FAR = 1 << 20
+_SHIFT = 3
+"""Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
+
+
+@dataclass(slots=True)
+class _Trail:
+    places: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=POINTS))
+    """captured_at, x, y in source pixels, the oldest first."""
+
+
+class Trails:
+    """Where each track of one camera was in the last `length` seconds. Used by one thread."""
+
+    def __init__(self, length: float) -> None:
+        self._length = length
+        self._trails: OrderedDict[int, _Trail] = OrderedDict()
+        self._now = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._trails)
+
+    def update(self, tracks: Tracks, now: float) -> None:
+        """Remembers where the tracks are at `now` (captured_at, s) and forgets what is older than the length."""
+        if now < self._now:
+            self._trails.clear()  # another source's clock: its places lie in no order with these
+        self._now = now
+        spacing = self._length / (POINTS - 1)
+        for number, (x1, _, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
+            if not math.isfinite(x1 + x2 + y2):
+                continue
+            places = self._trails.setdefault(number, _Trail()).places
+            if len(places) > 1 and places[-1][0] - places[-2][0] < spacing:
+                places.pop()  # the end follows every frame, what stays behind it is spaced
+            places.append((now, (x1 + x2) / 2, y2))
+            self._trails.move_to_end(number)
+        self._forget(now - self._length)
+
+    def draw(self, canvas: OutputCanvas, number: int, colour: Colour) -> None:
+        """The trail of a track, fading into the picture towards its old end."""
+        places = self._trails[number].places if number in self._trails else ()
+        if len(places) < 2:
+            return
+        unit = canvas.scale * (1 << _SHIFT)
+        line = np.rint(np.array([(x * unit, y * unit) for _, x, y in places])).clip(-_FAR, _FAR).astype(np.int32)
+        step = -(-(len(places) - 1) // PIECES)
+        for start in range(0, len(places) - 1, step):
+            piece = line[start : start + step + 1]
+            middle = start + len(piece) // 2
+            strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length) if self._length else 1.0
+            faded = _mixed(canvas.image, piece[len(piece) // 2] >> _SHIFT, colour, strength)
+            thickness = max(1, round(canvas.measures.accent * (0.35 + 0.65 * strength)))
+            cv2.polylines(canvas.image, [piece], False, faded, thickness, cv2.LINE_AA, _SHIFT)
+
+    def _forget(self, before: float) -> None:
+        for number, trail in list(self._trails.items()):
+            while trail.places and trail.places[0][0] < before:
+                trail.places.popleft()
+            if not trail.places:
+                del self._trails[number]
+        while len(self._trails) > MOST_TRACKS:
+            self._trails.popitem(last=False)
+
+
+def _mixed(image: Image, at: NDArray[np.int32], colour: Colour, strength: float) -> Colour:
+    """The colour laid over the picture's own at one place: as good as transparent, and it costs no blending."""
+    height, width = image.shape[:2]
+    x, y = at.tolist()
+    if not (0 <= x < width and 0 <= y < height):
+        return colour
+    blue, green, red = (
+        round(c * strength + p * (1 - strength)) for c, p in zip(colour, image[y, x].tolist(), strict=True)
+    )
+    return blue, green, red

@@ -21,6 +21,7 @@ from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
 from daemon.version import installed_version
+from plugins import registry
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Daemon:
         for name in self._loaded.plugin_configs:
             users = sum(name in self._chain(camera) for camera in wanted.values())
             if users:
-                self._host.open(name, self._loaded.plugin_classes[name], self._loaded.plugin_configs[name], users)
+                config = self._loaded.plugin_configs[name]
+                self._host.open(name, registry.load(config.use or name), config, users)
         for name, camera in wanted.items():
             self._cameras[name] = self._camera(name, camera)
         for run in self._cameras.values():

@@ -9,17 +9,23 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daemon.commands import SubParsers
 
+if TYPE_CHECKING:
+    from daemon.app import Daemon
+    from daemon.config.load import Loaded
+
 log = logging.getLogger(__name__)
 
+EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 EXIT_MISSING = 3
 
 
 def add(commands: SubParsers) -> None:
-    """Declares the command."""
+    """Declares the command's arguments."""
     parser = commands.add_parser(
         "run",
         help="run the daemon",
@@ -27,7 +33,7 @@ def add(commands: SubParsers) -> None:
         description="Runs the daemon in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once.",
         epilog="examples:\n"
         "  sightd run -c config/demo.yaml\n"
-        "  sightd check -c config/sightd.yaml && sightd run -c config/sightd.yaml\n\n"
+        "  sightd check config/sightd.yaml && sightd run -c config/sightd.yaml\n\n"
         "exit codes: 0 stopped, 1 failed, 2 the configuration has faults, 3 a required part is missing\n",
     )
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="configuration file (YAML)")
@@ -36,29 +42,36 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs until a signal comes."""
-    # Imported here, so that `sightd --help` need not load GStreamer, OpenCV and the networks' runtime.
-    import cv2
-
-    from daemon.app import Daemon
-    from daemon.configured import engine_loader, load_configuration
+    from daemon.config.installed import installed_plugins
+    from daemon.config.load import load
     from daemon.config.problems import ConfigError
     from daemon.logs import configure
-    from daemon.serve.errors import GStreamerMissingError, ListenError
-    from engines.errors import EngineError
-    from plugins.api import PluginError
 
     try:
-        loaded = load_configuration(args.config)
+        loaded = load(args.config, environ=os.environ, plugins=installed_plugins())
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
     configure(loaded.config.log, sys.stderr, os.environ)
     for warning in loaded.warnings:
         log.warning("%s", warning)
+    return _serve(loaded)
+
+
+def _serve(loaded: Loaded) -> int:
+    # Imported here, so that `sightd --help` need not load GStreamer, OpenCV and the networks' runtime.
+    import cv2
+
+    from daemon.app import Daemon
+    from daemon.networks import engine_loading
+    from daemon.serve.errors import GStreamerMissingError, ServeError
+    from engines.errors import EngineError
+    from plugins.api import PluginError
+
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
-    daemon = Daemon(loaded, engine_loader(loaded.config.models))
     stop = _stop_event()
+    daemon = Daemon(loaded, engine_loading(loaded.config.models))
     try:
         daemon.start()
         _announce(daemon)
@@ -67,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
     except (PluginError, EngineError, GStreamerMissingError) as error:
         log.error("%s", error)
         return EXIT_MISSING
-    except ListenError as error:
+    except ServeError as error:
         log.error("%s", error)
-        return 1
+        return EXIT_FAILED
     finally:
         daemon.stop()
     return 0
@@ -89,5 +102,11 @@ def _stop_event() -> threading.Event:
     return stop
 
 
-def _announce(daemon: "Daemon") -> None:
-    """Tells people on a terminal where to look."""
+def _announce(daemon: Daemon) -> None:
+    """Tells where to look: on standard output, since it is what was asked for and no log."""
+    for camera in daemon.cameras():
+        rtsp = camera.rtsp.url("127.0.0.1") if camera.rtsp else "no RTSP"
+        http = daemon.http_url()
+        print(f"  {camera.title:20} {rtsp}" + (f"   {http}/{camera.name}.mjpg" if http else ""))
+    if http := daemon.http_url():
+        print(f"  {'overview':20} {http}/\n  {'metrics':20} {http}/metrics", flush=True)

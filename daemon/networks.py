@@ -1,0 +1,27 @@
+"""From the configuration's `models` to the function that gives plug-ins their networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from daemon.config.model import Models
+from daemon.pipeline.host import LoadEngine
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.loader import EngineLoader
+from engines.model import Model
+from engines.progress import Progress, silent
+from engines.store import ModelStore, default_directory
+
+
+def engine_loading(models: Models, progress: Progress = silent) -> LoadEngine:
+    """A function that loads the first model of a preference that can be had, for so many threads."""
+    catalog = Catalog.load()
+    store = ModelStore(models.directory or default_directory(os.environ))
+
+    def load(choice: Sequence[str | Model], threads: int) -> Engine:
+        loader = EngineLoader(catalog, store, models.mirror, models.fetch, threads, progress, models.max_download)
+        return loader.load(choice)
+
+    return load

@@ -108,7 +108,7 @@ class Daemon:
             self._rtsp = RtspServer(self._config.rtsp)
             self._rtsp.start()
         if self._config.http.enabled:
-            app = create_app(self, self.metrics.registry, self._config.http.max_viewers)
+            app = create_app(self, self.metrics.exposition, self._config.http.max_viewers)
             self._http = HttpServer(self._config.http, app)
             self._http.start()
 
@@ -129,7 +129,7 @@ class Daemon:
 
 def reachable(host: str) -> str:
     """A host to write into an address where a server listens on every one."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 — compared, not bound
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
 
 
 def _plugin_status(instance: Instance) -> PluginStatus:

@@ -9,8 +9,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from engines.catalog import Catalog
-from engines.store import ModelStore, default_directory
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,6 +20,8 @@ from daemon.config.model import Config
 from daemon.config.problems import ConfigError
 from daemon.doctor.checks import checks, exit_code
 from daemon.doctor.finding import Finding, System
+from engines.catalog import Catalog
+from engines.store import ModelStore, default_directory
 
 _EPILOG = """\
 examples:

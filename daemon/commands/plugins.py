@@ -13,7 +13,7 @@ from daemon.commands import SubParsers
 from engines.errors import EngineError
 from plugins.api import AnyPlugin, PluginError
 from plugins.registry import available, load, package_of
-from plugins.testing import EngineLoader, check_plugin
+from plugins.testing import check_plugin
 
 _EXAMPLES = """\
 examples:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from plugins.chain import check_chain
-
 from daemon.config.entries import PluginSource
 from plugins import registry
 from plugins.api import PluginConfig
+from plugins.chain import check_chain
 
 _OWN_PACKAGE = "sightd"
 

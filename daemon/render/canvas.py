@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 
 import cv2
+import numpy as np
 
 from daemon.render.measures import Measures
-from daemon.render.palette import Colour
-from daemon.render.stamp import Rect, Stamp
-from daemon.render.stamps import HALO, Stamps
+from daemon.render.palette import Colour, shade
+from daemon.render.stamp import Stamp
+from daemon.render.stamps import Stamps
 from plugins.types import FloatArray, Image
+
+Rect = tuple[int, int, int, int]
+"""Left, top, right, bottom in output pixels; right and bottom are outside."""
 
 _MOST_PLACED = 64
 """Labels beyond these are laid where they come: looking for room would cost more than it shows."""
@@ -19,7 +23,7 @@ _MOST_PLACED = 64
 class OutputCanvas:
     """The picture of one frame while it is drawn; a `plugins.types.Canvas`. Used by one thread.
 
-    `image` is BGR uint8 and writable; `scale` gives output pixels per source pixel.
+    `image` is BGR uint8, contiguous and writable; `scale` gives output pixels per source pixel.
     """
 
     __slots__ = ("_placed", "_stamps", "image", "scale")
@@ -37,17 +41,30 @@ class OutputCanvas:
 
     def box(self, xyxy: FloatArray, colour: Colour, label: str = "") -> None:
         """A box in source pixels, with a label on a contrast plate. What is not in the picture is left out."""
-        self.mark(xyxy, colour, label)
-
-    def mark(self, xyxy: FloatArray, colour: Colour, label: str, *, outline: bool = True) -> None:
-        """As `box`, where the outline can be left out."""
-        place = self._on_picture(xyxy)
-        if place is None:
-            return
-        if outline:
-            self._outline(place, colour)
+        self.outline(xyxy, colour)
         if label:
-            self._label(place, colour, label)
+            self.label(xyxy, colour, label)
+
+    def outline(self, xyxy: FloatArray, colour: Colour) -> None:
+        """The box alone."""
+        place = self._on_picture(xyxy)
+        if place is not None:
+            self._draw_outline(place, colour)
+
+    def label(self, xyxy: FloatArray, colour: Colour, text: str) -> None:
+        """A box's label alone: above it, inside it or below it, where no other label lies if there is such a place."""
+        box = self._on_picture(xyxy)
+        if box is None:
+            return
+        stamp = self._stamps.label(text, colour)
+        left, top, _, bottom = box
+        gap = self.measures.halo + 1
+        above = place = self._inside(stamp, left, top - stamp.height - gap)
+        for y in (top + gap, bottom + gap, bottom - stamp.height - gap):
+            if self._is_free(stamp, *place):
+                break
+            place = self._inside(stamp, left, y)
+        self._lay(stamp, *(place if self._is_free(stamp, *place) else above))
 
     def text(self, xy: tuple[float, float], text: str, colour: Colour) -> None:
         """A line of text on a contrast plate; `xy` is its top left corner in source pixels, moved into the picture."""
@@ -59,18 +76,6 @@ class OutputCanvas:
     def keep_free(self, place: Rect) -> None:
         """No label is laid on this place."""
         self._placed.append(place)
-
-    def _label(self, box: Rect, colour: Colour, text: str) -> None:
-        """A label at a box in output pixels: above it, inside it or below it, wherever no other label lies."""
-        stamp = self._stamps.label(text, colour)
-        left, top, _, bottom = box
-        gap = self._stamps.measures.halo + 1
-        places = [
-            self._inside(stamp, left, y)
-            for y in (top - stamp.height - gap, top + gap, bottom + gap, bottom - stamp.height - gap)
-        ]
-        free = (place for place in places if self._is_free(stamp, *place))
-        self._lay(stamp, *next(free, places[0]))
 
     def _lay(self, stamp: Stamp, x: int, y: int) -> None:
         stamp.on(self.image, x, y)
@@ -86,45 +91,48 @@ class OutputCanvas:
         return max(0, min(x, width - stamp.width)), max(0, min(y, height - stamp.height))
 
     def _on_picture(self, xyxy: FloatArray) -> Rect | None:
-        """The box in output pixels, cut to the picture; None where nothing of it is there."""
+        """The box in output pixels, cut so that its rim is on the picture; None where nothing of it is there."""
         height, width = self.image.shape[:2]
-        left, top, right, bottom = (float(value) * self.scale for value in xyxy)
+        left, top, right, bottom = (value * self.scale for value in xyxy.tolist())
         if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
             return None  # also where a coordinate is not a number
-        left, top = max(0.0, left), max(0.0, top)
-        right, bottom = min(float(width), right), min(float(height), bottom)
-        x, y = min(round(left), width - 1), min(round(top), height - 1)
-        return x, y, max(round(right), x + 1), max(round(bottom), y + 1)
+        rim = self.measures.halo
+        x, y = round(min(max(left, rim), width - rim - 1)), round(min(max(top, rim), height - rim - 1))
+        x_end, y_end = round(min(right, width - rim)), round(min(bottom, height - rim))
+        return x, y, max(x_end, x + 1), max(y_end, y + 1)
 
-    def _outline(self, box: Rect, colour: Colour) -> None:
-        m = self._stamps.measures
-        left, top, right, bottom = box
-        line, rim = m.line, m.halo
-        first, last = left + m.arm, right - m.arm
-        if first < last:
-            self._stroke(first, top, last, min(top + line, bottom), colour, 0, rim)
-            self._stroke(first, max(bottom - line, top), last, bottom, colour, 0, rim)
-        first, last = top + m.arm, bottom - m.arm
-        if first < last:
-            self._stroke(left, first, min(left + line, right), last, colour, rim, 0)
-            self._stroke(max(right - line, left), first, right, last, colour, rim, 0)
-        self._corners(box, colour)
+    def _draw_outline(self, box: Rect, colour: Colour) -> None:
+        """A rectangle with a dark rim outside; where it is large enough, with rounded and accented corners.
 
-    def _stroke(self, left: int, top: int, right: int, bottom: int, colour: Colour, aside: int, above: int) -> None:
-        """A straight line with a dark rim on its long sides."""
-        rim = self.image[max(0, top - above) : bottom + above, max(0, left - aside) : right + aside]
-        cv2.convertScaleAbs(rim, dst=rim, alpha=1 - HALO)
-        self.image[top:bottom, left:right] = colour
+        Plain rectangles are the cheapest lines there are. They overwrite the corners, so these are put aside before
+        and laid back, blended with the stamp, all four at once through a strided view.
+        """
+        m = self.measures
+        stamp = self._stamps.corners(colour)
+        corners = self._corners_of(box, stamp.width // 2)
+        if corners is not None:
+            aside = self._stamps.aside
+            np.copyto(aside.reshape(corners.shape), corners)
+        left, top, right, bottom = box[0], box[1], box[2] - 1, box[3] - 1
+        dark = shade(colour)
+        for inset in range(-m.halo, m.line):
+            paint = dark if inset < 0 else colour
+            cv2.rectangle(self.image, (left + inset, top + inset), (right - inset, bottom - inset), paint)
+        if corners is not None:
+            stamp.on(aside, 0, 0)
+            np.copyto(corners, aside.reshape(corners.shape))
 
-    def _corners(self, box: Rect, colour: Colour) -> None:
-        rim = self._stamps.measures.halo
-        left, top, right, bottom = box
-        middle_x, middle_y = (left + right + 1) // 2, (top + bottom + 1) // 2
-        far, near = 1 << 30, -(1 << 30)
-        stamp = self._stamps.corner(colour)
-        x, y = left - rim, top - rim
-        x_end, y_end = right + rim - stamp.width, bottom + rim - stamp.height
-        stamp.on(self.image, x, y, (near, near, middle_x, middle_y))
-        self._stamps.corner(colour, 1).on(self.image, x_end, y, (middle_x, near, far, middle_y))
-        self._stamps.corner(colour, 0).on(self.image, x, y_end, (near, middle_y, middle_x, far))
-        self._stamps.corner(colour, 0, 1).on(self.image, x_end, y_end, (middle_x, middle_y, far, far))
+    def _corners_of(self, box: Rect, side: int) -> Image | None:
+        """A view of the four corners of a box with its rim, [2, side, 2, side, 3]; None where they would overlap."""
+        rim = self.measures.halo
+        width, height = box[2] - box[0] + 2 * rim, box[3] - box[1] + 2 * rim
+        if width < 2 * side or height < 2 * side:
+            return None
+        row = self.image.strides[0]
+        return np.ndarray(
+            (2, side, 2, side, 3),
+            np.uint8,
+            buffer=self.image,
+            offset=(box[1] - rim) * row + (box[0] - rim) * 3,
+            strides=((height - side) * row, row, (width - side) * 3, 3, 1),
+        )

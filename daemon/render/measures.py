@@ -38,6 +38,6 @@ class Measures:
             accent=max(2, round(short / 240)),
             arm=max(5, round(short / 40)),
             radius=max(2, round(short / 180)),
-            halo=max(1, round(short / 720)),
+            halo=max(1, round(short / 1000)),
             margin=max(4, round(short / 60)),
         )

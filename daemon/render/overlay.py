@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from daemon.config.model import Render
 from daemon.render.canvas import OutputCanvas
-from daemon.render.palette import colour_of
+from daemon.render.palette import Colour, colour_of
 from daemon.render.trails import Trails
-from plugins.types import Detections, Frame, Results, Tracks
+from plugins.types import Detections, FloatArray, Frame, Results, Tracks
 
 
 class Overlay:
@@ -41,14 +41,25 @@ class Overlay:
             self._text(tracks.labels, class_id, score, number)
             for class_id, score, number in zip(classes, tracks.scores.tolist(), ids, strict=True)
         ]
-        for box, colour, text in zip(tracks.boxes, colours, texts, strict=True):
-            canvas.mark(box, colour, text, outline=self._options.boxes)
+        self._draw_boxes(canvas, tracks.boxes, colours, texts)
 
     def _draw_detections(self, canvas: OutputCanvas, detections: Detections) -> None:
         shown = detections.select(detections.scores >= self._options.min_score)
-        for box, score, class_id in zip(shown.boxes, shown.scores.tolist(), shown.class_ids.tolist(), strict=True):
-            text = self._text(shown.labels, class_id, score, None)
-            canvas.mark(box, colour_of(class_id), text, outline=self._options.boxes)
+        classes = shown.class_ids.tolist()
+        texts = [
+            self._text(shown.labels, class_id, score, None)
+            for class_id, score in zip(classes, shown.scores.tolist(), strict=True)
+        ]
+        self._draw_boxes(canvas, shown.boxes, [colour_of(number) for number in classes], texts)
+
+    def _draw_boxes(self, canvas: OutputCanvas, boxes: FloatArray, colours: list[Colour], texts: list[str]) -> None:
+        """All boxes, then all labels, so that no line strikes a label through."""
+        if self._options.boxes:
+            for box, colour in zip(boxes, colours, strict=True):
+                canvas.outline(box, colour)
+        for box, colour, text in zip(boxes, colours, texts, strict=True):
+            if text:
+                canvas.label(box, colour, text)
 
     def _text(self, labels: tuple[str, ...], class_id: int, score: float, number: int | None) -> str:
         """What a label says, as "person 0.87 #12"."""

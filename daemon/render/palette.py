@@ -31,6 +31,12 @@ def ink_on(colour: Colour) -> Colour:
     return BLACK if contrast(colour, BLACK) >= contrast(colour, WHITE) else WHITE
 
 
+def shade(colour: Colour) -> Colour:
+    """A dark shade of the colour, for the rim around lines."""
+    blue, green, red = colour
+    return blue // 5, green // 5, red // 5
+
+
 def contrast(one: Colour, other: Colour) -> float:
     """Contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
     darker, lighter = sorted((_luminance(one), _luminance(other)))

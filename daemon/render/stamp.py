@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from daemon.render.palette import Colour
 from plugins.types import Image
 
-Rect = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels; right and bottom are outside."""
 Coverage = NDArray[np.float32]
 """How much of each pixel is covered: float32 [height, width], 0-1."""
 
@@ -37,24 +35,18 @@ class Stamp:
         """Bytes that it takes in memory."""
         return self.paint.nbytes + self.keep.nbytes
 
-    def on(self, image: Image, x: int, y: int, within: Rect | None = None) -> None:
-        """Lays the stamp onto `image` with its top left corner at x, y; what lies outside (of `within`) is cut off."""
-        left, top, right, bottom = within or (0, 0, image.shape[1], image.shape[0])
-        left, top = max(x, left, 0), max(y, top, 0)
-        right, bottom = min(x + self.width, right, image.shape[1]), min(y + self.height, bottom, image.shape[0])
+    def on(self, image: Image, x: int, y: int) -> None:
+        """Lays the stamp onto `image` with its top left corner at x, y; what lies outside is cut off."""
+        left, top = max(x, 0), max(y, 0)
+        right, bottom = min(x + self.width, image.shape[1]), min(y + self.height, image.shape[0])
         if left >= right or top >= bottom:
             return
-        below = image[top:bottom, left:right]
-        part = (slice(top - y, bottom - y), slice(left - x, right - x))
-        cv2.multiply(below, self.keep[part], dst=below, scale=1 / 255)
-        cv2.add(below, self.paint[part], dst=below)
-
-    def mirrored(self, *axes: int) -> Stamp:
-        """This stamp turned over along axes: 0 top to bottom, 1 left to right."""
-        return Stamp(
-            np.ascontiguousarray(np.flip(self.paint, axes)),
-            np.ascontiguousarray(np.flip(self.keep, axes)),
-        )
+        below, keep, paint = image[top:bottom, left:right], self.keep, self.paint
+        if below.shape != paint.shape:
+            part = (slice(top - y, bottom - y), slice(left - x, right - x))
+            keep, paint = keep[part], paint[part]
+        cv2.multiply(below, keep, dst=below, scale=1 / 255)
+        cv2.add(below, paint, dst=below)
 
 
 def layered(*layers: tuple[Coverage, Colour]) -> Stamp:

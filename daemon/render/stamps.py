@@ -9,13 +9,12 @@ import numpy as np
 
 from daemon.render import lettering
 from daemon.render.measures import Measures
-from daemon.render.palette import BLACK, WHITE, Colour, ink_on
+from daemon.render.palette import WHITE, Colour, ink_on, shade
 from daemon.render.stamp import Coverage, Stamp, layered, rounded
+from plugins.types import Image
 
 LIMIT = 4 * 2**20
 """Bytes of stamps that are kept; the longest unused go first."""
-HALO = 0.45
-"""Darkness of the rim around lines."""
 GLASS = 0.62
 """Darkness of the status line's plate: white letters keep a contrast of 4.5 on any picture below it."""
 
@@ -28,6 +27,9 @@ class Stamps:
         self._limit = limit
         self._kept: OrderedDict[tuple[str, str, Colour], Stamp] = OrderedDict()
         self._bytes = 0
+        span = 2 * (measures.arm + measures.halo)
+        self.aside: Image = np.empty((span, span, 3), np.uint8)
+        """Room for the four corners of a box while it is drawn."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -41,13 +43,9 @@ class Stamps:
         """A text on a plate of `colour`."""
         return self._stamp("label", text, colour, lambda: self._draw_label(text, colour))
 
-    def corner(self, colour: Colour, *mirrored: int) -> Stamp:
-        """The top left corner of a box with its accent, or another one by mirroring it along axes 0 and 1.
-
-        The rim lies outside of the box by `measures.halo`.
-        """
-        name = f"corner{mirrored}"
-        return self._stamp(name, "", colour, lambda: self._draw_corner(colour).mirrored(*mirrored))
+    def corners(self, colour: Colour) -> Stamp:
+        """A box as small as can be, rim included: its quarters are the corners of every larger box."""
+        return self._stamp("corners", "", colour, lambda: self._draw_corners(colour))
 
     def _stamp(self, kind: str, text: str, colour: Colour, draw: Callable[[], Stamp]) -> Stamp:
         key = (kind, text, colour)
@@ -66,17 +64,12 @@ class Stamps:
         size, room = self.measures.font, self.measures.width - self.measures.font
         return plate([(lettering.fitted(text, size, room), lettering.REGULAR, 1.0)], size, colour, 1.0)
 
-    def _draw_corner(self, colour: Colour) -> Stamp:
-        m = self.measures
-        span = 2 * (m.arm + m.halo)
-        rim = rounded(span, span, m.radius + m.halo) - rounded(
-            span, span, max(0, m.radius - m.accent), m.accent + 2 * m.halo
-        )
-        line = rounded(span, span, m.radius, m.halo) - rounded(
-            span, span, max(0, m.radius - m.accent), m.accent + m.halo
-        )
-        quarter = slice(0, m.arm + m.halo)
-        return layered((rim[quarter, quarter] * HALO, BLACK), (line[quarter, quarter], colour))
+    def _draw_corners(self, colour: Colour) -> Stamp:
+        m, span = self.measures, self.aside.shape[0]
+        box = rounded(span, span, m.radius, m.halo)
+        rim = rounded(span, span, m.radius + m.halo) - box
+        line = box - rounded(span, span, max(0, m.radius - m.accent), m.halo + m.accent)
+        return layered((rim, shade(colour)), (line, colour))
 
 
 def plate(parts: list[tuple[str, int, float]], size: int, colour: Colour, cover: float) -> Stamp:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from daemon.render import lettering
-from daemon.render.canvas import OutputCanvas
+from daemon.render.canvas import OutputCanvas, Rect
 from daemon.render.measures import Measures
 from daemon.render.palette import BLACK
-from daemon.render.stamp import Rect, Stamp
+from daemon.render.stamp import Stamp
 from daemon.render.stamps import GLASS, plate
 
 _QUIET = 0.78

@@ -15,10 +15,12 @@ from daemon.render.palette import Colour
 from plugins.types import Image, Tracks
 
 MOST_TRACKS = 256
-POINTS = 32
-"""Places remembered of a track; a trail of 2 s has one every 62 ms whatever the frame rate."""
-PIECES = 6
+POINTS = 20
+"""Places remembered of a track: a trail of 2 s has one every 105 ms, whatever the frame rate."""
+PIECES = 5
 """Steps in which a trail fades."""
+_STEP = 0.012
+"""Way between places, as a share of the box's width and height: who stands still leaves no scribble."""
 _FAR = 1 << 20
 _SHIFT = 3
 """Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
@@ -46,15 +48,9 @@ class Trails:
         if now < self._now:
             self._trails.clear()  # another source's clock: its places lie in no order with these
         self._now = now
-        spacing = self._length / (POINTS - 1)
-        for number, (x1, _, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-            if not math.isfinite(x1 + x2 + y2):
-                continue
-            places = self._trails.setdefault(number, _Trail()).places
-            if len(places) > 1 and places[-1][0] - places[-2][0] < spacing:
-                places.pop()  # the end follows every frame, what stays behind it is spaced
-            places.append((now, (x1 + x2) / 2, y2))
-            self._trails.move_to_end(number)
+        for number, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
+            if math.isfinite(x1 + y1 + x2 + y2):
+                self._remember(number, (now, (x1 + x2) / 2, y2), _STEP * (y2 - y1 + x2 - x1))
         self._forget(now - self._length)
 
     def draw(self, canvas: OutputCanvas, number: int, colour: Colour) -> None:
@@ -70,8 +66,18 @@ class Trails:
             middle = start + len(piece) // 2
             strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length) if self._length else 1.0
             faded = _mixed(canvas.image, piece[len(piece) // 2] >> _SHIFT, colour, strength)
-            thickness = max(1, round(canvas.measures.accent * (0.35 + 0.65 * strength)))
+            thickness = max(1, round(0.85 * canvas.measures.accent * strength))
             cv2.polylines(canvas.image, [piece], False, faded, thickness, cv2.LINE_AA, _SHIFT)
+
+    def _remember(self, number: int, place: tuple[float, float, float], step: float) -> None:
+        """Moves the trail's end to `place`; the end before it stays where it is a way off from its predecessor."""
+        places = self._trails.setdefault(number, _Trail()).places
+        if len(places) > 1:
+            (then, x, y), (end, end_x, end_y) = places[-2], places[-1]
+            if end - then < self._length / (POINTS - 1) or math.hypot(end_x - x, end_y - y) < step:
+                places.pop()
+        places.append(place)
+        self._trails.move_to_end(number)
 
     def _forget(self, before: float) -> None:
         for number, trail in list(self._trails.items()):

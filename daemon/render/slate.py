@@ -1,0 +1,90 @@
+"""What is shown while a camera is away: its last picture, dimmed, and since when."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+
+from daemon.render import lettering
+from daemon.render.palette import WHITE, Colour
+from daemon.render.stamp import Coverage, layered
+from plugins.types import Image
+
+_LIGHT = 0.6
+"""How much of the last picture's light is left, less where it would be brighter than `_BRIGHTEST`."""
+_BRIGHTEST = 96
+"""Lightest grey left of the last picture: letters keep a contrast of 4.5 on it."""
+_COLOUR = 0.25
+"""How much of the last picture's colour is left."""
+_NIGHT_TOP, _NIGHT_BOTTOM = (46, 36, 30), (20, 15, 12)
+_OFFLINE: Colour = (84, 92, 255)
+_CONNECTING: Colour = (70, 190, 255)
+_QUIET: Colour = (226, 222, 218)
+
+
+def slate(last: Image | None, size: tuple[int, int], title: str, since_wall: float | None) -> Image:
+    """A BGR picture of `size` (width, height) that tells a camera's viewers why nothing moves; a new array.
+
+    `last` is the last picture, of any size, or None where there never was one. `since_wall` is the time of that last
+    picture in seconds since the epoch, or None for a camera that is still being connected.
+    """
+    image = _night(size) if last is None else _faded(last, size)
+    if since_wall is None:
+        _letter(image, title, "connecting…", _CONNECTING)
+    else:
+        _letter(image, title, f"offline since {time.strftime('%H:%M:%S', time.localtime(since_wall))}", _OFFLINE)
+    return image
+
+
+def _night(size: tuple[int, int]) -> Image:
+    """A dark ground, a little lighter at the top."""
+    ends = np.array([[_NIGHT_TOP], [_NIGHT_BOTTOM]], np.float32)
+    night: Image = cv2.resize(ends, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    return night
+
+
+def _faded(last: Image, size: tuple[int, int]) -> Image:
+    """The last picture out of focus, nearly grey and darker towards its edges."""
+    width, height = size
+    small = cv2.resize(last, (max(2, width // 4), max(2, height // 4)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigmaX=max(0.8, min(width, height) / 360))
+    lightness = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(lightness, cv2.COLOR_GRAY2BGR)
+    mixed = cv2.addWeighted(small, _COLOUR, grey, 1 - _COLOUR, 0)
+    x = np.linspace(-1, 1, small.shape[1], dtype=np.float32)
+    y = np.linspace(-1, 1, small.shape[0], dtype=np.float32)
+    light = min(_LIGHT, _BRIGHTEST / max(1.0, float(np.percentile(lightness, 99))))
+    vignette = np.float32(light) * (1 - np.float32(0.25) * (x[None, :] ** 2 + y[:, None] ** 2))
+    dimmed = np.minimum(mixed * vignette[:, :, None], _BRIGHTEST).astype(np.uint8)
+    faded: Image = np.minimum(cv2.resize(dimmed, size, interpolation=cv2.INTER_CUBIC), np.uint8(_BRIGHTEST))
+    return faded
+
+
+def _letter(image: Image, title: str, state: str, colour: Colour) -> None:
+    """Title and state in the middle of the picture, one below the other; a dot of `colour` before the state."""
+    height, width = image.shape[:2]
+    short = min(width, height)
+    large, small = max(12, round(short / 11)), max(11, round(short / 19))
+    dot, gap, room = round(0.5 * small), round(0.45 * small), max(1, width - 2 * small)
+    title = lettering.fitted(title, large, room, lettering.BOLD)
+    state = lettering.fitted(state, small, room - dot - gap)
+    band = 3 * large
+    middle = band // 2
+    name, words, mark = (np.zeros((band, width), np.float32) for _ in range(3))
+
+    left = (width - lettering.width_of(title, large, lettering.BOLD)) // 2
+    lettering.write(name, title, left, middle - round(0.25 * large), large, lettering.BOLD)
+    left = (width - dot - gap - lettering.width_of(state, small)) // 2
+    baseline = middle + round(0.25 * large) + small
+    lettering.write(words, state, left + dot + gap, baseline, small)
+    _dot(mark, left, baseline - lettering.cap_height(small) // 2, dot)
+    layered((name, WHITE), (words, _QUIET), (mark, colour)).on(image, 0, height // 2 - middle)
+
+
+def _dot(onto: Coverage, left: int, middle: int, diameter: int) -> None:
+    centre = ((left << 4) + (diameter << 3), middle << 4)
+    mask = np.zeros(onto.shape, np.uint8)
+    cv2.circle(mask, centre, diameter << 3, (255,), cv2.FILLED, cv2.LINE_AA, 4)
+    onto += mask.astype(np.float32) / 255

@@ -57,7 +57,7 @@ class AnnotatedPictures:
         path.write_bytes(data.tobytes())
 
     def close(self) -> None:
-        """Nothing is open between pictures."""
+        """Each file was finished when it was written."""
 
 
 class AnnotatedVideo:

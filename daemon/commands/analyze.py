@@ -1,0 +1,133 @@
+"""`sightd analyze`: the same plug-ins over files, every frame of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.commands import SubParsers
+
+if TYPE_CHECKING:
+    from daemon.config.load import Loaded
+
+_EXAMPLES = """\
+examples:
+  sightd analyze street.mp4 --out results.jsonl
+  sightd analyze photos/ clip.mkv --chain detector --set detector.min_score=0.01 --out results.jsonl
+  sightd analyze -c config/sightd.yaml street.mp4 --out results.jsonl --annotated annotated/
+
+A picture, a folder (with the folders below it) or a video is a source. The pictures of a folder are taken for one
+sequence, in the order of their numbers. Each line of the result is one frame:
+  {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
+   "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}]}
+Boxes are in pixels of the source. A source that is missing or broken is told, the others are still done.
+
+exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
+"""
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "analyze",
+        help="run the same plug-ins over files",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Runs plug-ins over pictures and videos. No frame is left out and nothing is predicted.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="a picture, a folder or a video")
+    parser.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="take chain, plug-ins and drawing from a configuration file"
+    )
+    parser.add_argument(
+        "--chain",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        metavar="A,B",
+        help="plug-ins in order; by default those of the configuration's `chain`, or detector,tracker without one",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME.OPTION=VALUE", dest="settings", help="set a single option"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="where the lines go; by default standard output", default=None
+    )
+    parser.add_argument("--annotated", type=Path, metavar="FOLDER", help="write annotated copies into this folder")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyses all sources; tells each fault on standard error."""
+    from daemon.config.problems import ConfigError
+    from daemon.logs import configure
+    from daemon.overrides import OverrideError
+
+    try:
+        loaded = _loaded(args)
+    except (ConfigError, OverrideError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    configure(loaded.config.log.model_copy(update={"level": "warning"}), sys.stderr, os.environ)
+    return _analyze(args, loaded)
+
+
+def _loaded(args: argparse.Namespace) -> Loaded:
+    from daemon.config.installed import installed_plugins
+    from daemon.config.load import load, load_text
+    from daemon.overrides import Override, parse_override
+
+    plugins = installed_plugins()
+    overrides = [parse_override(setting, plugins.available) for setting in args.settings]
+    if args.chain is not None or args.config is None:
+        overrides.append(Override(("chain",), args.chain or ["detector", "tracker"]))
+    if args.config is not None:
+        return load(args.config, environ=os.environ, plugins=plugins, overrides=overrides, cameras=False)
+    here = Path("(command line)")
+    return load_text("", here, environ=os.environ, plugins=plugins, overrides=overrides, cameras=False)
+
+
+def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
+    from daemon.analyze.chain import OfflineChain
+    from daemon.analyze.job import Job
+    from daemon.networks import engine_loading
+    from daemon.progress import ProgressBar
+    from engines.errors import EngineError
+    from plugins import registry
+    from plugins.api import PluginError
+
+    config = loaded.config
+    if not config.chain:
+        print(
+            f"{loaded.path}: it has no `chain`; name the plug-ins with --chain, as --chain detector,tracker",
+            file=sys.stderr,
+        )
+        return 2
+    configs = {name: loaded.plugin_configs[name] for name in config.chain}
+    progress = ProgressBar()
+    try:
+        with OfflineChain(engine_loading(config.models, progress), _cores()) as chain:
+            with progress:
+                chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
+            for engine in chain.engines:
+                _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
+            job = Job(chain, config.render, args.annotated, _tell)
+            if args.out is None:
+                return job.run(args.sources, sys.stdout)
+            with args.out.open("w", encoding="utf-8") as out:
+                return job.run(args.sources, out)
+    except (PluginError, EngineError) as error:
+        print(error, file=sys.stderr)
+        return 3
+    except OSError as error:
+        print(f"{args.out}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

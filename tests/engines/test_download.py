@@ -85,13 +85,13 @@ def test_nobody_at_the_address_is_an_error_at_once(tmp_path: Path) -> None:
         download(f"http://127.0.0.1:{port}/", tmp_path / "n", sha256="", limit=1, task="n", progress=silent)
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
 def test_progress_may_stop_the_work(server: FileServer, tmp_path: Path) -> None:
     def stop(task: str, done: int, total: int | None) -> None:
-        raise Stop
+        raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         download(server.url("/net.onnx"), tmp_path / "n", sha256="", limit=len(BODY), task="n", progress=stop)

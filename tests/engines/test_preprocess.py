@@ -53,7 +53,8 @@ def reference(image: NDArray[np.uint8], spec: InputSpec, geometry: Geometry) -> 
     canvas[top : top + height, left : left + width] = bilinear(image, width, height)
     if spec.colour is ColourOrder.RGB:
         canvas = canvas[:, :, ::-1]
-    return ((canvas * spec.scale - spec.mean) / spec.std).transpose(2, 0, 1)
+    values: NDArray[np.float64] = (canvas * spec.scale - spec.mean) / spec.std
+    return values.transpose(2, 0, 1)
 
 
 @given(SIDES, SIDES, SPECS)

@@ -40,7 +40,7 @@ def file_server() -> Iterator[FileServer]:
             self.end_headers()
             self.wfile.write(body[: state.cut])
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

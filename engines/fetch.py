@@ -59,33 +59,32 @@ class Fetcher:
         raise ModelUnavailableError(self._advice(what, sources, failures))
 
     def _from(self, what: str, source: Source, pin: str, target: Path) -> tuple[str, Digest]:
-        refused = ""
-        if self.mirror is not None:
-            try:
-                digest = mirror.take(self.mirror, target.name, [pin] if pin else [], target, limit=self.max_download)
-            except (EngineError, OSError) as error:
-                refused = str(error)
-            else:
-                return f"mirror folder {self.mirror}", digest
-        task = f"{what} from {_origin(source)}"
+        """From the mirror folder if the very bytes lie there, else from the source itself."""
+        if self.mirror is None:
+            return _origin(source), self._from_origin(what, source, pin, target)
         try:
-            match source:
-                case UrlSource():
-                    limit = source.size or self.max_download
-                    if limit > self.max_download:
-                        raise EngineError(f"{limit:,} bytes, and only {self.max_download:,} are allowed")
-                    digest = download(source.url, target, sha256=pin, limit=limit, task=task, progress=self.progress)
-                case PackageSource():
-                    digest = fetch_member(
-                        source, target.parent, task=task, limit=self.max_download, progress=self.progress
-                    )
-                case MirrorSource():
-                    raise EngineError(refused or "no mirror folder is set")
-        except EngineError as error:
-            if refused and refused != str(error):
-                raise EngineError(f"{error}; {refused}") from error
-            raise
-        return _origin(source), digest
+            digest = mirror.take(self.mirror, target.name, pin, target, limit=self.max_download)
+        except (EngineError, OSError) as refusal:
+            if isinstance(source, MirrorSource):
+                raise
+            try:
+                return _origin(source), self._from_origin(what, source, pin, target)
+            except EngineError as error:
+                raise EngineError(f"{error}; {refusal}") from error
+        return f"mirror folder {self.mirror}", digest
+
+    def _from_origin(self, what: str, source: Source, pin: str, target: Path) -> Digest:
+        task, limit = f"{what} from {_origin(source)}", self.max_download
+        match source:
+            case UrlSource():
+                if source.size > limit:
+                    raise EngineError(f"{source.size:,} bytes, and only {limit:,} are allowed")
+                limit = source.size or limit
+                return download(source.url, target, sha256=pin, limit=limit, task=task, progress=self.progress)
+            case PackageSource():
+                return fetch_member(source, target.parent, task=task, limit=limit, progress=self.progress)
+            case MirrorSource():
+                raise EngineError("no mirror folder is set")
 
     def _advice(self, what: str, sources: Sequence[Source], failures: Sequence[str]) -> str:
         names = " or ".join(sorted({mirror.file_name(source) for source in sources}))

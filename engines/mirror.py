@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from engines.digest import Digest, copy, digest_of, require
-from engines.errors import EngineError, HashMismatchError
+from engines.errors import EngineError
 from engines.model import MirrorSource, PackageSource, Source, UrlSource
 
 
@@ -28,8 +28,8 @@ def file_name(source: Source) -> str:
             return source.file
 
 
-def take(mirror: Path, name: str, pins: Collection[str], target: Path, *, limit: int) -> Digest:
-    """Copies `mirror/name` to `target` if one of `pins` is its sha256; no pins at all means any bytes.
+def take(mirror: Path, name: str, pin: str, target: Path, *, limit: int) -> Digest:
+    """Copies `mirror/name` to `target` if `pin` is its sha256; an empty pin means any bytes.
 
     EngineError where there is no such file, HashMismatchError where it is another one.
     """
@@ -39,10 +39,8 @@ def take(mirror: Path, name: str, pins: Collection[str], target: Path, *, limit:
     except FileNotFoundError as error:
         missing = f"no {name} in it" if mirror.is_dir() else "there is no such folder"
         raise EngineError(f"mirror folder {mirror}: {missing}") from error
-    if pins and got.sha256 not in pins:
-        raise HashMismatchError(
-            f"{path}: sha256 {got.sha256} is not among the pins ({', '.join(sorted(pins))}): refused, not used"
-        )
+    if pin:
+        require(got, pin, str(path))
     with path.open("rb") as file:
         copied = copy(file, target, limit=limit, advanced=lambda _: None)
     require(copied, got.sha256, f"{path} (it changed while it was read)")

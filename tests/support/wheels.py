@@ -1,0 +1,44 @@
+"""Small wheels in a local folder that pip takes instead of a registry."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from engines.model import PackageSource
+
+MEMBER = "tiny_models/data/net.bin"
+
+
+def offer(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
+    """Writes a wheel that holds `content` into `folder`, makes pip look there and nowhere else, and pins it."""
+    wheel = folder / "tiny_models-1.2.3-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(MEMBER, content)
+        archive.writestr(
+            "tiny_models-1.2.3.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-models\nVersion: 1.2.3\n"
+        )
+        archive.writestr(
+            "tiny_models-1.2.3.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("tiny_models-1.2.3.dist-info/RECORD", "")
+    only(folder, monkeypatch)
+    return PackageSource(
+        package="tiny-models",
+        version="1.2.3",
+        wheel_sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        member=MEMBER,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        wheel_size=wheel.stat().st_size,
+    )
+
+
+def only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes pip, in this process's children, look into `folder` alone."""
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))

@@ -79,7 +79,7 @@ FAULTS = [
     (CAMERA + "---\nlog: {}", 2, 1, "", "second document", "one configuration"),
     (CAMERA + "? [a]\n: b", 2, 3, "", "a key must be a word", "key: value"),
     (CAMERA + "log: &a [*a]", 2, 6, "log[0]", "alias to itself", "values out"),
-    (CAMERA + "x: " + "[" * 40 + "]" * 40, 2, 22, "", "nested more than", "bracket"),
+    (CAMERA + "x: " + "[" * 40 + "]" * 40, 2, 23, "", "nested more than", "bracket"),
     (CAMERA + "log:\n  <<: 5", 3, 7, "log", "alias of a mapping", "<<: *name"),
 ]
 

@@ -27,7 +27,9 @@ _LEAST_SECRET = 4
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A valid configuration. `plugin_configs` has an entry for each plug-in instance, those that only a chain names
-    too; paths are absolute; `warnings` are problems that do not keep it from running."""
+    too; `config.plugins` keeps only their names, because raw options may be secrets. Paths are absolute.
+    `warnings` are problems that do not keep it from running.
+    """
 
     path: Path
     config: Config
@@ -83,7 +85,8 @@ def load_text(
         raise report.error()
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
     warnings = tuple(map(report.finished, checks.warnings())) if cameras else ()
-    return Loaded(path, config, configs, document.positions, warnings)
+    names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})
+    return Loaded(path, names_only, configs, document.positions, warnings)
 
 
 class _Report:

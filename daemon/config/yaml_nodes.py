@@ -75,7 +75,7 @@ class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
     def compose_node(self, parent: nodes.Node | None, index: int) -> nodes.Node | None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            mark = self.get_mark()
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise _too_deep(Place(mark.line + 1, mark.column + 1))
         try:
             return super().compose_node(parent, index)

@@ -82,7 +82,9 @@ def open_files(system: System) -> Finding:
 def locked_memory(system: System) -> Finding:
     """The limit of locked memory, of which a GPU's transfers take some; without a GPU it does not matter."""
     soft, _ = system.limit(resource.RLIMIT_MEMLOCK)
-    return Finding("locked memory", "ok", f"limit {_limit(soft)}")
+    return Finding(
+        "locked memory", "ok", f"limit {_limit(soft)}" + ("" if soft == resource.RLIM_INFINITY else " bytes")
+    )
 
 
 def _nearest(folder: Path) -> Path:

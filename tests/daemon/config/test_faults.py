@@ -1,0 +1,129 @@
+"""Every class of fault in a file: where it is told, what is said, and what mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.config.load import load, load_text
+from daemon.config.problems import ConfigError, Problem
+from tests.support.stub_plugins import STUBS
+
+CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
+
+FAULTS = [
+    # text, line, column, path, in the message, in the hint
+    ("cameras: {a: {source: x, outptu: {}}}", 1, 26, "cameras.a.outptu", 'did you mean "output"?', "known here: "),
+    (CAMERA + "chian: [finder]", 2, 1, "chian", 'did you mean "chain"?', "known here: "),
+    (CAMERA + "zzz: 1", 2, 1, "zzz", "unknown option", "known here: "),
+    (CAMERA + "plugins: {finder: {min_scroe: 1}}", 2, 20, "plugins.finder.min_scroe", '"min_score"?', "known here: "),
+    (CAMERA + "plugins:\n  finder:\n    min_score: 5", 4, 16, "plugins.finder.min_score", "5 is above 1", "or less"),
+    (CAMERA + "plugins: {finder: {model: 5}}", 2, 27, "plugins.finder.model", "text is wanted", "quotes"),
+    (CAMERA + "plugins: {x: {use: findr}}", 2, 20, "plugins.x.use", 'did you mean "finder"?', "known here: "),
+    (CAMERA + "plugins: {findr: {}}", 2, 18, "plugins.findr", 'did you mean "finder"?', "known here: "),
+    (CAMERA + "plugins: {finder: 5}", 2, 19, "plugins.finder", "a mapping is wanted", "option: value"),
+    (CAMERA + "chain: [findr]", 2, 9, "chain[0]", 'did you mean "finder"?', "known here: "),
+    (CAMERA + "chain: [follower, finder]", 2, 8, "chain", "follower needs Detections", ""),
+    (CAMERA + "chain: [finder, finder]", 2, 17, "chain[1]", "twice", "`use`"),
+    (CAMERA + "chain: [uploader]", 2, 9, "chain[0]", "without a default", "key"),
+    (CAMERA + "chain: finder", 2, 8, "chain", "a list is wanted", "[one, two]"),
+    ("cameras: {a: {source: x, chain: [finder, 5]}}", 1, 42, "cameras.a.chain[1]", "text is wanted", "quotes"),
+    ("cameras: {a: {title: x}}", 1, 11, "cameras.a.source", "is missing", "source: rtsp://user:${env:"),
+    ("cameras: {a: rtsp://x}", 1, 14, "cameras.a", "a mapping is wanted", "option: value"),
+    ("cameras: {a: }", 1, 13, "cameras.a", "is empty", "option: value"),
+    ("cameras: {Front Door: {source: x}}", 1, 11, 'cameras."Front Door"', "is no name", "lower-case"),
+    ("cameras: {a: {source: ''}}", 1, 23, "cameras.a.source", "is empty", "rtsp://"),
+    ("cameras: {a: {source: 'gopher://x'}}", 1, 23, "cameras.a.source", "not known", "rtsp://"),
+    ("cameras: {a: {source: 'rtsp:///x'}}", 1, 23, "cameras.a.source", "without a host", "HOST"),
+    ("cameras: {a: {source: /}}", 1, 23, "cameras.a.source", "is a folder", "file"),
+    ("cameras: {a: {source: x, enabled: false}}", 1, 10, "cameras", "switched off", "enabled: true"),
+    ("cameras: {a: {source: x, transport: tpc}}", 1, 37, "cameras.a.transport", '"tcp"?', "tcp, udp"),
+    ("cameras: {a: {source: x, timeout: 3}}", 1, 35, "cameras.a.timeout", "cannot be understood", '"2s"'),
+    ("cameras: {a: {source: x, loop: yes}}", 1, 32, "cameras.a.loop", "true or false", "YAML's yes"),
+    ("cameras: {a: {source: x, width: 0x10}}", 1, 33, "cameras.a.width", "whole number", "leading zeros"),
+    ("cameras: {a: {source: x, width: 10.5}}", 1, 33, "cameras.a.width", "10.5", "whole number"),
+    ("cameras: {a: {source: x, title: 2024}}", 1, 33, "cameras.a.title", "text is wanted", "quotes"),
+    ("cameras: {a: {source: x, output: {crf: 99}}}", 1, 40, "cameras.a.output.crf", "99 is above 51", "51 or less"),
+    ("", 1, 1, "cameras", "there is no camera", "cameras: {test: {source: testpattern://}}"),
+    ("[1, 2]", 1, 1, "", "must be a mapping", "cameras:"),
+    (CAMERA + "version: 2", 2, 10, "version", "2 is not known", "write 1"),
+    (CAMERA + "rtsp: {port: 70000}", 2, 14, "rtsp.port", "70000 is above 65535", "or less"),
+    (CAMERA + "rtsp: {port: 0900}", 2, 14, "rtsp.port", "whole number", "port: 8554"),
+    (CAMERA + "rtsp: {port: 1:30}", 2, 14, "rtsp.port", "whole number", "port: 8554"),
+    (CAMERA + "rtsp: {port: 8080}", 1, 1, "http.port", "RTSP server's port too", "another"),
+    (CAMERA + "render: {min_score: .nan}", 2, 21, "render.min_score", "a number is wanted", "min_score: 0.4"),
+    (CAMERA + "models: {max_download: 5}", 2, 24, "models.max_download", "cannot be understood", "MiB"),
+    (CAMERA + "rtsp: {tls: {certificate: /dev/null, key: no.pem}}", 2, 43, "rtsp.tls.key", "cannot read", "path"),
+    (CAMERA + "rtsp: {auth: {username: u, password: ''}}", 2, 38, "rtsp.auth.password", "is empty", "${env:"),
+    (CAMERA + "rtsp: {auth: {username: u, password: 1234}}", 2, 38, "rtsp.auth.password", "text is wanted", "quotes"),
+    ("cameras: {a: {source: '${env:NONE}'}}", 1, 23, "cameras.a.source", "no variable NONE", "NONE="),
+    ("cameras: {a: {source: '${file:none}'}}", 1, 23, "cameras.a.source", "cannot read the file", "create it"),
+    ("cameras: {a: {source: '${vault:x}'}}", 1, 23, "cameras.a.source", "no known kind", "${env:NAME}"),
+    ("cameras: {a: {source: '${env:X'}}", 1, 23, "cameras.a.source", "no known kind", "$${"),
+    (CAMERA + "rtsp: {port: '${env:WORD}'}", 2, 14, "rtsp.port", "its reference stands for text", "whole number"),
+    (CAMERA + "log: {level: info}\nlog: {level: info}", 3, 1, "log", "first at line 2, column 1", "keep one"),
+    (CAMERA + "log:\n\tlevel: info", 3, 1, "", "a tab", "indent with blanks"),
+    (CAMERA + "log: a: b", 2, 7, "", '":"', "indentation"),
+    (CAMERA + "log: *none", 2, 6, "", "no anchor", 'begins with "*"'),
+    (CAMERA + "log: @x", 2, 6, "", "cannot begin", "quotes"),
+    (CAMERA + "log: !mine {}", 2, 6, "log", "tags", 'begins with "!"'),
+    (CAMERA + "log: !!python/object/apply:os.getcwd []", 2, 6, "log", "tags", "leave the tag out"),
+    (CAMERA + "log: !!int x", 2, 6, "log", "does not fit", "leave the tag out"),
+    (CAMERA + "log: 'x", 2, 8, "", "inside quotes", "close"),
+    (CAMERA + "log: [x", 2, 8, "", "not closed", "[one, two]"),
+    (CAMERA + 'log: "\\q"', 2, 8, "", "escape", "backslash"),
+    (CAMERA + 'log: "\\UFFFFFFFF"', 1, 1, "", "not readable", ""),
+    (CAMERA + 'log: {level: "\\ud800"}', 2, 14, "log.level", "no text", "control"),
+    (CAMERA + "log: \x07", 2, 6, "", "not allowed", "delete"),
+    (CAMERA + "---\nlog: {}", 2, 1, "", "second document", "one configuration"),
+    (CAMERA + "? [a]\n: b", 2, 3, "", "a key must be a word", "key: value"),
+    (CAMERA + "log: &a [*a]", 2, 6, "log[0]", "alias to itself", "values out"),
+    (CAMERA + "x: " + "[" * 40 + "]" * 40, 2, 23, "", "nested more than", "bracket"),
+    (CAMERA + "log:\n  <<: 5", 3, 7, "log", "alias of a mapping", "<<: *name"),
+]
+
+
+def problems_of(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, Path("site.yaml"), environ={"WORD": "abc"}, plugins=STUBS)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(("text", "line", "column", "path", "message", "hint"), FAULTS, ids=[row[0] for row in FAULTS])
+def test_a_fault_is_told_with_its_place_and_its_mending(
+    text: str, line: int, column: int, path: str, message: str, hint: str
+) -> None:
+    found = [problem for problem in problems_of(text) if message in problem.message]
+    assert [(item.line, item.column, item.path) for item in found] == [(line, column, path)]
+    assert hint in found[0].hint
+    assert str(found[0]).startswith(f"site.yaml:{line}:{column}: ")
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = (
+        "cameras:\n  a:\n    sourc: x\n    loop: 5\nchain: [findr]\nhttp: {port: x}\nplugins: {follower: {every: 0}}\n"
+    )
+    assert [(item.line, item.path) for item in problems_of(text)] == [
+        (2, "cameras.a.source"),
+        (3, "cameras.a.sourc"),
+        (4, "cameras.a.loop"),
+        (5, "chain[0]"),
+        (6, "http.port"),
+        (7, "plugins.follower.every"),
+    ]
+
+
+def test_a_file_of_many_aliases_is_refused_before_it_grows() -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    text = "\n".join(["a0: &a0 [x]", *levels])
+    assert any("larger than 20000 values" in problem.message for problem in problems_of(text))
+
+
+def test_a_file_that_is_not_there_too_large_or_no_text_is_told(tmp_path: Path) -> None:
+    large, binary = tmp_path / "large.yaml", tmp_path / "binary.yaml"
+    large.write_bytes(b"#" * (2**20 + 1))
+    binary.write_bytes(b"a: 1\nb: \xff\n")
+    for path, told in ((tmp_path / "none.yaml", "cannot be read"), (large, "1 MiB"), (binary, ":2:1: this line")):
+        with pytest.raises(ConfigError, match=told):
+            load(path, environ={}, plugins=STUBS)

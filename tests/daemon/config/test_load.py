@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.config.load import Loaded, load, load_text
+from daemon.config.problems import ConfigError
+from daemon.overrides import parse_override
+from tests.support.stub_plugins import STUBS, FinderConfig
+
+CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
+
+
+def loaded(text: str, path: Path = Path("site.yaml"), **environ: str) -> Loaded:
+    return load_text(text, path, environ=environ, plugins=STUBS)
+
+
+def source(loaded: Loaded, camera: str = "a") -> str:
+    return loaded.config.cameras[camera].source.get_secret_value()
+
+
+def test_a_chain_alone_runs_its_plugins_with_their_defaults() -> None:
+    found = loaded(CAMERA + "chain: [finder, follower]")
+    assert list(found.plugin_configs) == ["finder", "follower"]
+    assert found.plugin_configs["finder"] == FinderConfig()
+
+
+def test_an_entry_of_another_name_is_an_instance_of_what_it_uses() -> None:
+    found = loaded(CAMERA + "chain: [parts]\nplugins: {parts: {use: finder, min_score: 0.7}}")
+    assert found.plugin_configs["parts"] == FinderConfig(use="finder", min_score=0.7)
+
+
+def test_sections_that_stand_empty_mean_the_defaults() -> None:
+    found = loaded(CAMERA + "rtsp:\nrender:\nchain: [finder]\nplugins:\n  finder:\n")
+    assert found.config.rtsp.port == 8554
+
+
+def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
+    text = (
+        "cameras: {a: {source: clips/x.mp4}}\nmodels: {directory: m, mirror: ~/mirror}\n"
+        "plugins: {finder: {labels: names.txt}}\nchain: [finder]"
+    )
+    found = loaded(text, tmp_path / "site.yaml", HOME="/home/someone")
+    assert source(found) == str(tmp_path / "clips/x.mp4")
+    assert found.config.models.directory == tmp_path / "m"
+    assert found.config.models.mirror == Path("/home/someone/mirror")
+    finder = found.plugin_configs["finder"]
+    assert isinstance(finder, FinderConfig)
+    assert finder.labels == tmp_path / "names.txt"
+
+
+def test_addresses_and_devices_stay_as_they_are() -> None:
+    found = loaded("cameras: {a: {source: 'rtsp://h/1'}, b: {source: '/dev/video0?input_format=mjpeg'}}")
+    assert source(found) == "rtsp://h/1"
+    assert source(found, "b") == "/dev/video0?input_format=mjpeg"
+
+
+def test_anchors_and_merge_keys_are_read_and_own_keys_stand() -> None:
+    found = loaded("cameras:\n  a: &x {source: 'rtsp://h/1', loop: false, fps: 5}\n  b: {<<: *x, fps: 9}\n")
+    assert (found.config.cameras["b"].loop, found.config.cameras["b"].fps) == (False, 9)
+
+
+def test_keys_that_yaml_would_turn_into_numbers_or_switches_are_names() -> None:
+    found = loaded("cameras: {1: {source: 'rtsp://h/1'}, on: {source: 'rtsp://h/1'}, null: {source: 'rtsp://h/1'}}")
+    assert list(found.config.cameras) == ["1", "on", "null"]
+
+
+def test_a_reference_stands_for_text_numbers_and_switches(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("p/w@1\n")
+    text = (
+        "cameras: {a: {source: 'rtsp://u:${file:secret}@h/${env:WAY}', loop: '${env:OFF}', title: 'a$${b}'}}\n"
+        "rtsp: {port: '${env:PORT}', auth: {username: u, password: '${env:PORT}'}}\n"
+    )
+    found = loaded(text, tmp_path / "site.yaml", WAY="live/1", OFF="false", PORT="9000")
+    assert source(found) == "rtsp://u:p%2Fw%401@h/live/1"
+    assert found.config.cameras["a"].loop is False
+    assert found.config.cameras["a"].title == "a${b}"
+    assert found.config.rtsp.port == 9000
+    assert found.config.rtsp.auth is not None
+    assert found.config.rtsp.auth.password.get_secret_value() == "9000"
+
+
+def test_warnings_do_not_keep_it_from_running() -> None:
+    text = (
+        "cameras: {a: {source: /dev/no-such-video}}\nplugins: {finder: {}}\n"
+        "rtsp: {host: 0.0.0.0, auth: {username: u, password: p, method: basic}}"
+    )
+    assert [warning.path for warning in loaded(text).warnings] == [
+        "rtsp.auth.method",
+        "cameras.a.source",
+        "plugins.finder",
+    ]
+
+
+def test_an_open_server_without_a_password_is_warned_of() -> None:
+    assert "everybody" in str(loaded(CAMERA + "rtsp: {host: 0.0.0.0}").warnings[0])
+    assert not loaded(CAMERA + "rtsp: {host: localhost}").warnings
+
+
+def test_without_cameras_only_what_an_analysis_needs_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("cameras: {a: {source: '${env:NONE}'}}\nchain: [finder]\nrtsp: {port: -1}")
+    override = parse_override("finder.min_score=0.01")
+    found = load(path, environ={}, plugins=STUBS, overrides=[override], cameras=False)
+    assert found.plugin_configs["finder"] == FinderConfig(min_score=0.01)
+
+
+def test_a_fault_in_an_override_is_told_as_such() -> None:
+    with pytest.raises(ConfigError, match=r"--set: plugins\.finder\.min_score: 5 is above 1"):
+        load_text(
+            CAMERA + "plugins: {finder: {min_score: 0.5}}",
+            Path("site.yaml"),
+            environ={},
+            plugins=STUBS,
+            overrides=[parse_override("finder.min_score=5")],
+        )

@@ -1,0 +1,61 @@
+"""Whatever is done to an example file, the loader answers with a configuration or with problems, and tells no secret."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daemon.config.installed import installed_plugins
+from daemon.config.load import load_text
+from daemon.config.problems import ConfigError
+from daemon.config.yaml_nodes import YamlSyntaxError
+from daemon.config.yaml_values import parse
+from tests.daemon.config.examples import CANARY, ENVIRON, EXAMPLES, FOLDER
+
+TEXTS = ["\n".join(line for line in path.read_text().splitlines() if line[:1] != "#") for path in EXAMPLES]
+SCHEMA = jsonschema.Draft202012Validator(json.loads((FOLDER / "sightd.schema.json").read_text()))
+PIECES = st.one_of(
+    st.sampled_from([": ", "- ", "\n", "\t", "  ", "{", "}", "[", "]", "&a ", "*a", "!!int ", "!x ", "<<: ", "? ", "'", '"',
+                     "|", ">", "#", "${", "${env:RTSP_PASSWORD}", "$${", "null", "true", "on", "0x1", ".inf", "-1", "1e9", "%",
+                     "---", "...", "\\", "\0", "\ud800", "\u2028", "~", "source", "use", "plugins:\n", "chain: "]),
+    st.text(max_size=4),
+)  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    text = draw(st.sampled_from(TEXTS))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        length = draw(st.sampled_from([0, 0, 1, 2, 5, 20]))
+        text = text[:start] + draw(PIECES) + text[start + length :]
+    return text
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated())
+def test_a_mutated_example_is_read_or_told(text: str) -> None:
+    try:
+        loaded = load_text(text, FOLDER / "x.yaml", environ=ENVIRON, plugins=installed_plugins())
+    except ConfigError as error:
+        lines = (
+            text.count("\n") + text.count("\r") + text.count("\x85") + text.count("\u2028") + text.count("\u2029") + 2
+        )
+        assert error.problems
+        assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in error.problems)
+        assert CANARY not in f"{error} {error!r} {error.problems!r}"
+    else:
+        assert CANARY not in f"{loaded!r} {''.join(map(str, loaded.warnings))}"
+        assert SCHEMA.is_valid(parse(text).value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from(list("ab:{}[]-\n \t'\"&*!|>#%@`?,<.~0\\$\ud800")), max_size=60))
+def test_no_text_makes_the_reader_fail_otherwise(text: str) -> None:
+    try:
+        parse(text)
+    except YamlSyntaxError as error:
+        assert error.problem.message

@@ -1,0 +1,57 @@
+"""Plug-ins for tests of the configuration: what a detector and a tracker declare, without what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from daemon.config.entries import PluginSource
+from plugins.api import AnyPlugin, Plugin, PluginConfig, PluginError
+from plugins.types import Detections, Tracks
+
+
+class FinderConfig(PluginConfig):
+    model: str | list[str] = Field("small", description="Which network.", examples=["small"])
+    min_score: float = Field(0.3, ge=0, le=1, description="Least score.")
+    labels: Path | None = Field(None, description="Names.")
+
+
+class UploaderConfig(PluginConfig):
+    key: SecretStr = Field(description="The service's key.")
+
+
+class Finder(Plugin[FinderConfig]):
+    Config: ClassVar[type[PluginConfig]] = FinderConfig
+    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+
+
+class Follower(Plugin[PluginConfig]):
+    needs: ClassVar[frozenset[type]] = frozenset({Detections})
+    gives: ClassVar[frozenset[type]] = frozenset({Tracks})
+
+
+class Uploader(Plugin[UploaderConfig]):
+    Config: ClassVar[type[PluginConfig]] = UploaderConfig
+
+
+CLASSES: dict[str, type[AnyPlugin]] = {"finder": Finder, "follower": Follower, "uploader": Uploader}
+
+
+def find(name: str) -> type[AnyPlugin]:
+    if name not in CLASSES:
+        raise PluginError(f"no plug-in {name}")
+    return CLASSES[name]
+
+
+def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) -> None:
+    given: set[type] = set()
+    for name in names:
+        if not classes[name].needs <= given:
+            raise PluginError(f"{name} needs Detections; put finder before it")
+        given |= classes[name].gives
+
+
+STUBS = PluginSource(find, check_chain, tuple(CLASSES))

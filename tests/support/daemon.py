@@ -43,7 +43,7 @@ class DaemonProcess:
         self._path = folder / "sightd.yaml"
         self._path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
         self._environ = {**os.environ, **(environ or {})}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._rtsp = self._http = ""
 
     def start(self, within: float = 30.0) -> None:
@@ -55,15 +55,14 @@ class DaemonProcess:
                 env=self._environ,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                text=True,
             )
-        told, deadline = "", time.monotonic() + within
         assert self._process.stdout is not None
+        told, deadline = "", time.monotonic() + within
         while "/metrics" not in told:
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            line = self._process.stdout.readline() if ready else ""
-            assert line, f"the daemon did not start:\n{self.log}"
-            told += line
+            data = os.read(self._process.stdout.fileno(), 4096) if ready else b""
+            assert data, f"the daemon did not start:\n{self.log}"
+            told += data.decode()
         self._http = _first(r"http://[\d.]+:\d+", told)
         self._rtsp = _first(r"rtsp://[\d.]+:\d+", told)
 
@@ -103,11 +102,18 @@ class DaemonProcess:
 
     def terminate(self, within: float = 10.0) -> tuple[int, float]:
         """SIGTERM; its exit code, and the seconds that it took."""
-        assert self._process is not None
         begun = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(within)
-        return code, time.monotonic() - begun
+        self.signal(signal.SIGTERM)
+        return self.exit_code(within), time.monotonic() - begun
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self, within: float = 10.0) -> int:
+        """Waits for its end."""
+        assert self._process is not None
+        return self._process.wait(within)
 
     def __enter__(self) -> DaemonProcess:
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import av
 
@@ -83,12 +86,7 @@ class AvStream:
 
     def __init__(self, source: Source, playback: Playback) -> None:
         self._playback = playback
-        self._container = av.open(
-            source.address,
-            format=source.format,
-            options=dict(source.options),
-            timeout=None if source.timeout is None else (source.timeout, source.timeout),
-        )
+        self._container = _open(source, playback.clock)
         try:
             self._video = _video_of(self._container)
         except SourceError:
@@ -162,6 +160,34 @@ class PatternStream:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def _open(source: Source, clock: Clock) -> av.container.InputContainer:
+    began = clock.monotonic()
+    try:
+        return av.open(
+            source.address,
+            format=source.format,
+            options=dict(source.options),
+            timeout=None if source.timeout is None else (source.timeout, source.timeout),
+        )
+    except av.error.OSError as failure:
+        if failure.errno == errno.EIO and source.kind in (Kind.RTSP, Kind.HTTP) and not _resolves(source.address):
+            raise SourceError(Reason.NAME_NOT_RESOLVED) from None
+        raise
+    except av.error.InvalidDataError:
+        # RTSP's opening says so even where it was the timeout that broke it off.
+        timed_out = source.timeout is not None and clock.monotonic() - began >= source.timeout
+        raise SourceError(Reason.TIMEOUT if timed_out else Reason.NO_VIDEO) from None
+
+
+def _resolves(address: str) -> bool:
+    """Whether the host's name is known. FFmpeg does not tell: an unknown name is an input/output error to it."""
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, None)
+    except socket.gaierror:
+        return False
+    return True
 
 
 def _video_of(container: av.container.InputContainer) -> av.VideoStream:

@@ -25,10 +25,12 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 from tests.support.clips import LiveEncoder, Scene  # noqa: E402
 
+# The units bring their parameter sets themselves: with config-interval=-1 the payloader would put them before every
+# slice of a key frame, and FFmpeg would take each slice for a picture of its own.
 _LAUNCH = (
     "( appsrc name=source is-live=true format=time do-timestamp=true max-buffers=60 max-bytes=0 leaky-type=downstream "
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
-    "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency )"
+    "! rtph264pay name=pay0 pt=96 config-interval=0 aggregate-mode=zero-latency )"
 )
 
 

@@ -27,6 +27,8 @@ av.logging.set_level(None)  # FFmpeg's own messages show addresses with their pa
 _USUAL_RATE = 25
 _BURSTY_FORMATS = frozenset({"hls"})
 """Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
+_SIZE_SAYS_NOTHING = frozenset({"hls", "mpjpeg"})
+"""The size of a playlist is not that of the video, and some cameras send their endless stream with a made-up one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,7 @@ class AvStream:
         except SourceError:
             self._container.close()
             raise
-        length = self._container.duration
-        self.recorded = source.paced or (source.kind is Kind.HTTP and length is not None and length > 0)
+        self.recorded = source.paced or (source.kind is Kind.HTTP and _has_an_end(self._container))
         self._paced = self.recorded or self._container.format.name in _BURSTY_FORMATS
         rate = self._video.average_rate or self._video.guessed_rate or _USUAL_RATE
         self._interval = 1 / float(rate)
@@ -188,6 +189,13 @@ def _resolves(address: str) -> bool:
     except socket.gaierror:
         return False
     return True
+
+
+def _has_an_end(container: av.container.InputContainer) -> bool:
+    """Whether what a web server sends is a recording: it has a duration, or is a file of a known size."""
+    if container.duration is not None and container.duration > 0:
+        return True
+    return container.format.name not in _SIZE_SAYS_NOTHING and container.size > 0
 
 
 def _video_of(container: av.container.InputContainer) -> av.VideoStream:

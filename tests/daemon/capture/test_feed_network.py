@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
+import pytest
 
 from daemon.capture.connection import State
 from daemon.capture.errors import Reason
-from tests.support.clips import Scene
+from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
 
@@ -43,11 +46,18 @@ class MjpegCamera(BaseHTTPRequestHandler):
         pass
 
 
+class Folder(SimpleHTTPRequestHandler):
+    """Serves files."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        pass
+
+
 @contextmanager
-def mjpeg_camera() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), MjpegCamera) as server:
+def web_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, name="mjpeg", daemon=True).start()
+        threading.Thread(target=server.serve_forever, name="web", daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
@@ -60,15 +70,28 @@ def silent_host() -> Iterator[int]:
 
 
 def test_mjpeg_over_http_is_read() -> None:
-    with mjpeg_camera() as address, RunningFeed(f"{address}/video.mjpg") as running:
+    with web_server(MjpegCamera) as address, RunningFeed(f"{address}/video.mjpg") as running:
         running.wait_for(30)
         numbers = [bar.number for bar in running.bars()]
     assert len(numbers) >= 25
     assert numbers == sorted(set(numbers))
 
 
+@pytest.mark.parametrize("name", ["clip.m3u8", "clip.ts", "clip.mp4"])
+def test_a_recording_on_a_web_server_is_played_in_real_time_and_begun_again(tmp_path: Path, name: str) -> None:
+    write_clip(tmp_path / name, size=(320, 240), frames=25)
+    handler = functools.partial(Folder, directory=str(tmp_path))
+    with web_server(handler) as address, RunningFeed(f"{address}/{name}") as running:
+        running.wait_for(40)
+        received = [at for at, _ in running.frames]
+        numbers = [bar.number for bar in running.bars()]
+    assert numbers[:40] == [*range(25), *range(15)]
+    assert received[39] - received[0] == pytest.approx(39 / 25, abs=0.4)
+    assert running.record.losses == []
+
+
 def test_a_web_server_without_that_page_is_told_as_not_found() -> None:
-    with mjpeg_camera() as address, RunningFeed(f"{address}/nothing") as running:
+    with web_server(MjpegCamera) as address, RunningFeed(f"{address}/nothing") as running:
         eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)
 
 

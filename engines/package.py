@@ -6,6 +6,7 @@ whose hash is not the pinned one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -91,11 +92,9 @@ def _watch(
 
 def _size_of(folder: Path) -> int:
     size = 0
-    for path in folder.rglob("*"):
-        try:
+    with contextlib.suppress(OSError):  # pip removes its temporary files and folders while we look
+        for path in folder.rglob("*"):
             size += path.stat().st_size
-        except OSError:  # pip removes its temporary files while we look
-            continue
     return size
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 _START = b"\x00\x00\x01"
 _DELIMITER_TYPE = 9
 _DELIMITER = b"\x00\x00\x00\x01\x09\xf0"
+END_OF_SEQUENCE = b"\x00\x00\x00\x01\x0a"
+"""What follows the last picture: FFmpeg takes a delimiter at the end of a stream, with no picture, for damage."""
 
 
 def delimited_early(access_unit: bytes) -> bytes:

@@ -5,8 +5,6 @@ from __future__ import annotations
 _START = b"\x00\x00\x01"
 _DELIMITER_TYPE = 9
 _DELIMITER = b"\x00\x00\x00\x01\x09\xf0"
-END_OF_SEQUENCE = b"\x00\x00\x00\x01\x0a"
-"""What follows the last picture: FFmpeg takes a delimiter at the end of a stream, with no picture, for damage."""
 
 
 def delimited_early(access_unit: bytes) -> bytes:
@@ -14,7 +12,8 @@ def delimited_early(access_unit: bytes) -> bytes:
 
     Parsers such as FFmpeg's and VLC's take a picture for complete only when they see the next one begin: one frame
     interval late, 40 ms at 25 fps. The delimiter is what begins it, so the next picture's is sent with this one. The
-    byte stream stays the same but for its first and last six bytes; FFmpeg reads times one frame earlier.
+    byte stream stays the same but for its first and last six bytes. FFmpeg reads times one frame earlier, and calls the
+    delimiter that no picture follows, at the very end of a stream, invalid data.
     """
     first = access_unit.find(_START)
     if first >= 0 and len(access_unit) > first + 3 and access_unit[first + 3] & 0x1F == _DELIMITER_TYPE:

@@ -21,7 +21,7 @@ def _factory_class(gstreamer: GStreamer) -> Any:
     status = gstreamer.rtsp_server.RTSPMediaStatus
     ending = {status.UNPREPARING, status.ERROR}
 
-    class Factory(gstreamer.rtsp_server.RTSPMediaFactory):  # type: ignore[misc]
+    class Factory(gstreamer.rtsp_server.RTSPMediaFactory):  # type: ignore[name-defined,misc]
         __gtype_name__ = "SightdMediaFactory"
 
         def __init__(self) -> None:

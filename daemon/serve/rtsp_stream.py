@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from daemon.encode.packet import Packet
-from daemon.serve.delimiter import END_OF_SEQUENCE, delimited_early
+from daemon.serve.delimiter import delimited_early
 from daemon.serve.gate import Gate
 from daemon.serve.gst import GStreamer
 from daemon.serve.rtsp_factory import media_factory
@@ -63,7 +63,10 @@ class RtspStream:
         with self._lock:
             if not self._gate.admit(packet.keyframe):
                 return False
-            return self._send(delimited_early(packet.data), packet.captured_at)
+            buffer = self._gstreamer.gst.Buffer.new_wrapped(delimited_early(packet.data))
+            buffer.pts = buffer.dts = self._clock.pts(packet.captured_at, self._source)
+            accepted = self._source.emit("push-buffer", buffer)
+        return bool(accepted == self._gstreamer.gst.FlowReturn.OK)
 
     def factory(self) -> Any:
         """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
@@ -95,14 +98,8 @@ class RtspStream:
         """Tells the viewers that the stream is over."""
         with self._lock:
             if self._source is not None:
-                self._send(END_OF_SEQUENCE, time.monotonic())
                 self._source.emit("end-of-stream")
                 self._gate.closed()
-
-    def _send(self, data: bytes, captured_at: float) -> bool:
-        buffer = self._gstreamer.gst.Buffer.new_wrapped(data)
-        buffer.pts = buffer.dts = self._clock.pts(captured_at, self._source)
-        return bool(self._source.emit("push-buffer", buffer) == self._gstreamer.gst.FlowReturn.OK)
 
     def _opened(self, _factory: Any, media: Any) -> None:
         media.connect("unprepared", self._closed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 
 import av
@@ -97,6 +97,13 @@ def player(url: str, transport: str = "tcp") -> Iterator[Iterator[av.VideoFrame]
         video = container.streams.video[0]
         video.thread_type = "NONE"
         yield container.decode(video)
+
+
+def until_the_end(frames: Iterator[av.VideoFrame]) -> None:
+    """Reads on until the server ends the stream, which FFmpeg may call invalid data (daemon.serve.delimiter)."""
+    with suppress(av.error.InvalidDataError):
+        for _ in frames:
+            pass
 
 
 def watch(url: str, frames: int, transport: str = "tcp") -> list[int]:

@@ -12,6 +12,7 @@ from daemon.encode.packet import Packet
 from daemon.serve.delimiter import delimited_early
 from daemon.serve.gate import Gate
 from daemon.serve.gst import GStreamer
+from daemon.serve.rtsp_factory import media_factory
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class RtspStream:
 
     def factory(self) -> Any:
         """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
-        factory = self._gstreamer.rtsp_server.RTSPMediaFactory()
+        factory = media_factory(self._gstreamer)
         factory.set_launch(LAUNCH)
         factory.set_shared(True)
         factory.set_latency(0)
@@ -96,9 +97,9 @@ class RtspStream:
     def end(self) -> None:
         """Tells the viewers that the stream is over."""
         with self._lock:
-            source = self._source
-        if source is not None:
-            source.emit("end-of-stream")
+            if self._source is not None:
+                self._source.emit("end-of-stream")
+                self._gate.closed()
 
     def _opened(self, _factory: Any, media: Any) -> None:
         media.connect("unprepared", self._closed)

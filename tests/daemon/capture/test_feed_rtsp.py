@@ -96,7 +96,10 @@ def test_a_change_of_size_is_just_a_frame_of_another_size(tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("clips")
     small = write_clip(folder / "small.mp4", size=(320, 240), frames=25)
     large = write_clip(folder / "large.mp4", size=(640, 480), frames=25)
-    with CameraSimulator(Look(files=[small, large])) as camera, RunningFeed(camera.address()) as running:
+    with (
+        CameraSimulator(Look(files=[small, large])) as camera,
+        RunningFeed(camera.address(), timeout="3s") as running,  # its key frames, for which a viewer waits, are rare
+    ):
         eventually(lambda: len(running.record.sizes) >= 2, 10.0)
         frames = [frame for _, frame in running.frames]
     assert {(320, 240), (640, 480)} <= {(frame.width, frame.height) for frame in frames}

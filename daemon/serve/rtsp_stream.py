@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from daemon.encode.packet import Packet
@@ -32,10 +31,9 @@ class RtspStream:
     Made by `RtspServer.add`, which also tells it of viewers (`viewer_plays`, `viewer_left`).
     """
 
-    def __init__(self, camera: str, gstreamer: GStreamer, on_demand: Callable[[], None] | None) -> None:
+    def __init__(self, camera: str, gstreamer: GStreamer) -> None:
         self.camera = camera
         self._gstreamer = gstreamer
-        self._on_demand = on_demand
         self._lock = threading.Lock()
         self._gate = Gate()
         self._viewers: set[int] = set()
@@ -85,7 +83,6 @@ class RtspStream:
                 self._clock.reset()
             self._viewers.add(viewer)
             self._gate.played()
-        self._demand()
 
     def viewer_left(self, viewer: int) -> None:
         """The viewer paused, tore down or is gone. Unknown ones are ignored."""
@@ -108,7 +105,6 @@ class RtspStream:
             self._source = media.get_element().get_child_by_name("packets")
             self._clock = MediaClock()
             self._gate.opened()
-        self._demand()
 
     def _closed(self, media: Any) -> None:
         with self._lock:
@@ -117,13 +113,6 @@ class RtspStream:
             self._media = self._source = None
             self._viewers.clear()
             self._gate.closed()
-
-    def _demand(self) -> None:
-        if self._on_demand is not None:
-            try:
-                self._on_demand()
-            except Exception:  # the edge of a thread that is GStreamer's
-                log.exception("%s: could not be told that a viewer came", self.camera)
 
 
 class MediaClock:

@@ -133,7 +133,8 @@ def test_one_viewer_too_many_is_told_so_and_may_come_later(service: Service) -> 
 
         def watch() -> None:
             with service.client.stream("GET", "/front.mjpg") as stream:
-                next(parts(stream))
+                pictures = parts(stream)  # kept: an iterator that is let go of hangs up
+                next(pictures)
                 leave.wait(10)
 
         watching = [pool.submit(watch) for _ in range(3)]

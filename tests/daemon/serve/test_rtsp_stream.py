@@ -74,15 +74,6 @@ def test_a_late_joiner_sees_a_picture_within_a_second(serve: Serve) -> None:
             eventually(lambda: service.stream.clients == 2)
 
 
-def test_each_new_viewer_is_announced(serve: Serve) -> None:
-    came = threading.Event()
-    service = serve()
-    stream = service.server.add("back", on_demand=came.set)
-    service.camera.stream = stream
-    watch(service.server.address("back").url("127.0.0.1"), 1)
-    assert came.is_set()
-
-
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_killed_viewer_is_forgotten_at_once(serve: Serve, viewer_process: StartViewer, transport: str) -> None:
     service = serve()

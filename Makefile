@@ -1,16 +1,17 @@
 # make demo   everything from a bare clone to a live annotated stream
 # make test   everything from a bare clone to a green test run
+# make bench  latency and CPU figures of this machine
 # The distribution's own python3 is used: GStreamer's Python bindings fit that version only.
 PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 CACHE := $(or $(SIGHTD_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sightd)
 export SIGHTD_SAMPLES := $(CACHE)/samples
 
-.PHONY: demo test setup system lint types lock schema clean help
+.PHONY: demo test bench setup system lint types lock schema clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 demo: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
@@ -19,6 +20,10 @@ demo: setup
 
 test: setup lint types
 	$(BIN)/python -m pytest -q
+
+bench: setup
+	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
+	$(BIN)/python -m bench.pipeline all
 
 setup: system $(BIN)/.installed
 

@@ -168,7 +168,7 @@ def test_lighter_records_and_access_lines_are_left_out() -> None:
     stream = started()
     logging.getLogger("x").debug("no")
     logging.getLogger("uvicorn.access").info("no")
-    logging.getLogger("uvicorn.error").info("yes")
+    logging.getLogger("uvicorn.error").warning("yes")
     assert [record["message"] for record in records(stream)] == ["yes"]
 
 

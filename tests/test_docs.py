@@ -1,0 +1,61 @@
+"""What the documents say is true: their configurations load, their links lead somewhere, their commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import build_parser
+from daemon.config.installed import installed_plugins
+from daemon.config.load import load_text
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
+
+
+def blocks(language: str) -> list[tuple[Path, str]]:
+    found = [
+        (path, text) for path in DOCUMENTS for text in re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.S)
+    ]
+    assert found, f"no {language} block in any document"
+    return found
+
+
+@pytest.mark.parametrize(("path", "text"), blocks("yaml"))
+def test_every_configuration_in_a_document_loads(path: Path, text: str) -> None:
+    if "plugins:" in text and any(name in text for name in ("brightness", "motion")):
+        pytest.skip("names the example plug-in, which is installed in its own test")
+    loaded = load_text(
+        text,
+        path,
+        environ={"CAMERA_PASSWORD": "x"},
+        plugins=installed_plugins(),
+        cameras="cameras:" in text,
+    )
+    assert loaded.config.version == 1
+
+
+def commands() -> list[tuple[Path, str]]:
+    lines = [(path, line) for path, text in blocks("sh") for line in text.splitlines()]
+    return [(path, line) for path, line in lines if re.match(r"(\.venv/bin/)?sightd ", line)]
+
+
+@pytest.mark.parametrize(("path", "line"), commands())
+def test_every_command_in_a_document_is_understood(path: Path, line: str) -> None:
+    words = line.partition("#")[0].split()[1:]
+    assert callable(build_parser().parse_args(words).run)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_inside_the_project_leads_somewhere(path: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)", path.read_text()) if "://" not in link]
+    missing = [link for link in links if not (path.parent / link).exists()]
+    assert not missing
+
+
+def test_the_make_targets_that_the_readme_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z]+)", (ROOT / "README.md").read_text())):
+        assert re.search(rf"^{target}:", makefile, re.M), target

@@ -1,0 +1,1 @@
+"""Benchmarks that print ratios, one package a subject."""

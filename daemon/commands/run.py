@@ -65,6 +65,7 @@ def _serve(loaded: Loaded) -> int:
     from daemon.app import Daemon
     from daemon.networks import engine_loading
     from daemon.serve.errors import GStreamerMissingError, ServeError
+    from daemon.thread_names import name_threads
     from engines.errors import EngineError
     from plugins.api import PluginError
 
@@ -74,6 +75,7 @@ def _serve(loaded: Loaded) -> int:
     daemon = Daemon(loaded, engine_loading(loaded.config.models))
     try:
         daemon.start()
+        name_threads("sightd")
         _announce(daemon)
         stop.wait()
         log.info("stopping")

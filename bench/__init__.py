@@ -1,1 +1,5 @@
+<<<<<<< HEAD
 """Benchmarks that print ratios, one package a subject."""
+=======
+"""Benchmarks that print ratios, one command each."""
+>>>>>>> main

@@ -65,6 +65,8 @@ class Daemon:
         """Ends cameras, plug-ins and servers, in this order; each part within a few seconds."""
         for run in self._cameras.values():
             run.stop()
+            if run.jpeg is not None:
+                run.jpeg.close()
         self._host.close()
         if self._rtsp is not None:
             self._rtsp.close()

@@ -105,7 +105,8 @@ class CameraRun:
         if self._slot.put(frame):
             self._metrics.dropped("admission", "replaced")
 
-    def _analysed(self, results: Results) -> None:
+    def _analysed(self, results: Results, seconds: float) -> None:
+        self._all_metrics.stages["analysis"].observe(seconds)
         self._metrics.frames["analysed"].inc()
         detections = results.get(Detections)
         if detections is not None:

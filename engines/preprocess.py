@@ -48,9 +48,9 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
         resized = image
         if (inner_width, inner_height) != (width, height):
             resized = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-        if (inner_width, inner_height) != (spec.width, spec.height):
-            planes[...] = (spec.pad * factor + summand)[:, None, None]
-        _fill(planes[:, top : top + inner_height, left : left + inner_width], resized, spec.colour, factor, summand)
+        inside = slice(top, top + inner_height), slice(left, left + inner_width)
+        _pad(planes, *inside, (spec.pad * factor + summand)[:, None, None])
+        _fill(planes[:, inside[0], inside[1]], resized, spec.colour, factor, summand)
         geometries.append(Geometry(inner_width / width, inner_height / height, left, top, width, height))
     return tensor, geometries
 
@@ -77,6 +77,14 @@ def _placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, in
     if spec.resize is Resize.LETTERBOX_TOP_LEFT:
         return 0, 0, inner_width, inner_height
     return (spec.width - inner_width) // 2, (spec.height - inner_height) // 2, inner_width, inner_height
+
+
+def _pad(planes: NDArray[np.float32], rows: slice, columns: slice, value: NDArray[np.float32]) -> None:
+    """Writes the padding around the picture, and nothing where the picture comes."""
+    planes[:, : rows.start] = value
+    planes[:, rows.stop :] = value
+    planes[:, rows, : columns.start] = value
+    planes[:, rows, columns.stop :] = value
 
 
 def _fill(

@@ -96,8 +96,9 @@ class Plugin(Generic[C]):
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Finds things on a batch of frames of several cameras (each camera at most once in a batch).
 
-        `results[i]` is what earlier plug-ins found on `frames[i]`. Gives, for each frame in the same order, what
-        this plug-in found and no more. Frames of one camera come in order of `seq`, perhaps with gaps.
+        `results[i]` is what earlier plug-ins found on `frames[i]`; what this one needs may be missing, where an
+        earlier plug-in failed. Gives, for each frame in the same order, what this plug-in found and no more.
+        Frames of one camera come in order of `seq`, perhaps with gaps.
         """
         raise NotImplementedError
 

@@ -24,7 +24,8 @@ class Policy:
 
     `first`, `longest`: shortest and longest wait. `steady`: how long frames must have come for the camera to count as
     well again; before that the waits go on growing, so that a camera that flaps is not hammered. `timeout`: silence
-    that counts as a fault (None: never). `blind`: how long data may come without a picture. `loop`: a recording is begun again at its end.
+    that counts as a fault (None: never). `blind`: how long data may come without a picture; cameras with rare key
+    frames need some of it after each start. `loop`: a recording is begun again at its end.
     """
 
     first: float = 0.5

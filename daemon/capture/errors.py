@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
 
 from av import error
@@ -28,13 +29,13 @@ class Reason(StrEnum):
 
 
 EXPLANATIONS: dict[Reason, str] = {
-    Reason.REFUSED: "the connection was refused or cut; check address and port, and that the camera is on",
+    Reason.REFUSED: "refused, cut or without a way to it; check address and port, and that the camera is on",
     Reason.TIMEOUT: "silent for longer than `timeout`; check cable, network and camera, or raise `timeout`",
     Reason.EOF: "the stream ended; the camera may have restarted or reached its limit of viewers",
     Reason.NO_VIDEO: "there is no video in it that can be decoded; check that the address names a video stream",
     Reason.UNAUTHORISED: "user or password was not accepted; check both in the address (%-encode signs like @ and /)",
     Reason.NOT_FOUND: "there is nothing at this address; check the path",
-    Reason.NAME_NOT_RESOLVED: "the host's name is not known, or the network cannot be reached; check name and DNS",
+    Reason.NAME_NOT_RESOLVED: "the host's name is not known; check its spelling and the name server",
     Reason.DECODE: "its data cannot be decoded; check the camera's codec settings and the network for loss",
     Reason.OTHER: "it failed",
 }
@@ -57,12 +58,15 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Rea
     ((error.DecoderNotFoundError, error.DemuxerNotFoundError, error.LookupError), Reason.NO_VIDEO),
     ((error.InvalidDataError,), Reason.DECODE),
 )
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
 
 def fault_of(failure: BaseException) -> SourceError:
     """What an exception of PyAV means. Its text is shown only where it is of no known kind, and then redacted."""
     if isinstance(failure, SourceError):
         return failure
+    if isinstance(failure, OSError) and failure.errno in _UNREACHABLE:
+        return SourceError(Reason.REFUSED)
     for kinds, reason in _REASONS:
         if isinstance(failure, kinds):
             return SourceError(reason)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import av
 
@@ -24,6 +27,8 @@ av.logging.set_level(None)  # FFmpeg's own messages show addresses with their pa
 _USUAL_RATE = 25
 _BURSTY_FORMATS = frozenset({"hls"})
 """Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
+_SIZE_SAYS_NOTHING = frozenset({"hls", "mpjpeg"})
+"""The size of a playlist is not that of the video, and some cameras send their endless stream with a made-up one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +88,13 @@ class AvStream:
 
     def __init__(self, source: Source, playback: Playback) -> None:
         self._playback = playback
-        self._container = av.open(
-            source.address,
-            format=source.format,
-            options=dict(source.options),
-            timeout=None if source.timeout is None else (source.timeout, source.timeout),
-        )
+        self._container = _open(source, playback.clock)
         try:
             self._video = _video_of(self._container)
         except SourceError:
             self._container.close()
             raise
-        length = self._container.duration
-        self.recorded = source.paced or (source.kind is Kind.HTTP and length is not None and length > 0)
+        self.recorded = source.paced or (source.kind is Kind.HTTP and _has_an_end(self._container))
         self._paced = self.recorded or self._container.format.name in _BURSTY_FORMATS
         rate = self._video.average_rate or self._video.guessed_rate or _USUAL_RATE
         self._interval = 1 / float(rate)
@@ -162,6 +161,41 @@ class PatternStream:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def _open(source: Source, clock: Clock) -> av.container.InputContainer:
+    began = clock.monotonic()
+    try:
+        return av.open(
+            source.address,
+            format=source.format,
+            options=dict(source.options),
+            timeout=None if source.timeout is None else (source.timeout, source.timeout),
+        )
+    except av.error.OSError as failure:
+        if failure.errno == errno.EIO and source.kind in (Kind.RTSP, Kind.HTTP) and not _resolves(source.address):
+            raise SourceError(Reason.NAME_NOT_RESOLVED) from None
+        raise
+    except av.error.InvalidDataError:
+        # RTSP's opening says so even where it was the timeout that broke it off.
+        timed_out = source.timeout is not None and clock.monotonic() - began >= source.timeout
+        raise SourceError(Reason.TIMEOUT if timed_out else Reason.NO_VIDEO) from None
+
+
+def _resolves(address: str) -> bool:
+    """Whether the host's name is known. FFmpeg does not tell: an unknown name is an input/output error to it."""
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, None)
+    except socket.gaierror:
+        return False
+    return True
+
+
+def _has_an_end(container: av.container.InputContainer) -> bool:
+    """Whether what a web server sends is a recording: it has a duration, or is a file of a known size."""
+    if container.duration is not None and container.duration > 0:
+        return True
+    return container.format.name not in _SIZE_SAYS_NOTHING and container.size > 0
 
 
 def _video_of(container: av.container.InputContainer) -> av.VideoStream:

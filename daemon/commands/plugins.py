@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,13 @@ from typing import Any
 import yaml
 
 from daemon.commands import SubParsers
+from daemon.progress import ProgressBar
+from engines.catalog import Catalog
 from engines.errors import EngineError
+from engines.loader import EngineLoader
+from engines.mirror import default_mirror
+from engines.progress import Progress
+from engines.store import ModelStore, default_directory
 from plugins.api import AnyPlugin, PluginError
 from plugins.registry import available, load, package_of
 from plugins.testing import check_plugin
@@ -89,7 +96,8 @@ def _names(kinds: frozenset[type]) -> str:
 def _options(plugin: type[AnyPlugin]) -> int:
     schema = plugin.Config.model_json_schema()
     for name, field in schema["properties"].items():
-        print(f"{name}: {_kind(field)}{_default(plugin, name)}")
+        kind = _kind(field)
+        print(f"{name}: {kind}{_default(plugin, name, kind)}")
         print(f"    {field.get('description', '')}")
     return 0
 
@@ -114,12 +122,15 @@ def _limits(field: dict[str, Any]) -> Iterator[str]:
             yield f"{sign} {field[key]:g}"
 
 
-def _default(plugin: type[AnyPlugin], name: str) -> str:
+def _default(plugin: type[AnyPlugin], name: str, kind: str) -> str:
     field = plugin.Config.model_fields[name]
     if field.is_required():
         return ", required"
     value = field.get_default(call_default_factory=True)
-    return "" if value is None else f", default {value}"
+    if value is None:
+        return ""
+    seconds = isinstance(value, float) and "text" in kind
+    return f", default {value:g}s" if seconds else f", default {value}"
 
 
 def _settings(settings: list[str]) -> dict[str, Any]:
@@ -137,6 +148,18 @@ def _settings(settings: list[str]) -> dict[str, Any]:
 
 
 def _check(plugin: type[AnyPlugin], options: dict[str, Any]) -> int:
-    report = check_plugin(plugin, options, engine=_engine_loader())
+    with ProgressBar() as progress:
+        report = check_plugin(plugin, options, engine=_engines(progress).load)
     print(report)
     return 0 if report.ok else 1
+
+
+def _engines(progress: Progress) -> EngineLoader:
+    """Networks as the daemon itself finds them: stored ones first, fetched where they are not."""
+    return EngineLoader(
+        Catalog.load(),
+        ModelStore(default_directory(os.environ)),
+        mirror=default_mirror(os.environ),
+        threads=os.cpu_count() or 1,
+        progress=progress,
+    )

@@ -64,6 +64,7 @@ def _serve(loaded: Loaded) -> int:
 
     from daemon.app import Daemon
     from daemon.networks import engine_loading
+    from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
     from daemon.thread_names import name_threads
     from engines.errors import EngineError
@@ -71,14 +72,18 @@ def _serve(loaded: Loaded) -> int:
 
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
-    stop = _stop_event()
-    daemon = Daemon(loaded, engine_loading(loaded.config.models))
+    progress = ProgressBar()
+    daemon = Daemon(loaded, engine_loading(loaded.config.models, progress))
+    signals = _Signals()
     try:
-        daemon.start()
+        with progress:
+            daemon.start()
         name_threads("sightd")
         _announce(daemon)
-        stop.wait()
+        signals.wait()
         log.info("stopping")
+    except _StoppedEarlyError:
+        log.info("stopped before everything was started")
     except (PluginError, EngineError, GStreamerMissingError) as error:
         log.error("%s", error)
         return EXIT_MISSING
@@ -90,18 +95,30 @@ def _serve(loaded: Loaded) -> int:
     return 0
 
 
-def _stop_event() -> threading.Event:
-    """An event that SIGTERM or SIGINT sets; a second signal ends the process at once."""
-    stop = threading.Event()
+class _StoppedEarlyError(Exception):
+    """A signal came while plug-ins were still being opened, which may take as long as a download."""
 
-    def on_signal(number: int, _frame: object) -> None:
-        if stop.is_set():
+
+class _Signals:
+    """SIGTERM and SIGINT: the first one ends the wait, or the start where that is still going on; a second one ends
+    the process at once."""
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+        self._waiting = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._take)
+
+    def wait(self) -> None:
+        self._waiting = True
+        self._came.wait()
+
+    def _take(self, number: int, _frame: object) -> None:
+        if self._came.is_set():
             os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return stop
+        self._came.set()
+        if not self._waiting:
+            raise _StoppedEarlyError
 
 
 def _announce(daemon: Daemon) -> None:

@@ -64,7 +64,13 @@ class EntryReader:
             at = (*path, "use") if isinstance(use, str) else path
             self._unknown(name, at, use if isinstance(use, str) else name, error)
             return
-        validated = validate(plugin.Config, options, self._positions, self._resolved, path)
+        try:
+            validated = validate(plugin.Config, options, self._positions, self._resolved, path)
+        except Exception as error:  # noqa: BLE001 - a foreign Config's validators; their words may quote a secret
+            self.entries.broken.add(name)
+            self._tell(path, f"its options cannot be checked: {type(error).__name__} in {plugin.__qualname__}.Config",
+                       "tell the plug-in's maker: a validator raises ValueError")  # fmt: skip
+            return
         self.entries.problems += validated.problems
         if validated.model is None:
             self.entries.broken.add(name)

@@ -34,9 +34,9 @@ def _below(annotation: Any, step: str | int) -> Any:
             return model.model_fields[step].annotation
     for branch in _branches(annotation):
         origin, arguments = get_origin(branch), get_args(branch)
-        if origin is dict and isinstance(step, str):
+        if origin is dict and arguments and isinstance(step, str):
             return arguments[1]
-        if origin in (list, tuple) and isinstance(step, int):
+        if origin in (list, tuple) and arguments and isinstance(step, int):
             return arguments[0]
     return None
 

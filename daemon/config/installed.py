@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from daemon.config.entries import PluginSource
+from daemon.config.problems import ConfigError, Problem
 from plugins import registry
-from plugins.api import PluginConfig
+from plugins.api import PluginConfig, PluginError
 from plugins.chain import check_chain
 
 _OWN_PACKAGE = "sightd"
 
 
 def installed_plugins() -> PluginSource:
-    """Finds plug-ins by entry point; only those that a configuration names are imported."""
-    return PluginSource(registry.load, check_chain, tuple(registry.available()))
+    """Finds plug-ins by entry point; only those that a configuration names are imported.
+
+    Raises ConfigError where two packages have plug-ins of the same name.
+    """
+    try:
+        available = tuple(registry.available())
+    except PluginError as error:
+        raise ConfigError([Problem(0, 0, "plugins", str(error))]) from None
+    return PluginSource(registry.load, check_chain, available)
 
 
 def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:

@@ -16,13 +16,13 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
     """What is checked for a configuration. `folder` is where networks are kept, `stored` names those there."""
     servers: list[Check] = []
     if config.rtsp.enabled:
+        servers.append(lambda: software.rtsp_server(system))
+        servers.append(lambda: software.tls(system, needed=config.rtsp.tls is not None))
         servers.append(lambda: machine.port(system, "rtsp port", config.rtsp.host, config.rtsp.port))
     if config.http.enabled:
         servers.append(lambda: machine.port(system, "http port", config.http.host, config.http.port))
     return [
         lambda: software.python(system),
-        lambda: software.rtsp_server(system),
-        lambda: software.tls(system, needed=config.rtsp.tls is not None),
         lambda: software.opencv(system),
         lambda: software.ffmpeg(system),
         lambda: software.onnx_runtime(system),

@@ -9,7 +9,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
-from daemon.colour import i420_for, to_i420
+from daemon.colour import I420, i420_for, to_i420
 from daemon.config.model import Output
 from daemon.encode.packet import Packet
 from plugins.types import Image
@@ -51,8 +51,7 @@ class H264Encoder:
         if self._context is None:
             raise EncoderError("the encoder is closed: make a new one")
         to_i420(image, self._i420)
-        # The frame borrows the buffer; x264 has copied it when encode() returns, for nothing is held back.
-        frame = av.VideoFrame.from_numpy_buffer(self._i420, format="yuv420p")
+        frame = _frame_of(self._i420)
         frame.pts = self._pts(captured_at)
         frame.time_base = Fraction(1, _CLOCK)
         due = keyframe or not 0 <= captured_at - self._last_key < self._interval
@@ -75,6 +74,16 @@ class H264Encoder:
             self._started_at = captured_at
         self._last_pts = max(self._last_pts + 1, round((captured_at - self._started_at) * _CLOCK))
         return self._last_pts
+
+
+def _frame_of(i420: I420) -> av.VideoFrame:
+    """A frame that borrows the buffer: x264 has copied it when encode() returns, for nothing is held back.
+
+    Where the height is no multiple of 4, the frame has a copy: PyAV's borrowing takes such a picture for a lower one.
+    """
+    if i420.shape[0] % 6 == 0:
+        return av.VideoFrame.from_numpy_buffer(i420, format="yuv420p")
+    return av.VideoFrame.from_ndarray(i420, format="yuv420p")
 
 
 def _open(width: int, height: int, fps: float, options: Output) -> VideoCodecContext:

@@ -13,7 +13,7 @@ FRAME_STAGES = ("captured", "analysed", "shown", "encoded")
 """How far frames come: read from the camera; through its chain; drawn or shown as they are; encoded as H.264."""
 DROPS = (("capture", "damaged"), ("admission", "replaced"))
 """Where and why frames are left out: broken on arrival; replaced by a newer one before a worker was free."""
-STAGES = ("decode", "wait", "analysis", "render", "encode", "jpeg")
+STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid")
 PROTOCOLS = ("rtsp", "mjpeg")

@@ -38,7 +38,7 @@ class Metrics:
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics as text, in the format that the Accept header asks for, and its content type."""
         encode, content_type = choose_encoder(accept)
-        return encode(_WithoutCreated(self.registry)), content_type  # type: ignore[arg-type]
+        return encode(_WithoutCreated(self.registry)), content_type
 
     def camera(self, name: str) -> CameraMetrics:
         """The camera's series, made at the first call."""

@@ -126,8 +126,14 @@ class PluginHost:
         worker.start()
         self._instances[name] = Instance(name, worker, tuple(context.engines))
 
-    def line(self, camera: str, chain: Sequence[str], on_analysed: Callable[[Results], None] = lambda _: None) -> Line:
-        """The way of a camera through the plug-ins of its chain; `on_analysed` is called on workers' threads."""
+    def line(
+        self,
+        camera: str,
+        chain: Sequence[str],
+        on_analysed: Callable[[Results, float], None] = lambda _results, _seconds: None,
+    ) -> Line:
+        """The way of a camera through the plug-ins of its chain. `on_analysed` is told on workers' threads what was
+        found and how long it took since the frame was handed in."""
         line = Line(camera, [self._instances[name].worker for name in chain], on_analysed)
         self._lines[camera] = line
         return line

@@ -24,14 +24,13 @@ class Inbox:
             self._waiting[ticket.frame.camera] = ticket
             self._changed.notify()
 
-    def replace(self, ticket: Ticket) -> Ticket | None:
-        """Puts `ticket` in the place of the same camera's waiting one and gives that back; None (and
-        nothing done) where none waits, since a worker has taken it."""
+    def replace(self, old: Ticket, new: Ticket) -> bool:
+        """Puts `new` in the place of `old`; False (and nothing done) where a worker has taken that already."""
         with self._changed:
-            old = self._waiting.get(ticket.frame.camera)
-            if old is not None:
-                self._waiting[ticket.frame.camera] = ticket
-            return old
+            if self._waiting.get(old.frame.camera) is not old:
+                return False
+            self._waiting[old.frame.camera] = new
+            return True
 
     def take(self, most: int, max_wait: float = 0.0) -> list[Ticket]:
         """Up to `most` tickets of different cameras; blocks for the first, then at most `max_wait` s for more.

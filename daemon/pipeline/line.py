@@ -25,7 +25,7 @@ class Line:
         self,
         camera: str,
         chain: Sequence[Worker],
-        on_analysed: Callable[[Results], None] = lambda _: None,
+        on_analysed: Callable[[Results, float], None] = lambda _results, _seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.camera = camera
@@ -47,21 +47,23 @@ class Line:
         if not self.chain or not any(worker.gate.due(frame) for worker in self.chain if not worker.guard.plugin.needs):
             return None
         ticket = Ticket(frame, self._ended)
-        superseded: Ticket | None = None
+        superseded: list[Ticket] = []
         with self._lock:
             if self._closed:
                 return None
-            begin = self._running is None
-            if begin:
-                self._running = ticket
-            elif (superseded := self.chain[0].inbox.replace(ticket)) is not None:
-                ticket.stage, ticket.submitted_at = superseded.stage, superseded.submitted_at
+            running, waiting = self._running, self._waiting
+            if running is None:
                 self._running = ticket
             else:
-                superseded, self._waiting = self._waiting, ticket
-        if superseded is not None:
-            superseded.supersede()
-        if begin:
+                superseded = [] if waiting is None else [waiting]
+                if self._takes_the_place_of(running, ticket):
+                    superseded.append(running)
+                    self._running, self._waiting = ticket, None
+                else:
+                    self._waiting = ticket
+        for older in superseded:
+            older.supersede()
+        if running is None:
             self._submit(ticket)
         return ticket
 
@@ -104,6 +106,14 @@ class Line:
         for worker in self.chain:
             worker.inbox.discard(self.camera)
 
+    def _takes_the_place_of(self, running: Ticket, ticket: Ticket) -> bool:
+        """Whether `running` still waited for the first plug-in, where `ticket` now stands instead of it."""
+        ticket.stage, ticket.submitted_at = 1, running.submitted_at  # before a worker can see it
+        if self.chain[0].inbox.replace(running, ticket):
+            return True
+        ticket.stage = 0
+        return False
+
     def _submit(self, ticket: Ticket) -> None:
         ticket.submitted_at = self._clock()
         self.advance(ticket)
@@ -114,7 +124,7 @@ class Line:
             if ticket.processed:
                 self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
                 self.analysed += 1
-                self._on_analysed(ticket.results)
+                self._on_analysed(ticket.results, took)
             following, self._waiting = self._waiting, None
             self._running = following
         if following is not None:

@@ -36,6 +36,10 @@ class Publisher:
         self._clock = clock
         self._encoder: H264Encoder | None = None
         self._size = (0, 0)
+        if rtsp is not None:
+            metrics.clients["rtsp"].set_function(lambda: rtsp.clients)
+        if jpeg is not None:
+            metrics.clients["mjpeg"].set_function(lambda: jpeg.clients)
 
     @property
     def wanted(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -17,19 +16,18 @@ from plugins.types import Image, Tracks
 MOST_TRACKS = 256
 POINTS = 20
 """Places remembered of a track: a trail of 2 s has one every 105 ms, whatever the frame rate."""
-PIECES = 5
+PIECES = 4
 """Steps in which a trail fades."""
 _STEP = 0.012
 """Way between places, as a share of the box's width and height: who stands still leaves no scribble."""
 _FAR = 1 << 20
+"""Places further out than this many pixels are not remembered: they would not fit a drawn coordinate."""
 _SHIFT = 3
 """Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
 
 
-@dataclass(slots=True)
-class _Trail:
-    places: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=POINTS))
-    """captured_at, x, y in source pixels, the oldest first."""
+Place = tuple[float, float, float]
+"""When (captured_at, s) and where (x, y in source pixels) a track was: the middle of its lower edge."""
 
 
 class Trails:
@@ -37,7 +35,7 @@ class Trails:
 
     def __init__(self, length: float) -> None:
         self._length = length
-        self._trails: OrderedDict[int, _Trail] = OrderedDict()
+        self._trails: OrderedDict[int, deque[Place]] = OrderedDict()
         self._now = float("-inf")
 
     def __len__(self) -> int:
@@ -49,29 +47,34 @@ class Trails:
             self._trails.clear()  # another source's clock: its places lie in no order with these
         self._now = now
         for number, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-            if math.isfinite(x1 + y1 + x2 + y2):
-                self._remember(number, (now, (x1 + x2) / 2, y2), _STEP * (y2 - y1 + x2 - x1))
+            x, y = (x1 + x2) / 2, y2
+            if abs(x) < _FAR and abs(y) < _FAR:  # which also says that they are numbers
+                self._remember(number, (now, x, y), _STEP * (y2 - y1 + x2 - x1))
         self._forget(now - self._length)
+
+    def places(self, number: int) -> list[Place]:
+        """Where a track was, the oldest place first; empty for a track that is not known."""
+        return list(self._trails.get(number, ()))
 
     def draw(self, canvas: OutputCanvas, number: int, colour: Colour) -> None:
         """The trail of a track, fading into the picture towards its old end."""
-        places = self._trails[number].places if number in self._trails else ()
+        places = self._trails.get(number, ())
         if len(places) < 2:
             return
-        unit = canvas.scale * (1 << _SHIFT)
-        line = np.rint(np.array([(x * unit, y * unit) for _, x, y in places])).clip(-_FAR, _FAR).astype(np.int32)
+        table = np.array(places)
+        line = (table[:, 1:] * (canvas.scale * (1 << _SHIFT))).astype(np.int32)
         step = -(-(len(places) - 1) // PIECES)
         for start in range(0, len(places) - 1, step):
             piece = line[start : start + step + 1]
             middle = start + len(piece) // 2
-            strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length) if self._length else 1.0
+            strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length)
             faded = _mixed(canvas.image, piece[len(piece) // 2] >> _SHIFT, colour, strength)
             thickness = max(1, round(0.85 * canvas.measures.accent * strength))
             cv2.polylines(canvas.image, [piece], False, faded, thickness, cv2.LINE_AA, _SHIFT)
 
-    def _remember(self, number: int, place: tuple[float, float, float], step: float) -> None:
+    def _remember(self, number: int, place: Place, step: float) -> None:
         """Moves the trail's end to `place`; the end before it stays where it is a way off from its predecessor."""
-        places = self._trails.setdefault(number, _Trail()).places
+        places = self._trails.setdefault(number, deque(maxlen=POINTS))
         if len(places) > 1:
             (then, x, y), (end, end_x, end_y) = places[-2], places[-1]
             if end - then < self._length / (POINTS - 1) or math.hypot(end_x - x, end_y - y) < step:
@@ -80,10 +83,10 @@ class Trails:
         self._trails.move_to_end(number)
 
     def _forget(self, before: float) -> None:
-        for number, trail in list(self._trails.items()):
-            while trail.places and trail.places[0][0] < before:
-                trail.places.popleft()
-            if not trail.places:
+        for number, places in list(self._trails.items()):
+            while places and places[0][0] < before:
+                places.popleft()
+            if not places:
                 del self._trails[number]
         while len(self._trails) > MOST_TRACKS:
             self._trails.popitem(last=False)

@@ -63,12 +63,11 @@ class RtspServer:
         """Where a viewer finds the camera."""
         return RtspAddress(scheme="rtsp" if self._options.tls is None else "rtsps", port=self.port, path=f"/{camera}")
 
-    def add(self, camera: str, *, on_demand: Callable[[], None] | None = None) -> RtspStream:
-        """Serves the camera. `on_demand` is called, on a thread of GStreamer's, for each viewer who comes; it must
-        return at once. ValueError if the camera is served already."""
+    def add(self, camera: str) -> RtspStream:
+        """Serves the camera. ValueError if it is served already."""
         if camera in self._streams:
             raise ValueError(f"camera {camera!r} is served over RTSP already")
-        stream = RtspStream(camera, self._gstreamer, on_demand)
+        stream = RtspStream(camera, self._gstreamer)
         factory = stream.factory()
         if self._auth is not None:
             permit(factory, self._gstreamer)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from daemon.encode.packet import Packet
 from daemon.serve.delimiter import delimited_early
 from daemon.serve.gate import Gate
 from daemon.serve.gst import GStreamer
+from daemon.serve.rtsp_factory import media_factory
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,9 @@ class RtspStream:
     Made by `RtspServer.add`, which also tells it of viewers (`viewer_plays`, `viewer_left`).
     """
 
-    def __init__(self, camera: str, gstreamer: GStreamer, on_demand: Callable[[], None] | None) -> None:
+    def __init__(self, camera: str, gstreamer: GStreamer) -> None:
         self.camera = camera
         self._gstreamer = gstreamer
-        self._on_demand = on_demand
         self._lock = threading.Lock()
         self._gate = Gate()
         self._viewers: set[int] = set()
@@ -69,7 +68,7 @@ class RtspStream:
 
     def factory(self) -> Any:
         """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
-        factory = self._gstreamer.rtsp_server.RTSPMediaFactory()
+        factory = media_factory(self._gstreamer)
         factory.set_launch(LAUNCH)
         factory.set_shared(True)
         factory.set_latency(0)
@@ -84,7 +83,6 @@ class RtspStream:
                 self._clock.reset()
             self._viewers.add(viewer)
             self._gate.played()
-        self._demand()
 
     def viewer_left(self, viewer: int) -> None:
         """The viewer paused, tore down or is gone. Unknown ones are ignored."""
@@ -96,9 +94,9 @@ class RtspStream:
     def end(self) -> None:
         """Tells the viewers that the stream is over."""
         with self._lock:
-            source = self._source
-        if source is not None:
-            source.emit("end-of-stream")
+            if self._source is not None:
+                self._source.emit("end-of-stream")
+                self._gate.closed()
 
     def _opened(self, _factory: Any, media: Any) -> None:
         media.connect("unprepared", self._closed)
@@ -107,7 +105,6 @@ class RtspStream:
             self._source = media.get_element().get_child_by_name("packets")
             self._clock = MediaClock()
             self._gate.opened()
-        self._demand()
 
     def _closed(self, media: Any) -> None:
         with self._lock:
@@ -116,13 +113,6 @@ class RtspStream:
             self._media = self._source = None
             self._viewers.clear()
             self._gate.closed()
-
-    def _demand(self) -> None:
-        if self._on_demand is not None:
-            try:
-                self._on_demand()
-            except Exception:  # the edge of a thread that is GStreamer's
-                log.exception("%s: could not be told that a viewer came", self.camera)
 
 
 class MediaClock:

@@ -45,7 +45,7 @@ def _copes_with_nothing_found(subject: Subject) -> None:
 
 
 def _keeps_a_batch_in_order(subject: Subject) -> None:
-    scenes = [Scene("first"), Scene("second", size=(320, 240), seed=1), Scene("third", seed=2)]
+    scenes = [Scene("first"), Scene("second", size=(320, 240), seed=1), Scene("third", size=(480, 270), seed=2)]
     with subject.opened() as together, subject.opened() as alone:
         for index in _FRAMES:
             batch = subject.batch(

@@ -16,7 +16,10 @@ def reachable(root: object, kinds: tuple[type, ...]) -> Iterator[object]:
     seen = {id(root)}
     waiting = [root]
     while waiting:
-        for item in gc.get_referents(waiting.pop()):
+        held = waiting.pop()
+        # The collector passes over the keys of a dictionary that has only strings for keys.
+        keys = list(held) if isinstance(held, dict) else []
+        for item in [*gc.get_referents(held), *keys]:
             if id(item) in seen or isinstance(item, _OUTSIDE):
                 continue
             seen.add(id(item))

@@ -9,7 +9,7 @@ al. 2016). A frame's detections are matched in three rounds:
 3. confident ones that are left with tracks that are left, by overlap with the predicted or the *last observed* box,
    whichever is greater: an object that stopped while it was hidden is where it was, not where it was going (OC-SORT's
    recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023): an object
-   that moved by more than its own size since the frame before is found again.
+   that moved by as much as its own size since the frame before is found again.
 
 OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never moved along
 without an observation, so no error gathers in it.

@@ -18,6 +18,9 @@ from plugins.tracker.view import Reach
 from plugins.types import Detections, Frame, Results, Tracks
 from plugins.units import Duration
 
+_OUTAGE = 5.0
+"""A camera of which no frame was analysed for so long (s), and for longer than `max_lost`, begins anew."""
+
 
 class TrackerConfig(PluginConfig):
     """Options of the tracker."""
@@ -48,7 +51,7 @@ class TrackerConfig(PluginConfig):
     )
     max_lost: Duration = Field(
         1.0,
-        description="An object out of sight for longer gets a new id when it comes back.",
+        description="An object that was looked for and not seen for longer gets a new id when it comes back.",
         examples=["1s"],
     )
     show_lost: Duration = Field(
@@ -108,12 +111,14 @@ class Tracker(Plugin[TrackerConfig]):
         return Results(view.seen(after, detection, self._reach))
 
     def _state_for(self, frame: Frame) -> CameraTracks:
-        """The camera's tracks, or none where it is new, its picture changed size or its clock was set back."""
+        """The camera's tracks; none where it is new, its picture changed size, or time went back or on too far."""
         size = (frame.width, frame.height)
         known = self._cameras.get(frame.camera)
         if known is None:
             return CameraTracks(-np.inf, size, np.zeros((0, WIDTH)), (), self._first_id)
-        if known.size != size or frame.captured_at < known.at - self._rules.max_lost:
+        passed = frame.captured_at - known.at
+        outage = max(self._rules.max_lost, _OUTAGE)
+        if known.size != size or passed < -self._rules.max_lost or passed > outage:
             return replace(known, at=-np.inf, size=size, rows=np.zeros((0, WIDTH)))
         return known
 

@@ -70,12 +70,11 @@ def test_more_than_the_limit_is_not_even_asked_for(source: PackageSource, scratc
         take(source, scratch, limit=100)
 
 
-def test_the_password_of_an_index_is_not_told(
+def test_a_registry_that_cannot_be_reached_is_told_without_its_password(
     source: PackageSource, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://somebody:hunter2@127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(EngineError, match="registry cannot be reached") as caught:
         take(replace(source, version="9.9.9"), scratch)
     assert "hunter2" not in str(caught.value)

@@ -39,9 +39,10 @@ def bilinear(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.fl
     bottom, right = np.minimum(top + 1, image.shape[0] - 1), np.minimum(left + 1, image.shape[1] - 1)
     down, along = (y - top)[:, None, None], (x - left)[None, :, None]
     values = image.astype(np.float64)
-    upper = values[top][:, left] * (1 - along) + values[top][:, right] * along
+    upper: NDArray[np.float64] = values[top][:, left] * (1 - along) + values[top][:, right] * along
     lower = values[bottom][:, left] * (1 - along) + values[bottom][:, right] * along
-    return upper * (1 - down) + lower * down
+    mixed: NDArray[np.float64] = upper * (1 - down) + lower * down
+    return mixed
 
 
 def reference(image: NDArray[np.uint8], spec: InputSpec, geometry: Geometry) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -131,13 +132,16 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(model: Model, tm
         provide(model, ModelStore(tmp_path / "file"), Fetcher(silent))
 
 
-def _provide(model: Model, directory: Path) -> None:
+def _provide(model: Model, directory: Path, start: Barrier) -> None:
+    start.wait(30)
     provide(model, ModelStore(directory), Fetcher(silent))
 
 
 def test_processes_that_want_it_at_once_fetch_it_once(model: Model, store: ModelStore, server: FileServer) -> None:
+    server.patience = 0.5
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_provide, args=(model, store.directory)) for _ in range(3)]
+    start = spawn.Barrier(3)
+    processes = [spawn.Process(target=_provide, args=(model, store.directory, start)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

@@ -32,7 +32,8 @@ def need_rtsp_server() -> None:
 class Look:
     """What a simulated camera shows: `files` one after another without end and without transcoding, or (where there
     are none) live bar-coded pictures of `size` at `fps`, the photograph `background` panned where one is given.
-    `corruption` and `loss` are probabilities per access unit, key frames excepted."""
+    `corruption` (cut in half) and `loss` are probabilities per access unit, key frames excepted; the faults are the
+    same in every run."""
 
     files: Sequence[Path] = ()
     size: tuple[int, int] = (1280, 720)

@@ -11,13 +11,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class FileServer:
-    """`files` by path; `requests` are the paths asked for; `cut` ends an answer after so many bytes."""
+    """`files` by path; `requests` are the paths asked for.
+
+    `cut` ends an answer after so many bytes; `patience` is how long (seconds) an answer waits for a second request.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     cut: int | None = None
     without_length: bool = False
+    patience: float = 0.0
     port: int = 0
+    asked: threading.Condition = field(default_factory=threading.Condition)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -29,7 +34,10 @@ def file_server() -> Iterator[FileServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            state.requests.append(self.path)
+            with state.asked:
+                state.requests.append(self.path)
+                state.asked.notify_all()
+                state.asked.wait_for(lambda: len(state.requests) > 1, state.patience)
             body = state.files.get(self.path)
             if body is None:
                 self.send_error(404)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from daemon.config.entries import PluginSource
 from plugins.api import AnyPlugin, Plugin, PluginConfig, PluginError
@@ -23,6 +23,13 @@ class UploaderConfig(PluginConfig):
     key: SecretStr = Field(description="The service's key.")
 
 
+class BrokenConfig(PluginConfig):
+    @field_validator("every")
+    @classmethod
+    def _fails(cls, every: int) -> int:
+        raise KeyError(every)
+
+
 class Finder(Plugin[FinderConfig]):
     Config: ClassVar[type[PluginConfig]] = FinderConfig
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
@@ -37,7 +44,11 @@ class Uploader(Plugin[UploaderConfig]):
     Config: ClassVar[type[PluginConfig]] = UploaderConfig
 
 
-CLASSES: dict[str, type[AnyPlugin]] = {"finder": Finder, "follower": Follower, "uploader": Uploader}
+class Broken(Plugin[BrokenConfig]):
+    Config: ClassVar[type[PluginConfig]] = BrokenConfig
+
+
+CLASSES: dict[str, type[AnyPlugin]] = {"finder": Finder, "follower": Follower, "uploader": Uploader, "broken": Broken}
 
 
 def find(name: str) -> type[AnyPlugin]:

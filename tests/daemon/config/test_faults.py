@@ -23,6 +23,7 @@ FAULTS = [
     (CAMERA + "plugins: {x: {use: findr}}", 2, 20, "plugins.x.use", 'did you mean "finder"?', "known here: "),
     (CAMERA + "plugins: {findr: {}}", 2, 18, "plugins.findr", 'did you mean "finder"?', "known here: "),
     (CAMERA + "plugins: {finder: 5}", 2, 19, "plugins.finder", "a mapping is wanted", "option: value"),
+    (CAMERA + "plugins: {broken: {every: 2}}", 2, 19, "plugins.broken", "KeyError in Broken.Config", "maker"),
     (CAMERA + "chain: [findr]", 2, 9, "chain[0]", 'did you mean "finder"?', "known here: "),
     (CAMERA + "chain: [follower, finder]", 2, 8, "chain", "follower needs Detections", ""),
     (CAMERA + "chain: [finder, finder]", 2, 17, "chain[1]", "twice", "`use`"),

@@ -32,15 +32,16 @@ def test_a_newer_frame_keeps_its_cameras_place_in_the_queue() -> None:
     old = ticket("a", 1)
     inbox.put(old)
     inbox.put(ticket("b", 1))
-    assert inbox.replace(ticket("a", 2)) is old
+    assert inbox.replace(old, ticket("a", 2))
     assert names(inbox.take(2)) == [("a", 2), ("b", 1)]
 
 
 def test_nothing_is_replaced_once_a_worker_has_taken_it() -> None:
     inbox = Inbox()
-    inbox.put(ticket("a", 1))
+    old = ticket("a", 1)
+    inbox.put(old)
     inbox.take(1)
-    assert inbox.replace(ticket("a", 2)) is None
+    assert not inbox.replace(old, ticket("a", 2))
     assert len(inbox) == 0
 
 
@@ -80,12 +81,14 @@ def test_a_removed_camera_leaves_nothing() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=60))
 def test_never_holds_two_frames_of_a_camera_and_gives_each_cameras_newest(steps: list[tuple[str, bool]]) -> None:
-    inbox, newest = Inbox(), {}
+    inbox = Inbox()
+    newest: dict[str, Ticket] = {}
     for seq, (camera, take) in enumerate(steps):
-        if inbox.replace(ticket(camera, seq)) is None:
-            inbox.put(ticket(camera, seq))
-        newest[camera] = seq
+        new = ticket(camera, seq)
+        if camera not in newest or not inbox.replace(newest[camera], new):
+            inbox.put(new)
+        newest[camera] = new
         if take:
-            for name, number in names(inbox.take(1)):
-                assert newest.pop(name) == number
+            for taken in inbox.take(1):
+                assert newest.pop(taken.frame.camera) is taken
         assert len(inbox) == len(newest) <= 5

@@ -31,7 +31,10 @@ def convolution(stride: int) -> dict[str, graphdefs.Attribute]:
 
 
 class Sketch:
-    """A one-level SSD of a few layers: its graph, and the same computed by NumPy as TensorFlow defines it."""
+    """A one-level SSD of a few layers: its graph, and the same computed by NumPy as TensorFlow defines it.
+
+    Feature maps of 300, 150, 38 and 19: strides where "SAME" pads more behind than in front.
+    """
 
     def __init__(self) -> None:
         self.random = np.random.default_rng(7)
@@ -41,7 +44,7 @@ class Sketch:
             graphdefs.node("Preprocessor/mul", "Mul", ["Preprocessor/mul/x", PICTURES]),
             graphdefs.node("Preprocessor/sub", "Sub", ["Preprocessor/mul", "Preprocessor/sub/y"]),
         ]
-        first = self.block("first", "Preprocessor/sub", (3, 3, 3, 8), 4)
+        first = self.block("first", "Preprocessor/sub", (3, 3, 3, 8), 2)
         deep = self.block("deep", first, (3, 3, 8, 1), 4, depthwise=True)
         same = self.block("same", deep, (1, 1, 8, 8), 1)
         self.nodes.append(graphdefs.node("sum", "Add", [deep, same]))
@@ -104,7 +107,7 @@ class Sketch:
 
     def compute(self, pictures: Array) -> tuple[Array, Array]:
         """Boxes xyxy and scores of the 80 classes for RGB pictures [b, 300, 300, 3]."""
-        x = self.normalised("first", pictures * (2 / 255) - 1, 4)
+        x = self.normalised("first", pictures * (2 / 255) - 1, 2)
         x = self.normalised("deep", x, 4, depthwise=True)
         x = x + self.normalised("same", x, 1)
         x = self.normalised("last", x, 2)

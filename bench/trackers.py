@@ -1,0 +1,122 @@
+"""Our tracker and those of the library `trackers` on the same seeded crowds: `python -m bench.trackers`.
+
+The library is no dependency (660 MB with its own). To have it in a throw-away environment:
+
+    python3 -m venv /tmp/trackers && /tmp/trackers/bin/pip install trackers pydantic lap
+    PYTHONPATH=. /tmp/trackers/bin/python -m bench.trackers
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plugins.tracker import Tracker, TrackerConfig
+from plugins.types import Detections, FloatArray, IntArray, Results, Tracks
+from tests.support.mot_metrics import Score, Scorer
+from tests.support.moving_world import Crowd, Moment
+
+Told = tuple[FloatArray, IntArray]
+"""Boxes xyxy [n, 4] and ids [n] that a tracker tells of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A tracker's score on a crowd, and its median time for a frame."""
+
+    score: Score
+    milliseconds: float
+
+
+def score_ours(crowd: Crowd, every: int = 1) -> Run:
+    """Our tracker, told of every n-th frame only, judged on all of them."""
+    tracker = Tracker(TrackerConfig())
+
+    def follow(index: int, moment: Moment) -> Told:
+        frame = moment.frame(index)
+        if index % every:
+            found = tracker.carry(frame, Results())
+        else:
+            found = tracker.process([frame], [Results(moment.detections)])[0]
+        tracks = found.get(Tracks) or Tracks.none()
+        return tracks.boxes, tracks.ids
+
+    return _run(crowd, follow)
+
+
+def score_analysed(crowd: Crowd, every: int) -> Run:
+    """Our tracker, judged on the frames that it is told of and on what it sees there, as the library's are."""
+    tracker = Tracker(TrackerConfig(show_lost=0))
+
+    def follow(index: int, moment: Moment) -> Told:
+        found = tracker.process([moment.frame(index)], [Results(moment.detections)])[0]
+        tracks = found.get(Tracks) or Tracks.none()
+        return tracks.boxes, tracks.ids
+
+    return _run(crowd, follow, every)
+
+
+def score_library(kind: str, crowd: Crowd, every: int) -> Run:
+    """A tracker of the library by its class's name, with our thresholds, judged likewise."""
+    trackers, supervision = importlib.import_module("trackers"), importlib.import_module("supervision")
+    options: dict[str, Any] = {"frame_rate": crowd.fps / every, "high_conf_det_threshold": 0.5}
+    if kind == "ByteTrackTracker":
+        options["track_activation_threshold"] = 0.5
+    tracker = getattr(trackers, kind)(**options)
+
+    def follow(_: int, moment: Moment) -> Told:
+        found = _for_library(supervision, moment.detections)
+        told = tracker.update(found)
+        known = told.tracker_id >= 0
+        return told.xyxy[known].astype(np.float32), told.tracker_id[known].astype(np.int64)
+
+    return _run(crowd, follow, every)
+
+
+def _for_library(supervision: Any, found: Detections) -> Any:
+    return supervision.Detections(xyxy=found.boxes.copy(), confidence=found.scores.copy(), class_id=found.class_ids)
+
+
+def _run(crowd: Crowd, follow: Callable[[int, Moment], Told], every: int = 1) -> Run:
+    scorer, times = Scorer(), []
+    for index, moment in enumerate(crowd.moments()):
+        if index % every:
+            continue
+        begun = time.perf_counter()
+        boxes, ids = follow(index, moment)
+        times.append(time.perf_counter() - begun)
+        scorer.add(moment.boxes, moment.ids, boxes, ids)
+    return Run(scorer.score(), float(np.median(times)) * 1e3)
+
+
+def _line(name: str, measured: Iterable[Run]) -> str:
+    runs = list(measured)
+    scores = [run.score for run in runs]
+    mota, idf1 = np.mean([one.mota for one in scores]), np.mean([one.idf1 for one in scores])
+    switches, taken = sum(one.switches for one in scores), np.median([run.milliseconds for run in runs])
+    return f"  {name:17} MOTA {mota:6.3f}  IDF1 {idf1:.3f}  switches {switches:4d}  {taken:.2f} ms a frame"
+
+
+def main() -> None:
+    crowds = [Crowd(seed=seed, seconds=20) for seed in range(30, 34)]
+    there = importlib.util.find_spec("trackers") is not None
+    for every in (1, 3, 5):
+        print(f"{crowds[0].fps / every:.3g} analysed frames a second, {crowds[0].objects} people")
+        print(_line("sightd", (score_analysed(crowd, every) for crowd in crowds)))
+        for kind in ("OCSORTTracker", "ByteTrackTracker") if there else ():
+            print(_line(kind, (score_library(kind, crowd, every) for crowd in crowds)))
+    print("between analysed frames, by prediction, judged on all frames:")
+    for every in (1, 2, 4):
+        print(_line(f"sightd, 1 in {every}", (score_ours(crowd, every) for crowd in crowds)))
+    if not there:
+        print((__doc__ or "").partition("\n\n")[2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""A feed on files and on the test pattern."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+from tests.support.clips import write_clip
+from tests.support.feeds import RunningFeed
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """25 pictures, one second."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "street.mp4", size=(320, 240), frames=25)
+
+
+def test_a_file_is_played_in_real_time_and_begun_again_without_a_break(clip: Path) -> None:
+    with RunningFeed(str(clip)) as running:
+        running.wait_for(60)
+        frames = list(running.frames)[:60]
+        numbers = [bar.number for bar in running.bars()][:60]
+    assert numbers == [*range(25), *range(25), *range(10)]
+    assert frames[-1][0] - frames[0][0] == pytest.approx(59 / 25, abs=0.2)
+    times = [frame.pts for _, frame in frames if frame.pts is not None]
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx([0.04] * 59, abs=1e-3)
+    assert running.record.states == [State.LIVE, State.STOPPED]
+
+
+def test_a_file_that_does_not_loop_ends_after_its_last_picture(clip: Path) -> None:
+    with RunningFeed(str(clip), loop=False) as running:
+        eventually(lambda: running.feed.status.state is State.ENDED, 5.0)
+        assert len(running.frames) == 25
+    assert running.record.losses == []
+
+
+def test_a_missing_file_is_waited_for(clip: Path, tmp_path: Path) -> None:
+    late = tmp_path / "late.mp4"
+    with RunningFeed(str(late)) as running:
+        eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)
+        clip_copy = tmp_path / "copy.mp4"
+        clip_copy.write_bytes(clip.read_bytes())
+        clip_copy.rename(late)
+        running.wait_for(3, within=5.0)
+
+
+def test_a_file_that_is_no_video_is_named_so(tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no video at all\n" * 50)
+    with RunningFeed(str(text)) as running:
+        eventually(lambda: running.record.losses != [], 5.0)
+    assert running.record.losses[0] is Reason.NO_VIDEO
+
+
+def test_a_file_stops_at_once(clip: Path) -> None:
+    with RunningFeed(str(clip)) as running:
+        running.wait_for(3)
+        began = time.monotonic()
+        assert running.feed.stop(deadline=5.0)
+        assert time.monotonic() - began < 0.5
+
+
+def test_the_test_pattern_comes_at_its_size_and_rate() -> None:
+    with RunningFeed("testpattern://", width=320, height=240, fps=50) as running:
+        frames = running.wait_for(51)
+        received = [at for at, _ in running.frames][:51]
+    assert received[-1] - received[0] == pytest.approx(1.0, abs=0.15)
+    assert frames[0].host().shape == (240, 320, 3)
+    assert (frames[0].host() != frames[25].host()).any()
+
+
+def test_a_listener_that_fails_does_not_end_the_feed(clip: Path) -> None:
+    running = RunningFeed(str(clip))
+    calls = itertools.count()
+
+    def fails_once(camera: str, state: State) -> None:
+        if next(calls) == 0:
+            raise RuntimeError("a defect of the listener")
+
+    running.record.state_changed = fails_once  # type: ignore[method-assign]
+    with running:
+        running.wait_for(3)

@@ -1,0 +1,119 @@
+"""A feed on HTTP, and on hosts that behave badly."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import pytest
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+from tests.support.clips import Scene, write_clip
+from tests.support.feeds import RunningFeed
+from tests.support.waiting import eventually
+
+
+class MjpegCamera(BaseHTTPRequestHandler):
+    """Sends bar-coded JPEG pictures as network cameras do, 25 a second."""
+
+    def do_GET(self) -> None:
+        if self.path != "/video.mjpg":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        scene = Scene(640, 360)
+        for number in range(1000):
+            picture = cv2.cvtColor(scene.planes(number), cv2.COLOR_YUV2BGR_I420)
+            jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            try:
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+            except OSError:
+                return
+            time.sleep(0.04)  # the camera's frame interval
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        pass
+
+
+class Folder(SimpleHTTPRequestHandler):
+    """Serves files."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        pass
+
+
+@contextmanager
+def web_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, name="web", daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@contextmanager
+def silent_host() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_mjpeg_over_http_is_read() -> None:
+    with web_server(MjpegCamera) as address, RunningFeed(f"{address}/video.mjpg") as running:
+        running.wait_for(30)
+        numbers = [bar.number for bar in running.bars()]
+    assert len(numbers) >= 25
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("name", ["clip.m3u8", "clip.ts", "clip.mp4"])
+def test_a_recording_on_a_web_server_is_played_in_real_time_and_begun_again(tmp_path: Path, name: str) -> None:
+    write_clip(tmp_path / name, size=(320, 240), frames=25)
+    handler = functools.partial(Folder, directory=str(tmp_path))
+    with web_server(handler) as address, RunningFeed(f"{address}/{name}") as running:
+        running.wait_for(40)
+        received = [at for at, _ in running.frames]
+        numbers = [bar.number for bar in running.bars()]
+    assert numbers[:40] == [*range(25), *range(15)]
+    assert received[39] - received[0] == pytest.approx(39 / 25, abs=0.4)
+    assert running.record.losses == []
+
+
+def test_a_web_server_without_that_page_is_told_as_not_found() -> None:
+    with web_server(MjpegCamera) as address, RunningFeed(f"{address}/nothing") as running:
+        eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)
+
+
+def test_a_host_that_accepts_and_never_answers_is_given_up_after_the_timeout() -> None:
+    with silent_host() as port, RunningFeed(f"rtsp://127.0.0.1:{port}/a") as running:
+        eventually(lambda: Reason.TIMEOUT in running.record.losses, within=2 * 0.8 + 1.0)
+
+
+def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"rtsp://127.0.0.1:{unused.getsockname()[1]}/a"
+        with RunningFeed(address, reconnect={"first": "60s", "longest": "60s"}) as running:
+            eventually(lambda: running.feed.status.state is State.WAITING, 5.0)
+            began = time.monotonic()
+            assert running.feed.stop(deadline=5.0)
+            assert time.monotonic() - began < 1.0
+    assert running.record.losses == [Reason.REFUSED]
+    assert running.feed.status.state is State.STOPPED
+
+
+def test_a_name_that_cannot_be_resolved_is_named_as_the_reason() -> None:
+    with RunningFeed("rtsp://camera.invalid/a") as running:
+        eventually(lambda: running.record.losses != [], 30.0)
+    assert running.record.losses[0] is Reason.NAME_NOT_RESOLVED

@@ -1,0 +1,150 @@
+"""A feed on a real RTSP stream."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+from tests.support.barcode import get_bar
+from tests.support.camera import CameraSimulator, Look, need_rtsp_server
+from tests.support.clips import write_clip
+from tests.support.feeds import RunningFeed
+from tests.support.waiting import eventually
+
+SMALL = Look(size=(640, 360), fps=25)
+
+
+@pytest.fixture(autouse=True)
+def _rtsp_server() -> None:
+    need_rtsp_server()
+
+
+@pytest.fixture
+def camera() -> Iterator[CameraSimulator]:
+    with CameraSimulator(SMALL) as simulator:
+        yield simulator
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_frames_come_whole_in_order_and_fresh(camera: CameraSimulator, transport: str) -> None:
+    with RunningFeed(camera.address(), transport=transport) as running:
+        frames = running.wait_for(40)
+        received = list(running.frames)
+    bars = [get_bar(frame.host()) for frame in frames]
+    numbers = [bar.number for bar in bars if bar is not None]
+    assert len(numbers) == len(frames)
+    assert all(later == earlier + 1 for earlier, later in itertools.pairwise(numbers))
+    assert [frame.seq for frame in frames] == list(range(len(frames)))
+    assert {(frame.width, frame.height) for frame in frames} == {(640, 360)}
+    ages = [at - frame.captured_at for at, frame in received]
+    assert max(ages) < 0.5
+    latencies = sorted(
+        frame.captured_at - bar.made_us / 1e6 for frame, bar in zip(frames[15:], bars[15:], strict=False) if bar
+    )
+    assert 0 < latencies[len(latencies) // 2] < 0.3
+    assert running.record.states == [State.LIVE, State.STOPPED]
+
+
+def test_status_tells_how_the_feed_is_doing(camera: CameraSimulator) -> None:
+    with RunningFeed(camera.address()) as running:
+        running.wait_for(60)
+        status = running.feed.status
+    assert (status.state, status.size, status.last_error) == (State.LIVE, (640, 360), None)
+    assert status.fps == pytest.approx(25, rel=0.3)
+    assert status.last_frame_at is not None
+
+
+def test_a_killed_camera_comes_back_soon_after_it_is_switched_on_again(camera: CameraSimulator) -> None:
+    with RunningFeed(camera.address()) as running:
+        before = running.wait_for(10)[-1]
+        camera.kill()
+        eventually(lambda: running.feed.status.state is State.WAITING, 3.0)
+        camera.start()
+        after = running.wait_for_more(10, within=0.5 + 2.0)[-1]
+    assert after.seq > before.seq
+    assert [frame.seq for _, frame in running.frames] == list(range(len(running.frames)))
+    assert running.record.losses[0] in (Reason.EOF, Reason.REFUSED)
+    assert State.LIVE in running.record.states[2:]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_frozen_camera_is_found_after_its_timeout_and_taken_up_again(camera: CameraSimulator, transport: str) -> None:
+    with RunningFeed(camera.address(), transport=transport) as running:
+        running.wait_for(10)
+        camera.freeze()
+        eventually(lambda: running.record.losses != [], within=2 * 0.8 + 0.5)
+        assert running.record.losses[0] is Reason.TIMEOUT
+        assert running.feed.status.faults[Reason.TIMEOUT] >= 1
+        camera.thaw()
+        running.wait_for_more(10, within=6.0)
+
+
+def test_a_feed_that_is_blocked_by_a_frozen_camera_stops_within_its_timeout(camera: CameraSimulator) -> None:
+    with RunningFeed(camera.address()) as running:
+        running.wait_for(10)
+        camera.freeze()
+        given = len(running.frames)
+        assert running.feed.stop(deadline=2 * 0.8 + 0.5)
+    assert len(running.frames) <= given + 2
+
+
+def test_a_change_of_size_is_just_a_frame_of_another_size(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("clips")
+    small = write_clip(folder / "small.mp4", size=(320, 240), frames=25)
+    large = write_clip(folder / "large.mp4", size=(640, 480), frames=25)
+    with (
+        CameraSimulator(Look(files=[small, large])) as camera,
+        RunningFeed(camera.address(), timeout="3s") as running,  # its key frames, for which a viewer waits, are rare
+    ):
+        eventually(lambda: len(running.record.sizes) >= 2, 10.0)
+        frames = [frame for _, frame in running.frames]
+    assert {(320, 240), (640, 480)} <= {(frame.width, frame.height) for frame in frames}
+    assert all(frame.host().shape == (frame.height, frame.width, 3) for frame in frames)
+    assert running.record.losses == []
+
+
+def test_damaged_pictures_are_held_back_and_counted() -> None:
+    with (
+        CameraSimulator(Look(size=(640, 360), fps=50, corruption=0.05)) as camera,
+        RunningFeed(camera.address()) as running,
+    ):
+        eventually(lambda: running.record.damaged > 20, 15.0)
+        frames = running.wait_for_more(20)
+        readable = running.bars()
+    assert len(readable) >= 0.95 * len(frames)
+    assert running.feed.status.damaged == running.record.damaged
+    assert running.record.losses == []
+
+
+def test_the_right_password_opens_whatever_signs_it_has() -> None:
+    with (
+        CameraSimulator(SMALL, user="viewer", password="p@ss/w#rd") as camera,
+        RunningFeed(camera.address()) as running,
+    ):
+        running.wait_for(3)
+
+
+def test_a_wrong_password_is_named_as_the_reason_and_shown_nowhere(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("DEBUG")
+    with (
+        CameraSimulator(SMALL, user="viewer", password="right") as camera,
+        RunningFeed(camera.address(password="hunter2")) as running,
+    ):
+        eventually(lambda: Reason.UNAUTHORISED in running.record.losses, 5.0)
+        status = running.feed.status
+    assert status.last_error is not None
+    assert "password" in status.last_error
+    said = caplog.text + "".join(capfd.readouterr()) + str(status) + repr(running.feed.source)
+    assert "hunter2" not in said
+    assert "127.0.0.1" in said
+
+
+def test_a_path_that_the_camera_does_not_have_is_not_found(camera: CameraSimulator) -> None:
+    with RunningFeed(camera.address(mount=7)) as running:
+        eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)

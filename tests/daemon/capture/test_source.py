@@ -1,0 +1,118 @@
+"""What a camera's address means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from pydantic import SecretStr
+
+from daemon.capture.errors import CaptureError
+from daemon.capture.source import Kind, Source, source_of
+from daemon.config.model import Camera
+
+
+def source(address: str, **options: Any) -> Source:
+    return source_of(Camera(source=SecretStr(address), **options))
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("rtsp://10.0.0.7/stream1", Kind.RTSP),
+        ("RTSPS://[fe80::1]:322/a", Kind.RTSP),
+        ("http://cam/video.mjpg", Kind.HTTP),
+        ("https://host:8443/live/index.m3u8?x=1", Kind.HTTP),
+        ("clips/street.mp4", Kind.FILE),
+        ("/srv/video/a b:c.mp4", Kind.FILE),
+        ("file:///srv/video/a.mp4", Kind.FILE),
+        ("/dev/video0", Kind.DEVICE),
+        ("testpattern://", Kind.PATTERN),
+    ],
+)
+def test_an_address_tells_the_kind_of_source(address: str, kind: Kind) -> None:
+    assert source(address).kind is kind
+
+
+def test_rtsp_goes_over_the_chosen_transport_and_never_discards_the_first_key_frame() -> None:
+    for transport in ("tcp", "udp"):
+        options = source("rtsp://host/a", transport=transport).options
+        assert options["rtsp_transport"] == transport
+        assert "fflags" not in options
+
+
+def test_live_sources_have_a_timeout_and_files_and_patterns_have_none() -> None:
+    for address in ("rtsp://h/a", "http://h/a", "/dev/video0"):
+        assert source(address, timeout="2s").timeout == 2.0
+    for address in ("a.mp4", "testpattern://"):
+        assert source(address).timeout is None
+
+
+def test_a_file_is_played_in_real_time_and_loops_as_told() -> None:
+    assert source("a.mp4").paced
+    assert source("a.mp4").loop
+    assert not source("a.mp4", loop=False).loop
+
+
+def test_a_file_name_is_never_read_as_a_protocol() -> None:
+    assert source("concat:a.mp4").address == "file:concat:a.mp4"
+
+
+def test_a_home_folder_is_resolved() -> None:
+    assert source("~/a.mp4").address == f"file:{Path.home()}/a.mp4"
+
+
+def test_a_device_is_asked_for_size_rate_and_format() -> None:
+    device = source("/dev/video2?input_format=mjpeg", width=1280, height=720, fps=30)
+    assert device.address == "/dev/video2"
+    assert device.options == {"input_format": "mjpeg", "video_size": "1280x720", "framerate": "30"}
+    assert device.format is not None
+    av.ContainerFormat(device.format, "r")  # raises where FFmpeg was built without it
+
+
+def test_a_device_decides_what_is_not_asked_for() -> None:
+    assert source("/dev/video0").options == {}
+
+
+def test_the_test_pattern_has_the_size_and_rate_asked_for() -> None:
+    pattern = source("testpattern://", width=640, height=360, fps=10)
+    assert (pattern.width, pattern.height, pattern.fps) == (640, 360, 10)
+    plain = source("testpattern://")
+    assert (plain.width, plain.height, plain.fps) == (1280, 720, 25)
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("", "empty"),
+        ("ftp://host/a.mp4", "no source that can be read"),
+        ("rtsp://", "names no host"),
+        ("rtsp:///path", "names no host"),
+        ("rtsp://host:port/path", "names no host and port"),
+        ("rtsp://user:hunter/2@host/path", "%2F"),
+        ("rtsp://user:hunter2@ho st/path", "%20"),
+        ("/dev/video0?input_fmt=mjpeg", "input_format"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_with_the_fix_and_without_the_password(
+    address: str, advice: str
+) -> None:
+    with pytest.raises(CaptureError) as refusal:
+        source(address)
+    assert advice in str(refusal.value)
+    assert "hunter" not in str(refusal.value)
+
+
+def test_a_device_with_half_a_size_is_refused() -> None:
+    with pytest.raises(CaptureError, match="both width and height"):
+        source("/dev/video0", width=640)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_neither_repr_nor_label_shows_credentials(scheme: str) -> None:
+    found = source(f"{scheme}://user:hunter2@host/path")
+    assert "hunter2" in found.address
+    assert "hunter2" not in repr(found) + found.label
+    assert "host/path" in found.label

@@ -1,0 +1,53 @@
+"""What a feed counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+from daemon.capture.status import FrameRate, Tally
+
+
+def rate_after(*times: float) -> FrameRate:
+    rate = FrameRate()
+    for time in times:
+        rate.add(time)
+    return rate
+
+
+@pytest.mark.parametrize("fps", [1.0, 25.0, 60.0])
+@pytest.mark.parametrize("seconds", [3, 20])
+def test_a_steady_camera_has_its_rate(fps: float, seconds: int) -> None:
+    rate = rate_after(*(100 + number / fps for number in range(int(seconds * fps) + 1)))
+    assert rate.at(100 + seconds + 0.5 / fps) == pytest.approx(fps, rel=0.1)
+
+
+def test_before_the_second_frame_there_is_no_rate() -> None:
+    assert FrameRate().at(1.0) == 0.0
+    assert rate_after(1.0).at(1.5) == 0.0
+
+
+def test_the_rate_falls_when_frames_stay_away() -> None:
+    rate = rate_after(*(number / 25 for number in range(100)))
+    assert rate.at(4.0) > 20
+    assert rate.at(24.0) < 0.01
+
+
+def test_after_a_pause_the_rate_begins_anew() -> None:
+    rate = rate_after(*(number / 25 for number in range(100)), *(60 + number / 10 for number in range(21)))
+    assert rate.at(62.05) == pytest.approx(10, rel=0.1)
+
+
+def test_a_snapshot_holds_what_was_counted() -> None:
+    tally = Tally(now=1.0)
+    assert tally.enter(State.LIVE, 2.0) is True
+    assert tally.enter(State.LIVE, 2.0) is False
+    assert tally.frame(3.0, 1000.0, (640, 360)) is False
+    assert tally.frame(3.1, 1000.1, (640, 480)) is True
+    tally.damage()
+    tally.fault(Reason.EOF, "ended")
+    status = tally.snapshot(3.1)
+    assert (status.state, status.since, status.last_frame_at, status.last_frame_wall) == (State.LIVE, 2.0, 3.1, 1000.1)
+    assert (status.size, status.frames, status.damaged) == ((640, 480), 2, 1)
+    assert (status.faults, status.last_error) == ({Reason.EOF: 1}, "ended")

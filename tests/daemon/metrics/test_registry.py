@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from daemon.metrics.registry import MOST_CLASSES, Metrics
+
+LABELS = {
+    "camera",
+    "stage",
+    "reason",
+    "class",
+    "protocol",
+    "plugin",
+    "phase",
+    "model",
+    "backend",
+    "precision",
+    "device",
+}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry(), "1.2.3", reconnect_reasons=("timeout", "eof"))
+
+
+def scrape(metrics: Metrics) -> dict[str, Metric]:
+    text = metrics.exposition()[0].decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def busy(metrics: Metrics) -> None:
+    camera, plugin = metrics.camera("front"), metrics.plugin("detector")
+    camera.detected("person")
+    camera.lost("timeout")
+    camera.latency.observe(0.05)
+    plugin.engine("yolox-tiny", "onnxruntime-cpu", "fp32", "cpu")
+    plugin.failed("error")
+
+
+def test_the_core_set_is_there(metrics: Metrics) -> None:
+    busy(metrics)
+    names = {name.removeprefix("sightd_") for name in scrape(metrics) if name.startswith("sightd_")}
+    assert names == {
+        "build_info",
+        "source_up",
+        "source_last_frame_timestamp_seconds",
+        "source_reconnects",
+        "frames",
+        "frames_dropped",
+        "frame_latency_seconds",
+        "stage_duration_seconds",
+        "batch_size",
+        "plugin_duration_seconds",
+        "plugin_faults",
+        "plugin_breaker_state",
+        "engine_info",
+        "detections",
+        "stream_clients",
+        "stream_slate_active",
+        "encoder_active",
+    }
+    assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(scrape(metrics))
+
+
+def test_names_and_labels_keep_to_the_rules(metrics: Metrics) -> None:
+    busy(metrics)
+    for family in scrape(metrics).values():
+        if not family.name.startswith("sightd_"):
+            continue
+        assert family.documentation, family.name
+        assert re.fullmatch(r"[a-z_]+", family.name)
+        assert not re.search(r"percent|milli|_ms|kbps|fps|_created", family.name)
+        assert "duration" not in family.name or family.name.endswith("_seconds")
+        assert "latency" not in family.name or family.name.endswith("_seconds")
+        for sample in family.samples:
+            assert family.type != "counter" or sample.name.endswith("_total")
+            assert family.type != "gauge" or not sample.name.endswith("_total")
+            assert set(sample.labels) <= LABELS | {"le", "version"}
+            assert not any("/" in text or "@" in text for text in sample.labels.values())
+
+
+def test_known_series_begin_at_nought(metrics: Metrics) -> None:
+    metrics.camera("front")
+    metrics.plugin("detector")
+    assert value(metrics, "sightd_source_reconnects_total", camera="front", reason="eof") == 0
+    assert value(metrics, "sightd_frames_total", camera="front", stage="encoded") == 0
+    assert value(metrics, "sightd_frames_dropped_total", camera="front", stage="admission", reason="replaced") == 0
+    assert value(metrics, "sightd_stream_clients", camera="front", protocol="rtsp") == 0
+    assert value(metrics, "sightd_plugin_faults_total", plugin="detector", reason="timeout") == 0
+    assert value(metrics, "sightd_stage_duration_seconds_count", stage="encode") == 0
+
+
+def test_a_removed_camera_leaves_no_series_and_no_late_call_brings_one_back(metrics: Metrics) -> None:
+    metrics.camera("back")
+    busy(metrics)
+    camera = metrics.camera("front")
+    metrics.remove_camera("front")
+    camera.frames["captured"].inc()
+    camera.detected("dog")
+    camera.lost("a_new_reason")
+    camera.dropped("capture", "a_new_reason")
+    labels = [s.labels.get("camera") for family in scrape(metrics).values() for s in family.samples]
+    assert "front" not in labels
+    assert "back" in labels
+    metrics.remove_camera("front")
+    assert value(metrics, "sightd_frames_total", camera="back", stage="captured") == 0
+    metrics.camera("front")
+    assert value(metrics, "sightd_frames_total", camera="front", stage="captured") == 0
+
+
+def test_a_removed_plugin_leaves_no_series(metrics: Metrics) -> None:
+    busy(metrics)
+    metrics.remove_plugin("detector")
+    assert not [s for family in scrape(metrics).values() for s in family.samples if "plugin" in s.labels]
+
+
+def test_a_thousand_cameras_that_come_and_go_leave_nothing(metrics: Metrics) -> None:
+    before = metrics.exposition()[0].count(b"\n")
+    for number in range(1000):
+        metrics.camera(f"camera-{number}").detected("person")
+        metrics.remove_camera(f"camera-{number}")
+    assert metrics.exposition()[0].count(b"\n") == before + 0
+
+
+def test_classes_beyond_the_bound_are_counted_as_other(metrics: Metrics) -> None:
+    camera = metrics.camera("front")
+    for number in range(MOST_CLASSES + 20):
+        camera.detected(f"class {number}", 2)
+    samples = scrape(metrics)["sightd_detections"].samples
+    assert len(samples) == MOST_CLASSES + 1
+    assert value(metrics, "sightd_detections_total", **{"camera": "front", "class": "other"}) == 40
+
+
+def test_the_engine_that_runs_is_told_and_replaces_the_one_before(metrics: Metrics) -> None:
+    plugin = metrics.plugin("detector")
+    plugin.engine("yolox-tiny", "tensorrt", "fp16", "cuda:0")
+    plugin.engine("yolox-tiny", "onnxruntime-cpu", "fp32", "cpu")
+    (sample,) = scrape(metrics)["sightd_engine_info"].samples
+    assert sample.labels["backend"] == "onnxruntime-cpu"
+    assert sample.value == 1
+
+
+@pytest.mark.parametrize(("state", "expected"), [("closed", 0), ("half-open", 1), ("open", 2)])
+def test_the_breakers_state_is_a_number(metrics: Metrics, state: str, expected: float) -> None:
+    metrics.plugin("detector").breaker(state)
+    assert value(metrics, "sightd_plugin_breaker_state", plugin="detector") == expected
+
+
+def test_two_daemons_in_one_process_do_not_meet() -> None:
+    first, second = (Metrics(CollectorRegistry(), "1") for _ in range(2))
+    first.camera("front").frames["captured"].inc()
+    assert value(second, "sightd_frames_total", camera="front", stage="captured") is None

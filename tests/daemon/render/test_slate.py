@@ -1,0 +1,62 @@
+"""The slate of a lost camera is dark, of the right size, and legible."""
+
+import numpy as np
+import pytest
+
+from daemon.render.palette import contrast
+from daemon.render.slate import slate
+from plugins.types import Image
+from tests.daemon.render.scenes import grey
+
+
+def noise(width: int, height: int) -> Image:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (640, 272), (1280, 720), (720, 1280), (3840, 2160)])
+def test_it_has_the_size_of_the_stream(size: tuple[int, int]) -> None:
+    for last in (None, noise(320, 180)):
+        image = slate(last, size, "front door", 1000.0)
+        assert image.shape == (size[1], size[0], 3)
+        assert image.dtype == np.uint8
+        assert image.flags.writeable
+
+
+def test_the_last_picture_is_dimmed_and_not_touched() -> None:
+    last = noise(640, 360)
+    before = last.copy()
+    image = slate(last, (640, 360), "front door", 1000.0)
+    assert np.array_equal(last, before)
+    assert image[:60].mean() < 0.7 * last.mean()
+
+
+def test_what_was_in_the_picture_can_still_be_guessed() -> None:
+    last = grey(640, 360, 20)
+    last[:, 320:] = 220
+    image = slate(last, (640, 360), "front door", 1000.0)
+    assert image[30, 100:200].mean() + 30 < image[30, 440:540].mean()
+
+
+def test_letters_are_legible_even_on_a_white_picture() -> None:
+    image = slate(grey(640, 360, 255), (640, 360), "front door", 1000.0)
+    assert image[:60].max() <= 96
+    assert contrast((96, 96, 96), (218, 222, 226)) >= 4.5
+    assert image.max() == 255
+
+
+def test_it_tells_since_when_and_that_it_is_still_connecting() -> None:
+    shown = [slate(None, (640, 360), "a", since) for since in (None, 1000.0, 1061.0)]
+    assert len({image.tobytes() for image in shown}) == 3
+
+
+def test_the_words_stand_in_the_middle() -> None:
+    image = slate(None, (640, 360), "front door", 1000.0)
+    rows, columns = np.nonzero(image.max(axis=2) > 150)
+    assert abs((columns.min() + columns.max()) / 2 - 320) < 6
+    assert 120 < rows.min() < rows.max() < 240
+
+
+@pytest.mark.parametrize("title", ["", "正門カメラ · Haustür", "a very long camera name " * 4])
+def test_any_title_can_be_shown(title: str) -> None:
+    slate(noise(640, 360), (640, 360), title, 1000.0)
+    slate(None, (64, 48), title, None)

@@ -1,0 +1,69 @@
+"""The status line is top left, and is lettered once a second."""
+
+import numpy as np
+
+from daemon.render.canvas import OutputCanvas
+from daemon.render.measures import Measures
+from daemon.render.stamps import Stamps
+from daemon.render.status import Status
+from plugins.types import Image
+from tests.daemon.render.scenes import changed, grey
+
+
+def drawn(status: Status, wall: float = 1000.0, fps: float | None = 25.0, size: tuple[int, int] = (640, 360)) -> Image:
+    image = grey(*size)
+    canvas = OutputCanvas(image, 1.0, Stamps(Measures.of(*size)))
+    status.prepare(canvas, wall, fps)
+    status.draw(canvas)
+    return image
+
+
+def test_it_stands_top_left() -> None:
+    place = changed(grey(), drawn(Status("front door")))
+    assert place is not None
+    assert place[0] < 20
+    assert place[3] < 40
+    assert place[2] < 320
+
+
+def test_the_place_it_announces_is_the_place_it_takes() -> None:
+    image = grey()
+    canvas = OutputCanvas(image, 1.0, Stamps(Measures.of(640, 360)))
+    status = Status("front door")
+    place = status.prepare(canvas, 1000.0, 25.0)
+    status.draw(canvas)
+    assert changed(grey(), image) == place
+
+
+def test_within_a_second_nothing_changes() -> None:
+    status = Status("front door")
+    assert np.array_equal(drawn(status, 1000.0, 25.0), drawn(status, 1000.9, 12.0))
+
+
+def test_with_the_second_time_and_rate_change() -> None:
+    status = Status("front door")
+    assert not np.array_equal(drawn(status, 1000.0), drawn(status, 1001.0))
+    assert not np.array_equal(drawn(Status("a"), 1000.0, 25.0), drawn(Status("a"), 1000.0, 12.0))
+
+
+def test_titles_in_any_script_are_shown() -> None:
+    shown = [drawn(Status(title)) for title in ("Haustür", "Hausträr", "正門カメラ", "正門カメ")]
+    assert len({image.tobytes() for image in shown}) == 4
+
+
+def test_without_a_known_rate_none_is_shown() -> None:
+    with_rate, without = changed(grey(), drawn(Status("a"))), changed(grey(), drawn(Status("a"), fps=None))
+    assert with_rate is not None
+    assert without is not None
+    assert without[2] < with_rate[2]
+
+
+def test_a_long_title_is_cut_and_the_time_stays() -> None:
+    place = changed(grey(), drawn(Status("a very long name " * 5)))
+    assert place is not None
+    assert place[2] <= 640 - 4
+
+
+def test_on_the_smallest_picture_it_harms_nothing() -> None:
+    drawn(Status("front door"), size=(64, 48))
+    drawn(Status(""), size=(64, 48))

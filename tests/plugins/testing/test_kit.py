@@ -1,0 +1,234 @@
+"""The conformance kit finds each kind of fault, and none where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from engines.engine import Engine
+from engines.errors import EngineError
+from engines.model import Model
+from plugins.api import AnyPlugin, Context, Plugin, PluginConfig
+from plugins.testing import Report, check_plugin
+from plugins.types import Canvas, Detections, Frame, Picture, Results
+
+
+class Sound(Plugin[PluginConfig]):
+    """Says that a thing stands in the upper left corner, and remembers how often it saw each camera."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+
+    def __init__(self, config: PluginConfig) -> None:
+        super().__init__(config)
+        self.seen: dict[str, int] = {}
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
+        return [self.one(frame) for frame in frames]
+
+    def one(self, frame: Frame) -> Results:
+        self.seen[frame.camera] = self.seen.get(frame.camera, 0) + 1
+        return Results(self.thing(frame.width / (1 + self.seen[frame.camera]), frame.height / 2))
+
+    def thing(self, width: float, height: float) -> Detections:
+        box = np.array([[0, 0, width, height]], np.float32)
+        return Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64), ("thing",))
+
+    def forget(self, camera: str) -> None:
+        self.seen.pop(camera, None)
+
+
+def faults(plugin: type[AnyPlugin], options: Mapping[str, Any] | None = None) -> dict[str, str]:
+    return {check.name: check.detail for check in check_plugin(plugin, options).failed}
+
+
+def test_a_sound_plug_in_passes_and_the_report_says_so() -> None:
+    report = check_plugin(Sound)
+    assert report.ok
+    assert str(report).endswith("Sound keeps to the contract")
+
+
+class Undescribed(Sound):
+    class Config(PluginConfig):
+        level: int = 3
+
+
+class Inventive(Sound):
+    """Gives what it does not declare."""
+
+    gives: ClassVar[frozenset[type]] = frozenset()
+
+
+class OutOfThePicture(Sound):
+    """Gives boxes in pixels of something else."""
+
+    def one(self, frame: Frame) -> Results:
+        return Results(self.thing(5000, 10))
+
+
+class Infinite(Sound):
+    """Divides by zero."""
+
+    def one(self, frame: Frame) -> Results:
+        return Results(self.thing(float("nan"), 10))
+
+
+class Backwards(Sound):
+    """Gives the last frame's result first."""
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
+        return super().process(frames, results)[::-1]
+
+
+class Short(Sound):
+    """Leaves a frame out."""
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
+        return super().process(frames, results)[1:]
+
+
+class Scribbler(Sound):
+    """Writes on the camera's picture."""
+
+    def one(self, frame: Frame) -> Results:
+        image = frame.host()
+        image.flags.writeable = True
+        image[0] = 255
+        return super().one(frame)
+
+
+class Meddler(Sound):
+    """Changes what the detector found."""
+
+    needs: ClassVar[frozenset[type]] = frozenset({Detections})
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
+        for found in results:
+            given = found.get(Detections)
+            if given is not None:
+                given.scores[:] = 0
+        return super().process(frames, results)
+
+
+class Unsettled(Sound):
+    """Takes a prediction for an observation."""
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        return self.one(frame)
+
+
+class Hoarder(Sound):
+    """Never lets a camera go."""
+
+    def forget(self, camera: str) -> None:
+        pass
+
+
+class FrameHoarder(Sound):
+    """Keeps the last picture."""
+
+    last: Frame | None = None
+
+    def one(self, frame: Frame) -> Results:
+        self.last = frame
+        return super().one(frame)
+
+
+class Racy(Sound):
+    """Counts in shared state and claims that it has none."""
+
+    parallel: ClassVar[bool] = True
+
+
+class Clumsy(Sound):
+    """Cannot draw where nothing was found."""
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        found = results.get(Detections)
+        assert found is not None
+
+
+class SmallPicture(Sound):
+    """Gives a picture that is not the frame's size."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Picture})
+
+    def one(self, frame: Frame) -> Results:
+        return Results(Picture(np.zeros((8, 8, 3), np.uint8)))
+
+
+class Careless(Sound):
+    """Needs what it was not given by a failed open."""
+
+    def open(self, context: Context) -> None:
+        self.network = context.engine(["network"])
+
+    def close(self) -> None:
+        self.network.close()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "rule", "detail"),
+    [
+        (Undescribed, "describes its options", "no description for level"),
+        (Undescribed, "says what it is", "no docstring"),
+        (Inventive, "gives sound results, of declared types", "gives Detections, which `gives` does not declare"),
+        (OutOfThePicture, "gives sound results, of declared types", "leave the picture of 640x360"),
+        (Infinite, "gives sound results, of declared types", "not finite"),
+        (SmallPicture, "gives sound results, of declared types", "not uint8 of the frame's size"),
+        (Backwards, "keeps a batch in order and cameras apart", "out of order"),
+        (Short, "gives sound results, of declared types", "process gave 0 results for 1 frames"),
+        (Scribbler, "leaves frames and earlier results alone", "writes into the frame"),
+        (Meddler, "leaves frames and earlier results alone", "writes into the results of earlier"),
+        (Unsettled, "carries without lasting effect", "carry changes what process finds later"),
+        (Hoarder, "forgets a camera", "still holds its name"),
+        (FrameHoarder, "forgets a camera", "still holds a frame"),
+        (Racy, "agrees with itself in parallel", "disturb each other"),
+        (Clumsy, "draws on any canvas", "raised AssertionError"),
+        (Careless, "closes after an open that failed", "raised AttributeError"),
+    ],
+)
+def test_each_fault_is_found_and_said(plugin: type[AnyPlugin], rule: str, detail: str) -> None:
+    assert detail in faults(plugin).get(rule, "")
+
+
+def test_an_option_that_is_refused_is_said_with_its_name() -> None:
+    assert faults(Sound, {"evry": 2}) == {"takes the options given": "evry: Extra inputs are not permitted"}
+
+
+def test_networks_are_loaded_once_and_closed_at_the_end() -> None:
+    events: list[str] = []
+
+    class Session:
+        def close(self) -> None:
+            events.append("closed")
+
+    class Networked(Sound):
+        """Takes a network as it should."""
+
+        def open(self, context: Context) -> None:
+            self.network = context.engine(["network"])
+
+    def load(choice: Sequence[str | Model]) -> Engine:
+        events.append(f"loaded {choice[0]}")
+        return Engine(None, Session(), "the only choice")  # type: ignore[arg-type]
+
+    report: Report = check_plugin(Networked, engine=load)
+    assert report.ok, report
+    assert events == ["loaded network", "closed"]
+
+
+def test_a_network_that_cannot_be_had_is_a_finding_not_a_crash() -> None:
+    class Networked(Sound):
+        """Asks for what is not there."""
+
+        def open(self, context: Context) -> None:
+            context.engine(["network"])
+
+    def refuse(choice: Sequence[str | Model]) -> Engine:
+        raise EngineError("network cannot be fetched")
+
+    report = check_plugin(Networked, engine=refuse)
+    assert "network cannot be fetched" in report.failed[0].detail

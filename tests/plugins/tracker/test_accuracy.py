@@ -1,0 +1,21 @@
+"""A gate on accuracy: the counts on a seeded crowd are those on record, to the last one.
+
+A change of the tracker that moves them is looked at with `python -m bench.trackers` and, if it is for the better, put
+on record here.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.trackers import score_ours
+from tests.support.moving_world import Crowd
+
+
+@pytest.mark.parametrize(
+    ("every", "switches", "missed", "false", "idf1"),
+    [(1, 4, 107, 43, 0.92), (4, 3, 207, 76, 0.918)],
+)
+def test_the_crowd_is_followed_as_on_record(every: int, switches: int, missed: int, false: int, idf1: float) -> None:
+    score = score_ours(Crowd(seed=7, seconds=20), every).score
+    assert (score.switches, score.missed, score.false, round(score.idf1, 3)) == (switches, missed, false, idf1)

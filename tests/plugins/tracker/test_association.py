@@ -1,0 +1,62 @@
+"""Pairing of tracks with detections: overlap, direction, best assignment."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from plugins.tracker.association import Indices, assign, momentum, overlaps
+from plugins.tracker.motion import Rows
+
+
+def test_overlap_is_shared_area_over_joint_area() -> None:
+    first = np.array([[0.0, 0, 10, 10]])
+    second = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [10, 0, 20, 10], [50, 50, 60, 60]])
+    np.testing.assert_allclose(overlaps(first, second), [[1, 1 / 3, 0, 0]])
+
+
+def test_boxes_without_area_overlap_nothing() -> None:
+    point = np.array([[5.0, 5, 5, 5]])
+    assert overlaps(point, np.array([[0.0, 0, 10, 10], [5, 5, 5, 5]])).tolist() == [[0, 0]]
+
+
+@given(arrays(np.float64, (4, 4), elements=st.floats(0, 1)))
+def test_the_assignment_has_the_greatest_possible_sum(overlap: Rows) -> None:
+    least = 0.3
+    rows, columns = assign(overlap, least)
+    assert len(set(rows.tolist())) == len(rows)
+    assert len(set(columns.tolist())) == len(columns)
+    assert (overlap[rows, columns] >= least).all()
+    # Each pair is worth what it lies above the price of making none.
+    price = least - 0.1
+    worth = np.where(overlap >= least, overlap - price, 0)
+    best = max(sum(worth[row, column] for row, column in enumerate(order)) for order in permutations(range(4)))
+    np.testing.assert_allclose(worth[rows, columns].sum(), best, atol=1e-9)
+
+
+def test_where_nothing_overlaps_nothing_is_paired() -> None:
+    assert len(assign(np.full((3, 2), 0.29), 0.3)[0]) == 0
+    assert len(assign(np.zeros((0, 2)), 0.3)[0]) == 0
+
+
+def test_direction_decides_between_equal_overlaps() -> None:
+    """Both came from the left, one rising and one sinking; each goes on as it came."""
+    start = np.array([[0.0, 200], [0, 0]])
+    met = np.array([[100.0, 105], [100, 95]])
+    found = np.array([[150.0, 140], [150, 60]])
+
+    def straight_on(rows: Indices, columns: Indices) -> Rows:
+        return momentum(start[rows], met[rows], np.full(2, 50.0), found[columns], np.ones(2))
+
+    rows, columns = assign(np.full((2, 2), 0.6), 0.3, straight_on)
+    assert dict(zip(rows.tolist(), columns.tolist(), strict=True)) == {0: 1, 1: 0}
+
+
+def test_an_object_that_stands_has_no_direction() -> None:
+    start = np.array([[100.0, 100]])
+    bonus = momentum(start, start, np.array([150.0]), np.array([[160.0, 100], [40, 100]]), np.ones(2))
+    np.testing.assert_allclose(bonus, 0, atol=1e-9)

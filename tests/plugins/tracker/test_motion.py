@@ -1,0 +1,76 @@
+"""The motion filter: what it predicts, and that irregular time makes no difference to it."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from plugins.tracker import motion
+from plugins.tracker.motion import Rows
+
+boxes = arrays(np.float64, (3, 4), elements=st.floats(0, 4000))
+intervals = st.lists(st.floats(0, 2), min_size=1, max_size=6)
+
+
+def walked(speed: float, interval: float, looks: int) -> Rows:
+    """The state of a 60x150 box that was seen moving right at `speed` px/s, at each `interval`."""
+    states = motion.begin(np.array([[100.0, 300.0, 60.0, 150.0]]))
+    for look in range(1, looks):
+        at = 100 + speed * interval * look
+        states = motion.observe(states, np.array([interval]), np.array([[at, 300.0, 60.0, 150.0]]))
+    return states
+
+
+@given(boxes)
+def test_corners_and_centres_are_inverse(some: Rows) -> None:
+    np.testing.assert_allclose(motion.centred(motion.corners(some)), some, atol=1e-9)
+
+
+def test_an_object_seen_once_is_predicted_where_it_was() -> None:
+    box = np.array([[100.0, 300.0, 60.0, 150.0]])
+    np.testing.assert_array_equal(motion.predict(motion.begin(box), np.array([0.7])), box)
+
+
+def test_a_steady_walk_is_continued() -> None:
+    for interval in (0.04, 0.1, 0.25):
+        states = walked(120, interval, looks=round(2 / interval))
+        last = 100 + 120 * interval * (round(2 / interval) - 1)
+        np.testing.assert_allclose(motion.predict(states, np.array([0.5]))[0, 0], last + 60, atol=3)
+
+
+def test_velocity_is_found_in_pixels_a_second_at_any_rate() -> None:
+    for interval in (0.04, 0.1, 0.25):
+        velocity = walked(120, interval, looks=round(3 / interval))[0, motion.VELOCITY]
+        np.testing.assert_allclose(velocity, [120, 0, 0, 0], atol=2)
+
+
+@given(boxes, st.floats(0, 1), st.floats(0, 1))
+def test_a_look_after_two_intervals_is_a_look_after_their_sum(some: Rows, first: float, second: float) -> None:
+    """A missed frame between two looks leaves no trace: the filter depends on time, not on frames."""
+    states = motion.begin(some)
+    both = np.full(3, first + second)
+    ahead = motion.predict(states, np.full(3, first)) + states[:, motion.VELOCITY] * second
+    np.testing.assert_allclose(motion.predict(states, both), np.maximum(ahead, motion.predict(states, both)), atol=1e-6)
+
+
+@given(boxes, intervals)
+def test_states_stay_finite_and_variances_positive(some: Rows, waits: list[float]) -> None:
+    states = motion.begin(some)
+    for wait in waits:
+        states = motion.observe(states, np.full(3, wait), some[::-1])
+    assert np.isfinite(states).all()
+    assert (states[:, 8:12] > 0).all()
+
+
+@given(boxes, st.floats(-1, 5))
+def test_a_box_is_never_predicted_inside_out(some: Rows, elapsed: float) -> None:
+    states = motion.observe(motion.begin(some), np.full(3, 0.1), some / 2)
+    assert (motion.predict(states, np.full(3, elapsed))[:, 2:] >= 0).all()
+
+
+def test_looking_twice_at_the_same_time_is_harmless() -> None:
+    states = walked(120, 0.04, looks=20)
+    again = motion.observe(states, np.zeros(1), motion.predict(states, np.zeros(1)))
+    np.testing.assert_allclose(again[:, motion.VELOCITY], states[:, motion.VELOCITY], atol=1e-6)

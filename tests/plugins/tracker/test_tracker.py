@@ -1,0 +1,261 @@
+"""The tracker as the daemon sees it: ids, gaps, prediction, memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins.testing import check_plugin
+from plugins.tracker import Tracker, TrackerConfig
+from plugins.tracker.association import overlaps
+from plugins.types import Detections, Results, Tracks
+from tests.support.moving_world import LABELS, SIZE, box, detections, frame
+
+
+def tracker(**options: object) -> Tracker:
+    return Tracker(TrackerConfig.model_validate(options))
+
+
+def look(
+    one: Tracker, at: float, found: Detections | None, camera: str = "camera", size: tuple[int, int] = SIZE
+) -> Tracks:
+    given = Results() if found is None else Results(found)
+    return one.process([frame(0, at, camera, size)], [given])[0].get(Tracks) or Tracks.none()
+
+
+def carried(one: Tracker, at: float) -> Tracks:
+    return one.carry(frame(0, at), Results()).get(Tracks) or Tracks.none()
+
+
+def walk(one: Tracker, until: float, speed: float = 100, interval: float = 0.1) -> None:
+    """One person walks right from x = 200 at t = 0, seen at each interval before `until`."""
+    for index in range(round(until / interval)):
+        look(one, index * interval, detections([box(200 + speed * index * interval, 300)]))
+
+
+def test_the_conformance_kit_finds_no_fault() -> None:
+    report = check_plugin(Tracker)
+    assert report.ok, report
+
+
+def test_the_first_frame_s_objects_have_ids_at_once_later_ones_when_seen_again() -> None:
+    one = tracker()
+    assert look(one, 0.0, detections([box(200, 300)])).ids.tolist() == [1]
+    both = detections([box(200, 300), box(600, 300)])
+    assert look(one, 0.1, both).ids.tolist() == [1]
+    assert look(one, 0.2, both).ids.tolist() == [1, 2]
+
+
+def test_a_track_names_its_row_of_the_detections() -> None:
+    one = tracker()
+    look(one, 0.0, detections([box(200, 300), box(600, 300), box(900, 300)]))
+    tracks = look(one, 0.1, detections([box(900, 300), box(100, 600), box(200, 300), box(600, 300)]))
+    assert dict(zip(tracks.ids.tolist(), tracks.detection.tolist(), strict=True)) == {1: 2, 2: 3, 3: 0}
+
+
+def test_people_who_cross_keep_their_ids() -> None:
+    one = tracker()
+    for index in range(40):
+        at = index * 0.1
+        left, right = box(200 + 150 * at, 300 + 5 * at), box(800 - 150 * at, 340 - 5 * at, 70, 170)
+        tracks = look(one, at, detections([left, right]))
+    places = dict(zip(tracks.ids.tolist(), tracks.boxes[:, 0].tolist(), strict=True))
+    assert places[1] > places[2]
+    assert set(places) == {1, 2}
+
+
+def test_an_object_hidden_for_less_than_max_lost_keeps_its_id() -> None:
+    one = tracker(max_lost="1s")
+    walk(one, until=1.0)
+    for index in range(10, 18):
+        look(one, index * 0.1, detections([]))
+    assert look(one, 1.8, detections([box(380, 300)])).ids.tolist() == [1]
+
+
+def test_an_object_hidden_for_longer_gets_a_new_id() -> None:
+    one = tracker(max_lost="1s", min_hits=1)
+    walk(one, until=1.0)
+    look(one, 2.5, detections([]))
+    assert look(one, 2.6, detections([box(290, 300)])).ids.tolist() == [2]
+
+
+def test_an_object_that_stopped_while_hidden_is_found_where_it_was() -> None:
+    one = tracker()
+    walk(one, until=1.0, speed=300)
+    for index in range(10, 17):
+        look(one, index * 0.1, detections([]))
+    assert look(one, 1.7, detections([box(470, 300)])).ids.tolist() == [1]
+
+
+def test_a_lost_object_is_shown_where_it_should_be_for_show_lost() -> None:
+    one = tracker(show_lost="300ms")
+    walk(one, until=1.0)
+    shown = look(one, 1.1, detections([]))
+    assert shown.detection.tolist() == [-1]
+    assert abs(shown.boxes[0, [0, 2]].mean() - 310) < 8
+    assert len(look(one, 1.3, detections([]))) == 0
+
+
+def test_a_doubtful_detection_keeps_a_track_and_begins_none() -> None:
+    one = tracker()
+    look(one, 0.0, detections([box(200, 300)]))
+    for index in range(1, 20):
+        doubtful = detections([box(200, 300), box(700, 300)], scores=[0.2, 0.2])
+        tracks = look(one, index * 0.1, doubtful)
+    assert tracks.ids.tolist() == [1]
+    assert tracks.detection.tolist() == [0]
+    np.testing.assert_allclose(tracks.scores, [0.2])
+
+
+def test_a_track_keeps_its_class_unless_told_otherwise() -> None:
+    for match, ids in ((True, [1, 2]), (False, [1])):
+        one = tracker(match_classes=match, min_hits=1)
+        look(one, 0.0, detections([box(200, 300)], class_ids=[0]))
+        tracks = look(one, 0.1, detections([box(200, 300)], class_ids=[1]))
+        assert tracks.ids.tolist() == ids
+        assert tracks.labels == LABELS
+
+
+def test_a_fast_object_is_held_at_five_frames_a_second() -> None:
+    """It moves by its own width from one look to the next."""
+    one = tracker()
+    for index in range(10):
+        tracks = look(one, index * 0.2, detections([box(100 + 80 * index, 300, 80, 60)]))
+    assert tracks.ids.tolist() == [1]
+    assert abs(tracks.velocities[0, 0] - 400) < 30
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_boxes_between_analysed_frames_lie_on_the_object(every: int) -> None:
+    one = tracker()
+    ids = set()
+    for index in range(100):
+        at = index / 25
+        truth = box(150 + 120 * at, 300 + 40 * np.sin(2 * at))
+        found = look(one, at, detections([truth])) if index % every == 0 else carried(one, at)
+        ids.update(found.ids.tolist())
+        if index > 25:
+            assert overlaps(np.array([truth]), found.boxes.astype(np.float64))[0, 0] >= 0.7
+    assert ids == {1}
+
+
+def test_carrying_stops_at_max_carry() -> None:
+    one = tracker(max_carry="500ms")
+    walk(one, until=1.0)
+    assert len(carried(one, 1.3)) == 1
+    assert Tracks not in one.carry(frame(0, 1.5), Results())
+
+
+def test_carrying_has_no_effect_on_what_follows() -> None:
+    plain, predicted = tracker(), tracker()
+    for index in range(20):
+        found = detections([box(200 + 10 * index, 300)])
+        expected = look(plain, index * 0.1, found)
+        got = look(predicted, index * 0.1, found)
+        np.testing.assert_array_equal(got.boxes, expected.boxes)
+        for ahead in (0.5, 0.05, -0.05):
+            carried(predicted, index * 0.1 + ahead)
+
+
+def test_a_frame_whose_detector_failed_is_predicted() -> None:
+    one = tracker()
+    walk(one, until=1.0)
+    tracks = look(one, 1.0, None)
+    assert tracks.ids.tolist() == [1]
+    assert tracks.detection.tolist() == [-1]
+
+
+def test_a_frame_that_is_not_later_than_the_last_does_no_harm() -> None:
+    one = tracker()
+    walk(one, until=1.0)
+    for at in (0.9, 0.9, 0.85):
+        tracks = look(one, at, detections([box(290, 300)]))
+        assert tracks.ids.tolist() == [1]
+        assert np.isfinite(tracks.boxes).all()
+
+
+def test_a_clock_set_back_or_a_picture_of_another_size_begins_anew_with_new_ids() -> None:
+    one = tracker()
+    walk(one, until=5.0)
+    assert look(one, 0.0, detections([box(200, 300)])).ids.tolist() == [2]
+    assert look(one, 0.1, detections([box(200, 300)]), size=(800, 600)).ids.tolist() == [3]
+
+
+def test_objects_seen_before_an_outage_are_not_those_seen_after_it() -> None:
+    one = tracker()
+    walk(one, until=1.0, speed=0)
+    assert look(one, 4.0, detections([box(200, 300)])).ids.tolist() == [1]
+    assert look(one, 64.0, detections([box(200, 300)])).ids.tolist() == [2]
+
+
+def test_a_forgotten_camera_begins_anew_and_gives_no_id_twice() -> None:
+    one = tracker()
+    walk(one, until=1.0)
+    one.forget("camera")
+    assert Tracks not in one.carry(frame(0, 1.0), Results())
+    assert look(one, 1.0, detections([box(290, 300)])).ids.tolist() == [2]
+
+
+def test_cameras_do_not_mix() -> None:
+    one = tracker()
+    look(one, 0.0, detections([box(200, 300), box(600, 300)]), "one")
+    assert look(one, 0.0, detections([box(200, 300)]), "two").ids.tolist() == [1]
+
+
+def test_no_more_than_max_tracks_are_followed_the_surest_first() -> None:
+    one = tracker(max_tracks=2)
+    crowd = detections([box(100 + 200 * place, 300) for place in range(4)], scores=[0.6, 0.9, 0.7, 0.8])
+    np.testing.assert_allclose(look(one, 0.0, crowd).scores, [0.9, 0.8])
+
+
+def test_nonsense_from_a_detector_does_not_stay() -> None:
+    one = tracker()
+    look(one, 0.0, detections([[np.nan, 0, 10, 10], [5, 5, np.inf, 9], box(200, 300)], scores=[0.9, 0.9, 0.9]))
+    tracks = look(one, 0.1, detections([[30, 30, 30, 30], box(200, 300)]))
+    assert tracks.ids.tolist() == [1]
+    assert tracks.detection.tolist() == [1]
+
+
+coordinate = st.floats(-50, 1400, width=32)
+anything = st.lists(
+    st.tuples(coordinate, coordinate, coordinate, coordinate, st.floats(0, 1, width=32), st.integers(0, 1)), max_size=8
+)
+steps = st.lists(st.tuples(st.floats(-2, 2) | st.floats(5.01, 9), anything, st.booleans()), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_whatever_comes_ids_are_new_tracks_bounded_and_boxes_in_the_picture(
+    story: list[tuple[float, list[tuple[float, float, float, float, float, int]], bool]],
+) -> None:
+    one, now = tracker(max_tracks=5), 100.0
+    ended: set[int] = set()
+    last: set[int] = set()
+    for wait, rows, forget in story:
+        now += wait
+        if forget:
+            one.forget("camera")
+        corners = [[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d, _, _ in rows]
+        tracks = look(one, now, detections(corners, [row[4] for row in rows], [row[5] for row in rows]))
+        ids = set(tracks.ids.tolist())
+        assert len(tracks) == len(ids) <= 5
+        assert (tracks.boxes >= 0).all()
+        assert (tracks.boxes[:, 2:] <= SIZE).all()
+        # What was forgotten, or lay before an outage or a clock set back, never comes back.
+        ended |= last if forget or wait > 5 or wait < -1 else set()
+        assert not ids & ended
+        last = ids
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(5)), st.integers(-20, 20))
+def test_neither_order_nor_place_of_the_detections_matters(order: list[int], shift: int) -> None:
+    """Ids apart, which follow the order in which new objects come."""
+    plain, other = tracker(), tracker()
+    for index in range(8):
+        boxes = np.array([box(150 + 220 * place + 12 * index, 320 + 6 * index) for place in range(5)])
+        expected = look(plain, index * 0.1, detections(boxes)).boxes + shift
+        found = look(other, index * 0.1, detections(boxes[order] + shift)).boxes
+        np.testing.assert_allclose(found[np.argsort(found[:, 0])], expected, atol=0.01)

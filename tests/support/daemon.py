@@ -1,0 +1,143 @@
+"""The daemon as its users start it: a process of its own with a configuration file and free ports."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+import numpy as np
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.onnx_models import constant_network
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def one_object_network(
+    folder: Path, box: tuple[float, float, float, float] = (0.25, 0.25, 0.75, 0.75)
+) -> dict[str, Any]:
+    """Detector options for an SSD-shaped network of one's own that sees one "thing" at `box` (0-1) in every picture."""
+    outputs = {"boxes": np.array([box], np.float32), "scores": np.array([[0.9]], np.float32)}
+    path = constant_network(folder / "one_object.onnx", (64, 64), outputs)
+    return {"model": {"file": str(path), "head": "ssd", "labels": ["thing"]}}
+
+
+class DaemonProcess:
+    """`sightd run` with a configuration; a context manager. Servers listen on free ports of the loopback."""
+
+    def __init__(
+        self, folder: Path, configuration: Mapping[str, Any], environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.errors = folder / "sightd.log"
+        self._path = folder / "sightd.yaml"
+        self._path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
+        self._environ = {**os.environ, **(environ or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rtsp = self._http = ""
+
+    def start(self, within: float = 30.0) -> None:
+        """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
+        with self.errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "daemon.cli", "run", "-c", str(self._path)],
+                cwd=_ROOT,
+                env=self._environ,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        assert self._process.stdout is not None
+        told, deadline = "", time.monotonic() + within
+        while "/metrics" not in told:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            data = os.read(self._process.stdout.fileno(), 4096) if ready else b""
+            assert data, f"the daemon did not start:\n{self.log}"
+            told += data.decode()
+        self._http = _first(r"http://[\d.]+:\d+", told)
+        self._rtsp = _first(r"rtsp://[\d.]+:\d+", told)
+
+    @property
+    def log(self) -> str:
+        return self.errors.read_text()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def rtsp(self, camera: str) -> str:
+        return f"{self._rtsp}/{camera}"
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self._http}{path}", timeout=10.0)
+
+    def url(self, path: str) -> str:
+        return f"{self._http}{path}"
+
+    def readiness(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.get("/readyz").json()
+        return answer
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels; KeyError where there is none."""
+        found = [
+            sample.value
+            for family in text_string_to_metric_families(self.get("/metrics").text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        if not found:
+            raise KeyError(f"{name}{labels}")
+        return sum(found)
+
+    def terminate(self, within: float = 10.0) -> tuple[int, float]:
+        """SIGTERM; its exit code, and the seconds that it took."""
+        begun = time.monotonic()
+        self.signal(signal.SIGTERM)
+        return self.exit_code(within), time.monotonic() - begun
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self, within: float = 10.0) -> int:
+        """Waits for its end."""
+        assert self._process is not None
+        return self._process.wait(within)
+
+    def __enter__(self) -> DaemonProcess:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _first(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match[0] if match else ""

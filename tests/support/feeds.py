@@ -1,0 +1,76 @@
+"""A feed under test: everything it gave and reported, to be waited for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from pydantic import SecretStr
+
+from daemon.capture.connection import State
+from daemon.capture.errors import Reason
+from daemon.capture.feed import Feed
+from daemon.config.model import Camera
+from plugins.types import Frame
+from tests.support.barcode import Bar, get_bar
+from tests.support.waiting import eventually
+
+
+@dataclass
+class Record:
+    """What a feed told its listener, in order."""
+
+    states: list[State] = field(default_factory=list)
+    losses: list[Reason] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    damaged: int = 0
+
+    def state_changed(self, camera: str, state: State) -> None:
+        self.states.append(state)
+
+    def camera_lost(self, camera: str, reason: Reason) -> None:
+        self.losses.append(reason)
+
+    def frame_damaged(self, camera: str) -> None:
+        self.damaged += 1
+
+    def size_changed(self, camera: str, size: tuple[int, int]) -> None:
+        self.sizes.append(size)
+
+
+class RunningFeed:
+    """A started feed that keeps all its frames; a context manager that stops it and insists that it ends."""
+
+    def __init__(self, address: str, **options: Any) -> None:
+        options = {"timeout": "800ms", "reconnect": {"first": "100ms", "longest": "500ms"}, **options}
+        self.frames: list[tuple[float, Frame]] = []
+        self.record = Record()
+        self.feed = Feed("front", Camera(source=SecretStr(address), **options), self._take, self.record)
+
+    def wait_for(self, frames: int, within: float = 15.0) -> list[Frame]:
+        """The frames so far, as soon as there are `frames` of them."""
+        eventually(lambda: len(self.frames) >= frames, within, f"{frames} frames; {self.feed.status}")
+        return [frame for _, frame in self.frames]
+
+    def wait_for_more(self, frames: int = 1, within: float = 15.0) -> list[Frame]:
+        """The frames so far, as soon as `frames` more came after this call."""
+        return self.wait_for(len(self.frames) + frames, within)
+
+    def bars(self) -> list[Bar]:
+        """The bars of all frames so far that have a readable one."""
+        found = [get_bar(frame.host()) for _, frame in list(self.frames)]
+        return [bar for bar in found if bar is not None]
+
+    def __enter__(self) -> RunningFeed:
+        self.feed.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self.feed.stop(deadline=10.0), "the feed did not stop"
+
+    def _take(self, frame: Frame) -> None:
+        self.frames.append((time.monotonic(), frame))

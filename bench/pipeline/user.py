@@ -116,6 +116,7 @@ def _loop(options: Options, source: str) -> _Window:
                 viewer, options.seconds, lambda: sum(map(procfs.cpu_seconds, pids)), lambda: len(viewer.seen)
             )
         finally:
+            viewer.stop()  # while there is something to read: else it would wait for its time-out
             stop(process)
 
 

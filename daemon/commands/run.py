@@ -63,12 +63,15 @@ def _serve(loaded: Loaded) -> int:
     import cv2
 
     from daemon.app import Daemon
+    from daemon.memory import bound_arenas
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
+    from daemon.thread_names import name_threads
     from engines.errors import EngineError
     from plugins.api import PluginError
 
+    bound_arenas()
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
     progress = ProgressBar()
@@ -77,6 +80,7 @@ def _serve(loaded: Loaded) -> int:
     try:
         with progress:
             daemon.start()
+        name_threads("sightd")
         _announce(daemon)
         signals.wait()
         log.info("stopping")

@@ -14,6 +14,7 @@ from daemon.pipeline.guard import Guard, PluginObserver
 from daemon.pipeline.line import Line
 from daemon.pipeline.ticket import Ticket
 from daemon.pipeline.worker import Worker, yield_to_the_picture
+from daemon.thread_names import name_this_thread
 from engines.engine import Engine
 from engines.model import Model
 from plugins.api import AnyPlugin, PluginConfig
@@ -167,10 +168,12 @@ class PluginHost:
 
 
 def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
-    """Runs `call` in a thread of low priority: the threads that a network's session makes inherit it (sched(7))."""
+    """Runs `call` in a thread of low priority: the threads that a network's session makes inherit both that (sched(7))
+    and its name."""
     raised: list[BaseException] = []
 
     def run() -> None:
+        name_this_thread(f"network:{name}")
         yield_to_the_picture()
         try:
             call()

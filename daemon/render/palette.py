@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -26,6 +27,7 @@ def colour_of(number: int) -> Colour:
     return _TABLE[number % _SIZE]
 
 
+@functools.lru_cache(maxsize=_SIZE)
 def ink_on(colour: Colour) -> Colour:
     """Black or white, whichever stands out more on `colour`: contrast is 4.58 or better on any colour."""
     return BLACK if contrast(colour, BLACK) >= contrast(colour, WHITE) else WHITE

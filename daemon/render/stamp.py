@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -51,22 +52,27 @@ class Stamp:
 
 def layered(*layers: tuple[Coverage, Colour]) -> Stamp:
     """A stamp of flat colours, each laid over the ones before it where its cover says so; all of one size."""
-    height, width = layers[0][0].shape
-    paint = np.zeros((height, width, 3), np.float32)
-    keep = np.ones((height, width, 1), np.float32)
-    for coverage, colour in layers:
-        cover = coverage[:, :, None]
-        paint = paint * (1 - cover) + cover * np.array(colour, np.float32)
-        keep = keep * (1 - cover)
-    kept = np.repeat(np.rint(keep * 255).astype(np.uint8), 3, axis=2)
-    return Stamp(np.rint(paint).astype(np.uint8), kept)
+    keep: Coverage = np.ones(layers[0][0].shape, np.float32)
+    shares = []  # of each layer's colour in the paint: its cover, where those above it leave it to be seen
+    for coverage, _ in reversed(layers):
+        shares.append(coverage * keep)
+        keep = keep * (1 - coverage)
+    colours = np.array([colour for _, colour in reversed(layers)], np.float32)
+    paint = np.rint(np.stack(shares, axis=-1).reshape(-1, len(layers)) @ colours).astype(np.uint8)
+    kept = np.rint(keep * 255).astype(np.uint8)
+    return Stamp(paint.reshape(*keep.shape, 3), np.repeat(kept[:, :, None], 3, axis=2))
 
 
+@functools.lru_cache(maxsize=64)
 def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Coverage:
-    """Cover of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side."""
+    """Cover of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side.
+
+    Read only: plates of one size recur all the time, whatever is written on them, and share theirs.
+    """
     x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - inset - radius)
     y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - inset - radius)
     x, y = np.broadcast_arrays(x[None, :], y[:, None])
     outside = np.hypot(np.maximum(x, 0), np.maximum(y, 0)) + np.minimum(np.maximum(x, y), 0) - radius
     cover: Coverage = np.clip(0.5 - outside, 0, 1).astype(np.float32)
+    cover.flags.writeable = False
     return cover

@@ -30,10 +30,14 @@ class Viewer:
 
     `first_picture` is s from start to the first picture, `error` the kind of exception that ended it.
     `keep` more than 0 keeps that many of the last pictures as grey images in `pictures`.
+    `container` is FFmpeg's name of what an address holds that is not RTSP ("mpegts").
     """
 
-    def __init__(self, address: str, *, transport: str = "tcp", timeout: float = 5.0, keep: int = 0) -> None:
+    def __init__(
+        self, address: str, *, transport: str = "tcp", timeout: float = 5.0, keep: int = 0, container: str | None = None
+    ) -> None:
         self._address, self._transport, self._timeout, self._keep = address, transport, timeout, keep
+        self._container = container
         self.seen: list[Seen] = []
         self.pictures: list[NDArray[np.uint8]] = []
         self.first_picture: float | None = None
@@ -82,13 +86,11 @@ class Viewer:
         self.stop()
 
     def _run(self) -> None:
-        # probesize and analyzeduration this small show the first picture at once; fflags=nobuffer would lose it.
-        options = {"rtsp_transport": self._transport, "flags": "low_delay", "probesize": "32", "analyzeduration": "1"}
-        if self._transport == "tcp":
-            options["reorder_queue_size"] = "0"
         began = time.monotonic()
         try:
-            with av.open(self._address, options=options, timeout=self._timeout) as container:
+            with av.open(
+                self._address, format=self._container, options=self._options(), timeout=self._timeout
+            ) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "NONE"
                 for frame in container.decode(stream):
@@ -101,6 +103,15 @@ class Viewer:
         with self._changed:
             self.error = ended
             self._changed.notify_all()
+
+    def _options(self) -> dict[str, str]:
+        # probesize and analyzeduration this small show the first picture at once; fflags=nobuffer would lose it.
+        options = {"rtsp_transport": self._transport, "flags": "low_delay", "probesize": "32", "analyzeduration": "1"}
+        if self._container is not None:
+            return options | {"probesize": "200000", "analyzeduration": "0"}
+        if self._transport == "tcp":
+            options["reorder_queue_size"] = "0"
+        return options
 
     def _note(self, frame: av.VideoFrame, began: float) -> None:
         now = time.monotonic()

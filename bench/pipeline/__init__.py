@@ -1,0 +1,1 @@
+"""What the pipeline costs and how late its pictures are: `python -m bench.pipeline`."""

@@ -1,0 +1,66 @@
+"""The loop a user would write: cv2.VideoCapture → ONNX Runtime → cv2 drawing → raw video into ffmpeg.
+
+A process of its own (`python -m bench.pipeline.user_loop SOURCE TARGET --model NAME`). It borrows pre-processing,
+decoding of boxes and NMS from the product, which are quicker than what is usually written; all else is as in tutorials:
+each picture is read, analysed, drawn on and written, one after the other, with each library's default settings.
+It prints ffmpeg's process id, so that whoever started it can count what that uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from bench.pipeline.drawing import draw
+from engines.catalog import Catalog
+from engines.preprocess import prepare
+from engines.store import ModelStore, default_directory
+from plugins.detector.config import DetectorConfig
+from plugins.detector.heads import head_named
+from plugins.detector.selection import Selection
+
+
+def ffmpeg_command(width: int, height: int, target: str) -> list[str]:
+    """Raw BGR on standard input to H.264 in MPEG-TS, with the settings for low delay that guides name."""
+    return [
+        *("ffmpeg", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{width}x{height}"),
+        *("-r", "25", "-i", "-", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-crf", "23"),
+        *("-g", "50", "-pix_fmt", "yuv420p", "-flush_packets", "1", "-f", "mpegts", target),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("target")
+    parser.add_argument("--model", required=True)
+    args = parser.parse_args()
+    model = Catalog.load().get(args.model)
+    path = ModelStore(default_directory(os.environ)).verify(model)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    outputs = [output.name for output in session.get_outputs()]
+    head, selection = head_named(model.head, model.name), Selection(DetectorConfig(), model.labels)
+    capture = cv2.VideoCapture(args.source)
+    size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    with subprocess.Popen(ffmpeg_command(*size, args.target), stdin=subprocess.PIPE) as encoder:
+        assert encoder.stdin is not None
+        print(encoder.pid, flush=True)
+        while True:
+            there, picture = capture.read()
+            if not there:
+                sys.exit("the camera's stream ended")
+            image = np.asarray(picture, np.uint8)
+            tensor, geometries = prepare([image], model.input)
+            found = dict(zip(outputs, session.run(outputs, {model.input.tensor: tensor}), strict=True))
+            draw(image, selection.detections(head(found, model.input, selection.min_score)[0], geometries[0]))
+            encoder.stdin.write(image.tobytes())
+
+
+if __name__ == "__main__":
+    main()

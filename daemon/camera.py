@@ -19,7 +19,7 @@ from daemon.render.renderer import Renderer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
-from plugins.types import Detections, Frame, Results
+from plugins.types import Detections, Frame, Results, label_of
 
 STOP_DEADLINE = 2.0
 
@@ -111,4 +111,4 @@ class CameraRun:
         detections = results.get(Detections)
         if detections is not None:
             for class_id, count in Counter(detections.class_ids.tolist()).items():
-                self._metrics.detected(detections.labels[class_id], count)
+                self._metrics.detected(label_of(detections.labels, class_id), count)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +15,8 @@ from daemon.config.load import Loaded
 from daemon.config.model import Camera
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
+from daemon.pipeline.breaker import BreakerState
+from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -25,6 +28,8 @@ from plugins import registry
 
 log = logging.getLogger(__name__)
 
+STOP_DEADLINE = 3.0
+"""Seconds that all cameras together have to stop."""
 STALLED_AFTER = 10.0
 """Seconds without a turn of an output's loop after which the process counts as unhealthy."""
 
@@ -62,19 +67,30 @@ class Daemon:
         self._started = True
 
     def stop(self) -> None:
-        """Ends cameras, plug-ins and servers, in this order; each part within a few seconds."""
-        for run in self._cameras.values():
-            run.stop()
+        """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
+
+        A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
+        """
+        with ExitStack() as parts:  # ends what was entered last first
+            if self._http is not None:
+                parts.callback(self._http.close)
+            if self._rtsp is not None:
+                parts.callback(self._rtsp.close)
+            parts.callback(self._host.close)
+            parts.callback(self._stop_cameras)
+
+    def _stop_cameras(self) -> None:
+        runs = list(self._cameras.values())
+        for run in runs:
+            run.request_stop()
+        until = time.monotonic() + STOP_DEADLINE
+        for run in runs:
+            run.stop(max(0.0, until - time.monotonic()))
             if run.jpeg is not None:
                 run.jpeg.close()
-        self._host.close()
-        if self._rtsp is not None:
-            self._rtsp.close()
-        if self._http is not None:
-            self._http.close()
 
     def cameras(self) -> Sequence[CameraEntry]:
-        return [CameraEntry(name, run.title, self.rtsp_address(name)) for name, run in self._cameras.items()]
+        return [CameraEntry(name, run.title, self.rtsp_address(name)) for name, run in list(self._cameras.items())]
 
     def jpeg(self, camera: str) -> JpegStream | None:
         run = self._cameras.get(camera)
@@ -88,10 +104,10 @@ class Daemon:
         return None if self._http is None else f"http://{reachable(self._config.http.host)}:{self._http.port}"
 
     def readiness(self) -> Readiness:
-        """Ready once all has started, every camera sends and no plug-in is taken out."""
+        """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
         cameras = {name: run.status() for name, run in list(self._cameras.items())}
         plugins = {name: _plugin_status(instance) for name, instance in dict(self._host.instances).items()}
-        reasons = list(_reasons(self._started, cameras, plugins))
+        reasons = [*_reasons(self._started, cameras), *_plugin_reasons(self._host.instances)]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 
     def healthy(self) -> tuple[bool, str]:
@@ -151,13 +167,20 @@ def _plugin_status(instance: Instance) -> PluginStatus:
     )
 
 
-def _reasons(started: bool, cameras: Mapping[str, CameraStatus], plugins: Mapping[str, PluginStatus]) -> Sequence[str]:
+def _plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
+    for name, instance in dict(instances).items():
+        guard = instance.guard
+        if guard.state is BreakerState.OPEN:
+            yield f"plug-in {name} is taken out after faults: {guard.last_fault}"
+        if guard.busy_for > HANGS_AFTER:
+            yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
+
+
+def _reasons(started: bool, cameras: Mapping[str, CameraStatus]) -> Sequence[str]:
     if not started:
         return ["starting: plug-ins are being opened"]
-    away = [
+    return [
         f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
         for name, status in cameras.items()
         if status.state not in ("live", "ended")
     ]
-    out = [f"plug-in {name} is taken out after faults" for name, status in plugins.items() if status.breaker == "open"]
-    return away + out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
 from plugins.types import Detections, Frame, Results, label_of
 
-STOP_DEADLINE = 2.0
+log = logging.getLogger(__name__)
 
 
 class CameraRun:
@@ -63,10 +64,19 @@ class CameraRun:
         self._output.start()
         self._feed.start()
 
-    def stop(self) -> None:
-        """Ends both threads, lets the plug-ins forget the camera and takes its series out of the metrics."""
-        self._feed.stop(STOP_DEADLINE)
-        self._output.stop(STOP_DEADLINE)
+    def request_stop(self) -> None:
+        """Has both threads end soon; waits for nothing."""
+        self._feed.request_stop()
+        self._output.request_stop()
+
+    def stop(self, deadline: float) -> None:
+        """Ends both threads within `deadline` seconds or leaves them behind, lets the plug-ins forget the camera and
+        takes its series out of the metrics."""
+        until = time.monotonic() + deadline
+        self.request_stop()
+        self._feed.stop(deadline)
+        if not self._output.stop(max(0.1, until - time.monotonic())):
+            log.error("camera %s: its output did not stop within %.1f s and is left behind", self.name, deadline)
         self._host.forget(self.name)
         self._all_metrics.remove_camera(self.name)
 
@@ -75,14 +85,20 @@ class CameraRun:
         return now - self._output.progress_at
 
     def status(self) -> CameraStatus:
-        """How the feed fares, for `/readyz`."""
+        """How the camera fares, for `/readyz`: its feed, and where that lives, its output."""
         feed = self._feed.status
-        live = feed.state is State.LIVE and not self._output.slate_active
-        state = "stale" if feed.state is State.LIVE and not live else str(feed.state)
+        state, since, reason = str(feed.state), feed.since, feed.last_error
+        if feed.state is State.LIVE:
+            reason = None
+            if self._output.slate_active:
+                since = feed.since if feed.last_frame_at is None else feed.last_frame_at
+                state, reason = "stale", "no picture comes, though the connection stands"
+            elif fault := self._output.fault:
+                state, reason = "failing", fault
         return CameraStatus(
             state=state,
-            since=time.time() - (time.monotonic() - feed.since),
-            reason=None if live else feed.last_error,
+            since=time.time() - (time.monotonic() - since),
+            reason=reason,
             size=feed.size,
             fps=round(feed.fps, 2),
         )

@@ -22,7 +22,7 @@ from plugins.types import Frame, Image, Results
 log = logging.getLogger(__name__)
 
 SLATE_AFTER = 1.5
-"""Seconds after the last frame at which the picture turns to the slate; up to SLATE_AT_LAST where the camera is slow."""
+"""Seconds after the last frame at which the picture turns to the slate; up to SLATE_AT_LAST for a slow camera."""
 SLATE_AT_LAST = 5.0
 SLATE_INTERVAL = 0.2
 FAULT_REMEMBERED = 5.0

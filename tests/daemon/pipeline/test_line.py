@@ -13,7 +13,7 @@ from daemon.pipeline.host import PluginHost
 from daemon.pipeline.line import Line
 from daemon.pipeline.worker import Worker
 from engines.errors import EngineError
-from plugins.api import AnyPlugin, Context, PluginConfig
+from plugins.api import AnyPlugin, Context, PluginConfig, PluginError
 from plugins.types import Detections, Picture, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
@@ -261,6 +261,20 @@ def test_a_plugin_that_cannot_open_is_closed_and_its_error_told() -> None:
         plugins.open("finder", Unloadable, PluginConfig(), cameras=1)
     assert Unloadable.closed == 1
     plugins.close()
+
+
+def test_whatever_a_plugin_raises_when_it_opens_names_it() -> None:
+    class Careless(Finder):
+        def open(self, context: Context) -> None:
+            raise KeyError("labels")
+
+    class Unmakeable(Finder):
+        def __init__(self, config: PluginConfig | None = None) -> None:
+            raise ZeroDivisionError
+
+    for cls, fault in ((Careless, "KeyError"), (Unmakeable, "ZeroDivisionError")):
+        with pytest.raises(PluginError, match=f"plug-in finder cannot be opened: {fault}"):
+            host().open("finder", cls, PluginConfig(), cameras=1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""The daemon's parts are started and stopped in order, also where something goes wrong on the way."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daemon.app import Daemon
+from daemon.camera import CameraRun
+from daemon.config.load import load_text
+from daemon.pipeline.host import LoadEngine
+from plugins.types import Frame
+from tests.support.stub_plugins import STUBS
+from tests.support.waiting import eventually
+
+
+def no_engine(choice: object, threads: int) -> Any:
+    raise AssertionError("no network is asked for")
+
+
+def daemon_of(cameras: dict[str, dict[str, Any]]) -> Daemon:
+    text = yaml.safe_dump({"cameras": cameras, "rtsp": {"enabled": False}, "http": {"enabled": False}})
+    load: LoadEngine = no_engine
+    return Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=STUBS), load)
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a camera that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield server.getsockname()[1]
+
+
+def test_many_cameras_that_hang_stop_in_the_time_of_one(silent: int) -> None:
+    source = {"source": f"rtsp://127.0.0.1:{silent}/x", "timeout": "20s"}
+    daemon = daemon_of({f"camera{n}": source for n in range(6)})
+    daemon.start()
+    eventually(lambda: all(entry.state == "connecting" for entry in daemon.readiness().cameras.values()))
+    begun = time.monotonic()
+    daemon.stop()
+    assert time.monotonic() - begun < 5
+
+
+def test_a_start_that_breaks_off_half_way_can_be_asked_about_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = daemon_of({name: {"source": "testpattern://"} for name in ("a", "b")})
+    start = CameraRun.start
+
+    def signalled(run: CameraRun) -> None:
+        if run.name == "b":
+            raise InterruptedError
+        start(run)
+
+    monkeypatch.setattr(CameraRun, "start", signalled)
+    with pytest.raises(InterruptedError):
+        daemon.start()
+    assert daemon.healthy()[0]
+    assert not daemon.readiness().ready
+    daemon.stop()
+
+
+def test_a_camera_whose_pictures_cannot_be_shown_is_not_ready_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_frame: Frame) -> None:
+        raise TypeError("no such colour")
+
+    daemon = daemon_of({"a": {"source": "testpattern://"}})
+    daemon.start()
+    try:
+        eventually(lambda: daemon.readiness().ready)
+        output = daemon._cameras["a"]._output
+        monkeypatch.setattr(output, "_turn", fails)
+        eventually(lambda: daemon.readiness().cameras["a"].state == "failing")
+        [reason] = daemon.readiness().reasons
+        assert reason.startswith("camera a is failing: a picture could not be shown: TypeError")
+        assert daemon.healthy()[0], "the process makes progress: the next picture is tried"
+        monkeypatch.undo()
+        eventually(lambda: daemon.readiness().ready)
+    finally:
+        daemon.stop()

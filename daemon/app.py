@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from daemon.camera import CameraRun
 from daemon.capture.errors import Reason
 from daemon.config.load import Loaded
-from daemon.config.model import Camera
+from daemon.config.model import Camera, Output
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
@@ -46,6 +46,8 @@ class Daemon:
         self._config = loaded.config
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
+        self._wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
+        self._jpegs: dict[str, JpegStream] = {}
         self._cameras: dict[str, CameraRun] = {}
         self._rtsp: RtspServer | None = None
         self._http: HttpServer | None = None
@@ -53,14 +55,13 @@ class Daemon:
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
-        wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
         self._listen()
         for name in self._loaded.plugin_configs:
-            users = sum(name in self._chain(camera) for camera in wanted.values())
+            users = sum(name in self._chain(camera) for camera in self._wanted.values())
             if users:
                 config = self._loaded.plugin_configs[name]
                 self._host.open(name, registry.load(config.use or name), config, users)
-        for name, camera in wanted.items():
+        for name, camera in self._wanted.items():
             self._cameras[name] = self._camera(name, camera)
         for run in self._cameras.values():
             run.start()
@@ -86,22 +87,28 @@ class Daemon:
         until = time.monotonic() + STOP_DEADLINE
         for run in runs:
             run.stop(max(0.0, until - time.monotonic()))
-            if run.jpeg is not None:
-                run.jpeg.close()
+        for jpeg in self._jpegs.values():
+            jpeg.close()
 
     def cameras(self) -> Sequence[CameraEntry]:
-        return [CameraEntry(name, run.title, self.rtsp_address(name)) for name, run in list(self._cameras.items())]
+        return [
+            CameraEntry(name, camera.title or name, self._rtsp_address(name)) for name, camera in self._wanted.items()
+        ]
 
     def jpeg(self, camera: str) -> JpegStream | None:
-        run = self._cameras.get(camera)
-        return None if run is None else run.jpeg
+        return self._jpegs.get(camera)
 
-    def rtsp_address(self, camera: str) -> RtspAddress | None:
-        return None if self._rtsp is None else self._rtsp.address(camera)
+    def rtsp_url(self, camera: str) -> str | None:
+        """The camera's RTSP address as this machine reaches it."""
+        address = self._rtsp_address(camera)
+        return None if address is None else address.url(reachable(self._config.rtsp.host))
 
     def http_url(self) -> str | None:
         """The web server's address as this machine reaches it."""
-        return None if self._http is None else f"http://{reachable(self._config.http.host)}:{self._http.port}"
+        if self._http is None:
+            return None
+        host = reachable(self._config.http.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._http.port}"
 
     def readiness(self) -> Readiness:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
@@ -121,27 +128,34 @@ class Daemon:
     def _chain(self, camera: Camera) -> Sequence[str]:
         return self._config.chain if camera.chain is None else camera.chain
 
+    def _rtsp_address(self, camera: str) -> RtspAddress | None:
+        return None if self._rtsp is None else self._rtsp.address(camera)
+
+    def _output(self, camera: Camera) -> Output:
+        return camera.output or self._config.output
+
     def _listen(self) -> None:
         if self._config.rtsp.enabled:
             self._rtsp = RtspServer(self._config.rtsp)
             self._rtsp.start()
         if self._config.http.enabled:
+            for name, camera in self._wanted.items():  # before the server: who comes early waits for the first picture
+                self._jpegs[name] = JpegStream(self._output(camera).mjpeg_max_fps)
             app = create_app(self, self.metrics.exposition, self._config.http.max_viewers)
             self._http = HttpServer(self._config.http, app)
             self._http.start()
 
     def _camera(self, name: str, camera: Camera) -> CameraRun:
-        output = camera.output or self._config.output
         return CameraRun(
             name,
             camera,
             chain=self._chain(camera),
             render=camera.render or self._config.render,
-            output=output,
+            output=self._output(camera),
             host=self._host,
             metrics=self.metrics,
             rtsp=None if self._rtsp is None else self._rtsp.add(name),
-            jpeg=None if self._http is None else JpegStream(output.mjpeg_max_fps),
+            jpeg=self._jpegs.get(name),
         )
 
 

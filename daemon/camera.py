@@ -42,8 +42,7 @@ class CameraRun:
         jpeg: JpegStream | None,
     ) -> None:
         self.name = name
-        self.title = options.title or name
-        self.jpeg = jpeg
+        title = options.title or name
         self._host = host
         self._metrics = metrics.camera(name)
         self._all_metrics = metrics
@@ -51,10 +50,10 @@ class CameraRun:
         self._feed = Feed(name, options, self._arrived, self)
         self._output = CameraOutput(
             name,
-            self.title,
+            title,
             self._slot,
             host.line(name, chain, self._analysed),
-            Renderer(self.title, render, output.max_height),
+            Renderer(title, render, output.max_height),
             Publisher(output, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
             metrics.stages,

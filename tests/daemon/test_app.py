@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.app import Daemon
+from daemon.app import Daemon, reachable
 from daemon.camera import CameraRun
+from daemon.cli import main
+from daemon.config.installed import installed_plugins
 from daemon.config.load import load_text
 from daemon.pipeline.host import LoadEngine
+from engines.errors import EngineError
 from plugins.types import Frame
+from tests.support.daemon import one_object_network
 from tests.support.stub_plugins import STUBS
 from tests.support.waiting import eventually
 
@@ -45,6 +52,83 @@ def test_many_cameras_that_hang_stop_in_the_time_of_one(silent: int) -> None:
     begun = time.monotonic()
     daemon.stop()
     assert time.monotonic() - begun < 5
+
+
+def test_cameras_are_named_and_waited_for_while_plugins_are_still_being_opened(tmp_path: Path) -> None:
+    text = yaml.safe_dump(
+        {
+            "cameras": {
+                "front": {"source": "testpattern://", "title": "Front"},
+                "off": {"source": "x", "enabled": False},
+            },
+            "chain": ["detector"],
+            "plugins": {"detector": one_object_network(tmp_path)},
+            "rtsp": {"enabled": False},
+            "http": {"port": 0},
+        }
+    )
+    seen: list[Any] = []
+
+    def while_opening(choice: object, threads: int) -> Any:
+        seen.append(([entry.title for entry in daemon.cameras()], daemon.jpeg("front"), daemon.readiness().reasons))
+        raise EngineError("no network")
+
+    daemon = Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=installed_plugins()), while_opening)
+    try:
+        with pytest.raises(EngineError):
+            daemon.start()
+    finally:
+        daemon.stop()
+    [(titles, jpeg, reasons)] = seen
+    assert titles == ["Front"]
+    assert jpeg is not None
+    assert "starting" in reasons[0]
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_ends_a_start_that_takes_long_and_that_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = threading.Event()
+
+    def takes_long(choice: object, threads: int) -> Any:
+        opening.set()
+        time.sleep(2)
+        raise EngineError("nobody waits for this")
+
+    monkeypatch.setattr("daemon.networks.engine_loading", lambda *_: takes_long)
+    path = tmp_path / "site.yaml"
+    settings = {
+        "cameras": {"a": {"source": "testpattern://"}},
+        "chain": ["detector"],
+        "plugins": {"detector": one_object_network(tmp_path)},
+        "rtsp": {"enabled": False},
+        "http": {"enabled": False},
+    }
+    path.write_text(yaml.safe_dump(settings))
+
+    def ask() -> None:
+        opening.wait(10)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    begun = time.monotonic()
+    assert main(["run", "-c", str(path)]) == 0
+    assert time.monotonic() - begun < 1.9
+    asking.join()
+
+
+def test_addresses_are_those_that_the_servers_listen_on() -> None:
+    assert [reachable(host) for host in ("0.0.0.0", "::", "", "10.0.0.5")] == ["127.0.0.1"] * 3 + ["10.0.0.5"]
 
 
 def test_a_start_that_breaks_off_half_way_can_be_asked_about_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

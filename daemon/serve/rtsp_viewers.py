@@ -70,7 +70,10 @@ class RtspViewers:
     def _plays_now(self, client: Any, context: Any) -> None:
         stream = self._stream_of(context.uri.abspath)
         with self._lock:
+            before = self._plays.get(client)
             self._plays[client] = stream
+        if before is not None and before is not stream:
+            before.viewer_left(id(client))
         if stream is not None:
             stream.viewer_plays(id(client))
 

@@ -104,6 +104,7 @@ class CameraRun:
 
     def state_changed(self, camera: str, state: State) -> None:
         self._metrics.up.set(state is State.LIVE)
+        self._output.ended = state is State.ENDED
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)

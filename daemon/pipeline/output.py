@@ -57,6 +57,8 @@ class CameraOutput:
     ) -> None:
         self.camera = camera
         self.slate_active = False
+        self.ended = False
+        """Whether the camera is a recording that was played to its end; set by whoever knows the feed."""
         self._title = title
         self._slot = slot
         self._line = line
@@ -178,7 +180,8 @@ class CameraOutput:
     def _draw_slate(self) -> Image:
         if self._last is None:
             return slate(None, FIRST_SIZE, self._title, None)
-        return slate(self._last.host(), self._renderer.size_of(self._last), self._title, self._last.wall_time)
+        size, since = self._renderer.size_of(self._last), self._last.wall_time
+        return slate(self._last.host(), size, self._title, since, ended=self.ended)
 
     def _turn_slate(self, active: bool) -> None:
         if active is not self.slate_active:

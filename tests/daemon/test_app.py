@@ -22,6 +22,7 @@ from daemon.config.load import load_text
 from daemon.pipeline.host import LoadEngine
 from engines.errors import EngineError
 from plugins.types import Frame
+from tests.daemon.analyze.test_media import write_video
 from tests.support.daemon import one_object_network
 from tests.support.stub_plugins import STUBS
 from tests.support.waiting import eventually
@@ -146,6 +147,18 @@ def test_a_start_that_breaks_off_half_way_can_be_asked_about_and_stopped(monkeyp
     assert daemon.healthy()[0]
     assert not daemon.readiness().ready
     daemon.stop()
+
+
+def test_a_recording_at_its_end_is_ready_and_its_slate_says_that_it_ended(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", count=5)
+    daemon = daemon_of({"a": {"source": str(clip), "loop": False}})
+    daemon.start()
+    try:
+        eventually(lambda: daemon.readiness().cameras["a"].state == "ended")
+        assert daemon.readiness().ready
+        assert daemon._cameras["a"]._output.ended
+    finally:
+        daemon.stop()
 
 
 def test_a_camera_whose_pictures_cannot_be_shown_is_not_ready_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

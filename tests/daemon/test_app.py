@@ -24,8 +24,15 @@ from engines.errors import EngineError
 from plugins.types import Frame
 from tests.daemon.analyze.test_media import write_video
 from tests.support.daemon import one_object_network
+from tests.support.process_logging import restored
 from tests.support.stub_plugins import STUBS
 from tests.support.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    with restored():
+        yield
 
 
 def no_engine(choice: object, threads: int) -> Any:

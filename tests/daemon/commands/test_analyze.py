@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ import yaml
 from daemon.cli import main
 from tests.daemon.analyze.test_media import write_picture, write_video
 from tests.support.daemon import one_object_network
+from tests.support.process_logging import restored
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    with restored():
+        yield
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
 
 from daemon.camera import CameraRun
 from daemon.capture.errors import Reason
 from daemon.config.load import Loaded
-from daemon.config.model import Camera
+from daemon.config.model import Camera, Output
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
+from daemon.pipeline.breaker import BreakerState
+from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -25,6 +28,8 @@ from plugins import registry
 
 log = logging.getLogger(__name__)
 
+STOP_DEADLINE = 3.0
+"""Seconds that all cameras together have to stop."""
 STALLED_AFTER = 10.0
 """Seconds without a turn of an output's loop after which the process counts as unhealthy."""
 
@@ -41,6 +46,8 @@ class Daemon:
         self._config = loaded.config
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
+        self._wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
+        self._jpegs: dict[str, JpegStream] = {}
         self._cameras: dict[str, CameraRun] = {}
         self._rtsp: RtspServer | None = None
         self._http: HttpServer | None = None
@@ -48,50 +55,66 @@ class Daemon:
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
-        wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
         self._listen()
         for name in self._loaded.plugin_configs:
-            users = sum(name in self._chain(camera) for camera in wanted.values())
+            users = sum(name in self._chain(camera) for camera in self._wanted.values())
             if users:
                 config = self._loaded.plugin_configs[name]
                 self._host.open(name, registry.load(config.use or name), config, users)
-        for name, camera in wanted.items():
+        for name, camera in self._wanted.items():
             self._cameras[name] = self._camera(name, camera)
         for run in self._cameras.values():
             run.start()
         self._started = True
 
     def stop(self) -> None:
-        """Ends cameras, plug-ins and servers, in this order; each part within a few seconds."""
-        for run in self._cameras.values():
-            run.stop()
-            if run.jpeg is not None:
-                run.jpeg.close()
-        self._host.close()
-        if self._rtsp is not None:
-            self._rtsp.close()
-        if self._http is not None:
-            self._http.close()
+        """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
+
+        A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
+        """
+        with ExitStack() as parts:  # ends what was entered last first
+            if self._http is not None:
+                parts.callback(self._http.close)
+            if self._rtsp is not None:
+                parts.callback(self._rtsp.close)
+            parts.callback(self._host.close)
+            parts.callback(self._stop_cameras)
+
+    def _stop_cameras(self) -> None:
+        runs = list(self._cameras.values())
+        for run in runs:
+            run.request_stop()
+        until = time.monotonic() + STOP_DEADLINE
+        for run in runs:
+            run.stop(max(0.0, until - time.monotonic()))
+        for jpeg in self._jpegs.values():
+            jpeg.close()
 
     def cameras(self) -> Sequence[CameraEntry]:
-        return [CameraEntry(name, run.title, self.rtsp_address(name)) for name, run in self._cameras.items()]
+        return [
+            CameraEntry(name, camera.title or name, self._rtsp_address(name)) for name, camera in self._wanted.items()
+        ]
 
     def jpeg(self, camera: str) -> JpegStream | None:
-        run = self._cameras.get(camera)
-        return None if run is None else run.jpeg
+        return self._jpegs.get(camera)
 
-    def rtsp_address(self, camera: str) -> RtspAddress | None:
-        return None if self._rtsp is None else self._rtsp.address(camera)
+    def rtsp_url(self, camera: str) -> str | None:
+        """The camera's RTSP address as this machine reaches it."""
+        address = self._rtsp_address(camera)
+        return None if address is None else address.url(reachable(self._config.rtsp.host))
 
     def http_url(self) -> str | None:
         """The web server's address as this machine reaches it."""
-        return None if self._http is None else f"http://{reachable(self._config.http.host)}:{self._http.port}"
+        if self._http is None:
+            return None
+        host = reachable(self._config.http.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._http.port}"
 
     def readiness(self) -> Readiness:
-        """Ready once all has started, every camera sends and no plug-in is taken out."""
+        """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
         cameras = {name: run.status() for name, run in list(self._cameras.items())}
         plugins = {name: _plugin_status(instance) for name, instance in dict(self._host.instances).items()}
-        reasons = list(_reasons(self._started, cameras, plugins))
+        reasons = [*_reasons(self._started, cameras), *_plugin_reasons(self._host.instances)]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 
     def healthy(self) -> tuple[bool, str]:
@@ -105,27 +128,34 @@ class Daemon:
     def _chain(self, camera: Camera) -> Sequence[str]:
         return self._config.chain if camera.chain is None else camera.chain
 
+    def _rtsp_address(self, camera: str) -> RtspAddress | None:
+        return None if self._rtsp is None else self._rtsp.address(camera)
+
+    def _output(self, camera: Camera) -> Output:
+        return camera.output or self._config.output
+
     def _listen(self) -> None:
         if self._config.rtsp.enabled:
             self._rtsp = RtspServer(self._config.rtsp)
             self._rtsp.start()
         if self._config.http.enabled:
+            for name, camera in self._wanted.items():  # before the server: who comes early waits for the first picture
+                self._jpegs[name] = JpegStream(self._output(camera).mjpeg_max_fps)
             app = create_app(self, self.metrics.exposition, self._config.http.max_viewers)
             self._http = HttpServer(self._config.http, app)
             self._http.start()
 
     def _camera(self, name: str, camera: Camera) -> CameraRun:
-        output = camera.output or self._config.output
         return CameraRun(
             name,
             camera,
             chain=self._chain(camera),
             render=camera.render or self._config.render,
-            output=output,
+            output=self._output(camera),
             host=self._host,
             metrics=self.metrics,
             rtsp=None if self._rtsp is None else self._rtsp.add(name),
-            jpeg=None if self._http is None else JpegStream(output.mjpeg_max_fps),
+            jpeg=self._jpegs.get(name),
         )
 
 
@@ -151,13 +181,20 @@ def _plugin_status(instance: Instance) -> PluginStatus:
     )
 
 
-def _reasons(started: bool, cameras: Mapping[str, CameraStatus], plugins: Mapping[str, PluginStatus]) -> Sequence[str]:
+def _plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
+    for name, instance in dict(instances).items():
+        guard = instance.guard
+        if guard.state is BreakerState.OPEN:
+            yield f"plug-in {name} is taken out after faults: {guard.last_fault}"
+        if guard.busy_for > HANGS_AFTER:
+            yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
+
+
+def _reasons(started: bool, cameras: Mapping[str, CameraStatus]) -> Sequence[str]:
     if not started:
         return ["starting: plug-ins are being opened"]
-    away = [
+    return [
         f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
         for name, status in cameras.items()
         if status.state not in ("live", "ended")
     ]
-    out = [f"plug-in {name} is taken out after faults" for name, status in plugins.items() if status.breaker == "open"]
-    return away + out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ from daemon.render.renderer import Renderer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
-from plugins.types import Detections, Frame, Results
+from plugins.types import Detections, Frame, Results, label_of
 
-STOP_DEADLINE = 2.0
+log = logging.getLogger(__name__)
 
 
 class CameraRun:
@@ -41,8 +42,7 @@ class CameraRun:
         jpeg: JpegStream | None,
     ) -> None:
         self.name = name
-        self.title = options.title or name
-        self.jpeg = jpeg
+        title = options.title or name
         self._host = host
         self._metrics = metrics.camera(name)
         self._all_metrics = metrics
@@ -50,10 +50,10 @@ class CameraRun:
         self._feed = Feed(name, options, self._arrived, self)
         self._output = CameraOutput(
             name,
-            self.title,
+            title,
             self._slot,
             host.line(name, chain, self._analysed),
-            Renderer(self.title, render, output.max_height),
+            Renderer(title, render, output.max_height),
             Publisher(output, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
             metrics.stages,
@@ -63,10 +63,19 @@ class CameraRun:
         self._output.start()
         self._feed.start()
 
-    def stop(self) -> None:
-        """Ends both threads, lets the plug-ins forget the camera and takes its series out of the metrics."""
-        self._feed.stop(STOP_DEADLINE)
-        self._output.stop(STOP_DEADLINE)
+    def request_stop(self) -> None:
+        """Has both threads end soon; waits for nothing."""
+        self._feed.request_stop()
+        self._output.request_stop()
+
+    def stop(self, deadline: float) -> None:
+        """Ends both threads within `deadline` seconds or leaves them behind, lets the plug-ins forget the camera and
+        takes its series out of the metrics."""
+        until = time.monotonic() + deadline
+        self.request_stop()
+        self._feed.stop(deadline)
+        if not self._output.stop(max(0.1, until - time.monotonic())):
+            log.error("camera %s: its output did not stop within %.1f s and is left behind", self.name, deadline)
         self._host.forget(self.name)
         self._all_metrics.remove_camera(self.name)
 
@@ -75,20 +84,27 @@ class CameraRun:
         return now - self._output.progress_at
 
     def status(self) -> CameraStatus:
-        """How the feed fares, for `/readyz`."""
+        """How the camera fares, for `/readyz`: its feed, and where that lives, its output."""
         feed = self._feed.status
-        live = feed.state is State.LIVE and not self._output.slate_active
-        state = "stale" if feed.state is State.LIVE and not live else str(feed.state)
+        state, since, reason = str(feed.state), feed.since, feed.last_error
+        if feed.state is State.LIVE:
+            reason = None
+            if self._output.slate_active:
+                since = feed.since if feed.last_frame_at is None else feed.last_frame_at
+                state, reason = "stale", "no picture comes, though the connection stands"
+            elif fault := self._output.fault:
+                state, reason = "failing", fault
         return CameraStatus(
             state=state,
-            since=time.time() - (time.monotonic() - feed.since),
-            reason=None if live else feed.last_error,
+            since=time.time() - (time.monotonic() - since),
+            reason=reason,
             size=feed.size,
             fps=round(feed.fps, 2),
         )
 
     def state_changed(self, camera: str, state: State) -> None:
         self._metrics.up.set(state is State.LIVE)
+        self._output.ended = state is State.ENDED
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)
@@ -111,4 +127,4 @@ class CameraRun:
         detections = results.get(Detections)
         if detections is not None:
             for class_id, count in Counter(detections.class_ids.tolist()).items():
-                self._metrics.detected(detections.labels[class_id], count)
+                self._metrics.detected(label_of(detections.labels, class_id), count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -31,7 +32,10 @@ def provide(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
 
 def _fetch(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
     logger.info("%s: %s, fetching it", model.name, store.problem(model))
-    with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=store.directory) as folder:
+    prefix = f".{model.name}.fetch-"
+    for left in store.directory.glob(f"{prefix}*"):  # by a process that was killed: the lock is ours, nobody uses it
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=store.directory) as folder:
         scratch = Path(folder)
         fetched = fetcher.fetch(model.name, model.sources, scratch, store.learnt_pin(model))
         if fetched.learnt:

@@ -5,23 +5,24 @@ Every function gives a new array of the boxes' own dtype and may run on any thre
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.floating[Any]]
+Real = TypeVar("Real", bound=np.floating[Any])
 
 
-def area(boxes: Boxes) -> Boxes:
+def area(boxes: NDArray[Real]) -> NDArray[Real]:
     """Areas [n]: (x2 − x1) · (y2 − y1); 0 where a box is inside out."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return sides[:, 0] * sides[:, 1]
 
 
-def intersection(a: Boxes, b: Boxes) -> Boxes:
+def intersection(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
     """Areas [n, m] that each of `a` [n, 4] shares with each of `b` [m, 4]."""
-    width = np.minimum(a[:, None, 2], b[:, 2])
+    width: NDArray[Real] = np.minimum(a[:, None, 2], b[:, 2])
     width -= np.maximum(a[:, None, 0], b[:, 0])
     height = np.minimum(a[:, None, 3], b[:, 3])
     height -= np.maximum(a[:, None, 1], b[:, 1])
@@ -31,7 +32,7 @@ def intersection(a: Boxes, b: Boxes) -> Boxes:
     return width
 
 
-def iou(a: Boxes, b: Boxes) -> Boxes:
+def iou(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
     """Intersection over union [n, m] of `a` [n, 4] and `b` [m, 4]: I / (A + B − I), from 0 to 1.
 
     Two boxes without area have 0, never NaN. Source: Jaccard's index.
@@ -52,7 +53,7 @@ def clip(boxes: Boxes, width: float, height: float) -> Boxes:
     return cut
 
 
-def to_centre_size(boxes: Boxes) -> Boxes:
+def to_centre_size(boxes: NDArray[Real]) -> NDArray[Real]:
     """x1, y1, x2, y2 to centre x, centre y, width, height: c = (p1 + p2) / 2, s = p2 − p1."""
     both = np.empty_like(boxes)
     both[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -60,7 +61,7 @@ def to_centre_size(boxes: Boxes) -> Boxes:
     return both
 
 
-def from_centre_size(boxes: Boxes) -> Boxes:
+def from_centre_size(boxes: NDArray[Real]) -> NDArray[Real]:
     """Centre x, centre y, width, height to x1, y1, x2, y2: p = c ∓ s / 2."""
     corners = np.empty_like(boxes)
     half = boxes[:, 2:] / 2

@@ -97,6 +97,7 @@ class Detections:
 
     def __post_init__(self) -> None:
         check_lengths(self, "boxes", "scores", "class_ids")
+        _check_columns(self, boxes=4)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -130,6 +131,7 @@ class Tracks:
 
     def __post_init__(self) -> None:
         check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection")
+        _check_columns(self, boxes=4, velocities=2)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -147,6 +149,17 @@ class Picture:
 
     image: Image
 
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8 or not self.image.size:
+            raise ValueError(
+                f"Picture.image is {self.image.dtype} {list(self.image.shape)}, expected uint8 [height, width, 3]"
+            )
+
+
+def label_of(labels: tuple[str, ...], class_id: int) -> str:
+    """The name of a class; a number in words where the labels do not reach so far."""
+    return labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}"
+
 
 def check_lengths(result: object, first: str, *others: str) -> None:
     """Raises ValueError where the columns of a struct of arrays differ in length."""
@@ -156,6 +169,14 @@ def check_lengths(result: object, first: str, *others: str) -> None:
             raise ValueError(
                 f"{type(result).__name__}.{name} has {len(getattr(result, name))} rows, {first} has {expected}"
             )
+
+
+def _check_columns(result: object, **columns: int) -> None:
+    """Raises ValueError where a table has not the columns it should have."""
+    for name, expected in columns.items():
+        shape = getattr(result, name).shape
+        if len(shape) != 2 or shape[1] != expected:
+            raise ValueError(f"{type(result).__name__}.{name} has the shape {list(shape)}, expected [n, {expected}]")
 
 
 T = TypeVar("T")

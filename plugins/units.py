@@ -17,6 +17,14 @@ def parse_duration(value: object) -> float:
     return _quantity(value, _SECONDS, 'a duration with its unit, as "250ms", "2s", "5m" or "1h"')
 
 
+def parse_span(value: object) -> float:
+    """Seconds as `parse_duration` reads them, above zero."""
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        raise ValueError("is not above zero")
+    return seconds
+
+
 def parse_size(value: object) -> int:
     """Bytes from "64MiB", "2GB" or a bare zero. ValueError says how to write it."""
     return int(_quantity(value, _BYTES, 'a size with its unit, as "512KiB", "64MiB" or "2GB"'))
@@ -35,6 +43,11 @@ _DURATION_SCHEMA = {
     "anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(us|ms|s|m|min|h|d)\s*$"}, {"const": 0}],
     "examples": ["250ms", "2s", "5m"],
 }
+_SPAN_SCHEMA = {
+    "type": "string",
+    "pattern": r"^\s*(?=[0.]*[1-9])\d+(\.\d+)?\s*(us|ms|s|m|min|h|d)\s*$",
+    "examples": ["250ms", "2s", "5m"],
+}
 _SIZE_SCHEMA = {
     "anyOf": [{"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(B|kB|MB|GB|KiB|MiB|GiB)\s*$"}, {"const": 0}],
     "examples": ["512KiB", "64MiB", "2GB"],
@@ -42,5 +55,7 @@ _SIZE_SCHEMA = {
 
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 """Seconds as a float; in a file a text with a unit."""
+Span = Annotated[float, BeforeValidator(parse_span), WithJsonSchema(_SPAN_SCHEMA)]
+"""A duration that cannot be zero, where zero would mean without a pause or never in time."""
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 """Bytes as an int; in a file a text with a unit."""

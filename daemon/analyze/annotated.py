@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,10 +11,20 @@ import cv2
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from daemon.analyze.media import MediaError, Sequence
+from daemon.analyze.media import Item, MediaError, Sequence
 from plugins.types import Image
 
 _CRF = "20"
+
+
+def endangered(folder: Path, sources: Iterable[Path]) -> Path | None:
+    """The first source that lies where annotated copies would be written: they could take the place of originals."""
+    target = folder.resolve()
+    for source in sources:
+        place = source.resolve()
+        if target == place.parent if place.is_file() else target.is_relative_to(place):
+            return source
+    return None
 
 
 class AnnotatedFolder:
@@ -31,7 +42,7 @@ class AnnotatedFolder:
             raise MediaError(f"{self.folder}: cannot be made: {error.strerror}") from error
         if sequence.is_video:
             return AnnotatedVideo(self._free(Path(sequence.name).stem, ".mp4"))
-        return AnnotatedPictures([self._free(path.stem, ".jpg") for path in sequence.files])
+        return AnnotatedPictures({str(path): self._free(path.stem, ".jpg") for path in sequence.files})
 
     def _free(self, stem: str, suffix: str) -> Path:
         """A path that this run has not used: sources of different folders may have the same name."""
@@ -44,13 +55,13 @@ class AnnotatedFolder:
 
 
 class AnnotatedPictures:
-    """Annotated pictures, one file each, in the order of the sequence."""
+    """Annotated pictures, one file each."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = iter(paths)
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = paths
 
-    def add(self, image: Image, time: float) -> None:
-        path = next(self._paths)
+    def add(self, image: Image, item: Item) -> None:
+        path = self._paths[item.source]
         encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         if not encoded:
             raise MediaError(f"{path}: the picture could not be encoded")
@@ -68,8 +79,8 @@ class AnnotatedVideo:
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
 
-    def add(self, image: Image, time: float) -> None:
-        """Appends a picture (BGR, even sides) shown at `time` s. Pictures of another size than the first are scaled."""
+    def add(self, image: Image, item: Item) -> None:
+        """Appends a picture (BGR, even sides). Pictures of another size than the first are scaled."""
         if self._container is None or self._stream is None:
             self._open(image)
         assert self._container is not None
@@ -78,18 +89,19 @@ class AnnotatedVideo:
         if (image.shape[1], image.shape[0]) != size:
             image = cv2.resize(image, size)  # type: ignore[assignment]
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-        frame.pts, frame.time_base = round(time * 90000), Fraction(1, 90000)
+        frame.pts, frame.time_base = round(item.frame.captured_at * 90000), Fraction(1, 90000)
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Finishes the file; nothing is written where no picture came."""
-        if self._container is not None and self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            self._container = None
+        container, self._container = self._container, None
+        if container is not None:
+            with container:
+                if self._stream is not None:
+                    container.mux(self._stream.encode(None))
 
     def _open(self, image: Image) -> None:
-        self._container = av.open(str(self._path), "w")
+        self._container = av.open(f"file:{self._path}", "w")
         self._stream = self._container.add_stream("libx264", options={"crf": _CRF, "preset": "veryfast"})
         self._stream.height, self._stream.width = image.shape[:2]
         self._stream.pix_fmt = "yuv420p"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from daemon.pipeline.host import LoadEngine, PluginContext
+from daemon.pipeline.host import LoadEngine, PluginContext, opened
 from engines.engine import Engine
 from plugins.api import AnyPlugin, PluginConfig
 from plugins.types import Canvas, Frame, Results
@@ -29,15 +29,12 @@ class OfflineChain:
     def open(self, chain: Sequence[tuple[str, type[AnyPlugin], PluginConfig]]) -> None:
         """Opens the plug-ins in order. Raises PluginError or EngineError."""
         for name, plugin_class, config in chain:
-            plugin = plugin_class(config)
-            self._closing.callback(plugin.close)
             context = PluginContext(name, self.threads, self.load_engine, [])
-            try:
-                plugin.open(context)
-            finally:
-                for engine in context.engines:
-                    self._closing.callback(engine.close)
-                self.engines += context.engines
+            plugin = opened(plugin_class, config, context)
+            for engine in context.engines:
+                self._closing.callback(engine.close)
+            self._closing.callback(plugin.close)  # after its networks: what is entered last is closed first
+            self.engines += context.engines
             self.plugins.append(plugin)
 
     def run(self, frame: Frame) -> Results:

@@ -19,6 +19,10 @@ from daemon.render.renderer import Renderer
 from plugins.types import Results
 
 
+class ResultsError(Exception):
+    """The results cannot be written any further: no source's fault, and no use in going on."""
+
+
 class Job:
     """Analyses sources one after the other; a fault of one is told and does not keep the others."""
 
@@ -28,35 +32,52 @@ class Job:
         self._chain = chain
         self._tell = tell
         self._render = render.model_copy(update={"status": False})
+        self._faults = 0
         self._annotated = None if annotated is None else AnnotatedFolder(annotated)
 
     def run(self, sources: Iterable[Path], out: TextIO) -> int:
-        """Writes a line for each frame to `out`; 1 where a source failed, else 0."""
-        failed = 0
+        """Writes a line for each frame to `out`; 1 where anything failed, else 0. ResultsError ends it."""
         with _progress() as progress:
             for source in sources:
                 try:
-                    for sequence in sequences(source):
-                        task = progress.add_task(sequence.name, total=length(sequence))
-                        self._sequence(sequence, out, progress, task)
-                except Exception as error:  # noqa: BLE001 — a network or plug-in may raise anything on a strange file
-                    failed = 1
-                    told = str(error) if isinstance(error, MediaError) else f"{source}: {type(error).__name__}: {error}"
-                    self._tell(f"error: {told}")
-        return failed
+                    found = sequences(source)
+                except (MediaError, OSError) as error:
+                    self._fault(str(source), error)
+                    continue
+                for sequence in found:
+                    self._one(sequence, out, progress)
+            _flush(out)
+        return 1 if self._faults else 0
+
+    def _one(self, sequence: Sequence, out: TextIO, progress: Progress) -> None:
+        task = progress.add_task(sequence.name, total=length(sequence))
+        try:
+            self._sequence(sequence, out, progress, task)
+        except ResultsError:
+            raise
+        except Exception as error:  # noqa: BLE001 — a network or plug-in may raise anything on a strange file
+            self._fault(sequence.name, error)
+        finally:
+            self._chain.forget(sequence.name)
 
     def _sequence(self, sequence: Sequence, out: TextIO, progress: Progress, task: TaskID) -> None:
         writer = None if self._annotated is None else self._annotated.writer(sequence)
         renderer = Renderer(sequence.name, self._render)
+        size: tuple[int, int] | None = None
         try:
             for item in read_ahead(frames(sequence)):
+                progress.advance(task)
+                if isinstance(item, MediaError):
+                    self._fault(sequence.name, item)
+                    continue
+                if size not in (None, (item.frame.width, item.frame.height)):
+                    self._chain.forget(sequence.name)
+                size = item.frame.width, item.frame.height
                 results = self._chain.run(item.frame)
-                out.write(line(item, results) + "\n")
+                _write(out, line(item, results) + "\n")
                 if writer is not None:
                     self._draw(item, results, renderer, writer)
-                progress.advance(task)
         finally:
-            self._chain.forget(sequence.name)
             if writer is not None:
                 writer.close()
 
@@ -65,7 +86,26 @@ class Job:
     ) -> None:
         canvas = renderer.render(item.frame, results, fps=None)
         self._chain.draw(canvas, item.frame, results)
-        writer.add(canvas.image, item.frame.captured_at)
+        writer.add(canvas.image, item)
+
+    def _fault(self, source: str, error: Exception) -> None:
+        self._faults += 1
+        told = str(error) if isinstance(error, MediaError) else f"{source}: {type(error).__name__}: {error}"
+        self._tell(f"error: {told}")
+
+
+def _write(out: TextIO, text: str) -> None:
+    try:
+        out.write(text)
+    except OSError as error:
+        raise ResultsError(error.strerror or str(error)) from error
+
+
+def _flush(out: TextIO) -> None:
+    try:
+        out.flush()
+    except OSError as error:
+        raise ResultsError(error.strerror or str(error)) from error
 
 
 def _progress() -> Progress:

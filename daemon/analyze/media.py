@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from daemon.capture.picture import to_bgr
+from daemon.capture.picture import lazily
 from plugins.types import Frame, Image
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -66,20 +66,25 @@ def length(sequence: Sequence) -> int | None:
     if not sequence.is_video:
         return len(sequence.files)
     try:
-        with av.open(str(sequence.files[0])) as container:
+        with av.open(f"file:{sequence.files[0]}") as container:
             return container.streams.video[0].frames or None if container.streams.video else None
     except (av.FFmpegError, OSError):
         return None
 
 
-def frames(sequence: Sequence) -> Iterator[Item]:
-    """All frames in order; `captured_at` is media time. Raises MediaError at the point where a file is broken."""
+def frames(sequence: Sequence) -> Iterator[Item | MediaError]:
+    """All frames in order; `captured_at` is media time. What is broken is told in its place, and the rest follows."""
     if sequence.is_video:
         yield from _video(sequence)
         return
     for seq, path in enumerate(sequence.files):
         time = seq / FOLDER_FPS
-        yield Item(str(path), Frame.of(read_picture(path), camera=sequence.name, seq=seq, captured_at=time, pts=time))
+        try:
+            image = read_picture(path)
+        except MediaError as error:
+            yield error
+            continue
+        yield Item(str(path), Frame.of(image, camera=sequence.name, seq=seq, captured_at=time, pts=time))
 
 
 def read_picture(path: Path) -> Image:
@@ -94,36 +99,39 @@ def read_picture(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _video(sequence: Sequence) -> Iterator[Item]:
-    path = sequence.files[0]
-    seq, last = 0, -1.0
+def _video(sequence: Sequence) -> Iterator[Item | MediaError]:
+    path, seq, damaged = sequence.files[0], 0, 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:  # "file:" keeps FFmpeg from reading a colon as a protocol's
             if not container.streams.video:
-                raise MediaError(f"{path}: holds no video")
+                yield MediaError(f"{path}: holds no video")
+                return
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             interval = 1 / float(stream.average_rate or FOLDER_FPS)
-            for picture in container.decode(stream):
-                pts = picture.time
-                last = pts if pts is not None and pts > last else last + interval
-                yield Item(
-                    str(path),
-                    Frame(
-                        sequence.name,
-                        seq,
-                        (picture.width, picture.height),
-                        lambda picture=picture: to_bgr(picture),  # type: ignore[misc]
-                        captured_at=last,
-                        wall_time=0.0,
-                        pts=pts,
-                    ),
-                )
-                seq += 1
+            last = -interval
+            for packet in container.demux(stream):
+                try:
+                    pictures = packet.decode()
+                except av.error.InvalidDataError:
+                    damaged += 1
+                    continue
+                for picture in pictures:
+                    last = picture.time if picture.time is not None and picture.time > last else last + interval
+                    yield Item(str(path), _frame(sequence, seq, picture, last))
+                    seq += 1
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: cannot be read beyond frame {seq}: {error.strerror or error}") from error
+        yield MediaError(f"{path}: cannot be read beyond frame {seq}: {error.strerror or error}")
+        return
     if seq == 0:
-        raise MediaError(f"{path}: holds no frame that can be decoded")
+        yield MediaError(f"{path}: holds no frame that can be decoded")
+    elif damaged:
+        yield MediaError(f"{path}: frames are missing, {damaged} of its packets cannot be decoded")
+
+
+def _frame(sequence: Sequence, seq: int, picture: av.VideoFrame, time: float) -> Frame:
+    size = (picture.width, picture.height)
+    return Frame(sequence.name, seq, size, lazily(picture), captured_at=time, wall_time=0.0, pts=picture.time)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

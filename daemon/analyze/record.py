@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from daemon.analyze.media import Item
-from plugins.types import Detections, Results, Tracks
+from plugins.types import Detections, Results, Tracks, label_of
 
 
 def record(item: Item, results: Results) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str,
         {
             "box": [round(side, 2) for side in box],
             "score": round(score, 5),
-            "class": detections.labels[class_id],
+            "class": label_of(detections.labels, class_id),
             "class_id": class_id,
             "track": track_of.get(row),
         }

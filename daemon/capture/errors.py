@@ -1,4 +1,4 @@
-"""Errors of capture and the reasons for which a feed loses its camera."""
+"""The reasons for which a feed loses its camera, and what an exception means."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from enum import StrEnum
 from av import error
 
 from daemon.redact import redact
-
-
-class CaptureError(Exception):
-    """A source's address cannot be used; the message says what to write instead. It holds no credentials."""
 
 
 class Reason(StrEnum):

@@ -86,6 +86,10 @@ class Feed:
         """Starts the thread; once."""
         self._thread.start()
 
+    def request_stop(self) -> None:
+        """Has the thread end as soon as it can; waits for nothing."""
+        self._stopping.set()
+
     def stop(self, deadline: float) -> bool:
         """Ends the thread; False where it has not ended within `deadline` s.
 
@@ -93,7 +97,7 @@ class Feed:
         is blocked in it ends after the rest of the camera's `timeout` (opening: up to twice that, and as long as the
         system's resolver takes for a name). It gives no frame on in that time and closes its source when it wakes.
         """
-        self._stopping.set()
+        self.request_stop()
         if self._thread.is_alive():
             self._thread.join(max(0.0, deadline))
         if self._thread.is_alive():

@@ -10,9 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from daemon.capture.errors import CaptureError
 from daemon.config.model import Camera
 from daemon.redact import redact
+
+
+class CaptureError(Exception):
+    """A source's address cannot be used; the message says what to write instead. It holds no credentials."""
 
 
 class Kind(StrEnum):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from daemon.commands import SubParsers
 
@@ -90,7 +92,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     from daemon.analyze.chain import OfflineChain
-    from daemon.analyze.job import Job
+    from daemon.analyze.job import Job, ResultsError
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from engines.errors import EngineError
@@ -104,25 +106,51 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
             file=sys.stderr,
         )
         return 2
+    if fault := _endangered(args):
+        print(f"{fault}; name another one", file=sys.stderr)
+        return 2
     configs = {name: loaded.plugin_configs[name] for name in config.chain}
     progress = ProgressBar()
     try:
-        with OfflineChain(engine_loading(config.models, progress), _cores()) as chain:
+        with OfflineChain(engine_loading(config.models, progress), _cores()) as chain, _output(args.out) as out:
             with progress:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:
                 _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
-            job = Job(chain, config.render, args.annotated, _tell)
-            if args.out is None:
-                return job.run(args.sources, sys.stdout)
-            with args.out.open("w", encoding="utf-8") as out:
-                return job.run(args.sources, out)
+            return Job(chain, config.render, args.annotated, _tell).run(args.sources, out)
     except (PluginError, EngineError) as error:
         print(error, file=sys.stderr)
         return 3
-    except OSError as error:
-        print(f"{args.out}: cannot be written: {error.strerror}", file=sys.stderr)
+    except ResultsError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            raise error.__cause__ from None
+        print(f"{args.out or 'standard output'}: cannot be written: {error}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    from daemon.analyze.job import ResultsError
+
+    if path is None:
+        yield sys.stdout
+        return
+    try:
+        with path.open("w", encoding="utf-8") as out:
+            yield out
+    except OSError as error:  # when it is opened, or when its last lines are written as it is closed
+        raise ResultsError(error.strerror or str(error)) from error
+
+
+def _endangered(args: argparse.Namespace) -> str | None:
+    """Which option would write over a source, said for people."""
+    from daemon.analyze.annotated import endangered
+
+    if args.annotated is not None and (source := endangered(args.annotated, args.sources)):
+        return f"--annotated {args.annotated}: annotated copies would lie among the originals of {source}"
+    if args.out is not None and args.out.resolve() in [source.resolve() for source in args.sources]:
+        return f"--out {args.out}: it is a source"
+    return None
 
 
 def _tell(message: str) -> None:

@@ -84,7 +84,7 @@ def _serve(loaded: Loaded) -> int:
         _announce(daemon)
         signals.wait()
         log.info("stopping")
-    except _StoppedEarlyError:
+    except _StoppedEarly:
         log.info("stopped before everything was started")
     except (PluginError, EngineError, GStreamerMissingError) as error:
         log.error("%s", error)
@@ -97,7 +97,7 @@ def _serve(loaded: Loaded) -> int:
     return 0
 
 
-class _StoppedEarlyError(Exception):
+class _StoppedEarly(BaseException):
     """A signal came while plug-ins were still being opened, which may take as long as a download."""
 
 
@@ -120,13 +120,13 @@ class _Signals:
             os._exit(128 + number)
         self._came.set()
         if not self._waiting:
-            raise _StoppedEarlyError
+            raise _StoppedEarly
 
 
 def _announce(daemon: Daemon) -> None:
     """Tells where to look: on standard output, since it is what was asked for and no log."""
     for camera in daemon.cameras():
-        rtsp = camera.rtsp.url("127.0.0.1") if camera.rtsp else "no RTSP"
+        rtsp = daemon.rtsp_url(camera.name) or "no RTSP"
         http = daemon.http_url()
         print(f"  {camera.title:20} {rtsp}" + (f"   {http}/{camera.name}.mjpg" if http else ""))
     if http := daemon.http_url():

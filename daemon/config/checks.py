@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
+from daemon.capture.source import CaptureError, source_of
 from daemon.config.model import Camera, Config, Rtsp
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, dotted
@@ -53,7 +54,7 @@ class Checks:
             yield self._problem(("plugins", name), "no chain names this entry", f"chain: [{name}]")
 
     def _source(self, path: PathKey, camera: Camera) -> Iterator[Problem]:
-        """Says nothing of the address itself: it may hold a password."""
+        """Says nothing of the address itself but what is redacted: it may hold a password."""
         source, path = camera.source.get_secret_value(), (*path, "source")
         scheme, separator, rest = source.partition("://")
         known = "write one of rtsp://, rtsps://, http://, https://, testpattern://, a file's path or /dev/videoN"
@@ -65,6 +66,11 @@ class Checks:
             yield self._problem(path, "an address without a host", "write rtsp://HOST/PATH")
         elif not separator and _is_folder(Path(source)):
             yield self._problem(path, "is a folder", "write a video file's path")
+        else:
+            try:
+                source_of(camera)
+            except CaptureError as error:
+                yield self._problem(path, "cannot be used", str(error))
 
     def _servers(self) -> Iterator[Problem]:
         rtsp, http = self._config.rtsp, self._config.http

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from plugins.units import Duration, Size
+from plugins.units import Duration, Size, Span
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower-case letters, digits, "-" and "_": it becomes part of an address and a metric's label."""
@@ -22,8 +22,8 @@ class Section(BaseModel):
 class Reconnect(Section):
     """How a feed comes back after a fault: it waits `first`, then twice as long each time, never above `longest`."""
 
-    first: Duration = Field(0.5, description="Wait before the first new attempt.", examples=["500ms"])
-    longest: Duration = Field(8.0, description="Longest wait between attempts.", examples=["8s"])
+    first: Span = Field(0.5, description="Wait before the first new attempt.", examples=["500ms"])
+    longest: Span = Field(8.0, description="Longest wait between attempts.", examples=["8s"])
 
 
 class Render(Section):
@@ -73,9 +73,7 @@ class Camera(Section):
         None, max_length=80, description="Name shown on the picture; the camera's key by default."
     )
     transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP brings the packets.")
-    timeout: Duration = Field(
-        3.0, description="A camera that is silent for so long is taken for lost.", examples=["3s"]
-    )
+    timeout: Span = Field(3.0, description="A camera that is silent for so long is taken for lost.", examples=["3s"])
     loop: bool = Field(True, description="Begin a file again at its end.")
     width: int | None = Field(
         None, ge=16, le=8192, description="Picture width asked of a /dev/video device or the test pattern."
@@ -118,7 +116,7 @@ class Rtsp(Section):
     port: int = Field(8554, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     auth: Credentials | None = Field(None, description="Ask viewers for a name and a password.")
     tls: Tls | None = Field(None, description="Serve rtsps:// instead (needs glib-networking).")
-    stall_timeout: Duration = Field(
+    stall_timeout: Span = Field(
         10.0, description="A viewer that takes no packet for so long is disconnected.", examples=["10s"]
     )
 

@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 FRAME_STAGES = ("captured", "analysed", "shown", "encoded")
 """How far frames come: read from the camera; through its chain; drawn or shown as they are; encoded as H.264."""
-DROPS = (("capture", "damaged"), ("admission", "replaced"))
-"""Where and why frames are left out: broken on arrival; replaced by a newer one before a worker was free."""
+DROPS = (("capture", "damaged"), ("admission", "replaced"), ("output", "failed"))
+"""Where and why frames are left out: broken on arrival; replaced by a newer one before a worker was free; not shown
+because drawing or encoding them failed, which is a fault."""
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid")

@@ -6,13 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from daemon.pipeline.breaker import Breaker, BreakerState
+from daemon.redact import redact
 from plugins.api import AnyPlugin
 from plugins.types import Canvas, Frame, Results
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HANGS_AFTER = 10.0
+"""Seconds after which a call of `process` counts as hanging."""
+_WARN_EVERY = 10.0
+"""Seconds between two warnings: a plug-in that fails on every second frame must not fill the log."""
 
 
 class PluginObserver(Protocol):
@@ -21,7 +29,7 @@ class PluginObserver(Protocol):
     def took(self, phase: str, seconds: float) -> None: ...
 
     def fault(self, reason: str) -> None:
-        """It raised ("error") or gave what its contract does not allow ("invalid")."""
+        """It raised ("error"), gave what its contract does not allow ("invalid") or took too long ("timeout")."""
 
     def breaker(self, state: BreakerState) -> None: ...
 
@@ -31,7 +39,11 @@ class NonsenseError(TypeError):
 
 
 class Guard:
-    """Calls a plug-in's methods so that nothing it raises or returns harms the frame, which goes on without it."""
+    """Calls a plug-in's methods so that nothing it raises or returns harms the frame, which goes on without it.
+
+    `process`, `carry` and `draw` have a circuit breaker each: a plug-in that cannot draw goes on finding, and its good
+    findings do not make its drawing look sound. While `process` is taken out, the others are too.
+    """
 
     def __init__(
         self,
@@ -45,100 +57,117 @@ class Guard:
         self.name = name
         self.plugin = plugin
         self.last_fault = ""
+        """What went wrong last, for people; without secrets."""
         self.faults = 0
         self._observer = observer
-        self._breaker = breaker or Breaker()
+        self._breakers = {"process": breaker or Breaker(), "carry": Breaker(), "draw": Breaker()}
         self._lock = threading.Lock()
         self._clock = clock
+        self._warned_at = float("-inf")
+        self._begun: dict[int, float] = {}
 
     @property
     def state(self) -> BreakerState:
-        return self._breaker.state
+        """Closed where all of the plug-in runs, else how what was taken out stands."""
+        states = [breaker.state for breaker in self._breakers.values()]
+        return next((state for state in states if state is not BreakerState.CLOSED), BreakerState.CLOSED)
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds since the longest call of `process` under way began; 0 where there is none."""
+        now = self._clock()
+        return max((now - begun for begun in list(self._begun.values())), default=0.0)
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results] | None:
         """What the plug-in found, one a frame; None where it failed or is taken out."""
-        with self._lock:
-            allowed = self._breaker.allows(self._clock())
-            self._observer.breaker(self._breaker.state)
-        if not allowed:
-            return None
-        begun = self._clock()
+        begun = self._begun[threading.get_ident()] = self._clock()
         try:
-            found = self.plugin.process(frames, results)
-            self._check(found, len(frames))
-        except NonsenseError as error:
-            self._failed("process", error, "invalid")
-            return None
-        except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; it hurts only itself
-            self._failed("process", error)
-            return None
-        self._observer.took("process", self._clock() - begun)
-        with self._lock:
-            self._breaker.succeeded()
-            self._observer.breaker(self._breaker.state)
-        return found
+            return self._call(
+                "process", lambda: self.plugin.process(frames, results), lambda found: self._check(found, len(frames))
+            )
+        finally:
+            del self._begun[threading.get_ident()]
+            if self._clock() - begun > HANGS_AFTER:
+                self._observer.fault("timeout")
 
     def carry(self, frame: Frame, results: Results) -> Results:
         """The plug-in's prediction for a frame it has not processed; nothing where it fails or is taken out."""
-        if self._breaker.state is not BreakerState.CLOSED:
+        if self._breakers["process"].state is not BreakerState.CLOSED:
             return Results()
-        begun = self._clock()
-        try:
-            carried = self.plugin.carry(frame, results)
-        except Exception as error:  # noqa: BLE001 — as above
-            self._failed("carry", error)
-            return Results()
-        self._observer.took("carry", self._clock() - begun)
-        return carried
+        return self._call("carry", lambda: self.plugin.carry(frame, results), self._check_carried) or Results()
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
-        if self._breaker.state is not BreakerState.CLOSED:
-            return
-        begun = self._clock()
-        try:
-            self.plugin.draw(canvas, frame, results)
-        except Exception as error:  # noqa: BLE001 — as above
-            self._failed("draw", error)
-        else:
-            self._observer.took("draw", self._clock() - begun)
+        if self._breakers["process"].state is BreakerState.CLOSED:
+            self._call("draw", lambda: self.plugin.draw(canvas, frame, results), lambda _: None)
 
     def forget(self, camera: str) -> None:
-        try:
-            self.plugin.forget(camera)
-        except Exception as error:  # noqa: BLE001 — as above
-            self._failed("forget", error)
+        self._call("forget", lambda: self.plugin.forget(camera), lambda _: None)
 
     def close(self) -> None:
+        self._call("close", self.plugin.close, lambda _: None)
+
+    def _call(self, phase: str, call: Callable[[], T], check: Callable[[T], None]) -> T | None:
+        """What `call` gives where `check` lets it pass; None where it fails or the phase is taken out."""
+        breaker = self._breakers.get(phase)
+        with self._lock:
+            if breaker is not None and not breaker.allows(self._clock()):
+                return None
+        begun = self._clock()
         try:
-            self.plugin.close()
-        except Exception as error:  # noqa: BLE001 — as above
-            self._failed("close", error)
+            given = call()
+            check(given)
+        except NonsenseError as error:
+            self._failed(phase, error, "invalid")
+            return None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 — a plug-in may raise anything; it hurts only itself
+            self._failed(phase, error, "error")
+            return None
+        if breaker is not None:
+            self._observer.took(phase, self._clock() - begun)
+            self._succeeded(breaker)
+        return given
 
     def _check(self, found: object, expected: int) -> None:
         if not isinstance(found, Sequence) or len(found) != expected:
             raise NonsenseError(f"process gave {_shape(found)}, expected one Results for each of {expected} frames")
-        allowed = self.plugin.gives
         for item in found:
-            if not isinstance(item, Results):
-                raise NonsenseError(f"process gave {type(item).__name__}, expected Results")
-            undeclared = [type(part).__name__ for part in item if type(part) not in allowed]
-            if undeclared:
-                raise NonsenseError(f"process gave {', '.join(undeclared)}, which `gives` does not declare")
+            self._check_item("process", item)
 
-    def _failed(self, phase: str, error: Exception, kind: str = "error") -> None:
-        reason = f"{type(error).__name__} in {phase}: {error}"
+    def _check_carried(self, carried: object) -> None:
+        self._check_item("carry", carried)
+
+    def _check_item(self, phase: str, item: object) -> None:
+        if not isinstance(item, Results):
+            raise NonsenseError(f"{phase} gave {type(item).__name__}, expected Results")
+        undeclared = [type(part).__name__ for part in item if type(part) not in self.plugin.gives]
+        if undeclared:
+            raise NonsenseError(f"{phase} gave {', '.join(undeclared)}, which `gives` does not declare")
+
+    def _succeeded(self, breaker: Breaker) -> None:
+        with self._lock:
+            breaker.succeeded()
+            state = self.state
+        self._observer.breaker(state)
+
+    def _failed(self, phase: str, error: BaseException, kind: str) -> None:
+        reason = redact(f"{type(error).__name__} in {phase}: {error}")
+        now = self._clock()
+        breaker = self._breakers.get(phase, Breaker())
         with self._lock:
             self.faults += 1
             self.last_fault = reason
-            was = self._breaker.state
-            self._breaker.failed(self._clock())
-            state = self._breaker.state
-            wait = self._breaker.retry_at - self._clock()
+            was = breaker.state
+            breaker.failed(now)
+            opened = breaker.state is BreakerState.OPEN and was is not BreakerState.OPEN
+            warn = now - self._warned_at >= _WARN_EVERY
+            self._warned_at = now if warn and not opened else self._warned_at
+            state = self.state
         self._observer.fault(kind)
         self._observer.breaker(state)
-        if state is not was and state is BreakerState.OPEN:
+        if opened:
+            wait = breaker.retry_at - now
             log.error("plug-in %s is taken out and tried again in %.0f s: %s", self.name, wait, reason, exc_info=error)
-        elif was is BreakerState.CLOSED:
+        elif warn:
             log.warning("plug-in %s failed, the frame goes on without it: %s", self.name, reason)
 
 

@@ -16,8 +16,9 @@ from daemon.pipeline.ticket import Ticket
 from daemon.pipeline.worker import Worker, yield_to_the_picture
 from daemon.thread_names import name_this_thread
 from engines.engine import Engine
+from engines.errors import EngineError
 from engines.model import Model
-from plugins.api import AnyPlugin, PluginConfig
+from plugins.api import AnyPlugin, PluginConfig, PluginError
 from plugins.types import Results
 
 log = logging.getLogger(__name__)
@@ -91,17 +92,13 @@ class PluginHost:
         return self._instances
 
     def open(self, name: str, plugin_class: type[AnyPlugin], config: PluginConfig, cameras: int) -> None:
-        """Opens an instance that `cameras` cameras share. Raises PluginError or EngineError; nothing is left open."""
+        """Opens an instance that `cameras` cameras share. Raises PluginError or EngineError; nothing is left open.
+
+        Whatever else the plug-in raises becomes a PluginError that names it.
+        """
         lanes = max(1, min(self._cores, cameras)) if plugin_class.parallel else 1
         context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, [])
-        plugin = plugin_class(config)
-        try:
-            _call_quietly_scheduled(lambda: plugin.open(context), name)
-        except BaseException:
-            plugin.close()
-            for engine in context.engines:
-                engine.close()
-            raise
+        plugin = opened(plugin_class, config, context)
         observer = self._observe(name)
         for engine in context.engines:
             log.info(
@@ -165,6 +162,24 @@ class PluginHost:
             ticket.supersede()
         else:
             line.advance(ticket)
+
+
+def opened(plugin_class: type[AnyPlugin], config: PluginConfig, context: PluginContext) -> AnyPlugin:
+    """A plug-in, made and opened. Raises PluginError or EngineError; it is closed then, and so are its networks."""
+    try:
+        plugin = plugin_class(config)
+        try:
+            _call_quietly_scheduled(lambda: plugin.open(context), context.name)
+        except BaseException:
+            plugin.close()
+            raise
+    except BaseException as error:
+        for engine in context.engines:
+            engine.close()
+        if isinstance(error, (PluginError, EngineError)) or not isinstance(error, Exception):
+            raise
+        raise PluginError(f"plug-in {context.name} cannot be opened: {type(error).__name__}: {error}") from error
+    return plugin
 
 
 def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:

@@ -38,13 +38,15 @@ class Inbox:
         An empty list means that the inbox was closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if max_wait > 0:
-                self._changed.wait_for(lambda: len(self._waiting) >= most or self._closed, max_wait)
-            if self._closed:
-                return []
-            cameras = list(self._waiting)[:most]
-            return [self._waiting.pop(camera) for camera in cameras]
+            while True:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if max_wait > 0:
+                    self._changed.wait_for(lambda: len(self._waiting) >= most or self._closed, max_wait)
+                if self._closed:
+                    return []
+                cameras = list(self._waiting)[:most]
+                if cameras:  # else another worker took them, or their camera was removed, while this one waited
+                    return [self._waiting.pop(camera) for camera in cameras]
 
     def discard(self, camera: str) -> None:
         """Lets go of what a removed camera left."""

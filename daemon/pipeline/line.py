@@ -80,7 +80,6 @@ class Line:
             worker = self.chain[ticket.stage]
             ticket.stage += 1
             if worker.due(ticket.frame, ticket.processed):
-                worker.gate.passed(ticket.frame)
                 worker.inbox.put(ticket)
                 return
             worker.carry(ticket)
@@ -119,13 +118,18 @@ class Line:
         self.advance(ticket)
 
     def _ended(self, ticket: Ticket) -> None:
-        took = self._clock() - ticket.submitted_at
-        with self._lock:
+        try:
             if ticket.processed:
-                self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
-                self.analysed += 1
-                self._on_analysed(ticket.results, took)
-            following, self._waiting = self._waiting, None
-            self._running = following
-        if following is not None:
-            self._submit(following)
+                self._note(ticket)
+        finally:  # whatever comes of the note: a line that is not moved on stands still for ever
+            with self._lock:
+                following, self._waiting = self._waiting, None
+                self._running = following
+            if following is not None:
+                self._submit(following)
+
+    def _note(self, ticket: Ticket) -> None:
+        took = self._clock() - ticket.submitted_at
+        self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
+        self.analysed += 1
+        self._on_analysed(ticket.results, took)

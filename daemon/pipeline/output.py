@@ -14,6 +14,7 @@ from daemon.metrics.camera import CameraMetrics
 from daemon.pipeline.line import Line
 from daemon.pipeline.patience import Patience
 from daemon.pipeline.publisher import Publisher
+from daemon.redact import redact
 from daemon.render.renderer import Renderer
 from daemon.render.slate import slate
 from plugins.types import Frame, Image, Results
@@ -21,10 +22,15 @@ from plugins.types import Frame, Image, Results
 log = logging.getLogger(__name__)
 
 SLATE_AFTER = 1.5
-"""Seconds after the last frame at which the picture turns to the slate."""
+"""Seconds after the last frame at which the picture turns to the slate; up to SLATE_AT_LAST for a slow camera."""
+SLATE_AT_LAST = 5.0
 SLATE_INTERVAL = 0.2
-FIRST_SHAPE: tuple[int, ...] = (720, 1280)
-"""Height and width of the picture before a camera has told its own."""
+FAULT_REMEMBERED = 5.0
+"""Seconds for which a picture that could not be shown is told of as `fault`."""
+_TELL_EVERY = 10.0
+"""Seconds between two log records of such faults: they may come with every frame."""
+FIRST_SIZE = (1280, 720)
+"""Width and height of the picture before a camera has told its own."""
 
 
 class CameraOutput:
@@ -32,6 +38,9 @@ class CameraOutput:
 
     Each frame is offered to the plug-ins and shown: with their findings where those come in time (see Patience), else
     with their prediction. While nobody watches, frames are only offered. When no frame comes the slate is shown.
+
+    A picture that cannot be drawn or encoded is dropped, counted and told of as `fault`; the next one is tried
+    with a new encoder. Nothing but `stop` ends the thread.
     """
 
     def __init__(
@@ -48,6 +57,8 @@ class CameraOutput:
     ) -> None:
         self.camera = camera
         self.slate_active = False
+        self.ended = False
+        """Whether the camera is a recording that was played to its end; set by whoever knows the feed."""
         self._title = title
         self._slot = slot
         self._line = line
@@ -58,9 +69,10 @@ class CameraOutput:
         self._clock = clock
         self._patience = Patience(always=line.replaces_picture)
         self._last: Frame | None = None
-        self._shape = FIRST_SHAPE
         self._slate: Image | None = None
-        self._last_at = clock()
+        self._last_at = self._progress_at = clock()
+        self._fault = ""
+        self._failed_at = self._told_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"output:{camera}", daemon=True)
 
@@ -69,31 +81,51 @@ class CameraOutput:
         """Monotonic time of the last turn of the loop: it turns at least every second."""
         return self._progress_at
 
+    @property
+    def fault(self) -> str | None:
+        """Why a picture could not be shown within the last 5 s, without secrets; None where all could."""
+        return self._fault if self._clock() - self._failed_at < FAULT_REMEMBERED else None
+
     def start(self) -> None:
         self._progress_at = self._clock()
         self._thread.start()
 
-    def stop(self, deadline: float) -> bool:
-        """Ends the thread; False where it has not ended `deadline` seconds later."""
+    def request_stop(self) -> None:
+        """Has the thread end soon; waits for nothing."""
         self._stop.set()
         self._slot.close()
-        self._thread.join(deadline)
+
+    def stop(self, deadline: float) -> bool:
+        """Ends the thread; False where it has not ended `deadline` seconds later. Also where it never began."""
+        self.request_stop()
+        if self._thread.is_alive():
+            self._thread.join(deadline)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self._progress_at = self._clock()
-                frame = self._slot.take(SLATE_INTERVAL)
-                if frame is not None:
-                    self._turn(frame)
-                elif not self._stop.is_set():
-                    self._nothing_came()
-        except Exception:  # the thread's edge: the log must tell why the picture stopped
-            log.exception("output of camera %s failed", self.camera)
-            raise
-        finally:
-            self._publisher.rest()
+        while not self._stop.is_set():
+            self._progress_at = self._clock()
+            try:
+                self._step()
+            except Exception as error:  # noqa: BLE001 — the thread's edge: one picture fails, the camera goes on
+                self._failed(error)
+        self._publisher.rest()
+
+    def _step(self) -> None:
+        frame = self._slot.take(SLATE_INTERVAL)
+        if frame is not None:
+            self._turn(frame)
+        elif not self._stop.is_set():
+            self._nothing_came()
+
+    def _failed(self, error: Exception) -> None:
+        self._publisher.rest()  # its encoder may be what failed: the next picture gets a new one
+        self._metrics.dropped("output", "failed")
+        self._fault = redact(f"a picture could not be shown: {type(error).__name__}: {error}")
+        self._failed_at = now = self._clock()
+        if now - self._told_at >= _TELL_EVERY:
+            self._told_at = now
+            log.error("camera %s: %s; the next one is tried", self.camera, self._fault, exc_info=error)
 
     def _turn(self, frame: Frame) -> None:
         self._note_arrival(frame)
@@ -120,7 +152,6 @@ class CameraOutput:
         canvas = self._renderer.render(frame, results, fps=self._fps)
         self._line.draw(canvas, frame, results)
         self._stages["render"].observe(self._clock() - begun)
-        self._shape = canvas.image.shape
         self._publisher.publish(canvas.image, frame.captured_at, self._fps)
         self._metrics.frames["shown"].inc()
 
@@ -136,7 +167,7 @@ class CameraOutput:
         self._turn_slate(False)
 
     def _nothing_came(self) -> None:
-        if self._clock() - self._last_at < SLATE_AFTER:
+        if self._clock() - self._last_at < max(SLATE_AFTER, min(2 * self._patience.interval, SLATE_AT_LAST)):
             return
         self._turn_slate(True)
         if not self._publisher.wanted:
@@ -147,10 +178,10 @@ class CameraOutput:
         self._publisher.publish(self._slate, self._clock(), 1 / SLATE_INTERVAL)
 
     def _draw_slate(self) -> Image:
-        height, width = self._shape[:2]
         if self._last is None:
-            return slate(None, (width, height), self._title, None)
-        return slate(self._last.host(), (width, height), self._title, self._last.wall_time)
+            return slate(None, FIRST_SIZE, self._title, None)
+        size, since = self._renderer.size_of(self._last), self._last.wall_time
+        return slate(self._last.host(), size, self._title, since, ended=self.ended)
 
     def _turn_slate(self, active: bool) -> None:
         if active is not self.slate_active:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 _ENTER = 0.6
 _LEAVE = 0.85
 _SMOOTHING = 0.1
+_OUTAGE = 1.5
+"""Seconds between frames from which on it may have been an outage, which says nothing of the camera's rate."""
 
 
 @dataclass(slots=True)
@@ -25,9 +27,13 @@ class Patience:
     """Mean time between frames, s."""
     output: float = 0.0
     """Mean time to draw and encode a frame, s."""
+    _last_gap: float = 0.0
 
     def saw_frame(self, since_last: float) -> None:
-        self.interval = _mean(self.interval, since_last)
+        """A frame came so many seconds after the last. One long gap is an outage, several in a row a slow camera."""
+        if since_last < _OUTAGE or self._last_gap >= _OUTAGE:
+            self.interval = _mean(self.interval, since_last)
+        self._last_gap = since_last
 
     def saw_output(self, took: float) -> None:
         self.output = _mean(self.output, took)

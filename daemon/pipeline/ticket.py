@@ -29,8 +29,10 @@ class Ticket:
     def finish(self) -> None:
         """All plug-ins have had it: `results` stand and whoever waits goes on."""
         self.complete = True
-        self._on_end(self)
-        self._over.set()
+        try:
+            self._on_end(self)
+        finally:
+            self._over.set()
 
     def supersede(self) -> None:
         """A newer frame took its place before any plug-in began: whoever waits goes on without results."""

@@ -70,11 +70,19 @@ class Worker:
     def _work(self) -> None:
         yield_to_the_picture()
         while tickets := self.inbox.take(self._max_batch, self._max_wait):
-            self._process(tickets)
+            self._safely(lambda tickets=tickets: self._process(tickets))  # type: ignore[misc]
             for ticket in tickets:
-                self._pass_on(ticket)
+                self._safely(lambda ticket=ticket: self._pass_on(ticket))  # type: ignore[misc]
+
+    def _safely(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:  # the thread's edge: it serves all cameras, and without it all would stand still
+            log.exception("plug-in %s: a fault in sightd itself; the frame goes on without it", self.guard.name)
 
     def _process(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            self.gate.passed(ticket.frame)  # now, and not when it was put in: a newer one may have taken its place
         self._on_batch(len(tickets))
         found = self.guard.process([t.frame for t in tickets], [t.results for t in tickets])
         for n, ticket in enumerate(tickets):

@@ -6,7 +6,7 @@ from daemon.config.model import Render
 from daemon.render.canvas import OutputCanvas
 from daemon.render.palette import Colour, colour_of
 from daemon.render.trails import Trails
-from plugins.types import Detections, FloatArray, Frame, Results, Tracks
+from plugins.types import Detections, FloatArray, Frame, Results, Tracks, label_of
 
 
 class Overlay:
@@ -65,7 +65,7 @@ class Overlay:
         """What a label says, as "person 0.87 #12"."""
         parts = []
         if self._options.labels:
-            parts.append(labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}")
+            parts.append(label_of(labels, class_id))
         if self._options.scores:
             parts.append(f"{score:.2f}")
         if self._options.ids and number is not None:

@@ -34,7 +34,7 @@ class Renderer:
 
         The image is BGR uint8 of even width and height, `output_size` of the frame's.
         """
-        size = output_size(frame.width, frame.height, self._max_height)
+        size = self.size_of(frame)
         if self._buffer.shape[1::-1] != size:
             self._buffer = np.empty((size[1], size[0], 3), np.uint8)
             self._stamps = Stamps(Measures.of(*size))
@@ -47,6 +47,10 @@ class Renderer:
         if self._options.status:
             self._status.draw(canvas)
         return canvas
+
+    def size_of(self, frame: Frame) -> tuple[int, int]:
+        """Width and height of the picture that `render` makes of this frame."""
+        return output_size(frame.width, frame.height, self._max_height)
 
 
 def output_size(width: int, height: int, max_height: int | None) -> tuple[int, int]:

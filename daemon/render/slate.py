@@ -24,17 +24,24 @@ _CONNECTING: Colour = (70, 190, 255)
 _QUIET: Colour = (226, 222, 218)
 
 
-def slate(last: Image | None, size: tuple[int, int], title: str, since_wall: float | None) -> Image:
+def slate(
+    last: Image | None, size: tuple[int, int], title: str, since_wall: float | None, *, ended: bool = False
+) -> Image:
     """A BGR picture of `size` (width, height) that tells a camera's viewers why nothing moves; a new array.
 
     `last` is the last picture, of any size, or None where there never was one. `since_wall` is the time of that last
-    picture in seconds since the epoch, or None for a camera that is still being connected.
+    picture in seconds since the epoch, or None for a camera that is still being connected. `ended` is a recording that
+    was played to its end, which is no fault.
     """
     image = _night(size) if last is None else _faded(last, size)
     if since_wall is None:
         _letter(image, title, "connecting…", _CONNECTING)
+        return image
+    clock = time.strftime("%H:%M:%S", time.localtime(since_wall))
+    if ended:
+        _letter(image, title, f"ended at {clock}", _QUIET)
     else:
-        _letter(image, title, f"offline since {time.strftime('%H:%M:%S', time.localtime(since_wall))}", _OFFLINE)
+        _letter(image, title, f"offline since {clock}", _OFFLINE)
     return image
 
 

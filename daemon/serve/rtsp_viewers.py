@@ -35,13 +35,16 @@ class RtspViewers:
         """A new connection: limits are set and its life is followed."""
         with self._lock:
             self._plays[client] = None
-        self._limit(client)
         client.set_property("post-session-timeout", 0)
         client.connect("new-session", self._session)
         client.connect("play-request", self._plays_now)
         client.connect("pause-request", self._pauses)
         client.connect("teardown-request", self._pauses)
         client.connect("closed", self._gone)
+        try:
+            self._limit(client)
+        except OSError as error:  # the connection broke at once; "closed" follows
+            log.debug("a viewer left before limits were set: %s", error)
 
     @property
     def count(self) -> int:
@@ -67,7 +70,10 @@ class RtspViewers:
     def _plays_now(self, client: Any, context: Any) -> None:
         stream = self._stream_of(context.uri.abspath)
         with self._lock:
+            before = self._plays.get(client)
             self._plays[client] = stream
+        if before is not None and before is not stream:
+            before.viewer_left(id(client))
         if stream is not None:
             stream.viewer_plays(id(client))
 

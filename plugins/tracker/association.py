@@ -23,18 +23,6 @@ _STILL = 0.1
 _IMPOSSIBLE = 1e6
 
 
-def overlaps(first: Rows, second: Rows) -> Rows:
-    """Intersection over union of every box of `first` [n, 4] with every one of `second` [m, 4], xyxy: [n, m]."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    sides = np.minimum(first[:, None, 2:], second[None, :, 2:]) - low
-    np.maximum(sides, 0, out=sides)
-    shared: Rows = sides[..., 0] * sides[..., 1]
-    first_sides, second_sides = first[:, 2:] - first[:, :2], second[:, 2:] - second[:, :2]
-    first_area, second_area = first_sides[:, 0] * first_sides[:, 1], second_sides[:, 0] * second_sides[:, 1]
-    union = first_area[:, None] + second_area - shared
-    return shared / np.maximum(union, 1e-9)
-
-
 def momentum(start: Rows, last: Rows, heights: Rows, found: Rows, scores: Rows) -> Rows:
     """OC-SORT's observation-centric momentum (Cao et al. 2023, eq. 7): a bonus [n, m] for going straight on.
 

@@ -23,8 +23,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.boxes import from_centre_size, iou, to_centre_size
 from plugins.tracker import motion
-from plugins.tracker.association import NO_PAIRS, Indices, Pairs, assign, momentum, overlaps
+from plugins.tracker.association import NO_PAIRS, Indices, Pairs, assign, momentum
 from plugins.tracker.motion import Rows
 from plugins.tracker.table import (
     CENTRE,
@@ -97,7 +98,7 @@ def _usable(found: Detections, low_score: float) -> _Seen:
     usable = (found.scores >= low_score) & np.isfinite(found.boxes).all(axis=1)
     row = np.flatnonzero(usable)
     return _Seen(
-        motion.centred(found.boxes[row].astype(np.float64)),
+        to_centre_size(found.boxes[row].astype(np.float64)),
         found.scores[row].astype(np.float64),
         found.class_ids[row].astype(np.float64),
         row,
@@ -132,7 +133,7 @@ def _match(before: CameraTracks, seen: _Seen, now: float, rules: Rules) -> Pairs
 
 def _overlaps(first: Rows, second: Rows, strange: NDArray[np.bool_] | None) -> Rows:
     """Overlaps of boxes (cx, cy, w, h), zero for pairs that may not be."""
-    overlap = overlaps(motion.corners(first), motion.corners(second))
+    overlap = iou(from_centre_size(first), from_centre_size(second))
     if strange is not None:
         overlap[strange] = 0
     return overlap

@@ -33,20 +33,6 @@ _LEAST_SIZE = 1.0
 """Boxes are taken for at least this wide and high (px) when noise is scaled, so that no variance is zero."""
 
 
-def centred(corners: Rows) -> Rows:
-    """Boxes xyxy [n, 4] as (cx, cy, w, h)."""
-    boxes = np.empty_like(corners)
-    boxes[:, :2] = (corners[:, :2] + corners[:, 2:]) / 2
-    boxes[:, 2:] = corners[:, 2:] - corners[:, :2]
-    return boxes
-
-
-def corners(boxes: Rows) -> Rows:
-    """Boxes (cx, cy, w, h) [n, 4] as xyxy."""
-    half = boxes[:, 2:] / 2
-    return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
-
-
 def widened(boxes: Rows, share: float) -> Rows:
     """Boxes (cx, cy, w, h) with each side moved out by `share` of the size."""
     wide = boxes.copy()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.boxes import from_centre_size
 from plugins.tracker import motion
 from plugins.tracker.table import BORN_AT, CLASS_ID, ID, MOTION, SCORE, SEEN_AT, CameraTracks
 from plugins.types import Tracks
@@ -36,7 +37,7 @@ def carried(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
 
 def _shown(tracks: CameraTracks, now: float, wanted: NDArray[np.bool_], detection: NDArray[np.int64] | None) -> Tracks:
     rows = tracks.rows
-    boxes = motion.corners(motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])).astype(np.float32)
+    boxes = from_centre_size(motion.predict(rows[:, MOTION], now - rows[:, SEEN_AT])).astype(np.float32)
     width, height = tracks.size
     np.clip(boxes, 0, np.array((width, height, width, height), np.float32), out=boxes)
     shown = wanted & (rows[:, ID] > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

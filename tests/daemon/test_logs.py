@@ -16,6 +16,7 @@ import structlog
 
 from daemon.config.model import Log
 from daemon.logs import choose_form, configure
+from tests.support.process_logging import restored
 
 CANARY = "Kanari3nvogel"
 ADDRESS = f"rtsp://admin:{CANARY}@192.0.2.1/1"
@@ -30,15 +31,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
-    yield
-    root.handlers[:], sys.excepthook = handlers, hooks[0]
-    threading.excepthook, sys.unraisablehook = hooks[1:]
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
+    with restored():
+        yield
 
 
 def started(

@@ -69,6 +69,9 @@ def test_what_is_stored_is_not_fetched_again(model: Model, store: ModelStore, se
 
 
 def test_nothing_but_the_network_and_its_note_stays(model: Model, store: ModelStore) -> None:
+    killed = store.directory / ".double.fetch-x1y2"
+    killed.mkdir(parents=True)
+    (killed / "half.onnx").write_bytes(b"half of a download")
     provide(model, store, Fetcher(silent))
     assert sorted(path.name for path in store.directory.iterdir()) == [".double.lock", "double.json", "double.onnx"]
 

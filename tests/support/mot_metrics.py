@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import lap
 import numpy as np
 
-from plugins.tracker.association import overlaps
+from plugins.boxes import iou
 from plugins.types import FloatArray, IntArray
 
 _SAME = 0.5
@@ -43,7 +43,7 @@ class Scorer:
         self._told += len(told_ids)
         if not len(truth_ids) or not len(told_ids):
             return
-        overlap = overlaps(truth.astype(np.float64), told.astype(np.float64))
+        overlap = iou(truth.astype(np.float64), told.astype(np.float64))
         kept = np.array([self._last.get(int(one), -1) for one in truth_ids])[:, None] == told_ids
         for row, column in zip(*np.nonzero(overlap >= _SAME), strict=True):
             self._together[int(truth_ids[row]), int(told_ids[column])] += 1

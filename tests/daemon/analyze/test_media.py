@@ -31,12 +31,19 @@ def write_video(path: Path, count: int, fps: int = 10) -> Path:
 
 
 def read_all(path: Path) -> list[Item]:
-    return [item for sequence in sequences(path) for item in frames(sequence)]
+    """All items; the first fault is raised."""
+    items = []
+    for sequence in sequences(path):
+        for item in frames(sequence):
+            if isinstance(item, MediaError):
+                raise item
+            items.append(item)
+    return items
 
 
 def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
     [sequence] = sequences(write_video(tmp_path / "a.mp4", count=12, fps=10))
-    items = list(frames(sequence))
+    items = read_all(tmp_path)
     assert [item.frame.seq for item in items] == list(range(12))
     assert [item.frame.pts for item in items] == pytest.approx([n / 10 for n in range(12)])
     assert items[0].frame.host().shape == (48, 64, 3)
@@ -46,8 +53,8 @@ def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
 def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path: Path) -> None:
     for n in (10, 9, 1):
         write_picture(tmp_path / f"frame{n}.png", value=n)
-    [sequence] = sequences(tmp_path)
-    items = list(frames(sequence))
+    assert len(sequences(tmp_path)) == 1
+    items = read_all(tmp_path)
     assert [int(item.frame.host()[0, 0, 0]) for item in items] == [1, 9, 10]
     assert [Path(item.source).name for item in items] == ["frame1.png", "frame9.png", "frame10.png"]
     assert [item.frame.seq for item in items] == [0, 1, 2]
@@ -91,3 +98,39 @@ def test_a_missing_or_broken_source_is_told(tmp_path: Path, name: str, content: 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no picture or video"):
         sequences(tmp_path)
+
+
+def test_a_broken_picture_among_others_is_told_in_its_place_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"nonsense")
+    write_picture(tmp_path / "3.png")
+    first, second, third = frames(sequences(tmp_path)[0])
+    assert isinstance(first, Item)
+    assert isinstance(second, MediaError)
+    assert "2.png" in str(second)
+    assert isinstance(third, Item)
+    assert third.frame.seq == 2
+
+
+def test_a_video_with_a_damaged_packet_gives_its_other_frames_and_tells_that_some_are_missing(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.avi", count=20)
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "damaged.avi"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(source.streams.video[0])):
+            if packet.dts is None:
+                continue
+            copy = av.Packet(b"\xff" * 40 if number == 9 else bytes(packet))
+            copy.pts, copy.dts, copy.time_base, copy.stream = packet.pts, packet.dts, packet.time_base, stream
+            copy.is_keyframe = packet.is_keyframe
+            target.mux(copy)
+    *items, fault = frames(sequences(tmp_path / "damaged.avi")[0])
+    assert isinstance(fault, MediaError)
+    assert "1 of its packets" in str(fault)
+    assert len(items) >= 18
+    assert all(isinstance(item, Item) for item in items)
+
+
+def test_a_name_with_a_colon_is_a_file_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "a.mp4", count=3).rename(tmp_path / "12:30.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_all(Path("12:30.mp4"))) == 3

@@ -9,8 +9,7 @@ import av
 import pytest
 from pydantic import SecretStr
 
-from daemon.capture.errors import CaptureError
-from daemon.capture.source import Kind, Source, source_of
+from daemon.capture.source import CaptureError, Kind, Source, source_of
 from daemon.config.model import Camera
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from daemon.pipeline.breaker import Breaker, BreakerState
 from daemon.pipeline.guard import Guard
-from plugins.types import Frame, Results, Tracks
+from daemon.render.canvas import OutputCanvas
+from daemon.render.measures import Measures
+from daemon.render.stamps import Stamps
+from plugins.types import Canvas, Frame, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Observations, frame
 
 
@@ -78,3 +83,82 @@ def test_good_work_is_passed_on_and_timed() -> None:
     assert guard.process([frame(seq=2)], [Results()]) is not None
     assert observations.phases == ["process"]
     assert guard.state is BreakerState.CLOSED
+
+
+@pytest.fixture
+def canvas() -> Canvas:
+    return OutputCanvas(np.zeros((4, 4, 3), np.uint8), 1.0, Stamps(Measures.of(4, 4)))
+
+
+class Showing(Finder):
+    """Finds well; carries and draws what it is told."""
+
+    carries: Any = Results()
+    draws: Exception | None = None
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        return self.carries  # type: ignore[no-any-return]
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        if self.draws:
+            raise self.draws
+
+
+@pytest.mark.parametrize(
+    ("carried", "told"),
+    [
+        (None, "carry gave NoneType, expected Results"),
+        (Results(Tracks.none()), "carry gave Tracks, which `gives` does not declare"),
+    ],
+)
+def test_nonsense_carried_is_a_fault_and_not_passed_on(carried: Any, told: str) -> None:
+    plugin, observations = Showing(), Observations()
+    plugin.carries = carried
+    guard = Guard("showing", plugin, observations)
+    assert len(guard.carry(frame(), Results())) == 0
+    assert told in guard.last_fault
+    assert observations.faults == ["invalid"]
+
+
+def test_one_that_cannot_draw_is_taken_out_of_drawing_and_goes_on_finding(canvas: Canvas) -> None:
+    plugin, observations = Showing(), Observations()
+    plugin.draws = RuntimeError("no ink")
+    guard = Guard("showing", plugin, observations, clock=lambda: 0.0)
+    for seq in range(10):
+        assert guard.process([frame(seq=seq)], [Results()]) is not None
+        guard.draw(canvas, frame(seq=seq), Results())
+    assert guard.faults == 3
+    assert guard.state is BreakerState.OPEN
+    assert observations.states[-1] is BreakerState.OPEN
+
+
+def test_one_that_fails_on_every_second_frame_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    plugin = Faulty()
+    guard = Guard("faulty", plugin, Observations(), clock=lambda: 0.0)
+    for seq in range(100):
+        plugin.answer = RuntimeError("odd") if seq % 2 else [Results()]
+        guard.process([frame(seq=seq)], [Results()])
+    assert guard.faults == 50
+    assert caplog.text.count("odd") == 1
+
+
+def test_tells_no_secret_of_a_fault() -> None:
+    guard, _ = guarded(RuntimeError("cannot reach https://me:hunter2@example.org/hook"))
+    guard.process([frame()], [Results()])
+    assert "hunter2" not in guard.last_fault
+
+
+def test_tells_how_long_a_call_has_been_under_way() -> None:
+    plugin, now = Finder(), [100.0]
+    plugin.let.clear()
+    observations = Observations()
+    guard = Guard("slow", plugin, observations, clock=lambda: now[0])
+    call = threading.Thread(target=lambda: guard.process([frame()], [Results()]))
+    call.start()
+    plugin.entered.acquire()
+    now[0] = 130.0
+    assert guard.busy_for == 30.0
+    plugin.let.set()
+    call.join(5)
+    assert guard.busy_for == 0.0
+    assert observations.faults == ["timeout"]

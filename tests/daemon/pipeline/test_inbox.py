@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from daemon.pipeline.inbox import Inbox
 from daemon.pipeline.ticket import Ticket
 from tests.daemon.pipeline.plugins import frame
+from tests.support.waiting import eventually
 
 
 def ticket(camera: str = "a", seq: int = 0) -> Ticket:
@@ -60,6 +61,33 @@ def test_waits_for_a_fuller_batch_when_asked_to() -> None:
     late.start()
     assert len(inbox.take(2, max_wait=5.0)) == 2
     late.join()
+
+
+def test_a_worker_whose_frames_another_one_took_waits_on() -> None:
+    inbox = Inbox()
+    taken: list[list[Ticket]] = []
+    workers = [threading.Thread(target=lambda: taken.append(inbox.take(8, max_wait=0.1))) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    inbox.put(ticket("a"))
+    inbox.put(ticket("b"))  # wakes the second worker too; the first one to end its wait takes both
+    eventually(lambda: len(inbox) == 0)
+    inbox.put(ticket("c"))
+    for worker in workers:
+        worker.join(5)
+    assert sorted(camera for tickets in taken for camera, _ in names(tickets)) == ["a", "b", "c"]
+
+
+def test_a_worker_whose_camera_is_removed_while_it_waits_for_more_waits_on() -> None:
+    inbox = Inbox()
+    inbox.put(ticket("a"))
+    removal = threading.Timer(0.02, inbox.discard, ("a",))
+    arrival = threading.Timer(0.2, inbox.put, (ticket("b"),))
+    removal.start()
+    arrival.start()
+    assert names(inbox.take(8, max_wait=0.1)) == [("b", 0)]
+    removal.join()
+    arrival.join()
 
 
 def test_closing_wakes_the_worker_and_whoever_waits_for_a_ticket() -> None:

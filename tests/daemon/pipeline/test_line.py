@@ -13,7 +13,7 @@ from daemon.pipeline.host import PluginHost
 from daemon.pipeline.line import Line
 from daemon.pipeline.worker import Worker
 from engines.errors import EngineError
-from plugins.api import AnyPlugin, Context, PluginConfig
+from plugins.api import AnyPlugin, Context, PluginConfig, PluginError
 from plugins.types import Detections, Picture, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
@@ -176,6 +176,54 @@ def test_after_a_fault_the_frame_goes_on_with_a_prediction() -> None:
         assert follower.predicted == [1]
 
 
+def test_a_frame_that_took_anothers_place_is_the_one_that_every_counts_from() -> None:
+    finder = Finder(PluginConfig(every=5))
+    finder.let.clear()
+    with line_of(finder, cameras=2) as [a, b]:
+        a.offer(frame("a", 0))
+        finder.entered.acquire()
+        b.offer(frame("b", 0))
+        fresh = b.offer(frame("b", 5))
+        finder.let.set()
+        assert fresh is not None
+        assert fresh.wait(5)
+        assert b.offer(frame("b", 9)) is None
+        assert b.offer(frame("b", 10)) is not None
+
+
+def test_a_fault_in_what_counts_the_findings_stops_neither_line_nor_worker(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_results: Results, _seconds: float) -> None:
+        raise RuntimeError("cannot count")
+
+    with line_of(Finder()) as [line]:
+        line._on_analysed = fails
+        for seq in range(3):
+            ticket = line.offer(frame(seq=seq))
+            assert ticket is not None
+            assert ticket.wait(5)
+            eventually(lambda: line._running is None)
+        assert line.analysed == 3
+    assert "cannot count" in caplog.text
+
+
+def test_a_plugin_that_ends_its_thread_ends_nothing() -> None:
+    finder = Finder()
+
+    def leaves() -> None:
+        raise SystemExit(1)
+
+    with line_of(finder) as [line]:
+        finder.before = leaves
+        first = line.offer(frame(seq=1))
+        assert first is not None
+        assert first.wait(5)
+        finder.before = lambda: None
+        second = line.offer(frame(seq=2))
+        assert second is not None
+        assert second.wait(5)
+        assert Detections in second.results
+
+
 def test_closing_lets_whoever_waits_go() -> None:
     finder = Finder()
     finder.let.clear()
@@ -213,6 +261,20 @@ def test_a_plugin_that_cannot_open_is_closed_and_its_error_told() -> None:
         plugins.open("finder", Unloadable, PluginConfig(), cameras=1)
     assert Unloadable.closed == 1
     plugins.close()
+
+
+def test_whatever_a_plugin_raises_when_it_opens_names_it() -> None:
+    class Careless(Finder):
+        def open(self, context: Context) -> None:
+            raise KeyError("labels")
+
+    class Unmakeable(Finder):
+        def __init__(self, config: PluginConfig | None = None) -> None:
+            raise ZeroDivisionError
+
+    for cls, fault in ((Careless, "KeyError"), (Unmakeable, "ZeroDivisionError")):
+        with pytest.raises(PluginError, match=f"plug-in finder cannot be opened: {fault}"):
+            host().open("finder", cls, PluginConfig(), cameras=1)
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,15 @@ def test_the_words_stand_in_the_middle() -> None:
 def test_any_title_can_be_shown(title: str) -> None:
     slate(noise(640, 360), (640, 360), title, 1000.0)
     slate(None, (64, 48), title, None)
+
+
+def test_a_recording_at_its_end_is_not_called_offline() -> None:
+    last = grey(640, 360, 90)
+    offline = slate(last, (640, 360), "clip", 1000.0).astype(int)
+    ended = slate(last, (640, 360), "clip", 1000.0, ended=True).astype(int)
+
+    def reddest(image: np.ndarray) -> int:
+        return int((image[..., 2] - image[..., 0]).max())
+
+    assert reddest(offline) > 100, "the dot that says that something is wrong"
+    assert reddest(ended) < 30

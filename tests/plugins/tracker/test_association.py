@@ -9,19 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from plugins.tracker.association import Indices, assign, momentum, overlaps
+from plugins.tracker.association import Indices, assign, momentum
 from plugins.tracker.motion import Rows
-
-
-def test_overlap_is_shared_area_over_joint_area() -> None:
-    first = np.array([[0.0, 0, 10, 10]])
-    second = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [10, 0, 20, 10], [50, 50, 60, 60]])
-    np.testing.assert_allclose(overlaps(first, second), [[1, 1 / 3, 0, 0]])
-
-
-def test_boxes_without_area_overlap_nothing() -> None:
-    point = np.array([[5.0, 5, 5, 5]])
-    assert overlaps(point, np.array([[0.0, 0, 10, 10], [5, 5, 5, 5]])).tolist() == [[0, 0]]
 
 
 @given(arrays(np.float64, (4, 4), elements=st.floats(0, 1)))

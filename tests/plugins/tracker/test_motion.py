@@ -23,11 +23,6 @@ def walked(speed: float, interval: float, looks: int) -> Rows:
     return states
 
 
-@given(boxes)
-def test_corners_and_centres_are_inverse(some: Rows) -> None:
-    np.testing.assert_allclose(motion.centred(motion.corners(some)), some, atol=1e-9)
-
-
 def test_an_object_seen_once_is_predicted_where_it_was() -> None:
     box = np.array([[100.0, 300.0, 60.0, 150.0]])
     np.testing.assert_array_equal(motion.predict(motion.begin(box), np.array([0.7])), box)

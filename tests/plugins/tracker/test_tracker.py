@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plugins.boxes import iou
 from plugins.testing import check_plugin
 from plugins.tracker import Tracker, TrackerConfig
-from plugins.tracker.association import overlaps
 from plugins.types import Detections, Results, Tracks
 from tests.support.moving_world import LABELS, SIZE, box, detections, frame
 
@@ -137,7 +137,7 @@ def test_boxes_between_analysed_frames_lie_on_the_object(every: int) -> None:
         found = look(one, at, detections([truth])) if index % every == 0 else carried(one, at)
         ids.update(found.ids.tolist())
         if index > 25:
-            assert overlaps(np.array([truth]), found.boxes.astype(np.float64))[0, 0] >= 0.7
+            assert iou(np.array([truth]), found.boxes.astype(np.float64))[0, 0] >= 0.7
     assert ids == {1}
 
 

@@ -1,0 +1,185 @@
+"""`sightd analyze`: every frame of every source that can be read, and a clear word for each that cannot."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from daemon.cli import main
+from tests.daemon.analyze.test_media import write_picture, write_video
+from tests.support.daemon import one_object_network
+from tests.support.process_logging import restored
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    with restored():
+        yield
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration whose detector sees one "thing" on every picture, with a score of 0.9."""
+    path = tmp_path / "site.yaml"
+    settings = {
+        "cameras": {"unused": {"source": "testpattern://"}},
+        "chain": ["detector", "tracker"],
+        "plugins": {"detector": one_object_network(tmp_path)},
+    }
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def analyze(config: Path, *arguments: object) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and the lines that were written."""
+    out = config.parent / "results.jsonl"
+    code = main(["analyze", "-c", str(config), "--out", str(out), *map(str, arguments)])
+    return code, [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+
+
+def test_writes_a_line_for_each_frame_with_its_detections_and_their_tracks(config: Path, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", count=5)
+    code, lines = analyze(config, clip)
+    assert code == 0
+    assert [line["frame"] for line in lines] == [0, 1, 2, 3, 4]
+    assert {line["source"] for line in lines} == {str(clip)}
+    for line in lines:
+        [found] = line["detections"]
+        assert found["box"] == pytest.approx([16, 12, 48, 36], abs=0.5)
+        assert (found["class"], found["class_id"], found["track"]) == ("thing", 0, 1)
+
+
+def test_options_and_chain_can_be_set_from_the_command_line(config: Path, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a.png")
+    code, [line] = analyze(config, picture, "--chain", "detector", "--set", "detector.min_score=0.95")
+    assert code == 0
+    assert line["detections"] == []
+
+
+def test_broken_sources_among_others_are_told_and_the_others_are_done(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mixed"
+    write_picture(folder / "1.png")
+    (folder / "2.png").write_bytes(b"nonsense")
+    write_picture(folder / "3.png")
+    (folder / "broken.mp4").write_bytes(b"nonsense" * 100)
+    write_video(folder / "whole.mp4", count=2)
+    last = write_picture(tmp_path / "last.png")
+    code, lines = analyze(config, folder, tmp_path / "missing.mp4", last)
+    assert code == 1
+    assert [Path(line["source"]).name for line in lines] == ["1.png", "3.png", "whole.mp4", "whole.mp4", "last.png"]
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert [name in error for name, error in zip(("2.png", "broken.mp4", "missing.mp4"), errors, strict=True)] == [
+        True
+    ] * 3
+
+
+def test_annotated_copies_have_the_sources_names_also_where_one_of_them_is_broken(config: Path, tmp_path: Path) -> None:
+    folder, copies = tmp_path / "photos", tmp_path / "copies"
+    write_picture(folder / "1.png", value=10)
+    (folder / "2.png").write_bytes(b"nonsense")
+    write_picture(folder / "3.png", value=200, size=(641, 361))
+    write_video(folder / "film.avi", count=6)
+    code, _ = analyze(config, folder, "--annotated", copies)
+    assert code == 1
+    assert sorted(path.name for path in copies.iterdir()) == ["1.jpg", "3.jpg", "film.mp4"]
+    last = cv2.imread(str(copies / "3.jpg"))
+    assert last is not None
+    assert last.shape == (360, 640, 3)
+    assert last[5, -5].mean() == pytest.approx(200, abs=6), "each copy is of the picture whose name it has"
+    with av.open(str(copies / "film.mp4")) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 6
+
+
+def test_a_video_whose_size_changes_is_analysed_and_copied_to_its_end(config: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "grows.ts"
+    parts = [write_sized(tmp_path / f"{width}.ts", width) for width in (64, 128)]
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    code, lines = analyze(config, clip, "--annotated", tmp_path / "copies")
+    assert code == 0
+    assert {line["width"] for line in lines} == {64, 128}
+    with av.open(str(tmp_path / "copies" / "grows.mp4")) as copy:
+        assert sum(1 for _ in copy.decode(video=0)) == len(lines)
+
+
+def write_sized(path: Path, width: int) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = width, 48, "yuv420p"
+        for _ in range(5):
+            picture = av.VideoFrame.from_ndarray(np.zeros((48, width, 3), np.uint8), format="bgr24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("where", [".", "below"])
+def test_originals_are_never_written_over(
+    config: Path, tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = write_picture(tmp_path / "photos" / "a.jpg", value=77)
+    before = picture.read_bytes()
+    source = picture if where == "." else picture.parent
+    code, lines = analyze(config, source, "--annotated", picture.parent / where)
+    assert (code, lines) == (2, [])
+    assert "name another one" in capsys.readouterr().err
+    assert picture.read_bytes() == before
+
+
+def test_results_that_would_take_the_place_of_a_source_are_refused(config: Path, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a.png")
+    before = picture.read_bytes()
+    assert main(["analyze", "-c", str(config), "--out", str(picture), str(picture)]) == 2
+    assert picture.read_bytes() == before
+
+
+def test_results_that_cannot_be_written_are_told_once_and_end_it(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = write_picture(tmp_path / "a.png")
+    nowhere = tmp_path / "no" / "folder.jsonl"
+    assert main(["analyze", "-c", str(config), "--out", str(nowhere), str(picture)]) == 1
+    assert f"{nowhere}: cannot be written: No such file" in capsys.readouterr().err
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    assert main(["analyze", "-c", str(config), "--out", "/dev/full", str(picture), str(picture)]) == 1
+    assert capsys.readouterr().err.count("cannot be written: No space left") == 1
+
+
+def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = write_picture(tmp_path / "a.png")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # which the command closes
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.MonkeyPatch.context() as patch:
+        out = os.fdopen(writing, "w", buffering=1)
+        patch.setattr(sys, "stdout", out)
+        assert main(["analyze", "-c", str(config), str(picture), str(picture)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--set", "detector.min_scor=1"], 2, "min_score"),
+        (["--set", "detecter.min_score=1"], 2, 'did you mean "detector"'),
+        (["--chain", "tracker"], 2, "needs Detections"),
+        (["--set", "detector.model=[no-such-network]"], 3, "no-such-network"),
+    ],
+)
+def test_a_wrong_option_is_told_with_its_exit_code(
+    config: Path, tmp_path: Path, arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert analyze(config, write_picture(tmp_path / "a.png"), *arguments)[0] == code
+    assert told in capsys.readouterr().err

@@ -1,0 +1,190 @@
+"""A camera's output shows what comes, tells of what it cannot show, and never stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from daemon.capture.slot import FrameSlot
+from daemon.config.model import Output, Render
+from daemon.encode.h264 import EncoderError, H264Encoder
+from daemon.encode.packet import Packet
+from daemon.metrics.registry import Metrics
+from daemon.pipeline.line import Line
+from daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
+from daemon.pipeline.publisher import Publisher
+from daemon.render.renderer import Renderer
+from daemon.serve.mjpeg import JpegStream
+from plugins.types import Frame, Image
+from tests.support.waiting import eventually
+
+SIZE = (64, 48)
+
+
+class Player:
+    """Takes what an RTSP stream is given; stands where a `RtspStream` does."""
+
+    wanted = True
+    clients = 1
+
+    def __init__(self) -> None:
+        self.packets: list[Packet] = []
+
+    def take_keyframe_request(self) -> bool:
+        return False
+
+    def push(self, packet: Packet) -> bool:
+        self.packets.append(packet)
+        return True
+
+
+class Bench:
+    """An output with a player and a JPEG viewer, on a clock that is set by hand."""
+
+    def __init__(self, player: Player | None = None) -> None:
+        self.now = 100.0
+        self.metrics = Metrics(CollectorRegistry(), "0", [])
+        self.camera = self.metrics.camera("a")
+        self.slot, self.jpeg = FrameSlot(), JpegStream(1000.0, clock=lambda: self.now)
+        self.output = CameraOutput(
+            "a",
+            "A",
+            self.slot,
+            Line("a", []),
+            Renderer("A", Render()),
+            Publisher(Output(), player, self.jpeg, self.camera, self.metrics.stages),  # type: ignore[arg-type]
+            self.camera,
+            self.metrics.stages,
+            clock=lambda: self.now,
+        )
+
+    def failed(self) -> float:
+        value = self.metrics.registry.get_sample_value(
+            "sightd_frames_dropped_total", {"camera": "a", "stage": "output", "reason": "failed"}
+        )
+        assert value is not None
+        return value
+
+    def frame(self, after: float, size: tuple[int, int] = SIZE) -> None:
+        """Shows a frame that comes so many seconds after the last one."""
+        self.now += after
+        self.output._turn(picture(self.now, size))
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass in which nothing comes."""
+        self.now += seconds
+        self.output._nothing_came()
+
+
+@pytest.fixture
+def player() -> Player:
+    return Player()
+
+
+@pytest.fixture
+def running(player: Player) -> Iterator[Bench]:
+    bench = Bench(player)
+    bench.output.start()
+    yield bench
+    assert bench.output.stop(5.0)
+
+
+def picture(at: float = 0.0, size: tuple[int, int] = SIZE) -> Frame:
+    return Frame.of(np.full((size[1], size[0], 3), 90, np.uint8), camera="a", captured_at=at)
+
+
+def undecodable(at: float = 0.0) -> Frame:
+    def decode() -> Image:
+        raise ValueError("no picture of rtsp://me:hunter2@camera/1 in it")
+
+    return Frame("a", 0, SIZE, decode, captured_at=at, wall_time=0.0)
+
+
+def test_a_picture_that_cannot_be_shown_is_counted_and_told_and_the_next_is_shown(
+    running: Bench, player: Player, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        before = running.failed()
+        running.slot.put(undecodable())
+        eventually(lambda before=before: running.failed() == before + 1)  # type: ignore[misc]
+    assert running.output.fault is not None
+    assert "ValueError" in running.output.fault
+    assert "hunter2" not in running.output.fault
+    assert caplog.text.count("the next one is tried") == 1, "told once, not with every frame"
+    running.slot.put(picture(1.0))
+    eventually(lambda: len(player.packets) == 1)
+    running.now += FAULT_REMEMBERED
+    assert running.output.fault is None
+
+
+def test_an_encoder_that_fails_is_replaced(running: Bench, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.slot.put(picture(1.0))
+    eventually(lambda: len(player.packets) == 1)
+    with monkeypatch.context() as broken:
+
+        def fails(*_: object) -> list[Packet]:
+            raise EncoderError("libx264 refused a picture")
+
+        broken.setattr(H264Encoder, "encode", fails)
+        running.slot.put(picture(2.0))
+        eventually(lambda: running.failed() == 1)
+    running.slot.put(picture(3.0))
+    eventually(lambda: len(player.packets) == 2)
+    assert player.packets[-1].keyframe, "viewers can go on from the new encoder's first picture"
+
+
+def test_one_that_never_began_can_be_asked_and_stopped() -> None:
+    output = Bench().output
+    assert output.progress_at == 100.0
+    assert output.stop(1.0)
+
+
+def test_turns_to_the_slate_when_nothing_comes_and_back_with_the_first_frame() -> None:
+    bench = Bench()
+    bench.frame(0.04)
+    bench.wait(1.4)
+    assert not bench.output.slate_active
+    bench.wait(0.2)
+    assert bench.output.slate_active
+    bench.frame(60.0)
+    assert not bench.output.slate_active
+
+
+def test_an_outage_says_nothing_of_the_cameras_rate() -> None:
+    bench = Bench()
+    for _ in range(50):
+        bench.frame(0.04)
+    bench.frame(600.0)
+    assert bench.output._fps == pytest.approx(25)
+
+
+def test_a_camera_slower_than_the_slate_is_not_called_offline_between_its_frames() -> None:
+    bench = Bench()
+    for _ in range(4):
+        bench.frame(2.0)
+    bench.wait(1.9)
+    assert not bench.output.slate_active
+    bench.wait(3.0)
+    assert bench.output.slate_active
+
+
+def test_the_slate_has_the_size_of_the_picture_also_where_nobody_saw_that() -> None:
+    bench = Bench()
+    bench.frame(0.04, size=(320, 480))
+
+    async def still() -> bytes:
+        asked = asyncio.ensure_future(bench.jpeg.newest())
+        await asyncio.sleep(0)
+        bench.wait(5.0)
+        found = await asked
+        assert found is not None
+        return found.data
+
+    image = cv2.imdecode(np.frombuffer(asyncio.run(still()), np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (480, 320, 3)

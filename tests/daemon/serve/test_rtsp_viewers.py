@@ -1,0 +1,60 @@
+"""Who plays what, told by the connections' own signals; no network, no GStreamer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from daemon.serve.rtsp_viewers import RtspViewers
+
+
+class Stream:
+    """Keeps who plays it; stands where a `RtspStream` does."""
+
+    def __init__(self) -> None:
+        self.viewers: set[int] = set()
+
+    def viewer_plays(self, viewer: int) -> None:
+        self.viewers.add(viewer)
+
+    def viewer_left(self, viewer: int) -> None:
+        self.viewers.discard(viewer)
+
+
+class BrokenConnection:
+    """A client whose connection is gone before its limits can be set."""
+
+    def __init__(self) -> None:
+        self.signals: dict[str, Any] = {}
+
+    def connect(self, signal: str, call: Any) -> None:
+        self.signals[signal] = call
+
+    def set_property(self, name: str, value: object) -> None:
+        pass
+
+    def get_connection(self) -> Any:
+        return SimpleNamespace(get_write_socket=lambda: SimpleNamespace(get_fd=lambda: -1))
+
+
+def playing(path: str) -> Any:
+    return SimpleNamespace(uri=SimpleNamespace(abspath=path))
+
+
+def test_a_connection_that_breaks_at_once_is_not_kept() -> None:
+    viewers, client = RtspViewers(10.0, lambda _: None), BrokenConnection()
+    viewers.connected(None, client)
+    assert viewers.count == 1
+    client.signals["closed"](client)
+    assert viewers.count == 0
+
+
+def test_a_connection_that_turns_to_another_camera_leaves_the_first() -> None:
+    streams = {"/front": Stream(), "/back": Stream()}
+    viewers, client = RtspViewers(10.0, streams.get), BrokenConnection()  # type: ignore[arg-type]
+    viewers.connected(None, client)
+    client.signals["play-request"](client, playing("/front"))
+    client.signals["play-request"](client, playing("/back"))
+    assert (len(streams["/front"].viewers), len(streams["/back"].viewers)) == (0, 1)
+    client.signals["closed"](client)
+    assert not streams["/back"].viewers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from daemon.pipeline.patience import Patience
 from daemon.pipeline.publisher import Publisher
 from daemon.redact import redact
 from daemon.render.renderer import Renderer
-from daemon.render.slate import slate
+from daemon.render.slate import Why, slate
 from plugins.types import Frame, Image, Results
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ class CameraOutput:
         self._clock = clock
         self._patience = Patience(always=line.replaces_picture)
         self._last: Frame | None = None
+        self._shown: Frame | None = None
         self._slate: Image | None = None
-        self._last_at = self._progress_at = clock()
+        self._last_at = self._shown_at = self._progress_at = clock()
         self._fault = ""
         self._failed_at = self._told_at = float("-inf")
         self._stop = threading.Event()
@@ -126,17 +128,22 @@ class CameraOutput:
         if now - self._told_at >= _TELL_EVERY:
             self._told_at = now
             log.error("camera %s: %s; the next one is tried", self.camera, self._fault, exc_info=error)
+        if now - self._shown_at >= SLATE_AFTER:  # viewers must not take the last picture that they got for a live one
+            with contextlib.suppress(Exception):  # what cannot encode a picture may not encode a slate either
+                self._show_slate(failing=True)
 
     def _turn(self, frame: Frame) -> None:
         self._note_arrival(frame)
         ticket = self._line.offer(frame)
         if not self._publisher.wanted:
             self._publisher.rest()
+            self._live(frame)
             return
         complete = ticket is not None and self._waited(ticket.wait)
         begun = self._clock()
         results = ticket.results if ticket is not None and complete else self._line.carried(frame)
         self._show(frame, results)
+        self._live(frame)
         self._patience.saw_output(self._clock() - begun)
 
     def _waited(self, wait: Callable[[float], bool]) -> bool:
@@ -164,24 +171,32 @@ class CameraOutput:
                 self._line.forget_past()
         self._last = frame
         self._last_at = self._clock()
+
+    def _live(self, frame: Frame) -> None:
+        """The frame was shown, or would have been had anybody watched."""
+        self._shown, self._shown_at = frame, self._clock()
         self._turn_slate(False)
 
     def _nothing_came(self) -> None:
         if self._clock() - self._last_at < max(SLATE_AFTER, min(2 * self._patience.interval, SLATE_AT_LAST)):
             return
+        self._show_slate()
+
+    def _show_slate(self, *, failing: bool = False) -> None:
         self._turn_slate(True)
         if not self._publisher.wanted:
             self._publisher.rest()
             return
         if self._slate is None:
-            self._slate = self._draw_slate()
+            self._slate = self._draw_slate(failing)
         self._publisher.publish(self._slate, self._clock(), 1 / SLATE_INTERVAL)
 
-    def _draw_slate(self) -> Image:
-        if self._last is None:
+    def _draw_slate(self, failing: bool) -> Image:
+        if self._shown is None:
             return slate(None, FIRST_SIZE, self._title, None)
-        size, since = self._renderer.size_of(self._last), self._last.wall_time
-        return slate(self._last.host(), size, self._title, since, ended=self.ended)
+        size, since = self._renderer.size_of(self._shown), self._shown.wall_time
+        why = Why.FAILING if failing else Why.ENDED if self.ended else Why.OFFLINE
+        return slate(self._shown.host(), size, self._title, since, why)
 
     def _turn_slate(self, active: bool) -> None:
         if active is not self.slate_active:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import Enum
 
 import cv2
 import numpy as np
@@ -24,24 +25,30 @@ _CONNECTING: Colour = (70, 190, 255)
 _QUIET: Colour = (226, 222, 218)
 
 
+class Why(Enum):
+    """Why nothing moves, with the words and the colour that say so."""
+
+    OFFLINE = ("offline since", _OFFLINE)
+    ENDED = ("ended at", _QUIET)
+    """A recording was played to its end, which is no fault."""
+    FAILING = ("cannot be shown since", _OFFLINE)
+    """The camera sends, but its pictures cannot be drawn or encoded."""
+
+
 def slate(
-    last: Image | None, size: tuple[int, int], title: str, since_wall: float | None, *, ended: bool = False
+    last: Image | None, size: tuple[int, int], title: str, since_wall: float | None, why: Why = Why.OFFLINE
 ) -> Image:
     """A BGR picture of `size` (width, height) that tells a camera's viewers why nothing moves; a new array.
 
     `last` is the last picture, of any size, or None where there never was one. `since_wall` is the time of that last
-    picture in seconds since the epoch, or None for a camera that is still being connected. `ended` is a recording that
-    was played to its end, which is no fault.
+    picture in seconds since the epoch, or None for a camera that is still being connected.
     """
     image = _night(size) if last is None else _faded(last, size)
     if since_wall is None:
         _letter(image, title, "connecting…", _CONNECTING)
         return image
-    clock = time.strftime("%H:%M:%S", time.localtime(since_wall))
-    if ended:
-        _letter(image, title, f"ended at {clock}", _QUIET)
-    else:
-        _letter(image, title, f"offline since {clock}", _OFFLINE)
+    words, colour = why.value
+    _letter(image, title, f"{words} {time.strftime('%H:%M:%S', time.localtime(since_wall))}", colour)
     return image
 
 

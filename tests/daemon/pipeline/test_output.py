@@ -138,6 +138,20 @@ def test_an_encoder_that_fails_is_replaced(running: Bench, player: Player, monke
     assert player.packets[-1].keyframe, "viewers can go on from the new encoder's first picture"
 
 
+def test_viewers_are_not_left_with_a_picture_that_stands_still(running: Bench, player: Player) -> None:
+    running.slot.put(picture(1.0))
+    eventually(lambda: len(player.packets) == 1)
+    running.slot.put(undecodable())
+    eventually(lambda: running.failed() == 1)
+    assert not running.output.slate_active, "one picture that fails is no outage"
+    running.now += 1.5
+    running.slot.put(undecodable())
+    eventually(lambda: running.failed() == 2)
+    eventually(lambda: running.output.slate_active and len(player.packets) == 2)
+    running.slot.put(picture(3.0))
+    eventually(lambda: not running.output.slate_active)
+
+
 def test_one_that_never_began_can_be_asked_and_stopped() -> None:
     output = Bench().output
     assert output.progress_at == 100.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from daemon.render.palette import contrast
-from daemon.render.slate import slate
+from daemon.render.slate import Why, slate
 from plugins.types import Image
 from tests.daemon.render.scenes import grey
 
@@ -65,7 +65,7 @@ def test_any_title_can_be_shown(title: str) -> None:
 def test_a_recording_at_its_end_is_not_called_offline() -> None:
     last = grey(640, 360, 90)
     offline = slate(last, (640, 360), "clip", 1000.0).astype(int)
-    ended = slate(last, (640, 360), "clip", 1000.0, ended=True).astype(int)
+    ended = slate(last, (640, 360), "clip", 1000.0, Why.ENDED).astype(int)
 
     def reddest(image: np.ndarray) -> int:
         return int((image[..., 2] - image[..., 0]).max())

@@ -31,7 +31,7 @@ class OfflineChain:
         for name, plugin_class, config in chain:
             plugin = plugin_class(config)
             self._closing.callback(plugin.close)
-            context = PluginContext(name, self.threads, self.load_engine, [])
+            context = PluginContext(name, self.threads, self.load_engine, config, [])
             try:
                 plugin.open(context)
             finally:

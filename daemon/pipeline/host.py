@@ -33,8 +33,8 @@ class Observer(PluginObserver, Protocol):
     def engine(self, engine: Engine) -> None: ...
 
 
-LoadEngine = Callable[[Sequence[str | Model], int], Engine]
-"""Loads the first model of a preference that can be had, to run on so many threads."""
+LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
+"""Loads the first model of a preference that can be had, to run on so many threads, as a plug-in's options wish."""
 
 
 @dataclass(slots=True)
@@ -44,10 +44,11 @@ class PluginContext:
     name: str
     engine_threads: int
     load_engine: LoadEngine
+    config: PluginConfig
     engines: list[Engine]
 
     def engine(self, choice: Sequence[str | Model]) -> Engine:
-        engine = self.load_engine(choice, self.engine_threads)
+        engine = self.load_engine(choice, self.engine_threads, self.config)
         self.engines.append(engine)
         return engine
 
@@ -92,7 +93,7 @@ class PluginHost:
     def open(self, name: str, plugin_class: type[AnyPlugin], config: PluginConfig, cameras: int) -> None:
         """Opens an instance that `cameras` cameras share. Raises PluginError or EngineError; nothing is left open."""
         lanes = max(1, min(self._cores, cameras)) if plugin_class.parallel else 1
-        context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, [])
+        context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, config, [])
         plugin = plugin_class(config)
         try:
             _call_quietly_scheduled(lambda: plugin.open(context), name)
@@ -104,10 +105,11 @@ class PluginHost:
         observer = self._observe(name)
         for engine in context.engines:
             log.info(
-                "plug-in %s runs %s on %s (%s): %s",
+                "plug-in %s runs %s on %s (%s, %s): %s",
                 name,
                 engine.model.name,
                 engine.session.backend.name,
+                engine.session.backend.device,
                 engine.session.backend.precision,
                 engine.reason,
             )

@@ -1,0 +1,121 @@
+"""Networks on an NVIDIA GPU with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+from engines.errors import BackendUnavailableError, EngineError, ModelFileError
+from engines.half import to_half
+from engines.onnx_binding import DeviceTensor, run_bound
+from engines.onnx_placed import RECORD, placed, stray
+from engines.onnx_session import FAULTS, session_options, tensor_specs
+from engines.session import Backend, Tensor, TensorSpec
+from engines.tensors import batch_is_one, by_rows, described
+
+_PROVIDER = "CUDAExecutionProvider"
+
+
+class OnnxCudaSession:
+    """An ONNX file on GPU `ordinal`, all of it: a session whose operators the GPU did not take is refused.
+
+    `run` copies to the GPU and back; `run_on_device` leaves tensors where they are. Both from several threads at once.
+    """
+
+    def __init__(self, path: Path, ordinal: int, *, precision: str = "fp32") -> None:
+        """`precision` is the file's own, or "fp16" for an fp32 file. BackendUnavailableError where the provider is not
+        there, does not start, or leaves part of the network to the CPU; ModelFileError where the file is no network.
+        """
+        self._path, self._ordinal = path, ordinal
+        session = _open(path, ordinal, precision)
+        _require_all_on_gpu(session, path.name)
+        self._session: onnxruntime.InferenceSession | None = session
+        self._inputs = tensor_specs(path, session.get_inputs())
+        self._outputs = tensor_specs(path, session.get_outputs())
+        self._one_by_one = batch_is_one(self._inputs)
+        self._backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)
+
+    @property
+    def backend(self) -> Backend:
+        return self._backend
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
+        return by_rows(self._run, inputs) if self._one_by_one else self._run(inputs)
+
+    def run_on_device(self, inputs: Mapping[str, DeviceTensor]) -> dict[str, DeviceTensor]:
+        """One batch in this GPU's memory. Inputs are complete before the call and stay the caller's; outputs are
+        complete when it returns, and free their memory when they are dropped.
+
+        A network whose batch is fixed at 1 takes one picture here.
+        """
+        try:
+            return run_bound(self._open_session(), inputs, list(self._outputs.values()), "cuda", self._ordinal)
+        except (*FAULTS, ValueError) as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Gives the memory back once runs under way have ended."""
+        self._session = None
+
+    def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        try:
+            results = self._open_session().run(list(self._outputs), dict(inputs))
+        except (*FAULTS, ValueError) as error:
+            raise self._failure(error) from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _open_session(self) -> onnxruntime.InferenceSession:
+        if self._session is None:
+            raise EngineError(f"{self._path.name}: run after close")
+        return self._session
+
+    def _failure(self, error: Exception) -> EngineError:
+        return EngineError(
+            f"{self._path.name} cannot be run on cuda:{self._ordinal}: {error}. It takes {described(self._inputs)}"
+        )
+
+
+def _open(path: Path, ordinal: int, precision: str) -> onnxruntime.InferenceSession:
+    if _PROVIDER not in onnxruntime.get_available_providers():
+        raise BackendUnavailableError("ONNX Runtime is here without CUDA: put onnxruntime-gpu in its place")
+    options = session_options(threads=1)
+    options.add_session_config_entry(RECORD, "1")
+    network = _network(path, precision)
+    provider = (_PROVIDER, {"device_id": str(ordinal), "use_tf32": "0"})  # TF32 would be another precision than told
+    try:
+        # Without enable_fallback=0 the library goes on alone on the CPU where CUDA does not start.
+        return onnxruntime.InferenceSession(network, options, providers=[provider], enable_fallback=0)
+    except FAULTS as error:
+        raise BackendUnavailableError(f"CUDA cannot run {path.name}: {error}") from error
+
+
+def _network(path: Path, precision: str) -> bytes:
+    try:
+        model = onnx.load(path)
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path} cannot be loaded: {error}. Is it a complete ONNX file?") from error
+    content: bytes = (to_half(model) if precision == "fp16" else model).SerializeToString()
+    return content
+
+
+def _require_all_on_gpu(session: onnxruntime.InferenceSession, name: str) -> None:
+    if _PROVIDER not in session.get_providers():
+        raise BackendUnavailableError("CUDA did not start: see ONNX Runtime's own message (driver, CUDA and cuDNN)")
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        raise BackendUnavailableError(
+            f"ONNX Runtime {onnxruntime.__version__} does not tell what runs on the GPU: a newer onnxruntime-gpu does"
+        )
+    if left := stray(placed(session), _PROVIDER):
+        raise BackendUnavailableError(f"CUDA does not take all of {name}: {', '.join(left)}")

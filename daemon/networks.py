@@ -11,6 +11,7 @@ from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.loader import EngineLoader
 from engines.model import Model
+from engines.own_models import with_own
 from engines.preference import Preference
 from engines.progress import Progress, silent
 from engines.store import ModelStore, default_directory
@@ -22,7 +23,7 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
     the plug-in's options and the `engines` section wish.
     """
     store = ModelStore(models.directory or default_directory(os.environ))
-    catalog = Catalog.load()
+    catalog = with_own(Catalog.load(), store.directory)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(

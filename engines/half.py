@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 from onnxruntime.transformers import float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from engines.errors import ConversionError
 from engines.onnx_file import precision_of
@@ -27,6 +28,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     try:
         half: onnx.ModelProto = float16.convert_float_to_float16(copy, keep_io_types=True)
+        OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # casts were put behind their users
         onnx.checker.check_model(half, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"{model.graph.name} cannot be made fp16: {error}") from error

@@ -76,7 +76,7 @@ def main() -> int:
     print(f"{'NETWORK':24} {'BACKEND':17} {'PRECISION':9} {'MS':>7}  TIMES FASTER THAN onnxruntime fp32")
     backends = installed_backends()
     for name in dict.fromkeys(name for name, _ in WAYS):
-        if reason := _missing(backends, name):
+        if reason := backends.missing(name):
             print(f"{'-':24} {name:17} {reason}")
     for base in sorted({model.name.removesuffix("-int8") for model in models}):
         family = [model for model in models if model.name.removesuffix("-int8") == base]
@@ -105,7 +105,7 @@ def _measure(family: list[Model], store: ModelStore, backends: Backends, rounds:
 def _lanes(family: list[Model], store: ModelStore, backends: Backends) -> Iterator[Lane]:
     for model in family:
         for backend, precision in WAYS:
-            if _missing(backends, backend):
+            if backends.missing(backend):
                 continue
             request = SessionRequest(model, store.path(model), threads=1)
             try:
@@ -115,11 +115,6 @@ def _lanes(family: list[Model], store: ModelStore, backends: Backends) -> Iterat
                     print(f"{model.name:24} {str(error).splitlines()[1].strip()}")
                 continue
             yield Lane(model, session)
-
-
-def _missing(backends: Backends, name: BackendName) -> str | None:
-    maker = backends.makers.get(name)
-    return "no part of this installation" if maker is None else maker.missing()
 
 
 def _picture(model: Model) -> dict[str, Tensor]:

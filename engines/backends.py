@@ -87,10 +87,15 @@ class Backends:
             + "\nInstall what is missing, or allow another backend, precision or device"
         )
 
+    def missing(self, name: str) -> str | None:
+        """Why a backend cannot run anything on this machine; None where it can."""
+        maker = self.makers.get(name)
+        return "no part of this installation" if maker is None else maker.missing()
+
     def _try(self, name: str, request: SessionRequest, wish: Preference) -> Session:
         maker = self.makers.get(name)
         if maker is None:
-            raise BackendUnavailableError("no part of this installation")
+            raise BackendUnavailableError(self.missing(name))
         if wish.device != "auto" and maker.on_gpu != wish.device.startswith("cuda:"):
             raise BackendUnavailableError(f"does not run on {wish.device}")
         if reason := maker.missing():

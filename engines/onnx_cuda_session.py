@@ -10,7 +10,7 @@ import onnxruntime
 
 from engines.errors import BackendUnavailableError, EngineError, ModelFileError
 from engines.half import to_half
-from engines.onnx_binding import DeviceTensor, run_bound
+from engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream
 from engines.onnx_placed import RECORD, placed, stray
 from engines.onnx_session import FAULTS, session_options, tensor_specs
 from engines.session import Backend, Tensor, TensorSpec
@@ -22,7 +22,7 @@ _PROVIDER = "CUDAExecutionProvider"
 class OnnxCudaSession:
     """An ONNX file on GPU `ordinal`, all of it: a session whose operators the GPU did not take is refused.
 
-    `run` copies to the GPU and back; `run_on_device` leaves tensors where they are. Both from several threads at once.
+    `run` copies to the GPU and back; `run_device` leaves tensors where they are. Both from several threads at once.
     """
 
     def __init__(self, path: Path, ordinal: int, *, precision: str = "fp32") -> None:
@@ -54,15 +54,15 @@ class OnnxCudaSession:
         """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
         return by_rows(self._run, inputs) if self._one_by_one else self._run(inputs)
 
-    def run_on_device(self, inputs: Mapping[str, DeviceTensor]) -> dict[str, DeviceTensor]:
-        """One batch in this GPU's memory. Inputs are complete before the call and stay the caller's; outputs are
-        complete when it returns, and free their memory when they are dropped.
+    def run_device(self, inputs: Mapping[str, DeviceMemory], batch: int, stream: WorkStream) -> BoundRun:
+        """One batch in this GPU's memory, after what `stream` was given; see `Binding.run`. EngineError where it fails.
 
         A network whose batch is fixed at 1 takes one picture here.
         """
+        binding = Binding(self._open_session(), self._inputs, self._outputs, "cuda", self._ordinal)
         try:
-            return run_bound(self._open_session(), inputs, list(self._outputs.values()), "cuda", self._ordinal)
-        except (*FAULTS, ValueError) as error:
+            return binding.run(inputs, batch, stream)
+        except (*FAULTS, ValueError, KeyError) as error:
             raise self._failure(error) from error
 
     def close(self) -> None:

@@ -7,8 +7,7 @@ import os
 from collections.abc import Container
 from functools import cache
 
-import onnxruntime
-
+from engines import onnx_cuda_library
 from engines.backends import Backends, SessionMaker, SessionRequest
 from engines.errors import BackendUnavailableError
 from engines.onnx_cuda_session import OnnxCudaSession
@@ -67,9 +66,7 @@ class OnnxCudaMaker:
     on_gpu = True
 
     def missing(self) -> str | None:
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            return None
-        return "ONNX Runtime is here without CUDA (onnxruntime-gpu in its place has it)"
+        return onnx_cuda_library.missing()
 
     def make(self, request: SessionRequest) -> Session:
         precision = _settled_precision(request, ("fp16",))

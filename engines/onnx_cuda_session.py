@@ -8,15 +8,16 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-from engines.errors import BackendUnavailableError, EngineError, ModelFileError
+from engines import onnx_cuda_library
+from engines.errors import BackendUnavailableError, EngineError
 from engines.half import to_half
 from engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream
+from engines.onnx_cuda_library import PROVIDER
+from engines.onnx_file import read_precision
 from engines.onnx_placed import RECORD, placed, stray
 from engines.onnx_session import FAULTS, session_options, tensor_specs
 from engines.session import Backend, Tensor, TensorSpec
 from engines.tensors import batch_is_one, by_rows, described
-
-_PROVIDER = "CUDAExecutionProvider"
 
 
 class OnnxCudaSession:
@@ -27,7 +28,7 @@ class OnnxCudaSession:
 
     def __init__(self, path: Path, ordinal: int, *, precision: str = "fp32") -> None:
         """`precision` is the file's own, or "fp16" for an fp32 file. BackendUnavailableError where the provider is not
-        there, does not start, or leaves part of the network to the CPU; ModelFileError where the file is no network.
+        there, does not start, cannot load the file, or leaves part of the network to the CPU.
         """
         self._path, self._ordinal = path, ordinal
         session = _open(path, ordinal, precision)
@@ -88,12 +89,13 @@ class OnnxCudaSession:
 
 
 def _open(path: Path, ordinal: int, precision: str) -> onnxruntime.InferenceSession:
-    if _PROVIDER not in onnxruntime.get_available_providers():
-        raise BackendUnavailableError("ONNX Runtime is here without CUDA: put onnxruntime-gpu in its place")
+    if reason := onnx_cuda_library.missing():
+        raise BackendUnavailableError(reason)
+    onnx_cuda_library.preload()
     options = session_options(threads=1)
     options.add_session_config_entry(RECORD, "1")
     network = _network(path, precision)
-    provider = (_PROVIDER, {"device_id": str(ordinal), "use_tf32": "0"})  # TF32 would be another precision than told
+    provider = (PROVIDER, {"device_id": str(ordinal), "use_tf32": "0"})  # TF32 would be another precision than told
     try:
         # Without enable_fallback=0 the library goes on alone on the CPU where CUDA does not start.
         return onnxruntime.InferenceSession(network, options, providers=[provider], enable_fallback=0)
@@ -101,21 +103,20 @@ def _open(path: Path, ordinal: int, precision: str) -> onnxruntime.InferenceSess
         raise BackendUnavailableError(f"CUDA cannot run {path.name}: {error}") from error
 
 
-def _network(path: Path, precision: str) -> bytes:
-    try:
-        model = onnx.load(path)
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path} cannot be loaded: {error}. Is it a complete ONNX file?") from error
-    content: bytes = (to_half(model) if precision == "fp16" else model).SerializeToString()
+def _network(path: Path, precision: str) -> str | bytes:
+    """The file as it is, or made fp16 in memory."""
+    if precision != "fp16" or read_precision(path) == "fp16":
+        return str(path)
+    content: bytes = to_half(onnx.load(path)).SerializeToString()
     return content
 
 
 def _require_all_on_gpu(session: onnxruntime.InferenceSession, name: str) -> None:
-    if _PROVIDER not in session.get_providers():
-        raise BackendUnavailableError("CUDA did not start: see ONNX Runtime's own message (driver, CUDA and cuDNN)")
+    if PROVIDER not in session.get_providers():
+        raise BackendUnavailableError(f"CUDA did not start: {onnx_cuda_library.why_not_started()}")
     if not hasattr(session, "get_provider_graph_assignment_info"):
         raise BackendUnavailableError(
             f"ONNX Runtime {onnxruntime.__version__} does not tell what runs on the GPU: a newer onnxruntime-gpu does"
         )
-    if left := stray(placed(session), _PROVIDER):
+    if left := stray(placed(session), PROVIDER):
         raise BackendUnavailableError(f"CUDA does not take all of {name}: {', '.join(left)}")

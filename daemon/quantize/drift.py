@@ -17,7 +17,7 @@ from plugins.types import Detections, Frame, Results
 def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
     """A sentence: of detectors how far they see the same objects, of others how far outputs point the same way."""
     if reference.model.role == "detector":
-        pairs = zip(_detections(reference, pictures), _detections(other, pictures), strict=True)
+        pairs = zip(detections(reference, pictures), detections(other, pictures), strict=True)
         return f"against fp32 on {len(pictures)} pictures: {agreement(pairs)}"
     cosine = min(_cosine(reference, other, picture) for picture in pictures)
     return f"against fp32 on {len(pictures)} pictures: outputs' cosine {cosine:.4f} or more"
@@ -35,7 +35,8 @@ class _OneEngine:
         return self._engine
 
 
-def _detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
+def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
+    """What the detector finds with a network on each picture, down to `agreement.FAINT`."""
     detector = Detector(DetectorConfig(min_score=FAINT))
     detector.open(_OneEngine(engine))
     found = [detector.process([picture], [Results()])[0].get(Detections) for picture in pictures]

@@ -12,7 +12,7 @@ COMMANDS = {
     "run": "run the daemon",
     "check": "check a configuration file",
     "analyze": "run the same plug-ins over files",
-    "models": "list, fetch, verify networks",
+    "models": "list, fetch, verify, quantize networks",
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",
     "doctor": "see what is there, what is missing, what to do",

@@ -29,7 +29,7 @@ class OfflineChain:
     def open(self, chain: Sequence[tuple[str, type[AnyPlugin], PluginConfig]]) -> None:
         """Opens the plug-ins in order. Raises PluginError or EngineError."""
         for name, plugin_class, config in chain:
-            context = PluginContext(name, self.threads, self.load_engine, [])
+            context = PluginContext(name, self.threads, self.load_engine, config, [])
             plugin = opened(plugin_class, config, context)
             for engine in context.engines:
                 self._closing.callback(engine.close)

@@ -41,6 +41,13 @@ def can_listen(host: str, port: int) -> str:
     return ""
 
 
+def backend_missing(name: str) -> str | None:
+    """Why a backend for networks cannot run here; None where it can."""
+    from engines.makers import installed_backends  # not before it is asked for: it needs ONNX Runtime
+
+    return installed_backends().missing(name)
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The machine. Every way to it is a field, so that a test can put another machine in its place."""
@@ -50,6 +57,7 @@ class System:
     proc: Path = Path("/proc")
     import_module: Callable[[str], Any] = importlib.import_module
     can_listen: Callable[[str, int], str] = can_listen
+    backend_missing: Callable[[str], str | None] = backend_missing
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit

@@ -87,6 +87,15 @@ class Context:
         while self._forgotten and not thread.capturing and self.native is not None:
             self._forgotten.popleft()()
 
+    def wait(self) -> None:
+        """Waits until the device has done all its work, before that work's memory goes. A fault that shows here is
+        logged: whoever waits only wants to close."""
+        try:
+            with self.current("waiting for the device"):
+                self.api.Context.synchronize()
+        except CudaError as error:
+            logger.warning("%s", error)
+
     def keep(self, reason: str) -> None:
         """Has `close` leave the primary context alone, because memory of it is still being used."""
         self._kept = reason

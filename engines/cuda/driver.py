@@ -131,6 +131,7 @@ class Device:
             if self._closed:
                 return
             self._closed = True
+        self._context.wait()
         self._context.sweep()
         self._pinned.clear()
         self._pinned_allocator.close()

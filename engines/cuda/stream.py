@@ -84,9 +84,14 @@ class Stream:
         """Marks the point where all work given so far is done."""
         self._context.sweep()
         with self._context.current("recording an event"):
-            native = self._context.api.Event(self._context.api.event_flags.BLOCKING_SYNC)
-            native.record(self.native)
-            return Event(self._context, self._context.adopt(native))
+            stream, flags = self.native, self._context.api.event_flags.BLOCKING_SYNC
+            key = self._context.adopt(self._context.api.Event(flags))
+            try:
+                self._context[key].record(stream)
+            except self._context.api.Error:
+                self._context.drop(key)
+                raise
+            return Event(self._context, key)
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:

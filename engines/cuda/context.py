@@ -31,8 +31,9 @@ class Context:
     """A device's primary context, which TensorRT and ONNX Runtime share.
 
     PyCUDA's objects (streams, events, modules) are destroyed where their last reference goes, and that must be a
-    thread on which the context is current; otherwise they leak. So the context alone refers to them, and what is
-    forgotten instead of closed waits in `_forgotten` until somebody calls in.
+    thread on which the context is current; otherwise they leak. So the context alone refers to them (no local variable
+    that an exception's traceback would keep), and what is forgotten instead of closed waits in `_forgotten` until
+    somebody calls in.
     """
 
     def __init__(self, api: Any, bindings: Callable[[], Any], ordinal: int) -> None:
@@ -161,5 +162,5 @@ class Activation:
             thread.current = self._before
             context.api.Context.pop()
         if isinstance(error, context.api.Error):
-            raise translated(f"cuda:{context.ordinal}: {self._doing}", error) from error
+            raise translated(f"cuda:{context.ordinal}: {self._doing}", error) from error.with_traceback(None)
         return False

@@ -13,6 +13,16 @@ from engines.cuda.stream import Stream
 Size3 = tuple[int, int, int]
 
 
+class _Loaded:
+    """PyCUDA's module and functions. Each function keeps the module alive, so that they must go together."""
+
+    __slots__ = ("functions", "module")
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.functions: dict[str, Any] = {}
+
+
 class Module:
     """A loaded cubin; it and its functions serve until `close`. From any thread."""
 
@@ -22,20 +32,20 @@ class Module:
         context.sweep()
         with context.current("loading kernels"):
             try:
-                native = context.api.module_from_buffer(cubin)
+                self._key = context.adopt(_Loaded(context.api.module_from_buffer(cubin)))
             except (context.api.LogicError, context.api.RuntimeError) as error:
-                cause = translated(f"cuda:{context.ordinal}: loading kernels of {len(cubin)} bytes", error)
-                raise KernelError(f"{cause}. They must be compiled for this device's compute capability") from error
-            self._key = context.adopt(native)
+                what = f"loading kernels of {len(cubin)} bytes, which must be compiled for this device"
+                raise _refused(context, what, error) from error.with_traceback(None)
 
     def function(self, name: str) -> Function:
         """A kernel by its unmangled name (`extern "C"`); KernelError where there is none."""
         with self._context.current("finding a kernel"):
             try:
-                native = self._context[self._key].get_function(name)
+                self._context[self._key].functions[name] = self._context[self._key].module.get_function(name)
             except self._context.api.LogicError as error:
-                raise KernelError(f'the module has no kernel "{name}"; is it declared extern "C"?') from error
-        return Function(self._context, self._key, name, native)
+                what = f'finding the kernel "{name}", which must be declared extern "C"'
+                raise _refused(self._context, what, error) from error.with_traceback(None)
+        return Function(self._context, self._key, name)
 
     def close(self) -> None:
         """Unloads it, twice is safe; launches that are under way must be done."""
@@ -50,8 +60,8 @@ class Module:
 class Function:
     """A kernel, made by `Module.function`; the module must be kept. From any thread."""
 
-    def __init__(self, context: Context, module: int, name: str, native: Any) -> None:
-        self._context, self._module, self.name, self._native = context, module, name, native
+    def __init__(self, context: Context, module: int, name: str) -> None:
+        self._context, self._module, self.name = context, module, name
         self._argument_bytes: int | None = None
 
     def launch(self, grid: Size3, block: Size3, *arguments: Argument, stream: Stream, shared_bytes: int = 0) -> None:
@@ -66,14 +76,22 @@ class Function:
                 self._native.prepared_async_call(grid, block, stream.native, packed, shared_size=shared_bytes)
             except self._context.api.LogicError as error:
                 what = f"launching {self.name}, grid {grid}, block {block}, {shared_bytes} bytes shared"
-                cause = translated(f"cuda:{self._context.ordinal}: {what}", error)
-                raise (KernelError(str(cause)) if type(cause) is CudaError else cause) from error
+                raise _refused(self._context, what, error) from error.with_traceback(None)
 
     def _prepare(self, nbytes: int) -> None:
         """PyCUDA keeps the layout of the arguments in the function, for all threads: it may never change."""
-        self._context[self._module]
         if self._argument_bytes is None:
             self._native.prepare(f"{nbytes}s")
             self._argument_bytes = nbytes
         elif nbytes != self._argument_bytes:
             raise ValueError(f"{self.name} took {self._argument_bytes} bytes of arguments before, now {nbytes}")
+
+    @property
+    def _native(self) -> Any:
+        return self._context[self._module].functions[self.name]
+
+
+def _refused(context: Context, doing: str, error: Exception) -> CudaError:
+    """A KernelError, unless the whole device is lost."""
+    cause = translated(f"cuda:{context.ordinal}: {doing}", error)
+    return KernelError(str(cause)) if type(cause) is CudaError else cause

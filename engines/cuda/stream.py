@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from engines.cuda.context import Context, thread
+from engines.cuda.errors import CudaError
 from engines.cuda.graph import Capture
 from engines.cuda.transfers import TransferCounter, Transfers
 
@@ -31,9 +32,8 @@ class Event:
     def elapsed_since(self, other: Event) -> float:
         """Seconds on the device between `other` and this later event, for which it waits."""
         with self._context.current("timing two events"):
-            mine = self._context[self._key]
-            mine.synchronize()
-            return float(mine.time_since(other._context[other._key])) * 1e-3
+            self._context[self._key].synchronize()
+            return float(self._context[self._key].time_since(other._context[other._key])) * 1e-3
 
     def close(self) -> None:
         self._context.drop(self._key)
@@ -71,9 +71,8 @@ class Stream:
         """Sleeps until all work is done, leaving the core to others (the driver's own wait would spin); a kernel's
         fault shows here."""
         with self._context.current("waiting for a stream"):
-            idle = self._context[self._idle_key]
-            idle.record(self.native)
-            idle.synchronize()
+            self._context[self._idle_key].record(self.native)
+            self._context[self._idle_key].synchronize()
 
     def wait(self, event: Event) -> None:
         """Work given from now on starts after `event`, of this or another stream; the caller does not wait."""
@@ -84,11 +83,10 @@ class Stream:
         """Marks the point where all work given so far is done."""
         self._context.sweep()
         with self._context.current("recording an event"):
-            stream, flags = self.native, self._context.api.event_flags.BLOCKING_SYNC
-            key = self._context.adopt(self._context.api.Event(flags))
+            key = self._context.adopt(self._context.api.Event(self._context.api.event_flags.BLOCKING_SYNC))
             try:
-                self._context[key].record(stream)
-            except self._context.api.Error:
+                self._context[key].record(self.native)
+            except (self._context.api.Error, CudaError):
                 self._context.drop(key)
                 raise
             return Event(self._context, key)

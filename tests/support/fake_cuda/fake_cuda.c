@@ -200,12 +200,13 @@ API Result cuStreamBeginCapture_v2(Stream *stream, int mode) {
     stream->capture = new_graph(), stream->invalid = 0, capturing = stream;
     return OK;
 }
-API Result cuStreamEndCapture(Stream *stream, Graph **graph) {
-    ENTER; NEED(holds(STREAM, stream, 0) && stream->capture, INVALID_HANDLE);
+API Result cuStreamEndCapture(Stream *stream, Graph **graph) { /* ends it, whatever it returns */
+    Result failed = enter(__func__);
+    NEED(holds(STREAM, stream, 0) && stream->capture, INVALID_HANDLE);
     *graph = stream->capture, stream->capture = NULL, capturing = NULL;
-    if (stream->invalid || context()) { free_graph(*graph); *graph = NULL; return stream->invalid ? CAPTURE_INVALIDATED : context(); }
-    add(GRAPH, *graph, sizeof **graph);
-    return OK;
+    if (!failed) failed = stream->invalid ? CAPTURE_INVALIDATED : context();
+    if (failed) { free_graph(*graph); *graph = NULL; } else add(GRAPH, *graph, sizeof **graph);
+    return failed;
 }
 API Result cuGraphDestroy(Graph *graph) { ENTER; NEED(take_out(GRAPH, graph), INVALID_HANDLE); free_graph(graph); return OK; }
 API Result cuGraphInstantiateWithFlags(Graph **made, Graph *graph, unsigned long long flags) {

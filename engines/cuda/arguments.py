@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,15 +37,10 @@ def pack(arguments: tuple[Argument, ...]) -> bytes:
                     f"argument {position} is a struct at offset {len(packed)}: put structs before 4-byte scalars"
                 )
             packed += argument
-            continue
-        scalar = _scalar(argument, position)
-        packed += bytes(-len(packed) % scalar.itemsize) + scalar.tobytes()
+        elif isinstance(argument, np.number):
+            packed += bytes(-len(packed) % argument.itemsize) + argument.tobytes()
+        elif isinstance(argument, int | float):
+            raise TypeError(f"argument {position} is {argument!r}: give a numpy scalar, such as numpy.int32")
+        else:
+            packed += bytes(-len(packed) % _POINTER) + argument.address.to_bytes(_POINTER, sys.byteorder)
     return bytes(packed)
-
-
-def _scalar(argument: HasAddress | np.number[Any], position: int) -> np.number[Any]:
-    if isinstance(argument, np.number):
-        return argument
-    if isinstance(argument, int | float | bool):
-        raise TypeError(f"argument {position} is {argument!r}: give a numpy scalar, such as numpy.int32({argument!r})")
-    return np.uint64(argument.address)

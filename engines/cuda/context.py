@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 from collections import deque
@@ -110,7 +111,8 @@ class Context:
         native, self.native = self.native, None
         if self._kept:
             logger.warning("cuda:%d: its context stays until this process ends: %s", self.ordinal, self._kept)
-            _kept_contexts.append(native)
+            # PyCUDA would give it back when its object goes, even at the end of the process: it never may.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
             return
         self._release(native)
 
@@ -127,9 +129,6 @@ class Context:
         releaser.join(_RELEASE_WITHIN)
         if releaser.is_alive():
             raise CudaError(f"cuda:{self.ordinal}: the driver does not release the device; restart this process")
-
-
-_kept_contexts: list[Any] = []
 
 
 class Activation:

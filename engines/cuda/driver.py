@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import threading
 from collections import Counter
@@ -22,7 +23,7 @@ from engines.cuda.memory import DeviceBuffer, PageLocked, PinnedAllocator, Pinne
 from engines.cuda.pool import Pool, PoolStatistics
 from engines.cuda.program import Function, Module
 from engines.cuda.stream import Event, Stream
-from engines.cuda.transfers import TransferCounter, Transfers
+from engines.cuda.transfers import TransferCounter
 
 __all__ = [
     "Argument",
@@ -37,13 +38,12 @@ __all__ = [
     "PinnedArray",
     "Stream",
     "TransferCounter",
-    "Transfers",
     "available",
     "open_device",
 ]
 
 _MIB = 1024 * 1024
-_open: Counter[int] = Counter()
+_open: set[Device] = set()
 _open_lock = threading.Lock()
 
 
@@ -138,7 +138,7 @@ class Device:
         self._memory.clear()
         self._context.close()
         with _open_lock:
-            _open[self.ordinal] -= 1
+            _open.discard(self)
 
     def _memory_info(self) -> tuple[int, int]:
         with self._context.current("asking for free memory"):
@@ -166,19 +166,23 @@ def available() -> str | None:
 def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
     """Opens "cuda:0", 0, or "auto": the device that this process has opened the least often, the first of equals.
 
-    CudaUnavailableError where CUDA or that device is missing; ValueError for any other name.
+    CudaUnavailableError where CUDA or that device is missing; ValueError for any other name. What is not closed stays
+    open until the process ends.
     """
     api = _driver()
     devices = int(api.Device.count())
     with _open_lock:
-        ordinal = chosen(which, devices, _open)
-        _open[ordinal] += 1
-    try:
-        return Device(Context(api, _bindings, ordinal), limits or MemoryLimits())
-    except BaseException:
-        with _open_lock:
-            _open[ordinal] -= 1
-        raise
+        ordinal = chosen(which, devices, Counter(device.ordinal for device in _open))
+        device = Device(Context(api, _bindings, ordinal), limits or MemoryLimits())
+        _open.add(device)
+    return device
+
+
+@atexit.register
+def close_all() -> None:
+    """Closes the devices that were left open; PyCUDA would give them back in a wrong way when the process ends."""
+    for device in list(_open):
+        device.close()
 
 
 def chosen(which: str | int, devices: int, opened: Counter[int]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.cuda.context import Context
 from engines.cuda.errors import CudaError
-from engines.cuda.transfers import TransferCounter, Transfers
+from engines.cuda.transfers import TransferCounter
 
 if TYPE_CHECKING:
     from engines.cuda.stream import Stream
@@ -24,15 +24,15 @@ _CANNOT = (
 class Graph:
     """Captured work, ready to run again and again with the same addresses; forgotten ones are closed, too."""
 
-    def __init__(self, context: Context, key: int, transfers: Transfers, counter: TransferCounter) -> None:
-        self._context, self._key, self._transfers, self._counter = context, key, transfers, counter
+    def __init__(self, context: Context, key: int, transfers: TransferCounter) -> None:
+        self._context, self._key, self._transfers = context, key, transfers
         self._bindings = context.bindings()
 
     def launch(self, stream: Stream) -> None:
         """Gives all of it to `stream`, in one call; a graph runs once at a time."""
         with self._context.current("launching a graph"):
             checked(self._bindings.cuGraphLaunch(self._context[self._key], stream.handle), "launching a graph")
-        stream.count(self._transfers)
+        stream.transfers.add_all(self._transfers)
 
     def close(self) -> None:
         self._context.drop(self._key)
@@ -44,8 +44,8 @@ class Graph:
 class Capture:
     """What `Stream.capture` gives; `graph` is there after its block."""
 
-    def __init__(self, context: Context, handle: int, counter: TransferCounter) -> None:
-        self._context, self._handle, self._counter = context, handle, counter
+    def __init__(self, context: Context, handle: int) -> None:
+        self._context, self._handle = context, handle
         self._bindings = context.bindings()
         self._graph: Graph | None = None
 
@@ -61,7 +61,7 @@ class Capture:
         with self._context.current("beginning a capture"):
             checked(self._bindings.cuStreamBeginCapture(self._handle, mode), "beginning a capture")
 
-    def finish(self, transfers: Transfers) -> None:
+    def finish(self, transfers: TransferCounter) -> None:
         """Ends the capture and makes its graph."""
         with self._context.current("ending a capture"):
             graph = checked(self._bindings.cuStreamEndCapture(self._handle), f"ending a capture ({_CANNOT})")
@@ -70,7 +70,7 @@ class Capture:
             finally:
                 self._bindings.cuGraphDestroy(graph)
             key = self._context.adopt(executable, self._bindings.cuGraphExecDestroy)
-        self._graph = Graph(self._context, key, transfers, self._counter)
+        self._graph = Graph(self._context, key, transfers)
 
     def abandon(self) -> None:
         """Ends the capture after an error in its block: the stream serves again, nothing is left."""

@@ -13,7 +13,6 @@ from engines.cuda.context import Context
 from engines.cuda.errors import CudaClosedError, CudaOutOfMemoryError
 from engines.cuda.pool import Block, Pool
 from engines.cuda.stream import Stream
-from engines.cuda.transfers import Transfers
 
 
 class DeviceBuffer:
@@ -41,14 +40,14 @@ class DeviceBuffer:
         self._check(host)
         with self._context.current("copying to the device"):
             self._context.api.memcpy_htod_async(self.address, host, stream.native)
-        stream.count(Transfers(bytes_to_device=host.nbytes, copies=1))
+        stream.transfers.add(to_device=host.nbytes)
 
     def download(self, host: NDArray[Any], stream: Stream) -> None:
         """Fills the whole array from the buffer's beginning."""
         self._check(host)
         with self._context.current("copying from the device"):
             self._context.api.memcpy_dtoh_async(host, self.address, stream.native)
-        stream.count(Transfers(bytes_to_host=host.nbytes, copies=1))
+        stream.transfers.add(to_host=host.nbytes)
 
     def copy_from(self, other: DeviceBuffer, stream: Stream) -> None:
         """Copies all of another buffer of this device to this one's beginning."""

@@ -9,7 +9,7 @@ from functools import partial
 from engines.cuda.context import Context, thread
 from engines.cuda.errors import CudaError
 from engines.cuda.graph import Capture
-from engines.cuda.transfers import TransferCounter, Transfers
+from engines.cuda.transfers import TransferCounter
 
 
 class Event:
@@ -50,7 +50,8 @@ class Stream:
 
     def __init__(self, context: Context, transfers: TransferCounter) -> None:
         self._context, self._device_transfers = context, transfers
-        self._captured: Transfers | None = None
+        self.transfers = transfers
+        """Where copies given to this stream are counted; during a capture, those that each launch will do."""
         context.sweep()
         flags = context.api.event_flags
         with context.current("making a stream"):
@@ -98,25 +99,18 @@ class Stream:
         graph. What was captured must stay: buffers, pinned arrays and modules."""
         if thread.capturing:
             raise RuntimeError("a stream is being captured on this thread already")
-        capture = Capture(self._context, self.handle, self._device_transfers)
+        capture = Capture(self._context, self.handle)
         capture.begin()
-        thread.capturing, self._captured = True, Transfers()
+        thread.capturing, self.transfers = True, TransferCounter()
         try:
             yield capture
         except BaseException:
             capture.abandon()
             raise
         else:
-            capture.finish(self._captured)
+            capture.finish(self.transfers)
         finally:
-            thread.capturing, self._captured = False, None
-
-    def count(self, transfers: Transfers) -> None:
-        """Counts a copy given to this stream; a captured one counts each time that the graph is launched."""
-        if self._captured is None:
-            self._device_transfers.add(transfers)
-        else:
-            self._captured += transfers
+            thread.capturing, self.transfers = False, self._device_transfers
 
     def close(self) -> None:
         """Twice is safe. Work under way is finished by the device."""

@@ -3,23 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Transfers:
-    """Bytes copied to the device and to the host, and the number of those copies."""
-
-    bytes_to_device: int = 0
-    bytes_to_host: int = 0
-    copies: int = 0
-
-    def __add__(self, other: Transfers) -> Transfers:
-        return Transfers(
-            self.bytes_to_device + other.bytes_to_device,
-            self.bytes_to_host + other.bytes_to_host,
-            self.copies + other.copies,
-        )
 
 
 class TransferCounter:
@@ -27,25 +10,15 @@ class TransferCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._total = Transfers()
+        self.bytes_to_device = 0
+        self.bytes_to_host = 0
+        self.copies = 0
 
-    def add(self, transfers: Transfers) -> None:
+    def add(self, *, to_device: int = 0, to_host: int = 0, copies: int = 1) -> None:
         with self._lock:
-            self._total += transfers
+            self.bytes_to_device += to_device
+            self.bytes_to_host += to_host
+            self.copies += copies
 
-    @property
-    def total(self) -> Transfers:
-        """All three figures, of one moment."""
-        return self._total
-
-    @property
-    def bytes_to_device(self) -> int:
-        return self._total.bytes_to_device
-
-    @property
-    def bytes_to_host(self) -> int:
-        return self._total.bytes_to_host
-
-    @property
-    def copies(self) -> int:
-        return self._total.copies
+    def add_all(self, other: TransferCounter) -> None:
+        self.add(to_device=other.bytes_to_device, to_host=other.bytes_to_host, copies=other.copies)

@@ -29,7 +29,7 @@ _C_TYPES = {
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(_C_TYPES)), st.integers(0, 100)), min_size=1, max_size=12))
-def test_scalars_lie_where_c_puts_them(values: list[tuple[type[np.number], int]]) -> None:  # type: ignore[type-arg]
+def test_scalars_lie_where_c_puts_them(values: list[tuple[type[np.number], int]]) -> None:
     fields = [(f"f{n}", _C_TYPES[kind]) for n, (kind, _) in enumerate(values)]
     layout = type("Layout", (ctypes.Structure,), {"_fields_": fields})(*[value for _, value in values])
     packed = pack(tuple(kind(value) for kind, value in values))

@@ -4,6 +4,9 @@ alive on the device."""
 from __future__ import annotations
 
 import gc
+import importlib
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -273,6 +276,13 @@ def test_a_device_opens_and_closes_a_thousand_times(kernels: bytes) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cuda-")]
 
 
+@on_stand_in("clean at exit")
+def test_a_device_that_is_left_open_is_closed_when_the_process_ends(kernels: bytes) -> None:
+    device = open_device(0)
+    device.allocate(10).fill(0, device.stream())
+    device.pinned((10,), np.uint8)
+
+
 @on_stand_in()
 def test_after_close_everything_says_so(kernels: bytes) -> None:
     device = open_device(0)
@@ -296,10 +306,8 @@ def test_after_close_everything_says_so(kernels: bytes) -> None:
     ):
         with pytest.raises(CudaClosedError):
             use()
-    for thing in (buffer, pinned):
-        thing.free()
-    for thing in (stream, event, device):
-        thing.close()
+    for end in (buffer.free, pinned.free, stream.close, event.close, device.close):
+        end()
 
 
 @on_stand_in()
@@ -316,7 +324,7 @@ def test_freed_memory_cannot_be_used(kernels: bytes) -> None:
             _ = pinned.array
 
 
-@on_stand_in(faults=True)
+@on_stand_in("with faults")
 def test_page_locked_memory_that_somebody_looks_at_stays(kernels: bytes) -> None:
     limits = MemoryLimits(pinned_idle=0)
     with open_device(0, limits) as device:
@@ -461,7 +469,7 @@ FAILING = (
 )
 
 
-@on_stand_in(faults=True)
+@on_stand_in("with faults")
 def test_a_fault_in_a_kernel_says_that_the_device_is_lost(kernels: bytes) -> None:
     with open_device(0) as device:
         stream = device.stream()
@@ -480,9 +488,6 @@ def test_without_a_gpu_the_driver_says_so(kernels: bytes) -> None:
 
 
 def test_importing_the_driver_imports_no_cuda() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, engines.cuda.driver; print(sorted({'pycuda', 'cuda'} & {n.split('.')[0] for n in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -502,7 +507,7 @@ def test_a_missing_part_is_named_with_its_remedy(
     def missing(name: str) -> None:
         raise error
 
-    monkeypatch.setattr(driver.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     assert advice in str(driver.available())
     with pytest.raises(CudaUnavailableError):
         open_device(0)

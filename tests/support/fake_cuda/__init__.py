@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.support.pycuda_env import PycudaMissingError, pycuda_path
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
+Ending = Literal["clean", "clean at exit", "with faults"]
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-fPIC", "-shared")
 
 
@@ -27,11 +29,11 @@ class StandIn:
     folder: Path
     path: Sequence[Path]
 
-    def run(self, test: Callable[..., None], *, faults: bool = False, environ: Mapping[str, str] | None = None) -> None:
+    def run(self, test: Callable[..., None], ends: Ending, environ: Mapping[str, str]) -> None:
         """Runs the body of a test of `on_stand_in` in a new process that has the stand-in for its driver;
         AssertionError with that process's own words where it fails."""
         kernels = str(self.folder / "test_kernels.so")
-        arguments = [test.__module__, test.__name__, kernels, "faults" if faults else "clean"]
+        arguments = [test.__module__, test.__name__, kernels, ends]
         done = subprocess.run(
             [sys.executable, "-X", "faulthandler", "-m", "tests.support.fake_cuda.process", *arguments],
             cwd=_ROOT,
@@ -39,7 +41,7 @@ class StandIn:
                 **os.environ,
                 "LD_LIBRARY_PATH": str(self.folder),
                 "PYTHONPATH": os.pathsep.join(map(str, [_ROOT, *self.path])),
-                **(environ or {}),
+                **environ,
             },
             capture_output=True,
             text=True,
@@ -47,19 +49,19 @@ class StandIn:
             check=False,
         )
         assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert faults or "PyCUDA WARNING" not in done.stderr, done.stderr
+        assert ends == "with faults" or "PyCUDA WARNING" not in done.stderr, done.stderr
 
 
-def on_stand_in(*, faults: bool = False, **environ: str) -> Callable[[Callable[[bytes], None]], Callable[..., None]]:
+def on_stand_in(ends: Ending = "clean", **environ: str) -> Callable[[Callable[[bytes], None]], Callable[..., None]]:
     """Makes a function of the test kernels' cubin a test that runs in a process of its own, on the stand-in.
 
-    It must leave nothing alive on the device, unless `faults` says that it breaks the device on purpose. `environ` goes
-    to that process.
+    Nothing may be left alive on the device when it returns, or, `ends` says so, when the process ends; "with faults" is
+    for those that break the device on purpose. `environ` goes to that process.
     """
 
     def decorate(body: Callable[[bytes], None]) -> Callable[..., None]:
         def test(stand_in: StandIn) -> None:
-            stand_in.run(test, faults=faults, environ=environ)
+            stand_in.run(test, ends, environ)
 
         test.__name__, test.__module__, test.__doc__ = body.__name__, body.__module__, body.__doc__
         test.__dict__["body"] = body

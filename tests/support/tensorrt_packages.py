@@ -125,7 +125,9 @@ def _complete(folder: Path, module: str) -> None:
 def _missing_functions(native: Path) -> list[str]:
     """Functions that no versioned system library and no Python gives: TensorRT's own."""
     symbols = re.findall(r"\bUND ([A-Za-z]\w*)$", _readelf("--dyn-syms", native), re.M)
-    return [symbol for symbol in symbols if re.match(r"(create|get|init)\w*(INTERNAL|Registry|Version|Plugins)$", symbol)]
+    return [
+        symbol for symbol in symbols if re.match(r"(create|get|init)\w*(INTERNAL|Registry|Version|Plugins)$", symbol)
+    ]
 
 
 def _readelf(what: str, native: Path) -> str:

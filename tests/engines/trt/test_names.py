@@ -148,7 +148,7 @@ def test_a_tensorrt_that_is_broken_is_told_from_one_that_is_absent(fault: Except
 
 
 def test_only_rtx_builds_for_cards_that_are_not_here() -> None:
-    config = fake_tensorrt.IBuilderConfig()
+    config: Any = fake_tensorrt.IBuilderConfig()
     plain = fake_tensorrt.flavoured(names.Flavour.TENSORRT)
     plain.compile_for(config, [])
     with pytest.raises(ValueError, match="builds for the GPU that is here"):

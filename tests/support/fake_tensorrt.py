@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -177,7 +178,10 @@ class IExecutionContext:
 
 
 class INetworkDefinition:
-    num_inputs = 0
+    num_inputs = 1
+
+    def get_input(self, index: int) -> Any:
+        return SimpleNamespace(name="images", shape=(1, 3, 8, 8))
 
 
 class IOptimizationProfile:

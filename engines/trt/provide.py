@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from engines.digest import digest_of
 from engines.dynamic_batch import with_dynamic_batch
 from engines.engine_cache import EngineCache, EngineIdentity
+from engines.half import to_half
 from engines.model import Model
+from engines.onnx_file import precision_of
 from engines.onnx_session import OnnxRuntimeSession
 from engines.preprocess import prepare
 from engines.trt import builder
 from engines.trt.build_process import DEADLINE, build
 from engines.trt.builder import BuildOrder, BuildProgress
+from engines.trt.errors import EngineBuildError
 from engines.trt.names import TensorRT
 from engines.trt.profile import BatchRange
 from engines.trt.reference import reference_pictures
@@ -33,10 +36,10 @@ _THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """An engine that is wanted. `onnx` is in `precision` already: fp16 weights or Q/DQ nodes are in the file.
+    """An engine that is wanted. `precision` is that of the file `onnx`, or "fp16" where the file is fp32.
 
-    `judge` is that of the model's role (`engines.trt.verify.judge_for`). `reference` is the file that ONNX Runtime runs
-    for comparison, `onnx` itself where it is None; `pictures` (BGR uint8) are what both are shown.
+    `judge` is that of the model's role (`engines.trt.verify.judge_for`): the engine is held against ONNX Runtime with
+    `onnx` as it is. `pictures` (BGR uint8) are what both are shown.
     """
 
     model: Model
@@ -44,7 +47,6 @@ class EngineRequest:
     precision: str
     batch: BatchRange
     judge: Judge
-    reference: Path | None = None
     pictures: Sequence[NDArray[np.uint8]] = field(default_factory=reference_pictures)
     deadline: float = DEADLINE
 
@@ -76,7 +78,7 @@ def open_session(
 
     def make(plan: Path) -> None:
         opened = plan.with_name(f"{request.model.name}.onnx")
-        onnx.save(with_dynamic_batch(onnx.load(request.onnx)), str(opened))
+        onnx.save(_prepared(request), str(opened))
         build(
             _order(request, opened, trt, device, cache),
             plan,
@@ -88,7 +90,7 @@ def open_session(
     def verify(plan: bytes) -> Mapping[str, float]:
         progress("verifying", 0, 1)
         tensor, _ = prepare(request.pictures, request.model.input)
-        reference = OnnxRuntimeSession(request.reference or request.onnx, _THREADS)
+        reference = OnnxRuntimeSession(request.onnx, _THREADS)
         candidate = made(plan, lanes=1)
         try:
             return compare(reference, candidate, {request.model.input.tensor: tensor}, request.judge)
@@ -97,6 +99,17 @@ def open_session(
             reference.close()
 
     return made(cache.provide(identity_of(request, trt, device), make, verify), lanes=lanes)
+
+
+def _prepared(request: EngineRequest) -> onnx.ModelProto:
+    """The network as TensorRT is to read it: any batch, and of the precision that is wanted."""
+    network = with_dynamic_batch(onnx.load(request.onnx))
+    own = precision_of(network.graph)
+    if own == request.precision:
+        return network
+    if request.precision != "fp16":
+        raise EngineBuildError(f"{request.onnx.name} is {own}; TensorRT runs it as that, or as fp16 where it is fp32")
+    return to_half(network)
 
 
 def _order(request: EngineRequest, opened: Path, trt: TensorRT, device: Device, cache: EngineCache) -> BuildOrder:

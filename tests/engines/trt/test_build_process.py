@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from engines.dynamic_batch import with_dynamic_batch
+from engines.half import to_half
 from engines.trt.build_process import build, visible_device
 from engines.trt.build_worker import decode, encode
 from engines.trt.builder import BuildOrder
@@ -34,13 +35,15 @@ def rtx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("rtx")
-@pytest.mark.parametrize("capabilities", [(), ((7, 5),), ((8, 6), (8, 9), (12, 0))])
+@pytest.mark.parametrize("capabilities", [(), ((7, 5),), ((8, 6), (8, 9), (12, 0))], ids=["any", "7.5", "8.6 to 12"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano"])
 def test_the_catalogues_networks_are_built_for_any_batch(
-    name: str, capabilities: tuple[tuple[int, int], ...], tmp_path: Path
+    name: str, precision: str, capabilities: tuple[tuple[int, int], ...], tmp_path: Path
 ) -> None:
     network = tmp_path / f"{name}.onnx"
-    onnx.save(with_dynamic_batch(onnx.load(stored(name))), str(network))
+    opened = with_dynamic_batch(onnx.load(stored(name)))
+    onnx.save(to_half(opened) if precision == "fp16" else opened, str(network))
     steps: list[tuple[str, int, int]] = []
     plan = tmp_path / "plan"
     wanted = BuildOrder(network, Flavour.RTX, BATCH, capabilities=capabilities)

@@ -1,4 +1,4 @@
-"""The whole way from an ONNX file to a session over stand-ins of TensorRT and the device; cache and reference are real."""
+"""The whole way from an ONNX file to a session, over stand-ins of TensorRT and the device, with the real cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engines.engine_cache import EngineCache
 from engines.model import Model
 from engines.spec import ColourOrder, InputSpec, Resize
 from engines.trt.builder import BuildOrder
-from engines.trt.errors import EngineVerificationError
+from engines.trt.errors import EngineBuildError, EngineVerificationError
 from engines.trt.names import Flavour
 from engines.trt.profile import BatchRange
 from engines.trt.provide import EngineRequest, identity_of, open_session
@@ -24,7 +24,6 @@ from engines.trt.verify import embeddings_judge
 from tests.support import fake_tensorrt
 from tests.support.fake_device import FakeDevice
 from tests.support.networks import write, write_double
-from tests.support.waiting import eventually
 
 MODEL = Model("double", "classifier", "", "MIT", InputSpec("images", 8, 8, ColourOrder.BGR, Resize.STRETCH))
 PLAN = fake_tensorrt.plan((-1, 3, 8, 8))
@@ -36,9 +35,12 @@ class Builds:
     def __init__(self, content: bytes = PLAN) -> None:
         self.orders: list[BuildOrder] = []
         self.content = content
+        self.operators: set[str] = set()
 
     def __call__(self, order: BuildOrder, plan: Path, progress: Any, *, device: int, deadline: float) -> None:
-        assert onnx.load(order.onnx).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+        graph = onnx.load(order.onnx).graph
+        assert graph.input[0].type.tensor_type.shape.dim[0].dim_param
+        self.operators = {node.op_type for node in graph.node}
         self.orders.append(order)
         plan.write_bytes(self.content)
 
@@ -80,15 +82,30 @@ def test_the_first_time_it_is_built_and_verified_then_read(
 def test_an_engine_that_gives_something_else_is_never_kept(
     request_: EngineRequest, device: FakeDevice, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other.onnx"
+    """The stand-in's engines double; this network negates."""
     node = onnx.helper.make_node("Neg", ["images"], ["output"])
     ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["b", 3, 8, 8]) for n in ("images", "output")]
-    write(other, onnx.helper.make_graph([node], "other", ends[:1], ends[1:]))
-    builds = Builds()
+    write(request_.onnx, onnx.helper.make_graph([node], "negate", ends[:1], ends[1:]))
     with pytest.raises(EngineVerificationError, match="least cosine is -1"):
-        opened(replace(request_, reference=other), device, tmp_path, builds)
+        opened(request_, device, tmp_path, Builds())
     assert EngineCache(tmp_path / "engines").entries() == []
-    eventually(lambda: not device.live, within=1)
+    assert not device.live
+
+
+def test_an_fp32_file_is_built_as_fp16_where_that_is_wanted(
+    request_: EngineRequest, device: FakeDevice, tmp_path: Path
+) -> None:
+    builds = Builds()
+    opened(replace(request_, precision="fp16"), device, tmp_path, builds).close()
+    assert "Cast" in builds.operators
+    assert [entry.note.identity.precision for entry in EngineCache(tmp_path / "engines").entries()] == ["fp16"]
+
+
+def test_a_precision_that_a_file_cannot_have_is_refused(
+    request_: EngineRequest, device: FakeDevice, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineBuildError, match=r"double.onnx is fp32; TensorRT runs it as that, or as fp16"):
+        opened(replace(request_, precision="int8"), device, tmp_path, Builds())
 
 
 def test_the_engine_depends_on_file_card_runtime_and_shapes(request_: EngineRequest, device: FakeDevice) -> None:

@@ -157,7 +157,7 @@ RTX_CLASSES: Mapping[str, type] = {"IBuilderConfig": RtxBuilderConfig, "IExecuti
 MEMBERS: Mapping[str, Sequence[str]] = {
     "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",),
     "MemoryPoolType": ("WORKSPACE",),
-    "TensorIOMode": ("INPUT", "OUTPUT"),
+    "TensorIOMode": ("INPUT",),
     "TensorLocation": ("DEVICE",),
     "ExecutionContextAllocationStrategy": ("USER_MANAGED",),
 }

@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "check a configuration file",
     "analyze": "run the same plug-ins over files",
     "models": "list, fetch, verify, quantize networks",
+    "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",
     "doctor": "see what is there, what is missing, what to do",

@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 
 from daemon.config.model import Engines, Models
+from daemon.judges import judge_of
 from daemon.pipeline.host import LoadEngine
 from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.loader import EngineLoader
+from engines.makers import installed_backends
 from engines.mirror import default_mirror
 from engines.model import Model
 from engines.own_models import with_own
@@ -25,6 +27,7 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
     """
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
+    backends = installed_backends(judge_of)
     catalog = with_own(Catalog.load(), store.directory)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
@@ -37,6 +40,7 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
             progress,
             models.max_download,
             wish_of(engines, config),
+            backends,
         )
         return loader.load(choice)
 

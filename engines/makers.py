@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Container
-from functools import cache
+from collections.abc import Callable, Container
 
 from engines import onnx_cuda_library
 from engines.backends import Backends, SessionMaker, SessionRequest
 from engines.errors import BackendUnavailableError
+from engines.model import Model
 from engines.onnx_cuda_session import OnnxCudaSession
 from engines.onnx_file import read_precision
 from engines.onnx_session import OnnxRuntimeSession
@@ -17,12 +17,16 @@ from engines.openvino_session import OpenVinoSession
 from engines.placement import RoundRobin, gpu_count
 from engines.preference import Precision
 from engines.session import Session
+from engines.trt.maker import TensorRtMaker
+from engines.trt.verify import Judge
 
 
-@cache
-def installed_backends() -> Backends:
-    """All backends. One object for the process: networks are spread over its GPUs by it."""
+def installed_backends(judge_of: Callable[[Model], Judge] | None = None) -> Backends:
+    """All backends; networks are spread over the GPUs by one object. Without `judge_of` TensorRT is left out, since no
+    engine is used that was not held against ONNX Runtime."""
+    trusted: dict[str, SessionMaker] = {} if judge_of is None else {"tensorrt": TensorRtMaker(judge_of)}
     makers: dict[str, SessionMaker] = {
+        **trusted,
         "onnxruntime-cuda": OnnxCudaMaker(),
         "openvino": OpenVinoMaker(),
         "onnxruntime": OnnxRuntimeMaker(),

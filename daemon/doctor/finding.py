@@ -43,9 +43,10 @@ def can_listen(host: str, port: int) -> str:
 
 def backend_missing(name: str) -> str | None:
     """Why a backend for networks cannot run here; None where it can."""
-    from engines.makers import installed_backends  # not before it is asked for: it needs ONNX Runtime
+    from daemon.judges import judge_of  # not before it is asked for: it needs ONNX Runtime
+    from engines.makers import installed_backends
 
-    return installed_backends().missing(name)
+    return installed_backends(judge_of).missing(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class CalibrationPictures:
         seen = taken = 0
         for sequence in self._sequences:
             for item in frames(sequence):
+                if isinstance(item, MediaError):
+                    raise item
                 if seen % self.step == 0:
                     taken += 1
                     if taken % HELD_OUT == 0:

@@ -107,7 +107,7 @@ def test_a_signal_ends_a_start_that_takes_long_and_that_is_no_fault(
 ) -> None:
     opening = threading.Event()
 
-    def takes_long(choice: object, threads: int) -> Any:
+    def takes_long(choice: object, threads: int, config: object) -> Any:
         opening.set()
         time.sleep(2)
         raise EngineError("nobody waits for this")

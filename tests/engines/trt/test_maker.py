@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from engines.backends import SessionRequest
+from engines.cuda import driver
 from engines.errors import BackendUnavailableError
 from engines.model import Model
-from engines.trt import maker
+from engines.spec import ColourOrder, InputSpec, Resize
+from engines.trt import maker, names
 from engines.trt.errors import EngineBuildError, TensorRtUnavailableError
 from engines.trt.maker import TensorRtMaker
 from engines.trt.provide import EngineRequest
@@ -30,7 +32,7 @@ class Opened:
         self.devices: list[str] = []
         self.requests: list[EngineRequest] = []
         self.fault: Exception | None = None
-        monkeypatch.setattr(maker.names, "load", lambda: "tensorrt")
+        monkeypatch.setattr(names, "load", lambda: "tensorrt")
         monkeypatch.setattr(maker, "open_device", self.open_device)
         monkeypatch.setattr(maker, "open_session", self.open_session)
 
@@ -54,9 +56,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> SessionRequest:
-    model = write_double(tmp_path / "double.onnx")
-    assert model.path is not None
-    return SessionRequest(model, model.path, device="cuda:0")
+    path = write_double(tmp_path / "double.onnx")
+    spec = InputSpec("images", 8, 8, ColourOrder.RGB, Resize.STRETCH)
+    return SessionRequest(Model("double", "style", "", "own", spec, path=path), path, device="cuda:0")
 
 
 def test_runs_a_file_in_its_own_precision_unless_asked_for_fp16(opened: Opened, request_for: SessionRequest) -> None:
@@ -92,8 +94,8 @@ def test_a_gpu_that_is_not_there_is_told(opened: Opened, request_for: SessionReq
 
 
 def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maker.names, "unavailable", lambda: "TensorRT is not installed")
+    monkeypatch.setattr(names, "unavailable", lambda: "TensorRT is not installed")
     assert TensorRtMaker(judge_of).missing() == "TensorRT is not installed"
-    monkeypatch.setattr(maker.names, "unavailable", lambda: None)
-    monkeypatch.setattr(maker.driver, "available", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(names, "unavailable", lambda: None)
+    monkeypatch.setattr(driver, "available", lambda: "no NVIDIA driver")
     assert TensorRtMaker(judge_of).missing() == "no NVIDIA driver"

@@ -46,11 +46,74 @@ INPUT_LAYOUT = np.dtype(
     ],
     align=True,
 )
+CANDIDATE = np.dtype(
+    [("box", "<f4", 4), ("score", "<f4"), ("class_id", "<i4"), ("index", "<i4"), ("slot", "<i4")], align=True
+)
+CANDIDATES = np.dtype(
+    [
+        ("found", "<u8"),
+        ("keys", "<u8"),
+        ("boxes", "<u8"),
+        ("points", "<u8"),
+        ("order", "<u8"),
+        ("capacity", "<i4"),
+    ],
+    align=True,
+)
+LEVEL = np.dtype(
+    [
+        ("tensor", "<u8", 4),
+        ("row_length", "<i4", 4),
+        ("picture_length", "<i4", 4),
+        ("first_row", "<i4"),
+        ("rows", "<i4"),
+        ("columns", "<i4"),
+        ("stride", "<i4"),
+    ],
+    align=True,
+)
+HEAD = np.dtype(
+    [
+        ("levels", LEVEL, 4),
+        ("min_score", "<u8"),
+        ("least", "<f4"),
+        ("level_count", "<i4"),
+        ("classes", "<i4"),
+        ("width", "<i4"),
+        ("height", "<i4"),
+        ("bins", "<i4"),
+        ("shift", "<f4"),
+        ("on_grid", "<i4"),
+    ],
+    align=True,
+)
+SUPPRESSION = np.dtype(
+    [
+        ("max_iou", "<f8"),
+        ("views", "<u8"),
+        ("allowed", "<u8"),
+        ("kept", "<u8"),
+        ("given", "<u8"),
+        ("detections", "<u8"),
+        ("points", "<u8"),
+        ("by_class", "<i4"),
+        ("limit", "<i4"),
+        ("min_size", "<f4"),
+    ],
+    align=True,
+)
+VIEW = np.dtype([(name, "<f4") for name in ("scale_x", "scale_y", "offset_x", "offset_y", "width", "height")])
 STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "YuvToBgr": ("picture.cuh", YUV_TO_BGR),
     "Picture": ("picture.cuh", PICTURE),
     "Placement": ("resample.cuh", PLACEMENT),
     "InputLayout": ("tensor.cuh", INPUT_LAYOUT),
+    "Candidate": ("candidate.cuh", CANDIDATE),
+    "Candidates": ("candidate.cuh", CANDIDATES),
+    "Level": ("detect.cu", LEVEL),
+    "Head": ("detect.cu", HEAD),
+    "Suppression": ("suppress.cu", SUPPRESSION),
+    "View": ("suppress.cu", VIEW),
 }
 """Name of each struct -> the source that defines it, its dtype."""
 

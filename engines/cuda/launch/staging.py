@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class Staging:
         self.buffer: Buffer = device.allocate(most * dtype.itemsize)
         self.most = most
 
-    def send(self, structs: list[NDArray[Any]], stream: Any) -> Buffer:
+    def send(self, structs: Sequence[Any], stream: Any) -> Buffer:
         """The structs on the device, in that order; the buffer stays this object's."""
         if len(structs) > self.most:
             raise ValueError(f"a batch of {len(structs)} is more than the {self.most} that there is room for")

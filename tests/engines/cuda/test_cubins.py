@@ -25,7 +25,7 @@ class RecordingCompiler:
         self, name: str, source: str, headers: Mapping[str, str], capability: tuple[int, int], options: Sequence[str]
     ) -> bytes:
         assert "common.cuh" in headers
-        assert f'#include "{next(iter(headers))}"' in "".join([source, *headers.values()])
+        assert "#include" in source
         self.compiled.append((name, capability))
         return name.removesuffix(".cu").encode()
 

@@ -23,7 +23,11 @@ def fields(dtype: np.dtype[Any]) -> Iterator[tuple[str, int, int]]:
 
 def measured() -> list[int]:
     """What g++ says of every struct: its size, then offset and size of each field that the dtype names."""
-    lines = ['#include "host_cuda.h"', *(f'#include "{source}"' for source in sorted({s for s, _ in STRUCTS.values()}))]
+    lines = [
+        "#define FIBRES 0",
+        '#include "launch.h"',
+        *(f'#include "{source}"' for source in sorted({s for s, _ in STRUCTS.values()})),
+    ]
     lines.append('extern "C" int measure(int* into) {\nint n = 0;')
     for struct, (_, dtype) in STRUCTS.items():
         lines.append(f"into[n++] = sizeof({struct});")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from engines.cache import cache_directory
 KERNELS = Path(engines.cuda.__file__).parent / "kernels"
 SHIM = Path(__file__).parent
 _FLAGS = ("-std=c++20", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
+_KEPT = 14 * 24 * 3600.0
+"""Seconds; not at once, for another checkout may be using them."""
 _KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(')
 
 
@@ -31,9 +34,14 @@ def library(source: str) -> ctypes.CDLL:
         f"#define FIBRES {int('__syncthreads' in text)}",
         '#include "launch.h"',
         f'#include "{source}.cu"',
-        *(f"EXPORT({kernel})" for kernel in _KERNEL.findall(text)),
+        *(f"EXPORT({kernel})" for kernel in kernels_of(source)),
     ]
     return ctypes.CDLL(str(compiled(source, "\n".join(wrapper) + "\n")))
+
+
+def kernels_of(source: str) -> list[str]:
+    """The kernels that kernels/<source>.cu defines."""
+    return _KERNEL.findall((KERNELS / f"{source}.cu").read_text())
 
 
 def compiled(name: str, text: str) -> Path:
@@ -48,8 +56,9 @@ def compiled(name: str, text: str) -> Path:
     target = cache_directory(os.environ) / "test-kernels" / f"{name}-{key}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        for old in target.parent.glob(f"{name}-*.so"):
-            old.unlink(missing_ok=True)
+        for old in target.parent.glob("*.so"):
+            if time.time() - old.stat().st_mtime > _KEPT:
+                old.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             source, made = Path(folder) / f"{name}.cpp", Path(folder) / f"{name}.so"
             source.write_text(text)

@@ -64,6 +64,8 @@ inline T atomicOr(T* at, T value) {
     return before;
 }
 
+inline int __popcll(unsigned long long bits) { return __builtin_popcountll(bits); }
+
 inline unsigned __float_as_uint(float value) {
     unsigned bits;
     std::memcpy(&bits, &value, sizeof bits);

@@ -44,3 +44,12 @@ __device__ __forceinline__ Bgr pixel(const Picture& from, int x, int y) {
     const int luma = bytes_at(from.plane)[static_cast<Fixed>(y) * from.pitch + x];
     return bgr_of(from.yuv, luma, chroma[0] - 128, chroma[1] - 128);
 }
+
+// RGB to Y'CbCr in 12.20 fixed point; each row is the weights of blue, green and red, and what is added.
+struct BgrToYuv {
+    int y[4], u[4], v[4];
+};
+
+__device__ __forceinline__ int weighed(const int (&by)[4], const Bgr& colour) {
+    return byte_of((by[0] * colour.blue + by[1] * colour.green + by[2] * colour.red + by[3]) >> 20);
+}

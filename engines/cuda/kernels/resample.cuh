@@ -25,21 +25,19 @@ __device__ __forceinline__ Tap tap(int target, Fixed step, Fixed start) {
 }
 
 // Across, a pixel beyond the edge has no weight ...
-__device__ __forceinline__ Tap tap_across(int target, const Placement& at) {
-    Tap taps = tap(target, at.step_x, at.start_x);
-    const int last = at.source.width - 1;
-    if (taps.first < 0 || taps.first >= last) taps.weight = 0;
-    taps.first = clamp(taps.first, 0, last);
-    taps.second = clamp(taps.second, 0, last);
+__device__ __forceinline__ Tap tap_across(int target, Fixed step, Fixed start, int size) {
+    Tap taps = tap(target, step, start);
+    if (taps.first < 0 || taps.first >= size - 1) taps.weight = 0;
+    taps.first = clamp(taps.first, 0, size - 1);
+    taps.second = clamp(taps.second, 0, size - 1);
     return taps;
 }
 
 // ... and down it repeats the edge: the same by value, but not in the last bit.
-__device__ __forceinline__ Tap tap_down(int target, const Placement& at) {
-    Tap taps = tap(target, at.step_y, at.start_y);
-    const int last = at.source.height - 1;
-    taps.first = clamp(taps.first, 0, last);
-    taps.second = clamp(taps.second, 0, last);
+__device__ __forceinline__ Tap tap_down(int target, Fixed step, Fixed start, int size) {
+    Tap taps = tap(target, step, start);
+    taps.first = clamp(taps.first, 0, size - 1);
+    taps.second = clamp(taps.second, 0, size - 1);
     return taps;
 }
 

@@ -103,11 +103,31 @@ SUPPRESSION = np.dtype(
     align=True,
 )
 VIEW = np.dtype([(name, "<f4") for name in ("scale_x", "scale_y", "offset_x", "offset_y", "width", "height")])
+BGR_TO_YUV = np.dtype([("y", "<i4", 4), ("u", "<i4", 4), ("v", "<i4", 4)])
+TARGET = np.dtype(
+    [
+        ("frame", PICTURE),
+        ("step_x", "<i8"),
+        ("start_x", "<i8"),
+        ("step_y", "<i8"),
+        ("start_y", "<i8"),
+        ("yuv", BGR_TO_YUV),
+    ],
+    align=True,
+)
+OUTPUT_LAYOUT = np.dtype(
+    [("width", "<i4"), ("height", "<i4"), ("red_first", "<i4"), ("factor", "<f4"), ("summand", "<f4")], align=True
+)
+CROP = np.dtype([("source", PICTURE), ("transform", "<f4", 6)], align=True)
 STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "YuvToBgr": ("picture.cuh", YUV_TO_BGR),
     "Picture": ("picture.cuh", PICTURE),
     "Placement": ("resample.cuh", PLACEMENT),
     "InputLayout": ("tensor.cuh", INPUT_LAYOUT),
+    "BgrToYuv": ("picture.cuh", BGR_TO_YUV),
+    "Target": ("style.cu", TARGET),
+    "OutputLayout": ("style.cu", OUTPUT_LAYOUT),
+    "Crop": ("face_crop.cu", CROP),
     "Candidate": ("candidate.cuh", CANDIDATE),
     "Candidates": ("candidate.cuh", CANDIDATES),
     "Level": ("detect.cu", LEVEL),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import PICTURE, YUV_TO_BGR, record
+from engines.cuda.launch.layout import BGR_TO_YUV, PICTURE, YUV_TO_BGR, record
 
 
 class Matrix(StrEnum):
@@ -75,7 +75,7 @@ def yuv_to_bgr(matrix: Matrix, full_range: bool) -> NDArray[Any]:
     if matrix is Matrix.BT601 and not full_range:
         # OpenCV's own integers come from coefficients of three decimals.
         coefficients = (16, 1220542, 2116026, -409993, -852492, 1673527)
-        return _frozen(np.array(coefficients, np.int32).view(YUV_TO_BGR)[0])
+        return _frozen(np.array(coefficients, np.int32).view(YUV_TO_BGR).reshape(()))
     red, blue = _luma_weights(matrix)
     green = 1 - red - blue
     luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
@@ -92,12 +92,33 @@ def yuv_to_bgr(matrix: Matrix, full_range: bool) -> NDArray[Any]:
     )
 
 
+@lru_cache(maxsize=4)
+def bgr_to_yuv(matrix: Matrix, full_range: bool) -> NDArray[Any]:
+    """The struct `BgrToYuv`; what OpenCV computes with for BT.601 in limited range, and its like for the others."""
+    half, middle = 1 << 19, (128 << 20) + (1 << 19)
+    if matrix is Matrix.BT601 and not full_range:
+        y, u, v = (102760, 528482, 269484), (460324, -305135, -155188), (-74448, -385875, 460324)
+        return _frozen(record(BGR_TO_YUV, y=(*y, (16 << 20) + half), u=(*u, middle), v=(*v, middle)))
+    red, blue = _luma_weights(matrix)
+    green = 1 - red - blue
+    luma, chroma = (1.0, 1.0) if full_range else (219 / 255, 224 / 255)
+    y = _weights((blue, green, red), luma)
+    u = _weights((1 - blue, -green, -red), chroma / (2 * (1 - blue)))
+    v = _weights((-blue, -green, 1 - red), chroma / (2 * (1 - red)))
+    offset = (0 if full_range else 16 << 20) + half
+    return _frozen(record(BGR_TO_YUV, y=(*y, offset), u=(*u, middle), v=(*v, middle)))
+
+
+def _weights(of_bgr: tuple[float, float, float], scale: float) -> tuple[int, int, int]:
+    blue, green, red = of_bgr
+    return _fixed(blue * scale), _fixed(green * scale), _fixed(red * scale)
+
+
 def _fixed(value: float) -> int:
     """12.20 fixed point."""
     return round(value * 2**20)
 
 
-def _frozen(one: Any) -> NDArray[Any]:
-    array = np.array(one, YUV_TO_BGR)
-    array.flags.writeable = False
-    return array
+def _frozen(struct: NDArray[Any]) -> NDArray[Any]:
+    struct.flags.writeable = False
+    return struct

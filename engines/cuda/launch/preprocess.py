@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engines.cuda.launch.layout import INPUT_LAYOUT, PLACEMENT, record
 from engines.cuda.launch.picture import DevicePicture
+from engines.cuda.launch.resample import steps
 from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
 from engines.cuda.launch.staging import Staging
 from engines.preprocess import Geometry, affine, placed
@@ -74,8 +75,8 @@ def input_layout(spec: InputSpec) -> NDArray[Any]:
 def placement(picture: DevicePicture, place: tuple[int, int, int, int]) -> NDArray[Any]:
     """The struct `Placement`: the picture resized to lie at (left, top, width, height)."""
     left, top, width, height = place
-    step_x, start_x = _fixed(picture.width, width)
-    step_y, start_y = _fixed(picture.height, height)
+    step_x, start_x = steps(picture.width, width)
+    step_y, start_y = steps(picture.height, height)
     return record(
         PLACEMENT,
         source=picture.record(),
@@ -88,9 +89,3 @@ def placement(picture: DevicePicture, place: tuple[int, int, int, int]) -> NDArr
         width=width,
         height=height,
     )
-
-
-def _fixed(source: int, target: int) -> tuple[int, int]:
-    """Step and start of the source position in 32.32 fixed point: position = (target + 1/2) · source/target − 1/2."""
-    step = round((source << 32) / target)
-    return step, round((source << 31) / target) - (1 << 31)

@@ -66,6 +66,8 @@ inline T atomicOr(T* at, T value) {
 
 inline int __popcll(unsigned long long bits) { return __builtin_popcountll(bits); }
 
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+
 inline unsigned __float_as_uint(float value) {
     unsigned bits;
     std::memcpy(&bits, &value, sizeof bits);

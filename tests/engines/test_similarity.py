@@ -41,5 +41,5 @@ def test_the_way_back_is_that_of_opencv() -> None:
 
 @pytest.mark.parametrize("value", [3.0, np.nan, np.inf])
 def test_points_without_extent_have_no_transform(value: float) -> None:
-    with pytest.raises(ValueError, match="coincide|are not finite"):
+    with pytest.raises(ValueError, match=r"coincide|are not finite"):
         similarity(np.full((5, 2), value), ARCFACE)

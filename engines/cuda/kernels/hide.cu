@@ -5,14 +5,13 @@
 
 struct Region {
     int picture;                   // which of the pictures
-    int left, top, right, bottom;  // even; right and bottom are outside
-    int blur;                      // 0: each cell in one colour; else means interpolated between the cells' centres
+    int left, top, right, bottom;  // left and top even; right and bottom are outside
 };
 
 struct Cells {
     int size;             // pixels each way, even
     int columns, rows;    // of the largest picture
-    int regions;
+    int blur;             // 0: each cell in one colour; else means interpolated between the cells' centres
     Address means;        // float [pictures, rows, columns, 3]
 };
 
@@ -54,7 +53,7 @@ extern "C" __global__ void cell_means(const Picture* pictures, const Region* reg
 __device__ __forceinline__ float shown(
     const Cells& cells, const Region& region, const Picture& of, float x, float y, int channel) {
     const float size = static_cast<float>(cells.size);
-    if (!region.blur)
+    if (!cells.blur)
         return mean_at(cells, region.picture, static_cast<int>(x / size), static_cast<int>(y / size))[channel];
     const float at_x = fmaxf(x / size - 0.5f, 0.0f), at_y = fmaxf(y / size - 0.5f, 0.0f);
     const int last_column = (of.width - 1) / cells.size, last_row = (of.height - 1) / cells.size;
@@ -69,7 +68,7 @@ __device__ __forceinline__ float shown(
 }
 
 // Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), regions) of the largest region: a thread 2 x 2 pixels.
-// Where regions overlap, a pixel is written by each of them: alike, unless one blurs and the other pixelates.
+// Where regions overlap, a pixel is written by each of them, with the same numbers.
 extern "C" __global__ void hide(const Picture* pictures, const Region* regions, Cells cells) {
     const Region region = regions[blockIdx.z];
     const Picture of = pictures[region.picture];

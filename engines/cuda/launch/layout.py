@@ -119,6 +119,24 @@ OUTPUT_LAYOUT = np.dtype(
     [("width", "<i4"), ("height", "<i4"), ("red_first", "<i4"), ("factor", "<f4"), ("summand", "<f4")], align=True
 )
 CROP = np.dtype([("source", PICTURE), ("transform", "<f4", 6)], align=True)
+MARK = np.dtype(
+    [
+        ("kind", "<i4"),
+        ("left", "<i4"),
+        ("top", "<i4"),
+        ("right", "<i4"),
+        ("bottom", "<i4"),
+        ("radius", "<f4"),
+        ("thickness", "<f4"),
+        ("atlas", "<i4"),
+        ("atlas_pitch", "<i4"),
+        ("cover", "<f4"),
+        ("colour", "<f4", 3),
+    ]
+)
+SCENE = np.dtype([("frame", PICTURE), ("first", "<i4"), ("count", "<i4")], align=True)
+REGION = np.dtype([(name, "<i4") for name in ("picture", "left", "top", "right", "bottom")])
+CELLS = np.dtype([("size", "<i4"), ("columns", "<i4"), ("rows", "<i4"), ("blur", "<i4"), ("means", "<u8")], align=True)
 STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "YuvToBgr": ("picture.cuh", YUV_TO_BGR),
     "Picture": ("picture.cuh", PICTURE),
@@ -127,6 +145,10 @@ STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "BgrToYuv": ("picture.cuh", BGR_TO_YUV),
     "Target": ("style.cu", TARGET),
     "OutputLayout": ("style.cu", OUTPUT_LAYOUT),
+    "Mark": ("overlay.cu", MARK),
+    "Scene": ("overlay.cu", SCENE),
+    "Region": ("hide.cu", REGION),
+    "Cells": ("hide.cu", CELLS),
     "Crop": ("face_crop.cu", CROP),
     "Candidate": ("candidate.cuh", CANDIDATE),
     "Candidates": ("candidate.cuh", CANDIDATES),

@@ -23,12 +23,15 @@ class Staging:
         self.buffer: Buffer = device.allocate(most * dtype.itemsize)
         self.most = most
 
-    def send(self, structs: Sequence[Any], stream: Any) -> Buffer:
+    def send(self, structs: Sequence[Any] | NDArray[Any], stream: Any) -> Buffer:
         """The structs on the device, in that order; the buffer stays this object's."""
         if len(structs) > self.most:
             raise ValueError(f"a batch of {len(structs)} is more than the {self.most} that there is room for")
-        for i, struct in enumerate(structs):
-            self._host[i] = struct
+        if isinstance(structs, np.ndarray):
+            self._host[: len(structs)] = structs
+        else:
+            for i, struct in enumerate(structs):
+                self._host[i] = struct
         self.buffer.upload(self._host[: len(structs)], stream)
         return self.buffer
 

@@ -168,14 +168,30 @@ __device__ void decode_yunet(const Head& head, const Candidates& into) {
         landmarks[i] = (to_float(points[i]) + (i % 2 ? row.cell_y : row.cell_x)) * row.stride;
 }
 
-extern "C" __global__ void decode_ssd_f32(Head head, Candidates into) { decode_ssd<float>(head, into); }
-extern "C" __global__ void decode_ssd_f16(Head head, Candidates into) { decode_ssd<Half>(head, into); }
-extern "C" __global__ void decode_yolox_f32(Head head, Candidates into) { decode_yolox<float>(head, into); }
-extern "C" __global__ void decode_yolox_f16(Head head, Candidates into) { decode_yolox<Half>(head, into); }
-extern "C" __global__ void decode_nanodet_f32(Head head, Candidates into) { decode_nanodet<float>(head, into); }
-extern "C" __global__ void decode_nanodet_f16(Head head, Candidates into) { decode_nanodet<Half>(head, into); }
-extern "C" __global__ void decode_yunet_f32(Head head, Candidates into) { decode_yunet<float>(head, into); }
-extern "C" __global__ void decode_yunet_f16(Head head, Candidates into) { decode_yunet<Half>(head, into); }
+extern "C" __global__ void decode_ssd_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_ssd<float>(head, into);
+}
+extern "C" __global__ void decode_ssd_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_ssd<Half>(head, into);
+}
+extern "C" __global__ void decode_yolox_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_yolox<float>(head, into);
+}
+extern "C" __global__ void decode_yolox_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_yolox<Half>(head, into);
+}
+extern "C" __global__ void decode_nanodet_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_nanodet<float>(head, into);
+}
+extern "C" __global__ void decode_nanodet_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_nanodet<Half>(head, into);
+}
+extern "C" __global__ void decode_yunet_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_yunet<float>(head, into);
+}
+extern "C" __global__ void decode_yunet_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_yunet<Half>(head, into);
+}
 
 // Sorts by counting: a candidate's rank is the number of smaller keys. Keys are unique, so the order is the same however
 // the candidates came in. n * n comparisons of numbers that all threads read at the same time cost less, for the hundreds

@@ -18,8 +18,8 @@ class CandidateBuffers:
         self._device = device
         self._pictures = pictures
         self._with_points = points
-        self._found: NDArray[np.int32] = device.pinned((pictures,), np.int32).array
-        self.found_on_device = device.allocate(self._found.nbytes)
+        self._found = device.pinned((pictures,), np.int32)
+        self.found_on_device = device.allocate(4 * pictures)
         self._allocate(room)
 
     def _allocate(self, room: int) -> None:
@@ -50,8 +50,9 @@ class CandidateBuffers:
 
     def fetch(self, stream: Any) -> NDArray[np.int32]:
         """How many candidates each picture had [pictures], once the stream is synchronised; written again next time."""
-        self.found_on_device.download(self._found, stream)
-        return self._found
+        found: NDArray[np.int32] = self._found.array
+        self.found_on_device.download(found, stream)
+        return found
 
     def _free(self) -> None:
         for buffer in (self._keys, self._boxes, self._points, self._order, self.kept):
@@ -61,3 +62,4 @@ class CandidateBuffers:
     def close(self) -> None:
         self._free()
         self.found_on_device.free()
+        self._found.free()

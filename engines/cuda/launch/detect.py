@@ -87,12 +87,13 @@ class Detect:
         self._allowed = Staging(device, np.dtype(np.uint8), self._classes)
         self._constants_sent = False
         self._scores = min_score.tolist()
-        self._given = device.pinned((max_batch,), np.int32).array
-        self._given_on_device = device.allocate(self._given.nbytes)
-        self._rows = device.pinned((max_batch, choice.limit), CANDIDATE).array
-        self._rows_on_device = device.allocate(self._rows.nbytes)
-        self._points = device.pinned((max_batch, choice.limit, 5, 2), np.float32).array if points else None
-        self._points_on_device = device.allocate(self._points.nbytes) if self._points is not None else None
+        rows = max_batch * choice.limit
+        self._given = device.pinned((max_batch,), np.int32)
+        self._given_on_device = device.allocate(4 * max_batch)
+        self._rows = device.pinned((max_batch, choice.limit), CANDIDATE)
+        self._rows_on_device = device.allocate(CANDIDATE.itemsize * rows)
+        self._points = device.pinned((max_batch, choice.limit, 5, 2), np.float32) if points else None
+        self._points_on_device = device.allocate(40 * rows) if points else None
         self._rank = kernels.function("detect", "rank_candidates")
         self._suppress = kernels.function("suppress", "suppress")
 
@@ -121,9 +122,12 @@ class Detect:
         """Gives all device memory back; twice is safe."""
         for part in (self._views, self._candidates, self._min_score, self._allowed):
             part.close()
-        for buffer in (self._given_on_device, self._rows_on_device, self._points_on_device):
-            if buffer is not None:
-                buffer.free()
+        for memory in (self._given_on_device, self._rows_on_device, self._points_on_device):
+            if memory is not None:
+                memory.free()
+        for pinned in (self._given, self._rows, self._points):
+            if pinned is not None:
+                pinned.free()
 
     def _send_constants(self, stream: Any) -> None:
         if not self._constants_sent:
@@ -159,17 +163,17 @@ class Detect:
 
     def _fetch(self, count: int, stream: Any) -> NDArray[np.int32]:
         """Brings the results of `count` pictures; gives how many candidates each had."""
-        self._given_on_device.download(self._given, stream)
-        self._rows_on_device.download(self._rows[:count], stream)
+        self._given_on_device.download(self._given.array, stream)
+        self._rows_on_device.download(self._rows.array[:count], stream)
         if self._points is not None and self._points_on_device is not None:
-            self._points_on_device.download(self._points[:count], stream)
+            self._points_on_device.download(self._points.array[:count], stream)
         found = self._candidates.fetch(stream)
         stream.synchronize()
         return found[:count]
 
     def _found(self, picture: int) -> Found:
-        rows = self._rows[picture, : self._given[picture]]
-        points = None if self._points is None else self._points[picture, : len(rows)].copy()
+        rows = self._rows.array[picture, : self._given.array[picture]]
+        points = None if self._points is None else self._points.array[picture, : len(rows)].copy()
         return Found(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
 
 

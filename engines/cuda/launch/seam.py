@@ -11,7 +11,10 @@ Grid = tuple[int, int, int]
 
 
 class Buffer(Protocol):
-    """Device memory. Copies are asynchronous: the host array must stay until the stream was synchronised."""
+    """Device memory. Copies are asynchronous: the host array must stay until the stream was synchronised.
+
+    `free` twice is safe.
+    """
 
     @property
     def address(self) -> int: ...
@@ -28,6 +31,7 @@ class Pinned(Protocol):
 
     @property
     def array(self) -> NDArray[Any]: ...
+    def free(self) -> None: ...
 
 
 class Function(Protocol):

@@ -19,7 +19,7 @@ class Staging:
     """
 
     def __init__(self, device: Device, dtype: np.dtype[Any], most: int) -> None:
-        self._host: NDArray[Any] = device.pinned((most,), dtype).array
+        self._pinned = device.pinned((most,), dtype)
         self.buffer: Buffer = device.allocate(most * dtype.itemsize)
         self.most = most
 
@@ -27,13 +27,15 @@ class Staging:
         """The structs on the device, in that order; the buffer stays this object's."""
         if len(structs) > self.most:
             raise ValueError(f"a batch of {len(structs)} is more than the {self.most} that there is room for")
+        host = self._pinned.array
         if isinstance(structs, np.ndarray):
-            self._host[: len(structs)] = structs
+            host[: len(structs)] = structs
         else:
             for i, struct in enumerate(structs):
-                self._host[i] = struct
-        self.buffer.upload(self._host[: len(structs)], stream)
+                host[i] = struct
+        self.buffer.upload(host[: len(structs)], stream)
         return self.buffer
 
     def close(self) -> None:
         self.buffer.free()
+        self._pinned.free()

@@ -50,6 +50,7 @@ def found(
     detect.close()
     detect.close()
     assert len(device.buffers) == len(tensors) < before
+    assert not device.pinned_arrays
     return result
 
 

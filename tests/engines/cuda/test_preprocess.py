@@ -158,3 +158,4 @@ def test_closing_gives_all_device_memory_back() -> None:
     preprocess.close()
     preprocess.close()
     assert not device.buffers
+    assert not device.pinned_arrays

@@ -60,16 +60,22 @@ class HostBuffer:
         return bool((before == _GUARD_BYTE).all() and (after == _GUARD_BYTE).all())
 
 
-@dataclass(frozen=True)
 class HostPinned:
-    array: NDArray[Any]
+    def __init__(self, device: HostDevice, array: NDArray[Any]) -> None:
+        self._device = device
+        self.array = array
+        device.pinned_arrays[id(self)] = self
+
+    def free(self) -> None:
+        self._device.pinned_arrays.pop(id(self), None)
 
 
 @dataclass
 class HostDevice:
-    """`buffers` that are not freed yet; `launches` in order as (kernel, grid, block)."""
+    """`buffers` and `pinned_arrays` that are not freed yet; `launches` in order as (kernel, grid, block)."""
 
     buffers: dict[int, HostBuffer] = field(default_factory=dict)
+    pinned_arrays: dict[int, HostPinned] = field(default_factory=dict)
     launches: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
 
     def allocate(self, nbytes: int) -> HostBuffer:
@@ -78,7 +84,7 @@ class HostDevice:
         return buffer
 
     def pinned(self, shape: Any, dtype: Any) -> HostPinned:
-        return HostPinned(np.zeros(shape, dtype))
+        return HostPinned(self, np.zeros(shape, dtype))
 
     def module(self, cubin: bytes) -> HostModule:
         return HostModule(self, cubin.decode())

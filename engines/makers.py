@@ -14,7 +14,7 @@ from engines.onnx_cuda_session import OnnxCudaSession
 from engines.onnx_file import read_precision
 from engines.onnx_session import OnnxRuntimeSession
 from engines.openvino_session import OpenVinoSession
-from engines.placement import RoundRobin, gpu_count
+from engines.placement import RoundRobin, gpu_count, no_gpu
 from engines.preference import Precision
 from engines.session import Session
 from engines.trt.maker import TensorRtMaker
@@ -70,7 +70,7 @@ class OnnxCudaMaker:
     on_gpu = True
 
     def missing(self) -> str | None:
-        return onnx_cuda_library.missing()
+        return no_gpu() or onnx_cuda_library.missing()
 
     def make(self, request: SessionRequest) -> Session:
         precision = _settled_precision(request, ("fp16",))

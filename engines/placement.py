@@ -23,6 +23,17 @@ def gpu_count(environ: Mapping[str, str], proc: Path = Path("/proc")) -> int:
     return max(min(here, sum(1 for part in visible.split(",") if part.strip())), 1)
 
 
+_TRACES = ("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvhost-gpu", "dev/dxg")
+"""What a driver leaves: on a PC (twice), on a Jetson, under WSL."""
+
+
+def no_gpu(root: Path = Path("/")) -> str | None:
+    """That there is no driver of an NVIDIA GPU here, told without loading CUDA; None where there is one."""
+    if any((root / trace).exists() for trace in _TRACES):
+        return None
+    return "no NVIDIA GPU here (its driver is not loaded)"
+
+
 class RoundRobin:
     """An `engines.backends.Placement`: cuda:0, cuda:1, … and over again. Any thread."""
 

@@ -14,6 +14,7 @@ from engines.engine_cache import EngineCache
 from engines.errors import BackendUnavailableError
 from engines.model import Model
 from engines.onnx_file import read_precision
+from engines.placement import no_gpu
 from engines.session import Session
 from engines.trt import names
 from engines.trt.cuda import open_device
@@ -40,7 +41,7 @@ class TensorRtMaker:
         self._devices: dict[str, Device] = {}
 
     def missing(self) -> str | None:
-        return names.unavailable() or driver.available()
+        return no_gpu() or names.unavailable() or driver.available()
 
     def make(self, request: SessionRequest) -> Session:
         wanted = request.precision

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.placement import RoundRobin, gpu_count
+from engines.placement import RoundRobin, gpu_count, no_gpu
 
 
 @pytest.fixture
@@ -31,3 +31,10 @@ def test_where_the_driver_lists_none_there_is_one_to_be_tried(tmp_path: Path) ->
 def test_each_next_network_comes_onto_the_next_gpu() -> None:
     spread = RoundRobin(3)
     assert [spread.next() for _ in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+
+
+def test_a_machine_without_the_driver_has_no_gpu(tmp_path: Path) -> None:
+    assert no_gpu(tmp_path)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidiactl").touch()
+    assert no_gpu(tmp_path) is None

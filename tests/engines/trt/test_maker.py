@@ -93,7 +93,10 @@ def test_a_gpu_that_is_not_there_is_told(opened: Opened, request_for: SessionReq
         TensorRtMaker(judge_of).make(replace(request_for, device="cuda:9"))
 
 
-def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_what_is_missing_the_gpu_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maker, "no_gpu", lambda: "no NVIDIA GPU here")
+    assert TensorRtMaker(judge_of).missing() == "no NVIDIA GPU here"
+    monkeypatch.setattr(maker, "no_gpu", lambda: None)
     monkeypatch.setattr(names, "unavailable", lambda: "TensorRT is not installed")
     assert TensorRtMaker(judge_of).missing() == "TensorRT is not installed"
     monkeypatch.setattr(names, "unavailable", lambda: None)

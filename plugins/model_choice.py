@@ -147,7 +147,9 @@ def _labels_in(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-        raise PluginError(f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line") from None
+        raise PluginError(
+            f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line"
+        ) from None
     labels = [line.strip() for line in text.rstrip().splitlines()]
     if "" in labels:
         raise PluginError(f"labels file {path} has no name in line {labels.index('') + 1}: each class needs its line")

@@ -7,6 +7,7 @@ camera=name)` at a thread's start say which camera it is about.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -90,7 +91,7 @@ def _formatter(form: Form, *, colours: bool) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            redacted,
+            functools.partial(redacted, translation={} if form == "json" else _CONTROL),
             *finish[form],
         ],
     )
@@ -114,19 +115,27 @@ def _without_repetition(_logger: WrappedLogger, _method: str, event: EventDict) 
     return {key: value for key, value in event.items() if key not in ("message", "asctime", "color_message")}
 
 
-def redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Takes secrets and control characters out of every value; an exception's text keeps its lines."""
-    return {key: redact(str(value)) if key in ("exception", "stack") else _clean(value) for key, value in event.items()}
+def redacted(
+    _logger: WrappedLogger, _method: str, event: EventDict, *, translation: Mapping[int, str] = _CONTROL
+) -> EventDict:
+    """Takes secrets out of every value, and control characters by `translation`: JSON escapes them itself.
+
+    An exception's text keeps its lines.
+    """
+    return {
+        key: redact(str(value)) if key in ("exception", "stack") else _clean(value, translation)
+        for key, value in event.items()
+    }
 
 
-def _clean(value: object) -> object:
+def _clean(value: object, translation: Mapping[int, str]) -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):
-        return {str(_clean(key)): _clean(item) for key, item in value.items()}
+        return {str(_clean(key, translation)): _clean(item, translation) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_clean(item) for item in value]
-    return redact(str(value)).translate(_CONTROL)
+        return [_clean(item, translation) for item in value]
+    return redact(str(value)).translate(translation)
 
 
 def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

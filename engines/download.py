@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from engines.digest import Digest, copy, require
-from engines.errors import EngineError
+from engines.errors import EngineError, UnreachableError
 from engines.progress import Progress
 
 CONNECT_TIMEOUT = 5.0
@@ -46,8 +46,9 @@ class _HttpsHandler(urllib.request.HTTPSHandler):
 def download(url: str, target: Path, *, sha256: str, limit: int, task: str, progress: Progress) -> Digest:
     """Writes what `url` gives to `target`; redirects are followed and the usual proxy variables are heeded.
 
-    EngineError where the server cannot be reached, answers with an error, falls silent, stops half-way or sends more
-    than `limit` bytes; HashMismatchError where the bytes are not those that a non-empty `sha256` pins.
+    UnreachableError where the server cannot be reached, EngineError where it answers with an error, falls silent,
+    stops half-way or sends more than `limit` bytes; HashMismatchError where the bytes are not those that a non-empty
+    `sha256` pins.
     """
     opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})
@@ -60,7 +61,7 @@ def download(url: str, target: Path, *, sha256: str, limit: int, task: str, prog
     except TimeoutError as error:
         raise EngineError("the server fell silent") from error
     except (OSError, http.client.HTTPException) as error:
-        raise EngineError(f"no download: {getattr(error, 'reason', None) or error}") from error
+        raise UnreachableError(f"no download: {getattr(error, 'reason', None) or error}") from error
     if total is not None and got.size != total:
         raise EngineError(f"the download broke off after {got.size:,} of {total:,} bytes")
     if sha256:

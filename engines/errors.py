@@ -6,13 +6,30 @@ from __future__ import annotations
 class EngineError(Exception):
     """A network cannot be found, fetched, converted, loaded or run."""
 
+    @property
+    def summary(self) -> str:
+        """Why, in a few words, for a line that goes on with what is done instead."""
+        return str(self).splitlines()[0].rstrip(":")
+
+
+class UnreachableError(EngineError):
+    """There is no way to a source from here: no network, no name server, nobody who answers."""
+
 
 class UnknownModelError(EngineError):
     """The catalogue holds no model of that name."""
 
 
 class ModelUnavailableError(EngineError):
-    """A model could not be had from any of its sources."""
+    """A model could not be had from any of its sources. The message lists them all and says what to do."""
+
+    def __init__(self, message: str, summary: str = "") -> None:
+        super().__init__(message)
+        self._summary = summary
+
+    @property
+    def summary(self) -> str:
+        return self._summary or super().summary
 
 
 class HashMismatchError(EngineError):

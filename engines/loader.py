@@ -70,16 +70,19 @@ class EngineLoader:
     def _fetched(self, models: Sequence[Model]) -> Engine:
         fetcher = Fetcher(self.progress, self.mirror, self.max_download)
         failures: list[EngineError] = []
+        passed: list[str] = []
         for index, model in enumerate(models):
             try:
                 path = provide(model, self.store, fetcher)
             except EngineError as error:
-                logger.warning("%s", error)
                 failures.append(error)
+                passed.append(f"{model.name} was not to be had ({error.summary})")
+                if index + 1 < len(models):
+                    logger.warning("%s; trying %s", passed[-1], models[index + 1].name)
                 continue
             record = self.store.record(model)
             reason = f"{_rank(models, index)}, fetched now from {record.origin if record else 'its source'}"
-            return self._open(model, path, "; ".join([reason, *map(_headline, failures)]))
+            return self._open(model, path, "; ".join([reason, *passed]))
         raise ModelUnavailableError("\n".join(str(error) for error in failures))
 
     def _open(self, model: Model, path: Path, reason: str) -> Engine:
@@ -109,11 +112,6 @@ def _rank(models: Sequence[Model], index: int) -> str:
         return f"{name}: the only choice"
     ordinal = _ORDINALS[index] if index < len(_ORDINALS) else f"{index + 1}th"
     return f"{name}: {ordinal} choice"
-
-
-def _headline(error: EngineError) -> str:
-    """The first line of an error, for a sentence."""
-    return str(error).splitlines()[0].rstrip(":")
 
 
 def _require_input(model: Model, session: Session) -> None:

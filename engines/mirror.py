@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from engines.digest import Digest, copy, digest_of, require
 from engines.errors import EngineError
-from engines.model import MirrorSource, PackageSource, Source, UrlSource
+from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 
 
 def default_mirror(environ: Mapping[str, str]) -> Path | None:
@@ -26,6 +27,17 @@ def file_name(source: Source) -> str:
             return Path(source.member).name
         case MirrorSource():
             return source.file
+
+
+def holds(mirror: Path, model: Model) -> bool:
+    """Whether a file of the model's name lies there; whether it is the right one, only its bytes can tell."""
+    return any((mirror / file_name(source)).is_file() for source in model.sources)
+
+
+def carried(model: Model) -> Model:
+    """The same model with the mirror folder as its only source: to be had without a network, or not at all."""
+    sources = tuple(MirrorSource(file_name(source), source.sha256, source.size) for source in model.sources)
+    return replace(model, sources=sources)
 
 
 def take(mirror: Path, name: str, pin: str, target: Path, *, limit: int) -> Digest:

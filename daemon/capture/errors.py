@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
 
 EXPLANATIONS: dict[Reason, str] = {
-    Reason.REFUSED: "refused, cut or without a way to it; check address and port, and that the camera is on",
+    Reason.REFUSED: "no connection: nothing answers, or it was cut; check address and port, and that the camera is on",
     Reason.TIMEOUT: "silent for longer than `timeout`; check cable, network and camera, or raise `timeout`",
     Reason.EOF: "the stream ended; the camera may have restarted or reached its limit of viewers",
     Reason.NO_VIDEO: "there is no video in it that can be decoded; check that the address names a video stream",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from daemon.capture.clock import Clock
+from daemon.capture.complaints import Complaints, in_words
 from daemon.capture.connection import Connection, Policy, State
 from daemon.capture.damage import DamageGate
 from daemon.capture.errors import Reason, SourceError, fault_of
@@ -72,6 +73,9 @@ class Feed:
         self._connection = Connection(policy, now)
         self._tally = Tally(now)
         self._gate = DamageGate()
+        self._complaints = Complaints()
+        self._news = True
+        """Whether it is worth telling that pictures come: they never came before, or their loss was told."""
         self._stopping = threading.Event()
         self._playback = Playback(self._clock, self._stopping.wait)
         self._next_seq = 0
@@ -184,14 +188,31 @@ class Feed:
 
     def _report_fault(self, fault: SourceError, now: float) -> None:
         self._tally.fault(fault.reason, str(fault))
-        wait = max(0.0, (self._connection.next_attempt or now) - now)
-        _log.warning(
-            "camera %s (%s): %s: %s; next attempt in %.1f s", self.camera, self.source.label, fault.reason, fault, wait
+        attempts, since = self._connection.attempts, self._complaints.since(now)
+        told = self._complaints.worth_telling(fault.reason, attempts, now)
+        self._news = self._news or told
+        what_now = "it is tried again" if attempts <= 1 else f"{attempts} attempts in {in_words(since)}, more follow"
+        _log.log(
+            logging.WARNING if told else logging.DEBUG,
+            "camera %s (%s): %s; %s",
+            self.camera,
+            self.source.label,
+            fault,
+            what_now,
+            extra={"reason": str(fault.reason)},
         )
         self._events.camera_lost(self.camera, fault.reason)
 
     def _report_state(self) -> None:
         state = self._connection.state
         if self._tally.enter(state, self._connection.since):
-            _log.info("camera %s (%s): %s", self.camera, self.source.label, state)
+            self._log_state(state)
             self._events.state_changed(self.camera, state)
+
+    def _log_state(self, state: State) -> None:
+        """What each attempt of an absent camera goes through is no news."""
+        quiet = state in (State.CONNECTING, State.WAITING) or (state is State.LIVE and not self._news)
+        if state is State.LIVE:
+            self._news = False
+        level = logging.DEBUG if quiet else logging.INFO
+        _log.log(level, "camera %s (%s): %s", self.camera, self.source.label, state)

@@ -6,12 +6,12 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from daemon.commands import SubParsers
 from daemon.config.installed import installed_plugins
@@ -32,7 +32,8 @@ examples:
 The exit code is 0 where all that is needed is there, 3 where a backend for video or networks is missing,
 1 where something else is, 2 where the configuration has a fault.
 """
-_SIGNS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[bold red]missing[/]"}
+_STYLES = {"ok": "green", "note": "yellow", "missing": "bold red", "in use": "bold red"}
+_STATE_WIDTH = max(map(len, _STYLES))
 
 
 def add(commands: SubParsers) -> None:
@@ -72,13 +73,29 @@ def stored_models(folder: Path) -> list[str]:
 
 
 def _print(findings: list[Finding], console: Console) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        told = escape(finding.found) + (f"\n[dim]→ {escape(finding.fix)}[/]" if finding.fix else "")
-        table.add_row(_SIGNS[finding.state], escape(finding.name), told)
-    console.print(table)
-    missing = [finding.name for finding in findings if finding.state == "missing"]
-    console.print(f"\nmissing: {', '.join(missing)}" if missing else "\nAll that is needed is here.", markup=False)
+        line = Text(f"{finding.state:{_STATE_WIDTH}}", _STYLES[finding.state])
+        line.append(f"  {finding.name:{width}}  ", "default")
+        line.append(_below(finding.found, _STATE_WIDTH + width + 4, console.width), "default")
+        console.print(line, soft_wrap=True, highlight=False)
+        if finding.fix:  # in one line, so that a command in it can be copied
+            fix = Text(" " * (_STATE_WIDTH + width + 4) + f"→ {finding.fix}", "dim")
+            console.print(fix, soft_wrap=True, highlight=False)
+    console.print("\n" + (_failures(findings) or "All that is needed is here."), markup=False, highlight=False)
+
+
+def _failures(findings: list[Finding]) -> str:
+    """`missing: opencv; in use: rtsp port`, "" where nothing failed."""
+    names: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.failed:
+            names.setdefault(finding.state, []).append(finding.name)
+    return "; ".join(f"{state}: {', '.join(of_state)}" for state, of_state in names.items())
+
+
+def _below(text: str, indent: int, width: int) -> str:
+    """The text in lines that fit, the further ones below the first; words such as paths stay whole."""
+    room = max(20, width - indent)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return ("\n" + " " * indent).join(lines)

@@ -13,7 +13,7 @@ from engines.catalog import Catalog
 from engines.errors import EngineError
 from engines.fetch import Fetcher
 from engines.loader import EngineLoader
-from engines.mirror import default_mirror
+from engines.mirror import carried, default_mirror, holds
 from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 from engines.own_models import with_own
 from engines.preference import PLAIN
@@ -23,7 +23,7 @@ from engines.store import ModelStore, default_directory
 _EXAMPLES = """examples:
   sightd models list
   sightd models fetch yolox-tiny
-  sightd models fetch --first yolox-tiny ssd-mobilenet-v2   the first that can be had; nothing if one is there
+  sightd models fetch --first yolox-tiny ssd-mobilenet-v2   the first that can be had; a stored one is enough
   sightd models fetch --mirror /media/usb yolox-nano        on a machine without a way out
   sightd models verify
   sightd models info ssd-mobilenet-v2
@@ -49,7 +49,9 @@ def add(commands: SubParsers) -> None:
     fetch = actions.add_parser("fetch", parents=[common], help="store networks on this machine")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     fetch.add_argument(
-        "--first", action="store_true", help="one is enough: the names are an order of preference, for what is missing"
+        "--first",
+        action="store_true",
+        help="one is enough: the names are an order of preference; where one is stored, nothing is downloaded",
     )
     fetch.add_argument("--mirror", type=Path, help="mirror folder (default: $SIGHTD_MODEL_MIRROR)")
     fetch.set_defaults(do=_fetch)
@@ -103,21 +105,56 @@ def _list(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models:
 
 
 def _fetch(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
-    if args.first and (there := next((model for model in models if store.find(model)), None)):
-        print(f"{there.name}: stored in {store.directory}")
-        return 0
+    mirror = args.mirror or default_mirror(os.environ)
+    if args.first:
+        return _fetch_first(models, store, mirror)
     failed = 0
     for model in models:
         try:
-            with ProgressBar() as progress:
-                path = provide(model, store, Fetcher(progress, args.mirror or default_mirror(os.environ)))
+            _provide(model, store, mirror)
         except EngineError as error:
             failed = _fail(error, 1)
-            continue
-        print(f"{model.name}: {path} ({_origin(store, model)})")
-        if args.first:
-            return 0
     return failed
+
+
+def _fetch_first(models: list[Model], store: ModelStore, mirror: Path | None) -> int:
+    """A stored one is enough, unless a better one lies in the mirror folder; else the first that can be had."""
+    stored = next((index for index, model in enumerate(models) if store.find(model)), None)
+    if stored is not None:
+        if mirror is None or not _provide_better(models[:stored], store, mirror):
+            print(f"{models[stored].name}: stored in {store.directory}")
+        return 0
+    failures: list[EngineError] = []
+    for index, model in enumerate(models):
+        try:
+            _provide(model, store, mirror)
+        except EngineError as error:
+            failures.append(error)
+            if index + 1 < len(models):
+                trying = models[index + 1].name
+                print(f"{model.name}: not to be had here ({error.summary}); trying {trying}", file=sys.stderr)
+            continue
+        return 0
+    return max(_fail(error, 1) for error in failures)
+
+
+def _provide_better(models: list[Model], store: ModelStore, mirror: Path) -> bool:
+    """Whether one of the models came from the mirror folder, without a network."""
+    for model in models:
+        if holds(mirror, model):
+            try:
+                _provide(carried(model), store, mirror)
+            except EngineError as error:
+                print(f"{model.name}: not from the mirror folder ({error})", file=sys.stderr)
+            else:
+                return True
+    return False
+
+
+def _provide(model: Model, store: ModelStore, mirror: Path | None) -> None:
+    with ProgressBar() as progress:
+        path = provide(model, store, Fetcher(progress, mirror))
+    print(f"{model.name}: {path} ({_origin(store, model)})")
 
 
 def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:

@@ -9,17 +9,21 @@ from pathlib import Path
 from daemon.capture.source import CaptureError, source_of
 from daemon.config.model import Camera, Config, Rtsp
 from daemon.config.positions import Positions
-from daemon.config.problems import PathKey, Problem, dotted
+from daemon.config.problems import PathKey, Problem, closest, dotted
+from daemon.config.source_guess import address_meant
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
 
 class Checks:
-    """Faults of a configuration that is valid part by part. File paths in it are absolute already."""
+    """Faults of a configuration that is valid part by part. File paths in it are absolute already.
 
-    def __init__(self, config: Config, positions: Positions) -> None:
-        self._config, self._positions = config, positions
+    `written` is the same with the paths as they stand in the file. Not `whole`: parts with faults were left out.
+    """
+
+    def __init__(self, config: Config, positions: Positions, written: Config, *, whole: bool = True) -> None:
+        self._config, self._positions, self._written, self._whole = config, positions, written, whole
 
     def problems(self) -> Iterator[Problem]:
         """What keeps the daemon from starting."""
@@ -49,8 +53,10 @@ class Checks:
             path: PathKey = ("cameras", name, "source")
             source = camera.source.get_secret_value()
             if camera.enabled and "://" not in source and not _exists(_file_of(source)):
-                yield self._problem(path, "there is no such file or device now", "it is tried again while it runs")
-        for name in self._unused():
+                meant = address_meant(self._written.cameras[name].source.get_secret_value())
+                hint = f"did you mean {meant}?" if meant else "it is tried again while it runs"
+                yield self._problem(path, "there is no such file or device now", hint)
+        for name in self._unused() if self._whole else ():
             yield self._problem(("plugins", name), "no chain names this entry", f"chain: [{name}]")
 
     def _source(self, path: PathKey, camera: Camera) -> Iterator[Problem]:
@@ -61,10 +67,12 @@ class Checks:
         if not source.strip():
             yield self._problem(path, "is empty", known)
         elif separator and scheme.lower() not in _SOURCES:
-            yield self._problem(path, "an address of a kind that is not known", known)
+            meant = closest(scheme, _SOURCES)
+            ending = f"; did you mean {meant}://?" if meant else ""
+            yield self._problem(path, f"an address of a kind that is not known{ending}", known)
         elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
             yield self._problem(path, "an address without a host", "write rtsp://HOST/PATH")
-        elif not separator and _is_folder(Path(source)):
+        elif (not separator or scheme.lower() == "file") and _is_folder(Path(rest if separator else source)):
             yield self._problem(path, "is a folder", "write a video file's path")
         else:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.config.positions import Positions
@@ -76,6 +76,22 @@ class EntryReader:
             self.entries.broken.add(name)
         else:
             self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
+
+    def faults(self, configs: Mapping[str, PluginConfig]) -> Iterator[Problem]:
+        """What the plug-ins' own checks find in valid options, whose paths are absolute by now."""
+        for name, config in configs.items():
+            path: PathKey = ("plugins", name)
+            try:
+                faults = tuple(config.faults())
+            except Exception as error:  # noqa: BLE001 - a foreign Config's check; its words may quote a secret
+                yield Problem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
+                              f"{type(error).__name__} in {type(config).__qualname__}.faults",
+                              "tell the plug-in's maker: faults() returns what is wrong")  # fmt: skip
+                continue
+            for fault in faults:
+                at = (*path, *fault.path)
+                if at not in self._resolved.failed:
+                    yield Problem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
 
     def _chain(self, names: object, path: PathKey) -> None:
         """Every name of a chain is an entry or an installed plug-in, whose options are then the defaults."""

@@ -13,6 +13,7 @@ from daemon.config.paths import absolute, with_sources
 from daemon.config.positions import Positions
 from daemon.config.problems import ConfigError, Problem, dotted
 from daemon.config.references import Resolved, resolve
+from daemon.config.usable import usable
 from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
@@ -73,20 +74,20 @@ def load_text(
     report.add(document.problems, resolved.problems)
     value = apply(_as_mapping(document, resolved, report), overrides)
     validated = validate(Config, value, document.positions, resolved)
-    entries = EntryReader(document.positions, resolved, plugins).read(value)
-    report.add(validated.problems, entries.problems)
-    if validated.model is None:
-        raise report.error()
-    config = with_sources(absolute(validated.model, folder, environ), folder, environ)
-    checks = Checks(config, document.positions)
+    reader = EntryReader(document.positions, resolved, plugins)
+    entries = reader.read(value)
+    configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
+    report.add(validated.problems, entries.problems, reader.faults(configs))
+    written = validated.model or usable(value, document.positions, resolved)
+    config = with_sources(absolute(written, folder, environ), folder, environ)
     if cameras:
-        report.add(problem for problem in checks.problems() if problem.path not in report.paths)
+        checks = Checks(config, document.positions, written, whole=validated.model is not None)
+        report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))
+        report.warn(warning for warning in checks.warnings() if not report.tells_of(warning.path))
     if report.problems:
         raise report.error()
-    configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
-    warnings = tuple(map(report.finished, checks.warnings())) if cameras else ()
     names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})
-    return Loaded(path, names_only, configs, document.positions, warnings)
+    return Loaded(path, names_only, configs, document.positions, tuple(report.warnings))
 
 
 class _Report:
@@ -97,27 +98,36 @@ class _Report:
         self._set = {dotted(override.path) for override in overrides}
         self._secrets = sorted((text for text in resolved.secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True)
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
 
-    @property
-    def paths(self) -> set[str]:
-        return {problem.path for problem in self.problems}
+    def tells_of(self, path: str) -> bool:
+        """Whether a problem was told at this path, around it or below it: then nothing more is known of it."""
+        told = [problem.path for problem in self.problems]
+        return any(path == other or _below(path, other) or _below(other, path) for other in told if other)
 
     def add(self, *groups: Iterable[Problem]) -> None:
         self.problems += [self.finished(problem) for group in groups for problem in group]
 
+    def warn(self, warnings: Iterable[Problem]) -> None:
+        self.warnings += map(self.finished, warnings)
+
     def finished(self, problem: Problem) -> Problem:
         message, hint = self._without(problem.message), self._without(problem.hint)
-        if problem.path in self._set:
+        if any(problem.path == path or _below(problem.path, path) for path in self._set):
             return replace(problem, file="--set", line=0, column=0, message=message, hint=hint)
         return replace(problem, file=self._file, message=message, hint=hint)
 
     def error(self) -> ConfigError:
-        return ConfigError(self.problems)
+        return ConfigError(self.problems, self.warnings)
 
     def _without(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _below(path: str, above: str) -> bool:
+    return path.startswith((f"{above}.", f"{above}["))
 
 
 def _read(path: Path) -> str:

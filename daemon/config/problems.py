@@ -34,11 +34,14 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration cannot be used; `problems` holds every fault found, in the order of the file."""
+    """A configuration cannot be used; `problems` holds every fault found, in the order of the file.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(map(str, self.problems)))
+    `warnings` are what would not have kept it from running; the text tells them after the faults.
+    """
+
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
+        self.problems, self.warnings = tuple(sorted(problems)), tuple(sorted(warnings))
+        super().__init__("\n".join([*map(str, self.problems), *(f"warning: {warning}" for warning in self.warnings)]))
 
 
 def dotted(path: PathKey) -> str:

@@ -43,7 +43,7 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
 
 def exit_code(findings: Sequence[Finding]) -> int:
     """0 where all that is needed is there, 3 where a backend is missing, 1 where something else is."""
-    missing = [finding for finding in findings if finding.state == "missing"]
-    if any(finding.backend for finding in missing):
+    failed = [finding for finding in findings if finding.failed]
+    if any(finding.backend for finding in failed):
         return 3
-    return 1 if missing else 0
+    return 1 if failed else 0

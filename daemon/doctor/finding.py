@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-State = Literal["ok", "note", "missing"]
-"""There; not there or not good, and the daemon runs without; not there and needed."""
+State = Literal["ok", "note", "missing", "in use"]
+"""There; not there or not good, and the daemon runs without; not there and needed; needed and taken by another."""
+IN_USE: State = "in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Finding:
     fix: str = ""
     backend: bool = False
 
+    @property
+    def failed(self) -> bool:
+        """Whether the daemon cannot run as it is."""
+        return self.state in ("missing", IN_USE)
+
 
 def can_listen(host: str, port: int) -> str:
     """Why nobody can listen there, "" where one can."""
@@ -37,7 +43,7 @@ def can_listen(host: str, port: int) -> str:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(address)
     except OSError as error:
-        return "in use" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
+        return IN_USE if error.errno == errno.EADDRINUSE else str(error.strerror or error)
     return ""
 
 
@@ -55,6 +61,7 @@ class System:
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     python: tuple[int, ...] = tuple(sys.version_info[:3])
+    executable: str = sys.executable
     proc: Path = Path("/proc")
     import_module: Callable[[str], Any] = importlib.import_module
     can_listen: Callable[[str, int], str] = can_listen
@@ -63,3 +70,8 @@ class System:
     cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit
     writable: Callable[[Path], bool] = lambda path: os.access(path, os.W_OK | os.X_OK)
+
+    @property
+    def pip(self) -> str:
+        """How packages come into the very environment that sightd runs in."""
+        return f"{self.executable} -m pip install"

@@ -26,5 +26,5 @@ def module(system: System, name: str, label: str) -> Finding:
     except (ImportError, OSError) as error:
         known = isinstance(error, ModuleNotFoundError)
         why = _CPU if known else f"{str(error).splitlines()[0]}; the CPU is used"
-        return Finding(label, "note", why, "with an NVIDIA GPU: pip install 'sightd[gpu]'" if known else "")
+        return Finding(label, "note", why, f"with an NVIDIA GPU: {system.pip} 'sightd[gpu]'" if known else "")
     return Finding(label, "ok", str(getattr(found, "__version__", None) or getattr(found, "VERSION_TEXT", "there")))

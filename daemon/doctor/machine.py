@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from daemon.doctor.finding import Finding, System
+from daemon.doctor.finding import IN_USE, Finding, System
 
 _GIB = 2**30
 LEAST_DISK = 1 * _GIB
@@ -48,6 +48,8 @@ def port(system: System, label: str, host: str, number: int) -> Finding:
         return Finding(label, "ok", f"{host}:{number} is free")
     section = label.split()[0]
     fix = f"stop what listens there (ss -ltnp), or write another address: {section}: {{host: ..., port: ...}}"
+    if reason == IN_USE:
+        return Finding(label, IN_USE, f"{host}:{number} is in use by another program", fix)
     return Finding(label, "missing", f"{host}:{number}: {reason}", fix)
 
 

@@ -8,6 +8,13 @@ RTSP_PACKAGES = (
     "apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 )
 _SITE = ", and make the virtual environment with the distribution's python3 and --system-site-packages"
+_PROVIDERS = {
+    "CPUExecutionProvider": "the CPU",
+    "CUDAExecutionProvider": "NVIDIA GPUs (CUDA)",
+    "TensorrtExecutionProvider": "NVIDIA GPUs (TensorRT)",
+    "OpenVINOExecutionProvider": "Intel devices (OpenVINO)",
+}
+"""Those that networks run on; ONNX Runtime names others that its package was merely built with."""
 _ELEMENTS = ("appsrc", "rtph264pay")
 
 
@@ -67,7 +74,7 @@ def ffmpeg(system: System) -> Finding:
     try:
         av = system.import_module("av")
     except ImportError as error:
-        return Finding("ffmpeg", "missing", _reason(error), "pip install av", backend=True)
+        return Finding("ffmpeg", "missing", _reason(error), f"{system.pip} av", backend=True)
     try:
         av.codec.Codec("libx264", "w")
     except ValueError:  # PyAV's UnknownCodecError is one
@@ -81,9 +88,10 @@ def onnx_runtime(system: System) -> Finding:
     try:
         runtime = system.import_module("onnxruntime")
     except ImportError as error:
-        return Finding("onnxruntime", "missing", _reason(error), "pip install onnxruntime", backend=True)
-    providers = [name.removesuffix("ExecutionProvider") for name in runtime.get_available_providers()]
-    return Finding("onnxruntime", "ok", f"{runtime.__version__} on {', '.join(providers)}")
+        return Finding("onnxruntime", "missing", _reason(error), f"{system.pip} onnxruntime", backend=True)
+    there = runtime.get_available_providers()
+    devices = [words for name, words in _PROVIDERS.items() if name in there]
+    return Finding("onnxruntime", "ok", f"{runtime.__version__} on {', '.join(devices) or 'no device that is known'}")
 
 
 def _reason(error: Exception) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from plugins.api import PluginConfig
+from plugins.api import Fault, PluginConfig
+from plugins.detector.labels import unknown_class
 from plugins.detector.regions import Polygon
 from plugins.model_choice import ModelChoice
 
 Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Named(NamedTuple):
+    path: tuple[str | int, ...]
+    name: str
 
 
 class DetectorConfig(PluginConfig):
@@ -61,3 +68,17 @@ class DetectorConfig(PluginConfig):
         description="Report nothing that stands in one of these polygons, likewise.",
         examples=[[[[0, 0], [0.2, 0], [0, 0.2]]]],
     )
+
+    def faults(self) -> list[Fault]:
+        """Networks that there are not, and classes that none of the named ones knows."""
+        of_model = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
+        return of_model or list(self._unknown_classes(self.model.labels()))
+
+    def _unknown_classes(self, networks: Sequence[Sequence[str]]) -> Iterator[Fault]:
+        labels = list(dict.fromkeys(label for network in networks for label in network))
+        known = {label.casefold() for label in labels}
+        named = [_Named(("classes", index), name) for index, name in enumerate(self.classes or ())]
+        named += [_Named(("class_min_score", name), name) for name in self.class_min_score]
+        for one in named:
+            if one.name.casefold() not in known:
+                yield Fault(one.path, *unknown_class(one.name, labels))

@@ -29,14 +29,17 @@ def ids_of(names: Iterable[str], labels: Sequence[str], option: str) -> list[int
     for name in names:
         found = [i for i, label in enumerate(folded) if label == name.casefold()]
         if not found:
-            raise PluginError(_unknown(name, labels, folded, option))
+            raise PluginError(f"{option}: {'; '.join(unknown_class(name, labels))}")
         ids += found
     return ids
 
 
-def _unknown(name: str, labels: Sequence[str], folded: list[str], option: str) -> str:
+def unknown_class(name: str, labels: Sequence[str]) -> tuple[str, str]:
+    """Message and hint for a class that is none of a network's labels."""
+    folded = [label.casefold() for label in labels]
     close = [labels[folded.index(label)] for label in difflib.get_close_matches(name.casefold(), folded, 3)]
-    if close:
-        return f"{option}: the network knows no class {name!r}; did you mean {' or '.join(map(repr, close))}?"
     some = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-    return f"{option}: the network knows no class {name!r}; its classes are {some}"
+    message = f"the network knows no class {name!r}"
+    if close:
+        message += f"; did you mean {' or '.join(map(repr, close))}?"
+    return message, f"its classes are {some}"

@@ -158,6 +158,14 @@ def test_text_from_outside_cannot_forge_a_line() -> None:
     assert stream.getvalue() == "<4>camera says hello\\n<0>forged \\x1b[31m\n"
 
 
+def test_a_json_line_gives_back_a_message_of_several_lines_as_it_was() -> None:
+    stream = started("json")
+    logging.getLogger("x").warning("first\n  second \x1b[31m", extra={"more": {"a": "b\nc"}})
+    (record,) = records(stream)
+    assert (record["message"], record["more"]) == ("first\n  second \x1b[31m", {"a": "b\nc"})
+    assert "\x1b" not in stream.getvalue()
+
+
 def test_lighter_records_and_access_lines_are_left_out() -> None:
     stream = started()
     logging.getLogger("x").debug("no")

@@ -134,6 +134,19 @@ def test_when_nothing_helps_each_source_is_named_with_its_reason_and_the_way_out
     assert "SIGHTD_MODEL_MIRROR" in text
 
 
+def test_the_summary_says_in_a_few_words_what_was_in_the_way(server: FileServer, scratch: Path, mirror: Path) -> None:
+    gone = replace(at(server), url=server.url("/gone.onnx"))
+    cases: list[tuple[list[Source], str]] = [
+        ([unreachable(), MIRRORED], "no way to 127.0.0.1"),
+        ([gone], "127.0.0.1: the server answers 404 Not Found"),
+        ([MIRRORED], "not in the mirror folder"),
+    ]
+    for sources, summary in cases:
+        with pytest.raises(ModelUnavailableError) as caught:
+            Fetcher(silent, mirror).fetch("net", sources, scratch)
+        assert caught.value.summary == summary
+
+
 def test_a_mirror_folder_that_is_not_there_is_told(scratch: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="there is no such folder"):
         Fetcher(silent, tmp_path / "nowhere").fetch("net", [MIRRORED], scratch)

@@ -83,7 +83,8 @@ def test_the_next_is_fetched_where_the_first_cannot_be_had(loader: EngineLoader)
     engine = loader.load(["gone", "small"])
     assert engine.model.name == "small"
     assert engine.reason == (
-        "small: second choice, fetched now from 127.0.0.1; gone cannot be had from any of its sources (1)"
+        "small: second choice, fetched now from 127.0.0.1; "
+        "gone was not to be had (127.0.0.1: the server answers 404 Not Found)"
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from engines import own_file
 from engines.model import Model
 from engines.spec import ColourOrder, Resize
 from plugins.api import PluginError
-from plugins.model_choice import ModelChoice
+from plugins.detector.heads import HEADS
+from plugins.model_choice import ModelChoice, OwnFile
 from tests.support.onnx_models import constant_network
 
 
@@ -85,6 +87,7 @@ def test_a_labels_file_of_no_use_is_named(file: Path, tmp_path: Path, text: byte
         ({"file": "own.onnx", "head": "yolox"}, ("file", "labels")),
         ({"file": "own.onnx", "head": "yolox", "labels": []}, ("file", "labels", "list")),
         ({"file": "own.onnx", "head": "yolox", "labels": ["a"], "color": "RGB"}, ("file", "color")),
+        ({"file": "own.onnx", "head": "yolov8", "labels": ["a"]}, ("file", "head")),
         (["yolox-tiny", {"head": "yolox", "labels": ["a"]}], ("list", 1, "file", "file")),
         ({"file": "own.onnx", "head": "yolox", "labels": ["a"], "width": 320}, ("file",)),
         ([], ("list",)),
@@ -96,3 +99,26 @@ def test_a_fault_is_told_once_and_where_it_is(value: Any, where: tuple[str | int
     with pytest.raises(ValidationError) as told:
         ModelChoice.model_validate(value)
     assert [error["loc"] for error in told.value.errors()] == [where]
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "message"),
+    [
+        ("yolox-tinny", (), 'no network is called "yolox-tinny"; did you mean "yolox-tiny"?'),
+        (["yolox-nano", "YOLOX_S"], (1,), 'no network is called "YOLOX_S"; did you mean "yolox-s"?'),
+        ({"file": "none.onnx", "head": "ssd", "labels": ["a"]}, ("file",), "cannot read none.onnx: No such file"),
+        ({"file": "/dev/null", "head": "ssd", "labels": "no.txt"}, ("labels",), "labels file no.txt cannot be read"),
+        (["yolox-nano", {"file": "/", "head": "ssd", "labels": ["a"]}], (1, "file"), "cannot read /: Is a directory"),
+    ],
+)
+def test_what_cannot_be_had_is_told_before_anything_is_loaded(
+    value: Any, path: tuple[str | int, ...], message: str
+) -> None:
+    (fault,) = ModelChoice.model_validate(value).faults()
+    assert fault.path == path
+    assert message in fault.message
+
+
+def test_every_head_that_can_be_named_has_its_decoder_and_its_usual_input() -> None:
+    heads = set(get_args(OwnFile.model_fields["head"].annotation))
+    assert heads == set(HEADS) == set(own_file._DEFAULTS)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, field_validator
 
 from daemon.config.entries import PluginSource
-from plugins.api import AnyPlugin, Plugin, PluginConfig, PluginError
+from plugins.api import AnyPlugin, Fault, Plugin, PluginConfig, PluginError
 from plugins.types import Detections, Tracks
 
 
@@ -30,6 +30,17 @@ class BrokenConfig(PluginConfig):
         raise KeyError(every)
 
 
+class PickyConfig(PluginConfig):
+    word: str = "yes"
+    words: list[str] = Field(default_factory=list)
+
+    def faults(self) -> list[Fault]:
+        if self.word == "fail":
+            raise KeyError(self.word)
+        named = [(("word",), self.word), *((("words", index), word) for index, word in enumerate(self.words))]
+        return [Fault(path, "no is refused", "write another word") for path, word in named if word == "no"]
+
+
 class Finder(Plugin[FinderConfig]):
     Config: ClassVar[type[PluginConfig]] = FinderConfig
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
@@ -48,7 +59,17 @@ class Broken(Plugin[BrokenConfig]):
     Config: ClassVar[type[PluginConfig]] = BrokenConfig
 
 
-CLASSES: dict[str, type[AnyPlugin]] = {"finder": Finder, "follower": Follower, "uploader": Uploader, "broken": Broken}
+class Picky(Plugin[PickyConfig]):
+    Config: ClassVar[type[PluginConfig]] = PickyConfig
+
+
+CLASSES: dict[str, type[AnyPlugin]] = {
+    "finder": Finder,
+    "follower": Follower,
+    "uploader": Uploader,
+    "broken": Broken,
+    "picky": Picky,
+}
 
 
 def find(name: str) -> type[AnyPlugin]:

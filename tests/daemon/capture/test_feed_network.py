@@ -113,6 +113,18 @@ def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:
     assert running.feed.status.state is State.STOPPED
 
 
+def test_a_camera_that_stays_away_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "daemon.capture")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with RunningFeed(f"rtsp://127.0.0.1:{unused.getsockname()[1]}/a") as running:
+            eventually(lambda: len(running.record.losses) >= 3, 10.0)
+    loud = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
+    assert len([text for text in loud if "no connection" in text]) == 1
+    assert not [text for text in loud if text.endswith(("connecting", "waiting"))]
+    assert any("3 attempts in" in record.getMessage() for record in caplog.records)
+
+
 def test_a_name_that_cannot_be_resolved_is_named_as_the_reason() -> None:
     with RunningFeed("rtsp://camera.invalid/a") as running:
         eventually(lambda: running.record.losses != [], 30.0)

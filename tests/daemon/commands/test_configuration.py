@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.commands import check, doctor, schema
+from daemon.doctor.finding import Finding
 
 CAMERAS = "cameras: {a: {source: 'testpattern://'}, b: {source: 'testpattern://'}}\n"
 
@@ -74,7 +75,18 @@ def test_the_doctor_tells_as_json_and_as_a_table(
     missing = [finding["name"] for finding in findings if finding["state"] == "missing"]
     assert (code == 0) == (not missing)
     assert call("doctor", "-c", str(good)) == code
-    assert "onnxruntime" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "onnxruntime" in table
+    assert [line for line in table.splitlines() if line != line.rstrip()] == []
+
+
+def test_the_doctor_sums_up_what_is_missing_and_what_is_in_use(
+    good: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = [Finding("opencv", "missing", "no"), Finding("rtsp port", "in use", "x"), Finding("cores", "ok", "2")]
+    monkeypatch.setattr(doctor, "checks", lambda *_: [lambda one=one: one for one in findings])
+    assert call("doctor", "-c", str(good)) == 1
+    assert capsys.readouterr().out.endswith("\nmissing: opencv; in use: rtsp port\n")
 
 
 def test_the_doctor_refuses_a_bad_file(bad: Path) -> None:

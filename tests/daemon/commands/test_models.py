@@ -77,7 +77,8 @@ def test_first_takes_the_next_where_one_cannot_be_had_and_says_why(
 ) -> None:
     assert sightd(directory, "fetch", "--first", "gone", "small", "new") == 0
     told = capsys.readouterr()
-    assert "gone cannot be had" in told.err
+    assert "gone: not to be had here (127.0.0.1: the server answers 404 Not Found); trying small\n" in told.err
+    assert "Without a way out" not in told.err
     assert not (directory / "new.onnx").exists()
 
 
@@ -88,8 +89,40 @@ def test_first_is_satisfied_without_the_network_by_any_that_is_stored(directory:
     assert server.requests == []
 
 
-def test_first_fails_where_none_can_be_had(directory: Path) -> None:
+def test_first_takes_a_better_one_than_the_stored_from_the_mirror_folder_without_the_network(
+    directory: Path, server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sightd(directory, "fetch", "new") == 0
+    server.requests.clear()
+    mirror = tmp_path / "usb"
+    mirror.mkdir()
+    (mirror / "small.onnx").write_bytes(server.files["/small.onnx"])
+    assert sightd(directory, "fetch", "--first", "--mirror", str(mirror), "gone", "small", "new") == 0
+    assert "small: " in capsys.readouterr().out
+    assert (directory / "small.onnx").exists()
+    assert server.requests == []
+
+
+def test_first_stays_with_the_stored_one_where_the_mirror_folder_holds_other_bytes(
+    directory: Path, server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sightd(directory, "fetch", "small") == 0
+    server.requests.clear()
+    (tmp_path / "gone.onnx").write_bytes(b"other bytes")
+    assert sightd(directory, "fetch", "--first", "--mirror", str(tmp_path), "gone", "small") == 0
+    told = capsys.readouterr()
+    assert "gone: not from the mirror folder" in told.err
+    assert "small: stored in" in told.out
+    assert server.requests == []
+
+
+def test_first_fails_where_none_can_be_had_and_only_then_gives_its_advice(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert sightd(directory, "fetch", "--first", "gone") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("sightd: gone cannot be had from its source:\n")
+    assert "mirror folder" in told
 
 
 def test_a_learnt_hash_is_said_to_be_learnt(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

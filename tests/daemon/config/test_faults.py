@@ -46,6 +46,12 @@ FAULTS = [
         "no host and port",
     ),
     ("cameras: {a: {source: '/dev/video0?form=x'}}", 1, 23, "cameras.a.source", "cannot be used", "input_format"),
+    ("cameras: {a: {source: 'rtsp://h:70000/x'}}", 1, 23, "cameras.a.source", "cannot be used", "no host and port"),
+    ("cameras: {a: {source: 'testpatern://'}}", 1, 23, "cameras.a.source", "did you mean testpattern://?", "rtsp://"),
+    ("cameras: {a: {source: 'file:///'}}", 1, 23, "cameras.a.source", "is a folder", "file"),
+    (CAMERA + "plugins: {picky: {word: no}}", 2, 25, "plugins.picky.word", "no is refused", "write another word"),
+    (CAMERA + "plugins: {picky: {words: [a, no]}}", 2, 30, "plugins.picky.words[1]", "no is refused", "another"),
+    (CAMERA + "plugins: {picky: {word: fail}}", 2, 18, "plugins.picky", "KeyError in PickyConfig.faults", "maker"),
     ("cameras: {a: {source: /dev/video0, width: 9999}}", 1, 43, "cameras.a.width", "9999", "8192"),
     (
         "cameras: {a: {source: /dev/video0, width: 640}}",
@@ -133,6 +139,41 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
         (6, "http.port"),
         (7, "plugins.follower.every"),
     ]
+
+
+def test_a_fault_of_one_option_does_not_hide_those_that_show_only_in_the_whole() -> None:
+    text = (
+        "cameras:\n  a: {source: 'ftp://h/x', timeout: 3}\n  b: {source: 'rtsp:///x'}\n"
+        "plugins:\n  picky: {word: no}\nhttp: {port: 0}\nrtsp: {auth: {username: u, password: ''}}\nchian: []\n"
+    )
+    assert [(item.line, item.path) for item in problems_of(text)] == [
+        (2, "cameras.a.source"),
+        (2, "cameras.a.timeout"),
+        (3, "cameras.b.source"),
+        (5, "plugins.picky.word"),
+        (7, "rtsp.auth.password"),
+        (8, "chian"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cameras: {a: {source: /dev/video0, width: no, height: 480}}",
+        "cameras: {a: {sorce: x}}\nrtsp: {port: x}\nhttp: {port: 8554}",
+        "cameras: {a: {source: 'testpattern://', chain: [finder, 5]}}\nplugins: {finder: {}}",
+    ],
+)
+def test_what_was_left_out_for_its_fault_makes_no_further_faults(text: str) -> None:
+    own = {"cameras.a.width", "cameras.a.source", "cameras.a.sorce", "rtsp.port", "cameras.a.chain[1]"}
+    assert {problem.path for problem in problems_of(text)} <= own
+
+
+def test_warnings_are_told_beside_faults() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text("cameras: {a: {source: none.mp4}}\nlog: {level: x}", Path("s.yaml"), environ={}, plugins=STUBS)
+    assert [warning.path for warning in caught.value.warnings] == ["cameras.a.source"]
+    assert str(caught.value).splitlines()[-2].startswith("warning: s.yaml:1:23: cameras.a.source: there is no such")
 
 
 def test_a_file_of_many_aliases_is_refused_before_it_grows() -> None:

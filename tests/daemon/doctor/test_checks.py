@@ -59,6 +59,7 @@ def system(tmp_path: Path) -> System:
     return System(
         environ={},
         python=(3, 12, 1),
+        executable="/srv/venv/bin/python",
         proc=tmp_path,
         import_module=importer(),
         can_listen=lambda host, port: "",
@@ -93,8 +94,13 @@ def test_a_machine_with_everything_is_well(system: System) -> None:
         ({"python": (3, 10, 2)}, "python", "3.11", 3),
         ({"import_module": importer("gi.repository.GstRtspServer")}, "rtsp server", "gir1.2-gst-rtsp-server-1.0", 3),
         ({"import_module": importer("cv2")}, "opencv", "libgl1", 3),
-        ({"import_module": importer("av")}, "ffmpeg", "pip install av", 3),
-        ({"import_module": importer("onnxruntime")}, "onnxruntime", "pip install onnxruntime", 3),
+        ({"import_module": importer("av")}, "ffmpeg", "/srv/venv/bin/python -m pip install av", 3),
+        (
+            {"import_module": importer("onnxruntime")},
+            "onnxruntime",
+            "/srv/venv/bin/python -m pip install onnxruntime",
+            3,
+        ),
         ({"writable": lambda _: False}, "cache", "SIGHTD_CACHE_DIR", 1),
         ({"can_listen": lambda host, port: "in use" if port == 8554 else ""}, "rtsp port", "another address", 1),
         ({"can_listen": lambda host, port: "in use" if port == 8080 else ""}, "http port", "another address", 1),
@@ -104,7 +110,7 @@ def test_what_is_needed_and_missing_is_told_with_what_to_do(
     system: System, change: dict[str, Any], name: str, fix: str, code: int
 ) -> None:
     findings = examined(replace(system, **change))
-    assert [finding.name for finding in findings if finding.state == "missing"] == [name]
+    assert [finding.name for finding in findings if finding.failed] == [name]
     assert fix in found(findings, name).fix
     assert exit_code(findings) == code
 
@@ -154,6 +160,20 @@ def test_servers_that_are_switched_off_need_nothing(system: System) -> None:
     findings = examined(replace(system, can_listen=lambda host, port: "in use"), config)
     assert not {"rtsp port", "rtsp server", "tls"} & {finding.name for finding in findings}
     assert found(findings, "http port").state == "ok"
+
+
+def test_a_taken_port_is_in_use_and_not_missing(system: System) -> None:
+    taken = found(examined(replace(system, can_listen=lambda host, port: "in use")), "rtsp port")
+    assert (taken.state, taken.found) == ("in use", "127.0.0.1:8554 is in use by another program")
+    elsewhere = found(examined(replace(system, can_listen=lambda host, port: "no such address")), "rtsp port")
+    assert (elsewhere.state, elsewhere.found) == ("missing", "127.0.0.1:8554: no such address")
+
+
+def test_only_devices_that_networks_run_on_are_told_and_in_plain_words(system: System) -> None:
+    providers = ["AzureExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    runtime = SimpleNamespace(__version__="1.32", get_available_providers=lambda: providers)
+    findings = examined(replace(system, import_module=importer(onnxruntime=runtime)))
+    assert found(findings, "onnxruntime").found == "1.32 on the CPU, NVIDIA GPUs (CUDA)"
 
 
 def test_a_port_that_is_taken_is_seen() -> None:

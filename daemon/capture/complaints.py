@@ -1,0 +1,49 @@
+"""Which of a camera's faults are told: a camera that stays away must not fill the log. Pure: no clock inside."""
+
+from __future__ import annotations
+
+from daemon.capture.errors import Reason
+
+_AGAIN = (60.0, 600.0, 3600.0)
+"""Seconds after the first fault of a series at which it is told again; after the last one at each further hour."""
+
+
+class Complaints:
+    """The faults of one camera. A series lasts from the first fault until the camera was well for a while."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._next = 0.0
+        self._told: set[Reason] = set()
+
+    def worth_telling(self, reason: Reason, attempts: int, now: float) -> bool:
+        """Whether a fault should be told at `now`, monotonic s: each reason once, then at growing intervals.
+
+        `attempts` counts the failed ones of the series, this one among them.
+        """
+        if attempts <= 1:
+            self._began, self._told = now, set()
+            self._next = now + _AGAIN[0]
+        elif now >= self._next:
+            self._told = set()
+            self._next = self._began + _following(now - self._began)
+        elif reason in self._told:
+            return False
+        self._told.add(reason)
+        return True
+
+    def since(self, now: float) -> float:
+        """Seconds since the series began."""
+        return now - self._began
+
+
+def _following(elapsed: float) -> float:
+    hour = _AGAIN[-1]
+    return next((at for at in _AGAIN if at > elapsed), (elapsed // hour + 1) * hour)
+
+
+def in_words(seconds: float) -> str:
+    """A time span for people: "40 s", "10 min", "3 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} h"

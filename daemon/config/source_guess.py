@@ -1,0 +1,34 @@
+"""Sources that were meant to be addresses and are read as files, since no scheme stands before them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from daemon.config.problems import closest
+
+_SCHEMES = ("rtsp", "rtsps", "http", "https", "testpattern")
+_SLIPPED = re.compile(r"([A-Za-z]{4,12})(:/?|//)(?!/)")
+_HOST = re.compile(
+    r"([^/@\s]+@)"  # user and password
+    r"|(\d{1,3}\.){3}\d{1,3}([:/]|$)"
+    r"|[A-Za-z0-9.-]+:\d{2,5}(/|$)"
+    r"|([A-Za-z0-9-]+\.)+[A-Za-z]{2,}/"
+    r"|localhost(/|$)"
+)
+_FILES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".h264", ".flv", ".mjpeg"}
+
+
+def address_meant(source: str) -> str | None:
+    """The form of address that a source which is no file was probably meant to be: "rtsp://HOST/PATH".
+
+    None where it looks like a file. Nothing of the source itself is quoted: it may hold a password.
+    """
+    if source.strip().rstrip(":/").lower() == "testpattern":
+        return "testpattern://"
+    if slipped := _SLIPPED.match(source):
+        scheme = closest(slipped[1], _SCHEMES)
+        if scheme:
+            return "testpattern://" if scheme == "testpattern" else f"{scheme}://HOST/PATH"
+    looks_like_file = PurePath(source).suffix.lower() in _FILES or source.startswith(("/", ".", "~"))
+    return "rtsp://HOST/PATH" if not looks_like_file and _HOST.match(source) else None

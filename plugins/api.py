@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.model import Model
 from engines.preference import BackendName, Precision
@@ -72,9 +73,10 @@ class PluginConfig(BaseModel):
         None, description="Where its networks run; the file's `engines.device` by default.", examples=["cuda:1"]
     )
 
-    def faults(self) -> Sequence[Fault]:
+    def faults(self, networks: Catalog) -> Sequence[Fault]:
         """What is wrong with options that are valid one by one: a file that is not there, a name that nothing has.
 
+        `networks` are those that may be named: the catalogue's, and those made on this machine.
         Asked once before the plug-in is made, by `sightd check` as well, with all paths absolute. So that faults are
         told with their line in the file, all at once, and not by `open`. Quick and offline: it loads no network.
         """

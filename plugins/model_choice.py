@@ -110,9 +110,8 @@ class ModelChoice(
         """What `Context.engine` takes. PluginError or EngineError where an own file cannot be read."""
         return [wish.model() if isinstance(wish, OwnFile) else wish for _, wish in self._wishes()]
 
-    def faults(self) -> list[Fault]:
+    def faults(self, catalog: Catalog) -> list[Fault]:
         """Names that the catalogue does not hold, and files that cannot be read; paths within `model`."""
-        catalog = Catalog.load()
         found: list[Fault] = []
         for path, wish in self._wishes():
             if isinstance(wish, OwnFile):
@@ -123,9 +122,8 @@ class ModelChoice(
                 found.append(Fault(path, f'no network is called "{wish}"{meant}', _known(catalog)))
         return found
 
-    def labels(self) -> list[tuple[str, ...]]:
+    def labels(self, catalog: Catalog) -> list[tuple[str, ...]]:
         """The classes of each network that is named here, in order; of a choice without `faults`."""
-        catalog = Catalog.load()
         return [
             tuple(wish.names()) if isinstance(wish, OwnFile) else catalog.get(wish).labels for _, wish in self._wishes()
         ]

@@ -18,6 +18,9 @@ from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
 from daemon.overrides import Override, apply
+from engines.catalog import Catalog
+from engines.own_models import with_own
+from engines.store import default_directory
 from plugins.api import PluginConfig
 
 _CAMERA_SECTIONS = ("cameras", "rtsp", "http")
@@ -77,9 +80,10 @@ def load_text(
     reader = EntryReader(document.positions, resolved, plugins)
     entries = reader.read(value)
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
-    report.add(validated.problems, entries.problems, reader.faults(configs))
     written = validated.model or usable(value, document.positions, resolved)
     config = with_sources(absolute(written, folder, environ), folder, environ)
+    networks = with_own(Catalog.load(), config.models.directory or default_directory(environ))
+    report.add(validated.problems, entries.problems, reader.faults(configs, networks))
     if cameras:
         checks = Checks(config, document.positions, written, whole=validated.model is not None)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))

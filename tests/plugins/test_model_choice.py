@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from engines import own_file
+from engines.catalog import Catalog
 from engines.model import Model
 from engines.spec import ColourOrder, Resize
 from plugins.api import PluginError
@@ -114,7 +115,7 @@ def test_a_fault_is_told_once_and_where_it_is(value: Any, where: tuple[str | int
 def test_what_cannot_be_had_is_told_before_anything_is_loaded(
     value: Any, path: tuple[str | int, ...], message: str
 ) -> None:
-    (fault,) = ModelChoice.model_validate(value).faults()
+    (fault,) = ModelChoice.model_validate(value).faults(Catalog.load())
     assert fault.path == path
     assert message in fault.message
 

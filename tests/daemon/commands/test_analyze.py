@@ -175,7 +175,7 @@ def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path, monkeypatch: 
         (["--set", "detector.min_scor=1"], 2, "min_score"),
         (["--set", "detecter.min_score=1"], 2, 'did you mean "detector"'),
         (["--chain", "tracker"], 2, "needs Detections"),
-        (["--set", "detector.model=[no-such-network]"], 3, "no-such-network"),
+        (["--set", "detector.model=[no-such-network]"], 2, "no-such-network"),
     ],
 )
 def test_a_wrong_option_is_told_with_its_exit_code(

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config.installed import installed_plugins
 from daemon.config.load import Loaded, load, load_text
 from daemon.config.problems import ConfigError
 from daemon.overrides import parse_override
+from engines.catalog import Catalog
+from engines.own_models import Origin, file_of, put
+from tests.support.networks import write_double
 from tests.support.stub_plugins import STUBS, FinderConfig
 
 CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
@@ -115,3 +119,17 @@ def test_a_fault_in_an_override_is_told_as_such() -> None:
             plugins=STUBS,
             overrides=[parse_override("finder.min_score=5")],
         )
+
+
+def test_a_network_made_on_this_machine_may_be_named(tmp_path: Path) -> None:
+    base = Catalog.load().get("ssd-mobilenet-v2")
+    made = write_double(file_of("ssd-mobilenet-v2-int8", tmp_path).with_name("made.onnx"))
+    put(base, "ssd-mobilenet-v2-int8", made, Origin(base.name, "0" * 64, "int8", "lost nothing", "today"), tmp_path)
+    text = f"""
+        models: {{directory: {tmp_path}}}
+        cameras: {{a: {{source: "testpattern://"}}}}
+        chain: [detector]
+        plugins: {{detector: {{model: ssd-mobilenet-v2-int8}}}}
+    """
+    loaded = load_text(text, tmp_path / "sightd.yaml", environ={}, plugins=installed_plugins())
+    assert "detector" in loaded.plugin_configs

@@ -16,7 +16,7 @@ from engines.onnx_cuda_library import PROVIDER
 from engines.onnx_file import read_precision
 from engines.onnx_placed import RECORD, placed, stray
 from engines.onnx_session import FAULTS, session_options, tensor_specs
-from engines.session import Backend, Tensor, TensorSpec
+from engines.session import Backend, Tensor
 from engines.tensors import batch_is_one, by_rows, described
 
 
@@ -34,22 +34,10 @@ class OnnxCudaSession:
         session = _open(path, ordinal, precision)
         _require_all_on_gpu(session, path.name)
         self._session: onnxruntime.InferenceSession | None = session
-        self._inputs = tensor_specs(path, session.get_inputs())
-        self._outputs = tensor_specs(path, session.get_outputs())
-        self._one_by_one = batch_is_one(self._inputs)
-        self._backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)
-
-    @property
-    def backend(self) -> Backend:
-        return self._backend
-
-    @property
-    def inputs(self) -> Mapping[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> Mapping[str, TensorSpec]:
-        return self._outputs
+        self.inputs = tensor_specs(path, session.get_inputs())
+        self.outputs = tensor_specs(path, session.get_outputs())
+        self._one_by_one = batch_is_one(self.inputs)
+        self.backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
@@ -60,7 +48,7 @@ class OnnxCudaSession:
 
         A network whose batch is fixed at 1 takes one picture here.
         """
-        binding = Binding(self._open_session(), self._inputs, self._outputs, "cuda", self._ordinal)
+        binding = Binding(self._open_session(), self.inputs, self.outputs, "cuda", self._ordinal)
         try:
             return binding.run(inputs, batch, stream)
         except (*FAULTS, ValueError, KeyError) as error:
@@ -72,10 +60,10 @@ class OnnxCudaSession:
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         try:
-            results = self._open_session().run(list(self._outputs), dict(inputs))
+            results = self._open_session().run(list(self.outputs), dict(inputs))
         except (*FAULTS, ValueError) as error:
             raise self._failure(error) from error
-        return dict(zip(self._outputs, results, strict=True))
+        return dict(zip(self.outputs, results, strict=True))
 
     def _open_session(self) -> onnxruntime.InferenceSession:
         if self._session is None:
@@ -84,7 +72,7 @@ class OnnxCudaSession:
 
     def _failure(self, error: Exception) -> EngineError:
         return EngineError(
-            f"{self._path.name} cannot be run on cuda:{self._ordinal}: {error}. It takes {described(self._inputs)}"
+            f"{self._path.name} cannot be run on cuda:{self._ordinal}: {error}. It takes {described(self.inputs)}"
         )
 
 

@@ -55,22 +55,10 @@ class OnnxRuntimeSession:
         except FAULTS as error:
             raise ModelFileError(f"{path} cannot be loaded: {error}. Is it a complete ONNX file?") from error
         self._session: onnxruntime.InferenceSession | None = session
-        self._inputs = tensor_specs(path, session.get_inputs())
-        self._outputs = tensor_specs(path, session.get_outputs())
-        self._one_by_one = batch_is_one(self._inputs)
-        self._backend = Backend("onnxruntime-cpu", "cpu", read_precision(path))
-
-    @property
-    def backend(self) -> Backend:
-        return self._backend
-
-    @property
-    def inputs(self) -> Mapping[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> Mapping[str, TensorSpec]:
-        return self._outputs
+        self.inputs = tensor_specs(path, session.get_inputs())
+        self.outputs = tensor_specs(path, session.get_outputs())
+        self._one_by_one = batch_is_one(self.inputs)
+        self.backend = Backend("onnxruntime-cpu", "cpu", read_precision(path))
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
@@ -85,12 +73,10 @@ class OnnxRuntimeSession:
         if session is None:
             raise EngineError(f"{self._path.name}: run after close")
         try:
-            results = session.run(list(self._outputs), dict(inputs))
+            results = session.run(list(self.outputs), dict(inputs))
         except (*FAULTS, ValueError) as error:
-            raise EngineError(
-                f"{self._path.name} cannot be run: {error}. It takes {described(self._inputs)}"
-            ) from error
-        return dict(zip(self._outputs, results, strict=True))
+            raise EngineError(f"{self._path.name} cannot be run: {error}. It takes {described(self.inputs)}") from error
+        return dict(zip(self.outputs, results, strict=True))
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:

@@ -35,23 +35,11 @@ class OpenVinoSession:
         names = list(read_ends(path).outputs)
         self._path = path
         compiled = _compile(path, precision, threads, lanes)
-        self._inputs = {spec.name: spec for spec in (_spec(port, port.any_name) for port in compiled.inputs)}
-        self._outputs = {name: _spec(port, name) for name, port in zip(names, compiled.outputs, strict=True)}
-        self._one_by_one = batch_is_one(self._inputs)
-        self._backend = Backend("openvino", "cpu", precision)
+        self.inputs = {spec.name: spec for spec in (_spec(port, port.any_name) for port in compiled.inputs)}
+        self.outputs = {name: _spec(port, name) for name, port in zip(names, compiled.outputs, strict=True)}
+        self._one_by_one = batch_is_one(self.inputs)
+        self.backend = Backend("openvino", "cpu", precision)
         self._lanes = _Lanes([compiled.create_infer_request() for _ in range(lanes)])
-
-    @property
-    def backend(self) -> Backend:
-        return self._backend
-
-    @property
-    def inputs(self) -> Mapping[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> Mapping[str, TensorSpec]:
-        return self._outputs
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
@@ -64,7 +52,7 @@ class OpenVinoSession:
         self._lanes.close()
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        require(self._inputs, inputs, self._path.name)
+        require(self.inputs, inputs, self._path.name)
         with self._lanes.one() as request:
             if request is None:
                 raise EngineError(f"{self._path.name}: run after close")
@@ -73,7 +61,7 @@ class OpenVinoSession:
                 results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
             except RuntimeError as error:  # the library raises no other
                 raise EngineError(f"{self._path.name} failed on OpenVINO: {error}") from error
-            return {name: np.array(results[index]) for index, name in enumerate(self._outputs)}
+            return {name: np.array(results[index]) for index, name in enumerate(self.outputs)}
 
 
 class _Lanes:

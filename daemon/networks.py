@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from daemon.config.model import Models
+from daemon.known_networks import known_networks
 from daemon.pipeline.host import LoadEngine
-from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.loader import EngineLoader
 from engines.mirror import default_mirror
@@ -18,7 +18,7 @@ from engines.store import ModelStore, default_directory
 
 def engine_loading(models: Models, progress: Progress = silent) -> LoadEngine:
     """A function that loads the first model of a preference that can be had, for so many threads."""
-    catalog = Catalog.load()
+    catalog = known_networks(models, os.environ)
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
 

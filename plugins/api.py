@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.model import Model
 from plugins.types import Canvas, Frame, Results
@@ -62,11 +63,12 @@ class PluginConfig(BaseModel):
         0.0, description="How long to wait for a fuller batch. By default a batch starts with what is there."
     )
 
-    def faults(self) -> Sequence[Fault]:
+    def faults(self, networks: Catalog) -> Sequence[Fault]:
         """What is wrong with options that are valid one by one: a file that is not there, a name that nothing has.
 
         Asked once before the plug-in is made, by `sightd check` as well, with all paths absolute. So that faults are
         told with their line in the file, all at once, and not by `open`. Quick and offline: it loads no network.
+        `networks` are those that can be named here.
         """
         return ()
 

@@ -9,6 +9,7 @@ from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, closest, dotted, shown
 from daemon.config.references import Resolved
 from daemon.config.validate import validate
+from engines.catalog import Catalog
 from plugins.api import AnyPlugin, PluginConfig, PluginError
 
 
@@ -77,12 +78,12 @@ class EntryReader:
         else:
             self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
 
-    def faults(self, configs: Mapping[str, PluginConfig]) -> Iterator[Problem]:
+    def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[Problem]:
         """What the plug-ins' own checks find in valid options, whose paths are absolute by now."""
         for name, config in configs.items():
             path: PathKey = ("plugins", name)
             try:
-                faults = tuple(config.faults())
+                faults = tuple(config.faults(networks))
             except Exception as error:  # noqa: BLE001 - a foreign Config's check; its words may quote a secret
                 yield Problem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
                               f"{type(error).__name__} in {type(config).__qualname__}.faults",

@@ -17,6 +17,7 @@ from daemon.config.usable import usable
 from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
+from daemon.known_networks import known_networks
 from daemon.overrides import Override, apply
 from plugins.api import PluginConfig
 
@@ -77,9 +78,10 @@ def load_text(
     reader = EntryReader(document.positions, resolved, plugins)
     entries = reader.read(value)
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
-    report.add(validated.problems, entries.problems, reader.faults(configs))
     written = validated.model or usable(value, document.positions, resolved)
     config = with_sources(absolute(written, folder, environ), folder, environ)
+    faults = reader.faults(configs, known_networks(config.models, environ))
+    report.add(validated.problems, entries.problems, faults)
     if cameras:
         checks = Checks(config, document.positions, written, whole=validated.model is not None)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))

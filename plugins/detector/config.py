@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from engines.catalog import Catalog
 from plugins.api import Fault, PluginConfig
 from plugins.detector.labels import unknown_class
 from plugins.detector.regions import Polygon
@@ -69,10 +70,10 @@ class DetectorConfig(PluginConfig):
         examples=[[[[0, 0], [0.2, 0], [0, 0.2]]]],
     )
 
-    def faults(self) -> list[Fault]:
+    def faults(self, networks: Catalog) -> list[Fault]:
         """Networks that there are not, and classes that none of the named ones knows."""
-        of_model = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
-        return of_model or list(self._unknown_classes(self.model.labels()))
+        of_model = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults(networks)]
+        return of_model or list(self._unknown_classes(self.model.labels(networks)))
 
     def _unknown_classes(self, networks: Sequence[Sequence[str]]) -> Iterator[Fault]:
         labels = list(dict.fromkeys(label for network in networks for label in network))

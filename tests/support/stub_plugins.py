@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field, SecretStr, field_validator
 
 from daemon.config.entries import PluginSource
+from engines.catalog import Catalog
 from plugins.api import AnyPlugin, Fault, Plugin, PluginConfig, PluginError
 from plugins.types import Detections, Tracks
 
@@ -34,7 +35,7 @@ class PickyConfig(PluginConfig):
     word: str = "yes"
     words: list[str] = Field(default_factory=list)
 
-    def faults(self) -> list[Fault]:
+    def faults(self, networks: Catalog) -> list[Fault]:
         if self.word == "fail":
             raise KeyError(self.word)
         named = [(("word",), self.word), *((("words", index), word) for index, word in enumerate(self.words))]

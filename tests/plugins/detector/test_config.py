@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from engines.catalog import Catalog
 from plugins.api import Fault
 from plugins.detector.config import DetectorConfig
 
 
 def faults(**options: Any) -> list[Fault]:
-    return DetectorConfig.model_validate(options).faults()
+    return DetectorConfig.model_validate(options).faults(Catalog.load())
 
 
 def test_the_defaults_have_none() -> None:

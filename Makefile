@@ -19,6 +19,7 @@ demo: setup
 	$(BIN)/sightd run -c config/demo.yaml
 
 test: setup lint types
+	$(BIN)/python -m tests.support.pycuda_env
 	$(BIN)/python -m pytest -q
 
 bench: setup

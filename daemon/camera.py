@@ -89,11 +89,11 @@ class CameraRun:
         state, since, reason = str(feed.state), feed.since, feed.last_error
         if feed.state is State.LIVE:
             reason = None
-            if self._output.slate_active:
+            if fault := self._output.fault:
+                state, reason = "failing", fault
+            elif self._output.slate_active:
                 since = feed.since if feed.last_frame_at is None else feed.last_frame_at
                 state, reason = "stale", "no picture comes, though the connection stands"
-            elif fault := self._output.fault:
-                state, reason = "failing", fault
         return CameraStatus(
             state=state,
             since=time.time() - (time.monotonic() - since),
@@ -108,6 +108,7 @@ class CameraRun:
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)
+        self._output.camera_lost(time.time())
 
     def frame_damaged(self, camera: str) -> None:
         self._metrics.dropped("capture", "damaged")

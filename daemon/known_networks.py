@@ -6,8 +6,13 @@ from collections.abc import Mapping
 
 from daemon.config.model import Models
 from engines.catalog import Catalog
+from engines.own_models import with_own
+from engines.store import default_directory
 
 
 def known_networks(models: Models, environ: Mapping[str, str]) -> Catalog:
-    """What the `models` section makes known; `environ` says where networks lie by default. Reads no network."""
-    return Catalog.load()
+    """The catalogue and what was made here of its networks, in the folder that `models` or `environ` says.
+
+    Reads no network.
+    """
+    return with_own(Catalog.load(), models.directory or default_directory(environ))

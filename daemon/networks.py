@@ -5,25 +5,51 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from daemon.config.model import Models
+from daemon.config.model import Engines, Models
+from daemon.judges import judge_of
 from daemon.known_networks import known_networks
 from daemon.pipeline.host import LoadEngine
 from engines.engine import Engine
 from engines.loader import EngineLoader
+from engines.makers import installed_backends
 from engines.mirror import default_mirror
 from engines.model import Model
+from engines.preference import Preference
 from engines.progress import Progress, silent
 from engines.store import ModelStore, default_directory
+from plugins.api import PluginConfig
 
 
-def engine_loading(models: Models, progress: Progress = silent) -> LoadEngine:
-    """A function that loads the first model of a preference that can be had, for so many threads."""
-    catalog = known_networks(models, os.environ)
+def engine_loading(models: Models, engines: Engines, progress: Progress = silent) -> LoadEngine:
+    """A function that loads the first model of a preference that can be had, for so many threads, on the backend that
+    the plug-in's options and the `engines` section wish.
+    """
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
+    backends = installed_backends(judge_of)
+    catalog = known_networks(models, os.environ)
 
-    def load(choice: Sequence[str | Model], threads: int) -> Engine:
-        loader = EngineLoader(catalog, store, mirror, models.fetch, threads, progress, models.max_download)
+    def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
+        loader = EngineLoader(
+            catalog,
+            store,
+            mirror,
+            models.fetch,
+            threads,
+            progress,
+            models.max_download,
+            wish_of(engines, config),
+            backends,
+        )
         return loader.load(choice)
 
     return load
+
+
+def wish_of(engines: Engines, config: PluginConfig) -> Preference:
+    """What a plug-in's options say of how its networks run, and the `engines` section where they say nothing."""
+    return Preference(
+        tuple(config.backends or engines.backends),
+        config.precision or engines.precision,
+        config.device or engines.device,
+    )

@@ -7,19 +7,31 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 
 class ProgressBar:
-    """A context manager that is called as `engines.progress.Progress`; writes to standard error."""
+    """A context manager that is called as `engines.progress.Progress`; writes to standard error.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    `unit` is what is counted: "bytes", or another thing in the plural.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, unit: str = "bytes") -> None:
         self._console = Console(file=stream or sys.stderr)
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            DownloadColumn(binary_units=True),
+            *([DownloadColumn(binary_units=True)] if unit == "bytes" else [MofNCompleteColumn(), TextColumn(unit)]),
             TimeElapsedColumn(),
             console=self._console,
             disable=not self._console.is_terminal,

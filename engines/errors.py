@@ -42,3 +42,11 @@ class ConversionError(EngineError):
 
 class ModelFileError(EngineError):
     """An ONNX file is broken or has not the inputs and outputs that its entry states."""
+
+
+class BackendUnavailableError(EngineError):
+    """A backend cannot run a network here, or none of those that the configuration allows can."""
+
+
+class QuantizationError(EngineError):
+    """A network could not be made int8."""

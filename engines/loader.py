@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engines.backends import Backends, SessionRequest
 from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.errors import EngineError, ModelFileError, ModelUnavailableError
 from engines.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
+from engines.makers import installed_backends
 from engines.model import Model
-from engines.onnx_session import OnnxRuntimeSession
+from engines.preference import Preference
 from engines.progress import Progress, silent
 from engines.provision import provide
+from engines.session import Session
 from engines.store import ModelStore
+from engines.tensors import zeros
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +30,8 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 class EngineLoader:
     """Makes engines. `mirror` is the mirror folder; `fetch` says whether what is not stored may be fetched.
 
-    `threads` work on one run of a network together; `max_download` bounds a fetched file, in bytes.
+    `threads` work on one run of a network together; `max_download` bounds a fetched file, in bytes; `wish` says on
+    which of the `backends` networks may run.
     """
 
     catalog: Catalog
@@ -36,13 +41,17 @@ class EngineLoader:
     threads: int = 1
     progress: Progress = field(default=silent)
     max_download: int = DEFAULT_MAX_DOWNLOAD
+    wish: Preference = field(default=Preference())
+    backends: Backends = field(default_factory=installed_backends)
 
     def load(self, choice: Sequence[str | Model]) -> Engine:
         """The engine of the first model of a preference that is stored here, warmed up.
 
         Only where none is stored are they fetched, in order, until one comes: a daemon that starts again is quick and
-        needs no network. UnknownModelError for a name that the catalogue does not hold (all are looked up first),
-        ModelUnavailableError where none can be had, ModelFileError where the chosen file is not what its entry says.
+        needs no network. Runs once on zeros, so that the first picture does not pay for what is set up late.
+        UnknownModelError for a name that the catalogue does not hold (all are looked up first),
+        ModelUnavailableError where none can be had, ModelFileError where the chosen file is not what its entry says,
+        BackendUnavailableError where no backend of the wish can run it.
         """
         models = [self.catalog.get(item) if isinstance(item, str) else item for item in choice]
         if not models:
@@ -77,10 +86,16 @@ class EngineLoader:
         raise ModelUnavailableError("\n".join(str(error) for error in failures))
 
     def _open(self, model: Model, path: Path, reason: str) -> Engine:
-        session = OnnxRuntimeSession(path, self.threads)
-        _require_input(model, session)
-        session.warm_up()
-        return Engine(model, session, reason)
+        request = SessionRequest(model, path, self.threads, progress=self.progress)
+        session, passed = self.backends.open(request, self.wish)
+        try:
+            _require_input(model, session)
+            spec = model.input
+            session.run(zeros(session.inputs, {spec.tensor: (1, 3, spec.height, spec.width)}))
+        except BaseException:
+            session.close()
+            raise
+        return Engine(model, session, f"{reason}; not on {passed}" if passed else reason)
 
 
 def _stored_reason(models: Sequence[Model], index: int) -> str:
@@ -99,7 +114,7 @@ def _rank(models: Sequence[Model], index: int) -> str:
     return f"{name}: {ordinal} choice"
 
 
-def _require_input(model: Model, session: OnnxRuntimeSession) -> None:
+def _require_input(model: Model, session: Session) -> None:
     """ModelFileError unless the file takes what the model's entry says that it is fed."""
     spec = model.input
     found = session.inputs.get(spec.tensor)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto
 
 from engines.errors import ModelFileError
 
@@ -24,12 +26,7 @@ class Ends:
 
 def read_ends(path: Path) -> Ends:
     """ModelFileError where the file cannot be read, is no ONNX file, or was cut short."""
-    try:
-        graph = onnx.load(path, load_external_data=False).graph
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
-    except DecodeError as error:
-        raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
+    graph = _load(path)
     constants = {constant.name for constant in graph.initializer}
     inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
     if not inputs:
@@ -37,10 +34,34 @@ def read_ends(path: Path) -> Ends:
     return Ends(inputs, {value.name: _shape(value) for value in graph.output})
 
 
+def read_precision(path: Path) -> str:
+    """ "int8" for a file with quantised nodes, "fp16" where most weights are, else "fp32". ModelFileError as above."""
+    return precision_of(_load(path))
+
+
+def precision_of(graph: onnx.GraphProto) -> str:
+    """Likewise, of a graph in memory."""
+    if any(node.op_type == "QuantizeLinear" for node in graph.node):
+        return "int8"
+    sizes: dict[int, int] = {}
+    for constant in graph.initializer:
+        sizes[constant.data_type] = sizes.get(constant.data_type, 0) + math.prod(constant.dims)
+    return "fp16" if sizes.get(TensorProto.FLOAT16, 0) > sizes.get(TensorProto.FLOAT, 0) else "fp32"
+
+
 def text(shapes: Mapping[str, Shape]) -> str:
     """Names and shapes for people: "images [?, 3, 416, 416]"."""
     parts = (f"{name} [{', '.join('?' if a is None else str(a) for a in shape)}]" for name, shape in shapes.items())
     return ", ".join(parts) or "nothing"
+
+
+def _load(path: Path) -> onnx.GraphProto:
+    try:
+        return onnx.load(path, load_external_data=False).graph
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from engines.errors import EngineError, ModelFileError
+from engines.onnx_file import read_precision
 from engines.session import Backend, Tensor, TensorSpec
+from engines.tensors import batch_is_one, by_rows, described
 
 _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -22,7 +24,7 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
-_FAULTS = (
+FAULTS = (
     native.EPFail,
     native.Fail,
     native.InvalidArgument,
@@ -33,6 +35,7 @@ _FAULTS = (
     native.NotImplemented,
     native.RuntimeException,
 )
+"""What the library raises."""
 _ERRORS_ONLY = 3
 
 
@@ -45,25 +48,17 @@ class OnnxRuntimeSession:
 
     def __init__(self, path: Path, threads: int) -> None:
         """Loads the file; ModelFileError where it is none. `threads` work on one run together."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = _ERRORS_ONLY
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options = session_options(threads)
         self._path = path
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except _FAULTS as error:
+        except FAULTS as error:
             raise ModelFileError(f"{path} cannot be loaded: {error}. Is it a complete ONNX file?") from error
         self._session: onnxruntime.InferenceSession | None = session
-        self._inputs = {spec.name: spec for spec in map(self._spec, session.get_inputs())}
-        self._outputs = {spec.name: spec for spec in map(self._spec, session.get_outputs())}
-        self._one_by_one = all(spec.shape and spec.shape[0] == 1 for spec in self._inputs.values())
-        half = any(spec.dtype == np.float16 for spec in self._inputs.values())
-        self._backend = Backend("onnxruntime-cpu", "cpu", "fp16" if half else "fp32")
+        self._inputs = tensor_specs(path, session.get_inputs())
+        self._outputs = tensor_specs(path, session.get_outputs())
+        self._one_by_one = batch_is_one(self._inputs)
+        self._backend = Backend("onnxruntime-cpu", "cpu", read_precision(path))
 
     @property
     def backend(self) -> Backend:
@@ -79,17 +74,7 @@ class OnnxRuntimeSession:
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
-        rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=1)
-        if not self._one_by_one or rows == 1:
-            return self._run(inputs)
-        parts = [self._run({n: tensor[row : row + 1] for n, tensor in inputs.items()}) for row in range(rows)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
-
-    def warm_up(self) -> None:
-        """One run on zeros, so that the first picture does not pay for what the library sets up late."""
-        self._run(
-            {spec.name: np.zeros([axis or 1 for axis in spec.shape], spec.dtype) for spec in self._inputs.values()}
-        )
+        return by_rows(self._run, inputs) if self._one_by_one else self._run(inputs)
 
     def close(self) -> None:
         """Gives the memory back once runs under way have ended."""
@@ -101,14 +86,33 @@ class OnnxRuntimeSession:
             raise EngineError(f"{self._path.name}: run after close")
         try:
             results = session.run(list(self._outputs), dict(inputs))
-        except (*_FAULTS, ValueError) as error:
-            wanted = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in self._inputs.values())
-            raise EngineError(f"{self._path.name} cannot be run: {error}. It takes {wanted}") from error
+        except (*FAULTS, ValueError) as error:
+            raise EngineError(
+                f"{self._path.name} cannot be run: {error}. It takes {described(self._inputs)}"
+            ) from error
         return dict(zip(self._outputs, results, strict=True))
 
-    def _spec(self, argument: Any) -> TensorSpec:
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """For `threads` that work on one run together, and sleep between runs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def tensor_specs(path: Path, arguments: Iterable[Any]) -> dict[str, TensorSpec]:
+    """The library's inputs or outputs by name; ModelFileError for a type that is not supported."""
+    specs = {}
+    for argument in arguments:
         dtype = _DTYPES.get(argument.type)
         if dtype is None:
-            raise ModelFileError(f"{self._path}: {argument.name} is of type {argument.type}, which is not supported")
+            raise ModelFileError(f"{path}: {argument.name} is of type {argument.type}, which is not supported")
         shape = tuple(axis if isinstance(axis, int) and axis > 0 else None for axis in argument.shape)
-        return TensorSpec(argument.name, shape, np.dtype(dtype))
+        specs[argument.name] = TensorSpec(argument.name, shape, np.dtype(dtype))
+    return specs

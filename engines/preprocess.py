@@ -40,11 +40,11 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
     such picture.
     """
     tensor = np.empty((len(images), 3, spec.height, spec.width), np.float32)
-    factor, summand = _affine(spec)
+    factor, summand = affine(spec)
     geometries = []
     for image, planes in zip(images, tensor, strict=True):
         height, width = _size(image)
-        left, top, inner_width, inner_height = _placed(width, height, spec)
+        left, top, inner_width, inner_height = placed(width, height, spec)
         resized = image
         if (inner_width, inner_height) != (width, height):
             resized = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
@@ -55,7 +55,7 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
     return tensor, geometries
 
 
-def _affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """`(pixel * scale - mean) / std` as a factor and a summand for each channel."""
     std = np.array(spec.std, np.float64)
     return (spec.scale / std).astype(np.float32), (-np.array(spec.mean) / std).astype(np.float32)
@@ -67,7 +67,7 @@ def _size(image: NDArray[np.uint8]) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
 
 
-def _placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
+def placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
     """Left, top, width and height of the picture within the network's input."""
     if spec.resize is Resize.STRETCH:
         return 0, 0, spec.width, spec.height

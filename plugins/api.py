@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.model import Model
+from engines.preference import BackendName, Precision
 from plugins.types import Canvas, Frame, Results
-from plugins.units import Duration
+from plugins.units import Device, Duration
 
 API_VERSION = 1
 ENTRY_POINT_GROUP = "sightd.plugins"
@@ -61,6 +62,15 @@ class PluginConfig(BaseModel):
     )
     max_wait: Duration = Field(
         0.0, description="How long to wait for a fuller batch. By default a batch starts with what is there."
+    )
+    backends: list[BackendName] | None = Field(
+        None, min_length=1, description="What runs its networks, in order; the file's `engines.backends` by default."
+    )
+    precision: Precision | None = Field(
+        None, description="What its networks compute in; the file's `engines.precision` by default."
+    )
+    device: Device | None = Field(
+        None, description="Where its networks run; the file's `engines.device` by default.", examples=["cuda:1"]
     )
 
     def faults(self, networks: Catalog) -> Sequence[Fault]:

@@ -1,11 +1,11 @@
-"""Durations and sizes as people write them: "2s", "250ms", "64MiB"."""
+"""Durations, sizes and devices as people write them: "2s", "250ms", "64MiB", "cuda:0"."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -59,3 +59,5 @@ Span = Annotated[float, BeforeValidator(parse_span), WithJsonSchema(_SPAN_SCHEMA
 """A duration that cannot be zero, where zero would mean without a pause or never in time."""
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 """Bytes as an int; in a file a text with a unit."""
+Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda:\d{1,3})$")]
+"""Where networks run; "auto" is any place."""

@@ -22,11 +22,12 @@ import numpy as np
 from bench.pipeline.drawing import draw
 from bench.pipeline.weigh import PER_STAGE
 from daemon.capture.picture import to_bgr
-from daemon.config.model import Models, Output
+from daemon.config.model import Engines, Models, Output
 from daemon.encode.h264 import H264Encoder
 from daemon.networks import engine_loading
 from engines.engine import Engine
 from engines.preprocess import prepare
+from plugins.api import PluginConfig
 from plugins.detector.config import DetectorConfig
 from plugins.detector.heads import head_named
 from plugins.detector.selection import Selection
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of the network")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    loop = Loop(engine_loading(Models(fetch=False))([args.model], args.threads), args.share)
+    loop = Loop(engine_loading(Models(fetch=False), Engines())([args.model], args.threads, PluginConfig()), args.share)
     end = float("inf")
     for number, packet in zip(itertools.count(), packets(args.film), strict=False):
         if number == _WARM_UP:

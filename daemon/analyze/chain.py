@@ -45,7 +45,7 @@ class OfflineChain:
     def open(self, chain: Sequence[tuple[str, type[AnyPlugin], PluginConfig]]) -> None:
         """Opens the plug-ins in order. Raises PluginError or EngineError."""
         for name, plugin_class, config in chain:
-            context = self._context(name)
+            context = self._context(name, config)
             link = _Link(name, plugin_class, config, opened(plugin_class, config, context), bool(context.engines))
             for engine in context.engines:
                 self._closing.callback(engine.close)
@@ -63,14 +63,14 @@ class OfflineChain:
                 link.plugin.forget(camera)
             else:
                 link.close()
-                link.plugin = opened(link.plugin_class, link.config, self._context(link.name))
+                link.plugin = opened(link.plugin_class, link.config, self._context(link.name, link.config))
 
     @property
     def plugins(self) -> list[AnyPlugin]:
         return [link.plugin for link in self._links if link.plugin is not None]
 
-    def _context(self, name: str) -> PluginContext:
-        return PluginContext(name, self.threads, self.load_engine, [])
+    def _context(self, name: str, config: PluginConfig) -> PluginContext:
+        return PluginContext(name, self.threads, self.load_engine, config, [])
 
     def run(self, frame: Frame) -> Results:
         """What all plug-ins find on a frame."""

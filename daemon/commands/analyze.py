@@ -119,7 +119,10 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     configs = {name: loaded.plugin_configs[name] for name in config.chain}
     progress = ProgressBar()
     try:
-        with OfflineChain(engine_loading(config.models, progress), _cores()) as chain, _output(args.out) as out:
+        with (
+            OfflineChain(engine_loading(config.models, config.engines, progress), _cores()) as chain,
+            _output(args.out) as out,
+        ):
             with progress:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:

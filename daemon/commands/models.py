@@ -1,4 +1,4 @@
-"""`sightd models`: which networks there are, and which of them lie on this machine."""
+"""`sightd models`: which networks there are, which of them lie on this machine, and int8 twins made of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from engines.fetch import Fetcher
 from engines.loader import EngineLoader
 from engines.mirror import carried, default_mirror, holds
 from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from engines.own_models import with_own
+from engines.preference import PLAIN
 from engines.provision import provide
 from engines.store import ModelStore, default_directory
 
@@ -25,14 +27,16 @@ _EXAMPLES = """examples:
   sightd models fetch --mirror /media/usb yolox-nano        on a machine without a way out
   sightd models verify
   sightd models info ssd-mobilenet-v2
+  sightd models quantize ssd-mobilenet-v2 --calibrate recordings/   makes ssd-mobilenet-v2-int8 with your pictures
 """
 
 
 def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "models",
-        help="list, fetch, verify networks",
-        description="Shows the networks that a configuration can name, and fetches and checks their files.",
+        help="list, fetch, verify, quantize networks",
+        description="Shows the networks that a configuration can name, fetches and checks their files, and makes them "
+        "int8 with your own pictures.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,13 +61,29 @@ def add(commands: SubParsers) -> None:
     info = actions.add_parser("info", parents=[common], help="all that is known of networks")
     info.add_argument("names", nargs="+", metavar="NAME")
     info.set_defaults(do=_info)
+    quantize = actions.add_parser(
+        "quantize",
+        parents=[common],
+        help="make int8 networks, named NAME-int8",
+        description="Makes int8 twins of stored networks and tells what they lose on pictures kept back for that. What "
+        "they gain depends on network, processor and backend: SSD gains on every backend, YOLOX on openvino alone.",
+    )
+    quantize.add_argument("names", nargs="+", metavar="NAME")
+    quantize.add_argument(
+        "--calibrate", nargs="+", type=Path, required=True, metavar="SOURCE",
+        help="pictures, folders, videos of what your cameras see: their values set the ranges",
+    )  # fmt: skip
+    quantize.add_argument(
+        "--pictures", type=_some, default=125, metavar="N", help="use so many, evenly spread (default: %(default)s)"
+    )
+    quantize.set_defaults(do=_quantize)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 where something failed, 2 for a name that no network has."""
-    catalog = Catalog.load()
     store = ModelStore(args.directory or default_directory(os.environ))
+    catalog = with_own(Catalog.load(), store.directory)
     try:
         models = [catalog.get(name) for name in getattr(args, "names", [])]
     except EngineError as error:
@@ -73,12 +93,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
-    print(f"{'NAME':17} {'STORED':>9}  {'INPUT':8} {'LICENCE':11} ACCURACY")
+    width = max(17, *(len(model.name) for model in catalog))
+    print(f"{'NAME':{width}} {'STORED':>9}  {'INPUT':8} {'LICENCE':11} ACCURACY")
     for model in catalog:
         path = store.find(model)
         stored = _mebibytes(path.stat().st_size) if path else "-"
         size = f"{model.input.width}x{model.input.height}"
-        print(f"{model.name:17} {stored:>9}  {size:8} {model.licence:11} {model.accuracy}")
+        print(f"{model.name:{width}} {stored:>9}  {size:8} {model.licence:11} {model.accuracy}")
     print(f"stored in {store.directory}")
     return 0
 
@@ -138,7 +159,7 @@ def _provide(model: Model, store: ModelStore, mirror: Path | None) -> None:
 
 def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
     """Hashes, then the network itself: loaded and run once."""
-    loader = EngineLoader(catalog, store, fetch=False)
+    loader = EngineLoader(catalog, store, fetch=False, wish=PLAIN)
     failed = 0
     for model in models or [model for model in catalog if store.path(model).exists()]:
         try:
@@ -148,6 +169,23 @@ def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, model
             failed = _fail(error, 1)
         else:
             print(f"{model.name}: as stored, and it runs ({_origin(store, model)})")
+    return failed
+
+
+def _quantize(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
+    # Imported here: `sightd models list` needs neither a video library nor the quantiser.
+    from daemon.analyze.media import MediaError
+    from daemon.quantize.job import make_int8
+
+    failed = 0
+    for model in models:
+        try:
+            with ProgressBar(unit="pictures") as progress:
+                made = make_int8(model, store, args.calibrate, args.pictures, progress)
+        except (EngineError, MediaError) as error:
+            failed = _fail(error, 1)
+        else:
+            print(f"{made.name}: {made.path}\n  {made.summary}\n  {made.accuracy}")
     return failed
 
 
@@ -170,7 +208,16 @@ def _info(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models:
     return 0
 
 
+def _some(text: str) -> int:
+    number = int(text)
+    if number < 5:
+        raise argparse.ArgumentTypeError("5 pictures are the least")
+    return number
+
+
 def _origin(store: ModelStore, model: Model) -> str:
+    if model.path is not None:
+        return model.summary
     record = store.record(model)
     if record is None:
         return "origin unknown"

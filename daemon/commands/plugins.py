@@ -16,6 +16,7 @@ from engines.catalog import Catalog
 from engines.errors import EngineError
 from engines.loader import EngineLoader
 from engines.mirror import default_mirror
+from engines.own_models import with_own
 from engines.progress import Progress
 from engines.store import ModelStore, default_directory
 from plugins.api import AnyPlugin, PluginError
@@ -156,9 +157,10 @@ def _check(plugin: type[AnyPlugin], options: dict[str, Any]) -> int:
 
 def _engines(progress: Progress) -> EngineLoader:
     """Networks as the daemon itself finds them: stored ones first, fetched where they are not."""
+    store = ModelStore(default_directory(os.environ))
     return EngineLoader(
-        Catalog.load(),
-        ModelStore(default_directory(os.environ)),
+        with_own(Catalog.load(), store.directory),
+        store,
         mirror=default_mirror(os.environ),
         threads=os.cpu_count() or 1,
         progress=progress,

@@ -75,7 +75,7 @@ def _serve(loaded: Loaded) -> int:
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
     progress = ProgressBar()
-    daemon = Daemon(loaded, engine_loading(loaded.config.models, progress))
+    daemon = Daemon(loaded, engine_loading(loaded.config.models, loaded.config.engines, progress))
     signals = _Signals()
     try:
         with progress:

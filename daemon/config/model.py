@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from plugins.units import Duration, Size, Span
+from engines.preference import DEFAULT_BACKENDS, BackendName, Precision
+from plugins.units import Device, Duration, Size, Span
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower-case letters, digits, "-" and "_": it becomes part of an address and a metric's label."""
@@ -147,6 +148,30 @@ class Models(Section):
     max_download: Size = Field(2**30, description="Largest file that is fetched for a network.", examples=["1GiB"])
 
 
+class Engines(Section):
+    """What runs the networks. A plug-in's entry may state `backends`, `precision` and `device` of its own."""
+
+    backends: list[BackendName] = Field(
+        list(DEFAULT_BACKENDS),
+        min_length=1,
+        description="In order of preference: the first that can run a network does, and why those before it cannot is "
+        "told in the log and by /readyz. What is not listed never runs: a list of one makes it a must, and a start "
+        "without it ends with exit code 3. openvino (pip install 'sightd[openvino]') is on some processors faster.",
+        examples=[["tensorrt"], ["openvino", "onnxruntime"]],
+    )
+    precision: Precision = Field(
+        "auto",
+        description="What networks compute in; a backend that cannot is passed over. auto is the backend's own best "
+        "that loses nothing noticeable: fp16 on TensorRT, otherwise as the file is. bf16 is for openvino on processors "
+        "that have it, int8 for networks made by `sightd models quantize`.",
+    )
+    device: Device = Field(
+        "auto",
+        description="cpu, a GPU as cuda:0, or auto: any, and where there are several GPUs each plug-in's network comes "
+        "onto the next one.",
+    )
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -177,4 +202,5 @@ class Config(Section):
     rtsp: Rtsp = Field(default_factory=Rtsp, description=Rtsp.__doc__)
     http: Http = Field(default_factory=Http, description=Http.__doc__)
     models: Models = Field(default_factory=Models, description=Models.__doc__)
+    engines: Engines = Field(default_factory=Engines, description=Engines.__doc__)
     log: Log = Field(default_factory=Log, description=Log.__doc__)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daemon.config.model import Config
-from daemon.doctor import gpu, machine, software
+from daemon.doctor import gpu, machine, networks, software
 from daemon.doctor.finding import Finding, System
 
 Check = Callable[[], Finding]
@@ -29,6 +29,7 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
         lambda: gpu.driver(system),
         lambda: gpu.module(system, "tensorrt", "tensorrt"),
         lambda: gpu.module(system, "pycuda.driver", "pycuda"),
+        lambda: networks.backends(system, config.engines.backends),
         lambda: machine.models(folder, stored(), fetch=config.models.fetch),
         lambda: machine.cache(system, folder),
         lambda: machine.disk(system, folder),

@@ -47,6 +47,14 @@ def can_listen(host: str, port: int) -> str:
     return ""
 
 
+def backend_missing(name: str) -> str | None:
+    """Why a backend for networks cannot run here; None where it can."""
+    from daemon.judges import judge_of  # not before it is asked for: it needs ONNX Runtime
+    from engines.makers import installed_backends
+
+    return installed_backends(judge_of).missing(name)
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The machine. Every way to it is a field, so that a test can put another machine in its place."""
@@ -57,6 +65,7 @@ class System:
     proc: Path = Path("/proc")
     import_module: Callable[[str], Any] = importlib.import_module
     can_listen: Callable[[str, int], str] = can_listen
+    backend_missing: Callable[[str], str | None] = backend_missing
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit

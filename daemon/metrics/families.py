@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-FRAME_STAGES = ("captured", "analysed", "shown", "encoded")
-"""How far frames come: read from the camera; through its chain; drawn or shown as they are; encoded as H.264."""
+FRAME_STAGES = ("captured", "analysed", "shown", "unwatched", "encoded")
+"""How far frames come: read from the camera; through its chain; drawn; not drawn, since nobody watched; encoded as
+H.264. What was captured is shown, unwatched, dropped, or on its way."""
 DROPS = (("capture", "damaged"), ("admission", "replaced"), ("output", "failed"))
 """Where and why frames are left out: broken on arrival; replaced by a newer one before a worker was free; not shown
 because drawing or encoding them failed, which is a fault."""
@@ -66,7 +67,12 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             (*camera, "reason"),
             registry=registry,
         ),
-        frames=Counter("sightd_frames_total", "Frames that came so far.", (*camera, "stage"), registry=registry),
+        frames=Counter(
+            "sightd_frames_total",
+            "Frames by how far they came: captured is the sum of shown, unwatched and dropped ones.",
+            (*camera, "stage"),
+            registry=registry,
+        ),
         frames_dropped=Counter(
             "sightd_frames_dropped_total", "Frames left out.", (*camera, "stage", "reason"), registry=registry
         ),

@@ -35,8 +35,8 @@ class Observer(PluginObserver, Protocol):
     def engine(self, engine: Engine) -> None: ...
 
 
-LoadEngine = Callable[[Sequence[str | Model], int], Engine]
-"""Loads the first model of a preference that can be had, to run on so many threads."""
+LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
+"""Loads the first model of a preference that can be had, to run on so many threads, as a plug-in's options wish."""
 
 
 @dataclass(slots=True)
@@ -46,10 +46,11 @@ class PluginContext:
     name: str
     engine_threads: int
     load_engine: LoadEngine
+    config: PluginConfig
     engines: list[Engine]
 
     def engine(self, choice: Sequence[str | Model]) -> Engine:
-        engine = self.load_engine(choice, self.engine_threads)
+        engine = self.load_engine(choice, self.engine_threads, self.config)
         self.engines.append(engine)
         return engine
 
@@ -97,15 +98,16 @@ class PluginHost:
         Whatever else the plug-in raises becomes a PluginError that names it.
         """
         lanes = max(1, min(self._cores, cameras)) if plugin_class.parallel else 1
-        context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, [])
+        context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, config, [])
         plugin = opened(plugin_class, config, context)
         observer = self._observe(name)
         for engine in context.engines:
             log.info(
-                "plug-in %s runs %s on %s (%s): %s",
+                "plug-in %s runs %s on %s (%s, %s): %s",
                 name,
                 engine.model.name,
                 engine.session.backend.name,
+                engine.session.backend.device,
                 engine.session.backend.precision,
                 engine.reason,
             )

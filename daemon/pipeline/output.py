@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 SLATE_AFTER = 1.5
 """Seconds after the last frame at which the picture turns to the slate; up to SLATE_AT_LAST for a slow camera."""
 SLATE_AT_LAST = 5.0
-SLATE_INTERVAL = 0.2
+SLATE_INTERVAL = 0.08
+"""Seconds between two pictures of the slate: players look at some twenty before they show the first."""
 FAULT_REMEMBERED = 5.0
 """Seconds for which a picture that could not be shown is told of as `fault`."""
 _TELL_EVERY = 10.0
@@ -71,6 +72,7 @@ class CameraOutput:
         self._patience = Patience(always=line.replaces_picture)
         self._last: Frame | None = None
         self._shown: Frame | None = None
+        self._unreached_since: float | None = None
         self._slate: Image | None = None
         self._last_at = self._shown_at = self._progress_at = clock()
         self._fault = ""
@@ -91,6 +93,13 @@ class CameraOutput:
     def start(self) -> None:
         self._progress_at = self._clock()
         self._thread.start()
+
+    def camera_lost(self, wall_time: float) -> None:
+        """The camera was lost or not got, at this time in seconds since the epoch. From the feed's thread."""
+        if self._unreached_since is None:
+            self._unreached_since = wall_time
+            if self._shown is None:
+                self._slate = None  # it says "connecting…"
 
     def request_stop(self) -> None:
         """Has the thread end soon; waits for nothing."""
@@ -137,6 +146,7 @@ class CameraOutput:
         ticket = self._line.offer(frame)
         if not self._publisher.wanted:
             self._publisher.rest()
+            self._metrics.frames["unwatched"].inc()
             self._live(frame)
             return
         complete = ticket is not None and self._waited(ticket.wait)
@@ -193,7 +203,7 @@ class CameraOutput:
 
     def _draw_slate(self, failing: bool) -> Image:
         if self._shown is None:
-            return slate(None, FIRST_SIZE, self._title, None)
+            return slate(None, FIRST_SIZE, self._title, self._unreached_since, Why.UNREACHED)
         size, since = self._renderer.size_of(self._shown), self._shown.wall_time
         why = Why.FAILING if failing else Why.ENDED if self.ended else Why.OFFLINE
         return slate(self._shown.host(), size, self._title, since, why)

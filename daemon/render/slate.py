@@ -29,6 +29,8 @@ class Why(Enum):
     """Why nothing moves, with the words and the colour that say so."""
 
     OFFLINE = ("offline since", _OFFLINE)
+    UNREACHED = ("not reached since", _OFFLINE)
+    """There never was a picture."""
     ENDED = ("ended at", _QUIET)
     """A recording was played to its end, which is no fault."""
     FAILING = ("cannot be shown since", _OFFLINE)

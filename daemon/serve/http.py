@@ -60,7 +60,7 @@ def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
 
     @app.get("/", response_class=HTMLResponse, summary="All cameras on a page")
     async def index(request: Request) -> HTMLResponse:
-        html = page(view.cameras(), request.url.hostname or "localhost")
+        html = page(view.cameras(), view.readiness().cameras, request.url.hostname or "localhost")
         return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
 
     @app.get("/{camera}.mjpg", response_class=Response, summary="A camera's annotated pictures, live, as MJPEG")

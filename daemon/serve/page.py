@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
-from daemon.serve.view import CameraEntry
+from daemon.serve.view import CameraEntry, CameraStatus
 
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 """The page's Content-Security-Policy."""
@@ -28,14 +28,15 @@ main { display: grid; gap: 1.25rem; padding: 1.5rem;
 article { overflow: hidden; border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
 article img { display: block; width: 100%; aspect-ratio: 16 / 9; object-fit: contain; background: #000; color: #bbb; }
 article div { display: grid; gap: .25rem; padding: .8rem 1rem 1rem; }
+span { color: var(--dim); }
 code { font-size: .85rem; overflow-wrap: anywhere; user-select: all; color: var(--dim); }
 p { padding: 0 1.5rem; color: var(--dim); }
 """
 
 
-def page(cameras: Sequence[CameraEntry], host: str) -> str:
+def page(cameras: Sequence[CameraEntry], states: Mapping[str, CameraStatus], host: str) -> str:
     """The HTML. `host` is what the reader called this machine: RTSP addresses are written with it."""
-    cards = "".join(_card(camera, host) for camera in cameras)
+    cards = "".join(_card(camera, states.get(camera.name), host) for camera in cameras)
     body = f"<main>{cards}</main>" if cards else "<p>No camera is configured.</p>"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>sightd</title>'
@@ -46,11 +47,21 @@ def page(cameras: Sequence[CameraEntry], host: str) -> str:
     )
 
 
-def _card(camera: CameraEntry, host: str) -> str:
+def _card(camera: CameraEntry, status: CameraStatus | None, host: str) -> str:
     name, title = escape(camera.name), escape(camera.title)
     rtsp = f"<code>{escape(camera.rtsp.url(host))}</code>" if camera.rtsp is not None else ""
+    state = "" if status is None else f"<span>{escape(_told(status))}</span>"
     return (
         f'<article><a href="/{name}.mjpg"><img src="/{name}.mjpg" alt="{title}, live"></a>'
-        f'<div><h2>{title}</h2>{rtsp}<nav><a href="/{name}.mjpg">Live</a><a href="/{name}.jpg">Still</a></nav></div>'
+        f"<div><h2>{title}</h2>{state}{rtsp}"
+        f'<nav><a href="/{name}.mjpg">Live</a><a href="/{name}.jpg">Still</a></nav></div>'
         "</article>"
     )
+
+
+def _told(status: CameraStatus) -> str:
+    """The camera's state in a line, as it was when the page was made."""
+    size = f", {status.size[0]}×{status.size[1]}" if status.size else ""
+    rate = f", {status.fps:.0f} frames a second" if status.fps else ""
+    reason = f": {status.reason}" if status.reason else ""
+    return f"{status.state}{size}{rate}{reason}"

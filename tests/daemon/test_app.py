@@ -35,7 +35,7 @@ def _restored() -> Iterator[None]:
         yield
 
 
-def no_engine(choice: object, threads: int) -> Any:
+def no_engine(choice: object, threads: int, config: object) -> Any:
     raise AssertionError("no network is asked for")
 
 
@@ -77,7 +77,7 @@ def test_cameras_are_named_and_waited_for_while_plugins_are_still_being_opened(t
     )
     seen: list[Any] = []
 
-    def while_opening(choice: object, threads: int) -> Any:
+    def while_opening(choice: object, threads: int, config: object) -> Any:
         seen.append(([entry.title for entry in daemon.cameras()], daemon.jpeg("front"), daemon.readiness().reasons))
         raise EngineError("no network")
 
@@ -107,7 +107,7 @@ def test_a_signal_ends_a_start_that_takes_long_and_that_is_no_fault(
 ) -> None:
     opening = threading.Event()
 
-    def takes_long(choice: object, threads: int) -> Any:
+    def takes_long(choice: object, threads: int, config: object) -> Any:
         opening.set()
         time.sleep(2)
         raise EngineError("nobody waits for this")

@@ -1,19 +1,85 @@
-"""What the configuration says of networks reaches the loader."""
+"""What the configuration says of how networks run, and what becomes of a start where that cannot be."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
+import yaml
 
-from daemon.config.model import Models
-from daemon.networks import engine_loading
-from engines.errors import ModelUnavailableError
+from daemon.config.model import Engines, Models
+from daemon.networks import engine_loading, wish_of
+from engines.errors import BackendUnavailableError, ModelUnavailableError
+from engines.preference import DEFAULT_BACKENDS, Preference
+from plugins.api import PluginConfig
+from plugins.detector.config import DetectorConfig
+from tests.support.daemon import one_object_network
+
+without_cuda = pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="ONNX Runtime has CUDA here"
+)
+
+
+def test_by_default_any_device_and_the_backends_own_precision() -> None:
+    assert wish_of(Engines(), PluginConfig()) == Preference(DEFAULT_BACKENDS, "auto", "auto")
+
+
+def test_a_plugins_own_options_come_before_the_files() -> None:
+    engines = Engines(backends=["openvino", "onnxruntime"], precision="bf16", device="cpu")
+    assert wish_of(engines, PluginConfig()) == Preference(("openvino", "onnxruntime"), "bf16", "cpu")
+    assert wish_of(engines, PluginConfig(precision="fp32")) == Preference(("openvino", "onnxruntime"), "fp32", "cpu")
+    assert wish_of(engines, PluginConfig(backends=["tensorrt"], device="cuda:1")) == Preference(
+        ("tensorrt",), "bf16", "cuda:1"
+    )
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:-1", "cuda:0 ", ""])
+def test_a_device_that_is_none_is_refused(device: str) -> None:
+    with pytest.raises(ValueError, match="device"):
+        Engines(device=device)
+
+
+@without_cuda
+def test_one_plugin_may_require_what_the_file_does_not(tmp_path: Path) -> None:
+    config = DetectorConfig.model_validate({**one_object_network(tmp_path), "device": "cuda:0"})
+    load = engine_loading(Models(directory=tmp_path), Engines())
+    with pytest.raises(BackendUnavailableError, match="onnxruntime: does not run on cuda:0"):
+        load(config.model.resolve(), 1, config)
+    free = config.model_copy(update={"device": None})
+    engine = load(config.model.resolve(), 1, free)
+    assert engine.session.backend.device == "cpu"
+    assert "not on tensorrt: " in engine.reason
+    assert "onnxruntime-cuda: " in engine.reason
+
+
+@without_cuda
+def test_a_start_without_the_required_backend_ends_with_exit_code_3_and_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "sightd.yaml"
+    configuration = {
+        "engines": {"backends": ["onnxruntime-cuda"]},
+        "cameras": {"test": {"source": "testpattern://"}},
+        "plugins": {"detector": one_object_network(tmp_path)},
+        "chain": ["detector"],
+        "rtsp": {"enabled": False},
+        "http": {"enabled": False},
+    }
+    path.write_text(yaml.safe_dump(configuration))
+    ended = subprocess.run(
+        [sys.executable, "-m", "daemon.cli", "run", "-c", str(path)],
+        cwd=Path(__file__).resolve().parents[2], env=os.environ, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 3
+    assert "onnxruntime-cuda: " in ended.stderr
+    assert "Install what is missing, or allow another backend" in ended.stderr
 
 
 def told(models: Models) -> str:
     with pytest.raises(ModelUnavailableError) as caught:
-        engine_loading(models)(["ssd-mobilenet-v2"], 1)
+        engine_loading(models, Engines())(["ssd-mobilenet-v2"], 1, PluginConfig())
     return str(caught.value)
 
 

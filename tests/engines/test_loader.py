@@ -15,6 +15,7 @@ from engines.errors import EngineError, ModelFileError, ModelUnavailableError, U
 from engines.fetch import Fetcher
 from engines.loader import EngineLoader
 from engines.model import Model, UrlSource
+from engines.preference import PLAIN
 from engines.progress import silent
 from engines.provision import provide
 from engines.spec import ColourOrder, InputSpec, Resize
@@ -41,7 +42,7 @@ def loader(server: FileServer, tmp_path: Path) -> EngineLoader:
         if body := server.files.get(f"/{name}.onnx"):
             sources[name] = replace(source, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
     models = {n: Model(n, "detector", "yolox", "Apache-2.0", SPEC, sources=(s,)) for n, s in sources.items()}
-    return EngineLoader(Catalog(models), ModelStore(tmp_path / "models"))
+    return EngineLoader(Catalog(models), ModelStore(tmp_path / "models"), wish=PLAIN)
 
 
 def store(loader: EngineLoader, name: str) -> None:

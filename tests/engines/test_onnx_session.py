@@ -56,8 +56,7 @@ def test_several_threads_may_run_it_at_once(session: OnnxRuntimeSession) -> None
     assert wrong == []
 
 
-def test_warming_up_and_closing_twice_is_fine_and_running_afterwards_is_not(session: OnnxRuntimeSession) -> None:
-    session.warm_up()
+def test_closing_twice_is_fine_and_running_afterwards_is_not(session: OnnxRuntimeSession) -> None:
     session.close()
     session.close()
     with pytest.raises(EngineError, match="run after close"):

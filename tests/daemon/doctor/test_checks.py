@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from daemon.config.model import Config, Http, Models, Rtsp, Tls
+from daemon.config.model import Config, Engines, Http, Models, Rtsp, Tls
 from daemon.doctor.checks import checks, exit_code
 from daemon.doctor.finding import Finding, System, can_listen
 
@@ -63,6 +63,7 @@ def system(tmp_path: Path) -> System:
         proc=tmp_path,
         import_module=importer(),
         can_listen=lambda host, port: "",
+        backend_missing=lambda name: None if name == "onnxruntime" else "not here",
         free_bytes=lambda _: 50 * 2**30,
         cores=lambda: 4,
         limit=lambda _: (4096, 8192),
@@ -188,3 +189,14 @@ def test_this_machine_can_be_examined() -> None:
     system = System()
     assert system.limit(resource.RLIMIT_NOFILE)[0] != 0
     assert {"python", "rtsp server", "cores"} <= {finding.name for finding in examined(system)}
+
+
+def test_the_backend_that_networks_run_on_is_told_with_those_that_are_missing(system: System) -> None:
+    finding = found(examined(system), "backend")
+    assert (finding.state, finding.found) == ("ok", "onnxruntime, not tensorrt: not here; onnxruntime-cuda: not here")
+
+
+def test_a_list_of_backends_none_of_which_is_here_needs_one(system: System) -> None:
+    findings = examined(system, Config(engines=Engines(backends=["tensorrt", "openvino"])))
+    assert found(findings, "backend").found == "tensorrt: not here; openvino: not here"
+    assert exit_code(findings) == 3

@@ -249,7 +249,7 @@ class Unloadable(Finder):
 
 
 def host(cores: int = 2) -> PluginHost:
-    def no_engines(choice: object, threads: int) -> object:
+    def no_engines(choice: object, threads: int, config: object) -> object:
         raise AssertionError("asks for no network")
 
     return PluginHost(no_engines, lambda name: Observations(), cores=cores)  # type: ignore[arg-type]

@@ -169,6 +169,28 @@ def test_turns_to_the_slate_when_nothing_comes_and_back_with_the_first_frame() -
     assert not bench.output.slate_active
 
 
+def test_a_camera_that_was_never_reached_is_not_said_to_be_connecting_for_ever() -> None:
+    bench = Bench(Player())
+    bench.wait(1.6)
+    connecting = bench.output._slate
+    bench.wait(0.1)
+    assert bench.output._slate is connecting
+    bench.output.camera_lost(wall_time=1000.0)
+    bench.wait(0.1)
+    unreached = bench.output._slate
+    assert connecting is not None
+    assert unreached is not None
+    assert (connecting != unreached).any(), "the slate says since when"
+
+
+def test_frames_that_nobody_watches_are_counted_apart() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.frame(0.04)
+    count = bench.metrics.registry.get_sample_value("sightd_frames_total", {"camera": "a", "stage": "unwatched"})
+    assert count == 3
+
+
 def test_an_outage_says_nothing_of_the_cameras_rate() -> None:
     bench = Bench()
     for _ in range(50):

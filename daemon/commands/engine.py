@@ -1,0 +1,169 @@
+"""`sightd engine`: the engines that TensorRT builds for this machine's GPU."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon.commands import SubParsers
+from daemon.engine_work import Place, Say, Wish, bench, build
+from engines.catalog import Catalog
+from engines.engine_cache import EngineCache, engines_directory
+from engines.errors import EngineError, UnknownModelError
+from engines.store import ModelStore, default_directory
+from engines.trt import names
+from engines.trt.cuda import open_device
+from engines.trt.errors import TensorRtUnavailableError
+from engines.trt.names import Flavour
+from engines.trt.profile import BatchRange
+
+_EXAMPLES = """examples:
+  sightd engine build yolox-nano                                  fp16, batches of 1 to 16
+  sightd engine build yolox-nano --precision fp32 --batch 1:1:4
+  sightd engine build yolox-nano --picture hall.jpg door.jpg      verified on pictures of your own
+  sightd engine bench yolox-nano                                  beside ONNX Runtime on the CPU
+  sightd engine list
+  sightd engine verify
+  sightd engine prune --size 2G                                   or --all
+
+The exit code is 0 where all went well, 1 where something failed, 2 for wrong usage, 3 where there is no TensorRT (nor
+TensorRT for RTX) or no GPU.
+"""
+Work = Callable[[Wish, Place, Say], None]
+
+_FLAVOURS = {"auto": tuple(Flavour), "tensorrt": (Flavour.TENSORRT,), "tensorrt-rtx": (Flavour.RTX,)}
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "engine",
+        help="build, list, verify TensorRT engines",
+        description="Builds TensorRT engines of the catalogue's networks for this machine's GPU, and looks after them.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument("--engines", metavar="FOLDER", type=Path, help="of stored engines (default: in the cache)")
+    for name, summary, do in (
+        ("build", "build engines, unless they are here", _build),
+        ("bench", "time engines, built where they are not here", _bench),
+    ):
+        action = actions.add_parser(name, parents=[stored], help=summary)
+        _add_wish(action)
+        action.set_defaults(do=do)
+    actions.add_parser("list", parents=[stored], help="all engines, used last first").set_defaults(do=_list)
+    actions.add_parser("verify", parents=[stored], help="compare engines with their notes").set_defaults(do=_verify)
+    prune = actions.add_parser("prune", parents=[stored], help="remove what is damaged or was used longest ago")
+    size = prune.add_mutually_exclusive_group()
+    size.add_argument("--size", type=_bytes, metavar="SIZE", help="what may stay, such as 500M or 2G (default: 8G)")
+    size.add_argument("--all", action="store_const", const=0, dest="size", help="remove every engine")
+    prune.set_defaults(do=_prune)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does the action."""
+    try:
+        code: int = args.do(args, EngineCache(args.engines or engines_directory(os.environ)))
+    except (TensorRtUnavailableError, UnknownModelError, EngineError, ValueError) as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 3 if isinstance(error, TensorRtUnavailableError) else 2 if isinstance(error, UnknownModelError) else 1
+    return code
+
+
+def _add_wish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="+", metavar="NAME", help="networks of the catalogue, stored here")
+    parser.add_argument("--precision", choices=("fp16", "file"), default="fp16", help="fp16, or as the file is")
+    parser.add_argument("--batch", type=_batch, default=BatchRange(1, 4, 16), metavar="LEAST:USUAL:MOST")
+    parser.add_argument("--device", default="auto", help='"cuda:0", "cuda:1", … or "auto"')
+    parser.add_argument("--runtime", choices=tuple(_FLAVOURS), default="auto", help="which TensorRT")
+    parser.add_argument("--picture", nargs="+", type=Path, default=[], metavar="FILE", help="pictures to verify on")
+    parser.add_argument("--models", metavar="FOLDER", type=Path, help="of stored networks (default: in the cache)")
+
+
+def _build(args: argparse.Namespace, cache: EngineCache) -> int:
+    return _with_gpu(args, cache, build)
+
+
+def _bench(args: argparse.Namespace, cache: EngineCache) -> int:
+    return _with_gpu(args, cache, bench)
+
+
+def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
+    """Does `work` for each network; one that fails does not keep the others from it."""
+    catalog, store = Catalog.load(), ModelStore(args.models or default_directory(os.environ))
+    models = [catalog.get(name) for name in args.names]
+    trt = names.load(_FLAVOURS[args.runtime])
+    device = open_device(args.device)
+    failed = 0
+    try:
+        for model in models:
+            try:
+                precision = "fp16" if args.precision == "fp16" else None
+                wish = Wish(model, store.verify(model), precision, args.batch, args.picture)
+                work(wish, Place(trt, device, cache), print)
+            except EngineError as error:
+                print(f"sightd: {error}", file=sys.stderr)
+                failed = 1
+    finally:
+        device.close()
+    return failed
+
+
+def _list(args: argparse.Namespace, cache: EngineCache) -> int:
+    for entry in cache.entries():
+        told = entry.note.identity
+        used = datetime.fromtimestamp(entry.used_at, UTC).strftime("%Y-%m-%d %H:%M")
+        measures = ", ".join(f"{name} {value:.4g}" for name, value in entry.note.measures.items())
+        print(f"{told.model}: {told.precision}, batch {told.profile}, {_mebibytes(entry.note.size)}")
+        print(f"  {told.runtime} on {told.gpu} ({told.compute_capability}); used {used} UTC")
+        print(f"  verified: {measures}")
+    print(f"stored in {cache.directory}")
+    return 0
+
+
+def _verify(args: argparse.Namespace, cache: EngineCache) -> int:
+    """The bytes alone: that an engine agrees with ONNX Runtime was found when it was built."""
+    failed = 0
+    for path in sorted(cache.directory.glob("*.engine")):
+        if problem := cache.damage(path):
+            print(f"sightd: {path.name}: {problem}. `sightd engine prune` removes it", file=sys.stderr)
+            failed = 1
+        else:
+            print(f"{path.name}: as built")
+    return failed
+
+
+def _prune(args: argparse.Namespace, cache: EngineCache) -> int:
+    removed = cache.prune(capacity=args.size)
+    for path in removed:
+        print(f"removed {path.name}")
+    left = sum(entry.note.size for entry in cache.entries())
+    print(f"{len(removed)} removed, {_mebibytes(left)} stay in {cache.directory}")
+    return 0
+
+
+def _batch(text: str) -> BatchRange:
+    try:
+        return BatchRange.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: write LEAST:USUAL:MOST, such as 1:4:16") from error
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+)([KMG]?)", text.upper())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write a number with K, M or G, such as 2G")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,19 @@
+"""Check of what is to run the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon.doctor.finding import Finding, System
+
+
+def backends(system: System, wished: Sequence[str]) -> Finding:
+    """The first of the configured backends that this machine has, and why not those before it."""
+    passed: list[str] = []
+    for name in wished:
+        reason = system.backend_missing(name)
+        if reason is None:
+            return Finding("backend", "ok", name + (f", not {'; '.join(passed)}" if passed else ""))
+        passed.append(f"{name}: {reason}")
+    fix = "install one of them, or allow onnxruntime in engines.backends"
+    return Finding("backend", "missing", "; ".join(passed), fix, backend=True)

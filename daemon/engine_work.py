@@ -1,0 +1,117 @@
+"""What `sightd engine build` and `bench` do with a GPU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.build_progress import BuildProgressBar
+from daemon.judges import judge_of
+from engines.engine_cache import EngineCache
+from engines.errors import EngineError
+from engines.model import Model
+from engines.onnx_file import read_precision
+from engines.onnx_session import OnnxRuntimeSession
+from engines.session import Session
+from engines.trt.names import TensorRT
+from engines.trt.profile import BatchRange
+from engines.trt.provide import EngineRequest, open_session
+from engines.trt.reference import reference_pictures
+from engines.trt.seam import Device
+from engines.trt.session import TensorRTSession
+
+_SECONDS = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One network and how it is wanted. `precision` None is that of the file."""
+
+    model: Model
+    onnx: Path
+    precision: str | None
+    batch: BatchRange
+    pictures: Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where engines are built and kept."""
+
+    trt: TensorRT
+    device: Device
+    cache: EngineCache
+
+
+def build(wish: Wish, place: Place, say: Say) -> None:
+    """Builds the engine unless it is here, and loads it. EngineError where it cannot be built or trusted."""
+    with _session(wish, place) as session:
+        say(f"{wish.model.name}: {place.trt.title} on {place.device.name}, {session.backend.precision}, ready")
+
+
+def bench(wish: Wish, place: Place, say: Say) -> None:
+    """Times the engine from host to host, for the batches it was built for, beside ONNX Runtime on the CPU."""
+    with _session(wish, place) as session:
+        cpu = OnnxRuntimeSession(wish.onnx, 1)
+        slow = _seconds(cpu, _zeros(cpu, wish, 1))
+        cpu.close()
+        say(f"{wish.model.name} on {place.device.name}: {session.backend.name}, {session.backend.precision}")
+        for batch in sorted({wish.batch.least, wish.batch.usual, wish.batch.most}):
+            each = _seconds(session, _zeros(session, wish, batch)) / batch
+            say(
+                f"  batch {batch:3}  {each * 1e3:8.3f} ms a picture  {1 / each:9.0f} pictures/s  "
+                f"{slow / each:6.1f} times one CPU thread"
+            )
+
+
+@contextmanager
+def _session(wish: Wish, place: Place) -> Iterator[TensorRTSession]:
+    model = wish.model
+    request = EngineRequest(
+        model,
+        wish.onnx,
+        wish.precision or read_precision(wish.onnx),
+        wish.batch,
+        judge_of(model),
+        pictures=[_picture(path) for path in wish.pictures] or reference_pictures(),
+    )
+    with BuildProgressBar(model.name) as progress:
+        session = open_session(request, place.trt, place.device, place.cache, progress)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise EngineError(f"{path} is no picture that can be read")
+    return image.astype(np.uint8, copy=False)
+
+
+def _zeros(session: Session, wish: Wish, batch: int) -> dict[str, NDArray[np.float32]]:
+    spec = wish.model.input
+    return {spec.tensor: np.zeros((batch, 3, spec.height, spec.width), np.float32)}
+
+
+def _seconds(session: Session, inputs: dict[str, NDArray[np.float32]]) -> float:
+    """The median time of a run, after those in which things are set up."""
+    for _ in range(5):
+        session.run(inputs)
+    times: list[float] = []
+    until = time.perf_counter() + _SECONDS
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        session.run(inputs)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))

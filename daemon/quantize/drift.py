@@ -1,0 +1,54 @@
+"""What a network lost by int8, on pictures that its calibration has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engines.engine import Engine
+from engines.model import Model
+from plugins.detector import Detector
+from plugins.detector.agreement import FAINT, agreement
+from plugins.detector.config import DetectorConfig
+from plugins.types import Detections, Frame, Results
+
+
+def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
+    """A sentence: of detectors how far they see the same objects, of others how far outputs point the same way."""
+    if reference.model.role == "detector":
+        pairs = zip(detections(reference, pictures), detections(other, pictures), strict=True)
+        return f"against fp32 on {len(pictures)} pictures: {agreement(pairs)}"
+    cosine = min(_cosine(reference, other, picture) for picture in pictures)
+    return f"against fp32 on {len(pictures)} pictures: outputs' cosine {cosine:.4f} or more"
+
+
+class _OneEngine:
+    """A plug-in's context that has one network, whatever is asked for."""
+
+    name = "drift"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        return self._engine
+
+
+def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
+    """What the detector finds with a network on each picture, down to `agreement.FAINT`."""
+    detector = Detector(DetectorConfig(min_score=FAINT))
+    detector.open(_OneEngine(engine))
+    found = [detector.process([picture], [Results()])[0].get(Detections) for picture in pictures]
+    return [one or Detections.none() for one in found]
+
+
+def _cosine(reference: Engine, other: Engine, picture: Frame) -> float:
+    """The least of all outputs."""
+    one, two = (engine.run([picture.host()])[0] for engine in (reference, other))
+    return min(_between(one[name].ravel(), two[name].ravel()) for name in one)
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> float:
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norms if norms else float(not a.any() and not b.any())

@@ -1,0 +1,49 @@
+"""One network made int8: calibrated, measured against fp32, kept under a name of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon.quantize.drift import drift
+from daemon.quantize.pictures import CalibrationPictures
+from engines.digest import digest_of
+from engines.engine import Engine
+from engines.lock import locked
+from engines.model import Model
+from engines.onnx_session import OnnxRuntimeSession
+from engines.own_models import Origin, file_of, put
+from engines.progress import Progress
+from engines.quantize import quantize
+from engines.store import ModelStore
+
+
+def make_int8(model: Model, store: ModelStore, sources: Sequence[Path], wanted: int, progress: Progress) -> Model:
+    """The int8 twin of a stored network, in the store. `progress` counts pictures.
+
+    MediaError where the sources cannot be read, EngineError where the network cannot be had, quantised or stored.
+    """
+    name = f"{model.name}-int8"
+    file = store.verify(model)
+    folder = file_of(name, store.directory).parent
+    with locked(folder / ".lock", name), tempfile.TemporaryDirectory(prefix=".int8-", dir=folder) as scratch:
+        made = Path(scratch) / "made.onnx"
+        pictures = CalibrationPictures(sources, wanted)
+        quantize(model, file, made, pictures, total=pictures.expected, progress=progress)
+        progress(f"{name}: comparing with fp32", 0, None)
+        lost = _compared(model, file, made, pictures)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        used = pictures.expected - len(pictures.held_out)
+        origin = Origin(model.name, digest_of(file).sha256, f"int8 calibrated on {used} pictures", lost, now)
+        return put(model, name, made, origin, store.directory)
+
+
+def _compared(model: Model, reference: Path, made: Path, pictures: CalibrationPictures) -> str:
+    one, two = (Engine(model, OnnxRuntimeSession(path, 1), "") for path in (reference, made))
+    try:
+        return drift(one, two, pictures.held_out)
+    finally:
+        one.close()
+        two.close()

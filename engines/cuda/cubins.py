@@ -1,0 +1,119 @@
+"""Compiled kernels: made once for a kind of card, then kept as files."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from engines.cuda.launch.seam import Device, Function, Module
+from engines.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+OPTIONS = ("--std=c++17", "--fmad=false", "--restrict")
+"""Products and sums are rounded one by one, as the CPU path rounds them: equal numbers are worth more here than the
+few per cent of speed that fused ones would give kernels that wait for memory anyhow.
+"""
+_FOLDER = Path(__file__).parent / "kernels"
+
+
+class Compiler(Protocol):
+    """What compiles; `engines.cuda.nvrtc.Nvrtc` in life."""
+
+    @property
+    def version(self) -> str: ...
+    def compile(
+        self, name: str, source: str, headers: Mapping[str, str], capability: tuple[int, int], options: Sequence[str]
+    ) -> bytes: ...
+
+
+def sources() -> list[str]:
+    """The names of all kernel sources, without ".cu"."""
+    return sorted(path.stem for path in _FOLDER.glob("*.cu"))
+
+
+class CubinCache:
+    """Cubins in a folder, by source, headers, options, compute capability and the compiler's version.
+
+    Any number of threads and processes may share the folder: a file appears whole or not at all.
+    """
+
+    def __init__(self, folder: Path, compiler: Compiler) -> None:
+        self._folder = folder
+        self._compiler = compiler
+
+    def cubin(self, source: str, capability: tuple[int, int]) -> bytes:
+        """Machine code of kernels/<source>.cu. EngineError where it does not compile or cannot be stored."""
+        text, headers = _read(f"{source}.cu"), _headers()
+        architecture = f"sm_{capability[0]}{capability[1]}"
+        parts = [
+            self._compiler.version,
+            architecture,
+            *OPTIONS,
+            text,
+            *(part for item in headers.items() for part in item),
+        ]
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        path = self._folder / f"{source}-{architecture}-{key[:24]}.cubin"
+        if path.exists():
+            return path.read_bytes()
+        started = time.monotonic()
+        cubin = self._compiler.compile(f"{source}.cu", text, headers, capability, OPTIONS)
+        logger.info("compiled %s.cu for %s in %.1f s", source, architecture, time.monotonic() - started)
+        _write(path, cubin)
+        return cubin
+
+
+class DeviceKernels:
+    """The kernels of one open device: each source is compiled and loaded once, on first use. Safe on all threads."""
+
+    def __init__(self, device: Device, capability: tuple[int, int], cubins: CubinCache) -> None:
+        self._device = device
+        self._capability = capability
+        self._cubins = cubins
+        self._modules: dict[str, Module] = {}
+        self._lock = threading.Lock()
+
+    def function(self, source: str, name: str) -> Function:
+        """The kernel `name` of kernels/<source>.cu."""
+        with self._lock:
+            if source not in self._modules:
+                self._modules[source] = self._device.module(self._cubins.cubin(source, self._capability))
+            return self._modules[source].function(name)
+
+
+@cache
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text()
+
+
+def _headers() -> dict[str, str]:
+    return {path.name: _read(path.name) for path in sorted(_FOLDER.glob("*.cuh"))}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, also when the power goes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as handle:
+            try:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+                Path(handle.name).replace(path)
+            except BaseException:
+                Path(handle.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise EngineError(
+            f"compiled kernels cannot be stored in {path.parent}: {error.strerror or error}. "
+            "Make room there, make it writable, or set SIGHTD_CACHE_DIR"
+        ) from error

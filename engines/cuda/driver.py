@@ -1,0 +1,235 @@
+"""CUDA devices: the only module that imports PyCUDA and `cuda.bindings`, and only when it is asked to.
+
+`available` says whether CUDA can be used here and if not, why; `open_device` opens a device, which makes all the rest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from engines.cuda.arguments import Argument
+from engines.cuda.context import Activation, Context
+from engines.cuda.errors import CudaError, CudaUnavailableError, translated
+from engines.cuda.graph import Capture, Graph
+from engines.cuda.memory import DeviceBuffer, PageLocked, PinnedAllocator, PinnedArray, device_pool
+from engines.cuda.pool import Pool, PoolStatistics
+from engines.cuda.program import Function, Module
+from engines.cuda.stream import Event, Stream
+from engines.cuda.transfers import TransferCounter
+
+__all__ = [
+    "Argument",
+    "Capture",
+    "Device",
+    "DeviceBuffer",
+    "Event",
+    "Function",
+    "Graph",
+    "MemoryLimits",
+    "Module",
+    "PinnedArray",
+    "Stream",
+    "TransferCounter",
+    "available",
+    "open_device",
+]
+
+_MIB = 1024 * 1024
+_open: set[Device] = set()
+_open_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimits:
+    """Bounds of a device's pools in bytes. Device memory in use is bounded by the card alone."""
+
+    device_idle: int = 256 * _MIB
+    pinned: int = 1024 * _MIB
+    """Page-locked memory in all: the host cannot swap it out, so it must not grow without bound."""
+    pinned_idle: int = 128 * _MIB
+
+
+class Device:
+    """A CUDA device; made by `open_device`. From any thread; `close` twice is safe; a context manager.
+
+    It owns all that it makes: whatever is left is destroyed by `close`, and everything raises CudaClosedError then.
+    """
+
+    def __init__(self, context: Context, limits: MemoryLimits) -> None:
+        self._context = context
+        self._closing = threading.Lock()
+        self._closed = False
+        native = context.api.Device(context.ordinal)
+        self.ordinal = context.ordinal
+        self.name = str(native.name())
+        major, minor = native.compute_capability()
+        self.compute_capability: tuple[int, int] = int(major), int(minor)
+        self.transfers = TransferCounter()
+        self._memory = device_pool(context, limits.device_idle)
+        self._pinned_allocator = PinnedAllocator(context)
+        self._pinned: Pool[PageLocked] = Pool(
+            f"cuda:{context.ordinal}: page-locked memory",
+            self._pinned_allocator.make,
+            self._pinned_allocator.destroy,
+            limit=limits.pinned,
+            idle_limit=limits.pinned_idle,
+        )
+
+    @property
+    def memory_free(self) -> int:
+        """Bytes that the driver could still give, to all programs together."""
+        return self._memory_info()[0]
+
+    @property
+    def memory_total(self) -> int:
+        """Bytes of the card."""
+        return self._memory_info()[1]
+
+    @property
+    def memory(self) -> PoolStatistics:
+        """The pool of device memory."""
+        return self._memory.statistics
+
+    @property
+    def pinned_memory(self) -> PoolStatistics:
+        """The pool of page-locked memory."""
+        return self._pinned.statistics
+
+    def active(self) -> Activation:
+        """Makes the device's context current on this thread for a `with` block: libraries that expect one (TensorRT
+        on the second card) need it, and calls inside are cheaper."""
+        return self._context.current("using the device")
+
+    def stream(self) -> Stream:
+        return Stream(self._context, self.transfers)
+
+    def allocate(self, nbytes: int) -> DeviceBuffer:
+        """A buffer from the pool, at least 1 byte; CudaOutOfMemoryError says how much was asked for and is free."""
+        self._context.sweep()
+        return DeviceBuffer(self._context, self._memory, nbytes)
+
+    def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> PinnedArray:
+        """Page-locked host memory from the pool, at least 1 byte; CudaOutOfMemoryError at the pool's limit, too."""
+        self._context.sweep()
+        return PinnedArray(self._context, self._pinned, shape, dtype)
+
+    def module(self, cubin: bytes) -> Module:
+        """Loads compiled kernels; KernelError where the driver does not take them."""
+        return Module(self._context, cubin)
+
+    def close(self) -> None:
+        """Destroys all that is left and releases the device; no other thread may be inside a call."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        self._context.wait()
+        self._context.sweep()
+        self._pinned.clear()
+        self._pinned_allocator.close()
+        self._memory.clear()
+        self._context.close()
+        with _open_lock:
+            _open.discard(self)
+
+    def _memory_info(self) -> tuple[int, int]:
+        with self._context.current("asking for free memory"):
+            free, total = self._context.api.mem_get_info()
+            return int(free), int(total)
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def available() -> str | None:
+    """None where CUDA can be used, else the reason and what to install; never raises."""
+    try:
+        _driver()
+    except CudaUnavailableError as error:
+        return str(error)
+    return None
+
+
+def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
+    """Opens "cuda:0", 0, or "auto": the device that this process has opened the least often, the first of equals.
+
+    CudaUnavailableError where CUDA or that device is missing; ValueError for any other name. What is not closed stays
+    open until the process ends.
+    """
+    api = _driver()
+    devices = int(api.Device.count())
+    with _open_lock:
+        ordinal = chosen(which, devices, Counter(device.ordinal for device in _open))
+        device = Device(Context(api, _bindings, ordinal), limits or MemoryLimits())
+        _open.add(device)
+    return device
+
+
+@atexit.register
+def close_all() -> None:
+    """Closes the devices that were left open; PyCUDA would give them back in a wrong way when the process ends."""
+    for device in list(_open):
+        device.close()
+
+
+def chosen(which: str | int, devices: int, opened: Counter[int]) -> int:
+    """The ordinal that `which` means, among `devices` of which each was `opened` that often."""
+    if which == "auto":
+        return min(range(devices), key=lambda ordinal: opened[ordinal])
+    digits = str(which).removeprefix("cuda:")
+    if not digits.isdecimal():
+        raise ValueError(f'{which!r} is no CUDA device; write "cuda:0", 0 or "auto"')
+    if int(digits) >= devices:
+        raise CudaUnavailableError(f"cuda:{digits} is not there: this machine has {devices} (cuda:0 is the first)")
+    return int(digits)
+
+
+def _driver() -> Any:
+    """PyCUDA's driver module, initialised."""
+    try:
+        api = importlib.import_module("pycuda.driver")
+    except ImportError as error:
+        raise CudaUnavailableError(_missing(error)) from error
+    try:
+        api.init()
+        devices = api.Device.count()
+    except api.Error as error:
+        raise CudaUnavailableError(f"{translated('the NVIDIA driver', error)}. `nvidia-smi` says more") from error
+    if devices == 0:
+        raise CudaUnavailableError("no NVIDIA GPU is visible; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
+    return api
+
+
+def _missing(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{error.name} is not installed; `pip install 'sightd[gpu]'` brings it. PyCUDA is compiled on the spot, "
+            "which needs g++ and the CUDA toolkit"
+        )
+    if "libcuda" in str(error):
+        return (
+            f"the NVIDIA driver is not installed ({error}). Install it, or start the container with its GPUs "
+            "(`docker run --gpus all`)"
+        )
+    return f"PyCUDA does not fit the NVIDIA driver ({error}). Update the driver, or build PyCUDA for its CUDA version"
+
+
+def _bindings() -> Any:
+    """`cuda.bindings.driver`, for graphs."""
+    try:
+        return importlib.import_module("cuda.bindings.driver")
+    except (ImportError, RuntimeError) as error:
+        raise CudaError(f"CUDA graphs need cuda.bindings ({error}); `pip install 'sightd[gpu]'` brings it") from error

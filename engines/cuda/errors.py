@@ -1,0 +1,76 @@
+"""Errors of the CUDA driver. Each message says what was being done, what the driver answered, and what to do."""
+
+from __future__ import annotations
+
+from engines.errors import EngineError
+
+_MIB = 1024 * 1024
+_CONTEXT_LOST = (
+    "illegal memory access",
+    "illegal instruction",
+    "misaligned address",
+    "invalid program counter",
+    "operation not supported on global/shared address space",
+    "hardware stack error",
+    "device-side assert",
+    "unspecified launch failure",
+    "launch timed out",
+    "uncorrectable ECC",
+    "context is destroyed",
+)
+
+
+class CudaError(EngineError):
+    """The CUDA driver refused a call."""
+
+
+class CudaUnavailableError(CudaError):
+    """This machine or this installation cannot run CUDA; the message says what to install."""
+
+
+class CudaClosedError(CudaError):
+    """A device, or something that it made, was used after it was closed."""
+
+
+class CudaContextLostError(CudaError):
+    """A kernel broke the device's context: nothing on it works any more until this process ends."""
+
+
+class KernelError(CudaError):
+    """A module cannot be loaded, has no such kernel, or a launch was refused."""
+
+
+class CudaOutOfMemoryError(CudaError):
+    """Memory was refused by the driver or by the pool's own limit.
+
+    `requested`, `free` and `total` in bytes; `free` and `total` are None where they could not be asked for, which is
+    so of page-locked memory.
+    """
+
+    def __init__(self, what: str, requested: int, free: int | None = None, total: int | None = None) -> None:
+        self.requested, self.free, self.total = requested, free, total
+        left = "" if free is None or total is None else f", {_size(free)} of {_size(total)} are free"
+        super().__init__(
+            f"{what}: {_size(requested)} were asked for{left}. "
+            "Use fewer plug-ins on this device, smaller batches or smaller models, or end other programs that use it"
+        )
+
+
+def translated(doing: str, error: Exception) -> CudaError:
+    """The error of this floor for an exception of PyCUDA's that was raised while `doing`.
+
+    PyCUDA hands over no error number, only the driver's text, which is why the text decides.
+    """
+    text = str(error).strip().removesuffix(" -")
+    if any(sign in text for sign in _CONTEXT_LOST):
+        return CudaContextLostError(
+            f"{doing}: {text}. The device can no longer be used by this process, restart it; "
+            "if it happens again, `compute-sanitizer` shows the kernel at fault"
+        )
+    if type(error).__name__ == "LaunchError":
+        return KernelError(f"{doing}: {text}. The kernel needs more registers or shared memory than a block may have")
+    return CudaError(f"{doing}: {text}")
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / _MIB:.1f} MiB" if nbytes >= _MIB else f"{nbytes} bytes"

@@ -1,0 +1,88 @@
+"""CUDA graphs: a stream's work, noted down once and then launched with one call.
+
+PyCUDA has none, so `cuda.bindings` makes them, on the same context and the same stream handle.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engines.cuda.context import Context
+from engines.cuda.errors import CudaError
+from engines.cuda.transfers import TransferCounter
+
+if TYPE_CHECKING:
+    from engines.cuda.stream import Stream
+
+_CANNOT = (
+    "Inside a capture, memory may be neither allocated nor freed, nothing be waited for, and host memory that takes "
+    "part must be page-locked"
+)
+
+
+class Graph:
+    """Captured work, ready to run again and again with the same addresses; forgotten ones are closed, too."""
+
+    def __init__(self, context: Context, key: int, transfers: TransferCounter) -> None:
+        self._context, self._key, self._transfers = context, key, transfers
+        self._bindings = context.bindings()
+
+    def launch(self, stream: Stream) -> None:
+        """Gives all of it to `stream`, in one call; a graph runs once at a time."""
+        with self._context.current("launching a graph"):
+            checked(self._bindings.cuGraphLaunch(self._context[self._key], stream.handle), "launching a graph")
+        stream.transfers.add_all(self._transfers)
+
+    def close(self) -> None:
+        self._context.drop(self._key)
+
+    def __del__(self) -> None:
+        self._context.later(partial(self._context.drop, self._key))
+
+
+class Capture:
+    """What `Stream.capture` gives; `graph` is there after its block."""
+
+    def __init__(self, context: Context, handle: int) -> None:
+        self._context, self._handle = context, handle
+        self._bindings = context.bindings()
+        self._graph: Graph | None = None
+
+    @property
+    def graph(self) -> Graph:
+        if self._graph is None:
+            raise CudaError("a captured graph is there once the block of the capture was left without an error")
+        return self._graph
+
+    def begin(self) -> None:
+        """Only this thread is restricted by it: other lanes go on allocating meanwhile."""
+        mode = self._bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        with self._context.current("beginning a capture"):
+            checked(self._bindings.cuStreamBeginCapture(self._handle, mode), "beginning a capture")
+
+    def finish(self, transfers: TransferCounter) -> None:
+        """Ends the capture and makes its graph."""
+        with self._context.current("ending a capture"):
+            graph = checked(self._bindings.cuStreamEndCapture(self._handle), f"ending a capture ({_CANNOT})")
+            try:
+                executable = checked(self._bindings.cuGraphInstantiate(graph, 0), "making a graph ready")
+            finally:
+                self._bindings.cuGraphDestroy(graph)
+            key = self._context.adopt(executable, self._bindings.cuGraphExecDestroy)
+        self._graph = Graph(self._context, key, transfers)
+
+    def abandon(self) -> None:
+        """Ends the capture after an error in its block: the stream serves again, nothing is left."""
+        with self._context.current("abandoning a capture"):
+            result, graph = self._bindings.cuStreamEndCapture(self._handle)
+            if int(result) == 0 and int(graph):
+                self._bindings.cuGraphDestroy(graph)
+
+
+def checked(answer: tuple[Any, ...], doing: str) -> Any:
+    """The value of a call of `cuda.bindings`; CudaError where the driver refused it."""
+    result, *values = answer
+    if int(result) != 0:
+        raise CudaError(f"{doing}: {result.name}")
+    return values[0] if values else None

@@ -1,0 +1,208 @@
+// Raw outputs of detectors to candidates, and these in order of their score; a whole batch in one launch each.
+// The decoders: grid (blocks that cover the rows, 1, pictures), one thread a row; SSD: one thread for four scores.
+#include "candidate.cuh"
+
+// A part of the outputs with one stride: for heads on grids a grid, else all. Lengths are counted in elements.
+struct Level {
+    Address tensor[4];
+    int row_length[4];      // from row to row
+    int picture_length[4];  // from picture to picture
+    int first_row, rows;    // its rows among those of all levels
+    int columns, stride;    // of the grid: cells in a row, pixels a cell
+};
+
+struct Head {
+    Level levels[4];
+    Address min_score;  // float [classes]
+    float least;        // of these
+    int level_count;
+    int classes;
+    int width, height;  // of the network's input, pixels
+    int bins;           // NanoDet: of each side's distribution
+    float shift;        // NanoDet: from a cell's corner to the point from which sides are measured, in cells
+    int on_grid;        // YOLOX: boxes are relative to cells
+};
+
+struct Row {
+    const Level* level;
+    int picture, index;  // among the rows of all levels
+    float cell_x, cell_y, stride;
+};
+
+// The thread's row; level is null where it has none.
+__device__ __forceinline__ Row row_of_thread(const Head& head) {
+    const int index = thread_x();
+    for (int i = 0; i < head.level_count; ++i) {
+        const Level& level = head.levels[i];
+        const int within = index - level.first_row;
+        if (within >= 0 && within < level.rows)
+            return Row{
+                &level, static_cast<int>(blockIdx.z), index,
+                static_cast<float>(level.columns ? within % level.columns : 0),
+                static_cast<float>(level.columns ? within / level.columns : 0), static_cast<float>(level.stride)};
+    }
+    return Row{nullptr, 0, 0, 0.0f, 0.0f, 0.0f};
+}
+
+template <class T>
+__device__ __forceinline__ const T* tensor_row(const Row& row, int which) {
+    const Level& level = *row.level;
+    return reinterpret_cast<const T*>(level.tensor[which]) +
+        static_cast<Fixed>(row.picture) * level.picture_length[which] +
+        static_cast<Fixed>(row.index - level.first_row) * level.row_length[which];
+}
+
+__device__ __forceinline__ void corners(float x, float y, float width, float height, float (&box)[4]) {
+    const float half_width = width / 2.0f, half_height = height / 2.0f;
+    box[0] = x - half_width, box[1] = y - half_height, box[2] = x + half_width, box[3] = y + half_height;
+}
+
+// SSD: boxes [n, rows, 4] as fractions of the input, scores [n, rows, classes].
+template <class T>
+__device__ void decode_ssd(const Head& head, const Candidates& into) {
+    const Level& level = head.levels[0];
+    const float* min_score = reinterpret_cast<const float*>(head.min_score);
+    const int picture = static_cast<int>(blockIdx.z), total = level.rows * head.classes, first = 4 * thread_x();
+    if (first >= total) return;
+    const T* scores = reinterpret_cast<const T*>(level.tensor[1]) + static_cast<Fixed>(picture) * level.picture_length[1];
+    float four[4] = {};
+    if (total % 4 == 0) {
+        load4(scores + first, four);
+    } else {
+        for (int i = 0; i < 4 && first + i < total; ++i) four[i] = to_float(scores[first + i]);
+    }
+    for (int i = 0, row = first / head.classes, class_id = first % head.classes; i < 4 && first + i < total; ++i) {
+        if (four[i] >= min_score[class_id]) {
+            const T* at = reinterpret_cast<const T*>(level.tensor[0]) +
+                static_cast<Fixed>(picture) * level.picture_length[0] + 4 * row;
+            const float width = static_cast<float>(head.width), height = static_cast<float>(head.height);
+            const float box[4] = {
+                to_float(at[0]) * width, to_float(at[1]) * height, to_float(at[2]) * width, to_float(at[3]) * height};
+            append(into, picture, box, four[i], class_id, first + i);
+        }
+        if (++class_id == head.classes) class_id = 0, ++row;
+    }
+}
+
+// YOLOX: rows of x, y, w, h, objectness and class scores; the centre is (xy + cell) * stride, the size exp(wh) * stride.
+template <class T>
+__device__ void decode_yolox(const Head& head, const Candidates& into) {
+    const Row row = row_of_thread(head);
+    if (!row.level) return;
+    const float* min_score = reinterpret_cast<const float*>(head.min_score);
+    const T* at = tensor_row<T>(row, 0);
+    const float objectness = to_float(at[4]);
+    if (!(objectness >= head.least)) return;
+    float x = to_float(at[0]), y = to_float(at[1]), width = to_float(at[2]), height = to_float(at[3]);
+    if (head.on_grid) {
+        const float wildest = 20.0f;
+        x = (x + row.cell_x) * row.stride, y = (y + row.cell_y) * row.stride;
+        width = expf(fminf(width, wildest)) * row.stride, height = expf(fminf(height, wildest)) * row.stride;
+    }
+    float box[4];
+    corners(x, y, width, height, box);
+    for (int class_id = 0; class_id < head.classes; ++class_id) {
+        const float score = objectness * to_float(at[5 + class_id]);
+        if (score >= min_score[class_id])
+            append(into, row.picture, box, score, class_id, row.index * head.classes + class_id);
+    }
+}
+
+// The mean of the softmax over a side's bins.
+template <class T>
+__device__ float distance(const T* weights, int bins) {
+    float most = to_float(weights[0]);
+    for (int i = 1; i < bins; ++i) most = fmaxf(most, to_float(weights[i]));
+    float sum = 0.0f, moment = 0.0f;
+    for (int i = 0; i < bins; ++i) {
+        const float weight = expf(to_float(weights[i]) - most);
+        sum += weight;
+        moment += weight * static_cast<float>(i);
+    }
+    return moment / sum;
+}
+
+// NanoDet: class scores, and for each side of the box a distribution over its distance in strides.
+template <class T>
+__device__ void decode_nanodet(const Head& head, const Candidates& into) {
+    const Row row = row_of_thread(head);
+    if (!row.level) return;
+    const float* min_score = reinterpret_cast<const float*>(head.min_score);
+    const T *scores = tensor_row<T>(row, 0), *sides = tensor_row<T>(row, 1);
+    bool decoded = false;
+    float box[4] = {};
+    for (int class_id = 0; class_id < head.classes; ++class_id) {
+        const float score = to_float(scores[class_id]);
+        if (!(score >= min_score[class_id])) continue;
+        if (!decoded) {
+            decoded = true;
+            const float point[2] = {(row.cell_x + head.shift) * row.stride, (row.cell_y + head.shift) * row.stride};
+            const float limit[2] = {static_cast<float>(head.width), static_cast<float>(head.height)};
+            for (int i = 0; i < 4; ++i) {
+                const float side = distance(sides + i * head.bins, head.bins) * row.stride;
+                box[i] = fminf(fmaxf(i < 2 ? point[i] - side : point[i - 2] + side, 0.0f), limit[i % 2]);
+            }
+        }
+        append(into, row.picture, box, score, class_id, row.index * head.classes + class_id);
+    }
+}
+
+// YuNet: class score, objectness, box and five points, each a tensor of its own for every stride.
+template <class T>
+__device__ void decode_yunet(const Head& head, const Candidates& into) {
+    const Row row = row_of_thread(head);
+    if (!row.level) return;
+    const float face = fminf(fmaxf(to_float(*tensor_row<T>(row, 0)), 0.0f), 1.0f);
+    const float objectness = fminf(fmaxf(to_float(*tensor_row<T>(row, 1)), 0.0f), 1.0f);
+    const float score = sqrtf(face * objectness);
+    if (!(score >= head.least)) return;
+    const T *at = tensor_row<T>(row, 2), *points = tensor_row<T>(row, 3);
+    float box[4];
+    corners(
+        (row.cell_x + to_float(at[0])) * row.stride, (row.cell_y + to_float(at[1])) * row.stride,
+        expf(to_float(at[2])) * row.stride, expf(to_float(at[3])) * row.stride, box);
+    const int slot = append(into, row.picture, box, score, 0, row.index);
+    if (slot < 0) return;
+    float* landmarks = row_of<float>(into.points, row.picture, 10 * into.capacity) + 10 * slot;
+    for (int i = 0; i < 10; ++i)
+        landmarks[i] = (to_float(points[i]) + (i % 2 ? row.cell_y : row.cell_x)) * row.stride;
+}
+
+extern "C" __global__ void decode_ssd_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_ssd<float>(head, into);
+}
+extern "C" __global__ void decode_ssd_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_ssd<Half>(head, into);
+}
+extern "C" __global__ void decode_yolox_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_yolox<float>(head, into);
+}
+extern "C" __global__ void decode_yolox_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_yolox<Half>(head, into);
+}
+extern "C" __global__ void decode_nanodet_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_nanodet<float>(head, into);
+}
+extern "C" __global__ void decode_nanodet_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_nanodet<Half>(head, into);
+}
+extern "C" __global__ void decode_yunet_f32(const __grid_constant__ Head head, Candidates into) {
+    decode_yunet<float>(head, into);
+}
+extern "C" __global__ void decode_yunet_f16(const __grid_constant__ Head head, Candidates into) {
+    decode_yunet<Half>(head, into);
+}
+
+// Sorts by counting: a candidate's rank is the number of smaller keys. Keys are unique, so the order is the same however
+// the candidates came in. n * n comparisons of numbers that all threads read at the same time cost less, for the hundreds
+// or thousands there are, than the dozens of barriers of a bitonic sort. Grid (blocks that cover the capacity, pictures).
+extern "C" __global__ void rank_candidates(Candidates of) {
+    const int picture = static_cast<int>(blockIdx.y), i = thread_x();
+    const int count = min(reinterpret_cast<const int*>(of.found)[picture], of.capacity);
+    if (i >= count) return;
+    const unsigned long long* keys = row_of<const unsigned long long>(of.keys, picture, of.capacity);
+    const unsigned long long mine = keys[i];
+    int rank = 0;
+    for (int j = 0; j < count; ++j) rank += keys[j] < mine;
+    row_of<int>(of.order, picture, of.capacity)[rank] = i;
+}

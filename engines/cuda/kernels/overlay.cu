@@ -1,0 +1,130 @@
+// Boxes, plates and letters onto frames, NV12 or BGR, in place; a whole batch in one launch.
+// Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), pictures) of the largest frame; a thread draws 2 x 2
+// pixels, a block of 32 x 8 threads a tile of 64 x 16. Marks are laid over each other in their order: a tile first finds
+// those that touch it, as many at a time as it has threads, then each pixel takes these one after the other.
+#include "picture.cuh"
+
+enum MarkKind { PLATE = 0, FRAME = 1, GLYPH = 2 };
+
+struct Mark {
+    int kind;
+    int left, top, right, bottom;  // right and bottom are outside
+    float radius;                  // PLATE, FRAME: of the outer corners
+    float thickness;               // FRAME: pixels inwards
+    int atlas;                     // GLYPH: where its cover begins in the atlas
+    int atlas_pitch;               // bytes from row to row there
+    float cover;                   // 0-1, times the shape's own
+    float colour[3];               // blue, green, red; for NV12: luma, U, V
+};
+
+struct Scene {
+    Picture frame;
+    int first, count;  // its marks among those of all scenes
+};
+
+// How much of a pixel a rounded rectangle covers that lies `inset` within width x height; x, y from its upper left.
+__device__ __forceinline__ float rounded(float x, float y, float width, float height, float radius, float inset) {
+    const float across = fabsf(x + 0.5f - width / 2.0f) - (width / 2.0f - inset - radius);
+    const float down = fabsf(y + 0.5f - height / 2.0f) - (height / 2.0f - inset - radius);
+    const float beyond_x = fmaxf(across, 0.0f), beyond_y = fmaxf(down, 0.0f);
+    const float outside = sqrtf(beyond_x * beyond_x + beyond_y * beyond_y) + fminf(fmaxf(across, down), 0.0f) - radius;
+    return fminf(fmaxf(0.5f - outside, 0.0f), 1.0f);
+}
+
+__device__ __forceinline__ float cover_of(const Mark& mark, const Byte* atlas, int x, int y) {
+    if (x < mark.left || y < mark.top || x >= mark.right || y >= mark.bottom) return 0.0f;
+    const int column = x - mark.left, row = y - mark.top;
+    if (mark.kind == GLYPH)
+        return mark.cover * static_cast<float>(atlas[mark.atlas + row * mark.atlas_pitch + column]) / 255.0f;
+    const float width = static_cast<float>(mark.right - mark.left), height = static_cast<float>(mark.bottom - mark.top);
+    const float at_x = static_cast<float>(column), at_y = static_cast<float>(row);
+    float cover = rounded(at_x, at_y, width, height, mark.radius, 0.0f);
+    if (mark.kind == FRAME && width > 2.0f * mark.thickness && height > 2.0f * mark.thickness)
+        cover -= rounded(at_x, at_y, width, height, fmaxf(mark.radius - mark.thickness, 0.0f), mark.thickness);
+    return mark.cover * fmaxf(cover, 0.0f);
+}
+
+// A tile's pixels as numbers while marks are laid over them: of four pixels, three channels; NV12 has one chroma for all.
+struct Four {
+    float value[4][3];
+};
+
+__device__ __forceinline__ void lay(Four& four, const Mark& mark, const Byte* atlas, bool nv12, int x, int y) {
+    float covers[4], mean = 0.0f;
+    for (int i = 0; i < 4; ++i) {
+        covers[i] = cover_of(mark, atlas, x + i % 2, y + i / 2);
+        mean += covers[i] / 4.0f;
+    }
+    for (int i = 0; i < 4; ++i)
+        for (int channel = 0; channel < 3; ++channel) {
+            const float cover = nv12 && channel ? mean : covers[i];
+            float& value = four.value[i][channel];
+            value = value * (1.0f - cover) + mark.colour[channel] * cover;
+        }
+}
+
+__device__ __forceinline__ Byte* byte_at(const Picture& frame, int x, int y) {
+    return writable_at(frame.plane) + static_cast<Fixed>(y) * frame.pitch + (frame.nv12 ? x : 3 * x);
+}
+
+__device__ __forceinline__ Byte* chroma_at(const Picture& frame, int x, int y) {
+    return writable_at(frame.chroma) + static_cast<Fixed>(y / 2) * frame.chroma_pitch + x;
+}
+
+__device__ __forceinline__ Four read_four(const Picture& frame, int x, int y) {
+    Four four = {};
+    for (int i = 0; i < 4; ++i) {
+        if (x + i % 2 >= frame.width || y + i / 2 >= frame.height) continue;
+        const Byte* at = byte_at(frame, x + i % 2, y + i / 2);
+        const Byte* others = frame.nv12 ? chroma_at(frame, x, y) : at + 1;
+        four.value[i][0] = at[0], four.value[i][1] = others[0], four.value[i][2] = others[1];
+    }
+    return four;
+}
+
+__device__ __forceinline__ void write_four(const Picture& frame, int x, int y, const Four& four) {
+    for (int i = 0; i < 4; ++i) {
+        if (x + i % 2 >= frame.width || y + i / 2 >= frame.height) continue;
+        Byte* at = byte_at(frame, x + i % 2, y + i / 2);
+        at[0] = static_cast<Byte>(byte_of(four.value[i][0]));
+        if (frame.nv12 && i) continue;
+        Byte* others = frame.nv12 ? chroma_at(frame, x, y) : at + 1;
+        others[0] = static_cast<Byte>(byte_of(four.value[i][1]));
+        others[1] = static_cast<Byte>(byte_of(four.value[i][2]));
+    }
+}
+
+extern "C" __global__ void overlay(const Scene* scenes, const Mark* marks, const Byte* atlas) {
+    const int size = 256;  // threads of a block
+    __shared__ unsigned touching[size / 32];
+
+    const Scene scene = scenes[blockIdx.z];
+    const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+    const int left = static_cast<int>(2 * blockDim.x * blockIdx.x), right = left + static_cast<int>(2 * blockDim.x);
+    const int top = static_cast<int>(2 * blockDim.y * blockIdx.y), bottom = top + static_cast<int>(2 * blockDim.y);
+    const int x = 2 * thread_x(), y = 2 * thread_y();
+    const bool inside = x < scene.frame.width && y < scene.frame.height;
+    bool read = false;
+    Four four = {};
+    for (int start = 0; start < scene.count; start += size) {
+        if (thread < size / 32) touching[thread] = 0;
+        __syncthreads();
+        if (start + thread < scene.count) {
+            const Mark& mark = marks[scene.first + start + thread];
+            if (mark.left < right && left < mark.right && mark.top < bottom && top < mark.bottom)
+                atomicOr(&touching[thread / 32], 1u << (thread % 32));
+        }
+        __syncthreads();
+        for (int word = 0; inside && word < size / 32; ++word) {
+            for (unsigned rest = touching[word]; rest; rest &= rest - 1) {
+                const Mark& mark = marks[scene.first + start + 32 * word + __ffs(static_cast<int>(rest)) - 1];
+                if (mark.right <= x || mark.left > x + 1 || mark.bottom <= y || mark.top > y + 1) continue;
+                if (!read) four = read_four(scene.frame, x, y);
+                read = true;
+                lay(four, mark, atlas, scene.frame.nv12, x, y);
+            }
+        }
+        __syncthreads();
+    }
+    if (read) write_four(scene.frame, x, y, four);
+}

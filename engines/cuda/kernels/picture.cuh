@@ -1,0 +1,55 @@
+// A picture in device memory, NV12 or BGR, and its pixels as BGR.
+#pragma once
+#include "common.cuh"
+
+// Y'CbCr to RGB in 12.20 fixed point; the numbers that OpenCV uses for BT.601, and those of BT.709 made alike.
+struct YuvToBgr {
+    int luma_offset;  // 16, or 0 for full range
+    int luma;
+    int blue_u, green_u, green_v, red_v;
+};
+
+struct Picture {
+    Address plane;   // NV12: luma; BGR: the pixels
+    Address chroma;  // NV12: interleaved U and V, half as many each way (rounded up); BGR: 0
+    int pitch, chroma_pitch;  // bytes from row to row
+    int width, height;        // pixels
+    int nv12;                 // 0: BGR
+    YuvToBgr yuv;
+};
+
+struct Bgr {
+    int blue, green, red;
+};
+
+__device__ __forceinline__ const Byte* bytes_at(Address address) { return reinterpret_cast<const Byte*>(address); }
+__device__ __forceinline__ Byte* writable_at(Address address) { return reinterpret_cast<Byte*>(address); }
+
+__device__ __forceinline__ Bgr bgr_of(const YuvToBgr& to, int y, int u, int v) {
+    const int half = 1 << 19;
+    const int luma = max(y - to.luma_offset, 0) * to.luma + half;
+    return Bgr{
+        byte_of((luma + to.blue_u * u) >> 20),
+        byte_of((luma + to.green_u * u + to.green_v * v) >> 20),
+        byte_of((luma + to.red_v * v) >> 20)};
+}
+
+// The pixel at x, y, which must lie in the picture.
+__device__ __forceinline__ Bgr pixel(const Picture& from, int x, int y) {
+    if (!from.nv12) {
+        const Byte* at = bytes_at(from.plane) + static_cast<Fixed>(y) * from.pitch + 3 * x;
+        return Bgr{at[0], at[1], at[2]};
+    }
+    const Byte* chroma = bytes_at(from.chroma) + static_cast<Fixed>(y >> 1) * from.chroma_pitch + (x & ~1);
+    const int luma = bytes_at(from.plane)[static_cast<Fixed>(y) * from.pitch + x];
+    return bgr_of(from.yuv, luma, chroma[0] - 128, chroma[1] - 128);
+}
+
+// RGB to Y'CbCr in 12.20 fixed point; each row is the weights of blue, green and red, and what is added.
+struct BgrToYuv {
+    int y[4], u[4], v[4];
+};
+
+__device__ __forceinline__ int weighed(const int (&by)[4], const Bgr& colour) {
+    return byte_of((by[0] * colour.blue + by[1] * colour.green + by[2] * colour.red + by[3]) >> 20);
+}

@@ -1,0 +1,153 @@
+// Non-maximum suppression: greedy, to the bit that of the CPU path; grid (1, pictures), one block a picture.
+//
+// Candidates are taken 64 at a time in falling order. All pairs are weighed in parallel, those with boxes that stay
+// first, then within the 64 into bit masks; only the choice within the 64 is made one after the other. It ends when
+// `limit` boxes are given, so that a flood of weak candidates costs little more than its sorting.
+#include "candidate.cuh"
+
+struct Suppression {
+    double max_iou;   // from 0 on
+    Address views;    // View [n]
+    Address allowed;  // Byte [classes]: classes that are given, or 0 for all; the others still suppress
+    Address kept;     // scratch: int [n, capacity]
+    Address given;    // int [n]: how many rows of detections are filled
+    Address detections;  // Candidate [n, limit], boxes in source pixels, best first
+    Address points;      // float [n, limit, 10] in source pixels, or 0
+    int by_class;        // 0: boxes of all classes compete
+    int limit;
+    float min_size;      // a box whose shorter side has fewer source pixels is not given
+};
+
+// How the source lies in the network's input: input = source * scale + offset.
+struct View {
+    float scale_x, scale_y, offset_x, offset_y, width, height;
+};
+
+__device__ __forceinline__ double overlap(const Candidate& a, const Candidate& b) {
+    const double a1 = a.box[0], a2 = a.box[1], a3 = a.box[2], a4 = a.box[3];
+    const double b1 = b.box[0], b2 = b.box[1], b3 = b.box[2], b4 = b.box[3];
+    const double shared = fmax(fmin(a3, b3) - fmax(a1, b1), 0.0) * fmax(fmin(a4, b4) - fmax(a2, b2), 0.0);
+    const double of_a = fmax(a3 - a1, 0.0) * fmax(a4 - a2, 0.0), of_b = fmax(b3 - b1, 0.0) * fmax(b4 - b2, 0.0);
+    const double together = of_a + of_b - shared, tiny = 2.2250738585072014e-308;
+    return shared / (together < tiny ? tiny : together);  // what is not a number stays one, and is above no threshold
+}
+
+// Whether two boxes cannot both stay. float64 decides, but is rare: where boxes do not touch, or where float32 is further
+// from the threshold than it can err (some 20 units in the last place, 1.2e-6), its word is as good. Most cards have 32
+// to 64 times as many units for it.
+__device__ __forceinline__ bool conflict(const Candidate& a, const Candidate& b, const Suppression& by) {
+    if (by.by_class && a.class_id != b.class_id) return false;
+    const float width = fminf(a.box[2], b.box[2]) - fmaxf(a.box[0], b.box[0]);
+    const float height = fminf(a.box[3], b.box[3]) - fmaxf(a.box[1], b.box[1]);
+    if (width <= 0.0f || height <= 0.0f) return false;
+    const float shared = width * height;
+    const float both = (a.box[2] - a.box[0]) * (a.box[3] - a.box[1]) + (b.box[2] - b.box[0]) * (b.box[3] - b.box[1]);
+    if (both != both) return false;  // something is not a number, and overlaps nothing
+    if (both > 1e-20f && both < 1e30f) {
+        const float iou = shared / (both - shared), max_iou = static_cast<float>(by.max_iou);
+        if (iou > max_iou + 1e-5f) return true;
+        if (iou < max_iou - 1e-5f) return false;
+    }
+    return overlap(a, b) > by.max_iou;
+}
+
+// The candidate in source pixels, cut at the picture's edges.
+__device__ __forceinline__ Candidate in_source(const Candidate& candidate, const View& view) {
+    Candidate moved = candidate;
+    const float offset[2] = {view.offset_x, view.offset_y}, scale[2] = {view.scale_x, view.scale_y};
+    const float limit[2] = {view.width, view.height};
+    for (int i = 0; i < 4; ++i) {
+        const float placed = (candidate.box[i] - offset[i % 2]) / scale[i % 2];
+        // Written so that what is not a number stays one: such a box is not wanted.
+        moved.box[i] = placed < 0.0f ? 0.0f : (placed > limit[i % 2] ? limit[i % 2] : placed);
+    }
+    return moved;
+}
+
+__device__ __forceinline__ bool wanted(const Candidate& moved, const Suppression& by) {
+    const float width = moved.box[2] - moved.box[0], height = moved.box[3] - moved.box[1];
+    if (!(width > 0.0f && height > 0.0f && width >= by.min_size && height >= by.min_size)) return false;
+    return !by.allowed || reinterpret_cast<const Byte*>(by.allowed)[moved.class_id];
+}
+
+__device__ __forceinline__ void give(
+    const Candidate& moved, const Candidates& from, const Suppression& by, const View& view, int picture, int place) {
+    row_of<Candidate>(by.detections, picture, by.limit)[place] = moved;
+    if (!by.points) return;
+    const float* points = row_of<const float>(from.points, picture, 10 * from.capacity) + 10 * moved.slot;
+    float* placed = row_of<float>(by.points, picture, 10 * by.limit) + 10 * place;
+    for (int i = 0; i < 10; i += 2) {
+        placed[i] = (points[i] - view.offset_x) / view.scale_x;
+        placed[i + 1] = (points[i + 1] - view.offset_y) / view.scale_y;
+    }
+}
+
+extern "C" __global__ void suppress(Candidates from, Suppression by) {
+    typedef unsigned long long Mask;
+    const int size = 64;
+    __shared__ Candidate chunk[64];
+    __shared__ Mask beats[64];  // bit j of beats[i]: i, if it stays, removes j
+    __shared__ Mask beaten, stays, passes;
+    __shared__ int kept_count, given_count;
+
+    const int picture = static_cast<int>(blockIdx.y), thread = static_cast<int>(threadIdx.x);
+    const int threads = static_cast<int>(blockDim.x);
+    const int count = min(reinterpret_cast<const int*>(from.found)[picture], from.capacity);
+    const Candidate* candidates = row_of<const Candidate>(from.boxes, picture, from.capacity);
+    const int* order = row_of<const int>(from.order, picture, from.capacity);
+    int* kept = row_of<int>(by.kept, picture, from.capacity);
+    const View view = reinterpret_cast<const View*>(by.views)[picture];
+    if (thread == 0) kept_count = given_count = 0;
+
+    for (int start = 0; start < count; start += size) {
+        const int here = min(size, count - start);
+        if (thread < size) beats[thread] = 0;
+        if (thread < here) chunk[thread] = candidates[order[start + thread]];
+        if (thread == 0) beaten = passes = 0;
+        __syncthreads();
+
+        for (int pair = thread; pair < kept_count * size; pair += threads) {
+            const int j = pair % size;
+            if (j < here && conflict(candidates[kept[pair / size]], chunk[j], by)) atomicOr(&beaten, Mask(1) << j);
+        }
+        for (int pair = thread; pair < size * size; pair += threads) {
+            const int i = pair / size, j = pair % size;
+            if (i < j && j < here && conflict(chunk[i], chunk[j], by)) atomicOr(&beats[i], Mask(1) << j);
+        }
+        __syncthreads();
+
+        if (thread == 0) {
+            Mask gone = beaten, staying = 0;
+            for (int i = 0; i < here; ++i) {
+                if (gone >> i & 1) continue;
+                staying |= Mask(1) << i;
+                gone |= beats[i];
+            }
+            stays = staying;
+        }
+        __syncthreads();
+
+        Candidate moved = {};
+        const Mask mine = Mask(1) << (thread % size), before = mine - 1;
+        if (thread < here && stays & mine) {
+            kept[kept_count + __popcll(stays & before)] = order[start + thread];
+            moved = in_source(chunk[thread], view);
+            if (wanted(moved, by)) atomicOr(&passes, mine);
+        }
+        __syncthreads();
+
+        if (thread < here && passes & mine) {
+            const int place = given_count + __popcll(passes & before);
+            if (place < by.limit) give(moved, from, by, view, picture, place);
+        }
+        __syncthreads();
+
+        if (thread == 0) {
+            kept_count += __popcll(stays);
+            given_count += __popcll(passes);
+        }
+        __syncthreads();
+        if (given_count >= by.limit) break;
+    }
+    if (thread == 0) reinterpret_cast<int*>(by.given)[picture] = min(given_count, by.limit);
+}

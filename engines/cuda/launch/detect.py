@@ -1,0 +1,189 @@
+"""Raw outputs on the device to boxes on the host: decodes, sorts and suppresses there, and brings only what stays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.launch.candidates import CandidateBuffers
+from engines.cuda.launch.heads import HeadLayout, Outputs, layout_of
+from engines.cuda.launch.layout import CANDIDATE, SUPPRESSION, VIEW, record
+from engines.cuda.launch.seam import Device, Grid, Kernels, blocks, precision
+from engines.cuda.launch.staging import Staging
+from engines.errors import EngineError
+from engines.preprocess import Geometry
+from engines.spec import InputSpec
+
+logger = logging.getLogger(__name__)
+
+BLOCK: Grid = (128, 1, 1)
+SUPPRESS_BLOCK: Grid = (256, 1, 1)
+_ROOM = 4096
+"""Candidates of a picture for which there is room at first; where there are more, room is made and all done again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which boxes are given. `classes`: those of these ids only, or None for all; the others still suppress.
+
+    `min_size` in source pixels, of the shorter side. `by_class`: boxes of different classes never suppress each other.
+    """
+
+    max_iou: float
+    limit: int
+    by_class: bool = True
+    min_size: float = 0.0
+    classes: frozenset[int] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_iou <= 1 or self.limit < 1:
+            raise ValueError(f"max_iou is from 0 to 1 and limit from 1 on, not {self.max_iou} and {self.limit}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The boxes of one picture, best first; fresh arrays, in pixels of the source.
+
+    boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    points: NDArray[np.float32] | None
+
+
+class Detect:
+    """The head of one detector on one lane; used by one thread. `min_score` [classes] is each class's least score.
+
+    Device memory: some 44 bytes for each candidate there is room for (YuNet 84), for each picture of `max_batch`.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        kernels: Kernels,
+        head: str,
+        spec: InputSpec,
+        min_score: NDArray[np.float32],
+        choice: Choice,
+        max_batch: int,
+        room: int = _ROOM,
+    ) -> None:
+        self._device, self._kernels = device, kernels
+        self._head, self._spec, self._choice = head, spec, choice
+        self._least = np.float32(min_score.min())
+        self._classes = len(min_score)
+        self._max_batch = max_batch
+        points = head == "yunet"
+        self._views = Staging(device, VIEW, max_batch)
+        self._candidates = CandidateBuffers(device, max_batch, room, points)
+        self._min_score = Staging(device, np.dtype(np.float32), self._classes)
+        self._allowed = Staging(device, np.dtype(np.uint8), self._classes)
+        self._constants_sent = False
+        self._scores = min_score.tolist()
+        rows = max_batch * choice.limit
+        self._given = device.pinned((max_batch,), np.int32)
+        self._given_on_device = device.allocate(4 * max_batch)
+        self._rows = device.pinned((max_batch, choice.limit), CANDIDATE)
+        self._rows_on_device = device.allocate(CANDIDATE.itemsize * rows)
+        self._points = device.pinned((max_batch, choice.limit, 5, 2), np.float32) if points else None
+        self._points_on_device = device.allocate(40 * rows) if points else None
+        self._rank = kernels.function("detect", "rank_candidates")
+        self._suppress = kernels.function("suppress", "suppress")
+
+    def run(self, outputs: Outputs, geometries: Sequence[Geometry], stream: Any) -> list[Found]:
+        """What was found on each picture; waits for the stream. EngineError where the outputs do not fit the head."""
+        layout = layout_of(self._head, outputs, self._spec, self._classes)
+        count = len(geometries)
+        if not count <= min(layout.batch, self._max_batch):
+            raise EngineError(
+                f"{count} pictures, but outputs for {layout.batch} and room for {self._max_batch}: raise max_batch"
+            )
+        if count == 0:
+            return []
+        self._send_constants(stream)
+        views = self._views.send([_view(geometry) for geometry in geometries], stream)
+        while True:
+            self._launch(layout, views.address, count, stream)
+            found = self._fetch(count, stream)
+            most = int(found.max())
+            if most <= self._candidates.room:
+                return [self._found(i) for i in range(count)]
+            logger.warning("head %s: room for %d candidates, now for %d", self._head, self._candidates.room, most)
+            self._candidates.make_room(most)
+
+    def close(self) -> None:
+        """Gives all device memory back; twice is safe."""
+        for part in (self._views, self._candidates, self._min_score, self._allowed):
+            part.close()
+        for memory in (self._given_on_device, self._rows_on_device, self._points_on_device):
+            if memory is not None:
+                memory.free()
+        for pinned in (self._given, self._rows, self._points):
+            if pinned is not None:
+                pinned.free()
+
+    def _send_constants(self, stream: Any) -> None:
+        if not self._constants_sent:
+            classes = self._choice.classes or frozenset()
+            self._min_score.send(self._scores, stream)
+            self._allowed.send([i in classes for i in range(self._classes)], stream)
+            self._constants_sent = True
+
+    def _launch(self, layout: HeadLayout, views: int, count: int, stream: Any) -> None:
+        candidates, choice = self._candidates, self._choice
+        head = layout.head
+        head["min_score"], head["least"] = self._min_score.buffer.address, self._least
+        into = candidates.record().tobytes()
+        candidates.found_on_device.fill(0, stream)
+        decode = self._kernels.function("detect", precision(layout.dtype, layout.kernel))
+        decode.launch((blocks(layout.threads, BLOCK[0]), 1, count), BLOCK, head.tobytes(), into, stream=stream)
+        most = min(candidates.room, layout.rows * self._classes)
+        self._rank.launch((blocks(most, BLOCK[0]), count, 1), BLOCK, into, stream=stream)
+        by = record(
+            SUPPRESSION,
+            max_iou=choice.max_iou,
+            views=views,
+            allowed=self._allowed.buffer.address if choice.classes is not None else 0,
+            kept=candidates.kept.address,
+            given=self._given_on_device.address,
+            detections=self._rows_on_device.address,
+            points=self._points_on_device.address if self._points_on_device is not None else 0,
+            by_class=choice.by_class,
+            limit=choice.limit,
+            min_size=choice.min_size,
+        )
+        self._suppress.launch((1, count, 1), SUPPRESS_BLOCK, into, by.tobytes(), stream=stream)
+
+    def _fetch(self, count: int, stream: Any) -> NDArray[np.int32]:
+        """Brings the results of `count` pictures; gives how many candidates each had."""
+        self._given_on_device.download(self._given.array, stream)
+        self._rows_on_device.download(self._rows.array[:count], stream)
+        if self._points is not None and self._points_on_device is not None:
+            self._points_on_device.download(self._points.array[:count], stream)
+        found = self._candidates.fetch(stream)
+        stream.synchronize()
+        return found[:count]
+
+    def _found(self, picture: int) -> Found:
+        rows = self._rows.array[picture, : self._given.array[picture]]
+        points = None if self._points is None else self._points.array[picture, : len(rows)].copy()
+        return Found(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
+
+
+def _view(geometry: Geometry) -> NDArray[Any]:
+    return record(
+        VIEW,
+        scale_x=geometry.scale_x,
+        scale_y=geometry.scale_y,
+        offset_x=geometry.offset_x,
+        offset_y=geometry.offset_y,
+        width=geometry.source_width,
+        height=geometry.source_height,
+    )

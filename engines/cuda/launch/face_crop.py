@@ -1,0 +1,56 @@
+"""Faces in device pictures to an embedder's input: launches face_crop.cu."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.launch.layout import CROP, record
+from engines.cuda.launch.picture import DevicePicture
+from engines.cuda.launch.preprocess import PIXELS_PER_THREAD, input_layout
+from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
+from engines.cuda.launch.staging import Staging
+from engines.similarity import ARCFACE, inverse, similarity
+from engines.spec import InputSpec
+
+BLOCK: Grid = (28, 8, 1)
+"""28 threads write the 112 pixels of a row."""
+
+
+class FaceCrop:
+    """Up to `max_batch` faces, of any pictures, into one tensor [n, 3, spec.height, spec.width] (112 x 112 for SFace).
+
+    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    """
+
+    def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
+        self._spec, self._dtype = spec, dtype
+        self._template = ARCFACE * [spec.width / 112, spec.height / 112]
+        self._kernel = kernels.function("face_crop", precision(dtype, "face_crop"))
+        self._crops = Staging(device, CROP, max_batch)
+        self._layout = input_layout(spec).tobytes()
+
+    def launch(self, faces: Sequence[tuple[DevicePicture, NDArray[np.floating]]], tensor: Buffer, stream: Any) -> None:
+        """Each face is its picture and its five points [5, 2] in source pixels. ValueError for points that coincide.
+
+        Pictures and tensor must stay until the stream is done.
+        """
+        spec = self._spec
+        least = len(faces) * 3 * spec.width * spec.height * self._dtype.itemsize
+        if tensor.nbytes < least:
+            raise ValueError(f"a batch of {len(faces)} needs {least} bytes, the tensor has {tensor.nbytes}")
+        if not faces:
+            return
+        structs = [
+            record(CROP, source=picture.record(), transform=inverse(similarity(points, self._template)).ravel())
+            for picture, points in faces
+        ]
+        grid = (blocks(spec.width, BLOCK[0] * PIXELS_PER_THREAD), blocks(spec.height, BLOCK[1]), len(faces))
+        crops = self._crops.send(structs, stream)
+        self._kernel.launch(grid, BLOCK, crops, tensor, self._layout, stream=stream)
+
+    def close(self) -> None:
+        self._crops.close()

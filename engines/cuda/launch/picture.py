@@ -1,0 +1,124 @@
+"""A picture in device memory, and how its luma and chroma become colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.launch.layout import BGR_TO_YUV, PICTURE, YUV_TO_BGR, record
+
+
+class Matrix(StrEnum):
+    """Which Y'CbCr: most cameras of standard definition speak BT.601, those of high definition BT.709."""
+
+    BT601 = "bt601"
+    BT709 = "bt709"
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePicture:
+    """NV12 (`chroma` is an address) or BGR (`chroma` is None) in device memory. Owns nothing: the memory must stay
+    until the work that reads it is done.
+
+    Addresses in bytes on the device; `pitch` bytes from row to row; `width`, `height` in pixels. NV12's chroma rows
+    hold U and V in turn, half as many each way, rounded up. `full_range`: luma 0-255 instead of 16-235.
+    """
+
+    plane: int
+    pitch: int
+    width: int
+    height: int
+    chroma: int | None = None
+    chroma_pitch: int = 0
+    matrix: Matrix = Matrix.BT601
+    full_range: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"a picture has pixels in it, not {self.width}x{self.height}")
+        least = self.width if self.chroma is not None else 3 * self.width
+        if self.pitch < least or (self.chroma is not None and self.chroma_pitch < 2 * ((self.width + 1) // 2)):
+            raise ValueError(f"rows of {self.pitch} and {self.chroma_pitch} bytes do not hold {self.width} pixels")
+
+    @property
+    def nv12(self) -> bool:
+        return self.chroma is not None
+
+    def record(self) -> NDArray[Any]:
+        """The struct `Picture`."""
+        return record(
+            PICTURE,
+            plane=self.plane,
+            chroma=self.chroma or 0,
+            pitch=self.pitch,
+            chroma_pitch=self.chroma_pitch,
+            width=self.width,
+            height=self.height,
+            nv12=self.nv12,
+            yuv=yuv_to_bgr(self.matrix, self.full_range),
+        )
+
+
+def _luma_weights(matrix: Matrix) -> tuple[float, float]:
+    """Weights of red and blue in luma: ITU-R BT.601-7 2.5.1, BT.709-6 item 3.2."""
+    return (0.299, 0.114) if matrix is Matrix.BT601 else (0.2126, 0.0722)
+
+
+@lru_cache(maxsize=4)
+def yuv_to_bgr(matrix: Matrix, full_range: bool) -> NDArray[Any]:
+    """The struct `YuvToBgr`; what OpenCV computes with for BT.601 in limited range, and its like for the others."""
+    if matrix is Matrix.BT601 and not full_range:
+        # OpenCV's own integers come from coefficients of three decimals.
+        coefficients = (16, 1220542, 2116026, -409993, -852492, 1673527)
+        return _frozen(np.array(coefficients, np.int32).view(YUV_TO_BGR).reshape(()))
+    red, blue = _luma_weights(matrix)
+    green = 1 - red - blue
+    luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
+    return _frozen(
+        record(
+            YUV_TO_BGR,
+            luma_offset=0 if full_range else 16,
+            luma=_fixed(luma),
+            blue_u=_fixed(2 * (1 - blue) * chroma),
+            green_u=_fixed(-2 * (1 - blue) * blue / green * chroma),
+            green_v=_fixed(-2 * (1 - red) * red / green * chroma),
+            red_v=_fixed(2 * (1 - red) * chroma),
+        )
+    )
+
+
+@lru_cache(maxsize=4)
+def bgr_to_yuv(matrix: Matrix, full_range: bool) -> NDArray[Any]:
+    """The struct `BgrToYuv`; what OpenCV computes with for BT.601 in limited range, and its like for the others."""
+    half, middle = 1 << 19, (128 << 20) + (1 << 19)
+    if matrix is Matrix.BT601 and not full_range:
+        y, u, v = (102760, 528482, 269484), (460324, -305135, -155188), (-74448, -385875, 460324)
+        return _frozen(record(BGR_TO_YUV, y=(*y, (16 << 20) + half), u=(*u, middle), v=(*v, middle)))
+    red, blue = _luma_weights(matrix)
+    green = 1 - red - blue
+    luma, chroma = (1.0, 1.0) if full_range else (219 / 255, 224 / 255)
+    y = _weights((blue, green, red), luma)
+    u = _weights((1 - blue, -green, -red), chroma / (2 * (1 - blue)))
+    v = _weights((-blue, -green, 1 - red), chroma / (2 * (1 - red)))
+    offset = (0 if full_range else 16 << 20) + half
+    return _frozen(record(BGR_TO_YUV, y=(*y, offset), u=(*u, middle), v=(*v, middle)))
+
+
+def _weights(of_bgr: tuple[float, float, float], scale: float) -> tuple[int, int, int]:
+    blue, green, red = of_bgr
+    return _fixed(blue * scale), _fixed(green * scale), _fixed(red * scale)
+
+
+def _fixed(value: float) -> int:
+    """12.20 fixed point."""
+    return round(value * 2**20)
+
+
+def _frozen(struct: NDArray[Any]) -> NDArray[Any]:
+    struct.flags.writeable = False
+    return struct

@@ -1,0 +1,91 @@
+"""Frames on the device to network input: launches preprocess.cu; `engines.preprocess.prepare` is its CPU twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.launch.layout import INPUT_LAYOUT, PLACEMENT, record
+from engines.cuda.launch.picture import DevicePicture
+from engines.cuda.launch.resample import steps
+from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
+from engines.cuda.launch.staging import Staging
+from engines.preprocess import Geometry, affine, placed
+from engines.spec import ColourOrder, InputSpec
+
+BLOCK: Grid = (32, 8, 1)
+PIXELS_PER_THREAD = 4
+
+
+class Preprocess:
+    """Batches of up to `max_batch` frames, of any sizes and kinds, into one tensor [n, 3, height, width].
+
+    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    """
+
+    def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
+        self._spec = spec
+        self._dtype = dtype
+        self._kernel = kernels.function("preprocess", precision(dtype, "preprocess"))
+        self._placements = Staging(device, PLACEMENT, max_batch)
+        self._layout = input_layout(spec).tobytes()
+
+    def launch(self, pictures: Sequence[DevicePicture], tensor: Buffer, stream: Any) -> list[Geometry]:
+        """Fills the first `len(pictures)` of the tensor; pictures and tensor must stay until the stream is done."""
+        spec = self._spec
+        least = len(pictures) * 3 * spec.width * spec.height * self._dtype.itemsize
+        if tensor.nbytes < least:
+            raise ValueError(f"a batch of {len(pictures)} needs {least} bytes, the tensor has {tensor.nbytes}")
+        if not pictures:
+            return []
+        structs, geometries = [], []
+        for picture in pictures:
+            place = placed(picture.width, picture.height, spec)
+            structs.append(placement(picture, place))
+            left, top, width, height = place
+            geometries.append(
+                Geometry(width / picture.width, height / picture.height, left, top, picture.width, picture.height)
+            )
+        grid = (blocks(spec.width, BLOCK[0] * PIXELS_PER_THREAD), blocks(spec.height, BLOCK[1]), len(pictures))
+        descriptors = self._placements.send(structs, stream)
+        self._kernel.launch(grid, BLOCK, descriptors, tensor, self._layout, stream=stream)
+        return geometries
+
+    def close(self) -> None:
+        self._placements.close()
+
+
+def input_layout(spec: InputSpec) -> NDArray[Any]:
+    """The struct `InputLayout`."""
+    factor, summand = affine(spec)
+    return record(
+        INPUT_LAYOUT,
+        width=spec.width,
+        height=spec.height,
+        red_first=spec.colour is ColourOrder.RGB,
+        factor=factor,
+        summand=summand,
+        pad=np.float32(spec.pad) * factor + summand,
+    )
+
+
+def placement(picture: DevicePicture, place: tuple[int, int, int, int]) -> NDArray[Any]:
+    """The struct `Placement`: the picture resized to lie at (left, top, width, height)."""
+    left, top, width, height = place
+    step_x, start_x = steps(picture.width, width)
+    step_y, start_y = steps(picture.height, height)
+    return record(
+        PLACEMENT,
+        source=picture.record(),
+        step_x=step_x,
+        start_x=start_x,
+        step_y=step_y,
+        start_y=start_y,
+        left=left,
+        top=top,
+        width=width,
+        height=height,
+    )

@@ -1,0 +1,69 @@
+"""What the launchers need of a device; `engines.cuda.driver` has it, and the tests have it on the host."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grid = tuple[int, int, int]
+
+
+class Buffer(Protocol):
+    """Device memory. Copies are asynchronous: the host array must stay until the stream was synchronised.
+
+    `free` twice is safe.
+    """
+
+    @property
+    def address(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def upload(self, host: NDArray[Any], stream: Any) -> None: ...
+    def download(self, host: NDArray[Any], stream: Any) -> None: ...
+    def fill(self, byte: int, stream: Any) -> None: ...
+    def free(self) -> None: ...
+
+
+class Pinned(Protocol):
+    """Page-locked host memory as a NumPy array."""
+
+    @property
+    def array(self) -> NDArray[Any]: ...
+    def free(self) -> None: ...
+
+
+class Function(Protocol):
+    """A kernel. Arguments: buffers, NumPy scalars of 4 or 8 bytes, and structs by value as `bytes`."""
+
+    def launch(self, grid: Grid, block: Grid, *args: Any, stream: Any) -> None: ...
+
+
+class Module(Protocol):
+    def function(self, name: str) -> Function: ...
+
+
+class Device(Protocol):
+    def allocate(self, nbytes: int) -> Buffer: ...
+    def pinned(self, shape: Any, dtype: Any) -> Pinned: ...
+    def module(self, cubin: bytes) -> Module: ...
+
+
+class Kernels(Protocol):
+    """Where kernels come from: `kernels.function("preprocess", "preprocess_f32")` is that one of preprocess.cu."""
+
+    def function(self, source: str, name: str) -> Function: ...
+
+
+def blocks(work: int, block: int) -> int:
+    """Blocks of `block` threads that cover `work`."""
+    return -(-work // block)
+
+
+def precision(dtype: np.dtype[Any], kernel: str) -> str:
+    """The kernel's name for tensors of that dtype. ValueError for others than float32 and float16."""
+    try:
+        return kernel + {np.dtype(np.float32): "_f32", np.dtype(np.float16): "_f16"}[dtype]
+    except KeyError:
+        raise ValueError(f"kernels read and write float32 and float16, not {dtype}") from None

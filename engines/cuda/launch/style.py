@@ -1,0 +1,82 @@
+"""A network's pictures to frames on the device: launches style.cu."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engines.cuda.launch.heads import DeviceTensor
+from engines.cuda.launch.layout import OUTPUT_LAYOUT, TARGET, record
+from engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
+from engines.cuda.launch.resample import steps
+from engines.cuda.launch.seam import Device, Function, Grid, Kernels, blocks, precision
+from engines.cuda.launch.staging import Staging
+from engines.spec import ColourOrder
+
+BLOCK: Grid = (32, 8, 1)
+_PIXELS_ACROSS, _PIXELS_DOWN = 4, 2
+
+
+class Style:
+    """Up to `max_batch` pictures of one network's output. `factor` and `summand` make bytes of its numbers.
+
+    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        kernels: Kernels,
+        max_batch: int,
+        colour: ColourOrder,
+        factor: float = 255.0,
+        summand: float = 0.0,
+    ) -> None:
+        self._kernels = kernels
+        self._colour, self._factor, self._summand = colour, factor, summand
+        self._targets = Staging(device, TARGET, max_batch)
+
+    def launch(self, tensor: DeviceTensor, frames: Sequence[DevicePicture], stream: Any) -> None:
+        """Writes the first `len(frames)` pictures of `tensor` [n, 3, h, w] into the frames, resized to their sizes."""
+        if len(tensor.shape) != 4 or tensor.shape[1] != 3 or tensor.shape[0] < len(frames):
+            raise ValueError(f"{len(frames)} frames need a tensor [n, 3, height, width], not {list(tensor.shape)}")
+        if not frames:
+            return
+        height, width = tensor.shape[2:]
+        structs = []
+        for frame in frames:
+            (step_x, start_x), (step_y, start_y) = steps(width, frame.width), steps(height, frame.height)
+            structs.append(
+                record(
+                    TARGET,
+                    frame=frame.record(),
+                    step_x=step_x,
+                    start_x=start_x,
+                    step_y=step_y,
+                    start_y=start_y,
+                    yuv=bgr_to_yuv(frame.matrix, frame.full_range),
+                )
+            )
+        layout = record(
+            OUTPUT_LAYOUT,
+            width=width,
+            height=height,
+            red_first=self._colour is ColourOrder.RGB,
+            factor=self._factor,
+            summand=self._summand,
+        )
+        grid = (
+            blocks(max(frame.width for frame in frames), BLOCK[0] * _PIXELS_ACROSS),
+            blocks(max(frame.height for frame in frames), BLOCK[1] * _PIXELS_DOWN),
+            len(frames),
+        )
+        targets = self._targets.send(structs, stream)
+        self._kernel(tensor).launch(grid, BLOCK, np.uint64(tensor.address), targets, layout.tobytes(), stream=stream)
+
+    def _kernel(self, tensor: DeviceTensor) -> Function:
+        return self._kernels.function("style", precision(tensor.dtype, "style"))
+
+    def close(self) -> None:
+        self._targets.close()

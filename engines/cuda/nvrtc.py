@@ -1,0 +1,128 @@
+"""NVIDIA's run-time compiler: kernel sources to machine code for one kind of card. Needs no GPU.
+
+It is a shared library of its own (wheel `nvidia-cuda-nvrtc`, or part of a CUDA toolkit), loaded on first use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from engines.errors import EngineError
+
+_MAJORS = (13, 12)
+_INSTALL = (
+    "install it with `pip install nvidia-cuda-nvrtc` (CUDA 13) or `pip install nvidia-cuda-nvrtc-cu12` (CUDA 12), "
+    "whichever your driver supports"
+)
+
+
+class CompilerUnavailableError(EngineError):
+    """NVRTC is not installed; the message says how to get it."""
+
+
+class KernelCompileError(EngineError):
+    """NVRTC refused a kernel, or does not know the card; the message holds its log."""
+
+
+def find_library(folders: Sequence[Path] | None = None) -> Path:
+    """The NVRTC library: that of an installed wheel, else that of a CUDA toolkit; of several the newest.
+
+    `folders` are those to look in, instead of these. CompilerUnavailableError where there is none.
+    """
+    looked = list(_usual_folders() if folders is None else folders)
+    for major in _MAJORS:
+        for folder in looked:
+            library = folder / f"libnvrtc.so.{major}"
+            if library.exists():
+                return library
+    raise CompilerUnavailableError(f"NVRTC, the compiler of the CUDA kernels, was not found: {_INSTALL}")
+
+
+def _usual_folders() -> Iterator[Path]:
+    spec = importlib.util.find_spec("nvidia")
+    for location in (spec.submodule_search_locations or []) if spec is not None else []:
+        yield from sorted(Path(location).glob("*/lib"), reverse=True)
+    for variable in ("CUDA_HOME", "CUDA_PATH"):
+        if value := os.environ.get(variable):
+            yield Path(value) / "lib64"
+    yield Path("/usr/local/cuda/lib64")
+
+
+class Nvrtc:
+    """One loaded compiler; safe on several threads, of which one compiles at a time."""
+
+    def __init__(self, library: Path) -> None:
+        """CompilerUnavailableError where the library cannot be loaded."""
+        try:
+            self._library = ctypes.CDLL(str(library))
+        except OSError as error:
+            raise CompilerUnavailableError(f"NVRTC cannot be loaded ({error}): {_INSTALL}") from error
+        self._library.nvrtcGetErrorString.restype = ctypes.c_char_p
+        self._lock = threading.Lock()
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._check("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
+        self.version = f"{major.value}.{minor.value}"
+
+    def capabilities(self) -> tuple[int, ...]:
+        """The compute capabilities that it compiles for, as 75 for 7.5, rising."""
+        count = ctypes.c_int()
+        self._check("nvrtcGetNumSupportedArchs", ctypes.byref(count))
+        known = (ctypes.c_int * count.value)()
+        self._check("nvrtcGetSupportedArchs", known)
+        return tuple(known)
+
+    def compile(
+        self, name: str, source: str, headers: Mapping[str, str], capability: tuple[int, int], options: Sequence[str]
+    ) -> bytes:
+        """A cubin of `source` for that compute capability; `headers` are its includes by name.
+
+        KernelCompileError with the compiler's log where it does not compile.
+        """
+        number = 10 * capability[0] + capability[1]
+        if number not in self.capabilities():
+            raise KernelCompileError(
+                f"NVRTC {self.version} does not compile for compute capability {capability[0]}.{capability[1]}, only "
+                f"for {', '.join(f'{one // 10}.{one % 10}' for one in self.capabilities())}: install another version"
+            )
+        program = ctypes.c_void_p()
+        with self._lock:
+            texts = (ctypes.c_char_p * len(headers))(*(text.encode() for text in headers.values()))
+            names = (ctypes.c_char_p * len(headers))(*(header.encode() for header in headers))
+            self._check(
+                "nvrtcCreateProgram",
+                ctypes.byref(program),
+                source.encode(),
+                name.encode(),
+                ctypes.c_int(len(headers)),
+                texts,
+                names,
+            )
+            try:
+                return self._compiled(program, name, [f"--gpu-architecture=sm_{number}", *options])
+            finally:
+                self._check("nvrtcDestroyProgram", ctypes.byref(program))
+
+    def _compiled(self, program: ctypes.c_void_p, name: str, options: Sequence[str]) -> bytes:
+        flags = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        if self._library.nvrtcCompileProgram(program, ctypes.c_int(len(options)), flags) != 0:
+            log = self._bytes(program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog").rstrip(b"\0")
+            raise KernelCompileError(f"{name} does not compile ({' '.join(options)}):\n{log.decode(errors='replace')}")
+        return self._bytes(program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
+
+    def _bytes(self, program: ctypes.c_void_p, size_of: str, content_of: str) -> bytes:
+        size = ctypes.c_size_t()
+        self._check(size_of, program, ctypes.byref(size))
+        content = ctypes.create_string_buffer(size.value)
+        self._check(content_of, program, content)
+        return content.raw
+
+    def _check(self, call: str, *arguments: object) -> None:
+        code = self._library[call](*arguments)
+        if code != 0:
+            text = self._library.nvrtcGetErrorString(code).decode()
+            raise KernelCompileError(f"{call}: {text} ({code})")

@@ -1,0 +1,97 @@
+"""Compiled kernels: modules, their functions, and launches."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from engines.cuda.arguments import Argument, pack
+from engines.cuda.context import Context
+from engines.cuda.errors import CudaError, KernelError, translated
+from engines.cuda.stream import Stream
+
+Size3 = tuple[int, int, int]
+
+
+class _Loaded:
+    """PyCUDA's module and functions. Each function keeps the module alive, so that they must go together."""
+
+    __slots__ = ("functions", "module")
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.functions: dict[str, Any] = {}
+
+
+class Module:
+    """A loaded cubin; it and its functions serve until `close`. From any thread."""
+
+    def __init__(self, context: Context, cubin: bytes) -> None:
+        """KernelError where the driver does not take it."""
+        self._context = context
+        context.sweep()
+        with context.current("loading kernels"):
+            try:
+                self._key = context.adopt(_Loaded(context.api.module_from_buffer(cubin)))
+            except (context.api.LogicError, context.api.RuntimeError) as error:
+                what = f"loading kernels of {len(cubin)} bytes, which must be compiled for this device"
+                raise _refused(context, what, error) from error.with_traceback(None)
+
+    def function(self, name: str) -> Function:
+        """A kernel by its unmangled name (`extern "C"`); KernelError where there is none."""
+        with self._context.current("finding a kernel"):
+            try:
+                self._context[self._key].functions[name] = self._context[self._key].module.get_function(name)
+            except self._context.api.LogicError as error:
+                what = f'finding the kernel "{name}", which must be declared extern "C"'
+                raise _refused(self._context, what, error) from error.with_traceback(None)
+        return Function(self._context, self._key, name)
+
+    def close(self) -> None:
+        """Unloads it, twice is safe; launches that are under way must be done."""
+        self._context.drop(self._key)
+
+    def __del__(self) -> None:
+        key = getattr(self, "_key", None)
+        if key is not None:
+            self._context.later(partial(self._context.drop, key))
+
+
+class Function:
+    """A kernel, made by `Module.function`; the module must be kept. From any thread."""
+
+    def __init__(self, context: Context, module: int, name: str) -> None:
+        self._context, self._module, self.name = context, module, name
+        self._argument_bytes: int | None = None
+
+    def launch(self, grid: Size3, block: Size3, *arguments: Argument, stream: Stream, shared_bytes: int = 0) -> None:
+        """Gives the kernel to `stream`. See `engines.cuda.arguments.pack` for the arguments, which are copied.
+
+        KernelError where the driver refuses it; a fault inside the kernel shows where the stream is next waited for.
+        """
+        packed = pack(arguments)
+        with self._context.current(self.name):
+            self._prepare(len(packed))
+            try:
+                self._native.prepared_async_call(grid, block, stream.native, packed, shared_size=shared_bytes)
+            except self._context.api.LogicError as error:
+                what = f"launching {self.name}, grid {grid}, block {block}, {shared_bytes} bytes shared"
+                raise _refused(self._context, what, error) from error.with_traceback(None)
+
+    def _prepare(self, nbytes: int) -> None:
+        """PyCUDA keeps the layout of the arguments in the function, for all threads: it may never change."""
+        if self._argument_bytes is None:
+            self._native.prepare(f"{nbytes}s")
+            self._argument_bytes = nbytes
+        elif nbytes != self._argument_bytes:
+            raise ValueError(f"{self.name} took {self._argument_bytes} bytes of arguments before, now {nbytes}")
+
+    @property
+    def _native(self) -> Any:
+        return self._context[self._module].functions[self.name]
+
+
+def _refused(context: Context, doing: str, error: Exception) -> CudaError:
+    """A KernelError, unless the whole device is lost."""
+    cause = translated(f"cuda:{context.ordinal}: {doing}", error)
+    return KernelError(str(cause)) if type(cause) is CudaError else cause

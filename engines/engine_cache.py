@@ -1,0 +1,256 @@
+"""Built engines on this machine: each built once, verified before it is kept, and never mistaken for another.
+
+An engine is a file `MODEL-KEY.engine` with a note `MODEL-KEY.json` beside it; the note comes last, and what has none is
+never read. Whatever a build leaves behind when it is killed lies in a folder of its own and is swept away by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engines.cache import cache_directory
+from engines.lock import locked
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 8 << 30
+_KEY_LENGTH = 20
+
+Build = Callable[[Path], None]
+"""Writes an engine to the path it is given, in a scratch folder of its own; raises where it cannot."""
+Verify = Callable[[bytes], Mapping[str, float]]
+"""Measures of how well a fresh engine agrees with the reference; raises where it does not."""
+
+
+def engines_directory(environ: Mapping[str, str]) -> Path:
+    """Folder `engines` in the product's cache."""
+    return cache_directory(environ) / "engines"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineIdentity:
+    """All that an engine depends on. Two engines are the same one only where every field but `model` is equal."""
+
+    model: str
+    """For people; two models of one content share an engine."""
+    model_sha256: str
+    runtime: str
+    """ "TensorRT 11.4.0.106"."""
+    gpu: str
+    compute_capability: str
+    """ "8.6"."""
+    precision: str
+    profile: str
+    builder: int
+
+    @property
+    def key(self) -> str:
+        told = {name: value for name, value in asdict(self).items() if name != "model"}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:_KEY_LENGTH]
+
+    @property
+    def stem(self) -> str:
+        """File name without its end."""
+        return f"{''.join(c if c.isalnum() or c in '._-' else '_' for c in self.model)}-{self.key}"
+
+
+_TOLD = {
+    "model_sha256": "another file of the model",
+    "runtime": "{0}, this is {1}",
+    "gpu": "{0}, this is {1}",
+    "compute_capability": "compute capability {0}, this is {1}",
+    "precision": "{0}, {1} is wanted",
+    "profile": "the shapes {0}, {1} are wanted",
+    "builder": "an earlier sightd",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What stands beside an engine. `measures` are those that it was trusted for."""
+
+    identity: EngineIdentity
+    sha256: str
+    size: int
+    built_at: str
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored engine; `used_at` in seconds since 1970."""
+
+    path: Path
+    note: Note
+    used_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCache:
+    """Engines in `directory`, made on first use; `capacity` bytes are kept, those used last. Any thread or process."""
+
+    directory: Path
+    capacity: int = CAPACITY
+
+    def provide(self, identity: EngineIdentity, build: Build, verify: Verify) -> bytes:
+        """The content of the engine, built and verified if it is not here. Of several processes one builds.
+
+        What `build` and `verify` raise passes through, and nothing is kept; EngineError where it cannot be stored.
+        """
+        if found := self.read(identity):
+            return found
+        with locked(self._lock(identity.stem), f"{identity.model}: its engine"):
+            if found := self.read(identity):
+                return found
+            logger.info("%s: %s; building it, which takes minutes", identity.model, self.problem(identity))
+            with self._scratch(identity.stem) as scratch:
+                plan = scratch / "plan"
+                build(plan)
+                content = plan.read_bytes()
+                self._keep(identity, content, verify(content), scratch)
+        self.prune(keep=identity.stem)
+        return content
+
+    def read(self, identity: EngineIdentity) -> bytes | None:
+        """The very bytes that were verified, or None: then `problem` says why. Marks the engine as used."""
+        path = self._engine(identity.stem)
+        note = _read_note(path)
+        if note is None or note.identity.key != identity.key:
+            return None
+        try:
+            content = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return content if hashlib.sha256(content).hexdigest() == note.sha256 else None
+
+    def problem(self, identity: EngineIdentity) -> str:
+        """Why there is no engine of this identity to read; names engines of the model that are of another one."""
+        path = self._engine(identity.stem)
+        if path.exists():
+            return self.damage(path) or "its engine belongs to something else"
+        others = [entry for entry in self.entries() if entry.note.identity.model == identity.model]
+        if not others:
+            return "no engine was built for it here"
+        return "; ".join(f"{entry.path.name} is of {_difference(entry.note.identity, identity)}" for entry in others)
+
+    def damage(self, path: Path) -> str:
+        """What is wrong with a stored engine; "" where nothing is."""
+        note = _read_note(path)
+        if note is None:
+            return "its engine has no readable note"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            return f"its engine cannot be read: {error.strerror}"
+        return "" if hashlib.sha256(content).hexdigest() == note.sha256 else "its engine was changed or damaged"
+
+    def entries(self) -> list[Entry]:
+        """All engines with a note, the one used last first."""
+        found = []
+        for path in self.directory.glob("*.engine"):
+            note = _read_note(path)
+            with suppress(OSError):  # pruned by another process meanwhile
+                if note is not None:
+                    found.append(Entry(path, note, path.stat().st_mtime))
+        return sorted(found, key=lambda entry: entry.used_at, reverse=True)
+
+    def prune(self, *, capacity: int | None = None, keep: str = "") -> list[Path]:
+        """Removes what cannot be used, then those used longest ago until the rest fits; gives what was removed.
+
+        The engine whose stem is `keep` stays. Nothing that another process is building is touched.
+        """
+        removed = self._sweep()
+        room = self.capacity if capacity is None else capacity
+        for entry in self.entries():
+            room -= entry.note.size
+            if room < 0 and entry.path.stem != keep:
+                removed.append(self._remove(entry.path))
+        return removed
+
+    def _keep(self, identity: EngineIdentity, content: bytes, measures: Mapping[str, float], scratch: Path) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        note = Note(identity, hashlib.sha256(content).hexdigest(), len(content), now, dict(measures))
+        told = scratch / "note"
+        told.write_text(json.dumps(asdict(note), indent=2) + "\n", encoding="utf-8")
+        for path in (scratch / "plan", told):
+            _flush(path)
+        target = self._engine(identity.stem)
+        target.with_suffix(".json").unlink(missing_ok=True)
+        (scratch / "plan").replace(target)
+        told.replace(target.with_suffix(".json"))
+
+    @contextmanager
+    def _scratch(self, stem: str) -> Iterator[Path]:
+        """An empty folder for a build; the caller holds the engine's lock."""
+        folder = self.directory / f".{stem}.build"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _sweep(self) -> list[Path]:
+        """What killed builds left behind, and engines that are damaged."""
+        left = [(path, path.name[1 : -len(".build")]) for path in self.directory.glob(".*.build")]
+        broken = [(path, path.stem) for path in self.directory.glob("*.engine") if self.damage(path)]
+        removed = []
+        for path, stem in left + broken:
+            with self._alone(stem) as alone:
+                if alone:
+                    removed.append(self._remove(path))
+        return removed
+
+    @contextmanager
+    def _alone(self, stem: str) -> Iterator[bool]:
+        """Whether nobody builds the engine; if so, nobody does inside the block either."""
+        with self._lock(stem).open("ab") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _remove(self, path: Path) -> Path:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            return path
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        return path
+
+    def _engine(self, stem: str) -> Path:
+        return self.directory / f"{stem}.engine"
+
+    def _lock(self, stem: str) -> Path:
+        return self.directory / f".{stem}.lock"
+
+
+def _read_note(path: Path) -> Note | None:
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return Note(**{**told, "identity": EngineIdentity(**told["identity"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _difference(have: EngineIdentity, want: EngineIdentity) -> str:
+    pairs = {name: (getattr(have, name), getattr(want, name)) for name in _TOLD}
+    return ", ".join(_TOLD[name].format(*pair) for name, pair in pairs.items() if pair[0] != pair[1])
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,98 @@
+"""The backends of this installation. A new one gets its line in `installed_backends`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Container
+
+from engines import onnx_cuda_library
+from engines.backends import Backends, SessionMaker, SessionRequest
+from engines.errors import BackendUnavailableError
+from engines.model import Model
+from engines.onnx_cuda_session import OnnxCudaSession
+from engines.onnx_file import read_precision
+from engines.onnx_session import OnnxRuntimeSession
+from engines.openvino_session import OpenVinoSession
+from engines.placement import RoundRobin, gpu_count, no_gpu
+from engines.preference import Precision
+from engines.session import Session
+from engines.trt.maker import TensorRtMaker
+from engines.trt.verify import Judge
+
+
+def installed_backends(judge_of: Callable[[Model], Judge] | None = None) -> Backends:
+    """All backends; networks are spread over the GPUs by one object. Without `judge_of` TensorRT is left out, since no
+    engine is used that was not held against ONNX Runtime."""
+    trusted: dict[str, SessionMaker] = {} if judge_of is None else {"tensorrt": TensorRtMaker(judge_of)}
+    makers: dict[str, SessionMaker] = {
+        **trusted,
+        "onnxruntime-cuda": OnnxCudaMaker(),
+        "openvino": OpenVinoMaker(),
+        "onnxruntime": OnnxRuntimeMaker(),
+    }
+    return Backends(makers, RoundRobin(gpu_count(os.environ)))
+
+
+class OnnxRuntimeMaker:
+    """ONNX Runtime on the CPU: runs a file as it is."""
+
+    on_gpu = False
+
+    def missing(self) -> str | None:
+        return None
+
+    def make(self, request: SessionRequest) -> Session:
+        _settled_precision(request, ())
+        return OnnxRuntimeSession(request.path, request.threads)
+
+
+class OpenVinoMaker:
+    """OpenVINO on the CPU: fp32 or int8 as the file is; bf16 and fp16 where the processor has them."""
+
+    on_gpu = False
+
+    def missing(self) -> str | None:
+        if importlib.util.find_spec("openvino"):
+            return None
+        return "not installed (pip install 'sightd[openvino]', 180 MB)"
+
+    def make(self, request: SessionRequest) -> Session:
+        precision = _settled_precision(request, ("bf16", "fp16"))
+        cores = len(os.sched_getaffinity(0))
+        lanes = max(1, cores // request.threads)
+        return OpenVinoSession(request.path, request.threads, lanes=lanes, precision=precision)
+
+
+class OnnxCudaMaker:
+    """ONNX Runtime on an NVIDIA GPU: as the file is, or fp32 turned into fp16."""
+
+    on_gpu = True
+
+    def missing(self) -> str | None:
+        return no_gpu() or onnx_cuda_library.missing()
+
+    def make(self, request: SessionRequest) -> Session:
+        precision = _settled_precision(request, ("fp16",))
+        return OnnxCudaSession(request.path, int(request.device.removeprefix("cuda:")), precision=precision)
+
+
+def _settled_precision(request: SessionRequest, made: Container[Precision]) -> str:
+    """The precision to run in: the file's own, or the wish where the backend makes it of an fp32 file.
+
+    BackendUnavailableError where the wish cannot be kept.
+    """
+    wish, name = request.precision, request.model.name
+    own = read_precision(request.path)
+    if wish in ("auto", own):
+        return own
+    if wish == "int8":
+        raise BackendUnavailableError(
+            f"{name} is {own}; `sightd models quantize {name} --calibrate SOURCE` makes {name}-int8 of it, to be named "
+            "as the model"
+        )
+    if own != "fp32":
+        raise BackendUnavailableError(f"{name} is {own} and cannot be made {wish}")
+    if wish not in made:
+        raise BackendUnavailableError(f"does not run {wish}")
+    return wish

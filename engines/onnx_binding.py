@@ -1,0 +1,106 @@
+"""ONNX Runtime on tensors that stay where they are: inputs read in place, outputs left on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import onnxruntime
+
+from engines.session import TensorSpec
+
+
+class DeviceMemory(Protocol):
+    """A piece of a device's memory, as `engines.cuda`'s buffers are."""
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class WorkStream(Protocol):
+    """What was given to a device in order."""
+
+    def synchronize(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMemory:
+    """An output's memory; the library frees it when `value` goes."""
+
+    address: int
+    nbytes: int
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTensor:
+    """A contiguous output on the device."""
+
+    buffer: BoundMemory
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class BoundRun:
+    """A run that has ended. Its outputs are valid until `release`; use it in a `with` block around what reads them."""
+
+    def __init__(self, outputs: Mapping[str, BoundTensor]) -> None:
+        self.outputs = outputs
+
+    def release(self) -> None:
+        """Frees the outputs: what reads them must have ended. Twice is safe."""
+        self.outputs = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A session's inputs and outputs on device `kind` ("cuda") number `ordinal`."""
+
+    session: onnxruntime.InferenceSession
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    kind: str
+    ordinal: int
+
+    def run(self, inputs: Mapping[str, DeviceMemory], batch: int, stream: WorkStream) -> BoundRun:
+        """One run of `batch` rows, contiguous, of the network's dtypes and fixed sizes.
+
+        Waits for `stream`, which writes the inputs, and then for the run: the library computes on a stream of its own.
+        Any thread; several at once. ValueError where a buffer is too small.
+        """
+        stream.synchronize()
+        binding = self.session.io_binding()
+        for name, memory in inputs.items():
+            spec = self.inputs[name]
+            shape = [batch, *(axis or 1 for axis in spec.shape[1:])]
+            needed = int(np.prod(shape, dtype=np.int64)) * spec.dtype.itemsize
+            if memory.nbytes < needed:
+                raise ValueError(f"{name} {spec.dtype} {shape} needs {needed} bytes, the buffer has {memory.nbytes}")
+            binding.bind_input(name, self.kind, self.ordinal, spec.dtype, shape, memory.address)
+        for name in self.outputs:
+            binding.bind_output(name, self.kind, self.ordinal)
+        binding.synchronize_inputs()
+        self.session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        values = zip(self.outputs.values(), binding.get_outputs(), strict=True)
+        return BoundRun({spec.name: _bound(spec, value) for spec, value in values})
+
+
+def _bound(spec: TensorSpec, value: Any) -> BoundTensor:
+    shape = tuple(value.shape())
+    nbytes = int(np.prod(shape, dtype=np.int64)) * spec.dtype.itemsize
+    return BoundTensor(BoundMemory(value.data_ptr(), nbytes, value), shape, spec.dtype)

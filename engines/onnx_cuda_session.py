@@ -1,0 +1,122 @@
+"""Networks on an NVIDIA GPU with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+from engines import onnx_cuda_library
+from engines.errors import BackendUnavailableError, EngineError
+from engines.half import to_half
+from engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream
+from engines.onnx_cuda_library import PROVIDER
+from engines.onnx_file import read_precision
+from engines.onnx_placed import RECORD, placed, stray
+from engines.onnx_session import FAULTS, session_options, tensor_specs
+from engines.session import Backend, Tensor, TensorSpec
+from engines.tensors import batch_is_one, by_rows, described
+
+
+class OnnxCudaSession:
+    """An ONNX file on GPU `ordinal`, all of it: a session whose operators the GPU did not take is refused.
+
+    `run` copies to the GPU and back; `run_device` leaves tensors where they are. Both from several threads at once.
+    """
+
+    def __init__(self, path: Path, ordinal: int, *, precision: str = "fp32") -> None:
+        """`precision` is the file's own, or "fp16" for an fp32 file. BackendUnavailableError where the provider is not
+        there, does not start, cannot load the file, or leaves part of the network to the CPU.
+        """
+        self._path, self._ordinal = path, ordinal
+        session = _open(path, ordinal, precision)
+        _require_all_on_gpu(session, path.name)
+        self._session: onnxruntime.InferenceSession | None = session
+        self._inputs = tensor_specs(path, session.get_inputs())
+        self._outputs = tensor_specs(path, session.get_outputs())
+        self._one_by_one = batch_is_one(self._inputs)
+        self._backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)
+
+    @property
+    def backend(self) -> Backend:
+        return self._backend
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
+        return by_rows(self._run, inputs) if self._one_by_one else self._run(inputs)
+
+    def run_device(self, inputs: Mapping[str, DeviceMemory], batch: int, stream: WorkStream) -> BoundRun:
+        """One batch in this GPU's memory, after what `stream` was given; see `Binding.run`. EngineError where it fails.
+
+        A network whose batch is fixed at 1 takes one picture here.
+        """
+        binding = Binding(self._open_session(), self._inputs, self._outputs, "cuda", self._ordinal)
+        try:
+            return binding.run(inputs, batch, stream)
+        except (*FAULTS, ValueError, KeyError) as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Gives the memory back once runs under way have ended."""
+        self._session = None
+
+    def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        try:
+            results = self._open_session().run(list(self._outputs), dict(inputs))
+        except (*FAULTS, ValueError) as error:
+            raise self._failure(error) from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _open_session(self) -> onnxruntime.InferenceSession:
+        if self._session is None:
+            raise EngineError(f"{self._path.name}: run after close")
+        return self._session
+
+    def _failure(self, error: Exception) -> EngineError:
+        return EngineError(
+            f"{self._path.name} cannot be run on cuda:{self._ordinal}: {error}. It takes {described(self._inputs)}"
+        )
+
+
+def _open(path: Path, ordinal: int, precision: str) -> onnxruntime.InferenceSession:
+    if reason := onnx_cuda_library.missing():
+        raise BackendUnavailableError(reason)
+    onnx_cuda_library.preload()
+    options = session_options(threads=1)
+    options.add_session_config_entry(RECORD, "1")
+    network = _network(path, precision)
+    provider = (PROVIDER, {"device_id": str(ordinal), "use_tf32": "0"})  # TF32 would be another precision than told
+    try:
+        # Without enable_fallback=0 the library goes on alone on the CPU where CUDA does not start.
+        return onnxruntime.InferenceSession(network, options, providers=[provider], enable_fallback=0)
+    except FAULTS as error:
+        raise BackendUnavailableError(f"CUDA cannot run {path.name}: {error}") from error
+
+
+def _network(path: Path, precision: str) -> str | bytes:
+    """The file as it is, or made fp16 in memory."""
+    if precision != "fp16" or read_precision(path) == "fp16":
+        return str(path)
+    content: bytes = to_half(onnx.load(path)).SerializeToString()
+    return content
+
+
+def _require_all_on_gpu(session: onnxruntime.InferenceSession, name: str) -> None:
+    if PROVIDER not in session.get_providers():
+        raise BackendUnavailableError(f"CUDA did not start: {onnx_cuda_library.why_not_started()}")
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        raise BackendUnavailableError(
+            f"ONNX Runtime {onnxruntime.__version__} does not tell what runs on the GPU: a newer onnxruntime-gpu does"
+        )
+    if left := stray(placed(session), PROVIDER):
+        raise BackendUnavailableError(f"CUDA does not take all of {name}: {', '.join(left)}")

@@ -1,0 +1,146 @@
+"""Networks on the CPU with OpenVINO, which is loaded when the first session is made."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.errors import BackendUnavailableError, EngineError, ModelFileError
+from engines.onnx_file import read_ends
+from engines.session import Backend, Tensor, TensorSpec
+from engines.tensors import batch_is_one, by_rows, require
+
+_HINTS: Mapping[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+"""What is not quantised in an int8 file is computed in fp32. Never left to the library: on some processors it takes
+bf16 of its own accord, and the results change."""
+_NEEDS: Mapping[str, str] = {"bf16": "BF16", "fp16": "FP16"}
+
+
+class OpenVinoSession:
+    """An ONNX file on the CPU. As many `run`s as there are `lanes` go on at once, each with `threads` threads; further
+    ones wait. A file whose batch is fixed at 1 takes any batch: it is run once for each row.
+    """
+
+    def __init__(self, path: Path, threads: int, *, lanes: int = 1, precision: str = "fp32") -> None:
+        """ModelFileError where the file is none. BackendUnavailableError where the library is not installed, cannot
+        run the network, or the processor cannot compute in `precision`.
+        """
+        names = list(read_ends(path).outputs)
+        self._path = path
+        compiled = _compile(path, precision, threads, lanes)
+        self._inputs = {spec.name: spec for spec in (_spec(port, port.any_name) for port in compiled.inputs)}
+        self._outputs = {name: _spec(port, name) for name, port in zip(names, compiled.outputs, strict=True)}
+        self._one_by_one = batch_is_one(self._inputs)
+        self._backend = Backend("openvino", "cpu", precision)
+        self._lanes = _Lanes([compiled.create_infer_request() for _ in range(lanes)])
+
+    @property
+    def backend(self) -> Backend:
+        return self._backend
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
+        if self._one_by_one:
+            return by_rows(self._run, inputs)
+        return self._run(inputs)
+
+    def close(self) -> None:
+        """Gives the memory back once runs under way have ended."""
+        self._lanes.close()
+
+    def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        require(self._inputs, inputs, self._path.name)
+        with self._lanes.one() as request:
+            if request is None:
+                raise EngineError(f"{self._path.name}: run after close")
+            try:
+                # Inputs are read in place, for the call returns after the run; outputs are copied: they are reused.
+                results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+            except RuntimeError as error:  # the library raises no other
+                raise EngineError(f"{self._path.name} failed on OpenVINO: {error}") from error
+            return {name: np.array(results[index]) for index, name in enumerate(self._outputs)}
+
+
+class _Lanes:
+    """The requests of a session; each is used by one thread at a time."""
+
+    def __init__(self, requests: list[Any]) -> None:
+        self._free = requests
+        self._closed = False
+        self._change = threading.Condition()
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """Waits for a free one; None once it is closed."""
+        with self._change:
+            self._change.wait_for(lambda: self._free or self._closed)
+            request = None if self._closed else self._free.pop()
+        try:
+            yield request
+        finally:
+            with self._change:
+                if not self._closed:
+                    self._free.append(request)
+                    self._change.notify()
+
+    def close(self) -> None:
+        """Drops those that are free now, and the others when they come back."""
+        with self._change:
+            self._closed = True
+            self._free.clear()
+            self._change.notify_all()
+
+
+def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
+    openvino = _library()
+    core = openvino.Core()
+    needed = _NEEDS.get(precision)
+    if needed and needed not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise BackendUnavailableError(f"this processor does not compute in {precision}")
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": lanes,
+        "INFERENCE_NUM_THREADS": threads * lanes,
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "ENABLE_CPU_PINNING": False,  # decoding and encoding need the same cores
+    }
+    try:
+        network = core.read_model(str(path))
+    except RuntimeError as error:
+        raise ModelFileError(f"{path} cannot be loaded by OpenVINO: {error}. Is it a complete ONNX file?") from error
+    try:
+        return core.compile_model(network, "CPU", options)
+    except RuntimeError as error:
+        raise BackendUnavailableError(f"OpenVINO cannot run {path.name}: {error}") from error
+
+
+def _library() -> Any:
+    """The library, without its telemetry: by default importing it tells its makers, over the network."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: it cannot be imported
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"openvino cannot be imported ({error}): pip install 'sightd[openvino]'"
+        ) from error
+
+
+def _spec(port: Any, name: str) -> TensorSpec:
+    shape = tuple(None if axis.is_dynamic else axis.get_length() for axis in port.partial_shape)
+    return TensorSpec(name, shape, np.dtype(port.element_type.to_dtype()))

@@ -1,0 +1,72 @@
+"""Networks that were made on this machine of the catalogue's: files in a folder beside the store, named like others."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from engines.catalog import Catalog
+from engines.model import Model
+
+logger = logging.getLogger(__name__)
+
+_FOLDER = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The note beside an own network: which of the catalogue it was made of, how, and what that cost in accuracy."""
+
+    base: str
+    base_sha256: str
+    made: str
+    accuracy: str
+    made_at: str
+
+
+def with_own(catalog: Catalog, directory: Path) -> Catalog:
+    """The catalogue and, behind its networks, those made here; `directory` is the store's.
+
+    What has no readable note, or was made of a network that the catalogue no longer holds, is left out and warned of.
+    """
+    models = dict(catalog.models)
+    for note in sorted((directory / _FOLDER).glob("*.json")):
+        try:
+            origin = Origin(**json.loads(note.read_text(encoding="utf-8")))
+            models[note.stem] = _model(catalog.models[origin.base], note.stem, origin, directory)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning(
+                "%s is left out: its note is not usable (%s). `sightd models quantize` makes it anew", note, error
+            )
+    return Catalog(models)
+
+
+def file_of(name: str, directory: Path) -> Path:
+    """Where the file of an own network lies; its folder is made."""
+    folder = directory / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.onnx"
+
+
+def put(base: Model, name: str, file: Path, origin: Origin, directory: Path) -> Model:
+    """Moves a `file` of the same file system in as the network `name`; readers see the old one or the new one."""
+    target = file_of(name, directory)
+    note = file.with_suffix(".note")
+    note.write_text(json.dumps(asdict(origin), indent=2) + "\n", encoding="utf-8")
+    file.replace(target)
+    note.replace(target.with_suffix(".json"))
+    return _model(base, name, origin, directory)
+
+
+def _model(base: Model, name: str, origin: Origin, directory: Path) -> Model:
+    return replace(
+        base,
+        name=name,
+        summary=f"{origin.base}, {origin.made}, on this machine",
+        accuracy=origin.accuracy,
+        sources=(),
+        convert="",
+        path=directory / _FOLDER / f"{name}.onnx",
+    )

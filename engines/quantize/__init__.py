@@ -1,0 +1,5 @@
+"""Networks in int8: Q/DQ nodes whose ranges are measured on the user's own pictures."""
+
+from engines.quantize.quantizer import quantize
+
+__all__ = ["quantize"]

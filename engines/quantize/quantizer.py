@@ -1,0 +1,127 @@
+"""An fp32 ONNX file to int8 with Q/DQ nodes, by ONNX Runtime's own tools."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import version_converter
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from engines.errors import QuantizationError
+from engines.model import Model
+from engines.onnx_file import read_ends, read_precision
+from engines.preprocess import prepare
+from engines.progress import Progress, silent
+from engines.quantize.recipe import Recipe, recipe_for
+from engines.session import Tensor
+
+_OPSET = 13
+"""The first in which a weight's every channel has a range of its own."""
+
+
+def quantize(
+    model: Model,
+    source: Path,
+    target: Path,
+    pictures: Iterable[NDArray[np.uint8]],
+    *,
+    total: int | None = None,
+    progress: Progress = silent,
+) -> None:
+    """Writes the int8 twin of `source`, the fp32 file of `model`, to `target`; names, shapes and dtypes of inputs and
+    outputs stay.
+
+    Activations are U8 with the least and greatest value met on `pictures` (BGR uint8 [h, w, 3]; `total` of them, for
+    progress, which counts pictures), weights S8 per channel. QuantizationError where that is not possible.
+    """
+    if (precision := read_precision(source)) != "fp32":
+        raise QuantizationError(f"{model.name} is {precision} already: name the fp32 network that it was made of")
+    if extra := set(read_ends(source).inputs) - {model.input.tensor}:
+        raise QuantizationError(f"{model.name} is fed more than a picture ({', '.join(sorted(extra))})")
+    with tempfile.TemporaryDirectory(prefix=".int8-", dir=target.parent) as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        progress(f"{model.name}: preparing", 0, None)
+        recipe = _prepare(model, source, prepared)
+        reader = _Pictures(model, pictures, total, progress)
+        _quantize(model, prepared, target, recipe, reader)
+
+
+class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
+    """Pictures as the network is fed them, one at a time. `fault` is what their source or the progress raised."""
+
+    def __init__(
+        self, model: Model, pictures: Iterable[NDArray[np.uint8]], total: int | None, progress: Progress
+    ) -> None:
+        self.seen = 0
+        self.fault: Exception | None = None
+        self._feeds = self._fed(model, pictures, total, progress)
+
+    def get_next(self) -> dict[str, Tensor] | None:
+        try:
+            return next(self._feeds, None)
+        except Exception as error:
+            self.fault = error
+            raise
+
+    def _fed(
+        self, model: Model, pictures: Iterable[NDArray[np.uint8]], total: int | None, progress: Progress
+    ) -> Iterator[dict[str, Tensor]]:
+        for picture in pictures:
+            progress(f"{model.name}: measuring ranges", self.seen, total)
+            yield {model.input.tensor: prepare([picture], model.input)[0]}
+            self.seen += 1
+        progress(f"{model.name}: writing int8", self.seen, total)
+
+
+def _prepare(model: Model, source: Path, target: Path) -> Recipe:
+    """Folds what can be folded, brings the file to an opset that can hold ranges, and names its nodes."""
+    network = onnx.load(source)
+    try:
+        if next(one.version for one in network.opset_import if one.domain in ("", "ai.onnx")) < _OPSET:
+            network = version_converter.convert_version(network, _OPSET)
+        onnx.save(network, str(target))
+        quant_pre_process(target, target, skip_symbolic_shape=True)
+    except Exception as error:
+        raise QuantizationError(f"{model.name} cannot be prepared for int8: {error}") from error
+    network = onnx.load(target)
+    for index, node in enumerate(network.graph.node):
+        node.name = f"{node.op_type}_{index}"
+    onnx.save(network, str(target))
+    return recipe_for(model.head, network.graph)
+
+
+def _quantize(model: Model, source: Path, target: Path, recipe: Recipe, reader: _Pictures) -> None:
+    options: dict[str, object] = {"CalibTensorRangeSymmetric": False}
+    if not recipe.rounds_results:
+        options["OpTypesToExcludeOutputQuantization"] = list(recipe.operators or ())
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # the tool advises on the root logger
+    try:
+        quantize_static(
+            source,
+            target,
+            reader,
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(recipe.operators) if recipe.operators else None,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(recipe.left_out),
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options=options,
+        )
+    except Exception as error:
+        if reader.fault is not None:
+            raise reader.fault from None
+        reason = error if reader.seen else "there is no picture to measure ranges on"
+        raise QuantizationError(f"{model.name} cannot be made int8: {reason}") from error
+    finally:
+        root.setLevel(level)

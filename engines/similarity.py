@@ -1,0 +1,43 @@
+"""The similarity transform (turn, scale, move; no reflection) that lays five points of a face onto a template."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+ARCFACE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
+)
+"""Right eye, left eye, nose, right and left corner of the mouth (as the picture shows them from left to right), in
+pixels of a 112 x 112 crop; the template that ArcFace and SFace were trained with (Deng et al. 2019, arXiv 1801.07698).
+"""
+ARCFACE.flags.writeable = False
+
+
+def similarity(points: NDArray[np.floating], template: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The matrix [2, 3] that takes `points` [n, 2] nearest to `template` [n, 2], by least squares.
+
+    Umeyama 1991, "Least-squares estimation of transformation parameters between two point patterns"; in the plane its
+    optimum over rotations has a closed form. ValueError where the points are one point, or not numbers.
+    """
+    source, target = np.asarray(points, np.float64), np.asarray(template, np.float64)
+    if not np.isfinite(source).all():
+        raise ValueError(f"no transform is defined by the points {source.tolist()}: they are not finite")
+    from_centre, to_centre = source.mean(axis=0), target.mean(axis=0)
+    p, q = source - from_centre, target - to_centre
+    spread = float((p * p).sum())
+    if not spread > 1e-12:
+        raise ValueError(f"no transform is defined by the points {source.tolist()}: they coincide")
+    cosine = float((p * q).sum()) / spread
+    sine = float((p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()) / spread
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    return np.column_stack((turn, to_centre - turn @ from_centre))
+
+
+def inverse(transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The way back, [2, 3]. ValueError where there is none."""
+    try:
+        turn = np.linalg.inv(transform[:, :2])
+    except np.linalg.LinAlgError:
+        raise ValueError("the transform takes everything to one point: it has no way back") from None
+    return np.column_stack((turn, -turn @ transform[:, 2]))

@@ -1,0 +1,123 @@
+"""An execution context bound to shapes and addresses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engines.errors import EngineError
+from engines.trt import api
+from engines.trt.ends import Ends
+from engines.trt.growing import GrowingOutput
+from engines.trt.names import TensorRT
+from engines.trt.seam import Device, DeviceBuffer, Graph, Stream
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A deserialised engine and all that is the same for each use of it."""
+
+    trt: TensorRT
+    engine: api.CudaEngine
+    ends: Ends
+    device: Device
+    name: str
+
+
+def shaped_context(loaded: Loaded, batch: int, scratch: DeviceBuffer) -> api.Context:
+    """A context for so many rows that computes in `scratch`: contexts that never run at once share that memory."""
+    strategy = loaded.trt.module.ExecutionContextAllocationStrategy.USER_MANAGED
+    context = loaded.engine.create_execution_context(strategy)
+    if context is None:
+        raise EngineError(f"{loaded.name}: TensorRT gives no execution context (is the GPU's memory full?)")
+    context.set_device_memory(scratch.address, loaded.engine.device_memory_size_v2)
+    for name in loaded.ends.inputs:
+        shape = loaded.ends.shape(name, batch)
+        if not context.set_input_shape(name, shape):
+            raise EngineError(
+                f"{loaded.name}: TensorRT refuses {name} {list(shape)}; it takes {loaded.ends.batch} rows"
+            )
+    if missing := context.infer_shapes():
+        raise EngineError(f"{loaded.name}: TensorRT cannot tell the shapes of {', '.join(missing)}")
+    return context
+
+
+class Binding:
+    """One context with one batch and one set of addresses. Made once and never changed: a CUDA graph that was captured
+    of a context is valid only as long as nobody touches that context again.
+    """
+
+    def __init__(
+        self, loaded: Loaded, batch: int, inputs: Mapping[str, int], outputs: Mapping[str, DeviceBuffer],
+        scratch: DeviceBuffer,
+    ) -> None:  # fmt: skip
+        """`inputs` are addresses; what is not in `outputs` is of a size that only the data decide."""
+        self._trt, self._name = loaded.trt, loaded.name
+        self._context = shaped_context(loaded, batch, scratch)
+        self._graph: Graph | None = None
+        self._runs = 0
+        self._may_capture = len(outputs) == len(loaded.ends.outputs)
+        self._outputs = outputs
+        self.growing: dict[str, GrowingOutput] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        for name, address in inputs.items():
+            self._require(self._context.set_tensor_address(name, address), name)
+        for name in loaded.ends.outputs:
+            if name in outputs:
+                self._shapes[name] = tuple(self._context.get_tensor_shape(name))
+                self._require(self._context.set_tensor_address(name, outputs[name].address), name)
+            else:
+                self.growing[name] = GrowingOutput(loaded.trt.module, loaded.device)
+                self._require(self._context.set_output_allocator(name, self.growing[name].target), name)
+
+    def enqueue(self, stream: Stream) -> None:
+        """Gives one run to the stream; EngineError where TensorRT refuses.
+
+        The first run is plain, because TensorRT sets things up in it. After the second, what it did is captured: a
+        batch that comes again costs one launch.
+        """
+        if self._graph is not None:
+            self._graph.launch(stream)
+            return
+        self._execute(stream)
+        self._runs += 1
+        if self._runs >= 2 and self._may_capture and self._trt.capturable(self._context, stream.handle):
+            self._capture(stream)
+
+    def output(self, name: str) -> tuple[DeviceBuffer, tuple[int, ...]]:
+        """Where an output lies and its shape, once the run was enqueued."""
+        if growing := self.growing.get(name):
+            return growing.buffer, growing.shape
+        return self._outputs[name], self._shapes[name]
+
+    def close(self) -> None:
+        """No run may be under way. Twice is safe."""
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None
+        for growing in self.growing.values():
+            growing.free()
+
+    def _capture(self, stream: Stream) -> None:
+        try:
+            with stream.capture() as capture:
+                self._execute(stream)
+        except EngineError as error:
+            self._may_capture = False
+            logger.warning("%s: no CUDA graph, every run is started piece by piece: %s", self._name, error)
+            return
+        self._graph = capture.graph
+
+    def _execute(self, stream: Stream) -> None:
+        started = self._context.execute_async_v3(stream.handle)
+        for growing in self.growing.values():
+            growing.check()
+        if not started:
+            raise EngineError(f"{self._name}: TensorRT could not start a run; its log says why")
+
+    def _require(self, accepted: bool, name: str) -> None:
+        if not accepted:
+            raise EngineError(f"{self._name}: TensorRT refuses the memory of {name}")

@@ -1,0 +1,129 @@
+"""Building in a process of its own: with progress, a deadline, and no way to take the daemon down with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from engines.trt.build_worker import encode
+from engines.trt.builder import BuildOrder, BuildProgress
+from engines.trt.errors import EngineBuildError
+
+DEADLINE = 3600.0
+"""Seconds; the largest network of the catalogue takes minutes on an old card."""
+
+_BEAT = 1.0
+_GRACE = 5.0
+_WORKER = (sys.executable, "-P", "-m", "engines.trt.build_worker")
+_TAIL = 1500
+
+
+def build(
+    order: BuildOrder,
+    plan: Path,
+    progress: BuildProgress,
+    *,
+    device: int = 0,
+    deadline: float = DEADLINE,
+    worker: Sequence[str] = _WORKER,
+) -> None:
+    """Builds on GPU `device` and writes the engine to `plan`; its folder is the caller's scratch space.
+
+    `progress` is called from this thread at least every second. EngineBuildError where the build fails, dies or is not
+    done after `deadline` seconds; however this ends, the process has ended too.
+    """
+    log = plan.with_suffix(".log")
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            list(worker), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
+            env=_environment(os.environ, device),
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it died at once: its exit tells
+                process.stdin.write(f"{encode(order, plan)}\n".encode())
+                process.stdin.flush()
+            outcome = _follow(process.stdout, progress, order, deadline)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+        finally:
+            _end(process)
+    if "error" in outcome:
+        raise EngineBuildError(outcome["error"])
+    if "built" not in outcome:
+        raise EngineBuildError(_death(order, process.returncode, log))
+
+
+def visible_device(environ: Mapping[str, str], device: int) -> str:
+    """What CUDA_VISIBLE_DEVICES must be for a process that shall see our GPU number `device` only."""
+    shown = environ.get("CUDA_VISIBLE_DEVICES")
+    if not shown:
+        return str(device)
+    names = [name.strip() for name in shown.split(",")]
+    return names[device] if device < len(names) else str(device)
+
+
+def _environment(environ: Mapping[str, str], device: int) -> dict[str, str]:
+    """Ours, with the folder of this package on Python's path and one GPU in sight."""
+    home = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([home, *filter(None, [environ.get("PYTHONPATH")])])
+    return {**environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": visible_device(environ, device)}
+
+
+def _follow(stream: IO[bytes], progress: BuildProgress, order: BuildOrder, deadline: float) -> dict[str, Any]:
+    """The last message, {} where the process ended without one."""
+    latest = ("starting", 0, 1)
+    progress(*latest)
+    for line in _lines(stream, deadline, f"{order.onnx.name} was not built within {deadline:g} s: stopped"):
+        message: dict[str, Any] = json.loads(line) if line else {}
+        if message.keys() & {"built", "error"}:
+            return message
+        if message:
+            latest = (message["phase"], message["done"], message["total"])
+        progress(*latest)
+    return {}
+
+
+def _lines(stream: IO[bytes], deadline: float, too_late: str) -> Iterator[bytes]:
+    """Whole lines as they come, an empty one every second in which none does; EngineBuildError at the deadline."""
+    until = time.monotonic() + deadline
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while (left := until - time.monotonic()) > 0:
+            if not selector.select(min(left, _BEAT)):
+                yield b""
+                continue
+            chunk = os.read(stream.fileno(), 65536)
+            if not chunk:
+                return
+            *lines, pending = (pending + chunk).split(b"\n")
+            yield from lines
+    raise EngineBuildError(too_late)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kills it, unless it has ended by itself."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _death(order: BuildOrder, code: int, log: Path) -> str:
+    how = f"ended with code {code}"
+    if code < 0:
+        how = f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+    words = log.read_text(errors="replace").strip()[-_TAIL:]
+    return f"{order.onnx.name} was not built: the building process {how}. It said: {words or 'nothing'}"

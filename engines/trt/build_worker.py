@@ -1,0 +1,119 @@
+"""The process that builds: `python -m engines.trt.build_worker`, started by `engines.trt.build_process` alone.
+
+It reads one JSON line, the order, from standard input and writes JSON lines to standard output: `{"phase", "done",
+"total"}` as it goes on, at the end `{"built": bytes}` or `{"error": reason}`. It ends when its input ends: whoever
+asked has died, and nobody waits for the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from engines.errors import EngineError
+from engines.trt.builder import BuildOrder, build_plan
+from engines.trt.names import Flavour, load
+from engines.trt.profile import BatchRange
+
+_PAUSE = 0.2
+_NICENESS = 10
+"""A build must not take the processor from cameras that are being watched."""
+
+
+def encode(order: BuildOrder, plan: Path) -> str:
+    """The order as one line."""
+    return json.dumps(
+        {
+            "plan": str(plan),
+            "onnx": str(order.onnx),
+            "flavour": order.flavour.value,
+            "batch": str(order.batch),
+            "sizes": {name: list(size) for name, size in order.sizes.items()},
+            "workspace": order.workspace,
+            "level": order.level,
+            "capabilities": [list(capability) for capability in order.capabilities],
+            "timing_cache": str(order.timing_cache) if order.timing_cache else None,
+        }
+    )
+
+
+def decode(line: str) -> tuple[BuildOrder, Path]:
+    """The order that `encode` wrote, and where its plan belongs."""
+    told = json.loads(line)
+    order = BuildOrder(
+        onnx=Path(told["onnx"]),
+        flavour=Flavour(told["flavour"]),
+        batch=BatchRange.parse(told["batch"]),
+        sizes={name: tuple(size) for name, size in told["sizes"].items()},
+        workspace=told["workspace"],
+        level=told["level"],
+        capabilities=tuple((major, minor) for major, minor in told["capabilities"]),
+        timing_cache=Path(told["timing_cache"]) if told["timing_cache"] else None,
+    )
+    return order, Path(told["plan"])
+
+
+class Teller:
+    """Writes JSON lines; of the steps of one phase only what a reader can follow. Any thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def tell(self, **message: Any) -> None:
+        with self._lock:
+            print(json.dumps(message), file=self._stream, flush=True)
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next and 0 < done < total:
+            return
+        self._next = now + _PAUSE
+        self.tell(phase=phase, done=done, total=total)
+
+
+def main() -> int:
+    teller = Teller(_private_output())
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    os.nice(_NICENESS)
+    order, plan = decode(sys.stdin.readline())
+    threading.Thread(target=_end_with_input, name="orphan-watch", daemon=True).start()
+    try:
+        content = build_plan(load([order.flavour]), order, teller.progress)
+        _write(plan, content)
+    except (EngineError, OSError) as error:
+        teller.tell(error=str(error))
+        return 1
+    teller.tell(built=len(content))
+    return 0
+
+
+def _private_output() -> TextIO:
+    """Standard output for our lines alone: what native libraries print there goes to standard error."""
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return private
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends
+        pass
+    os._exit(1)  # in the middle of a native call, which nothing else ends
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""ONNX to a TensorRT engine. Takes minutes and gigabytes: run it through `engines.trt.build_process`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engines.trt import api
+from engines.trt.errors import EngineBuildError
+from engines.trt.log import Log, make_log
+from engines.trt.names import Flavour, TensorRT
+from engines.trt.profile import BatchRange, Shape, shapes_for
+
+VERSION = 1
+"""Raised whenever the same ONNX file would become another engine; part of an engine's identity."""
+
+BuildProgress = Callable[[str, int, int], None]
+"""(phase, steps done, steps in all); an exception of its own stops the build and passes through."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOrder:
+    """What to build. The precision is the ONNX file's own: fp16 weights, or Q/DQ nodes for int8.
+
+    `sizes` gives the axes after the batch, of inputs that leave them open. `workspace` is memory in bytes that a layer
+    may take while it runs; `level` (0-5) is how long TensorRT looks for faster kernels. `capabilities` are those of
+    other cards to build for (TensorRT for RTX alone). `timing_cache` is a file that shortens builds, made where absent.
+    """
+
+    onnx: Path
+    flavour: Flavour
+    batch: BatchRange = field(default_factory=BatchRange)
+    sizes: Mapping[str, Shape] = field(default_factory=dict)
+    workspace: int = 2 << 30
+    level: int = 3
+    capabilities: tuple[tuple[int, int], ...] = ()
+    timing_cache: Path | None = None
+
+
+def build_plan(trt: TensorRT, order: BuildOrder, progress: BuildProgress) -> bytes:
+    """The serialised engine; `progress` is called from TensorRT's threads. EngineBuildError with TensorRT's reasons."""
+    log = make_log(trt.module)
+    builder = trt.module.Builder(log.target)
+    network = builder.create_network(trt.typed_network_flags())
+    parser = trt.module.OnnxParser(network, log.target)
+    if not parser.parse_from_file(str(order.onnx)):
+        raise EngineBuildError(f"{order.onnx.name} cannot be read by {trt.title}: {_reasons(parser)}")
+    config = _configure(trt, builder, network, order)
+    config.progress_monitor = _monitor(trt.module, progress)
+    timing = _attach_timing_cache(trt, config, order.timing_cache)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise EngineBuildError(f"{trt.title} cannot build {order.onnx.name}: {_latest(log)}")
+    if timing is not None and order.timing_cache is not None:
+        _replace(order.timing_cache, bytes(timing.serialize()))
+    return bytes(plan)  # type: ignore[call-overload, no-any-return]
+
+
+def _configure(trt: TensorRT, builder: api.Builder, network: api.Network, order: BuildOrder) -> api.BuilderConfig:
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.module.MemoryPoolType.WORKSPACE, order.workspace)
+    config.builder_optimization_level = order.level
+    profile = builder.create_optimization_profile()
+    for tensor in map(network.get_input, range(network.num_inputs)):
+        if shapes := shapes_for(tensor.name, tuple(tensor.shape), order.batch, order.sizes):
+            profile.set_shape(tensor.name, *shapes)
+    if config.add_optimization_profile(profile) < 0:
+        raise EngineBuildError(f"{trt.title} refuses {order.onnx.name} for batches of {order.batch}")
+    try:
+        trt.compile_for(config, order.capabilities)
+    except ValueError as error:
+        raise EngineBuildError(str(error)) from error
+    return config
+
+
+def _attach_timing_cache(trt: TensorRT, config: api.BuilderConfig, path: Path | None) -> api.TimingCache | None:
+    if path is None or not trt.has_timing_cache:
+        return None
+    try:
+        known = path.read_bytes()
+    except FileNotFoundError:
+        known = b""
+    timing = config.create_timing_cache(known)
+    if not config.set_timing_cache(timing, False):  # of another card or version
+        timing = config.create_timing_cache(b"")
+        config.set_timing_cache(timing, False)
+    return timing
+
+
+def _monitor(module: api.Module, progress: BuildProgress) -> Any:
+    base: Any = module.IProgressMonitor
+
+    class Monitor(base):  # type: ignore[misc]
+        """Phases nest; a step counts for the phase of its name."""
+
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.totals: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self.totals[phase_name] = num_steps
+            progress(phase_name, 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            progress(phase_name, step + 1, self.totals.get(phase_name, step + 1))
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.totals.pop(phase_name, None)
+
+    return Monitor()
+
+
+def _reasons(parser: api.Parser) -> str:
+    errors = [parser.get_error(index) for index in range(parser.num_errors)]
+    told = [f"{_place(error)}{error.desc()}" for error in errors]
+    return "; ".join(told) or "the parser gives no reason"
+
+
+def _place(error: api.ParserError) -> str:
+    node, operator = error.node_name(), error.node_operator()
+    return f"node {node or '(unnamed)'} ({operator}): " if operator else ""
+
+
+def _latest(log: Log) -> str:
+    return "; ".join(log.errors()) or "it gives no reason (not enough GPU memory?)"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(scratch).replace(path)

@@ -1,0 +1,18 @@
+"""Opens the GPU for an engine, in TensorRT's own words where that cannot be."""
+
+from __future__ import annotations
+
+from engines.cuda import driver
+from engines.cuda.driver import Device
+from engines.errors import EngineError
+from engines.trt.errors import TensorRtUnavailableError
+
+
+def open_device(which: str) -> Device:
+    """Opens "cuda:0" or "auto"; TensorRtUnavailableError with the driver's reason where that GPU cannot be used."""
+    if reason := driver.available():
+        raise TensorRtUnavailableError(f"no GPU can be used: {reason}")
+    try:
+        return driver.open_device(which)
+    except EngineError as error:
+        raise TensorRtUnavailableError(f"no GPU can be used: {error}") from error

@@ -1,0 +1,72 @@
+"""Inputs and outputs of an engine, as the engine itself states them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.errors import EngineError
+from engines.session import TensorSpec
+from engines.trt import api
+from engines.trt.profile import BatchRange
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The first axis of every input is the batch; None in a shape stands for it, or for what the data decide."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    batch: BatchRange
+
+    def shape(self, name: str, batch: int) -> tuple[int, ...]:
+        """The shape of an input for so many rows."""
+        return (batch, *(axis or 1 for axis in self.inputs[name].shape[1:]))
+
+
+def read_ends(module: api.Module, engine: api.CudaEngine) -> Ends:
+    """EngineError for an engine that sessions cannot run: it has inputs without a common batch axis, or on the host."""
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT]
+    for name in names:
+        if engine.get_tensor_location(name) != module.TensorLocation.DEVICE:
+            raise EngineError(
+                f"{name} is read by the host, which is not supported: export the network with fixed shapes"
+            )
+    if not inputs:
+        raise EngineError("the engine has no input")
+    batches = {name: _batch(engine, name) for name in inputs}
+    if len(set(batches.values())) != 1:
+        told = ", ".join(f"{name} {batch}" for name, batch in batches.items())
+        raise EngineError(f"the engine's inputs differ in their batches ({told}): build all with one range")
+    return Ends(
+        {name: _spec(module, engine, name, given=True) for name in inputs},
+        {name: _spec(module, engine, name, given=False) for name in names if name not in inputs},
+        batches[inputs[0]],
+    )
+
+
+def _batch(engine: api.CudaEngine, name: str) -> BatchRange:
+    shape = tuple(engine.get_tensor_shape(name))
+    if not shape:
+        raise EngineError(f"input {name} is a single number and has no batch axis")
+    if shape[0] != -1:
+        return BatchRange(shape[0], shape[0], shape[0])
+    least, usual, most = engine.get_tensor_profile_shape(name, 0)
+    return BatchRange(least[0], usual[0], most[0])
+
+
+def _spec(module: api.Module, engine: api.CudaEngine, name: str, *, given: bool) -> TensorSpec:
+    shape: tuple[int | None, ...] = tuple(None if axis == -1 else axis for axis in engine.get_tensor_shape(name))
+    if given and None in shape[1:]:
+        most = tuple(engine.get_tensor_profile_shape(name, 0)[2])
+        shape = (shape[0], *most[1:])
+    kind = engine.get_tensor_dtype(name)
+    try:
+        return TensorSpec(name, shape, np.dtype(module.nptype(kind)))
+    except TypeError as error:
+        raise EngineError(
+            f"{name} is of type {kind}, which hosts do not know: export it as float32 or float16"
+        ) from error

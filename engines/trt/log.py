@@ -1,0 +1,48 @@
+"""What TensorRT has to say, in the program's own log."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engines.trt import api
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = {"INTERNAL_ERROR": logging.ERROR, "ERROR": logging.ERROR, "WARNING": logging.WARNING}
+_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`target` is what TensorRT is given; it must live as long as what was made with it."""
+
+    target: api.Logger
+    _errors: deque[str]
+
+    def errors(self) -> Sequence[str]:
+        """The latest errors, oldest first: TensorRT itself only says that something failed."""
+        return tuple(self._errors)
+
+
+def make_log(module: api.Module) -> Log:
+    """A logger of TensorRT's own class. TensorRT calls it from threads of its own."""
+    errors: deque[str] = deque(maxlen=_KEPT)
+    base: Any = module.ILogger
+
+    class Target(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            level = _LEVELS.get(severity.name)
+            if level is None:  # its tens of thousands of lines of detail for each build
+                return
+            if level == logging.ERROR:
+                errors.append(msg)
+            logger.log(level, "%s", msg)
+
+    return Log(Target(), errors)

@@ -1,0 +1,61 @@
+"""The shapes that an engine is built for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engines.trt.errors import EngineBuildError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRange:
+    """Pictures in one run: from `least` to `most`, fastest at `usual`. ValueError where they are not in that order."""
+
+    least: int = 1
+    usual: int = 1
+    most: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.least <= self.usual <= self.most:
+            raise ValueError(f"batch range {self}: it must be 1 <= least <= usual <= most")
+
+    @classmethod
+    def parse(cls, text: str) -> BatchRange:
+        """ "1:4:16" as least, usual, most; "8" as 1, 8, 8. ValueError for anything else."""
+        match [int(part) for part in text.split(":")]:
+            case [most]:
+                return cls(1, most, most)
+            case [least, usual, most]:
+                return cls(least, usual, most)
+        raise ValueError(f"batch range {text!r}: write LEAST:USUAL:MOST, such as 1:4:16")
+
+    def __str__(self) -> str:
+        return f"{self.least}:{self.usual}:{self.most}"
+
+
+def shapes_for(
+    name: str, shape: Sequence[int], batch: BatchRange, sizes: Mapping[str, Shape]
+) -> tuple[Shape, Shape, Shape] | None:
+    """Least, usual and largest shape of an input whose `shape` has -1 at dynamic axes; None where none is dynamic.
+
+    The first axis is the batch; `sizes[name]` says how large the others are. EngineBuildError where that is missing.
+    """
+    if -1 not in shape:
+        return None
+    rest = tuple(shape[1:])
+    if -1 in rest:
+        wanted = sizes.get(name)
+        if wanted is None or len(wanted) != len(rest):
+            raise EngineBuildError(
+                f"input {name} {list(shape)} leaves more open than its batch: state its size, one number for each axis "
+                "after the first, or export the network with a fixed size"
+            )
+        if any(axis not in (-1, size) for axis, size in zip(rest, wanted, strict=True)):
+            raise EngineBuildError(f"input {name} {list(shape)} cannot be fed {list(wanted)}")
+        rest = wanted
+    if shape[0] != -1:
+        return ((shape[0], *rest),) * 3
+    return (batch.least, *rest), (batch.usual, *rest), (batch.most, *rest)

@@ -1,0 +1,124 @@
+"""From a model's ONNX file to a session: the engine is taken from the cache, or built, verified and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from engines.digest import digest_of
+from engines.dynamic_batch import with_dynamic_batch
+from engines.engine_cache import EngineCache, EngineIdentity
+from engines.half import to_half
+from engines.model import Model
+from engines.onnx_file import precision_of
+from engines.onnx_session import OnnxRuntimeSession
+from engines.preprocess import prepare
+from engines.trt import builder
+from engines.trt.build_process import DEADLINE, build
+from engines.trt.builder import BuildOrder, BuildProgress
+from engines.trt.errors import EngineBuildError
+from engines.trt.names import TensorRT
+from engines.trt.profile import BatchRange
+from engines.trt.reference import reference_pictures
+from engines.trt.seam import Device
+from engines.trt.session import LANES, TensorRTSession
+from engines.trt.verify import Judge, compare
+
+BuildFunction = Callable[..., None]
+_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """An engine that is wanted. `precision` is that of the file `onnx`, or "fp16" where the file is fp32.
+
+    `judge` is that of the model's role (`engines.trt.verify.judge_for`): the engine is held against ONNX Runtime with
+    `onnx` as it is. `pictures` (BGR uint8) are what both are shown.
+    """
+
+    model: Model
+    onnx: Path
+    precision: str
+    batch: BatchRange
+    judge: Judge
+    pictures: Sequence[NDArray[np.uint8]] = field(default_factory=reference_pictures)
+    deadline: float = DEADLINE
+
+
+def identity_of(request: EngineRequest, trt: TensorRT, device: Device) -> EngineIdentity:
+    """What the engine depends on; reads the whole ONNX file."""
+    major, minor = device.compute_capability
+    return EngineIdentity(
+        model=request.model.name,
+        model_sha256=digest_of(request.onnx).sha256,
+        runtime=trt.title,
+        gpu=device.name,
+        compute_capability=f"{major}.{minor}",
+        precision=request.precision,
+        profile=f"{request.batch} of {request.model.input.width}x{request.model.input.height}",
+        builder=builder.VERSION,
+    )
+
+
+def open_session(
+    request: EngineRequest, trt: TensorRT, device: Device, cache: EngineCache, progress: BuildProgress,
+    *, lanes: int = LANES, build: BuildFunction = build,
+) -> TensorRTSession:  # fmt: skip
+    """The session on `device`, which stays the caller's; the first time this takes minutes.
+
+    EngineBuildError, EngineVerificationError or another EngineError where the engine cannot be had or trusted.
+    """
+    made = partial(TensorRTSession, trt, device=device, name=request.model.name, precision=request.precision)
+
+    def make(plan: Path) -> None:
+        opened = plan.with_name(f"{request.model.name}.onnx")
+        onnx.save(_prepared(request), str(opened))
+        build(
+            _order(request, opened, trt, device, cache),
+            plan,
+            progress,
+            device=device.ordinal,
+            deadline=request.deadline,
+        )
+
+    def verify(plan: bytes) -> Mapping[str, float]:
+        progress("verifying", 0, 1)
+        tensor, _ = prepare(request.pictures, request.model.input)
+        reference = OnnxRuntimeSession(request.onnx, _THREADS)
+        candidate = made(plan, lanes=1)
+        try:
+            return compare(reference, candidate, {request.model.input.tensor: tensor}, request.judge)
+        finally:
+            candidate.close()
+            reference.close()
+
+    return made(cache.provide(identity_of(request, trt, device), make, verify), lanes=lanes)
+
+
+def _prepared(request: EngineRequest) -> onnx.ModelProto:
+    """The network as TensorRT is to read it: any batch, and of the precision that is wanted."""
+    network = with_dynamic_batch(onnx.load(request.onnx))
+    own = precision_of(network.graph)
+    if own == request.precision:
+        return network
+    if request.precision != "fp16":
+        raise EngineBuildError(f"{request.onnx.name} is {own}; TensorRT runs it as that, or as fp16 where it is fp32")
+    return to_half(network)
+
+
+def _order(request: EngineRequest, opened: Path, trt: TensorRT, device: Device, cache: EngineCache) -> BuildOrder:
+    spec = request.model.input
+    card = "".join(c if c.isalnum() else "-" for c in f"{trt.title} {device.name}")
+    return BuildOrder(
+        opened,
+        trt.flavour,
+        request.batch,
+        sizes={spec.tensor: (3, spec.height, spec.width)},
+        timing_cache=cache.directory / f"{card}.timing",
+    )

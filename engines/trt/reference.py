@@ -1,0 +1,30 @@
+"""Pictures to verify engines on where the user gives none: drawn, the same ones everywhere."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_SIZE = (480, 640)
+
+
+def reference_pictures(count: int = 4) -> list[NDArray[np.uint8]]:
+    """BGR uint8 [480, 640, 3]: a street of simple shapes with texture, light and noise, each one different."""
+    return [_picture(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def _picture(random: np.random.Generator) -> NDArray[np.uint8]:
+    height, width = _SIZE
+    light = np.linspace(random.uniform(120, 220), random.uniform(30, 90), height)[:, None, None]
+    canvas = np.ascontiguousarray(np.broadcast_to(light, (height, width, 3))).astype(np.uint8)
+    for _ in range(12):
+        x, y = int(random.integers(0, width)), int(random.integers(height // 4, height))
+        size = int(random.integers(20, 140))
+        colour = [int(value) for value in random.integers(0, 256, 3)]
+        cv2.rectangle(canvas, (x, y - size), (x + size // 2, y), colour, -1)
+        cv2.circle(canvas, (x + size // 4, y - size - size // 6), size // 6, colour[::-1], -1)
+        cv2.ellipse(canvas, (x, y), (size, size // 3), 0, 0, 360, colour[::-1], -1)
+        cv2.circle(canvas, (x - size // 2, y + size // 4), size // 4, (20, 20, 20), -1)
+    noisy = canvas + random.normal(0, 6, canvas.shape)
+    return cv2.GaussianBlur(np.clip(noisy, 0, 255).astype(np.uint8), (3, 3), 0).astype(np.uint8)

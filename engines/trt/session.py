@@ -1,0 +1,206 @@
+"""Networks on an NVIDIA GPU with TensorRT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from engines.errors import EngineError
+from engines.session import Backend, Tensor, TensorSpec
+from engines.trt.binding import Loaded
+from engines.trt.ends import read_ends
+from engines.trt.lane import Lane
+from engines.trt.lane_pool import LanePool
+from engines.trt.log import make_log
+from engines.trt.names import Flavour, TensorRT
+from engines.trt.seam import Device, DeviceBuffer, Stream
+
+LANES = 2
+"""Two hide the copies of one run behind the arithmetic of another; more only take memory."""
+
+_CLOSE_WITHIN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTensor:
+    """An output on the device; the memory is the session's."""
+
+    buffer: DeviceBuffer
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class DeviceRun:
+    """A run that was given to a stream. `outputs` are valid for work on that stream until `release`.
+
+    Use it in a `with` block, around all that reads the outputs; the lane then serves others.
+    """
+
+    def __init__(self, outputs: Mapping[str, DeviceTensor], release: Callable[[], None]) -> None:
+        self.outputs = outputs
+        self._release: Callable[[], None] | None = release
+
+    def release(self) -> None:
+        """What was given to the stream before still sees the outputs. Twice is safe."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class TensorRTSession:
+    """An engine on one GPU, an `engines.session.Session`: `run` from several threads at once, `close` twice is safe."""
+
+    def __init__(
+        self, trt: TensorRT, plan: bytes, device: Device, *, name: str, precision: str, lanes: int = LANES
+    ) -> None:
+        """`plan` is an engine that this TensorRT built on such a card; EngineError where TensorRT refuses it.
+
+        `device` stays the caller's and is closed after the session. `name` is for messages.
+        """
+        self._device, self._name = device, name
+        log = make_log(trt.module)
+        with device.active(), ExitStack() as undo:
+            runtime = trt.module.Runtime(log.target)
+            engine = runtime.deserialize_cuda_engine(plan)
+            if engine is None:
+                reasons = "; ".join(log.errors()) or "it gives no reason"
+                raise EngineError(
+                    f"{name}: {trt.title} refuses the engine on {device.name}: {reasons}. "
+                    "`sightd engine prune --all`, and it is built again"
+                )
+            loaded = Loaded(trt, engine, read_ends(trt.module, engine), device, name)
+            made = []
+            for _ in range(lanes):
+                made.append(Lane(loaded))
+                undo.callback(made[-1].close)
+            undo.pop_all()
+        self._alive: tuple[object, ...] = (loaded, runtime, log)
+        self._ends = loaded.ends
+        self._pool = LanePool(made, name)
+        backend = "tensorrt" if trt.flavour is Flavour.TENSORRT else "tensorrt-rtx"
+        self._backend = Backend(backend, f"cuda:{device.ordinal}", precision)
+
+    @property
+    def backend(self) -> Backend:
+        return self._backend
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        return self._ends.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return self._ends.outputs
+
+    @property
+    def largest_batch(self) -> int:
+        """Rows that one `run_device` takes; `run` takes any number, in several runs."""
+        return self._ends.batch.most
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the engine's."""
+        rows = self._require(inputs)
+        most = self._ends.batch.most
+        lane = self._pool.take()
+        try:
+            with self._device.active():
+                parts = [
+                    self._run_rows(lane, {name: tensor[first : first + most] for name, tensor in inputs.items()})
+                    for first in range(0, rows, most)
+                ]
+        finally:
+            self._pool.give_back(lane)
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self._ends.outputs}
+
+    def run_device(self, inputs: Mapping[str, DeviceBuffer], batch: int, stream: Stream) -> DeviceRun:
+        """Gives one run to `stream`, on inputs that lie on this device, and waits for nothing but a free lane.
+
+        `inputs` hold `batch` rows each, contiguous, of the engine's dtypes; they must stay until the stream has come
+        past the run. The same addresses again and again cost least: their runs are replayed as a CUDA graph.
+        """
+        if inputs.keys() != self._ends.inputs.keys():
+            raise EngineError(f"{self._name} takes {sorted(self._ends.inputs)}, not {sorted(inputs)}")
+        if not self._ends.batch.least <= batch <= self._ends.batch.most:
+            raise EngineError(f"{self._name}: a batch of {batch}; it was built for {self._ends.batch}")
+        lane = self._pool.take()
+        try:
+            with self._device.active():
+                binding = lane.enqueue(inputs, batch, stream)
+                outputs = {
+                    name: DeviceTensor(*binding.output(name), spec.dtype) for name, spec in self._ends.outputs.items()
+                }
+        except BaseException:
+            self._pool.give_back(lane)
+            raise
+
+        def release() -> None:
+            try:
+                lane.busy_until = stream.record()
+            finally:
+                self._pool.give_back(lane)
+
+        return DeviceRun(outputs, release)
+
+    def warm_up(self) -> None:
+        """Runs zeros until the usual batch and a single row are captured on every lane."""
+        lanes = self._pool.take_all()
+        try:
+            with self._device.active():
+                for lane in lanes:
+                    self._warm(lane)
+        finally:
+            for lane in lanes:
+                self._pool.give_back(lane)
+
+    def close(self) -> None:
+        """Waits for runs under way, then gives back all memory of the device. EngineError where one does not end."""
+        lanes = self._pool.close(_CLOSE_WITHIN)
+        if lanes:
+            with self._device.active():  # where the last references go, TensorRT frees its own memory
+                while lanes:
+                    lanes.pop().close()
+                self._alive = ()
+
+    def _warm(self, lane: Lane) -> None:
+        for batch in {self._ends.batch.least, self._ends.batch.usual}:
+            zeros = {n: np.zeros(self._ends.shape(n, batch), spec.dtype) for n, spec in self._ends.inputs.items()}
+            for _ in range(3):
+                lane.run(zeros, batch)
+
+    def _run_rows(self, lane: Lane, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One run; fewer rows than the engine takes are filled up with the last one, and cut off again."""
+        rows = len(next(iter(inputs.values())))
+        missing = self._ends.batch.least - rows
+        if missing <= 0:
+            return lane.run(inputs, rows)
+        filled = {n: np.concatenate([tensor, np.repeat(tensor[-1:], missing, 0)]) for n, tensor in inputs.items()}
+        return {name: found[:rows] for name, found in lane.run(filled, rows + missing).items()}
+
+    def _require(self, inputs: Mapping[str, Tensor]) -> int:
+        """The number of rows of inputs that fit."""
+        specs = self._ends.inputs
+        rows = {len(tensor) if tensor.ndim else 0 for tensor in inputs.values()}
+        fits = inputs.keys() == specs.keys() and all(
+            tensor.dtype == specs[name].dtype and tensor.shape[1:] == specs[name].shape[1:]
+            for name, tensor in inputs.items()
+        )
+        if not fits or len(rows) != 1 or 0 in rows:
+            wanted = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in specs.values())
+            given = ", ".join(f"{name} {tensor.dtype} {list(tensor.shape)}" for name, tensor in inputs.items())
+            raise EngineError(f"{self._name} cannot be run on {given or 'nothing'}. It takes {wanted}")
+        return rows.pop()

@@ -1,0 +1,166 @@
+"""`sightd engine`, as typed: on a machine without TensorRT, and over stand-ins of it and of a GPU."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from daemon import engine_work
+from daemon.cli import main
+from daemon.commands import engine
+from engines.catalog import Catalog
+from engines.engine_cache import EngineCache, EngineIdentity
+from engines.model import Model
+from engines.spec import ColourOrder, InputSpec, Resize
+from engines.trt import names, provide
+from engines.trt.errors import TensorRtUnavailableError
+from engines.trt.names import Flavour
+from tests.support import fake_tensorrt
+from tests.support.fake_device import FakeDevice
+from tests.support.networks import write_double
+
+IDENTITY = EngineIdentity("net", "a" * 64, "TensorRT 11.4.0.106", "NVIDIA A10", "8.6", "fp16", "1:4:16 of 8x8", 1)
+SPEC = InputSpec("images", 8, 8, ColourOrder.BGR, Resize.STRETCH)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIGHTD_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def cache(folder: Path) -> EngineCache:
+    """Two engines of 1 MiB."""
+    made = EngineCache(folder / "engines")
+    for index in range(2):
+        identity = replace(IDENTITY, model=f"net{index}", model_sha256=f"{index}" * 64)
+        made.provide(identity, lambda plan: _write(plan, 1 << 20), lambda plan: {"least cosine": 0.99951})
+        os.utime(made.directory / f"{identity.stem}.engine", (index, index))
+    return made
+
+
+def _write(path: Path, size: int) -> None:
+    path.write_bytes(bytes(size))
+
+
+def absent(*args: object) -> Any:
+    raise TensorRtUnavailableError("TensorRT is not installed: pip install 'tensorrt>=10.12'")
+
+
+@pytest.mark.parametrize("action", ["build", "bench"])
+def test_without_tensorrt_it_says_what_to_install(
+    action: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "load", absent)
+    assert main(["engine", action, "yolox-nano"]) == 3
+    assert "pip install 'tensorrt>=10.12'" in capsys.readouterr().err
+
+
+def test_without_a_gpu_it_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "load", lambda flavours: fake_tensorrt.flavoured(Flavour.TENSORRT))
+    monkeypatch.setattr(engine, "open_device", absent)
+    assert main(["engine", "build", "yolox-nano"]) == 3
+    assert capsys.readouterr().err
+
+
+def test_a_name_that_no_network_has_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["engine", "build", "yolox-nanno"]) == 2
+    assert "Did you mean 'yolox-nano'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--batch", "4:1"], ["--batch", "16:4:1"], ["--precision", "int3"]])
+def test_wrong_arguments_are_wrong_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["engine", "build", "yolox-nano", *wrong])
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_list_tells_of_each_engine_what_it_is_and_what_it_was_trusted_for(
+    cache: EngineCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "list"]) == 0
+    told = capsys.readouterr().out
+    assert told.index("net1: fp16, batch 1:4:16 of 8x8, 1.0 MiB") < told.index("net0")
+    assert "TensorRT 11.4.0.106 on NVIDIA A10 (8.6); used 1970-01-01 00:00 UTC" in told
+    assert "verified: least cosine 0.9995" in told
+
+
+def test_verify_finds_a_damaged_engine_and_prune_removes_it(
+    cache: EngineCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "verify"]) == 0
+    victim = cache.entries()[0].path
+    victim.write_bytes(b"")
+    assert main(["engine", "verify"]) == 1
+    assert f"{victim.name}: its engine was changed or damaged" in capsys.readouterr().err
+    assert main(["engine", "prune"]) == 0
+    assert "1 removed, 1.0 MiB stay" in capsys.readouterr().out
+    assert main(["engine", "verify"]) == 0
+
+
+@pytest.mark.parametrize(("size", "left"), [(["--size", "1500k"], 1), (["--size", "1G"], 2), (["--all"], 0)])
+def test_prune_leaves_what_was_used_last(cache: EngineCache, size: list[str], left: int) -> None:
+    assert main(["engine", "prune", *size]) == 0
+    assert [entry.note.identity.model for entry in cache.entries()] == ["net1", "net0"][:left]
+
+
+@pytest.fixture
+def gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
+    """A stand-in GPU, and a network "double" in the catalogue that the stand-in TensorRT can run."""
+    device = FakeDevice()
+    path = write_double(folder / "double.onnx", (1, 3, 8, 8))
+    model = Model("double", "classifier", "", "MIT", SPEC, path=path)
+    monkeypatch.setattr(Catalog, "load", lambda: Catalog({"double": model}))
+    monkeypatch.setattr(names, "load", lambda flavours: fake_tensorrt.flavoured(flavours[0]))
+    monkeypatch.setattr(engine, "open_device", lambda which: device)
+
+    def build(order: Any, plan: Path, progress: Any, **_: object) -> None:
+        assert onnx.load(order.onnx).graph.node
+        progress("Building engine", 0, 6)
+        plan.write_bytes(fake_tensorrt.plan((-1, 3, 8, 8), (1, 4, 16)))
+
+    def opened(*args: Any) -> Any:
+        return provide.open_session(*args, build=build)
+
+    monkeypatch.setattr(engine_work, "open_session", opened)
+    return device
+
+
+def test_build_builds_verifies_and_keeps(gpu: FakeDevice, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for expected in ("double: Building engine …", ""):
+        assert main(["engine", "build", "double"]) == 0
+        told = capsys.readouterr()
+        assert "double: TensorRT 11.4.0.106 on Stand-in, fp16, ready" in told.out
+        assert expected in told.err
+    assert "Building" not in told.err
+    (entry,) = EngineCache(folder / "engines").entries()
+    assert entry.note.identity.precision == "fp16"
+    assert not gpu.live
+
+
+def test_the_runtime_that_was_asked_for_is_taken(gpu: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["engine", "build", "double", "--runtime", "tensorrt-rtx", "--precision", "file"]) == 0
+    assert "TensorRT for RTX 11.4.0.106 on Stand-in, fp32" in capsys.readouterr().out
+
+
+def test_bench_tells_each_batch(
+    gpu: FakeDevice, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_work, "_SECONDS", 0.02)
+    assert main(["engine", "bench", "double"]) == 0
+    told = capsys.readouterr().out
+    assert [line.split()[1] for line in told.splitlines() if "times one CPU thread" in line] == ["1", "4", "16"]
+    assert not gpu.live
+
+
+def test_a_picture_that_cannot_be_read_is_told(gpu: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["engine", "build", "double", "--picture", "/nowhere.jpg"]) == 1
+    assert "/nowhere.jpg is no picture" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""`sightd models quantize`: a real detector, a real video, and the network that comes of it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import pytest
+
+from daemon.commands import models
+from daemon.quantize.drift import drift
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.loader import EngineLoader
+from engines.onnx_session import OnnxRuntimeSession
+from engines.own_models import with_own
+from engines.preference import PLAIN, Preference
+from engines.store import ModelStore
+from plugins.types import Frame
+from tests.support import media
+from tests.support.networks import stored
+from tests.support.small_networks import convolutional, pictures
+
+
+def sightd(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    models.add(parser.add_subparsers())
+    typed = parser.parse_args(["models", *arguments])
+    code: int = typed.run(typed)
+    return code
+
+
+def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suffix in (".onnx", ".json"):
+        shutil.copy(stored("yolox-nano").with_suffix(suffix), tmp_path)
+    video = str(media.path("bikes.mp4"))
+    typed = ["quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", video, "--pictures", "20"]
+    assert sightd(*typed) == 0
+    told = capsys.readouterr()
+    assert "measuring ranges" in told.err
+    assert "yolox-nano, int8 calibrated on 17 pictures" in told.out
+    assert "against fp32 on 4 pictures: " in told.out
+    assert "objects found again" in told.out
+    assert not list((tmp_path / "own").glob(".int8-*"))
+    catalog = with_own(Catalog.load(), tmp_path)
+    engine = EngineLoader(catalog, ModelStore(tmp_path), fetch=False, wish=PLAIN).load(["yolox-nano-int8"])
+    assert engine.session.backend.precision == "int8"
+    assert engine.model.head == "yolox"
+    EngineLoader(catalog, ModelStore(tmp_path), fetch=False, wish=Preference(("onnxruntime",), "int8")).load(
+        ["yolox-nano-int8"]
+    ).close()
+
+
+def test_what_is_not_stored_is_told_with_what_fetches_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sightd("quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", str(tmp_path)) == 1
+    assert "`sightd models fetch yolox-nano` fetches it" in capsys.readouterr().err
+
+
+def test_a_network_that_is_no_detector_is_judged_by_its_outputs(tmp_path: Path) -> None:
+    model = convolutional(tmp_path / "small.onnx")
+    engine = Engine(model, OnnxRuntimeSession(tmp_path / "small.onnx", 1), "")
+    frames = [Frame.of(picture, camera="a", seq=0, captured_at=0.0) for picture in pictures(3)]
+    assert drift(engine, engine, frames) == "against fp32 on 3 pictures: outputs' cosine 1.0000 or more"
+
+
+def test_too_few_pictures_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        sightd("quantize", "yolox-nano", "--calibrate", "x.mp4", "--pictures", "4")
+    assert "5 pictures are the least" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""Pictures to calibrate with, out of recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon.analyze.media import MediaError
+from daemon.quantize.pictures import CalibrationPictures
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """100 pictures, each as bright as its number."""
+    for number in range(100):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((4, 4, 3), number, np.uint8))
+    return tmp_path
+
+
+def test_they_are_spread_evenly_and_every_fifth_is_kept_back(folder: Path) -> None:
+    pictures = CalibrationPictures([folder], 10)
+    assert pictures.expected == 10
+    assert [int(picture.max()) for picture in pictures] == [0, 10, 20, 30, 50, 60, 70, 80]
+    assert [int(frame.host().max()) for frame in pictures.held_out] == [40, 90]
+
+
+def test_where_there_are_fewer_all_are_used(folder: Path) -> None:
+    pictures = CalibrationPictures([folder], 1000)
+    assert len(list(pictures)) + len(pictures.held_out) == 100
+
+
+def test_too_few_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "only.png"
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(MediaError, match="only 1 pictures"):
+        list(CalibrationPictures([path], 10))
+
+
+def test_a_source_that_is_not_there_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no such file"):
+        CalibrationPictures([tmp_path / "absent.mp4"], 10)

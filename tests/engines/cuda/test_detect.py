@@ -1,0 +1,271 @@
+"""detect.cu and suppress.cu find what the CPU path finds, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engines.cuda.launch.detect import Choice, Detect, Found
+from engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
+from engines.errors import EngineError
+from engines.preprocess import Geometry
+from engines.spec import ColourOrder, InputSpec, Resize
+from plugins.boxes import from_centre_size
+from plugins.detector.candidates import Candidates
+from plugins.detector.heads import HEADS
+from plugins.nms import nms
+from tests.support.host_kernels.device import HostDevice, HostStream
+
+Outputs = Mapping[str, NDArray[Any]]
+SPEC = InputSpec("images", 96, 64, ColourOrder.BGR, Resize.LETTERBOX_CENTRE)
+WHOLE = Geometry(1.0, 1.0, 0.0, 0.0, 96, 64)
+PLACED = Geometry(0.31, 0.297, 7.0, 11.0, 250, 140)
+CHOICE = Choice(max_iou=0.5, limit=100)
+
+
+def found(
+    outputs: Outputs,
+    head: str,
+    min_score: NDArray[np.float32],
+    choice: Choice = CHOICE,
+    geometry: Geometry = WHOLE,
+    spec: InputSpec = SPEC,
+    room: int = 4096,
+) -> list[Found]:
+    """What the kernels find, one geometry for all pictures."""
+    device = HostDevice()
+    tensors = {
+        name: DeviceTensor(device.uploaded(value).address, value.shape, value.dtype) for name, value in outputs.items()
+    }
+    batch = len(next(iter(outputs.values())))
+    detect = Detect(device, device, head, spec, min_score, choice, batch, room)
+    result = detect.run(tensors, [geometry] * batch, HostStream())
+    before = len(device.buffers)
+    detect.close()
+    detect.close()
+    assert len(device.buffers) == len(tensors) < before
+    assert not device.pinned_arrays
+    return result
+
+
+def selected(candidates: Candidates, choice: Choice, geometry: Geometry) -> Found:
+    """The CPU path from candidates on."""
+    boxes = geometry.boxes_to_source(candidates.boxes)
+    shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
+    wanted = (shorter > 0) & (shorter >= choice.min_size)
+    if choice.classes is not None:
+        wanted &= np.isin(candidates.class_ids, list(choice.classes))
+    classes = candidates.class_ids if choice.by_class else None
+    kept = nms(candidates.boxes, candidates.scores, classes, choice.max_iou, limit=choice.limit, wanted=wanted)
+    return Found(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], None)
+
+
+def assert_as_on_the_cpu(
+    outputs: Outputs,
+    head: str,
+    min_score: NDArray[np.float32],
+    choice: Choice = CHOICE,
+    geometry: Geometry = WHOLE,
+    spec: InputSpec = SPEC,
+    room: int = 4096,
+    exact: bool = False,
+) -> int:
+    """Compares all pictures; gives how many boxes there were. Not exact is what exp() goes into: its last bits vary."""
+    ours = found(outputs, head, min_score, choice, geometry, spec, room)
+    theirs = [selected(candidates, choice, geometry) for candidates in HEADS[head](outputs, spec, min_score)]
+    for mine, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.scores, expected.scores)
+        np.testing.assert_array_equal(mine.class_ids, expected.class_ids)
+        if exact:
+            np.testing.assert_array_equal(mine.boxes, expected.boxes)
+        else:
+            np.testing.assert_allclose(mine.boxes, expected.boxes, rtol=2e-6, atol=1e-3)
+    return sum(len(expected.scores) for expected in theirs)
+
+
+def cells(spec: InputSpec, *strides: int) -> list[int]:
+    return [-(-spec.width // stride) * -(-spec.height // stride) for stride in strides]
+
+
+def ssd(rng: np.random.Generator, batch: int, rows: int, classes: int) -> Outputs:
+    """Boxes in heaps, so that there is something to suppress; scores in steps, so that there are ties."""
+    heaps = rng.random((8, 4)).astype(np.float32) * [0.6, 0.6, 0.3, 0.3]
+    boxes = heaps[rng.integers(0, 8, (batch, rows))] + rng.normal(0, 0.01, (batch, rows, 4))
+    boxes[..., 2:] += boxes[..., :2]
+    scores = np.round(rng.random((batch, rows, classes)) ** 3, 2)
+    return {"boxes": boxes.astype(np.float32), "scores": scores.astype(np.float32)}
+
+
+def yolox(rng: np.random.Generator, batch: int, rows: int, classes: int) -> Outputs:
+    raw = rng.normal(0.5, 0.7, (batch, rows, 5 + classes))
+    raw[..., 4:] = rng.random((batch, rows, 1 + classes)) ** 0.5
+    return {"output": raw.astype(np.float32)}
+
+
+@pytest.mark.parametrize("geometry", [WHOLE, PLACED])
+@pytest.mark.parametrize(("rows", "classes"), [(191, 9), (64, 4), (1, 1)])
+def test_ssd(rows: int, classes: int, geometry: Geometry) -> None:
+    outputs = ssd(np.random.default_rng(1), 3, rows, classes)
+    shown = assert_as_on_the_cpu(outputs, "ssd", np.full(classes, 0.3, np.float32), geometry=geometry, exact=True)
+    assert shown > 20 or rows == 1
+
+
+def test_ssd_of_the_catalogues_size() -> None:
+    spec = InputSpec("image", 300, 300, ColourOrder.RGB, Resize.STRETCH)
+    outputs = ssd(np.random.default_rng(2), 1, 1917, 90)
+    geometry = Geometry(300 / 1920, 300 / 1080, 0, 0, 1920, 1080)
+    assert assert_as_on_the_cpu(outputs, "ssd", np.full(90, 0.97, np.float32), CHOICE, geometry, spec, exact=True) > 50
+
+
+@pytest.mark.parametrize("strides", [(8, 16, 32), (8, 16, 32, 64)])
+def test_yolox(strides: tuple[int, ...]) -> None:
+    spec = InputSpec("images", 100, 60, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
+    outputs = yolox(np.random.default_rng(3), 2, sum(cells(spec, *strides)), 5)
+    assert assert_as_on_the_cpu(outputs, "yolox", np.full(5, 0.4, np.float32), spec=spec, geometry=PLACED) > 20
+
+
+@pytest.mark.parametrize("strides", [(8, 16, 32), (8, 16, 32, 64)])
+def test_nanodet_in_one_output(strides: tuple[int, ...]) -> None:
+    rng, rows = np.random.default_rng(4), sum(cells(SPEC, *strides))
+    raw = np.concatenate((rng.random((2, rows, 7)), rng.normal(0, 2, (2, rows, 32))), axis=2).astype(np.float32)
+    assert assert_as_on_the_cpu({"output": raw}, "nanodet", np.full(7, 0.9, np.float32), geometry=PLACED) > 20
+
+
+def test_nanodet_in_pairs_of_outputs() -> None:
+    rng, outputs = np.random.default_rng(5), {}
+    for stride, count in zip((8, 16, 32), cells(SPEC, 8, 16, 32), strict=True):
+        outputs[f"dis_pred_stride_{stride}"] = rng.normal(0, 2, (2, count, 44)).astype(np.float32)
+        outputs[f"cls_pred_stride_{stride}"] = rng.random((2, count, 3)).astype(np.float32)
+    assert assert_as_on_the_cpu(outputs, "nanodet", np.full(3, 0.8, np.float32)) > 10
+
+
+def yunet(rng: np.random.Generator, spec: InputSpec) -> dict[str, NDArray[np.float32]]:
+    outputs = {}
+    for stride, count in zip((8, 16, 32), cells(spec, 8, 16, 32), strict=True):
+        outputs[f"cls_{stride}"] = rng.normal(0.5, 0.5, (2, count, 1))
+        outputs[f"obj_{stride}"] = rng.random((2, count, 1))  # so that no two scores are the same
+        outputs[f"bbox_{stride}"] = rng.normal(0.3, 0.5, (2, count, 4))
+        outputs[f"kps_{stride}"] = rng.normal(0, 1, (2, count, 10))
+    return {name: value.astype(np.float32) for name, value in outputs.items()}
+
+
+def test_yunet_boxes_and_points() -> None:
+    """Against the decoding that OpenCV's FaceDetectorYN documents (face_detect.cpp, postProcess)."""
+    outputs = yunet(np.random.default_rng(6), SPEC)
+    ours = found(outputs, "yunet", np.array([0.5], np.float32), Choice(0.3, 50), PLACED)
+    for picture, mine in enumerate(ours):
+        boxes, scores, points = [], [], []
+        for stride in (8, 16, 32):
+            face, objectness, box, point = (
+                outputs[f"{part}_{stride}"][picture] for part in ("cls", "obj", "bbox", "kps")
+            )
+            row, column = np.divmod(np.arange(len(box)), -(-SPEC.width // stride))
+            cell = np.stack((column, row), axis=1).astype(np.float32)
+            scores.append(np.sqrt(face.clip(0, 1) * objectness.clip(0, 1))[:, 0])
+            placed = np.concatenate((cell + box[:, :2], np.exp(box[:, 2:])), axis=1) * np.float32(stride)
+            boxes.append(from_centre_size(placed))
+            points.append((point.reshape(-1, 5, 2) + cell[:, None]) * np.float32(stride))
+        score, all_points = np.concatenate(scores), np.concatenate(points)
+        chosen = score >= np.float32(0.5)
+        candidates = Candidates(np.concatenate(boxes)[chosen], score[chosen], np.zeros(chosen.sum(), np.int64))
+        expected = selected(candidates, Choice(0.3, 50), PLACED)
+        assert len(expected.scores) > 5
+        np.testing.assert_array_equal(mine.scores, expected.scores)
+        np.testing.assert_allclose(mine.boxes, expected.boxes, rtol=2e-6, atol=1e-3)
+        assert mine.points is not None
+        of_score = {float(value): place for value, place in zip(score, all_points, strict=True)}
+        for value, place in zip(mine.scores, mine.points, strict=True):
+            np.testing.assert_allclose((place * [0.31, 0.297] + [7, 11]), of_score[float(value)], atol=1e-3)
+
+
+def test_outputs_in_half_precision_are_read_too() -> None:
+    outputs = {name: value.astype(np.float16) for name, value in ssd(np.random.default_rng(7), 2, 100, 8).items()}
+    assert assert_as_on_the_cpu(outputs, "ssd", np.full(8, 0.5, np.float32), exact=True) > 20
+    row = {"output": yolox(np.random.default_rng(8), 1, 300, 4)["output"].astype(np.float16)}
+    assert_as_on_the_cpu(row, "yolox-decoded", np.full(4, 0.5, np.float32), exact=True)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(0.5, 3),
+        Choice(0.0, 100),
+        Choice(1.0, 2000),
+        Choice(0.45, 100, by_class=False),
+        Choice(0.45, 20, by_class=False, classes=frozenset({2})),
+        Choice(0.6, 30, min_size=14.0),
+    ],
+)
+def test_choices_are_made_as_on_the_cpu(choice: Choice) -> None:
+    outputs = ssd(np.random.default_rng(9), 2, 300, 5)
+    assert assert_as_on_the_cpu(outputs, "ssd", np.full(5, 0.1, np.float32), choice, exact=True) >= 4
+
+
+def test_each_class_has_its_own_least_score() -> None:
+    outputs = ssd(np.random.default_rng(10), 1, 200, 4)
+    least = np.array([0.9, np.inf, 0.2, 0.5], np.float32)
+    assert_as_on_the_cpu(outputs, "ssd", least, exact=True)
+
+
+def test_more_candidates_than_there_was_room_for_are_all_found() -> None:
+    outputs = ssd(np.random.default_rng(11), 2, 150, 6)
+    assert assert_as_on_the_cpu(outputs, "ssd", np.full(6, 0.05, np.float32), room=16, exact=True) > 20
+
+
+def test_nothing_found_is_no_boxes() -> None:
+    (first, _) = found(ssd(np.random.default_rng(12), 2, 30, 2), "ssd", np.full(2, 2.0, np.float32))
+    assert first.boxes.shape == (0, 4)
+    assert len(first.scores) == len(first.class_ids) == 0
+
+
+STRANGE = np.array([np.nan, np.inf, -np.inf, 1e-20, 1e19, 3e38, -1e30, -0.0], np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 200),
+    max_iou=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    by_class=st.booleans(),
+    limit=st.integers(1, 200),
+    strange=st.sampled_from([0.0, 0.0, 0.1, 0.5]),
+)
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow)")
+def test_suppression_is_that_of_the_cpu_for_any_boxes(
+    seed: int, rows: int, max_iou: float, by_class: bool, limit: int, strange: float
+) -> None:
+    """Boxes on whole pixels, so that many touch, coincide, lie inside out or meet the threshold to the bit."""
+    rng = np.random.default_rng(seed)
+    raw = rng.integers(-3, 24, (1, rows, 7)).astype(np.float32)
+    raw[..., 4:] = rng.integers(0, 5, (1, rows, 3)) / 4
+    boxes = raw[..., :4]
+    boxes[...] = np.where(rng.random(boxes.shape) < strange, rng.choice(STRANGE, boxes.shape), boxes)
+    choice = Choice(max_iou, limit, by_class)
+    assert_as_on_the_cpu({"output": raw}, "yolox-decoded", np.full(2, 0.25, np.float32), choice, exact=True)
+
+
+@pytest.mark.parametrize("head", ["ssd", "yolox", "yolox-decoded", "nanodet", "yunet"])
+def test_outputs_of_another_form_are_refused_with_what_was_found(head: str) -> None:
+    outputs = {"something": np.zeros((1, 7, 3), np.float32)}
+    with pytest.raises(HeadMismatchError, match=rf"'{head}' reads .* gives something \[1, 7, 3\] float32"):
+        found(outputs, head, np.full(1, 0.5, np.float32))
+
+
+def test_a_head_without_a_kernel_is_refused() -> None:
+    with pytest.raises(HeadMismatchError, match="no kernel decodes head 'detr', only nanodet, ssd"):
+        found({"a": np.zeros((1, 1, 1), np.float32)}, "detr", np.full(1, 0.5, np.float32))
+
+
+def test_more_pictures_than_outputs_are_refused() -> None:
+    device = HostDevice()
+    outputs = ssd(np.random.default_rng(0), 1, 8, 2)
+    tensors = {name: DeviceTensor(device.uploaded(v).address, v.shape, v.dtype) for name, v in outputs.items()}
+    detect = Detect(device, device, "ssd", SPEC, np.full(2, 0.5, np.float32), CHOICE, 4)
+    with pytest.raises(EngineError, match="2 pictures, but outputs for 1"):
+        detect.run(tensors, [WHOLE] * 2, HostStream())

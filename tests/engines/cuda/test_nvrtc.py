@@ -1,0 +1,49 @@
+"""Every kernel compiles for every kind of card; what is wrong is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.cuda.cubins import OPTIONS, CubinCache, sources
+from engines.cuda.nvrtc import CompilerUnavailableError, KernelCompileError, Nvrtc, find_library
+from tests.support.host_kernels.build import kernels_of
+from tests.support.nvrtc import compiler
+
+CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")
+@pytest.mark.parametrize("source", sources())
+def test_every_kernel_compiles_for_every_card(source: str, capability: tuple[int, int], tmp_path: Path) -> None:
+    cubin = CubinCache(tmp_path, compiler()).cubin(source, capability)
+    assert cubin.startswith(b"\x7fELF")
+    kernels = kernels_of(source)
+    assert kernels
+    assert not [kernel for kernel in kernels if f".text.{kernel}\0".encode() not in cubin]
+
+
+def test_the_log_of_a_broken_kernel_is_in_the_error() -> None:
+    with pytest.raises(KernelCompileError, match=r"(?s)wrong\.cu does not compile .*nonsense"):
+        compiler().compile("wrong.cu", 'extern "C" __global__ void f() { nonsense; }', {}, (8, 6), OPTIONS)
+
+
+def test_a_card_that_the_compiler_does_not_know_is_named() -> None:
+    with pytest.raises(KernelCompileError, match=r"not compile for compute capability 3\.5, only for 7\.5"):
+        compiler().compile("any.cu", "", {}, (3, 5), OPTIONS)
+
+
+def test_without_nvrtc_the_error_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(CompilerUnavailableError, match="pip install nvidia-cuda-nvrtc"):
+        find_library([tmp_path])
+    (tmp_path / "libnvrtc.so.13").write_bytes(b"not a library")
+    with pytest.raises(CompilerUnavailableError, match="cannot be loaded"):
+        Nvrtc(find_library([tmp_path]))
+
+
+def test_of_several_versions_the_newest_is_taken(tmp_path: Path) -> None:
+    for name in ("a/libnvrtc.so.12", "b/libnvrtc.so.13"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert find_library([tmp_path / "a", tmp_path / "b"]) == tmp_path / "b" / "libnvrtc.so.13"

@@ -1,0 +1,139 @@
+"""overlay.cu lays marks over frames as the CPU's stamps are laid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from daemon.render.stamp import rounded
+from engines.cuda.launch.marks import Glyph, GlyphAtlas, Letter, Mark, Outline, Plate
+from engines.cuda.launch.overlay import Overlay
+from engines.cuda.launch.picture import DevicePicture
+from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
+from tests.engines.cuda.test_style import bgr, nv12
+from tests.support.host_kernels.device import HostDevice, HostStream
+
+BLOCKY = Glyph(np.random.default_rng(1).integers(0, 256, (9, 7), np.uint8), 1, 8, 9)
+GLYPHS = {
+    "a": BLOCKY,
+    "?": Glyph(np.full((5, 3), 200, np.uint8), 0, 5, 4),
+    " ": Glyph(np.zeros((0, 0), np.uint8), 0, 0, 5),
+}
+
+
+def drawn(device: HostDevice, scenes: Sequence[tuple[DevicePicture, Sequence[Mark]]]) -> None:
+    atlas = GlyphAtlas(device, GLYPHS, HostStream())
+    overlay = Overlay(device, device, atlas, len(scenes))
+    overlay.launch(scenes, HostStream())
+    overlay.close()
+    atlas.close()
+
+
+def cover(mark: Mark, width: int, height: int) -> NDArray[np.float64]:
+    """How much of each pixel of a picture a mark covers, by the CPU path's own shapes."""
+    left, top, right, bottom = mark.place
+    if isinstance(mark, Letter):
+        shape = (BLOCKY.cover if mark.offset == 0 else GLYPHS["?"].cover) / 255
+    else:
+        shape = rounded(right - left, bottom - top, mark.radius).astype(np.float64)
+        if isinstance(mark, Outline) and min(right - left, bottom - top) > 2 * mark.thickness:
+            inner = rounded(right - left, bottom - top, max(0, mark.radius - mark.thickness), mark.thickness)
+            shape = np.maximum(shape - inner, 0)
+    whole = np.zeros((height + 800, width + 800))
+    whole[400 + top : 400 + bottom, 400 + left : 400 + right] = shape * mark.cover
+    return whole[400 : 400 + height, 400 : 400 + width]
+
+
+def painted(image: NDArray[np.uint8], marks: Sequence[Mark]) -> NDArray[np.float64]:
+    """The CPU path in float64."""
+    result = image.astype(np.float64)
+    for mark in marks:
+        of_mark = cover(mark, image.shape[1], image.shape[0])[:, :, None]
+        result = result * (1 - of_mark) + of_mark * np.array(mark.colour)
+    return result
+
+
+PLACES = st.tuples(st.integers(-20, 140), st.integers(-20, 90), st.integers(1, 90), st.integers(1, 60)).map(
+    lambda p: (p[0], p[1], p[0] + p[2], p[1] + p[3])
+)
+COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
+MARKS = st.one_of(
+    st.builds(Plate, PLACES, COLOURS, st.sampled_from([0.0, 0.5, 4.0]), st.sampled_from([1.0, 0.6])),
+    st.builds(Outline, PLACES, COLOURS, st.sampled_from([1.0, 2.5, 6.0]), st.sampled_from([0.0, 5.0])),
+    st.builds(
+        lambda x, y, colour: Letter((x, y, x + 7, y + 9), colour, 0), st.integers(-9, 140), st.integers(-9, 90), COLOURS
+    ),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(MARKS, min_size=1, max_size=12), st.sampled_from([(133, 71), (64, 16)]))
+def test_bgr_frames_are_drawn_on_as_on_the_cpu(marks: list[Mark], size: tuple[int, int]) -> None:
+    device, image = HostDevice(), noise(*size)
+    frame = on_device(device, image, spare=5)
+    drawn(device, [(frame, marks)])
+    assert np.abs(bgr(device, frame) - painted(image, marks)).max() <= 0.51 + 0.01
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(MARKS, min_size=1, max_size=8), st.sampled_from([(132, 70), (63, 17)]))
+def test_nv12_frames_are_drawn_on_in_their_own_colours(marks: list[Mark], size: tuple[int, int]) -> None:
+    width, height = size
+    device, (luma, chroma) = HostDevice(), nv12_noise(width, height)
+    frame = nv12_on_device(device, luma, chroma, spare=6)
+    drawn(device, [(frame, marks)])
+    expected_luma, expected_chroma = luma.astype(np.float64), chroma.astype(np.float64)
+    rows, columns = chroma.shape[:2]
+    for mark in marks:
+        planar = cv2.cvtColor(np.full((2, 2, 3), mark.colour, np.uint8), cv2.COLOR_BGR2YUV_I420).ravel()
+        y, u, v = float(planar[0]), float(planar[4]), float(planar[5])
+        whole = cover(mark, 2 * columns, 2 * rows)
+        of_luma, of_chroma = whole[:height, :width], whole.reshape(rows, 2, columns, 2).mean(axis=(1, 3))[..., None]
+        expected_luma = expected_luma * (1 - of_luma) + of_luma * y
+        expected_chroma = expected_chroma * (1 - of_chroma) + of_chroma * np.array([u, v])
+    ours_luma, ours_chroma = nv12(device, frame)
+    assert np.abs(ours_luma - expected_luma).max() <= 0.52
+    assert np.abs(ours_chroma - expected_chroma).max() <= 0.52
+
+
+def test_more_marks_than_a_tile_takes_at_a_time_stay_in_their_order() -> None:
+    device, image = HostDevice(), noise(70, 20)
+    frame = on_device(device, image)
+    marks = [Plate((i % 50, 0, i % 50 + 9, 20), (i % 256, i // 3 % 256, 7), cover=0.7) for i in range(600)]
+    drawn(device, [(frame, marks)])
+    assert np.abs(bgr(device, frame) - painted(image, marks)).max() <= 0.52
+
+
+def test_frames_of_all_sizes_and_kinds_have_their_own_marks_in_one_launch() -> None:
+    device, first, third = HostDevice(), noise(80, 40), noise(31, 99)
+    luma, chroma = nv12_noise(64, 64)
+    frames = [on_device(device, first), nv12_on_device(device, luma, chroma), on_device(device, third, 2)]
+    marks: list[list[Mark]] = [[Plate((3, 3, 20, 20), (1, 2, 3))], [], [Outline((0, 0, 31, 99), (200, 9, 9), 2.0)]]
+    drawn(device, list(zip(frames, marks, strict=True)))
+    assert [name for name, _, _ in device.launches] == ["overlay"]
+    assert np.abs(bgr(device, frames[0]) - painted(first, marks[0])).max() <= 0.52
+    np.testing.assert_array_equal(nv12(device, frames[1])[0], luma)
+    assert np.abs(bgr(device, frames[2]) - painted(third, marks[2])).max() <= 0.52
+
+
+def test_a_line_of_text_is_laid_out_letter_by_letter() -> None:
+    device = HostDevice()
+    atlas = GlyphAtlas(device, GLYPHS, HostStream())
+    letters = atlas.line("a é", 10, 30, (1, 2, 3))
+    assert [letter.place for letter in letters] == [(11, 22, 18, 31), (24, 25, 27, 30)]
+    assert [letter.offset for letter in letters] == [0, 63]
+    assert atlas.width("a é") == 18
+    with pytest.raises(ValueError, match='glyph for "\\?"'):
+        GlyphAtlas(device, {"a": BLOCKY}, HostStream())
+
+
+def test_frames_without_marks_launch_nothing() -> None:
+    device = HostDevice()
+    drawn(device, [(on_device(device, noise(8, 8)), [])])
+    assert not device.launches

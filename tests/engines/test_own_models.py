@@ -1,0 +1,64 @@
+"""Networks that were made here stand behind the catalogue's, and are found like them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engines.catalog import Catalog
+from engines.model import Model, UrlSource
+from engines.own_models import Origin, file_of, put, with_own
+from engines.spec import ColourOrder, InputSpec, Resize
+from engines.store import ModelStore
+from tests.support.networks import write_double
+
+SPEC = InputSpec("images", 8, 8, ColourOrder.BGR, Resize.STRETCH)
+BASE = Model("net", "detector", "yolox", "MIT", SPEC, ("thing",), sources=(UrlSource("https://models.test", "", 0),))
+CATALOG = Catalog({"net": BASE})
+ORIGIN = Origin("net", "0" * 64, "int8 calibrated on 9 pictures", "lost nothing", "2026-01-01T00:00:00+00:00")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Model:
+    folder = file_of("net-int8", tmp_path).parent
+    return put(BASE, "net-int8", write_double(folder / "made.onnx"), ORIGIN, tmp_path)
+
+
+def test_it_is_found_by_its_name_with_what_its_base_is_fed(own: Model, tmp_path: Path) -> None:
+    found = with_own(CATALOG, tmp_path).get("net-int8")
+    assert (
+        found
+        == own
+        == replace(
+            BASE,
+            name="net-int8",
+            summary="net, int8 calibrated on 9 pictures, on this machine",
+            accuracy="lost nothing",
+            sources=(),
+            path=tmp_path / "own" / "net-int8.onnx",
+        )
+    )
+    assert ModelStore(tmp_path).find(found) == found.path
+    assert [model.name for model in with_own(CATALOG, tmp_path)] == ["net", "net-int8"]
+
+
+def test_without_any_the_catalogue_is_as_it_was(tmp_path: Path) -> None:
+    assert with_own(CATALOG, tmp_path / "absent") == CATALOG
+
+
+@pytest.mark.parametrize("note", ["{", "{}", '{"base": "net", "what": 1}'])
+def test_a_note_that_cannot_be_used_is_left_out_and_told(
+    own: Model, tmp_path: Path, note: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "own" / "net-int8.json").write_text(note)
+    assert with_own(CATALOG, tmp_path) == CATALOG
+    assert "net-int8.json" in caplog.text
+
+
+def test_one_whose_base_is_gone_is_left_out_and_told(
+    own: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert list(with_own(Catalog({}), tmp_path)) == []
+    assert "net-int8.json" in caplog.text

@@ -1,0 +1,40 @@
+"""Which GPUs there are, told without CUDA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.placement import RoundRobin, gpu_count, no_gpu
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A machine with three GPUs."""
+    for address in ("0000:01:00.0", "0000:02:00.0", "0000:03:00.0"):
+        (tmp_path / "driver/nvidia/gpus" / address).mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"), [(None, 3), ("0,2", 2), ("1", 1), ("GPU-5f,GPU-7a,", 2), ("0,1,2,3,4", 3), ("", 1)]
+)
+def test_those_that_the_environment_leaves_visible_count(proc: Path, visible: str | None, count: int) -> None:
+    assert gpu_count({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}, proc) == count
+
+
+def test_where_the_driver_lists_none_there_is_one_to_be_tried(tmp_path: Path) -> None:
+    assert gpu_count({}, tmp_path) == 1
+
+
+def test_each_next_network_comes_onto_the_next_gpu() -> None:
+    spread = RoundRobin(3)
+    assert [spread.next() for _ in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+
+
+def test_a_machine_without_the_driver_has_no_gpu(tmp_path: Path) -> None:
+    assert no_gpu(tmp_path)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidiactl").touch()
+    assert no_gpu(tmp_path) is None

@@ -1,0 +1,104 @@
+"""TensorRT among the backends: what it is asked for, and what it says where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.backends import SessionRequest
+from engines.cuda import driver
+from engines.errors import BackendUnavailableError
+from engines.model import Model
+from engines.spec import ColourOrder, InputSpec, Resize
+from engines.trt import maker, names
+from engines.trt.errors import EngineBuildError, TensorRtUnavailableError
+from engines.trt.maker import TensorRtMaker
+from engines.trt.provide import EngineRequest
+from engines.trt.verify import Judge, judge_for
+from tests.support.networks import write_double
+
+
+def judge_of(model: Model) -> Judge:
+    return judge_for("style", None)
+
+
+class Opened:
+    """What the maker opens, instead of a GPU and TensorRT."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.devices: list[str] = []
+        self.requests: list[EngineRequest] = []
+        self.fault: Exception | None = None
+        monkeypatch.setattr(names, "load", lambda: "tensorrt")
+        monkeypatch.setattr(maker, "open_device", self.open_device)
+        monkeypatch.setattr(maker, "open_session", self.open_session)
+
+    def open_device(self, which: str) -> str:
+        if which == "cuda:9":
+            raise TensorRtUnavailableError("no GPU can be used: there is no cuda:9")
+        self.devices.append(which)
+        return which
+
+    def open_session(self, request: EngineRequest, *_: Any) -> EngineRequest:
+        if self.fault is not None:
+            raise self.fault
+        self.requests.append(request)
+        return request
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
+    return Opened(monkeypatch)
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> SessionRequest:
+    path = write_double(tmp_path / "double.onnx")
+    spec = InputSpec("images", 8, 8, ColourOrder.RGB, Resize.STRETCH)
+    return SessionRequest(Model("double", "style", "", "own", spec, path=path), path, device="cuda:0")
+
+
+def test_runs_a_file_in_its_own_precision_unless_asked_for_fp16(opened: Opened, request_for: SessionRequest) -> None:
+    tensorrt = TensorRtMaker(judge_of)
+    tensorrt.make(request_for)
+    tensorrt.make(replace(request_for, precision="fp16"))
+    assert [request.precision for request in opened.requests] == ["fp32", "fp16"]
+
+
+def test_opens_each_gpu_once(opened: Opened, request_for: SessionRequest) -> None:
+    tensorrt = TensorRtMaker(judge_of)
+    for device in ("cuda:0", "cuda:1", "cuda:0"):
+        tensorrt.make(replace(request_for, device=device))
+    assert opened.devices == ["cuda:0", "cuda:1"]
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_makes_no_other_precision_out_of_a_file(opened: Opened, request_for: SessionRequest, precision: Any) -> None:
+    with pytest.raises(BackendUnavailableError, match=precision):
+        TensorRtMaker(judge_of).make(replace(request_for, precision=precision))
+    assert opened.requests == []
+
+
+def test_a_build_that_fails_leaves_the_network_to_the_next_backend(opened: Opened, request_for: SessionRequest) -> None:
+    opened.fault = EngineBuildError("no tactic")
+    with pytest.raises(BackendUnavailableError, match="no tactic"):
+        TensorRtMaker(judge_of).make(request_for)
+
+
+def test_a_gpu_that_is_not_there_is_told(opened: Opened, request_for: SessionRequest) -> None:
+    with pytest.raises(BackendUnavailableError, match="no cuda:9"):
+        TensorRtMaker(judge_of).make(replace(request_for, device="cuda:9"))
+
+
+def test_says_what_is_missing_the_gpu_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maker, "no_gpu", lambda: "no NVIDIA GPU here")
+    assert TensorRtMaker(judge_of).missing() == "no NVIDIA GPU here"
+    monkeypatch.setattr(maker, "no_gpu", lambda: None)
+    monkeypatch.setattr(names, "unavailable", lambda: "TensorRT is not installed")
+    assert TensorRtMaker(judge_of).missing() == "TensorRT is not installed"
+    monkeypatch.setattr(names, "unavailable", lambda: None)
+    monkeypatch.setattr(driver, "available", lambda: "no NVIDIA driver")
+    assert TensorRtMaker(judge_of).missing() == "no NVIDIA driver"

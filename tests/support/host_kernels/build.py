@@ -1,0 +1,69 @@
+"""Kernel sources compiled by g++ into shared libraries, kept under a key of everything that went into them."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import engines.cuda
+from engines.cache import cache_directory
+
+KERNELS = Path(engines.cuda.__file__).parent / "kernels"
+SHIM = Path(__file__).parent
+_FLAGS = ("-std=c++20", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
+_KEPT = 14 * 24 * 3600.0
+"""Seconds; not at once, for another checkout may be using them."""
+_KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(')
+
+
+@cache
+def library(source: str) -> ctypes.CDLL:
+    """The host build of kernels/<source>.cu, with `host_<kernel>` and `sizes_of_<kernel>` for each of its kernels."""
+    text = (KERNELS / f"{source}.cu").read_text()
+    wrapper = [
+        f"#define FIBRES {int('__syncthreads' in text)}",
+        '#include "launch.h"',
+        f'#include "{source}.cu"',
+        *(f"EXPORT({kernel})" for kernel in kernels_of(source)),
+    ]
+    return ctypes.CDLL(str(compiled(source, "\n".join(wrapper) + "\n")))
+
+
+def kernels_of(source: str) -> list[str]:
+    """The kernels that kernels/<source>.cu defines."""
+    return _KERNEL.findall((KERNELS / f"{source}.cu").read_text())
+
+
+def compiled(name: str, text: str) -> Path:
+    """A shared library of that C++ text, which may include kernel sources. Skips the test where there is no g++."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("needs g++ (Debian package g++) to compile the kernels for the host")
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
+    sources = sorted([*KERNELS.glob("*.cu*"), *SHIM.glob("*.h")])
+    parts = [text, version, *_FLAGS, *(f"{path.name}\n{path.read_text()}" for path in sources)]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    target = cache_directory(os.environ) / "test-kernels" / f"{name}-{key}.so"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in target.parent.glob("*.so"):
+            if time.time() - old.stat().st_mtime > _KEPT:
+                old.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            source, made = Path(folder) / f"{name}.cpp", Path(folder) / f"{name}.so"
+            source.write_text(text)
+            command = [compiler, *_FLAGS, f"-I{KERNELS}", f"-I{SHIM}", "-o", str(made), str(source)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+            assert done.returncode == 0, done.stderr
+            made.replace(target)
+    return target

@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 a required part is missing."""
     argv = sys.argv[1:] if argv is None else argv
     asked = [argv[0]] if argv and argv[0] in COMMANDS else list(COMMANDS)
-    arguments = build_parser(asked).parse_args(argv)
+    parser = build_parser(asked)
+    if not argv:
+        parser.print_help()
+        return 2
+    arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:

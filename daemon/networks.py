@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 from daemon.config.model import Engines, Models
 from daemon.judges import judge_of
+from daemon.known_networks import known_networks
 from daemon.pipeline.host import LoadEngine
-from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.loader import EngineLoader
 from engines.makers import installed_backends
 from engines.mirror import default_mirror
 from engines.model import Model
-from engines.own_models import with_own
 from engines.preference import Preference
 from engines.progress import Progress, silent
 from engines.store import ModelStore, default_directory
@@ -28,7 +27,7 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
     backends = installed_backends(judge_of)
-    catalog = with_own(Catalog.load(), store.directory)
+    catalog = known_networks(models, os.environ)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(

@@ -79,6 +79,7 @@ class PluginConfig(BaseModel):
         `networks` are those that may be named: the catalogue's, and those made on this machine.
         Asked once before the plug-in is made, by `sightd check` as well, with all paths absolute. So that faults are
         told with their line in the file, all at once, and not by `open`. Quick and offline: it loads no network.
+        `networks` are those that can be named here.
         """
         return ()
 

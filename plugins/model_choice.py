@@ -110,22 +110,23 @@ class ModelChoice(
         """What `Context.engine` takes. PluginError or EngineError where an own file cannot be read."""
         return [wish.model() if isinstance(wish, OwnFile) else wish for _, wish in self._wishes()]
 
-    def faults(self, catalog: Catalog) -> list[Fault]:
-        """Names that the catalogue does not hold, and files that cannot be read; paths within `model`."""
+    def faults(self, networks: Catalog) -> list[Fault]:
+        """Names that no network has, and files that cannot be read; paths within `model`."""
         found: list[Fault] = []
         for path, wish in self._wishes():
             if isinstance(wish, OwnFile):
                 found += [Fault((*path, *fault.path), fault.message, fault.hint) for fault in wish.faults()]
-            elif wish not in catalog.models:
-                close = get_close_matches(wish.casefold(), catalog.models, n=1)
+            elif wish not in networks.models:
+                close = get_close_matches(wish.casefold(), networks.models, n=1)
                 meant = f'; did you mean "{close[0]}"?' if close else ""
-                found.append(Fault(path, f'no network is called "{wish}"{meant}', _known(catalog)))
+                found.append(Fault(path, f'no network is called "{wish}"{meant}', _known(networks)))
         return found
 
-    def labels(self, catalog: Catalog) -> list[tuple[str, ...]]:
+    def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
         """The classes of each network that is named here, in order; of a choice without `faults`."""
         return [
-            tuple(wish.names()) if isinstance(wish, OwnFile) else catalog.get(wish).labels for _, wish in self._wishes()
+            tuple(wish.names()) if isinstance(wish, OwnFile) else networks.get(wish).labels
+            for _, wish in self._wishes()
         ]
 
     def _wishes(self) -> Iterator[tuple[tuple[int, ...], str | OwnFile]]:
@@ -136,8 +137,8 @@ class ModelChoice(
             yield (), self.root
 
 
-def _known(catalog: Catalog) -> str:
-    return f"known here: {', '.join(catalog.models)}; a file of your own is {{file, head, labels}}"
+def _known(networks: Catalog) -> str:
+    return f"known here: {', '.join(networks.models)}; a file of your own is {{file, head, labels}}"
 
 
 def _labels_in(path: Path) -> list[str]:

@@ -28,41 +28,56 @@ def endangered(folder: Path, sources: Iterable[Path]) -> Path | None:
 
 
 class AnnotatedFolder:
-    """Writes annotated copies into a folder, under the sources' own names. Use as a context for each sequence."""
+    """Writes annotated copies into a folder, under the sources' own names; folders below a source are kept."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._used: set[Path] = set()
+        self._originals: set[Path] = set()
+
+    def spare(self, originals: Iterable[Path]) -> None:
+        """Files that no copy may take the place of, wherever they lie."""
+        self._originals |= {path.resolve() for path in originals}
 
     def writer(self, sequence: Sequence) -> AnnotatedVideo | AnnotatedPictures:
         """The writer for a sequence's frames. Raises MediaError where the folder cannot be made."""
+        folder = self.folder / sequence.files[0].parent.relative_to(sequence.base)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MediaError(f"{self.folder}: cannot be made: {error.strerror}") from error
+            raise MediaError(f"{folder}: cannot be made: {error.strerror}") from error
         if sequence.is_video:
-            return AnnotatedVideo(self._free(Path(sequence.name).stem, ".mp4"))
-        return AnnotatedPictures({str(path): self._free(path.stem, ".jpg") for path in sequence.files})
+            return AnnotatedVideo(self._free(folder, Path(sequence.name).stem, ".mp4"))
+        return AnnotatedPictures(
+            {str(path): self._free(folder, path.stem, _coloured(path.suffix)) for path in sequence.files}
+        )
 
-    def _free(self, stem: str, suffix: str) -> Path:
-        """A path that this run has not used: sources of different folders may have the same name."""
-        path, n = self.folder / f"{stem}{suffix}", 1
-        while path in self._used:
+    def _free(self, folder: Path, stem: str, suffix: str) -> Path:
+        """A path that this run has not used: different sources may have files of the same name."""
+        path, n = folder / f"{stem}{suffix}", 1
+        while path in self._used or path.resolve() in self._originals:
             n += 1
-            path = self.folder / f"{stem}-{n}{suffix}"
+            path = folder / f"{stem}-{n}{suffix}"
         self._used.add(path)
         return path
 
 
+def _coloured(suffix: str) -> str:
+    """The format of a copy: the source's own, but that PGM holds no colours."""
+    return ".ppm" if suffix.lower() == ".pgm" else suffix
+
+
 class AnnotatedPictures:
-    """Annotated pictures, one file each."""
+    """Annotated pictures, one file each, in the format that its name says: the source's own."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = paths
 
     def add(self, image: Image, item: Item) -> None:
         path = self._paths[item.source]
-        encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        suffix = path.suffix.lower()
+        options = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix in (".jpg", ".jpeg") else []
+        encoded, data = cv2.imencode(suffix, image, options)
         if not encoded:
             raise MediaError(f"{path}: the picture could not be encoded")
         path.write_bytes(data.tobytes())

@@ -14,6 +14,22 @@ from plugins.types import Canvas, Frame, Results
 
 
 @dataclass(slots=True)
+class _Link:
+    """A plug-in of the chain, and what it is made of. `plugin` is None while it is made anew."""
+
+    name: str
+    plugin_class: type[AnyPlugin]
+    config: PluginConfig
+    plugin: AnyPlugin | None
+    has_network: bool
+
+    def close(self) -> None:
+        plugin, self.plugin = self.plugin, None
+        if plugin is not None:
+            plugin.close()
+
+
+@dataclass(slots=True)
 class OfflineChain:
     """Opens plug-ins with all cores for their networks and runs every one on every frame, whatever `every` says.
 
@@ -22,20 +38,39 @@ class OfflineChain:
 
     load_engine: LoadEngine
     threads: int
-    plugins: list[AnyPlugin] = field(default_factory=list)
     engines: list[Engine] = field(default_factory=list)
+    _links: list[_Link] = field(default_factory=list)
     _closing: ExitStack = field(default_factory=ExitStack)
 
     def open(self, chain: Sequence[tuple[str, type[AnyPlugin], PluginConfig]]) -> None:
         """Opens the plug-ins in order. Raises PluginError or EngineError."""
         for name, plugin_class, config in chain:
-            context = PluginContext(name, self.threads, self.load_engine, config, [])
-            plugin = opened(plugin_class, config, context)
+            context = self._context(name, config)
+            link = _Link(name, plugin_class, config, opened(plugin_class, config, context), bool(context.engines))
             for engine in context.engines:
                 self._closing.callback(engine.close)
-            self._closing.callback(plugin.close)  # after its networks: what is entered last is closed first
+            self._closing.callback(link.close)  # after its networks: what is entered last is closed first
             self.engines += context.engines
-            self.plugins.append(plugin)
+            self._links.append(link)
+
+    def renew(self, camera: str) -> None:
+        """Ends a source: the next one's results are as if it were the only one, track numbers too.
+
+        A plug-in without a network is made anew, which costs next to nothing; one with a network forgets.
+        """
+        for link in self._links:
+            if link.has_network and link.plugin is not None:
+                link.plugin.forget(camera)
+            else:
+                link.close()
+                link.plugin = opened(link.plugin_class, link.config, self._context(link.name, link.config))
+
+    @property
+    def plugins(self) -> list[AnyPlugin]:
+        return [link.plugin for link in self._links if link.plugin is not None]
+
+    def _context(self, name: str, config: PluginConfig) -> PluginContext:
+        return PluginContext(name, self.threads, self.load_engine, config, [])
 
     def run(self, frame: Frame) -> Results:
         """What all plug-ins find on a frame."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +24,25 @@ class ResultsError(Exception):
     """The results cannot be written any further: no source's fault, and no use in going on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was named on the command line, and what it holds; nothing where `fault` says why."""
+
+    path: Path
+    sequences: tuple[Sequence, ...] = ()
+    fault: str = ""
+
+
+def examined(path: Path) -> Source:
+    """Looks for the files of a source, without opening one."""
+    try:
+        return Source(path, tuple(sequences(path)))
+    except MediaError as error:
+        return Source(path, fault=str(error))
+    except OSError as error:
+        return Source(path, fault=f"{path}: {error.strerror or type(error).__name__}")
+
+
 class Job:
     """Analyses sources one after the other; a fault of one is told and does not keep the others."""
 
@@ -34,20 +54,22 @@ class Job:
         self._render = render.model_copy(update={"status": False})
         self._faults = 0
         self._annotated = None if annotated is None else AnnotatedFolder(annotated)
+        self.frames = 0
+        """Frames that were analysed so far."""
 
-    def run(self, sources: Iterable[Path], out: TextIO) -> int:
-        """Writes a line for each frame to `out`; 1 where anything failed, else 0. ResultsError ends it."""
+    def run(self, sources: Collection[Source], out: TextIO) -> int:
+        """Writes a line for each frame to `out`; gives how many sources had a fault. ResultsError ends it."""
+        failed = 0
+        if self._annotated is not None:
+            self._annotated.spare(file for source in sources for each in source.sequences for file in each.files)
         with _progress() as progress:
             for source in sources:
-                try:
-                    found = sequences(source)
-                except (MediaError, OSError) as error:
-                    self._fault(str(source), error)
-                    continue
-                for sequence in found:
+                before = self._faults
+                for sequence in source.sequences:
                     self._one(sequence, out, progress)
+                failed += self._faults > before
             _flush(out)
-        return 1 if self._faults else 0
+        return failed
 
     def _one(self, sequence: Sequence, out: TextIO, progress: Progress) -> None:
         task = progress.add_task(sequence.name, total=length(sequence))
@@ -58,7 +80,7 @@ class Job:
         except Exception as error:  # noqa: BLE001 — a network or plug-in may raise anything on a strange file
             self._fault(sequence.name, error)
         finally:
-            self._chain.forget(sequence.name)
+            self._chain.renew(sequence.name)
 
     def _sequence(self, sequence: Sequence, out: TextIO, progress: Progress, task: TaskID) -> None:
         writer = None if self._annotated is None else self._annotated.writer(sequence)
@@ -75,6 +97,7 @@ class Job:
                 size = item.frame.width, item.frame.height
                 results = self._chain.run(item.frame)
                 _write(out, line(item, results) + "\n")
+                self.frames += 1
                 if writer is not None:
                     self._draw(item, results, renderer, writer)
         finally:

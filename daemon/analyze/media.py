@@ -22,17 +22,25 @@ FOLDER_FPS = 25.0
 """Frame rate at which a folder of pictures is read: trackers need times."""
 
 
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+"""`Path` makes one slash of two."""
+
+
 class MediaError(Exception):
     """A source is missing, broken, or holds nothing to look at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Frames that belong together: a video, a picture, or the pictures of a folder. Tracks do not cross its borders."""
+    """Frames that belong together: a video, a picture, or the pictures of a folder. Tracks do not cross its borders.
+
+    `base` is the folder that was named as the source; for a single file the folder that it lies in.
+    """
 
     name: str
     files: tuple[Path, ...]
     is_video: bool
+    base: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +54,23 @@ class Item:
 def sequences(source: Path) -> list[Sequence]:
     """What a source holds; a folder is searched with all folders below it. Raises MediaError."""
     if not source.exists():
+        if address := _ADDRESS.match(str(source)):  # nothing of it is quoted: it may hold a password
+            raise MediaError(
+                f"{address[1]}://…: an address, and only files are analysed; "
+                "write it as a camera's source into a configuration and watch it with `sightd run`"
+            )
         raise MediaError(f"{source}: no such file or folder")
     if not source.is_dir():
-        return [Sequence(str(source), (source,), source.suffix.lower() not in PICTURES)]
+        return [Sequence(str(source), (source,), source.suffix.lower() not in PICTURES, source.parent)]
     found: list[Sequence] = []
     for folder in [source, *sorted(path for path in source.rglob("*") if path.is_dir())]:
         files = sorted((path for path in folder.iterdir() if path.is_file()), key=_natural)
         pictures = tuple(path for path in files if path.suffix.lower() in PICTURES)
         if pictures:
-            found.append(Sequence(str(folder), pictures, is_video=False))
-        found += [Sequence(str(path), (path,), is_video=True) for path in files if path.suffix.lower() in VIDEOS]
+            found.append(Sequence(str(folder), pictures, is_video=False, base=source))
+        found += [
+            Sequence(str(path), (path,), is_video=True, base=source) for path in files if path.suffix.lower() in VIDEOS
+        ]
     if not found:
         raise MediaError(f"{source}: no picture or video in this folder")
     return found
@@ -104,7 +119,7 @@ def _video(sequence: Sequence) -> Iterator[Item | MediaError]:
     try:
         with av.open(f"file:{path}") as container:  # "file:" keeps FFmpeg from reading a colon as a protocol's
             if not container.streams.video:
-                yield MediaError(f"{path}: holds no video")
+                yield MediaError(f"{path}: not a video or picture")
                 return
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
@@ -121,12 +136,20 @@ def _video(sequence: Sequence) -> Iterator[Item | MediaError]:
                     yield Item(str(path), _frame(sequence, seq, picture, last))
                     seq += 1
     except (av.FFmpegError, OSError) as error:
-        yield MediaError(f"{path}: cannot be read beyond frame {seq}: {error.strerror or error}")
+        yield MediaError(f"{path}: {_broken_off(error, seq)}")
         return
     if seq == 0:
         yield MediaError(f"{path}: holds no frame that can be decoded")
     elif damaged:
         yield MediaError(f"{path}: frames are missing, {damaged} of its packets cannot be decoded")
+
+
+def _broken_off(error: Exception, seq: int) -> str:
+    why = getattr(error, "strerror", None) or str(error)
+    if seq > 0:
+        return f"cannot be read beyond frame {seq}: {why}"
+    no_media = isinstance(error, (av.error.InvalidDataError, av.error.EOFError))
+    return "not a video or picture" if no_media else f"cannot be read: {why}"
 
 
 def _frame(sequence: Sequence, seq: int, picture: av.VideoFrame, time: float) -> Frame:

@@ -22,7 +22,7 @@ examples:
   sightd analyze -c config/sightd.yaml street.mp4 --out results.jsonl --annotated annotated/
 
 A picture, a folder (with the folders below it) or a video is a source. The pictures of a folder are taken for one
-sequence, in the order of their numbers. Each line of the result is one frame:
+sequence, in the order of their numbers; tracks end with a sequence. Each line of the result is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
    "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}]}
 Boxes are in pixels of the source. A source that is missing or broken is told, the others are still done.
@@ -92,7 +92,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     from daemon.analyze.chain import OfflineChain
-    from daemon.analyze.job import Job, ResultsError
+    from daemon.analyze.job import Job, ResultsError, examined
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from engines.errors import EngineError
@@ -109,6 +109,13 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     if fault := _endangered(args):
         print(f"{fault}; name another one", file=sys.stderr)
         return 2
+    sources = [examined(path) for path in args.sources]
+    faults = [source.fault for source in sources if source.fault]
+    for told in faults:  # before the network is loaded, which takes its time
+        _tell(f"error: {told}")
+    missing = len(faults)
+    if missing == len(sources):
+        return _concluded(missing, 0, missing)
     configs = {name: loaded.plugin_configs[name] for name in config.chain}
     progress = ProgressBar()
     try:
@@ -120,7 +127,9 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:
                 _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
-            return Job(chain, config.render, args.annotated, _tell).run(args.sources, out)
+            job = Job(chain, config.render, args.annotated, _tell)
+            failed = missing + job.run(sources, out)
+        return _concluded(len(sources), job.frames, failed)
     except (PluginError, EngineError) as error:
         print(error, file=sys.stderr)
         return 3
@@ -154,6 +163,17 @@ def _endangered(args: argparse.Namespace) -> str | None:
     if args.out is not None and args.out.resolve() in [source.resolve() for source in args.sources]:
         return f"--out {args.out}: it is a source"
     return None
+
+
+def _concluded(sources: int, frames: int, failed: int) -> int:
+    """Sums up in a line; the exit code."""
+    told = f"{_counted(sources, 'source')}, {_counted(frames, 'frame')}"
+    _tell(told + (f"; {_counted(failed, 'source')} failed" if failed else ""))
+    return 1 if failed else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _tell(message: str) -> None:

@@ -43,9 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """0 done, 1 where a sample cannot be had."""
     store = SampleStore(args.directory or cache_directory(os.environ) / "samples")
     if args.action == "list":
-        for sample in samples().values():
-            print(f"{sample.name:22} {'stored' if store.find(sample) else '-':7} {sample.licence:14} {sample.summary}")
-        return 0
+        return _list(store)
     failed = 0
     for name in args.names:
         try:
@@ -55,3 +53,13 @@ def run(args: argparse.Namespace) -> int:
             print(f"sightd: {error}", file=sys.stderr)
             failed = 1
     return failed
+
+
+def _list(store: SampleStore) -> int:
+    rows = [("NAME", "STORED", "LICENCE", "WHAT IT SHOWS")]
+    rows += [(one.name, "stored" if store.find(one) else "-", one.licence, one.summary) for one in samples().values()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"stored in {store.directory}")
+    return 0

@@ -17,10 +17,8 @@ from daemon.config.usable import usable
 from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
+from daemon.known_networks import known_networks
 from daemon.overrides import Override, apply
-from engines.catalog import Catalog
-from engines.own_models import with_own
-from engines.store import default_directory
 from plugins.api import PluginConfig
 
 _CAMERA_SECTIONS = ("cameras", "rtsp", "http")
@@ -82,8 +80,8 @@ def load_text(
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
     written = validated.model or usable(value, document.positions, resolved)
     config = with_sources(absolute(written, folder, environ), folder, environ)
-    networks = with_own(Catalog.load(), config.models.directory or default_directory(environ))
-    report.add(validated.problems, entries.problems, reader.faults(configs, networks))
+    faults = reader.faults(configs, known_networks(config.models, environ))
+    report.add(validated.problems, entries.problems, faults)
     if cameras:
         checks = Checks(config, document.positions, written, whole=validated.model is not None)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))

@@ -69,7 +69,7 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         ),
         frames=Counter(
             "sightd_frames_total",
-            "Frames by how far they came: captured is the sum of shown, unwatched and dropped ones.",
+            "Frames by how far they came: captured = shown + unwatched + dropped; analysed by plug-ins; encoded as H.264.",
             (*camera, "stage"),
             registry=registry,
         ),

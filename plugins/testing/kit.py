@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from plugins.api import AnyPlugin
@@ -11,6 +14,8 @@ from plugins.testing.context import EngineLoader
 from plugins.testing.declaration import DECLARATION, OPENING
 from plugins.testing.report import Check, Report
 from plugins.testing.subject import BrokenRuleError, Rule, Subject
+
+_KIT = Path(__file__).parent
 
 
 def check_plugin(
@@ -41,5 +46,15 @@ def _checked(name: str, rule: Rule, subject: Subject) -> Check:
     except BrokenRuleError as broken:
         return Check(name, False, str(broken))
     except Exception as error:  # noqa: BLE001 - a foreign plug-in may raise anything, and that is the finding
-        return Check(name, False, f"raised {type(error).__name__}: {error}")
+        return Check(name, False, f"raised {type(error).__name__}: {error}{_place(error, subject.plugin)}")
     return Check(name, True)
+
+
+def _place(error: Exception, plugin: type[AnyPlugin]) -> str:
+    """Where it was raised: the innermost line of the plug-in's own package, else the innermost of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    home = Path(getattr(sys.modules.get(plugin.__module__), "__file__", None) or ".").parent
+    own = [frame for frame in frames if Path(frame.filename).parent.is_relative_to(home)]
+    inside = [frame for frame in own if Path(frame.filename).parent != _KIT]
+    frame = (inside or frames)[-1]
+    return f" ({frame.filename}:{frame.lineno}, in {frame.name})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +33,11 @@ class Report:
         return tuple(check for check in self.checks if not check.ok)
 
     def __str__(self) -> str:
+        """Each finding in its words once: what is said of many rules is most often one fault."""
+        lines: list[str] = []
+        first: dict[str, str] = {}
+        for check in self.checks:
+            same_as = first.setdefault(check.detail, check.name) if not check.ok and check.detail else check.name
+            lines.append(str(check if same_as == check.name else replace(check, detail=f'as "{same_as}"')))
         verdict = "keeps to the contract" if self.ok else f"breaks {len(self.failed)} of {len(self.checks)} rules"
-        return "\n".join([*map(str, self.checks), f"{self.plugin} {verdict}"])
+        return "\n".join([*lines, f"{self.plugin} {verdict}"])

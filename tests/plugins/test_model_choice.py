@@ -120,6 +120,12 @@ def test_what_cannot_be_had_is_told_before_anything_is_loaded(
     assert message in fault.message
 
 
+def test_what_can_be_named_is_the_callers_to_say() -> None:
+    known = Catalog({"own-int8": Catalog.load().get("yolox-nano")})
+    assert ModelChoice.model_validate("own-int8").faults(known) == []
+    assert [fault.path for fault in ModelChoice.model_validate("yolox-nano").faults(known)] == [()]
+
+
 def test_every_head_that_can_be_named_has_its_decoder_and_its_usual_input() -> None:
     heads = set(get_args(OwnFile.model_fields["head"].annotation))
     assert heads == set(HEADS) == set(own_file._DEFAULTS)

@@ -82,8 +82,10 @@ def test_names_that_mix_letters_and_digits_can_be_sorted(tmp_path: Path) -> None
         ("missing.mp4", None, "no such file"),
         ("empty.png", b"", "not a picture"),
         ("broken.jpg", b"\xff\xd8\xff nonsense", "not a picture"),
-        ("broken.mp4", b"nonsense" * 100, "cannot be read"),
-        ("text.txt", b"hello", "cannot be read"),
+        ("broken.mp4", b"nonsense" * 100, "not a video or picture"),
+        ("text.txt", b"hello", "not a video or picture"),
+        ("notes.md", b"# Notes\n" * 500, "not a video or picture"),
+        ("empty.mp4", b"", "not a video or picture"),
     ],
 )
 def test_a_missing_or_broken_source_is_told(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
@@ -93,6 +95,12 @@ def test_a_missing_or_broken_source_is_told(tmp_path: Path, name: str, content: 
     with pytest.raises(MediaError, match=told) as raised:
         read_all(path)
     assert name in str(raised.value)
+
+
+def test_an_address_is_no_file_and_is_not_quoted() -> None:
+    with pytest.raises(MediaError, match=r"rtsp://…: an address, .* `sightd run`") as raised:
+        sequences(Path("rtsp://user:geheim@192.0.2.1/x"))
+    assert "geheim" not in str(raised.value)
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
+from daemon.analyze.media import PICTURES
 from daemon.cli import main
 from tests.daemon.analyze.test_media import write_picture, write_video
 from tests.support.daemon import one_object_network
@@ -80,10 +81,56 @@ def test_broken_sources_among_others_are_told_and_the_others_are_done(
     code, lines = analyze(config, folder, tmp_path / "missing.mp4", last)
     assert code == 1
     assert [Path(line["source"]).name for line in lines] == ["1.png", "3.png", "whole.mp4", "whole.mp4", "last.png"]
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert [name in error for name, error in zip(("2.png", "broken.mp4", "missing.mp4"), errors, strict=True)] == [
-        True
-    ] * 3
+    *told, last_line = capsys.readouterr().err.splitlines()
+    errors = [line for line in told if line.startswith("error: ")]
+    named = zip(("missing.mp4", "2.png", "broken.mp4"), errors, strict=True)
+    assert [name in error for name, error in named] == [True] * 3, "what is missing is told before the rest is read"
+    assert told.index(errors[0]) == 0
+    assert last_line == "3 sources, 5 frames; 2 sources failed"
+
+
+def test_without_a_source_that_is_there_no_network_is_loaded(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = analyze(config, tmp_path / "missing.mp4", "rtsp://user:geheim@192.0.2.1/stream")
+    told = capsys.readouterr().err
+    assert code == 1
+    assert "one_object" not in told
+    assert "sightd run" in told
+    assert "geheim" not in told
+    assert told.endswith("2 sources, 0 frames; 2 sources failed\n")
+
+
+def test_each_source_is_analysed_as_if_it_were_the_only_one(config: Path, tmp_path: Path) -> None:
+    photographs = [write_picture(tmp_path / name) for name in ("a.png", "b.png")]
+    clip = write_video(tmp_path / "clip.mp4", count=3)
+    code, lines = analyze(config, *photographs, clip, photographs[0])
+    assert code == 0
+    assert [found["track"] for line in lines for found in line["detections"]] == [1] * 6
+
+
+def test_annotated_copies_keep_the_folders_below_a_source_and_never_take_an_originals_place(
+    config: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    original = write_picture(photos / "x.png", value=9)
+    before = original.read_bytes()
+    write_picture(photos / "photos" / "x.png")
+    write_video(photos / "yard" / "x.mp4", count=2)
+    assert analyze(config, photos, "--annotated", tmp_path)[0] == 0
+    assert original.read_bytes() == before
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("x*")} == {
+        "photos/x.png", "photos/photos/x.png", "photos/yard/x.mp4", "x.png", "photos/x-2.png", "yard/x.mp4",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURES - {".pgm"}))
+def test_an_annotated_picture_keeps_its_sources_format(config: Path, tmp_path: Path, suffix: str) -> None:
+    picture = write_picture(tmp_path / f"a{suffix}", size=(64, 48))
+    assert analyze(config, picture, "--annotated", tmp_path / "copies")[0] == 0
+    [copy] = (tmp_path / "copies").iterdir()
+    assert copy.name == picture.name
+    assert copy.read_bytes()[:2] == picture.read_bytes()[:2]
 
 
 def test_annotated_copies_have_the_sources_names_also_where_one_of_them_is_broken(config: Path, tmp_path: Path) -> None:
@@ -94,8 +141,8 @@ def test_annotated_copies_have_the_sources_names_also_where_one_of_them_is_broke
     write_video(folder / "film.avi", count=6)
     code, _ = analyze(config, folder, "--annotated", copies)
     assert code == 1
-    assert sorted(path.name for path in copies.iterdir()) == ["1.jpg", "3.jpg", "film.mp4"]
-    last = cv2.imread(str(copies / "3.jpg"))
+    assert sorted(path.name for path in copies.iterdir()) == ["1.png", "3.png", "film.mp4"]
+    last = cv2.imread(str(copies / "3.png"))
     assert last is not None
     assert last.shape == (360, 640, 3)
     assert last[5, -5].mean() == pytest.approx(200, abs=6), "each copy is of the picture whose name it has"
@@ -175,7 +222,7 @@ def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path, monkeypatch: 
         (["--set", "detector.min_scor=1"], 2, "min_score"),
         (["--set", "detecter.min_score=1"], 2, 'did you mean "detector"'),
         (["--chain", "tracker"], 2, "needs Detections"),
-        (["--set", "detector.model=[no-such-network]"], 2, "no-such-network"),
+        (["--set", "detector.model=[no-such-network]"], 2, "--set: plugins.detector.model[0]: no network is called"),
     ],
 )
 def test_a_wrong_option_is_told_with_its_exit_code(

@@ -194,6 +194,19 @@ def test_each_fault_is_found_and_said(plugin: type[AnyPlugin], rule: str, detail
     assert detail in faults(plugin).get(rule, "")
 
 
+def test_a_plug_in_that_raises_is_told_with_its_line_and_once() -> None:
+    class Failing(Sound):
+        """Fails at once."""
+
+        def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
+            raise KeyError("speed")
+
+    told = str(check_plugin(Failing))
+    assert told.count("raised KeyError: 'speed'") == 1
+    assert f"({__file__}:{Failing.process.__code__.co_firstlineno + 1}, in process)" in told
+    assert 'FAILED  copes with nothing found before it: as "gives sound results, of declared types"' in told
+
+
 def test_an_option_that_is_refused_is_said_with_its_name() -> None:
     assert faults(Sound, {"evry": 2}) == {"takes the options given": "evry: Extra inputs are not permitted"}
 

@@ -1,0 +1,41 @@
+"""A network that was made on this machine can be named in the file like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.config.installed import installed_plugins
+from daemon.config.load import load_text
+from daemon.config.problems import ConfigError
+from engines.catalog import Catalog
+from engines.own_models import Origin, put
+
+TEXT = """
+cameras: {a: {source: 'testpattern://'}}
+chain: [detector]
+plugins: {detector: {model: yolox-nano-int8, classes: [person]}}
+"""
+
+
+def check(text: str, folder: Path) -> None:
+    load_text(text, folder / "site.yaml", environ={"SIGHTD_CACHE_DIR": str(folder)}, plugins=installed_plugins())
+
+
+def made(directory: Path) -> None:
+    directory.mkdir()
+    file = directory / "made.onnx"
+    file.touch()
+    put(Catalog.load().get("yolox-nano"), "yolox-nano-int8", file, Origin("yolox-nano", "", "int8", "", ""), directory)
+
+
+@pytest.mark.parametrize(("section", "folder"), [("", "models"), ("models: {directory: here}", "here")])
+def test_a_network_made_here_can_be_named(tmp_path: Path, section: str, folder: str) -> None:
+    made(tmp_path / folder)
+    check(TEXT + section, tmp_path)
+
+
+def test_it_cannot_where_it_was_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='no network is called "yolox-nano-int8"; did you mean "yolox-nano"'):
+        check(TEXT, tmp_path)

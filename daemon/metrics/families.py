@@ -69,7 +69,7 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         ),
         frames=Counter(
             "sightd_frames_total",
-            "Frames by how far they came: captured = shown + unwatched + dropped; analysed by plug-ins; encoded as H.264.",
+            "Frames by how far they came: captured = shown + unwatched + dropped; some were analysed, some encoded.",
             (*camera, "stage"),
             registry=registry,
         ),

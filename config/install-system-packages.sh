@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the distribution's packages that sightd needs, or says which they are. Quick where all are there.
+# Installs the distribution's packages that sightd needs, and those named as arguments, or says which they are.
+# Quick where all are there.
 set -eu
 
 packages="python3 python3-venv python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
-gstreamer1.0-plugins-good glib-networking libgl1"
+gstreamer1.0-plugins-good glib-networking libgl1 $*"
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     # No Debian: what counts is whether it works.

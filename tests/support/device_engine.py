@@ -23,12 +23,12 @@ from engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.fake_cuda import StandIn, build_stand_in, cubin
 from tests.support.host_kernels.build import packed_library
 
-SOURCES = ("preprocess", "detect", "suppress")
+SOURCES = ("preprocess", "detect", "suppress", "face_crop", "style", "overlay", "hide")
 LABELS = ("bolt", "nut", "screw")
 
 
 def build_with_kernels(folder: Path) -> StandIn:
-    """The stand-in, with the kernels of detection already built; skips the test where a compiler is missing."""
+    """The stand-in, with all kernels already built; skips the test where a compiler is missing."""
     for source in SOURCES:
         packed_library(source)
     return build_stand_in(folder)

@@ -132,6 +132,10 @@ def test_more_pictures_than_a_batch_go_in_several_runs_and_each_is_copied_once(k
         pixels = sum(image.nbytes for image in images)
         assert pixels < up < pixels + 10 * 256, "the pixels once, and a descriptor for each picture"
         assert down <= 10 * 100 * 32 + 3 * 2 * 16, "a hundred boxes at the most, and how many there are"
+        made = gpu.device.memory.made, gpu.device.pinned_memory.made
+        for _ in range(20):
+            by_device.find(images)
+        assert (gpu.device.memory.made, gpu.device.pinned_memory.made) == made, "a steady stream allocates nothing"
         by_device.close()
         counted = transferred().bytes_to_device
         gpu.device.close()

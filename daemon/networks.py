@@ -9,6 +9,7 @@ from daemon.config.model import Engines, Models
 from daemon.judges import judge_of
 from daemon.known_networks import known_networks
 from daemon.pipeline.host import LoadEngine
+from engines.cuda.gpus import Gpus
 from engines.engine import Engine
 from engines.loader import EngineLoader
 from engines.makers import installed_backends
@@ -28,6 +29,7 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
     mirror = models.mirror or default_mirror(os.environ)
     backends = installed_backends(judge_of)
     catalog = known_networks(models, os.environ)
+    gpus = Gpus()
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(
@@ -40,6 +42,7 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
             models.max_download,
             wish_of(engines, config),
             backends,
+            gpus,
         )
         return loader.load(choice)
 

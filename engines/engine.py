@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.cuda.detection_lane import DetectionLane, Reading
+from engines.cuda.detection_lanes import DetectionLanes
+from engines.cuda.gpus import Gpu
+from engines.device_session import DeviceSession
 from engines.model import Model
 from engines.preprocess import Geometry, prepare
 from engines.session import Session, Tensor
@@ -17,12 +21,14 @@ from engines.session import Session, Tensor
 class Engine:
     """What `context.engine(...)` gives a plug-in. Safe to run from several threads at once; the daemon closes it.
 
-    `reason` says in a sentence why this model of the stated preference runs.
+    `reason` says in a sentence why this model of the stated preference runs. `gpu` is where the session runs, if its
+    pictures can be prepared and its outputs be read there.
     """
 
     model: Model
     session: Session
     reason: str
+    gpu: Gpu | None = None
 
     def run(self, images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Tensor], list[Geometry]]:
         """Runs a batch of BGR uint8 [h, w, 3] pictures of any sizes.
@@ -32,6 +38,14 @@ class Engine:
         """
         tensor, geometries = prepare(images, self.model.input)
         return self.session.run({self.model.input.tensor: tensor}), geometries
+
+    def detection_lanes(self, reading: Reading) -> DetectionLanes | None:
+        """Detection that leaves pictures, tensors and outputs on the GPU; None where the network runs on the CPU, or
+        `reason` says that this cannot be had. The caller closes it, before the engine."""
+        gpu, session, model = self.gpu, self.session, self.model
+        if gpu is None or not isinstance(session, DeviceSession):
+            return None
+        return DetectionLanes(lambda: DetectionLane(gpu, session, model, reading))
 
     def close(self) -> None:
         self.session.close()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from engines.backends import Backends, SessionRequest
 from engines.catalog import Catalog
+from engines.cuda.gpus import Gpu, Gpus
+from engines.device_session import DeviceSession
 from engines.engine import Engine
 from engines.errors import EngineError, ModelFileError, ModelUnavailableError
 from engines.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
@@ -43,6 +45,7 @@ class EngineLoader:
     max_download: int = DEFAULT_MAX_DOWNLOAD
     wish: Preference = field(default=Preference())
     backends: Backends = field(default_factory=installed_backends)
+    gpus: Gpus = field(default_factory=Gpus)
 
     def load(self, choice: Sequence[str | Model]) -> Engine:
         """The engine of the first model of a preference that is stored here, warmed up.
@@ -95,7 +98,21 @@ class EngineLoader:
         except BaseException:
             session.close()
             raise
-        return Engine(model, session, f"{reason}; not on {passed}" if passed else reason)
+        if passed:
+            reason = f"{reason}; not on {passed}"
+        gpu, missing = self._gpu_of(session)
+        return Engine(model, session, f"{reason}; {missing}" if missing else reason, gpu)
+
+    def _gpu_of(self, session: Session) -> tuple[Gpu | None, str]:
+        """The GPU that the session runs on, with kernels; or None and, where there ought to be one, why not."""
+        if not isinstance(session, DeviceSession):
+            return None, ""
+        try:
+            return self.gpus.get(session.backend.device), ""
+        except EngineError as error:
+            missing = f"pictures are prepared and outputs read on the CPU: {error}"
+            logger.warning("%s runs the network alone; %s", session.backend.device, missing)
+            return None, missing
 
 
 def _stored_reason(models: Sequence[Model], index: int) -> str:

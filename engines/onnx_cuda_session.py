@@ -19,6 +19,9 @@ from engines.onnx_session import FAULTS, session_options, tensor_specs
 from engines.session import Backend, Tensor
 from engines.tensors import batch_is_one, by_rows, described
 
+_LARGEST_BATCH = 256
+"""The library has no limit; this is more than anybody has cameras on one GPU."""
+
 
 class OnnxCudaSession:
     """An ONNX file on GPU `ordinal`, all of it: a session whose operators the GPU did not take is refused.
@@ -38,6 +41,11 @@ class OnnxCudaSession:
         self.outputs = tensor_specs(path, session.get_outputs())
         self._one_by_one = batch_is_one(self.inputs)
         self.backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)
+
+    @property
+    def largest_batch(self) -> int:
+        """Rows that one `run_device` takes; `run` takes any number."""
+        return 1 if self._one_by_one else _LARGEST_BATCH
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""

@@ -43,7 +43,7 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
     factor, summand = affine(spec)
     geometries = []
     for image, planes in zip(images, tensor, strict=True):
-        height, width = _size(image)
+        height, width = size_of(image)
         left, top, inner_width, inner_height = placed(width, height, spec)
         resized = image
         if (inner_width, inner_height) != (width, height):
@@ -61,7 +61,8 @@ def affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return (spec.scale / std).astype(np.float32), (-np.array(spec.mean) / std).astype(np.float32)
 
 
-def _size(image: NDArray[np.uint8]) -> tuple[int, int]:
+def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Height and width. ValueError for what is no BGR picture."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"a picture is uint8 [height, width, 3] with pixels in it, not {image.dtype} {image.shape}")
     return image.shape[0], image.shape[1]

@@ -11,6 +11,8 @@ from prometheus_client.exposition import choose_encoder
 from daemon.metrics.camera import CameraMetrics, ClassNames
 from daemon.metrics.families import STAGES, declare
 from daemon.metrics.plugin import PluginMetrics
+from daemon.metrics.transfers import DeviceTransfers
+from engines.cuda.driver import transferred
 
 MOST_CLASSES = 100
 
@@ -31,6 +33,7 @@ class Metrics:
         self._cameras: dict[str, CameraMetrics] = {}
         self._plugins: dict[str, PluginMetrics] = {}
         self.stages: dict[str, Histogram] = {stage: self._families.stage_duration.labels(stage) for stage in STAGES}
+        registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)

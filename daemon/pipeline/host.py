@@ -24,6 +24,8 @@ from plugins.types import Results
 log = logging.getLogger(__name__)
 
 GPU_MAX_BATCH = 16
+GPU_THREADS = 2
+"""Of a parallel plug-in: the copies of one batch hide behind the arithmetic of another. More only split batches."""
 STOP_DEADLINE = 5.0
 
 
@@ -72,7 +74,8 @@ class PluginHost:
     """Owns all plug-in instances. `open` before the first camera starts, `close` after the last has stopped.
 
     On a CPU a plug-in that is `parallel` gets a thread for each core, but not more than there are cameras, and
-    its network as many threads as are left for each: batches save nothing there, one session's run per core does.
+    its network as many threads as are left for each: batches save nothing there, one session's run per core does. On a
+    GPU, where batches do save, it gets two.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class PluginHost:
         worker = Worker(
             Guard(name, plugin, observer),
             Gate.of(config),
-            threads=1 if on_gpu else lanes,
+            threads=min(lanes, GPU_THREADS) if on_gpu else lanes,
             max_batch=config.max_batch or (GPU_MAX_BATCH if on_gpu else 1),
             max_wait=config.max_wait,
             on_batch=observer.batch,

@@ -40,11 +40,13 @@ __all__ = [
     "TransferCounter",
     "available",
     "open_device",
+    "transferred",
 ]
 
 _MIB = 1024 * 1024
 _open: set[Device] = set()
 _open_lock = threading.Lock()
+_transfers_of_closed = TransferCounter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Device:
         self._context.close()
         with _open_lock:
             _open.discard(self)
+            _transfers_of_closed.add_all(self.transfers)
 
     def _memory_info(self) -> tuple[int, int]:
         with self._context.current("asking for free memory"):
@@ -176,6 +179,15 @@ def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
         device = Device(Context(api, _bindings, ordinal), limits or MemoryLimits())
         _open.add(device)
     return device
+
+
+def transferred() -> TransferCounter:
+    """What this process has copied to and from all its devices, those that are closed too. Loads nothing."""
+    total = TransferCounter()
+    with _open_lock:
+        for counter in (_transfers_of_closed, *(device.transfers for device in _open)):
+            total.add_all(counter)
+    return total
 
 
 @atexit.register

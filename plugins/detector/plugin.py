@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from engines.engine import Engine
+from engines.cuda.launch.heads import HeadMismatchError
 from plugins.api import Context, Plugin, PluginConfig, PluginError
-from plugins.detector.candidates import Head
 from plugins.detector.config import DetectorConfig
+from plugins.detector.finder import Finder, finder_for
 from plugins.detector.heads import head_named
 from plugins.detector.selection import Selection
 from plugins.types import Detections, Frame, Results
@@ -38,9 +38,7 @@ class Detector(Plugin[DetectorConfig]):
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
     parallel: ClassVar[bool] = True
 
-    _engine: Engine
-    _head: Head
-    _selection: Selection
+    _finder: Finder | None = None
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
@@ -53,26 +51,17 @@ class Detector(Plugin[DetectorConfig]):
         """
         engine = context.engine(self.config.model.resolve())
         model = engine.model
-        self._head = head_named(model.head, model.name)
-        self._selection = Selection(self.config, model.labels)
-        self._engine = engine
+        head = head_named(model.head, model.name)
+        self._finder = finder_for(engine, head, Selection(self.config, model.labels))
         try:
-            self._head(
-                engine.run([np.zeros((model.input.height, model.input.width, 3), np.uint8)])[0],
-                model.input,
-                self._selection.min_score,
-            )
-        except PluginError as fault:
+            self._finder.find([np.zeros((model.input.height, model.input.width, 3), np.uint8)])
+        except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """One run of the network for the whole batch."""
-        outputs, geometries = self._engine.run([frame.host() for frame in frames])
-        candidates = self._head(outputs, self._engine.model.input, self._selection.min_score)
-        found = [
-            Results(self._selection.detections(of_frame, geometry))
-            for of_frame, geometry in zip(candidates, geometries, strict=True)
-        ]
+        assert self._finder is not None, "process comes after open"
+        found = [Results(boxes) for boxes in self._finder.find([frame.host() for frame in frames])]
         for frame, result in zip(frames, found, strict=True):
             self._remember(frame, result)
         return found
@@ -87,6 +76,10 @@ class Detector(Plugin[DetectorConfig]):
     def forget(self, camera: str) -> None:
         with self._lock:
             self._last.pop(camera, None)
+
+    def close(self) -> None:
+        if self._finder is not None:
+            self._finder.close()
 
     def _remember(self, frame: Frame, results: Results) -> None:
         """Workers may end out of order: only a newer frame replaces the last word."""

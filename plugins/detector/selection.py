@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.cuda.launch.detect import Choice, Found
 from engines.preprocess import Geometry
 from plugins.detector.candidates import Candidates
 from plugins.detector.config import DetectorConfig
@@ -14,6 +15,9 @@ from plugins.detector.labels import ids_of, least_scores
 from plugins.detector.regions import allowed, standing_points
 from plugins.nms import nms
 from plugins.types import Detections, FloatArray, IntArray
+
+_SEEN_FOR_REGIONS = 1024
+"""Boxes that the GPU gives of a picture where regions then choose among them: many more than stand in one."""
 
 
 class Selection:
@@ -35,6 +39,31 @@ class Selection:
                 self._classes = chosen  # later: a box of another class may still suppress one of these
             else:
                 self.min_score[~chosen] = np.inf
+
+    @property
+    def choice(self) -> Choice:
+        """What kernels do of the suppression and the filters: all but regions, for which they give more boxes."""
+        config = self._config
+        most = config.max_detections
+        return Choice(
+            max_iou=config.nms_iou,
+            limit=max(most, _SEEN_FOR_REGIONS) if config.only_inside or config.ignore else most,
+            by_class=not config.agnostic,
+            min_size=config.min_size,
+            classes=None if self._classes is None else frozenset(np.flatnonzero(self._classes).tolist()),
+        )
+
+    def within_regions(self, found: Found, geometry: Geometry) -> Detections | None:
+        """What kernels found with `choice`, after the filter that they lack.
+
+        None where they may have kept back some that pass it: too many that do not came before.
+        """
+        inside = np.flatnonzero(self._in_regions(found.boxes, geometry))
+        most = self._config.max_detections
+        if len(inside) < most <= len(found.scores) == self.choice.limit:
+            return None
+        kept = inside[:most]
+        return Detections(found.boxes[kept], found.scores[kept], found.class_ids[kept], self.labels)
 
     def detections(self, candidates: Candidates, geometry: Geometry) -> Detections:
         """The detections of one picture, in its own pixels, best first.
@@ -59,8 +88,11 @@ class Selection:
         wanted: NDArray[np.bool_] = (shorter > 0) & (shorter >= self._config.min_size)
         if self._classes is not None:
             wanted &= self._classes[class_ids]
+        return wanted & self._in_regions(boxes, geometry)
+
+    def _in_regions(self, boxes: FloatArray, geometry: Geometry) -> NDArray[np.bool_]:
         only_inside, ignore = self._config.only_inside, self._config.ignore
-        if only_inside or ignore:
-            points = standing_points(boxes, geometry.source_width, geometry.source_height)
-            wanted &= allowed(points, only_inside, ignore)
-        return wanted
+        if not only_inside and not ignore:
+            return np.ones(len(boxes), np.bool_)
+        points = standing_points(boxes, geometry.source_width, geometry.source_height)
+        return allowed(points, only_inside, ignore)

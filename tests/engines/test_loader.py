@@ -6,18 +6,27 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
+from engines.backends import SessionRequest
 from engines.catalog import Catalog
+from engines.cuda.detection_lane import Reading
+from engines.cuda.gpus import Gpus
+from engines.cuda.launch.detect import Choice
+from engines.cuda.nvrtc import CompilerUnavailableError
 from engines.errors import EngineError, ModelFileError, ModelUnavailableError, UnknownModelError
 from engines.fetch import Fetcher
 from engines.loader import EngineLoader
+from engines.makers import OnnxRuntimeMaker
 from engines.model import Model, UrlSource
+from engines.onnx_session import OnnxRuntimeSession
 from engines.preference import PLAIN
 from engines.progress import silent
 from engines.provision import provide
+from engines.session import Backend, Session
 from engines.spec import ColourOrder, InputSpec, Resize
 from engines.store import ModelStore
 from tests.support.http_files import FileServer, file_server
@@ -133,3 +142,37 @@ def test_a_stored_file_that_was_damaged_is_not_run(loader: EngineLoader, server:
     with pytest.raises(ModelUnavailableError):
         replace(loader, fetch=False).load(["small"])
     assert loader.load(["small"]).reason == "small: the only choice, fetched now from 127.0.0.1"
+
+
+class Elsewhere(OnnxRuntimeSession):
+    """A session that says that it runs on a GPU, as `OnnxCudaSession` does where PyCUDA is not installed."""
+
+    largest_batch = 1
+
+    def __init__(self, path: Path, threads: int) -> None:
+        super().__init__(path, threads)
+        self.backend = Backend("onnxruntime-cuda", "cuda:0", "fp32")
+
+    def run_device(self, inputs: object, batch: int, stream: object) -> NoReturn:
+        raise AssertionError("without a device nothing is run on it")
+
+
+class ElsewhereMaker(OnnxRuntimeMaker):
+    def make(self, request: SessionRequest) -> Session:
+        return Elsewhere(request.path, request.threads)
+
+
+def test_where_only_the_network_can_run_on_the_gpu_the_reason_says_so(
+    loader: EngineLoader, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(which: str) -> NoReturn:
+        raise CompilerUnavailableError("NVRTC was not found: install it")
+
+    monkeypatch.setattr(Gpus, "get", lambda gpus, which: missing(which))
+    store(loader, "small")
+    backends = replace(loader.backends, makers={"onnxruntime": ElsewhereMaker()})
+    engine = replace(loader, backends=backends).load(["small"])
+    assert engine.gpu is None
+    assert engine.reason.endswith("pictures are prepared and outputs read on the CPU: NVRTC was not found: install it")
+    assert "NVRTC was not found" in caplog.text
+    assert engine.detection_lanes(Reading(np.ones(1, np.float32), Choice(0.5, 1))) is None

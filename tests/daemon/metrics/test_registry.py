@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.metrics.registry import MOST_CLASSES, Metrics
+from daemon.metrics.transfers import DeviceTransfers
+from engines.cuda.transfers import TransferCounter
 
 LABELS = {
     "camera",
@@ -20,6 +22,7 @@ LABELS = {
     "backend",
     "precision",
     "device",
+    "direction",
 }
 
 
@@ -51,6 +54,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
     names = {name.removeprefix("sightd_") for name in scrape(metrics) if name.startswith("sightd_")}
     assert names == {
         "build_info",
+        "device_transfer_bytes",
         "source_up",
         "source_last_frame_timestamp_seconds",
         "source_reconnects",
@@ -159,3 +163,18 @@ def test_two_daemons_in_one_process_do_not_meet() -> None:
     first, second = (Metrics(CollectorRegistry(), "1") for _ in range(2))
     first.camera("front").frames["captured"].inc()
     assert value(second, "sightd_frames_total", camera="front", stage="captured") is None
+
+
+def test_what_went_to_the_gpu_and_back_is_told() -> None:
+    counter, registry = TransferCounter(), CollectorRegistry()
+    registry.register(DeviceTransfers(lambda: counter))
+    counter.add(to_device=7)
+    counter.add(to_host=3)
+    counter.add(to_device=5)
+    name = "sightd_device_transfer_bytes_total"
+    assert registry.get_sample_value(name, {"direction": "to_device"}) == 12
+    assert registry.get_sample_value(name, {"direction": "to_host"}) == 3
+
+
+def test_a_machine_without_a_gpu_tells_of_no_transfers(metrics: Metrics) -> None:
+    assert value(metrics, "sightd_device_transfer_bytes_total", direction="to_device") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from daemon.pipeline.host import PluginHost
 from daemon.pipeline.line import Line
 from daemon.pipeline.worker import Worker
 from engines.errors import EngineError
+from engines.session import Backend
 from plugins.api import AnyPlugin, Context, PluginConfig, PluginError
 from plugins.types import Detections, Picture, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
@@ -284,6 +286,23 @@ def test_a_parallel_plugin_gets_a_thread_a_core_but_not_more_than_cameras(
     cls: type[Finder], cameras: int, threads: int
 ) -> None:
     plugins = host(cores=2)
+    plugins.open("finder", cls, PluginConfig(), cameras=cameras)
+    assert plugins.instances["finder"].worker.threads == threads
+    plugins.close()
+
+
+class OnGpu(ParallelFinder):
+    def open(self, context: Context) -> None:
+        context.engine(["any"])
+
+
+@pytest.mark.parametrize(("cls", "cameras", "threads"), [(OnGpu, 8, 2), (OnGpu, 1, 1)])
+def test_a_parallel_plugin_whose_network_is_on_a_gpu_gets_two_threads(
+    cls: type[Finder], cameras: int, threads: int
+) -> None:
+    session = SimpleNamespace(backend=Backend("tensorrt", "cuda:0", "fp16"))
+    engine = SimpleNamespace(model=SimpleNamespace(name="any"), session=session, reason="", close=lambda: None)
+    plugins = PluginHost(lambda *_: engine, lambda name: Observations(), cores=8)  # type: ignore[arg-type]
     plugins.open("finder", cls, PluginConfig(), cameras=cameras)
     assert plugins.instances["finder"].worker.threads == threads
     plugins.close()

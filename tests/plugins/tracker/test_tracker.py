@@ -230,7 +230,7 @@ steps = st.lists(st.tuples(st.floats(-2, 2) | st.floats(5.01, 9), anything, st.b
 def test_whatever_comes_ids_are_new_tracks_bounded_and_boxes_in_the_picture(
     story: list[tuple[float, list[tuple[float, float, float, float, float, int]], bool]],
 ) -> None:
-    one, now = tracker(max_tracks=5), 100.0
+    one, now, analysed_at = tracker(max_tracks=5), 100.0, 100.0
     ended: set[int] = set()
     last: set[int] = set()
     for wait, rows, forget in story:
@@ -244,7 +244,9 @@ def test_whatever_comes_ids_are_new_tracks_bounded_and_boxes_in_the_picture(
         assert (tracks.boxes >= 0).all()
         assert (tracks.boxes[:, 2:] <= SIZE).all()
         # What was forgotten, or lay before an outage or a clock set back, never comes back.
-        ended |= last if forget or wait > 5 or wait < -1 else set()
+        begun_anew = forget or not -1 <= now - analysed_at <= 5
+        analysed_at = now if begun_anew else max(analysed_at, now)
+        ended |= last if begun_anew else set()
         assert not ids & ended
         last = ids
 

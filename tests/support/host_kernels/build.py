@@ -39,6 +39,20 @@ def library(source: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(compiled(source, "\n".join(wrapper) + "\n")))
 
 
+def packed_library(source: str) -> Path:
+    """The host build of kernels/<source>.cu for the stand-in driver, which finds its kernels under their own names."""
+    text, kernels = (KERNELS / f"{source}.cu").read_text(), kernels_of(source)
+    wrapper = [
+        f"#define FIBRES {int('__syncthreads' in text)}",
+        '#include "launch.h"',
+        *(f"#define {kernel} device_{kernel}" for kernel in kernels),
+        f'#include "{source}.cu"',
+        *(f"#undef {kernel}" for kernel in kernels),
+        *(f"EXPORT_PACKED({kernel}, device_{kernel})" for kernel in kernels),
+    ]
+    return compiled(f"{source}-packed", "\n".join(wrapper) + "\n")
+
+
 def kernels_of(source: str) -> list[str]:
     """The kernels that kernels/<source>.cu defines."""
     return _KERNEL.findall((KERNELS / f"{source}.cu").read_text())

@@ -1,0 +1,74 @@
+"""Decoding and suppression on the card, held against the CPU path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.gpu.desk import Desk
+from bench.gpu.row import Row, not_run, within
+from engines.cuda.gpus import Gpu
+from engines.cuda.launch.detect import Detect
+from engines.cuda.launch.heads import DeviceTensor
+from engines.preprocess import Geometry
+from engines.spec import ColourOrder, InputSpec, Resize
+from plugins.detector.config import DetectorConfig
+from plugins.detector.heads import head_named
+from plugins.detector.selection import Selection
+from plugins.types import Detections
+
+_SPEC = InputSpec("images", 416, 416, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
+_GEOMETRY = Geometry(0.31, 0.297, 7.0, 11.0, 1280, 720)
+_LABELS = tuple(f"class {i}" for i in range(20))
+_ROWS = 52 * 52 + 26 * 26 + 13 * 13
+_AIM = "same boxes and scores, within 0.001 px"
+
+Outputs = Mapping[str, NDArray[np.float32]]
+
+
+def rows(gpu: Gpu) -> list[Row]:
+    found = []
+    for head, outputs in _cases().items():
+        with Desk(gpu) as desk:
+            found.append(_check(desk, head, outputs))
+    return [*found, not_run("head yunet against the CPU", "the CPU path has no decoder for it")]
+
+
+def _cases() -> Mapping[str, Outputs]:
+    """Scores that are all different, so that no order is left to chance."""
+    rng = np.random.default_rng(3)
+    scores = rng.random((2, _ROWS, len(_LABELS))) ** 8
+    corners = rng.random((2, _ROWS, 2)) * 0.8
+    boxes = np.concatenate((corners, corners + 0.02 + 0.2 * rng.random((2, _ROWS, 2))), axis=2)
+    raw = np.concatenate((rng.normal(0.5, 0.7, (2, _ROWS, 4)), rng.random((2, _ROWS, 1)), scores), axis=2)
+    sides = rng.normal(0, 2, (2, _ROWS, 32))
+    of_head = {
+        "ssd": {"boxes": boxes, "scores": scores},
+        "yolox": {"output": raw},
+        "nanodet": {"output": np.concatenate((scores, sides), axis=2)},
+    }
+    return {head: {n: v.astype(np.float32) for n, v in outputs.items()} for head, outputs in of_head.items()}
+
+
+def _check(desk: Desk, head: str, outputs: Outputs) -> Row:
+    selection = Selection(DetectorConfig(min_score=0.5), _LABELS)
+    candidates = head_named(head, "bench")(outputs, _SPEC, selection.min_score)
+    expected = [selection.detections(of_picture, _GEOMETRY) for of_picture in candidates]
+    tensors = {name: DeviceTensor(desk.put(v).address, v.shape, v.dtype) for name, v in outputs.items()}
+    detect = Detect(desk.device, desk.kernels, head, _SPEC, selection.min_score, selection.choice, 2)
+    desk.callback(detect.close)
+    found = [selection.within_regions(one, _GEOMETRY) for one in detect.run(tensors, [_GEOMETRY] * 2, desk.stream)]
+    same = all(one is not None and _same(one, other) for one, other in zip(found, expected, strict=True))
+    boxes = sum(map(len, expected))
+    figure = f"{boxes} boxes, " + ("all the same" if same else "others on the GPU")
+    return within(f"head {head} against the CPU", figure, _AIM, same and boxes > 0)
+
+
+def _same(one: Detections, other: Detections) -> bool:
+    return (
+        np.array_equal(one.class_ids, other.class_ids)
+        and np.allclose(one.scores, other.scores, rtol=1e-6, atol=0)
+        and np.allclose(one.boxes, other.boxes, rtol=2e-6, atol=1e-3)
+    )

@@ -1,0 +1,126 @@
+"""Kernels that make or change pictures, held against the CPU path on the card itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.gpu.desk import Desk, noise
+from bench.gpu.row import Row, within
+from daemon.render.stamp import rounded
+from engines.cuda.gpus import Gpu
+from engines.cuda.launch.face_crop import FaceCrop
+from engines.cuda.launch.heads import DeviceTensor
+from engines.cuda.launch.hide import Hide
+from engines.cuda.launch.marks import Glyph, GlyphAtlas, Plate
+from engines.cuda.launch.overlay import Overlay
+from engines.cuda.launch.preprocess import Preprocess
+from engines.cuda.launch.style import Style
+from engines.preprocess import prepare
+from engines.similarity import ARCFACE, similarity
+from engines.spec import ColourOrder, InputSpec, Resize
+
+_MOST, _MEAN = 2.0, 0.3
+_AIM = "2/255 at the most, 0.3/255 in the mean"
+_SIZE = (322, 178)
+_SPEC = InputSpec("images", 160, 96, ColourOrder.RGB, Resize.LETTERBOX_CENTRE)
+_FACES = InputSpec("data", 112, 112, ColourOrder.RGB, Resize.STRETCH)
+
+
+def rows(gpu: Gpu) -> list[Row]:
+    checks = (preprocess, preprocess_nv12, face_crop, style, overlay, pixelate)
+    found = []
+    for check in checks:
+        with Desk(gpu) as desk:
+            found += check(desk)
+    return found
+
+
+def preprocess(desk: Desk) -> list[Row]:
+    images = [noise(*_SIZE, seed) for seed in range(3)]
+    expected, _ = prepare(images, _SPEC)
+    found = []
+    for dtype in (np.float32, np.float16):
+        pictures = [desk.bgr(image)[0] for image in images]
+        found.append(_compared(f"preprocess BGR {np.dtype(dtype)}", _fed(desk, pictures, dtype), expected))
+    return found
+
+
+def preprocess_nv12(desk: Desk) -> list[Row]:
+    picture, buffer = desk.nv12(noise(*_SIZE))
+    width, height = _SIZE
+    planes = desk.get(buffer, (height * 3 // 2, width), np.uint8)
+    image = np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_NV12), np.uint8)
+    expected, _ = prepare([image], _SPEC)
+    return [_compared("preprocess NV12 float32", _fed(desk, [picture], np.float32), expected)]
+
+
+def face_crop(desk: Desk) -> list[Row]:
+    image = noise(*_SIZE)
+    points = (ARCFACE * 1.3 + [60, 15] + np.random.default_rng(1).normal(0, 1, (5, 2))).astype(np.float32)
+    warp = cv2.warpAffine(image, similarity(points, ARCFACE), (112, 112), flags=cv2.INTER_LINEAR)
+    tensor = desk.take(3 * 112 * 112 * 4)
+    crop = FaceCrop(desk.device, desk.kernels, _FACES, 1, np.dtype(np.float32))
+    desk.callback(crop.close)
+    crop.launch([(desk.bgr(image)[0], points)], tensor, desk.stream)
+    found = desk.get(tensor, (3, 112, 112), np.float32)
+    return [_compared("face crop", found, np.asarray(warp)[:, :, ::-1].transpose(2, 0, 1))]
+
+
+def style(desk: Desk) -> list[Row]:
+    planes = np.random.default_rng(2).normal(0.5, 0.3, (1, 3, 96, 160)).astype(np.float32)
+    image = np.clip(np.rint(planes[0].transpose(1, 2, 0)[:, :, ::-1] * np.float32(255)), 0, 255).astype(np.uint8)
+    expected = cv2.resize(np.ascontiguousarray(image), _SIZE, interpolation=cv2.INTER_LINEAR)
+    frame, buffer = desk.bgr(np.zeros((_SIZE[1], _SIZE[0], 3), np.uint8))
+    tensor = DeviceTensor(desk.put(planes).address, planes.shape, planes.dtype)
+    launcher = Style(desk.device, desk.kernels, 1, ColourOrder.RGB)
+    desk.callback(launcher.close)
+    launcher.launch(tensor, [frame], desk.stream)
+    return [_compared("style output to BGR", desk.get(buffer, expected.shape, np.uint8), np.asarray(expected))]
+
+
+def overlay(desk: Desk) -> list[Row]:
+    image, (left, top, right, bottom), colour = noise(*_SIZE), (20, 10, 200, 90), (40, 200, 90)
+    expected = image.astype(np.float64)
+    cover = 0.6 * rounded(right - left, bottom - top, 6.0)[:, :, None]
+    inside = expected[top:bottom, left:right]
+    inside[...] = inside * (1 - cover) + cover * np.array(colour)
+    atlas = GlyphAtlas(desk.device, {"?": Glyph(np.full((5, 3), 200, np.uint8), 0, 5, 4)}, desk.stream)
+    desk.callback(atlas.close)
+    launcher = Overlay(desk.device, desk.kernels, atlas, 1)
+    desk.callback(launcher.close)
+    frame, buffer = desk.bgr(image)
+    launcher.launch([(frame, [Plate((left, top, right, bottom), colour, 6.0, 0.6)])], desk.stream)
+    return [_compared("overlay on BGR", desk.get(buffer, image.shape, np.uint8), expected)]
+
+
+def pixelate(desk: Desk) -> list[Row]:
+    image, cell = noise(320, 176), 16
+    expected = image.astype(np.float64)
+    cells = expected[32:96, 64:192].reshape(4, cell, 8, cell, 3)
+    cells[...] = cells.mean(axis=(1, 3), keepdims=True)
+    expected[32:96, 64:192] = cells.reshape(64, 128, 3)
+    launcher = Hide(desk.device, desk.kernels, 1, 1, cell)
+    desk.callback(launcher.close)
+    frame, buffer = desk.bgr(image)
+    launcher.launch([(frame, [(64, 32, 192, 96)])], desk.stream)
+    return [_compared("pixelate on BGR", desk.get(buffer, image.shape, np.uint8), expected)]
+
+
+def _fed(desk: Desk, pictures: list[Any], dtype: Any) -> NDArray[Any]:
+    shape = (len(pictures), 3, _SPEC.height, _SPEC.width)
+    tensor = desk.take(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    launcher = Preprocess(desk.device, desk.kernels, _SPEC, len(pictures), np.dtype(dtype))
+    desk.callback(launcher.close)
+    launcher.launch(pictures, tensor, desk.stream)
+    return desk.get(tensor, shape, dtype)
+
+
+def _compared(what: str, found: NDArray[Any], expected: NDArray[Any]) -> Row:
+    difference = np.abs(found.astype(np.float64) - expected)
+    most, mean = float(difference.max()), float(difference.mean())
+    kept = most <= _MOST and mean <= _MEAN  # NaN keeps to nothing
+    return within(f"{what} against the CPU", f"{most:.2f} at the most, {mean:.4f} in the mean", _AIM, kept)

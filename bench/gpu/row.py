@@ -1,0 +1,39 @@
+"""What the table consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from engines.errors import EngineError
+
+Verdict = Literal["ok", "MISSED", "-", "not run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure with its aim; for what could not be run, `figure` is the reason."""
+
+    what: str
+    figure: str
+    aim: str = ""
+    verdict: Verdict = "-"
+
+
+def within(what: str, figure: str, aim: str, kept: bool) -> Row:
+    """A figure that keeps to its aim, or misses it."""
+    return Row(what, figure, aim, "ok" if kept else "MISSED")
+
+
+def not_run(what: str, reason: str) -> Row:
+    return Row(what, reason.splitlines()[0] if reason else "no reason is known", "", "not run")
+
+
+def attempt(what: str, measure: Callable[[], list[Row]]) -> list[Row]:
+    """The rows of a measurement, or one that says what broke it: the others go on."""
+    try:
+        return measure()
+    except Exception as error:  # noqa: BLE001 - whatever breaks one measurement is part of the result
+        told = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
+        return [Row(what, " ".join(told.split())[:300], "", "MISSED")]

@@ -1,0 +1,66 @@
+"""All parts in order: what there is runs, what there is not is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.gpu import bandwidth, heads, pixels, whole
+from bench.gpu.desk import Image
+from bench.gpu.row import Row, attempt, not_run
+from engines.cuda.gpus import Gpu
+from engines.device_session import DeviceSession
+from engines.engine import Engine
+from engines.errors import EngineError
+
+OpenEngine = Callable[[], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`size` and `batch` of the pictures whose bytes are counted; `seconds` is the length of each window."""
+
+    size: tuple[int, int]
+    batch: int
+    seconds: float
+    pictures: Sequence[Image]
+
+
+def all_rows(open_gpu: Callable[[], Gpu], engines: Sequence[tuple[str, OpenEngine]], options: Options) -> list[Row]:
+    """`engines` opens the detector on each backend, with the backend's name."""
+    try:
+        gpu = open_gpu()
+    except EngineError as error:
+        parts = ("kernels against the CPU", "kernels' bytes/s", *(f"whole way on {name}" for name, _ in engines))
+        return [not_run(part, str(error)) for part in parts]
+    found = [
+        *attempt("picture kernels against the CPU", lambda: pixels.rows(gpu)),
+        *attempt("heads against the CPU", lambda: heads.rows(gpu)),
+        *attempt("kernels' bytes/s", lambda: bandwidth.rows(gpu, options.size, options.batch)),
+    ]
+    for name, open_engine in engines:
+        found += _of_backend(name, open_engine, options)
+    return found
+
+
+def exit_code(rows: Sequence[Row]) -> int:
+    """0 where all aims are kept, 1 where one is missed, 3 where nothing could be run."""
+    verdicts = {row.verdict for row in rows}
+    if verdicts == {"not run"}:
+        return 3
+    return 1 if "MISSED" in verdicts else 0
+
+
+def _of_backend(name: str, open_engine: OpenEngine, options: Options) -> list[Row]:
+    what = f"whole way on {name}"
+    try:
+        engine = open_engine()
+    except EngineError as error:
+        return [not_run(what, " ".join(str(error).split()))]
+    try:
+        if engine.gpu is None or not isinstance(engine.session, DeviceSession):
+            return [not_run(what, engine.reason)]
+        subject = whole.Subject(engine.gpu, engine, engine.session, options.pictures, options.seconds)
+        return attempt(what, lambda: whole.rows(subject))
+    finally:
+        engine.close()

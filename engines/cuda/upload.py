@@ -1,0 +1,72 @@
+"""Pictures from the host onto the device: gathered in page-locked memory, copied in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.launch.picture import DevicePicture
+from engines.cuda.launch.seam import Buffer, Device, Pinned
+from engines.preprocess import size_of
+
+_ALIGNMENT = 256
+_MOST_BYTES = 128 * 1024 * 1024
+"""Sixteen pictures of 1920x1080 are 95 MiB."""
+
+Image = NDArray[np.uint8]
+
+
+class PictureUpload:
+    """Room on both sides for the pictures of one batch, as much as was ever needed. One thread; `close` twice is safe.
+
+    The stream must be synchronised between two calls of `send`.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._host: Pinned | None = None
+        self._memory: Buffer | None = None
+
+    def send(self, images: Sequence[Image], stream: Any) -> list[DevicePicture]:
+        """BGR uint8 [h, w, 3] pictures of any sizes, which may be let go of at once. ValueError for anything else."""
+        sizes = [size_of(image) for image in images]
+        starts = np.cumsum([0, *(_padded(3 * height * width) for height, width in sizes)]).tolist()
+        host, memory = self._room(starts[-1])
+        pictures = []
+        for image, start, (height, width) in zip(images, starts, sizes, strict=False):
+            host[start : start + 3 * height * width].reshape(height, width, 3)[...] = image
+            pictures.append(DevicePicture(memory.address + start, 3 * width, width, height))
+        memory.upload(host[: starts[-1]], stream)
+        return pictures
+
+    def close(self) -> None:
+        for part in (self._host, self._memory):
+            if part is not None:
+                part.free()
+        self._host = self._memory = None
+
+    def _room(self, nbytes: int) -> tuple[Image, Buffer]:
+        if self._host is None or self._memory is None or self._memory.nbytes < nbytes:
+            self.close()
+            self._host = self._device.pinned((nbytes,), np.uint8)
+            self._memory = self._device.allocate(nbytes)
+        return self._host.array, self._memory
+
+
+def batches(images: Sequence[Image], most: int, most_bytes: int = _MOST_BYTES) -> Iterator[Sequence[Image]]:
+    """The pictures in their order, `most` together at the most, and no more than `most_bytes` unless one alone is."""
+    first = nbytes = 0
+    for i, image in enumerate(images):
+        if i > first and (i - first == most or nbytes + image.nbytes > most_bytes):
+            yield images[first:i]
+            first, nbytes = i, 0
+        nbytes += image.nbytes
+    if first < len(images):
+        yield images[first:]
+
+
+def _padded(nbytes: int) -> int:
+    return -(-nbytes // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,73 @@
+"""Detections of pictures, by whichever way the engine goes: with arrays on the host, or all of it on the GPU."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from engines.cuda.detection_lane import Reading
+from engines.cuda.detection_lanes import DetectionLanes
+from engines.engine import Engine
+from plugins.detector.candidates import Head
+from plugins.detector.selection import Selection
+from plugins.types import Detections, Image
+
+logger = logging.getLogger(__name__)
+
+
+class Finder(Protocol):
+    """Finds what a detector's configuration wants to know of. Several threads at once; `close` twice is safe."""
+
+    def find(self, images: Sequence[Image]) -> list[Detections]:
+        """The detections of each BGR picture, in its own pixels, best first."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class HostFinder:
+    """Pictures are prepared and outputs read on the CPU, wherever the network runs."""
+
+    def __init__(self, engine: Engine, head: Head, selection: Selection) -> None:
+        self._engine, self._head, self._selection = engine, head, selection
+
+    def find(self, images: Sequence[Image]) -> list[Detections]:
+        """PluginError where the network's outputs are not of the head's form."""
+        outputs, geometries = self._engine.run(images)
+        candidates = self._head(outputs, self._engine.model.input, self._selection.min_score)
+        return [
+            self._selection.detections(of_picture, geometry)
+            for of_picture, geometry in zip(candidates, geometries, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class DeviceFinder:
+    """Pictures go to the GPU and boxes come back; regions are looked at here, as the only filter that kernels lack."""
+
+    def __init__(self, lanes: DetectionLanes, selection: Selection, host: HostFinder) -> None:
+        self._lanes, self._selection, self._host = lanes, selection, host
+
+    def find(self, images: Sequence[Image]) -> list[Detections]:
+        """HeadMismatchError where the network's outputs are not of the head's form."""
+        found: list[Detections] = []
+        for image, placed in zip(images, self._lanes.find(images), strict=True):
+            boxes = self._selection.within_regions(placed.found, placed.geometry)
+            if boxes is None:
+                logger.debug("more boxes outside the regions than the GPU gives: this picture is read on the CPU")
+                boxes = self._host.find([image])[0]
+            found.append(boxes)
+        return found
+
+    def close(self) -> None:
+        self._lanes.close()
+
+
+def finder_for(engine: Engine, head: Head, selection: Selection) -> Finder:
+    """By the GPU where the engine can do all of it there."""
+    host = HostFinder(engine, head, selection)
+    lanes = engine.detection_lanes(Reading(selection.min_score, selection.choice))
+    return host if lanes is None else DeviceFinder(lanes, selection, host)

@@ -1,0 +1,86 @@
+"""`python -m bench.gpu`: says what it cannot run, and all that it can is run here on the stand-in driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
+
+import pytest
+
+from bench.gpu.row import Row, attempt
+from bench.gpu.run import Options, all_rows, exit_code
+from engines.cuda import driver
+from engines.errors import EngineError
+from engines.trt.reference import reference_pictures
+from tests.support.device_engine import build_with_kernels, engines, open_stand_in_gpu, pixel_network
+from tests.support.fake_cuda import StandIn, on_stand_in
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+
+
+def test_without_a_gpu_it_says_of_every_part_why_it_was_not_run(tmp_path: Path) -> None:
+    if driver.available() is None:
+        pytest.skip("this machine has a GPU")
+    file = tmp_path / "table.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.gpu", "--json", str(file)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SIGHTD_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    for part in ("kernels against the CPU", "kernels' bytes/s", "whole way on tensorrt", "on onnxruntime-cuda"):
+        (line,) = [line for line in done.stdout.splitlines() if part in line]
+        assert line.endswith("not run")
+        assert "install" in line or "NVIDIA" in line
+    assert {row["verdict"] for row in json.loads(file.read_text())} == {"not run"}
+
+
+@on_stand_in()
+def test_all_that_it_measures_runs_and_what_is_held_against_the_cpu_agrees(kernels: bytes) -> None:
+    """Rates mean nothing here; that each figure comes, and that every comparison is kept, does."""
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+
+        def missing() -> NoReturn:
+            raise EngineError("no such backend here:\n  install it")
+
+        on_device, _ = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"), largest_batch=2)
+        options = Options((64, 32), 2, 0.05, reference_pictures(2))
+        rows = all_rows(lambda: gpu, [("stand-in", lambda: on_device), ("absent", missing)], options)
+        gpu.device.close()
+    compared = [row for row in rows if "against the CPU" in row.what or "boxes of GPU" in row.what]
+    assert {row.verdict for row in compared if "yunet" not in row.what} == {"ok"}, compared
+    assert len(compared) == 12
+    assert len([row for row in rows if "% of the copy" in row.figure]) == 6
+    assert len([row for row in rows if "pictures/s" in row.figure]) == 2
+    assert len([row for row in rows if "beside" in row.figure]) == 1
+    (absent,) = [row for row in rows if row.what == "whole way on absent"]
+    assert absent == Row("whole way on absent", "no such backend here: install it", "", "not run")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [(["ok", "-", "not run"], 0), (["ok", "MISSED", "not run"], 1), (["not run", "not run"], 3)],
+)
+def test_the_exit_code_tells_kept_missed_and_not_run_apart(verdicts: list[str], code: int) -> None:
+    assert exit_code([Row("a", "b", "", verdict) for verdict in verdicts]) == code  # type: ignore[arg-type]
+
+
+def test_a_measurement_that_breaks_does_not_keep_the_others() -> None:
+    assert attempt("part", lambda: [Row("part", "1")]) == [Row("part", "1")]
+    assert attempt("part", lambda: [Row("part", str(1 // 0))])[0].verdict == "MISSED"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from engines.device_session import DeviceSession
@@ -9,17 +11,24 @@ from engines.onnx_cuda_session import OnnxCudaSession
 from engines.onnx_session import OnnxRuntimeSession
 from engines.openvino_session import OpenVinoSession
 from engines.trt.session import TensorRTSession
+from tests.support.networks import write_double
 
 ON_GPU: list[type[DeviceSession]] = [TensorRTSession, OnnxCudaSession]
 """That they have the very signatures, the type checker holds."""
-_MEMBERS = ("backend", "inputs", "largest_batch", "run", "run_device")
+_METHODS = ("largest_batch", "run", "run_device")
 
 
 @pytest.mark.parametrize("session", ON_GPU)
 def test_sessions_on_a_gpu_are_known_by_what_they_can(session: type) -> None:
-    assert all(hasattr(session, member) for member in _MEMBERS)
+    assert all(hasattr(session, method) for method in _METHODS)
 
 
 @pytest.mark.parametrize("session", [OnnxRuntimeSession, OpenVinoSession])
-def test_sessions_on_the_cpu_are_not_taken_for_such(session: type) -> None:
-    assert not isinstance(object.__new__(session), DeviceSession)
+def test_sessions_on_the_cpu_have_no_way_for_the_gpus_memory(session: type) -> None:
+    assert not hasattr(session, "run_device")
+
+
+def test_a_session_on_the_cpu_is_not_taken_for_one_on_a_gpu(tmp_path: Path) -> None:
+    session = OnnxRuntimeSession(write_double(tmp_path / "double.onnx"), threads=1)
+    assert not isinstance(session, DeviceSession)
+    session.close()

@@ -11,7 +11,9 @@ import pytest
 from daemon.pipeline.gate import Gate
 from daemon.pipeline.guard import Guard
 from daemon.pipeline.host import PluginHost
+from daemon.pipeline.inbox import Inbox
 from daemon.pipeline.line import Line
+from daemon.pipeline.ticket import Ticket
 from daemon.pipeline.worker import Worker
 from engines.errors import EngineError
 from engines.session import Backend
@@ -321,3 +323,53 @@ def test_a_removed_camera_is_forgotten_by_plugins_and_gates() -> None:
     assert isinstance(follower, Follower)
     assert follower.forgot == ["a", "a"]
     plugins.close()
+
+
+def unstarted_line() -> tuple[Line, Worker]:
+    """A line whose worker has no thread: the test takes its place, step by step."""
+    lines: dict[str, Line] = {}
+    worker = Worker(
+        Guard("finder", Finder(), Observations()),
+        Gate.of(PluginConfig()),
+        threads=0,
+        max_batch=1,
+        max_wait=0.0,
+        on_batch=lambda _: None,
+        pass_on=lambda ticket: lines["a"].advance(ticket),
+    )
+    lines["a"] = Line("a", [worker])
+    return lines["a"], worker
+
+
+def test_what_waited_behind_a_replaced_frame_does_not_come_after_the_newer_one() -> None:
+    line, worker = unstarted_line()
+    line.offer(frame(seq=1))
+    [taken] = worker.inbox.take(1)
+    second = line.offer(frame(seq=2))
+    worker.inbox.put(taken)  # as where `_ended` has named the frame that follows and not yet handed it in
+    line.offer(frame(seq=3))
+    assert second is not None
+    assert second.wait(0) is False
+    [third] = worker.inbox.take(1)
+    assert third.frame.seq == 3
+    line.advance(third)
+    assert third.complete
+    assert len(worker.inbox) == 0, "the older frame is gone"
+
+
+def test_a_worker_that_takes_a_frame_the_moment_it_is_laid_in_knows_where_that_stands() -> None:
+    line, worker = unstarted_line()
+    stages: list[int] = []
+
+    class Snatched(Inbox):
+        """Taken by a worker before `replace` returns."""
+
+        def replace(self, old: Ticket, new: Ticket) -> bool:
+            done = super().replace(old, new)
+            stages.extend(ticket.stage for ticket in self.take(1))
+            return done
+
+    worker.inbox = Snatched()
+    line.offer(frame(seq=1))
+    line.offer(frame(seq=2))
+    assert stages == [1], "else it would be handed in, and analysed, a second time"

@@ -34,9 +34,11 @@ class Player:
 
     def __init__(self) -> None:
         self.packets: list[Packet] = []
+        self.asks_for_keyframe = False
 
     def take_keyframe_request(self) -> bool:
-        return False
+        asked, self.asks_for_keyframe = self.asks_for_keyframe, False
+        return asked
 
     def push(self, packet: Packet) -> bool:
         self.packets.append(packet)
@@ -150,6 +152,16 @@ def test_viewers_are_not_left_with_a_picture_that_stands_still(running: Bench, p
     eventually(lambda: running.output.slate_active and len(player.packets) == 2)
     running.slot.put(picture(3.0))
     eventually(lambda: not running.output.slate_active)
+
+
+def test_a_viewer_who_comes_later_gets_a_key_frame_at_once(player: Player) -> None:
+    bench = Bench(player)
+    for _ in range(2):
+        bench.frame(0.04)
+    player.asks_for_keyframe = True
+    for _ in range(2):
+        bench.frame(0.04)
+    assert [packet.keyframe for packet in player.packets] == [True, False, True, False]
 
 
 def test_one_that_never_began_can_be_asked_and_stopped() -> None:

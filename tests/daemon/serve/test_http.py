@@ -106,7 +106,8 @@ def parts(stream: httpx.Response) -> Iterator[bytes]:
 def test_mjpeg_gives_picture_after_picture(service: Service) -> None:
     with service.client.stream("GET", "/front.mjpg") as stream:
         assert stream.headers["content-type"].startswith("multipart/x-mixed-replace")
-        pictures = list(itertools.islice(parts(stream), 5))
+        stream_parts = parts(stream)  # kept: an iterator that is let go of hangs up
+        pictures = list(itertools.islice(stream_parts, 5))
         assert service.view.stream.clients == 1
     numbers = [int(picture[2:8]) for picture in pictures]
     assert numbers == sorted(set(numbers))

@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.errors import BackendUnavailableError, EngineError, ModelFileError
 from engines.onnx_file import read_ends
+from engines.processor import sums_int8_exactly
 from engines.session import Backend, Tensor, TensorSpec
 from engines.tensors import batch_is_one, by_rows, require
 
@@ -100,6 +101,10 @@ def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
     needed = _NEEDS.get(precision)
     if needed and needed not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise BackendUnavailableError(f"this processor does not compute in {precision}")
+    if precision == "int8" and not sums_int8_exactly():
+        raise BackendUnavailableError(
+            "this processor has no VNNI, and without it OpenVINO's sums in int8 overflow: ONNX Runtime's do not"
+        )
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": lanes,

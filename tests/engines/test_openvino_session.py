@@ -54,6 +54,12 @@ def test_bf16_is_told_and_near_where_the_processor_has_it() -> None:
     assert 1e-6 < difference < 0.1
 
 
+def test_int8_is_refused_where_its_sums_would_overflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.openvino_session.sums_int8_exactly", lambda: False)
+    with pytest.raises(BackendUnavailableError, match="no VNNI"):
+        OpenVinoSession(write_double(tmp_path / "double.onnx"), threads=1, precision="int8")
+
+
 def test_it_says_what_it_is_and_takes(session: OpenVinoSession) -> None:
     assert session.backend == Backend("openvino", "cpu", "fp32")
     assert session.inputs["images"].shape == (None, 3, 8, 8)

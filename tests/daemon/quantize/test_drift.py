@@ -14,6 +14,7 @@ from engines.engine import Engine
 from engines.half import to_half
 from engines.onnx_session import OnnxRuntimeSession
 from engines.openvino_session import OpenVinoSession
+from engines.processor import sums_int8_exactly
 from engines.quantize import quantize
 from engines.session import Session
 from plugins.detector.agreement import Agreement, agreement
@@ -22,12 +23,14 @@ from tests.support.networks import stored
 from tests.support.openvino import openvino_importable
 from tests.support.pictures import street
 
+PICTURES = 80
+"""Half to measure ranges on, half to compare on: enough that one object more or less does not decide."""
 each_detector = pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano"])
 
 
 def compared(name: str, session: Session) -> Agreement:
     model = Catalog.load().get(name)
-    frames = [Frame.of(picture, camera="street", seq=0, captured_at=0.0) for picture in street(24)[1::2]]
+    frames = [Frame.of(picture, camera="street", seq=0, captured_at=0.0) for picture in street(PICTURES)[1::2]]
     with closing(OnnxRuntimeSession(stored(name), threads=2)) as exact, closing(session):
         return agreement(
             zip(
@@ -38,24 +41,39 @@ def compared(name: str, session: Session) -> Agreement:
         )
 
 
+def int8_of(name: str, folder: Path) -> Path:
+    path = folder / "int8.onnx"
+    quantize(Catalog.load().get(name), stored(name), path, street(PICTURES)[:48:2])
+    return path
+
+
+def loses_little(got: Agreement) -> None:
+    assert got.clear > 40
+    assert got.found >= 0.9 * got.clear
+    assert got.grounded >= 0.95 * got.other_clear
+    assert got.overlap > 0.9
+
+
 @each_detector
-def test_int8_loses_little_and_invents_nothing_on_either_backend(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "int8.onnx"
-    quantize(Catalog.load().get(name), stored(name), path, street(24)[::2])
+def test_int8_loses_little_and_invents_nothing(name: str, tmp_path: Path) -> None:
+    path = int8_of(name, tmp_path)
+    loses_little(compared(name, OnnxRuntimeSession(path, threads=2)))
+
+
+@each_detector
+def test_int8_on_openvino_loses_as_little(name: str, tmp_path: Path) -> None:
     openvino_importable()
-    for session in (OnnxRuntimeSession(path, threads=2), OpenVinoSession(path, threads=2, precision="int8")):
-        got = compared(name, session)
-        assert got.clear > 10
-        assert got.found >= 0.9 * got.clear
-        assert got.grounded >= 0.95 * got.other_clear
-        assert got.overlap > 0.9
+    if not sums_int8_exactly():
+        pytest.skip("this processor has no VNNI: OpenVINO runs no int8 here")
+    path = int8_of(name, tmp_path)
+    loses_little(compared(name, OpenVinoSession(path, threads=2, precision="int8")))
 
 
 @each_detector
 def test_fp16_loses_nothing(name: str, tmp_path: Path) -> None:
     onnx.save(to_half(onnx.load(stored(name))), str(tmp_path / "half.onnx"))
     got = compared(name, OnnxRuntimeSession(tmp_path / "half.onnx", threads=2))
-    assert got.found == got.clear > 10
+    assert got.found == got.clear > 40
     assert got.grounded == got.other_clear
     assert got.overlap > 0.99
 

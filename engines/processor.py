@@ -1,0 +1,23 @@
+"""What the processor can compute exactly."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def sums_int8_exactly(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str = platform.machine()) -> bool:
+    """Whether products of unsigned and signed bytes are summed in 32 bits.
+
+    x86 processors before VNNI sum two of them in 16 bits and cut off what does not fit (VPMADDUBSW). `cpuinfo` is the
+    kernel's list of processors.
+    """
+    if machine not in ("x86_64", "AMD64"):
+        return True
+    for line in cpuinfo.read_text().splitlines():
+        name, _, flags = line.partition(":")
+        if name.strip() == "flags":
+            return not _DOT_PRODUCTS.isdisjoint(flags.split())
+    return False

@@ -17,7 +17,6 @@ from daemon.judges import judge_of
 from engines.engine_cache import EngineCache
 from engines.errors import EngineError
 from engines.model import Model
-from engines.onnx_file import read_precision
 from engines.onnx_session import OnnxRuntimeSession
 from engines.session import Session
 from engines.trt.names import TensorRT
@@ -34,11 +33,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One network and how it is wanted. `precision` None is that of the file."""
+    """One network and how it is wanted."""
 
     model: Model
     onnx: Path
-    precision: str | None
+    precision: str
     batch: BatchRange
     pictures: Sequence[Path]
 
@@ -79,7 +78,7 @@ def _session(wish: Wish, place: Place) -> Iterator[TensorRTSession]:
     request = EngineRequest(
         model,
         wish.onnx,
-        wish.precision or read_precision(wish.onnx),
+        wish.precision,
         wish.batch,
         judge_of(model),
         pictures=[_picture(path) for path in wish.pictures] or reference_pictures(),

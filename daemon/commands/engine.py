@@ -11,10 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.commands import SubParsers
+from daemon.commands.calibration import calibration_pictures
 from daemon.engine_work import Place, Say, Wish, bench, build
+from daemon.progress import ProgressBar
 from engines.catalog import Catalog
 from engines.engine_cache import EngineCache, engines_directory
 from engines.errors import EngineError, UnknownModelError
+from engines.model import Model
+from engines.onnx_file import read_precision
+from engines.own_models import with_own
 from engines.store import ModelStore, default_directory
 from engines.trt import names
 from engines.trt.cuda import open_device
@@ -24,7 +29,8 @@ from engines.trt.profile import BatchRange
 
 _EXAMPLES = """examples:
   sightd engine build yolox-nano                                  fp16, batches of 1 to 16
-  sightd engine build yolox-nano --precision fp32 --batch 1:1:4
+  sightd engine build yolox-nano --precision file --batch 1:1:4   as the network's file is
+  sightd engine build yolox-nano --calibrate recordings/          int8, with ranges from your own frames
   sightd engine build yolox-nano --picture hall.jpg door.jpg      verified on pictures of your own
   sightd engine bench yolox-nano                                  beside ONNX Runtime on the CPU
   sightd engine list
@@ -81,7 +87,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _add_wish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="networks of the catalogue, stored here")
-    parser.add_argument("--precision", choices=("fp16", "file"), default="fp16", help="fp16, or as the file is")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp16", "int8", "file"),
+        default="auto",
+        help="auto: fp16 of an fp32 network, any other as its file is; int8 needs a network that is, or --calibrate",
+    )
+    parser.add_argument(
+        "--calibrate",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="SOURCE",
+        help="first make NAME-int8 with these pictures, folders or videos, as `sightd models quantize` does",
+    )
+    parser.add_argument(
+        "--pictures", type=calibration_pictures, default=125, metavar="N", help="of them, evenly spread (default: 125)"
+    )
     parser.add_argument("--batch", type=_batch, default=BatchRange(1, 4, 16), metavar="LEAST:USUAL:MOST")
     parser.add_argument("--device", default="auto", help='"cuda:0", "cuda:1", … or "auto"')
     parser.add_argument("--runtime", choices=tuple(_FLAVOURS), default="auto", help="which TensorRT")
@@ -99,7 +121,13 @@ def _bench(args: argparse.Namespace, cache: EngineCache) -> int:
 
 def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
     """Does `work` for each network; one that fails does not keep the others from it."""
-    catalog, store = Catalog.load(), ModelStore(args.models or default_directory(os.environ))
+    from daemon.analyze.media import MediaError  # with a video library, which `sightd engine list` does not need
+
+    if args.calibrate and args.precision not in ("auto", "int8"):
+        print(f"sightd: --calibrate makes int8 networks: leave --precision {args.precision} out", file=sys.stderr)
+        return 2
+    store = ModelStore(args.models or default_directory(os.environ))
+    catalog = with_own(Catalog.load(), store.directory)
     models = [catalog.get(name) for name in args.names]
     trt = names.load(_FLAVOURS[args.runtime])
     device = open_device(args.device)
@@ -107,15 +135,29 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
     try:
         for model in models:
             try:
-                precision = "fp16" if args.precision == "fp16" else None
-                wish = Wish(model, store.verify(model), precision, args.batch, args.picture)
-                work(wish, Place(trt, device, cache), print)
-            except EngineError as error:
+                work(_wish(args, model, store), Place(trt, device, cache), print)
+            except (EngineError, MediaError) as error:
                 print(f"sightd: {error}", file=sys.stderr)
                 failed = 1
     finally:
         device.close()
     return failed
+
+
+def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
+    """EngineError or MediaError where the network, or its int8 twin, cannot be had in the precision that is wanted."""
+    if args.calibrate:
+        from daemon.quantize.job import make_int8
+
+        with ProgressBar(unit="pictures") as progress:
+            model = make_int8(model, store, args.calibrate, args.pictures, progress)
+        print(f"{model.name}: {model.summary}\n  {model.accuracy}")
+    file = store.verify(model)
+    own = read_precision(file)
+    if args.precision == "int8" and own != "int8":
+        raise EngineError(f"{model.name} is {own}: --calibrate SOURCE makes it int8 with pictures of what cameras see")
+    halved = args.precision == "fp16" or (args.precision == "auto" and own == "fp32")
+    return Wish(model, file, "fp16" if halved else own, args.batch, args.picture)
 
 
 def _list(args: argparse.Namespace, cache: EngineCache) -> int:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from daemon.commands import SubParsers
+from daemon.commands.calibration import calibration_pictures
 from daemon.progress import ProgressBar
 from engines.catalog import Catalog
 from engines.errors import EngineError
@@ -74,7 +75,11 @@ def add(commands: SubParsers) -> None:
         help="pictures, folders, videos of what your cameras see: their values set the ranges",
     )  # fmt: skip
     quantize.add_argument(
-        "--pictures", type=_some, default=125, metavar="N", help="use so many, evenly spread (default: %(default)s)"
+        "--pictures",
+        type=calibration_pictures,
+        default=125,
+        metavar="N",
+        help="use so many, evenly spread (default: %(default)s)",
     )
     quantize.set_defaults(do=_quantize)
     parser.set_defaults(run=run)
@@ -206,13 +211,6 @@ def _info(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models:
         if record:
             print(f"  origin    {_origin(store, model)}, {record.stored_at}, sha256 {record.sha256}")
     return 0
-
-
-def _some(text: str) -> int:
-    number = int(text)
-    if number < 5:
-        raise argparse.ArgumentTypeError("5 pictures are the least")
-    return number
 
 
 def _origin(store: ModelStore, model: Model) -> str:

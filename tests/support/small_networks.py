@@ -45,7 +45,7 @@ def convolutional(path: Path, head: str = "yolox") -> Model:
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     spec = InputSpec("images", SIZE, SIZE, ColourOrder.BGR, Resize.STRETCH, scale=1 / 255)
-    return Model("small", "embedder", head, "MIT", spec, path=path)
+    return Model("small", "face-embedder", head, "MIT", spec, path=path)
 
 
 def pictures(count: int) -> list[NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import onnx
 import pytest
 
@@ -16,6 +17,8 @@ from daemon.commands import engine
 from engines.catalog import Catalog
 from engines.engine_cache import EngineCache, EngineIdentity
 from engines.model import Model
+from engines.onnx_file import read_precision
+from engines.session import Backend
 from engines.spec import ColourOrder, InputSpec, Resize
 from engines.trt import names, provide
 from engines.trt.errors import TensorRtUnavailableError
@@ -23,6 +26,7 @@ from engines.trt.names import Flavour
 from tests.support import fake_tensorrt
 from tests.support.fake_device import FakeDevice
 from tests.support.networks import write_double
+from tests.support.small_networks import convolutional, pictures
 
 IDENTITY = EngineIdentity("net", "a" * 64, "TensorRT 11.4.0.106", "NVIDIA A10", "8.6", "fp16", "1:4:16 of 8x8", 1)
 SPEC = InputSpec("images", 8, 8, ColourOrder.BGR, Resize.STRETCH)
@@ -149,6 +153,64 @@ def test_build_builds_verifies_and_keeps(gpu: FakeDevice, folder: Path, capsys: 
 def test_the_runtime_that_was_asked_for_is_taken(gpu: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["engine", "build", "double", "--runtime", "tensorrt-rtx", "--precision", "file"]) == 0
     assert "TensorRT for RTX 11.4.0.106 on Stand-in, fp32" in capsys.readouterr().out
+
+
+@pytest.fixture
+def detector(gpu: FakeDevice, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A small network with weights, stored as "small", that the stand-in TensorRT takes for its own."""
+    model = convolutional(folder / "small.onnx")
+    monkeypatch.setattr(Catalog, "load", lambda: Catalog({model.name: model}))
+    monkeypatch.setattr(engine_work, "open_session", lambda request, *_: _Opened(request.precision))
+    return model
+
+
+class _Opened:
+    def __init__(self, precision: str) -> None:
+        self.backend = Backend("tensorrt", "cuda:0", precision)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def frames(folder: Path, count: int = 10) -> str:
+    recordings = folder / "recordings"
+    recordings.mkdir()
+    for index, picture in enumerate(pictures(count)):
+        cv2.imwrite(str(recordings / f"{index}.png"), picture)
+    return str(recordings)
+
+
+def test_calibrating_makes_the_int8_network_and_its_engine(
+    detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "build", "small", "--calibrate", frames(folder)]) == 0
+    told = capsys.readouterr()
+    assert "small, int8 calibrated on 8 pictures" in told.out
+    assert "small-int8: TensorRT 11.4.0.106 on Stand-in, int8, ready" in told.out
+    assert read_precision(folder / "models" / "own" / "small-int8.onnx") == "int8"
+    assert main(["engine", "build", "small-int8"]) == 0, "from then on it is a network like others"
+    assert "small-int8: TensorRT 11.4.0.106 on Stand-in, int8, ready" in capsys.readouterr().out
+
+
+def test_int8_without_anything_to_calibrate_on_says_what_to_add(
+    detector: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "build", "small", "--precision", "int8"]) == 1
+    assert "small is fp32: --calibrate SOURCE makes it int8" in capsys.readouterr().err
+
+
+def test_calibrating_for_another_precision_is_wrong_usage(
+    detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "build", "small", "--precision", "fp16", "--calibrate", str(folder)]) == 2
+    assert "leave --precision fp16 out" in capsys.readouterr().err
+
+
+def test_recordings_that_cannot_be_read_are_told(
+    detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "build", "small", "--calibrate", str(folder / "absent.mp4")]) == 1
+    assert "absent.mp4" in capsys.readouterr().err
 
 
 def test_bench_tells_each_batch(

@@ -13,6 +13,7 @@ from daemon.camera import CameraRun
 from daemon.capture.errors import Reason
 from daemon.config.load import Loaded
 from daemon.config.model import Camera, Output
+from daemon.encode.choice import CodecChoice
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
@@ -38,7 +39,8 @@ class Daemon:
     """What runs; also what the web server sees of it (`DaemonView`). `start` and `stop` belong to one thread.
 
     `start` raises PluginError or EngineError where a plug-in cannot open, ListenError where an address is taken, and
-    GStreamerMissingError where RTSP is asked for and cannot be; `stop` is then still to be called.
+    GStreamerMissingError or EncoderMissingError where RTSP or NVENC is asked for and cannot be; `stop` is then still
+    to be called.
     """
 
     def __init__(self, loaded: Loaded, load_engine: LoadEngine) -> None:
@@ -55,6 +57,9 @@ class Daemon:
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
+        codecs = {name: CodecChoice(name, self._output(camera).encoder) for name, camera in self._wanted.items()}
+        for codec, reason in sorted({(choice.name, choice.reason) for choice in codecs.values()}):
+            log.info("H.264 is encoded by %s: %s", codec, reason)
         self._listen()
         for name in self._loaded.plugin_configs:
             users = sum(name in self._chain(camera) for camera in self._wanted.values())
@@ -62,7 +67,7 @@ class Daemon:
                 config = self._loaded.plugin_configs[name]
                 self._host.open(name, registry.load(config.use or name), config, users)
         for name, camera in self._wanted.items():
-            self._cameras[name] = self._camera(name, camera)
+            self._cameras[name] = self._camera(name, camera, codecs[name])
         for run in self._cameras.values():
             run.start()
         self._started = True
@@ -145,13 +150,14 @@ class Daemon:
             self._http = HttpServer(self._config.http, app)
             self._http.start()
 
-    def _camera(self, name: str, camera: Camera) -> CameraRun:
+    def _camera(self, name: str, camera: Camera, codec: CodecChoice) -> CameraRun:
         return CameraRun(
             name,
             camera,
             chain=self._chain(camera),
             render=camera.render or self._config.render,
             output=self._output(camera),
+            codec=codec,
             host=self._host,
             metrics=self.metrics,
             rtsp=None if self._rtsp is None else self._rtsp.add(name),

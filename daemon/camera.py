@@ -12,6 +12,7 @@ from daemon.capture.errors import Reason
 from daemon.capture.feed import Feed
 from daemon.capture.slot import FrameSlot
 from daemon.config.model import Camera, Output, Render
+from daemon.encode.choice import CodecChoice
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.host import PluginHost
 from daemon.pipeline.output import CameraOutput
@@ -36,6 +37,7 @@ class CameraRun:
         chain: Sequence[str],
         render: Render,
         output: Output,
+        codec: CodecChoice,
         host: PluginHost,
         metrics: Metrics,
         rtsp: RtspStream | None,
@@ -44,7 +46,9 @@ class CameraRun:
         self.name = name
         title = options.title or name
         self._host = host
+        self._codec = codec
         self._metrics = metrics.camera(name)
+        self._metrics.encoder(codec.name)
         self._all_metrics = metrics
         self._slot = FrameSlot()
         self._feed = Feed(name, options, self._arrived, self)
@@ -54,7 +58,7 @@ class CameraRun:
             self._slot,
             host.line(name, chain, self._analysed),
             Renderer(title, render, output.max_height),
-            Publisher(output, rtsp, jpeg, self._metrics, metrics.stages),
+            Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
             metrics.stages,
         )
@@ -100,6 +104,8 @@ class CameraRun:
             reason=reason,
             size=feed.size,
             fps=round(feed.fps, 2),
+            encoder=self._codec.name,
+            encoder_reason=self._codec.reason,
         )
 
     def state_changed(self, camera: str, state: State) -> None:

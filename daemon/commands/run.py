@@ -63,6 +63,7 @@ def _serve(loaded: Loaded) -> int:
     import cv2
 
     from daemon.app import Daemon
+    from daemon.encode.choice import EncoderMissingError
     from daemon.memory import bound_arenas
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
@@ -86,7 +87,7 @@ def _serve(loaded: Loaded) -> int:
         log.info("stopping")
     except _StoppedEarly:
         log.info("stopped before everything was started")
-    except (PluginError, EngineError, GStreamerMissingError) as error:
+    except (PluginError, EngineError, GStreamerMissingError, EncoderMissingError) as error:
         log.error("%s", error)
         return EXIT_MISSING
     except ServeError as error:

@@ -46,10 +46,15 @@ class Render(Section):
 class Output(Section):
     """The annotated video of a camera. It is encoded only while somebody watches."""
 
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
-        "ultrafast", description="x264 preset: slower ones need fewer bits and more CPU."
+    encoder: Literal["auto", "x264", "nvenc"] = Field(
+        "auto",
+        description="What encodes H.264: x264 on the CPU, nvenc on an NVIDIA GPU that has an encoder (a must: the "
+        "start ends with exit code 3 where it has none), or auto: nvenc where it can be opened, else x264.",
     )
-    crf: int = Field(23, ge=1, le=51, description="x264 quality: lower is better and larger; 18 looks like the source.")
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
+        "ultrafast", description="x264 preset: slower ones need fewer bits and more CPU. nvenc has its own."
+    )
+    crf: int = Field(23, ge=1, le=51, description="Quality: lower is better and larger; 18 looks like the source.")
     max_bitrate: int = Field(8000, ge=100, description="Upper limit in kbit/s.")
     keyframe_interval: Duration = Field(
         2.0, description="Longest time between key frames; a new viewer gets one at once.", examples=["2s"]

@@ -29,6 +29,7 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
         lambda: gpu.driver(system),
         lambda: gpu.module(system, "tensorrt", "tensorrt"),
         lambda: gpu.module(system, "pycuda.driver", "pycuda"),
+        lambda: gpu.encoder(system),
         lambda: networks.backends(system, config.engines.backends),
         lambda: machine.models(folder, stored(), fetch=config.models.fetch),
         lambda: machine.cache(system, folder),

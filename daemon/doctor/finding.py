@@ -55,6 +55,13 @@ def backend_missing(name: str) -> str | None:
     return installed_backends(judge_of).missing(name)
 
 
+def nvenc_problem() -> str | None:
+    """Why NVENC cannot encode here; None where it can."""
+    from daemon.encode import nvenc  # not before it is asked for: it needs PyAV
+
+    return nvenc.nvenc_problem()
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The machine. Every way to it is a field, so that a test can put another machine in its place."""
@@ -66,6 +73,7 @@ class System:
     import_module: Callable[[str], Any] = importlib.import_module
     can_listen: Callable[[str, int], str] = can_listen
     backend_missing: Callable[[str], str | None] = backend_missing
+    nvenc_problem: Callable[[], str | None] = nvenc_problem
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit

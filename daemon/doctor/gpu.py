@@ -19,6 +19,13 @@ def driver(system: System) -> Finding:
     return Finding("nvidia driver", "ok", version[1] if version else "there")
 
 
+def encoder(system: System) -> Finding:
+    """NVENC, which encodes the streams where it is there."""
+    if problem := system.nvenc_problem():
+        return Finding("nvenc", "note", f"{problem}; x264 encodes on the CPU")
+    return Finding("nvenc", "ok", "encodes the streams")
+
+
 def module(system: System, name: str, label: str) -> Finding:
     """A Python package of the `gpu` extra."""
     try:

@@ -50,6 +50,7 @@ class CameraMetrics:
         self._reconnects = {r: series.bind(families.source_reconnects, name, r) for r in reconnect_reasons}
         self._drops = {drop: series.bind(families.frames_dropped, name, *drop) for drop in DROPS}
         self._detections: dict[str, Counter] = {}
+        self._encoder = ""
 
     def lost(self, reason: str) -> None:
         """The camera was lost, or not got. `reason` is one of a fixed set, never a message."""
@@ -73,6 +74,13 @@ class CameraMetrics:
             if label == class_name:  # names beyond the bound are not remembered: that would be a dictionary without end
                 self._detections[class_name] = counter
         counter.inc(count)
+
+    def encoder(self, name: str) -> None:
+        """What encodes from now on: "x264" or "nvenc"."""
+        if self._encoder and self._encoder != name:
+            self._series.unbind(self._families.encoder_info, self.name, self._encoder)
+        self._encoder = name
+        self._series.bind(self._families.encoder_info, self.name, name).set(1)
 
     def remove(self) -> None:
         """Takes all of the camera's series out."""

@@ -42,6 +42,7 @@ class Families:
     stream_clients: Gauge
     stream_slate_active: Gauge
     encoder_active: Gauge
+    encoder_info: Gauge
     batch_size: Histogram
     plugin_duration: Histogram
     plugin_faults: Counter
@@ -100,6 +101,9 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "sightd_stream_slate_active", "1 while the offline picture is shown, else 0.", camera, registry=registry
         ),
         encoder_active=Gauge("sightd_encoder_active", "1 while H.264 is encoded, else 0.", camera, registry=registry),
+        encoder_info=Gauge(
+            "sightd_encoder_info", "1 for what encodes the camera's H.264.", (*camera, "encoder"), registry=registry
+        ),
         batch_size=Histogram("sightd_batch_size", "Frames in a batch.", ("plugin",), buckets=_BATCH, registry=registry),
         plugin_duration=Histogram(
             "sightd_plugin_duration_seconds",

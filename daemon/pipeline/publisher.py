@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client import Histogram
 
 from daemon.config.model import Output
+from daemon.encode.choice import CodecChoice
 from daemon.encode.h264 import H264Encoder
 from daemon.encode.jpeg import encode_jpeg
 from daemon.metrics.camera import CameraMetrics
@@ -22,6 +23,7 @@ class Publisher:
     def __init__(
         self,
         options: Output,
+        codec: CodecChoice,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
         metrics: CameraMetrics,
@@ -29,6 +31,7 @@ class Publisher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
+        self._codec = codec
         self._rtsp = rtsp
         self._jpeg = jpeg
         self._metrics = metrics
@@ -67,7 +70,8 @@ class Publisher:
         begun = self._clock()
         if self._encoder is None or self._size != (width, height):
             self.rest()
-            self._encoder = H264Encoder(width, height, fps, self._options)
+            self._encoder = H264Encoder(width, height, fps, self._options, self._codec.open)
+            self._metrics.encoder(self._codec.name)
             self._size = (width, height)
             self._metrics.encoder_active.set(1)
         for packet in self._encoder.encode(image, captured_at, stream.take_keyframe_request()):

@@ -34,13 +34,16 @@ class CameraEntry:
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
     """How a camera's feed fares. `since` is when the state began, in seconds since the epoch; `reason` says why the
-    state is not "live", without any secret; `size` is (width, height) in pixels."""
+    state is not "live", without any secret; `size` is (width, height) in pixels; `encoder` is what encodes H.264 while
+    somebody watches, and `encoder_reason` why that."""
 
     state: str
     since: float
     reason: str | None = None
     size: tuple[int, int] | None = None
     fps: float | None = None
+    encoder: str | None = None
+    encoder_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from engines.placement import no_gpu
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess, one_object_network
@@ -109,6 +110,14 @@ def test_tells_which_network_runs_and_why(daemon: DaemonProcess) -> None:
     assert daemon.metric("sightd_engine_info", plugin="detector", model="one_object", device="cpu") == 1
 
 
+def test_tells_what_encodes_and_why(daemon: DaemonProcess) -> None:
+    camera = daemon.readiness()["cameras"]["front"]
+    assert daemon.metric("sightd_encoder_info", camera="front", encoder=camera["encoder"]) == 1
+    if missing := no_gpu():
+        assert (camera["encoder"], camera["encoder_reason"]) == ("x264", f"no nvenc: {missing}")
+    assert f"H.264 is encoded by {camera['encoder']}" in daemon.log
+
+
 def test_counts_what_it_finds(daemon: DaemonProcess) -> None:
     before = daemon.metric("sightd_detections_total", camera="back", **{"class": "thing"})
     eventually(lambda: daemon.metric("sightd_detections_total", camera="back", **{"class": "thing"}) >= before + 10, 10)
@@ -184,6 +193,12 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         ({"plugins": {"detector": {"classes": ["carr"]}}}, 2, "did you mean 'car'"),
         ({"plugins": {"detector": {"model": "yolox-m"}}, "models": {"fetch": False}}, 3, "yolox-m"),
         ({"rtsp": {"port": 1}, "http": {"port": -1}}, 2, "http.port"),
+        pytest.param(
+            {"output": {"encoder": "nvenc"}, "chain": []},
+            3,
+            "no NVIDIA GPU here",
+            marks=pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU"),
+        ),
     ],
 )
 def test_refuses_to_start_with_a_word_on_what_to_change(

@@ -64,6 +64,7 @@ def system(tmp_path: Path) -> System:
         import_module=importer(),
         can_listen=lambda host, port: "",
         backend_missing=lambda name: None if name == "onnxruntime" else "not here",
+        nvenc_problem=lambda: None,
         free_bytes=lambda _: 50 * 2**30,
         cores=lambda: 4,
         limit=lambda _: (4096, 8192),
@@ -200,3 +201,10 @@ def test_a_list_of_backends_none_of_which_is_here_needs_one(system: System) -> N
     findings = examined(system, Config(engines=Engines(backends=["tensorrt", "openvino"])))
     assert found(findings, "backend").found == "tensorrt: not here; openvino: not here"
     assert exit_code(findings) == 3
+
+
+def test_a_card_without_an_encoder_is_no_fault(system: System) -> None:
+    assert found(examined(system), "nvenc") == Finding("nvenc", "ok", "encodes the streams")
+    without = replace(system, nvenc_problem=lambda: "this GPU has no NVENC")
+    told = Finding("nvenc", "note", "this GPU has no NVENC; x264 encodes on the CPU")
+    assert found(examined(without), "nvenc") == told

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from daemon.config.model import Output
-from daemon.encode.h264 import EncoderError, H264Encoder
+from daemon.encode.codec import EncoderError
+from daemon.encode.h264 import H264Encoder
 from daemon.encode.packet import Packet
 from plugins.types import Image
 

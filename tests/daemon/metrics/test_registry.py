@@ -23,6 +23,7 @@ LABELS = {
     "precision",
     "device",
     "direction",
+    "encoder",
 }
 
 
@@ -45,6 +46,7 @@ def busy(metrics: Metrics) -> None:
     camera.detected("person")
     camera.lost("timeout")
     camera.latency.observe(0.05)
+    camera.encoder("x264")
     plugin.engine("yolox-tiny", "onnxruntime-cpu", "fp32", "cpu")
     plugin.failed("error")
 
@@ -71,6 +73,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "stream_clients",
         "stream_slate_active",
         "encoder_active",
+        "encoder_info",
     }
     assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(scrape(metrics))
 
@@ -151,6 +154,16 @@ def test_the_engine_that_runs_is_told_and_replaces_the_one_before(metrics: Metri
     (sample,) = scrape(metrics)["sightd_engine_info"].samples
     assert sample.labels["backend"] == "onnxruntime-cpu"
     assert sample.value == 1
+
+
+def test_only_the_encoder_that_encodes_now_is_told(metrics: Metrics) -> None:
+    camera = metrics.camera("front")
+    for name in ("nvenc", "x264", "x264"):
+        camera.encoder(name)
+    (sample,) = scrape(metrics)["sightd_encoder_info"].samples
+    assert (sample.labels, sample.value) == ({"camera": "front", "encoder": "x264"}, 1)
+    metrics.remove_camera("front")
+    assert not scrape(metrics)["sightd_encoder_info"].samples
 
 
 @pytest.mark.parametrize(("state", "expected"), [("closed", 0), ("half-open", 1), ("open", 2)])

@@ -12,7 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from daemon.capture.slot import FrameSlot
 from daemon.config.model import Output, Render
-from daemon.encode.h264 import EncoderError, H264Encoder
+from daemon.encode.choice import CodecChoice
+from daemon.encode.codec import EncoderError
+from daemon.encode.h264 import H264Encoder
 from daemon.encode.packet import Packet
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.line import Line
@@ -59,7 +61,7 @@ class Bench:
             self.slot,
             Line("a", []),
             Renderer("A", Render()),
-            Publisher(Output(), player, self.jpeg, self.camera, self.metrics.stages),  # type: ignore[arg-type]
+            Publisher(Output(), CodecChoice("a", "x264"), player, self.jpeg, self.camera, self.metrics.stages),  # type: ignore[arg-type]
             self.camera,
             self.metrics.stages,
             clock=lambda: self.now,

@@ -1,0 +1,59 @@
+"""Which codec encodes a camera's H.264, and why that one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from av.video.codeccontext import VideoCodecContext
+
+from daemon.config.model import Output
+from daemon.encode.codec import EncoderError, OpenCodec
+from daemon.encode.nvenc import nvenc_problem, open_nvenc
+from daemon.encode.x264 import open_x264
+
+log = logging.getLogger(__name__)
+
+CodecName = Literal["x264", "nvenc"]
+
+
+class EncoderMissingError(Exception):
+    """The configuration asks for an encoder that this machine has not."""
+
+
+class CodecChoice:
+    """One camera's: `name` is the codec that encodes and `reason` why, both to be told. Any thread may read them."""
+
+    def __init__(
+        self,
+        camera: str,
+        wish: Literal["auto", "x264", "nvenc"],
+        *,
+        nvenc_missing: Callable[[], str | None] = nvenc_problem,
+        nvenc: OpenCodec = open_nvenc,
+    ) -> None:
+        """EncoderMissingError where NVENC is a must and is not here."""
+        self._camera, self._nvenc, self._must = camera, nvenc, wish == "nvenc"
+        problem = nvenc_missing() if wish != "x264" else None
+        if problem and self._must:
+            raise EncoderMissingError(
+                f"camera {camera}: `encoder: nvenc` is not possible: {problem}. "
+                "Write `encoder: auto` to take x264 where there is no NVENC"
+            )
+        self.name: CodecName = "x264" if problem or wish == "x264" else "nvenc"
+        self.reason = f"no nvenc: {problem}" if problem else "as configured" if wish != "auto" else "first choice"
+
+    def open(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
+        """An open codec; an `OpenCodec`. Where NVENC is no must and refuses, it is x264 from then on, and that is told:
+        many cards encode only so many streams at a time. EncoderError where none can be opened. The output's thread.
+        """
+        if self.name == "nvenc":
+            try:
+                return self._nvenc(width, height, fps, options)
+            except EncoderError as error:
+                if self._must:
+                    raise
+                self.name, self.reason = "x264", f"nvenc refused: {error}"
+                log.warning("camera %s is encoded by x264 from now on: %s", self._camera, self.reason)
+        return open_x264(width, height, fps, options)

@@ -1,0 +1,54 @@
+"""What all H.264 codecs share: a context of FFmpeg, set for low delay and with our colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+import av
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
+
+from daemon.config.model import Output
+
+CLOCK = 90_000
+"""Ticks a second of presentation times, as RTP counts them."""
+_BT601_MATRIX = 6
+"""AVCOL_SPC_SMPTE170M."""
+
+
+class EncoderError(Exception):
+    """The encoder cannot start or go on; the message says what to do."""
+
+
+OpenCodec = Callable[[int, int, float, Output], VideoCodecContext]
+"""Width, height, frames a second and options to an open codec that takes I420. EncoderError where it cannot be."""
+
+
+def opened(
+    codec: str, width: int, height: int, fps: float, key_frames_every: int, options: Mapping[str, str]
+) -> VideoCodecContext:
+    """A codec without B-frames and frame threads. `key_frames_every` so many pictures, unless one is asked for: more
+    than there ever are, since they come by the clock. EncoderError where FFmpeg has none or it refuses the options.
+    """
+    try:
+        context = av.CodecContext.create(codec, "w")
+    except av.codec.codec.UnknownCodecError as error:
+        raise EncoderError(f"this build of PyAV has no {codec}: install the wheel from the package index") from error
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.time_base = Fraction(1, CLOCK)
+    context.framerate = Fraction(max(fps, 1.0)).limit_denominator(1001)
+    context.gop_size = key_frames_every
+    context.max_b_frames = 0
+    context.thread_count = 1  # one core a camera: frame threads would hold pictures back
+    context.color_range = ColorRange.MPEG
+    context.colorspace = _BT601_MATRIX
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709
+    context.options = dict(options)
+    try:
+        context.open()
+    except av.FFmpegError as error:
+        raise EncoderError(f"{codec} cannot encode {width}x{height} with {dict(options)}: {error.strerror}") from error
+    return context

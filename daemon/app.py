@@ -25,6 +25,7 @@ from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
 from daemon.version import installed_version
+from engines.cuda.nvdec import Nvdec, open_nvdec
 from plugins import registry
 
 log = logging.getLogger(__name__)
@@ -53,11 +54,15 @@ class Daemon:
         self._cameras: dict[str, CameraRun] = {}
         self._rtsp: RtspServer | None = None
         self._http: HttpServer | None = None
+        self._nvdec: Nvdec | None = None
         self._started = False
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
         codecs = {name: CodecChoice(name, self._output(camera).encoder) for name, camera in self._wanted.items()}
+        if any(camera.decoder == "nvdec" for camera in self._wanted.values()):
+            device = self._config.engines.device
+            self._nvdec = open_nvdec(device if device.startswith("cuda:") else "cuda:0")
         for codec, reason in sorted({(choice.name, choice.reason) for choice in codecs.values()}):
             log.info("H.264 is encoded by %s: %s", codec, reason)
         self._listen()
@@ -82,6 +87,8 @@ class Daemon:
                 parts.callback(self._http.close)
             if self._rtsp is not None:
                 parts.callback(self._rtsp.close)
+            if self._nvdec is not None:
+                parts.callback(self._nvdec.close)
             parts.callback(self._host.close)
             parts.callback(self._stop_cameras)
 
@@ -158,6 +165,7 @@ class Daemon:
             render=camera.render or self._config.render,
             output=self._output(camera),
             codec=codec,
+            nvdec=self._nvdec,
             host=self._host,
             metrics=self.metrics,
             rtsp=None if self._rtsp is None else self._rtsp.add(name),

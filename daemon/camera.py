@@ -21,6 +21,7 @@ from daemon.render.renderer import Renderer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
+from engines.cuda.nvdec import Nvdec
 from plugins.types import Detections, Frame, Results, label_of
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class CameraRun:
         render: Render,
         output: Output,
         codec: CodecChoice,
+        nvdec: Nvdec | None,
         host: PluginHost,
         metrics: Metrics,
         rtsp: RtspStream | None,
@@ -51,7 +53,7 @@ class CameraRun:
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
         self._slot = FrameSlot()
-        self._feed = Feed(name, options, self._arrived, self)
+        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec if options.decoder == "nvdec" else None)
         self._output = CameraOutput(
             name,
             title,

@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.cuda.device_image import DeviceImage
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 Image = NDArray[np.uint8]
@@ -21,6 +23,7 @@ class Frame:
 
     `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, `pts` seconds in the source's own
     time (None where it has none). `decode` returns the BGR image; it is called at most once, from any thread.
+    `on_device` is the picture where it was decoded on a GPU; then `decode` downloads it.
     """
 
     __slots__ = (
@@ -30,6 +33,7 @@ class Frame:
         "camera",
         "captured_at",
         "height",
+        "on_device",
         "pts",
         "seq",
         "wall_time",
@@ -46,6 +50,7 @@ class Frame:
         captured_at: float,
         wall_time: float,
         pts: float | None = None,
+        on_device: DeviceImage | None = None,
     ) -> None:
         self.camera = camera
         self.seq = seq
@@ -53,6 +58,7 @@ class Frame:
         self.captured_at = captured_at
         self.wall_time = wall_time
         self.pts = pts
+        self.on_device = on_device
         self._decode: Callable[[], Image] | None = decode
         self._image: Image | None = None
         self._lock = threading.Lock()
@@ -71,6 +77,11 @@ class Frame:
         """A frame around an image that is already on the host."""
         height, width = image.shape[:2]
         return cls(camera, seq, (width, height), lambda: image, captured_at=captured_at, wall_time=wall_time, pts=pts)
+
+    def device(self, ordinal: int) -> DeviceImage | None:
+        """The picture on that GPU (0 for "cuda:0"), where it is there already."""
+        image = self.on_device
+        return image if image is not None and image.ordinal == ordinal else None
 
     def host(self) -> Image:
         """The picture as BGR uint8 [height, width, 3] on the host; read only."""

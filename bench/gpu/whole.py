@@ -23,7 +23,7 @@ from plugins.detector.config import DetectorConfig
 from plugins.detector.finder import DeviceFinder, HostFinder
 from plugins.detector.heads import head_named
 from plugins.detector.selection import Selection
-from plugins.types import Detections
+from plugins.types import Detections, Frame
 
 _TURNS = 3
 
@@ -61,9 +61,10 @@ def _agreement(subject: Subject, name: str) -> list[Row]:
     lanes = subject.engine.detection_lanes(Reading(selection.min_score, selection.choice))
     if lanes is None:
         return [not_run(what, subject.engine.reason)]
-    device = DeviceFinder(lanes, selection, host)
+    device = DeviceFinder(lanes, selection, host, subject.gpu.device.ordinal)
+    frames = [Frame.of(picture) for picture in subject.pictures]
     try:
-        pairs = list(zip(device.find(subject.pictures), host.find(subject.pictures), strict=True))
+        pairs = list(zip(device.find(frames), host.find(frames), strict=True))
     finally:
         device.close()
     overlaps = np.concatenate([_best(*pair) for pair in pairs] + [_best(other, one) for one, other in pairs])

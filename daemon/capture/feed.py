@@ -17,6 +17,7 @@ from daemon.capture.source import source_of
 from daemon.capture.status import FeedStatus, Tally
 from daemon.capture.stream import Gap, Playback, Shot, Stream, open_stream
 from daemon.config.model import Camera
+from engines.cuda.nvdec import Nvdec
 from plugins.types import Frame
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class Feed:
     """Reads one camera in a thread of its own and gives every whole frame to `sink`, in order.
 
     Frames are numbered without a gap from 0 over the feed's whole life. `sink` is called from the feed's thread and
-    must not block: `FrameSlot.put` is meant. CaptureError where the camera's address cannot be used.
+    must not block: `FrameSlot.put` is meant. `nvdec` decodes in FFmpeg's place, where it is given. CaptureError where
+    the camera's address cannot be used.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Feed:
         *,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
+        nvdec: Nvdec | None = None,
     ) -> None:
         self.camera = camera
         self.source = source_of(options)
@@ -77,7 +80,7 @@ class Feed:
         self._news = True
         """Whether it is worth telling that pictures come: they never came before, or their loss was told."""
         self._stopping = threading.Event()
-        self._playback = Playback(self._clock, self._stopping.wait)
+        self._playback = Playback(self._clock, self._stopping.wait, nvdec=nvdec)
         self._next_seq = 0
         self._thread = threading.Thread(target=self._run, name=f"feed-{camera}", daemon=True)
 
@@ -178,6 +181,7 @@ class Feed:
             captured_at=shot.captured_at,
             wall_time=shot.wall_time,
             pts=shot.pts,
+            on_device=shot.on_device,
         )
         self._next_seq += 1
         self._sink(frame)

@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 import av
 
 from daemon.capture.clock import Clock
+from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.pacing import Pacer, Timeline
-from daemon.capture.picture import lazily
 from daemon.capture.source import Kind, Source
 from daemon.capture.testpattern import TestPattern
+from engines.cuda.device_image import DeviceImage
+from engines.cuda.nvdec import Nvdec
 from plugins.types import Image
 
 av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
@@ -42,6 +44,7 @@ class Shot:
     pts: float | None
     key: bool
     corrupt: bool
+    on_device: DeviceImage | None = None
 
 
 class Gap(Enum):
@@ -53,7 +56,8 @@ class Gap(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """What lives on from one opening of a source to the next: its clocks, its time line, and how to wait.
+    """What lives on from one opening of a source to the next: its clocks, its time line, how to wait, and the GPU that
+    decodes (None: the CPU does).
 
     `wait(seconds)` sleeps, less where the feed is stopped meanwhile.
     """
@@ -62,6 +66,7 @@ class Playback:
     wait: Callable[[float], object]
     pacer: Pacer = field(default_factory=Pacer)
     timeline: Timeline = field(default_factory=Timeline)
+    nvdec: Nvdec | None = None
 
 
 class Stream(Protocol):
@@ -84,13 +89,14 @@ def open_stream(source: Source, playback: Playback) -> Stream:
 
 
 class AvStream:
-    """A source that FFmpeg reads. Decoding stays in the caller's thread: frame threads would add delay."""
+    """A source that FFmpeg reads, and FFmpeg or NVDEC decodes."""
 
     def __init__(self, source: Source, playback: Playback) -> None:
         self._playback = playback
         self._container = _open(source, playback.clock)
         try:
             self._video = _video_of(self._container)
+            self._decoding = self._decoding_of(playback.nvdec)
         except SourceError:
             self._container.close()
             raise
@@ -107,7 +113,7 @@ class AvStream:
             for packet in packets:
                 arrival = (clock.monotonic(), clock.wall())
                 try:
-                    frames = packet.decode()
+                    frames = self._decoding.decode(packet)
                 except av.error.InvalidDataError:
                     yield Gap.DAMAGED
                     continue
@@ -119,16 +125,26 @@ class AvStream:
             packets.close()  # type: ignore[attr-defined]  # a generator, whatever its stub says
 
     def close(self) -> None:
+        self._decoding.close()
         self._container.close()
 
-    def _shot(self, frame: av.VideoFrame, arrival: tuple[float, float]) -> Shot:
+    def _decoding_of(self, nvdec: Nvdec | None) -> Decoding:
+        return CpuDecoding() if nvdec is None else GpuDecoding(nvdec, self._video)
+
+    def _shot(self, frame: Decoded, arrival: tuple[float, float]) -> Shot:
         pts = frame.time
         if self._paced:
             position = self._playback.timeline.place(pts, self._interval)
             pts = position if self.recorded else pts
             arrival = self._when_due(position)
         return Shot(
-            (frame.width, frame.height), lazily(frame), *arrival, pts=pts, key=frame.key_frame, corrupt=frame.is_corrupt
+            frame.size,
+            frame.decode,
+            *arrival,
+            pts=pts,
+            key=frame.key,
+            corrupt=frame.corrupt,
+            on_device=frame.on_device,
         )
 
     def _when_due(self, position: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.cuda.device_image import DeviceImage
 from engines.cuda.gpus import Gpu
 from engines.cuda.launch.detect import Choice, Detect, Found
 from engines.cuda.launch.heads import DeviceTensor
@@ -66,8 +67,9 @@ class DetectionLane:
             undo.callback(self._detect.close)
             self._owned = undo.pop_all()
 
-    def find(self, images: Sequence[Image]) -> list[Placed]:
-        """BGR uint8 [h, w, 3] pictures of any sizes and number; they are the caller's again when it returns.
+    def find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
+        """BGR uint8 [h, w, 3] pictures of any sizes and number, and such as are on this GPU already; they are the
+        caller's again when it returns.
 
         HeadMismatchError where the network's outputs are not of its head's form; other EngineErrors where a run fails;
         ValueError for what is no such picture.
@@ -84,7 +86,7 @@ class DetectionLane:
     def close(self) -> None:
         self._owned.close()
 
-    def _find(self, images: Sequence[Image]) -> list[Placed]:
+    def _find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
         pictures = self._upload.send(images, self._stream)
         geometries = self._preprocess.launch(pictures, self._tensor, self._stream)
         with self._session.run_device({self._input: self._tensor}, len(images), self._stream) as run:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from engines.cuda.detection_lane import DetectionLane, Placed
+from engines.cuda.device_image import DeviceImage
 from engines.cuda.upload import Image
 from engines.errors import EngineError
 
@@ -23,7 +24,7 @@ class DetectionLanes:
         self._closed = False
         self._changed = threading.Condition()
 
-    def find(self, images: Sequence[Image]) -> list[Placed]:
+    def find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
         """See `DetectionLane.find`; waits until a lane is free. EngineError after `close`."""
         with self._lane() as lane:
             return lane.find(images)

@@ -86,6 +86,11 @@ class Device:
         )
 
     @property
+    def context_handle(self) -> int:
+        """The driver's CUcontext as an integer, for NVDEC."""
+        return int(self._context.native.handle)
+
+    @property
     def memory_free(self) -> int:
         """Bytes that the driver could still give, to all programs together."""
         return self._memory_info()[0]

@@ -56,6 +56,13 @@ class DeviceBuffer:
         with self._context.current("copying within the device"):
             self._context.api.memcpy_dtod_async(self.address, other.address, other.nbytes, stream.native)
 
+    def copy_from_address(self, address: int, nbytes: int, offset: int, stream: Stream) -> None:
+        """Copies memory of this device that another library owns to `offset`; it must stay until that is done."""
+        if offset + nbytes > self.nbytes:
+            raise ValueError(f"{nbytes} bytes at {offset} do not fit into a buffer of {self.nbytes}")
+        with self._context.current("copying within the device"):
+            self._context.api.memcpy_dtod_async(self.address + offset, address, nbytes, stream.native)
+
     def fill(self, byte: int, stream: Stream) -> None:
         """Sets every byte."""
         with self._context.current("filling a buffer"):
@@ -66,6 +73,10 @@ class DeviceBuffer:
         block, self._block = self._block, None
         if block is not None:
             self._pool.give_back(block)
+
+    def free_later(self) -> None:
+        """`free` for finalizers, which may run on any thread at any moment: done at the device's next allocation."""
+        self._context.later(self.free)
 
     def _check(self, host: NDArray[Any]) -> None:
         if not host.flags.c_contiguous:

@@ -1,4 +1,4 @@
-"""Pictures from the host onto the device: gathered in page-locked memory, copied in one piece."""
+"""Pictures on the device: those on the host are gathered in page-locked memory and copied in one piece."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.cuda.device_image import DeviceImage
 from engines.cuda.launch.picture import DevicePicture
 from engines.cuda.launch.seam import Buffer, Device, Pinned
 from engines.preprocess import size_of
@@ -30,13 +31,21 @@ class PictureUpload:
         self._host: Pinned | None = None
         self._memory: Buffer | None = None
 
-    def send(self, images: Sequence[Image], stream: Any) -> list[DevicePicture]:
-        """BGR uint8 [h, w, 3] pictures of any sizes, which may be let go of at once. ValueError for anything else."""
-        sizes = [size_of(image) for image in images]
-        starts = np.cumsum([0, *(_padded(3 * height * width) for height, width in sizes)]).tolist()
+    def send(self, images: Sequence[Image | DeviceImage], stream: Any) -> list[DevicePicture]:
+        """BGR uint8 [h, w, 3] pictures of any sizes, which may be let go of at once; ValueError for other arrays.
+
+        Those that are on this device already are not copied, and must stay until the work that reads them is done.
+        """
+        starts = np.cumsum([0, *(_padded(_bytes_to_send(image)) for image in images)]).tolist()
+        if not starts[-1]:
+            return [image.picture for image in images if isinstance(image, DeviceImage)]
         host, memory = self._room(starts[-1])
         pictures = []
-        for image, start, (height, width) in zip(images, starts, sizes, strict=False):
+        for image, start in zip(images, starts, strict=False):
+            if isinstance(image, DeviceImage):
+                pictures.append(image.picture)
+                continue
+            height, width = size_of(image)
             host[start : start + 3 * height * width].reshape(height, width, 3)[...] = image
             pictures.append(DevicePicture(memory.address + start, 3 * width, width, height))
         memory.upload(host[: starts[-1]], stream)
@@ -56,16 +65,27 @@ class PictureUpload:
         return self._host.array, self._memory
 
 
-def batches(images: Sequence[Image], most: int, most_bytes: int = _MOST_BYTES) -> Iterator[Sequence[Image]]:
-    """The pictures in their order, `most` together at the most, and no more than `most_bytes` unless one alone is."""
+def batches(
+    images: Sequence[Image | DeviceImage], most: int, most_bytes: int = _MOST_BYTES
+) -> Iterator[Sequence[Image | DeviceImage]]:
+    """The pictures in their order, `most` together at the most, and no more than `most_bytes` to copy unless one alone
+    is."""
     first = nbytes = 0
     for i, image in enumerate(images):
-        if i > first and (i - first == most or nbytes + image.nbytes > most_bytes):
+        of_image = _bytes_to_send(image)
+        if i > first and (i - first == most or nbytes + of_image > most_bytes):
             yield images[first:i]
             first, nbytes = i, 0
-        nbytes += image.nbytes
+        nbytes += of_image
     if first < len(images):
         yield images[first:]
+
+
+def _bytes_to_send(image: Image | DeviceImage) -> int:
+    if isinstance(image, DeviceImage):
+        return 0
+    height, width = size_of(image)
+    return 3 * height * width
 
 
 def _padded(nbytes: int) -> int:

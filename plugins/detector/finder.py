@@ -11,7 +11,7 @@ from engines.cuda.detection_lanes import DetectionLanes
 from engines.engine import Engine
 from plugins.detector.candidates import Head
 from plugins.detector.selection import Selection
-from plugins.types import Detections, Image
+from plugins.types import Detections, Frame
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 class Finder(Protocol):
     """Finds what a detector's configuration wants to know of. Several threads at once; `close` twice is safe."""
 
-    def find(self, images: Sequence[Image]) -> list[Detections]:
-        """The detections of each BGR picture, in its own pixels, best first."""
+    def find(self, frames: Sequence[Frame]) -> list[Detections]:
+        """The detections of each picture, in its own pixels, best first."""
         ...
 
     def close(self) -> None: ...
@@ -32,9 +32,9 @@ class HostFinder:
     def __init__(self, engine: Engine, head: Head, selection: Selection) -> None:
         self._engine, self._head, self._selection = engine, head, selection
 
-    def find(self, images: Sequence[Image]) -> list[Detections]:
+    def find(self, frames: Sequence[Frame]) -> list[Detections]:
         """PluginError where the network's outputs are not of the head's form."""
-        outputs, geometries = self._engine.run(images)
+        outputs, geometries = self._engine.run([frame.host() for frame in frames])
         candidates = self._head(outputs, self._engine.model.input, self._selection.min_score)
         return [
             self._selection.detections(of_picture, geometry)
@@ -46,19 +46,23 @@ class HostFinder:
 
 
 class DeviceFinder:
-    """Pictures go to the GPU and boxes come back; regions are looked at here, as the only filter that kernels lack."""
+    """Pictures go to the GPU, unless they were decoded there, and boxes come back; regions are looked at here, as the
+    only filter that kernels lack.
+    """
 
-    def __init__(self, lanes: DetectionLanes, selection: Selection, host: HostFinder) -> None:
-        self._lanes, self._selection, self._host = lanes, selection, host
+    def __init__(self, lanes: DetectionLanes, selection: Selection, host: HostFinder, ordinal: int) -> None:
+        """`ordinal` is the lanes' GPU."""
+        self._lanes, self._selection, self._host, self._ordinal = lanes, selection, host, ordinal
 
-    def find(self, images: Sequence[Image]) -> list[Detections]:
+    def find(self, frames: Sequence[Frame]) -> list[Detections]:
         """HeadMismatchError where the network's outputs are not of the head's form."""
+        images = [frame.device(self._ordinal) or frame.host() for frame in frames]
         found: list[Detections] = []
-        for image, placed in zip(images, self._lanes.find(images), strict=True):
+        for frame, placed in zip(frames, self._lanes.find(images), strict=True):
             boxes = self._selection.within_regions(placed.found, placed.geometry)
             if boxes is None:
                 logger.debug("more boxes outside the regions than the GPU gives: this picture is read on the CPU")
-                boxes = self._host.find([image])[0]
+                boxes = self._host.find([frame])[0]
             found.append(boxes)
         return found
 
@@ -70,4 +74,6 @@ def finder_for(engine: Engine, head: Head, selection: Selection) -> Finder:
     """By the GPU where the engine can do all of it there."""
     host = HostFinder(engine, head, selection)
     lanes = engine.detection_lanes(Reading(selection.min_score, selection.choice))
-    return host if lanes is None else DeviceFinder(lanes, selection, host)
+    if lanes is None or engine.gpu is None:
+        return host
+    return DeviceFinder(lanes, selection, host, engine.gpu.device.ordinal)

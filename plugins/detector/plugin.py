@@ -54,14 +54,14 @@ class Detector(Plugin[DetectorConfig]):
         head = head_named(model.head, model.name)
         self._finder = finder_for(engine, head, Selection(self.config, model.labels))
         try:
-            self._finder.find([np.zeros((model.input.height, model.input.width, 3), np.uint8)])
+            self._finder.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """One run of the network for the whole batch."""
         assert self._finder is not None, "process comes after open"
-        found = [Results(boxes) for boxes in self._finder.find([frame.host() for frame in frames])]
+        found = [Results(boxes) for boxes in self._finder.find(frames)]
         for frame, result in zip(frames, found, strict=True):
             self._remember(frame, result)
         return found

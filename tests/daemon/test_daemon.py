@@ -19,6 +19,7 @@ from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
+without_gpu = pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU")
 LOOK = Look(size=(640, 360), fps=25)
 
 
@@ -193,11 +194,12 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         ({"plugins": {"detector": {"classes": ["carr"]}}}, 2, "did you mean 'car'"),
         ({"plugins": {"detector": {"model": "yolox-m"}}, "models": {"fetch": False}}, 3, "yolox-m"),
         ({"rtsp": {"port": 1}, "http": {"port": -1}}, 2, "http.port"),
+        pytest.param({"output": {"encoder": "nvenc"}, "chain": []}, 3, "no NVIDIA GPU here", marks=without_gpu),
         pytest.param(
-            {"output": {"encoder": "nvenc"}, "chain": []},
+            {"cameras": {"front": {"source": "a.mp4", "decoder": "nvdec"}}, "chain": []},
             3,
-            "no NVIDIA GPU here",
-            marks=pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU"),
+            "nvdec cannot be used: no NVIDIA GPU here",
+            marks=without_gpu,
         ),
     ],
 )

@@ -9,11 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 
+from engines.cuda.device_image import DeviceImage, Downloads
 from engines.cuda.driver import transferred
 from engines.cuda.gpus import Gpu
+from engines.cuda.launch.picture import DevicePicture
 from engines.engine import Engine
 from engines.errors import EngineError
 from engines.spec import Resize
@@ -54,6 +58,10 @@ def finder(engine: Engine, **options: Any) -> Finder:
     return finder_for(engine, head_named("yolox", "pixels"), Selection(config, LABELS))
 
 
+def framed(images: list[Image]) -> list[Frame]:
+    return [Frame.of(image) for image in images]
+
+
 def assert_same(found: list[Detections], expected: list[Detections]) -> int:
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.class_ids, other.class_ids)
@@ -69,7 +77,7 @@ def compare(gpu: Gpu, folder: Path, images: list[Image], resize: Resize = Resize
     by_device, by_host = finder(on_device, **options), finder(on_cpu, **options)
     assert isinstance(by_device, DeviceFinder)
     assert isinstance(by_host, HostFinder)
-    shown = sum(assert_same(by_device.find(images), by_host.find(images)) for _ in range(2))
+    shown = sum(assert_same(by_device.find(framed(images)), by_host.find(framed(images))) for _ in range(2))
     by_device.close()
     by_device.close()
     return shown
@@ -122,9 +130,9 @@ def test_more_pictures_than_a_batch_go_in_several_runs_and_each_is_copied_once(k
         on_device, on_cpu = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"), largest_batch=4)
         images = pictures(*[(128, 64)] * 10)
         by_device = finder(on_device)
-        by_device.find(images)
+        by_device.find(framed(images))
         before = gpu.device.transfers.bytes_to_device, gpu.device.transfers.bytes_to_host
-        assert_same(by_device.find(images), finder(on_cpu).find(images))
+        assert_same(by_device.find(framed(images)), finder(on_cpu).find(framed(images)))
         assert isinstance(on_device.session, DeviceOnnxSession)
         assert on_device.session.runs == [4, 4, 2] * 2
         up = gpu.device.transfers.bytes_to_device - before[0]
@@ -134,13 +142,68 @@ def test_more_pictures_than_a_batch_go_in_several_runs_and_each_is_copied_once(k
         assert down <= 10 * 100 * 32 + 3 * 2 * 16, "a hundred boxes at the most, and how many there are"
         made = gpu.device.memory.made, gpu.device.pinned_memory.made
         for _ in range(20):
-            by_device.find(images)
+            by_device.find(framed(images))
         assert (gpu.device.memory.made, gpu.device.pinned_memory.made) == made, "a steady stream allocates nothing"
         by_device.close()
         counted = transferred().bytes_to_device
         gpu.device.close()
         assert transferred().bytes_to_device == counted > 2 * pixels
         assert transferred().bytes_to_device == gpu.device.transfers.bytes_to_device
+
+
+def decoded_there(gpu: Gpu, image: Image) -> DeviceImage:
+    """The picture as NVDEC would have left it on the device."""
+    planes = np.asarray(
+        av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="nv12").to_ndarray(), np.uint8
+    )
+    height, width = image.shape[:2]
+    buffer, stream = gpu.device.allocate(planes.nbytes), gpu.device.stream()
+    buffer.upload(planes, stream)
+    stream.synchronize()
+    stream.close()
+    picture = DevicePicture(buffer.address, width, width, height, buffer.address + width * height, width)
+    return DeviceImage(gpu.device.ordinal, buffer, picture, Downloads(gpu.device))
+
+
+@on_stand_in()
+def test_pictures_that_are_on_the_device_are_not_copied_and_may_be_mixed_with_others(kernels: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        on_device, on_cpu = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"))
+        by_device = finder(on_device)
+        soft = [np.asarray(cv2.GaussianBlur(image, (0, 0), 6), np.uint8) for image in pictures(*[(64, 32)] * 4)]
+        frames = [
+            Frame("a", 0, (64, 32), image.copy, captured_at=0.0, wall_time=0.0, on_device=decoded_there(gpu, image))
+            for image in soft
+        ]
+        by_device.find(frames)
+        before = gpu.device.transfers.bytes_to_device
+        of_device = by_device.find(frames)
+        assert gpu.device.transfers.bytes_to_device - before < soft[0].nbytes / 4, "descriptors alone"
+        of_host = finder(on_cpu).find(framed(soft))
+        assert [len(each) for each in of_device] == [len(each) for each in of_host]
+        assert sum(map(len, of_host)) > 20
+        mixed = by_device.find([frames[0], *framed(soft[1:3]), frames[3]])
+        assert_same([mixed[0], mixed[3]], [of_device[0], of_device[3]])
+        assert_same(mixed[1:3], of_host[1:3])
+        frames.clear()
+        by_device.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_a_picture_on_another_card_comes_by_the_host(kernels: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        on_device, on_cpu = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"))
+        by_device, (image,) = finder(on_device), pictures((64, 32))
+        there = decoded_there(gpu, image)
+        there.ordinal = 1
+        frame = Frame("a", 0, (64, 32), image.copy, captured_at=0.0, wall_time=0.0, on_device=there)
+        assert_same(by_device.find([frame]), finder(on_cpu).find(framed([image])))
+        del frame, there
+        by_device.close()
+        gpu.device.close()
 
 
 @on_stand_in()
@@ -150,8 +213,8 @@ def test_several_threads_find_at_once(kernels: bytes) -> None:
         on_device, on_cpu = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"))
         by_device, images = finder(on_device), pictures(*[(64, 32)] * 6)
         found: list[list[Detections]] = []
-        expected = finder(on_cpu).find(images)
-        threads = [threading.Thread(target=lambda: found.append(by_device.find(images))) for _ in range(5)]
+        expected = finder(on_cpu).find(framed(images))
+        threads = [threading.Thread(target=lambda: found.append(by_device.find(framed(images)))) for _ in range(5)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -162,7 +225,7 @@ def test_several_threads_find_at_once(kernels: bytes) -> None:
         assert alive()["streams"] <= 2, "a lane has a stream, and there are two at the most"
         by_device.close()
         with pytest.raises(EngineError, match="after it was closed"):
-            by_device.find(images)
+            by_device.find(framed(images))
         gpu.device.close()
 
 
@@ -198,8 +261,8 @@ def test_after_a_failed_copy_the_next_pictures_are_right(kernels: bytes) -> None
         for function in ("cuMemcpyHtoDAsync_v2", "cuLaunchKernel", "cuMemcpyDtoHAsync_v2", "cuMemAlloc_v2"):
             fail(function)
             with contextlib.suppress(EngineError):
-                by_device.find(images)
+                by_device.find(framed(images))
             fail_no_more()
-            assert_same(by_device.find(images), finder(on_cpu).find(images))
+            assert_same(by_device.find(framed(images)), finder(on_cpu).find(framed(images)))
         by_device.close()
         gpu.device.close()

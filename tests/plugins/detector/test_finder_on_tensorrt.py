@@ -19,7 +19,7 @@ from engines.engine import Engine
 from engines.trt.names import Flavour
 from engines.trt.session import TensorRTSession
 from plugins.types import Detections
-from tests.plugins.detector.test_finder import assert_same, finder, pictures
+from tests.plugins.detector.test_finder import assert_same, finder, framed, pictures
 from tests.support import fake_tensorrt
 from tests.support.device_engine import LABELS, build_with_kernels, engines, open_stand_in_gpu, pixel_network
 from tests.support.fake_cuda import StandIn, on_stand_in
@@ -75,12 +75,12 @@ def test_boxes_are_those_of_the_cpu_when_runs_are_replayed_and_threads_share_the
         session = TensorRTSession(trt, plan, gpu.device, name="pixels", precision="fp32")
         by_device = finder(Engine(model, session, "the only one", gpu))
         images = pictures((64, 32), (128, 64), (90, 40), (64, 32), (70, 70), (64, 32), (33, 44))
-        expected = finder(engines(gpu, model)[1]).find(images)
+        expected = finder(engines(gpu, model)[1]).find(framed(images))
         assert sum(map(len, expected)) > 50
         found: list[list[Detections]] = []
 
         def work() -> None:
-            found.extend(by_device.find(images) for _ in range(6))
+            found.extend(by_device.find(framed(images)) for _ in range(6))
 
         threads = [threading.Thread(target=work) for _ in range(3)]
         for thread in threads:

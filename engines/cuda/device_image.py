@@ -1,0 +1,56 @@
+"""A picture that lies on a GPU for as long as somebody holds it."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.driver import Device, DeviceBuffer, Stream
+from engines.cuda.launch.picture import DevicePicture
+
+
+class Downloads:
+    """The way of pictures to the host: one stream of a device, for one thread at a time. Counted as transfers."""
+
+    def __init__(self, device: Device) -> None:
+        self._stream: Stream = device.stream()
+        self._lock = threading.Lock()
+
+    def download(self, buffer: DeviceBuffer) -> NDArray[np.uint8]:
+        """All of a buffer, in memory of its own."""
+        host = np.empty(buffer.nbytes, np.uint8)
+        with self._lock:
+            buffer.download(host, self._stream)
+            self._stream.synchronize()
+        return host
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class DeviceImage:
+    """An NV12 picture in memory of its own, written to its end: any stream of its GPU may read it, none may write.
+
+    Whoever launches work that reads it holds it until that work is done. When nobody holds it any more, its memory is
+    the pool's again at the device's next allocation. Any thread.
+    """
+
+    __slots__ = ("__weakref__", "_buffer", "_downloads", "ordinal", "picture")
+
+    def __init__(self, ordinal: int, buffer: DeviceBuffer, picture: DevicePicture, downloads: Downloads) -> None:
+        """`buffer` becomes the picture's own; it holds the rows of luma and then those of chroma, of one pitch."""
+        self.ordinal, self.picture = ordinal, picture
+        self._buffer, self._downloads = buffer, downloads
+
+    def nv12(self) -> NDArray[np.uint8]:
+        """The picture on the host: uint8 [height + height / 2 rounded up, width rounded up to even], NV12."""
+        pitch, width = self.picture.pitch, self.picture.width + self.picture.width % 2
+        rows: NDArray[np.uint8] = self._downloads.download(self._buffer).reshape(-1, pitch)[:, :width]
+        return np.ascontiguousarray(rows)
+
+    def __del__(self) -> None:
+        buffer = getattr(self, "_buffer", None)
+        if buffer is not None:
+            buffer.free_later()

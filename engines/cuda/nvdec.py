@@ -1,0 +1,136 @@
+"""Video decoded by NVDEC, the GPU's own decoder, into pictures that stay on the device: PyNvVideoCodec does it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from engines.cuda.device_image import DeviceImage, Downloads
+from engines.cuda.driver import Device, open_device
+from engines.cuda.launch.picture import DevicePicture, Matrix
+from engines.errors import EngineError
+from engines.placement import no_gpu
+
+_CODECS: Mapping[str, str] = {"h264": "H264", "hevc": "HEVC"}
+"""FFmpeg's names to the library's."""
+
+
+class NvdecError(EngineError):
+    """NVDEC cannot decode this stream, or not any more."""
+
+
+class NvdecMissingError(NvdecError):
+    """NVDEC cannot be used on this machine; the message says what to install."""
+
+
+class NvdecDecoder:
+    """Decodes one stream. One thread; `close` twice is safe."""
+
+    def __init__(self, device: Device, library: Any, codec: str, downloads: Downloads) -> None:
+        """`codec` is FFmpeg's name. NvdecError where NVDEC, or this card's, cannot decode it."""
+        if codec not in _CODECS:
+            raise NvdecError(f"nvdec decodes {' and '.join(_CODECS)} here, not {codec}: write `decoder: cpu`")
+        self._device, self._library, self._downloads = device, library, downloads
+        self._stream = device.stream()
+        self._native: Any = None
+        try:
+            with device.active():
+                self._native = library.CreateDecoder(
+                    gpuid=device.ordinal,
+                    codec=getattr(library.cudaVideoCodec, _CODECS[codec]),
+                    cudacontext=device.context_handle,
+                    cudastream=self._stream.handle,
+                    usedevicememory=True,
+                    latency=library.DisplayDecodeLatencyType.LOW,  # the native way holds four pictures back
+                )
+        except Exception as error:  # the library's own exceptions have no common class
+            self._stream.close()
+            raise NvdecError(f"cuda:{device.ordinal} cannot decode {codec}: {error}. Write `decoder: cpu`") from error
+
+    def decode(self, data: bytes, pts: int, matrix: Matrix, full_range: bool) -> list[tuple[DeviceImage, int]]:
+        """The pictures that come of one access unit (Annex B), each with the `pts` of its own unit: usually one, none
+        or several where the stream has B-frames; of b"" all that are left. They are complete when it returns.
+
+        `matrix` and `full_range` say how the stream means its colours. NvdecError where the data cannot be decoded,
+        or the pictures are not 8-bit 4:2:0; CudaOutOfMemoryError where there is no room for them.
+        """
+        if self._native is None:
+            raise NvdecError("the decoder is closed: make a new one")
+        held = np.frombuffer(data, np.uint8)  # the packet has its address alone
+        packet = self._library.PacketData()
+        packet.bsl, packet.bsl_data, packet.pts = held.nbytes, held.ctypes.data if data else 0, pts
+        packet.decode_flag = self._library.VideoPacketFlag.ENDOFPICTURE
+        with self._device.active():
+            try:
+                surfaces = self._native.Decode(packet)
+            except Exception as error:  # as above
+                raise NvdecError(f"nvdec could not decode a packet: {error}") from error
+            images = [(self._copied(surface, matrix, full_range), int(surface.getPTS())) for surface in surfaces]
+            self._stream.synchronize()  # the surfaces are the decoder's again, and any stream may read the copies
+        return images
+
+    def close(self) -> None:
+        if self._native is not None:
+            with self._device.active():
+                self._native = None
+            self._stream.close()
+
+    def _copied(self, surface: Any, matrix: Matrix, full_range: bool) -> DeviceImage:
+        """Surfaces belong to the decoder, which has a handful: a picture that is kept is a copy, within the device."""
+        if surface.format != self._library.Pixel_Format.NV12:
+            raise NvdecError(f"pictures are {surface.format}, and only 8-bit 4:2:0 is read: write `decoder: cpu`")
+        luma, chroma = (plane.__cuda_array_interface__ for plane in surface.cuda())
+        height, width = luma["shape"][:2]
+        pitch = luma["strides"][0]
+        of_luma, of_chroma = pitch * height, pitch * ((height + 1) // 2)
+        buffer = self._device.allocate(of_luma + of_chroma)
+        buffer.copy_from_address(luma["data"][0], of_luma, 0, self._stream)
+        buffer.copy_from_address(chroma["data"][0], of_chroma, of_luma, self._stream)
+        picture = DevicePicture(
+            buffer.address, pitch, width, height, buffer.address + of_luma, pitch, matrix, full_range
+        )
+        return DeviceImage(self._device.ordinal, buffer, picture, self._downloads)
+
+
+class Nvdec:
+    """One GPU's, made by `open_nvdec`; makes a decoder for each stream. Any thread."""
+
+    def __init__(self, device: Device, library: Any) -> None:
+        self._device, self._library = device, library
+        self._downloads = Downloads(device)
+
+    def decoder(self, codec: str) -> NvdecDecoder:
+        """See `NvdecDecoder`."""
+        return NvdecDecoder(self._device, self._library, codec, self._downloads)
+
+    def close(self) -> None:
+        """After its decoders, and when no picture of theirs is asked for any more."""
+        self._downloads.close()
+        self._device.close()
+
+
+def open_nvdec(which: str, load: Callable[[], Any] | None = None) -> Nvdec:
+    """Opens the decoder of "cuda:N" or "auto". NvdecMissingError, or CudaUnavailableError, with what to install.
+
+    `load` gives PyNvVideoCodec.
+    """
+    if problem := no_gpu():
+        raise NvdecMissingError(f"nvdec cannot be used: {problem}")
+    library = (load or _library)()
+    return Nvdec(open_device(which), library)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("PyNvVideoCodec")
+    except ModuleNotFoundError as error:
+        raise NvdecMissingError("nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]'") from error
+    except (ImportError, RuntimeError) as error:  # RuntimeError: its own, where the driver's libraries are missing
+        reason = str(error).splitlines()[0]
+        raise NvdecMissingError(
+            f"PyNvVideoCodec cannot be used ({reason}): the driver's libnvcuvid and libnvidia-encode must be there "
+            "(in a container, NVIDIA_DRIVER_CAPABILITIES=compute,utility,video)"
+        ) from error

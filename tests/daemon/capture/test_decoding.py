@@ -1,0 +1,153 @@
+"""What NVDEC decodes in FFmpeg's place is the same film: real files, a stand-in for the GPU."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from daemon.capture.decoding import downloaded
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.feed import Feed
+from daemon.capture.source import source_of
+from daemon.capture.stream import AvStream, Playback, Shot
+from daemon.config.model import Camera
+from engines.cuda.device_image import DeviceImage
+from engines.cuda.driver import open_device
+from engines.cuda.launch.picture import Matrix
+from engines.cuda.nvdec import Nvdec
+from plugins.types import Frame
+from tests.support import media
+from tests.support.fake_cuda import StandIn, build_stand_in, on_stand_in
+from tests.support.fake_nvcodec import Library
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    media.path("bikes.mp4")  # fetched here: the tests' own processes find it stored
+    return build_stand_in(tmp_path_factory.mktemp("stand_in"))
+
+
+class Clock:
+    """Time flies: nothing is waited for."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return 0.0
+
+
+def shots(path: Path, nvdec: Nvdec | None, count: int) -> list[Shot]:
+    source = source_of(Camera.model_validate({"source": str(path)}))
+    stream = AvStream(source, Playback(cast(Any, Clock()), lambda seconds: None, nvdec=nvdec))
+    found: list[Shot] = []
+    try:
+        for shot in stream.shots():
+            if isinstance(shot, Shot):
+                found.append(shot)
+            if len(found) == count:
+                break
+    finally:
+        stream.close()
+    return found
+
+
+@on_stand_in()
+def test_pictures_and_times_are_those_of_the_cpu(kernels: bytes) -> None:
+    """An MP4: its packets are no byte stream, and its parameter sets stand in its header."""
+    nvdec = Nvdec(open_device("cuda:0"), Library())
+    path = media.path("bikes.mp4")
+    on_cpu, on_gpu = shots(path, None, 30), shots(path, nvdec, 30)
+    assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
+    assert [shot.size for shot in on_gpu] == [shot.size for shot in on_cpu]
+    assert on_gpu[0].key
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        assert other.on_device is not None
+        np.testing.assert_array_equal(one.decode(), other.decode())
+    on_gpu.clear()
+    del other
+    nvdec.close()
+
+
+@on_stand_in()
+def test_a_feeds_frames_know_that_they_are_on_the_device(kernels: bytes) -> None:
+    nvdec = Nvdec(open_device("cuda:0"), Library())
+    frames: list[Frame] = []
+    options = Camera.model_validate({"source": str(media.path("bikes.mp4")), "decoder": "nvdec"})
+    feed = Feed("street", options, frames.append, cast(Any, Quiet()), nvdec=nvdec)
+    feed.start()
+    until = time.monotonic() + 20
+    while len(frames) < 5 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert feed.stop(10)
+    assert len(frames) >= 5
+    assert frames[0].device(0) is not None
+    assert frames[0].device(1) is None, "another card would have to read foreign memory"
+    assert frames[0].host().shape == (frames[0].height, frames[0].width, 3)
+    frames.clear()
+    nvdec.close()
+
+
+@on_stand_in()
+def test_a_codec_that_it_has_not_is_a_fault_of_the_source(kernels: bytes) -> None:
+    nvdec = Nvdec(open_device("cuda:0"), Library())
+    with TemporaryDirectory() as folder:
+        path = write_mjpeg(Path(folder) / "film.avi")
+        with pytest.raises(SourceError, match="not mjpeg: write `decoder: cpu`") as told:
+            shots(path, nvdec, 1)
+    assert told.value.reason is Reason.NO_VIDEO
+    nvdec.close()
+
+
+@on_stand_in()
+def test_a_film_is_whole_to_its_last_picture(kernels: bytes) -> None:
+    """Its pictures are decoded in another order than shown: some come only when the film has ended."""
+    nvdec = Nvdec(open_device("cuda:0"), Library())
+    path = media.path("bikes.mp4")
+    on_cpu, on_gpu = (shots(path, decoder, 1000) for decoder in (None, nvdec))
+    assert len(on_gpu) == len(on_cpu) == 250
+    on_gpu.clear()
+    nvdec.close()
+
+
+def write_mjpeg(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mjpeg", rate=25)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuvj420p"
+        for packet in video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="bgr24")):
+            container.mux(packet)
+        container.mux(video.encode(None))
+    return path
+
+
+class Quiet:
+    """Wants to know nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+@pytest.mark.parametrize("size", [(64, 48), (64, 47), (63, 48), (65, 47)])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_pictures_of_odd_sizes_come_to_the_host_whole(size: tuple[int, int], full_range: bool) -> None:
+    width, height = size
+    even = (width + width % 2, height + height % 2)
+    smooth = cv2.resize(np.random.default_rng(3).integers(0, 256, (2, 2, 3), np.uint8), even)
+    planes = av.VideoFrame.from_ndarray(np.asarray(smooth, np.uint8), format="bgr24")
+    nv12 = planes.reformat(
+        format="nv12", dst_colorspace="ITU601", dst_color_range="JPEG" if full_range else "MPEG"
+    ).to_ndarray()
+    rows = np.concatenate((nv12[:height], nv12[even[1] :]))
+    image = SimpleNamespace(nv12=lambda: rows, picture=SimpleNamespace(width=width, height=height))
+    found = downloaded(cast(DeviceImage, image), Matrix.BT601, full_range)
+    assert found.shape == (height, width, 3)
+    assert np.abs(found.astype(int) - smooth[:height, :width]).mean() < 4

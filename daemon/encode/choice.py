@@ -54,6 +54,11 @@ class CodecChoice:
             except EncoderError as error:
                 if self._must:
                     raise
-                self.name, self.reason = "x264", f"nvenc refused: {error}"
-                log.warning("camera %s is encoded by x264 from now on: %s", self._camera, self.reason)
+                self.failed(error)
         return open_x264(width, height, fps, options)
+
+    def failed(self, error: EncoderError) -> None:
+        """An encoder that was opened cannot go on: the next one is x264, unless NVENC is a must."""
+        if self.name == "nvenc" and not self._must:
+            self.name, self.reason = "x264", f"nvenc refused: {error}"
+            log.warning("camera %s is encoded by x264 from now on: %s", self._camera, self.reason)

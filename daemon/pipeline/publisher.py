@@ -9,6 +9,7 @@ from prometheus_client import Histogram
 
 from daemon.config.model import Output
 from daemon.encode.choice import CodecChoice
+from daemon.encode.codec import EncoderError
 from daemon.encode.h264 import H264Encoder
 from daemon.encode.jpeg import encode_jpeg
 from daemon.metrics.camera import CameraMetrics
@@ -74,7 +75,12 @@ class Publisher:
             self._metrics.encoder(self._codec.name)
             self._size = (width, height)
             self._metrics.encoder_active.set(1)
-        for packet in self._encoder.encode(image, captured_at, stream.take_keyframe_request()):
+        try:
+            packets = self._encoder.encode(image, captured_at, stream.take_keyframe_request())
+        except EncoderError as error:
+            self._codec.failed(error)
+            raise
+        for packet in packets:
             if stream.push(packet):
                 self._metrics.latency.observe(self._clock() - packet.captured_at)
         self._metrics.frames["encoded"].inc()

@@ -64,3 +64,15 @@ def test_a_must_stays_a_must_while_it_runs() -> None:
     with pytest.raises(EncoderError, match="out of sessions"):
         choice.open(64, 48, 25, Output())
     assert choice.name == "nvenc"
+
+
+def test_an_nvenc_that_breaks_down_makes_room_for_x264() -> None:
+    choice = CodecChoice("a", "auto", nvenc_missing=present, nvenc=open_x264)
+    choice.failed(EncoderError("the GPU is gone"))
+    assert (choice.name, choice.reason) == ("x264", "nvenc refused: the GPU is gone")
+
+
+def test_an_x264_that_fails_changes_nothing() -> None:
+    choice = CodecChoice("a", "auto", nvenc_missing=absent)
+    choice.failed(EncoderError("libx264 refused a picture"))
+    assert choice.reason == "no nvenc: no NVIDIA GPU here"

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     width, height = args.size
-    options = Options((width, height), args.batch, args.seconds, pictures)
+    options = Options((width, height), args.batch, args.seconds, pictures, args.feeds)
     engines = [
         (name, partial(replace(loader, wish=Preference((name,), args.precision, args.device)).load, [args.model]))
         for name in BACKENDS
@@ -90,6 +90,13 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def _numbers(text: str) -> list[int]:
+    numbers = [int(part) for part in text.split(",")]
+    if min(numbers) < 1:
+        raise argparse.ArgumentTypeError("one feed is the least")
+    return numbers
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.gpu",
@@ -102,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each window (default: %(default)g)")
     parser.add_argument("--size", type=_size, default="1920x1080", help="pictures whose bytes are counted")
     parser.add_argument("--batch", type=int, default=16, help="and how many at once (default: %(default)s)")
+    parser.add_argument(
+        "--feeds",
+        type=_numbers,
+        default="1,2,4,8,16,32,64",
+        help="cameras of that size at 30 fps (default: %(default)s)",
+    )
     parser.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="FILE", help="instead of drawn ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there, too")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.gpu import bandwidth, heads, pixels, whole
+from bench.gpu import bandwidth, feeds, heads, pixels, whole
 from bench.gpu.desk import Image
 from bench.gpu.row import Row, attempt, not_run
 from engines.cuda.gpus import Gpu
@@ -18,12 +18,15 @@ OpenEngine = Callable[[], Engine]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`size` and `batch` of the pictures whose bytes are counted; `seconds` is the length of each window."""
+    """`size` and `batch` of the pictures whose bytes are counted; `seconds` is the length of each window; `feeds` are
+    the numbers of cameras, of pictures of that size, that are tried one after the other.
+    """
 
     size: tuple[int, int]
     batch: int
     seconds: float
     pictures: Sequence[Image]
+    feeds: Sequence[int]
 
 
 def all_rows(open_gpu: Callable[[], Gpu], engines: Sequence[tuple[str, OpenEngine]], options: Options) -> list[Row]:
@@ -61,6 +64,10 @@ def _of_backend(name: str, open_engine: OpenEngine, options: Options) -> list[Ro
         if engine.gpu is None or not isinstance(engine.session, DeviceSession):
             return [not_run(what, engine.reason)]
         subject = whole.Subject(engine.gpu, engine, engine.session, options.pictures, options.seconds)
-        return attempt(what, lambda: whole.rows(subject))
+        load = feeds.Load(options.feeds, options.size, options.seconds)
+        return [
+            *attempt(what, lambda: whole.rows(subject)),
+            *attempt(f"feeds on {name}", lambda: feeds.rows(engine, options.pictures, load)),
+        ]
     finally:
         engine.close()

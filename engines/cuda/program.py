@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import Any
 
@@ -14,13 +15,33 @@ Size3 = tuple[int, int, int]
 
 
 class _Loaded:
-    """PyCUDA's module and functions. Each function keeps the module alive, so that they must go together."""
+    """PyCUDA's module and functions. Each function keeps the module alive, so that they must go together.
 
-    __slots__ = ("functions", "module")
+    A function is got and prepared once, whoever asks for it: PyCUDA keeps the layout of its arguments in it, and a
+    second one in its place would have none while another thread launches it.
+    """
+
+    __slots__ = ("_layouts", "_lock", "functions", "module")
 
     def __init__(self, module: Any) -> None:
         self.module = module
         self.functions: dict[str, Any] = {}
+        self._layouts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> None:
+        with self._lock:
+            if name not in self.functions:
+                self.functions[name] = self.module.get_function(name)
+
+    def prepare(self, name: str, nbytes: int) -> None:
+        """ValueError where it was prepared for another number of bytes."""
+        with self._lock:
+            if name not in self._layouts:
+                self.functions[name].prepare(f"{nbytes}s")
+                self._layouts[name] = nbytes
+            elif nbytes != self._layouts[name]:
+                raise ValueError(f"{name} took {self._layouts[name]} bytes of arguments before, now {nbytes}")
 
 
 class Module:
@@ -41,7 +62,7 @@ class Module:
         """A kernel by its unmangled name (`extern "C"`); KernelError where there is none."""
         with self._context.current("finding a kernel"):
             try:
-                self._context[self._key].functions[name] = self._context[self._key].module.get_function(name)
+                self._context[self._key].get(name)
             except self._context.api.LogicError as error:
                 what = f'finding the kernel "{name}", which must be declared extern "C"'
                 raise _refused(self._context, what, error) from error.with_traceback(None)
@@ -71,20 +92,14 @@ class Function:
         """
         packed = pack(arguments)
         with self._context.current(self.name):
-            self._prepare(len(packed))
+            if len(packed) != self._argument_bytes:
+                self._context[self._module].prepare(self.name, len(packed))
+                self._argument_bytes = len(packed)
             try:
                 self._native.prepared_async_call(grid, block, stream.native, packed, shared_size=shared_bytes)
             except self._context.api.LogicError as error:
                 what = f"launching {self.name}, grid {grid}, block {block}, {shared_bytes} bytes shared"
                 raise _refused(self._context, what, error) from error.with_traceback(None)
-
-    def _prepare(self, nbytes: int) -> None:
-        """PyCUDA keeps the layout of the arguments in the function, for all threads: it may never change."""
-        if self._argument_bytes is None:
-            self._native.prepare(f"{nbytes}s")
-            self._argument_bytes = nbytes
-        elif nbytes != self._argument_bytes:
-            raise ValueError(f"{self.name} took {self._argument_bytes} bytes of arguments before, now {nbytes}")
 
     @property
     def _native(self) -> Any:

@@ -60,15 +60,16 @@ def test_all_that_it_measures_runs_and_what_is_held_against_the_cpu_agrees(kerne
             raise EngineError("no such backend here:\n  install it")
 
         on_device, _ = engines(gpu, pixel_network(Path(folder) / "pixels.onnx"), largest_batch=2)
-        options = Options((64, 32), 2, 0.05, reference_pictures(2))
+        options = Options((64, 32), 2, 0.05, reference_pictures(2), [1, 2])
         rows = all_rows(lambda: gpu, [("stand-in", lambda: on_device), ("absent", missing)], options)
         gpu.device.close()
     compared = [row for row in rows if "against the CPU" in row.what or "boxes of GPU" in row.what]
     assert {row.verdict for row in compared if "yunet" not in row.what} == {"ok"}, compared
     assert len(compared) == 12
     assert len([row for row in rows if "% of the copy" in row.figure]) == 6
-    assert len([row for row in rows if "pictures/s" in row.figure]) == 2
+    assert len([row for row in rows if "pictures/s" in row.figure and "feeds" not in row.what]) == 2
     assert len([row for row in rows if "beside" in row.figure]) == 1
+    assert [row.what for row in rows if "feeds of 64x32 at 30 fps" in row.what and "p95" in row.figure]
     (absent,) = [row for row in rows if row.what == "whole way on absent"]
     assert absent == Row("whole way on absent", "no such backend here: install it", "", "not run")
 

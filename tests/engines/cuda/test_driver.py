@@ -179,6 +179,23 @@ def test_kernels_that_cannot_be_had_or_launched_are_kernel_errors(kernels: bytes
             increment.launch(ONE, ONE, buffer, stream=stream)
 
 
+@on_stand_in()
+def test_a_kernel_that_somebody_else_asks_for_too_can_still_be_launched(kernels: bytes) -> None:
+    """As when the detector's second thread gets its kernels while the first one works."""
+    with open_device(0) as device:
+        module, stream, buffer = device.module(kernels), device.stream(), device.allocate(4)
+        buffer.fill(0, stream)
+        first = module.function("increment")
+        first.launch(ONE, ONE, buffer, stream=stream)
+        second = module.function("increment")
+        first.launch(ONE, ONE, buffer, stream=stream)
+        second.launch(ONE, ONE, buffer, stream=stream)
+        found = np.empty(1, np.int32)
+        buffer.download(found, stream)
+        stream.synchronize()
+        assert found == 3
+
+
 @on_stand_in("with faults")
 def test_a_fault_in_a_kernel_says_that_the_device_is_lost(kernels: bytes) -> None:
     with open_device(0) as device:

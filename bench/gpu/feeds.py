@@ -1,0 +1,119 @@
+"""So many cameras at once through the daemon's own scheduling and the detector, from host memory to boxes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bench.gpu.desk import Image
+from bench.gpu.row import Row
+from daemon.pipeline.breaker import BreakerState
+from daemon.pipeline.host import PluginHost
+from daemon.pipeline.ticket import Ticket
+from engines.engine import Engine
+from plugins.detector import Detector
+from plugins.detector.config import DetectorConfig
+from plugins.types import Frame, Results
+
+FPS = 30
+KEPT = 0.95
+"""Share of the pictures that must be analysed for feeds to count as kept up with."""
+_DETECTOR = "detector"
+_ENDS_WITHIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`counts` feeds, one number after the other as long as they are kept up with; pictures of `size`, each number for
+    `seconds`."""
+
+    counts: Sequence[int]
+    size: tuple[int, int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of the pictures that `feeds` feeds offered. Times are s from a picture's being handed in to its
+    boxes."""
+
+    feeds: int
+    offered: int
+    elapsed: float
+    times: Sequence[float]
+
+    @property
+    def share(self) -> float:
+        return len(self.times) / self.offered
+
+    def figure(self) -> str:
+        if not self.times:
+            return "no picture was analysed"
+        median, late = np.percentile(self.times, (50, 95)) * 1e3
+        rate = len(self.times) / self.elapsed
+        return f"{rate:.0f} pictures/s, {self.share:.0%} of all, p50 {median:.1f} ms, p95 {late:.1f} ms"
+
+
+def rows(engine: Engine, pictures: Sequence[Image], load: Load) -> list[Row]:
+    """A row for each number of feeds. The engine is closed at the end."""
+    backend, (width, height) = engine.session.backend, load.size
+    what = f"{engine.model.name} on {backend.name} {backend.precision}: %d feeds of {width}x{height} at {FPS} fps"
+    return [Row(what % kept.feeds, kept.figure()) for kept in measured(engine, pictures, load)]
+
+
+def measured(engine: Engine, pictures: Sequence[Image], load: Load) -> Iterator[Kept]:
+    """Ends behind the first number that is not kept up with."""
+    shown = [np.asarray(cv2.resize(picture, load.size), np.uint8) for picture in pictures]
+    host = PluginHost(lambda *_: engine, lambda name: _Unobserved())
+    try:
+        host.open(_DETECTOR, Detector, DetectorConfig(), cameras=max(load.counts))
+        for feeds in load.counts:
+            kept = _kept(host, shown, feeds, load.seconds)
+            yield kept
+            if kept.share < KEPT:
+                return
+    finally:
+        host.close()
+
+
+def _kept(host: PluginHost, pictures: Sequence[Image], feeds: int, seconds: float) -> Kept:
+    """One thread hands in all pictures, those of one moment spread over the time to the next."""
+    times: list[float] = []
+
+    def analysed(_results: Results, took: float) -> None:
+        times.append(took)
+
+    names = [f"feed-{number}" for number in range(feeds)]
+    lines = [host.line(name, [_DETECTOR], analysed) for name in names]
+    last: list[Ticket | None] = [None] * feeds
+    offered, begun = 0, time.monotonic()
+    for moment in range(max(1, round(seconds * FPS))):
+        for number, line in enumerate(lines):
+            wait = begun + (moment + number / feeds) / FPS - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            picture = pictures[offered % len(pictures)]
+            frame = Frame.of(picture, camera=line.camera, seq=moment, captured_at=time.monotonic())
+            last[number] = line.offer(frame)
+            offered += 1
+    for ticket in last:
+        if ticket is not None:
+            ticket.wait(_ENDS_WITHIN)
+    elapsed = time.monotonic() - begun
+    for name in names:
+        host.forget(name)
+    return Kept(feeds, offered, elapsed, list(times))
+
+
+class _Unobserved:
+    """Nobody is told."""
+
+    def took(self, phase: str, seconds: float) -> None: ...
+    def fault(self, reason: str) -> None: ...
+    def breaker(self, state: BreakerState) -> None: ...
+    def batch(self, size: int) -> None: ...
+    def engine(self, engine: Engine) -> None: ...

@@ -20,9 +20,8 @@ class H264Encoder:
     """Encodes one camera's pictures of one size; another size needs another encoder. Used by one thread.
 
     No B-frames, no look-ahead and no frame threads: nothing is held back. Key frames come by the clock, because a
-    camera's frame rate varies. Colours are marked as what cv2 computes,
-    BT.601 matrix in limited range, with the BT.709 primaries and transfer that cameras and screens have, so that
-    players show the colours of the BGR picture.
+    camera's frame rate varies. Colours are marked as what cv2 computes, BT.601 matrix in limited range, with the
+    BT.709 primaries and transfer that cameras and screens have, so that players show the colours of the BGR picture.
     """
 
     def __init__(self, width: int, height: int, fps: float, options: Output, open_codec: OpenCodec = open_x264) -> None:

@@ -27,9 +27,9 @@ def engine_loading(models: Models, engines: Engines, progress: Progress = silent
     """
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
-    backends = installed_backends(judge_of)
-    catalog = known_networks(models, os.environ)
     gpus = Gpus()
+    backends = installed_backends(judge_of, gpus)
+    catalog = known_networks(models, os.environ)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container
 
 from engines import onnx_cuda_library
 from engines.backends import Backends, SessionMaker, SessionRequest
+from engines.cuda.gpus import Gpus
 from engines.errors import BackendUnavailableError
 from engines.model import Model
 from engines.onnx_cuda_session import OnnxCudaSession
@@ -21,10 +22,13 @@ from engines.trt.maker import TensorRtMaker
 from engines.trt.verify import Judge
 
 
-def installed_backends(judge_of: Callable[[Model], Judge] | None = None) -> Backends:
+def installed_backends(judge_of: Callable[[Model], Judge] | None = None, gpus: Gpus | None = None) -> Backends:
     """All backends; networks are spread over the GPUs by one object. Without `judge_of` TensorRT is left out, since no
-    engine is used that was not held against ONNX Runtime."""
-    trusted: dict[str, SessionMaker] = {} if judge_of is None else {"tensorrt": TensorRtMaker(judge_of)}
+    engine is used that was not held against ONNX Runtime. Give it the `gpus` of the loader that uses them, so that no
+    device is opened twice."""
+    trusted: dict[str, SessionMaker] = {}
+    if judge_of is not None:
+        trusted["tensorrt"] = TensorRtMaker(judge_of, Gpus() if gpus is None else gpus)
     makers: dict[str, SessionMaker] = {
         **trusted,
         "onnxruntime-cuda": OnnxCudaMaker(),

@@ -71,7 +71,7 @@ def _loader(gpus: Gpus) -> EngineLoader:
         store,
         default_mirror(os.environ),
         progress=lambda what, done, total: progress(f"{what} {done}/{total}") if done == total else None,
-        backends=installed_backends(judge_of),
+        backends=installed_backends(judge_of, gpus),
         gpus=gpus,
     )
 

@@ -1,4 +1,4 @@
-"""The GPUs of this process with their kernels, opened when a network first needs them."""
+"""The GPUs of this process, each opened once for all who use it, when a network first needs it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,35 @@ class Gpu:
     kernels: Kernels
 
 
-def open_gpu(which: str, folder: Path, compiler: Compiler) -> Gpu:
-    """Opens "cuda:N"; kernels are kept in `folder`. CudaUnavailableError where that device cannot be used."""
-    device = open_device(which)
+def with_kernels(device: Device, folder: Path, compiler: Compiler) -> Gpu:
+    """An open device with its kernels, which are kept in `folder`."""
     return Gpu(device, DeviceKernels(device, device.compute_capability, CubinCache(folder, compiler)))
 
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """Each GPU once, open until the process ends. Any thread."""
+    """Each GPU once, open until the process ends; networks and kernels share it. Any thread."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _open: dict[str, Gpu] = field(default_factory=dict)
+    _devices: dict[str, Device] = field(default_factory=dict)
+    _with_kernels: dict[str, Gpu] = field(default_factory=dict)
+
+    def device(self, which: str) -> Device:
+        """The device "cuda:N"; nobody closes it. CudaUnavailableError where it cannot be used."""
+        with self._lock:
+            return self._device(which)
 
     def get(self, which: str) -> Gpu:
         """The GPU "cuda:N". CompilerUnavailableError or CudaUnavailableError, with what to install, where its memory
         or its kernels cannot be had."""
         with self._lock:
-            if which not in self._open:
+            if which not in self._with_kernels:
                 compiler = Nvrtc(find_library())  # first: without kernels the device need not be opened
-                self._open[which] = open_gpu(which, cache_directory(os.environ) / "kernels", compiler)
-            return self._open[which]
+                folder = cache_directory(os.environ) / "kernels"
+                self._with_kernels[which] = with_kernels(self._device(which), folder, compiler)
+            return self._with_kernels[which]
+
+    def _device(self, which: str) -> Device:
+        if which not in self._devices:
+            self._devices[which] = open_device(which)
+        return self._devices[which]

@@ -11,9 +11,13 @@ import onnxruntime
 import pytest
 import yaml
 
+from daemon import networks
 from daemon.config.model import Engines, Models
 from daemon.networks import engine_loading, wish_of
+from engines.backends import Backends
+from engines.cuda.gpus import Gpus
 from engines.errors import BackendUnavailableError, ModelUnavailableError
+from engines.placement import RoundRobin
 from engines.preference import DEFAULT_BACKENDS, Preference
 from plugins.api import PluginConfig
 from plugins.detector.config import DetectorConfig
@@ -94,3 +98,24 @@ def test_the_mirror_folder_of_the_environment_stands_where_the_configuration_nam
 
 def test_nothing_is_fetched_where_fetching_is_off(tmp_path: Path) -> None:
     assert "fetching is off" in told(Models(directory=tmp_path, fetch=False))
+
+
+def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Gpus] = []
+
+    class Loader:
+        def __init__(self, *arguments: object) -> None:
+            given.append(next(argument for argument in arguments if isinstance(argument, Gpus)))
+
+        def load(self, choice: object) -> None:
+            """Nothing is loaded."""
+
+    def installed(judge_of: object, gpus: Gpus) -> Backends:
+        given.append(gpus)
+        return Backends({}, RoundRobin(1))
+
+    monkeypatch.setattr(networks, "installed_backends", installed)
+    monkeypatch.setattr(networks, "EngineLoader", Loader)
+    engine_loading(Models(directory=tmp_path), Engines())([], 1, PluginConfig())
+    of_tensorrt, of_kernels = given
+    assert of_tensorrt is of_kernels

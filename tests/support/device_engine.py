@@ -13,7 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.cuda.gpus import Gpu, open_gpu
+from engines.cuda.driver import open_device
+from engines.cuda.gpus import Gpu, with_kernels
 from engines.engine import Engine
 from engines.model import Model
 from engines.onnx_binding import Binding, BoundRun
@@ -59,7 +60,7 @@ class DeviceOnnxSession(OnnxRuntimeSession):
 
 
 def open_stand_in_gpu(folder: Path) -> Gpu:
-    return open_gpu("cuda:0", folder / "cubins", HostCompiler())
+    return with_kernels(open_device("cuda:0"), folder / "cubins", HostCompiler())
 
 
 def pixel_network(path: Path, *, resize: Resize = Resize.STRETCH) -> Model:

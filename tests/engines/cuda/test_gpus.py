@@ -32,6 +32,7 @@ def test_threads_that_ask_at_once_get_the_same_gpu(kernels: bytes) -> None:
             thread.join(20)
         assert len(found) == 4
         assert all(gpu is found[0] for gpu in found)
+        assert known.device("cuda:0") is found[0].device, "who needs no kernels gets the same device"
         assert alive()["contexts"] == 1
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from engines.backends import SessionRequest
-from engines.cuda import driver
+from engines.cuda import driver, gpus
+from engines.cuda.errors import CudaUnavailableError
+from engines.cuda.gpus import Gpu, Gpus
 from engines.errors import BackendUnavailableError
 from engines.model import Model
 from engines.spec import ColourOrder, InputSpec, Resize
 from engines.trt import maker, names
-from engines.trt.errors import EngineBuildError, TensorRtUnavailableError
+from engines.trt.errors import EngineBuildError
 from engines.trt.maker import TensorRtMaker
 from engines.trt.provide import EngineRequest
 from engines.trt.verify import Judge, judge_for
@@ -33,12 +36,12 @@ class Opened:
         self.requests: list[EngineRequest] = []
         self.fault: Exception | None = None
         monkeypatch.setattr(names, "load", lambda: "tensorrt")
-        monkeypatch.setattr(maker, "open_device", self.open_device)
+        monkeypatch.setattr(gpus, "open_device", self.open_device)
         monkeypatch.setattr(maker, "open_session", self.open_session)
 
     def open_device(self, which: str) -> str:
         if which == "cuda:9":
-            raise TensorRtUnavailableError("no GPU can be used: there is no cuda:9")
+            raise CudaUnavailableError("cuda:9 is not there: this machine has 2 (cuda:0 is the first)")
         self.devices.append(which)
         return which
 
@@ -62,43 +65,59 @@ def request_for(tmp_path: Path) -> SessionRequest:
 
 
 def test_runs_a_file_in_its_own_precision_unless_asked_for_fp16(opened: Opened, request_for: SessionRequest) -> None:
-    tensorrt = TensorRtMaker(judge_of)
+    tensorrt = TensorRtMaker(judge_of, Gpus())
     tensorrt.make(request_for)
     tensorrt.make(replace(request_for, precision="fp16"))
     assert [request.precision for request in opened.requests] == ["fp32", "fp16"]
 
 
 def test_opens_each_gpu_once(opened: Opened, request_for: SessionRequest) -> None:
-    tensorrt = TensorRtMaker(judge_of)
+    tensorrt = TensorRtMaker(judge_of, Gpus())
     for device in ("cuda:0", "cuda:1", "cuda:0"):
         tensorrt.make(replace(request_for, device=device))
+    assert opened.devices == ["cuda:0", "cuda:1"]
+
+
+def test_shares_the_gpu_with_the_kernels_whoever_comes_first(
+    opened: Opened, request_for: SessionRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SIGHTD_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(gpus, "find_library", lambda: tmp_path)
+    monkeypatch.setattr(gpus, "Nvrtc", lambda library: "compiler")
+    monkeypatch.setattr(gpus, "with_kernels", lambda device, *_: Gpu(device, Mock()))
+    shared = Gpus()
+    tensorrt = TensorRtMaker(judge_of, shared)
+    tensorrt.make(replace(request_for, device="cuda:0"))
+    assert shared.get("cuda:0").device is shared.device("cuda:0")
+    shared.get("cuda:1")
+    tensorrt.make(replace(request_for, device="cuda:1"))
     assert opened.devices == ["cuda:0", "cuda:1"]
 
 
 @pytest.mark.parametrize("precision", ["int8", "bf16"])
 def test_makes_no_other_precision_out_of_a_file(opened: Opened, request_for: SessionRequest, precision: Any) -> None:
     with pytest.raises(BackendUnavailableError, match=precision):
-        TensorRtMaker(judge_of).make(replace(request_for, precision=precision))
+        TensorRtMaker(judge_of, Gpus()).make(replace(request_for, precision=precision))
     assert opened.requests == []
 
 
 def test_a_build_that_fails_leaves_the_network_to_the_next_backend(opened: Opened, request_for: SessionRequest) -> None:
     opened.fault = EngineBuildError("no tactic")
     with pytest.raises(BackendUnavailableError, match="no tactic"):
-        TensorRtMaker(judge_of).make(request_for)
+        TensorRtMaker(judge_of, Gpus()).make(request_for)
 
 
 def test_a_gpu_that_is_not_there_is_told(opened: Opened, request_for: SessionRequest) -> None:
-    with pytest.raises(BackendUnavailableError, match="no cuda:9"):
-        TensorRtMaker(judge_of).make(replace(request_for, device="cuda:9"))
+    with pytest.raises(BackendUnavailableError, match="no GPU can be used: cuda:9 is not there"):
+        TensorRtMaker(judge_of, Gpus()).make(replace(request_for, device="cuda:9"))
 
 
 def test_says_what_is_missing_the_gpu_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maker, "no_gpu", lambda: "no NVIDIA GPU here")
-    assert TensorRtMaker(judge_of).missing() == "no NVIDIA GPU here"
+    assert TensorRtMaker(judge_of, Gpus()).missing() == "no NVIDIA GPU here"
     monkeypatch.setattr(maker, "no_gpu", lambda: None)
     monkeypatch.setattr(names, "unavailable", lambda: "TensorRT is not installed")
-    assert TensorRtMaker(judge_of).missing() == "TensorRT is not installed"
+    assert TensorRtMaker(judge_of, Gpus()).missing() == "TensorRT is not installed"
     monkeypatch.setattr(names, "unavailable", lambda: None)
     monkeypatch.setattr(driver, "available", lambda: "no NVIDIA driver")
-    assert TensorRtMaker(judge_of).missing() == "no NVIDIA driver"
+    assert TensorRtMaker(judge_of, Gpus()).missing() == "no NVIDIA driver"

@@ -87,8 +87,6 @@ class Daemon:
                 parts.callback(self._http.close)
             if self._rtsp is not None:
                 parts.callback(self._rtsp.close)
-            if self._nvdec is not None:
-                parts.callback(self._nvdec.close)
             parts.callback(self._host.close)
             parts.callback(self._stop_cameras)
 

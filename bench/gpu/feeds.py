@@ -65,8 +65,8 @@ def rows(engine: Engine, pictures: Sequence[Image], load: Load) -> list[Row]:
     return [Row(what % kept.feeds, kept.figure()) for kept in measured(engine, pictures, load)]
 
 
-def measured(engine: Engine, pictures: Sequence[Image], load: Load) -> Iterator[Kept]:
-    """Ends behind the first number that is not kept up with."""
+def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: float = KEPT) -> Iterator[Kept]:
+    """Ends behind the first number of which a smaller share than `kept_from` was analysed."""
     shown = [np.asarray(cv2.resize(picture, load.size), np.uint8) for picture in pictures]
     host = PluginHost(lambda *_: engine, lambda name: _Unobserved())
     try:
@@ -74,7 +74,7 @@ def measured(engine: Engine, pictures: Sequence[Image], load: Load) -> Iterator[
         for feeds in load.counts:
             kept = _kept(host, shown, feeds, load.seconds)
             yield kept
-            if kept.share < KEPT:
+            if kept.share < kept_from:
                 return
     finally:
         host.close()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,11 +16,12 @@ from daemon.capture.errors import Reason, SourceError
 from daemon.capture.picture import lazily, to_bgr
 from engines.cuda.device_image import DeviceImage
 from engines.cuda.launch.picture import Matrix
-from engines.cuda.nvdec import Nvdec, NvdecError
+from engines.cuda.nvdec import Nvdec
+from engines.errors import EngineError
 from plugins.types import Image
 
-_REORDERED = 16
-"""Pictures that may come between a key frame's packet and its picture: H.264's most."""
+_REORDERED = 64
+"""Packets that are remembered until their pictures come: more than any stream reorders (16 pictures of two fields)."""
 _AVCC = 1
 """First byte of parameter sets as MP4 holds them; those of Annex B begin with a start code."""
 
@@ -43,7 +43,8 @@ class Decoding(Protocol):
     """A stream's decoder; one thread."""
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        """The pictures that come of a packet, often none. InvalidDataError where it is damaged."""
+        """The pictures that come of a packet, often none. InvalidDataError where it is damaged, SourceError where the
+        source must be opened anew."""
         ...
 
     def close(self) -> None: ...
@@ -62,40 +63,57 @@ class CpuDecoding:
         """The container owns the decoder."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """What a packet says of its picture, which may come several packets later."""
+
+    time: float | None
+    key: bool
+    corrupt: bool
+
+
 class GpuDecoding:
-    """NVDEC's decoder; pictures stay on the GPU. SourceError where it cannot go on."""
+    """NVDEC's decoder; pictures stay on the GPU. It conceals what was lost on the way: of damage only what the packets
+    themselves tell is known. SourceError where it cannot go on.
+    """
 
     def __init__(self, nvdec: Nvdec, video: av.VideoStream) -> None:
         """SourceError where it cannot decode this stream."""
         codec = video.codec_context.name
+        self._video = video
+        self._told: dict[int, _Packet] = {}
+        self._numbers = itertools.count()
         try:
             self._decoder = nvdec.decoder(codec)
-        except NvdecError as error:
+        except EngineError as error:
             raise SourceError(Reason.NO_VIDEO, str(error)) from error
-        self._video = video
-        self._time_base = video.time_base or Fraction(1)
-        self._keys: deque[int] = deque(maxlen=_REORDERED)
         self._filter = av.BitStreamFilterContext(_filters(codec, video.codec_context.extradata), video)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
         colours = self._video.codec_context
         matrix = Matrix.BT709 if colours.colorspace == Colorspace.ITU709 else Matrix.BT601
         full_range = colours.color_range == ColorRange.JPEG
-        ends, pts, corrupt = packet.size == 0, packet.pts, packet.is_corrupt  # the filter empties the packet
-        if packet.is_keyframe and pts is not None:
-            self._keys.append(pts)
+        number, ends = self._note(packet), packet.size == 0  # before the filter, which empties the packet
         found: list[Decoded] = []
         for unit in [*map(bytes, self._filter.filter(None if ends else packet)), *([b""] if ends else [])]:
             try:
-                pictures = self._decoder.decode(unit, pts or 0, matrix, full_range)
-            except NvdecError as error:
+                pictures = self._decoder.decode(unit, number, matrix, full_range)
+            except EngineError as error:
                 raise SourceError(Reason.DECODE, str(error)) from error
-            for image, shown_at in pictures:
+            for image, of_packet in pictures:
                 size = (image.picture.width, image.picture.height)
                 decode = partial(downloaded, image, matrix, full_range)
-                time = float(shown_at * self._time_base)
-                found.append(Decoded(size, decode, time, shown_at in self._keys, corrupt, image))
+                told = self._told.get(of_packet, _Packet(None, False, False))
+                found.append(Decoded(size, decode, told.time, told.key, told.corrupt, image))
         return found
+
+    def _note(self, packet: av.Packet[Any]) -> int:
+        """The packet's number, which the decoder gives back with its picture: some streams have no times."""
+        number = next(self._numbers)
+        time = None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
+        self._told[number] = _Packet(time, packet.is_keyframe, packet.is_corrupt)
+        self._told.pop(number - _REORDERED, None)
+        return number
 
     def close(self) -> None:
         self._decoder.close()

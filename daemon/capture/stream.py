@@ -97,7 +97,7 @@ class AvStream:
         try:
             self._video = _video_of(self._container)
             self._decoding = self._decoding_of(playback.nvdec)
-        except SourceError:
+        except BaseException:
             self._container.close()
             raise
         self.recorded = source.paced or (source.kind is Kind.HTTP and _has_an_end(self._container))
@@ -125,8 +125,10 @@ class AvStream:
             packets.close()  # type: ignore[attr-defined]  # a generator, whatever its stub says
 
     def close(self) -> None:
-        self._decoding.close()
-        self._container.close()
+        try:
+            self._decoding.close()
+        finally:
+            self._container.close()
 
     def _decoding_of(self, nvdec: Nvdec | None) -> Decoding:
         return CpuDecoding() if nvdec is None else GpuDecoding(nvdec, self._video)

@@ -85,6 +85,8 @@ class NvdecDecoder:
         luma, chroma = (plane.__cuda_array_interface__ for plane in surface.cuda())
         height, width = luma["shape"][:2]
         pitch = luma["strides"][0]
+        if chroma["strides"][0] != pitch:
+            raise NvdecError(f"rows of {pitch} and {chroma['strides'][0]} bytes are not read: write `decoder: cpu`")
         of_luma, of_chroma = pitch * height, pitch * ((height + 1) // 2)
         buffer = self._device.allocate(of_luma + of_chroma)
         buffer.copy_from_address(luma["data"][0], of_luma, 0, self._stream)
@@ -127,7 +129,9 @@ def _library() -> Any:
     try:
         return importlib.import_module("PyNvVideoCodec")
     except ModuleNotFoundError as error:
-        raise NvdecMissingError("nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]'") from error
+        raise NvdecMissingError(
+            "nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]' (its makers have it for x86-64)"
+        ) from error
     except (ImportError, RuntimeError) as error:  # RuntimeError: its own, where the driver's libraries are missing
         reason = str(error).splitlines()[0]
         raise NvdecMissingError(

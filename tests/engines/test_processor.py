@@ -28,6 +28,7 @@ def test_x86_does_where_it_has_dot_products(flags: str, exact: bool, tmp_path: P
 def test_x86_without_a_list_of_features_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\n")
     assert not sums_int8_exactly(tmp_path / "cpuinfo", "x86_64")
+    assert not sums_int8_exactly(tmp_path / "absent", "x86_64")
 
 
 def test_other_processors_have_no_such_instruction(tmp_path: Path) -> None:

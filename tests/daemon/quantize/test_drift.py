@@ -24,7 +24,8 @@ from tests.support.openvino import openvino_importable
 from tests.support.pictures import street
 
 PICTURES = 80
-"""Half to measure ranges on, half to compare on: enough that one object more or less does not decide."""
+"""Every second one is compared on, so many that one object more or less does not decide; 24 others calibrate."""
+pytestmark = pytest.mark.timeout(600)
 each_detector = pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano"])
 
 

@@ -25,7 +25,10 @@ from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
 from daemon.version import installed_version
+from engines.cuda.frame_drawing import FrameDrawing
+from engines.cuda.gpus import Gpus
 from engines.cuda.nvdec import Nvdec, open_nvdec
+from engines.errors import EngineError
 from plugins import registry
 
 log = logging.getLogger(__name__)
@@ -44,8 +47,10 @@ class Daemon:
     to be called.
     """
 
-    def __init__(self, loaded: Loaded, load_engine: LoadEngine) -> None:
+    def __init__(self, loaded: Loaded, load_engine: LoadEngine, gpus: Gpus) -> None:
+        """`gpus` are those that the engines use."""
         self._loaded = loaded
+        self._gpus = gpus
         self._config = loaded.config
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
@@ -61,8 +66,7 @@ class Daemon:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
         codecs = {name: CodecChoice(name, self._output(camera).encoder) for name, camera in self._wanted.items()}
         if any(camera.decoder == "nvdec" for camera in self._wanted.values()):
-            device = self._config.engines.device
-            self._nvdec = open_nvdec(device if device.startswith("cuda:") else "cuda:0")
+            self._nvdec = open_nvdec(self._gpus, self._video_gpu)
         for codec, reason in sorted({(choice.name, choice.reason) for choice in codecs.values()}):
             log.info("H.264 is encoded by %s: %s", codec, reason)
         self._listen()
@@ -155,6 +159,19 @@ class Daemon:
             self._http = HttpServer(self._config.http, app)
             self._http.start()
 
+    @property
+    def _video_gpu(self) -> str:
+        """Where NVDEC decodes, and its pictures are drawn on."""
+        device = self._config.engines.device
+        return device if device.startswith("cuda:") else "cuda:0"
+
+    def _drawing(self, camera: str) -> FrameDrawing | None:
+        try:
+            return FrameDrawing(self._gpus.get(self._video_gpu))
+        except EngineError as error:
+            log.warning("camera %s is decoded by nvdec and drawn on by the CPU: %s", camera, error)
+            return None
+
     def _camera(self, name: str, camera: Camera, codec: CodecChoice) -> CameraRun:
         return CameraRun(
             name,
@@ -163,7 +180,8 @@ class Daemon:
             render=camera.render or self._config.render,
             output=self._output(camera),
             codec=codec,
-            nvdec=self._nvdec,
+            nvdec=self._nvdec if camera.decoder == "nvdec" else None,
+            drawing=self._drawing(name) if camera.decoder == "nvdec" else None,
             host=self._host,
             metrics=self.metrics,
             rtsp=None if self._rtsp is None else self._rtsp.add(name),

@@ -21,6 +21,7 @@ from daemon.render.renderer import Renderer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
+from engines.cuda.frame_drawing import FrameDrawing
 from engines.cuda.nvdec import Nvdec
 from plugins.types import Detections, Frame, Results, label_of
 
@@ -40,6 +41,7 @@ class CameraRun:
         output: Output,
         codec: CodecChoice,
         nvdec: Nvdec | None,
+        drawing: FrameDrawing | None,
         host: PluginHost,
         metrics: Metrics,
         rtsp: RtspStream | None,
@@ -53,13 +55,13 @@ class CameraRun:
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
         self._slot = FrameSlot()
-        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec if options.decoder == "nvdec" else None)
+        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec)
         self._output = CameraOutput(
             name,
             title,
             self._slot,
             host.line(name, chain, self._analysed),
-            Renderer(title, render, output.max_height),
+            Renderer(title, render, output.max_height, drawing),
             Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
             metrics.stages,

@@ -21,13 +21,15 @@ from engines.store import ModelStore, default_directory
 from plugins.api import PluginConfig
 
 
-def engine_loading(models: Models, engines: Engines, progress: Progress = silent) -> LoadEngine:
+def engine_loading(
+    models: Models, engines: Engines, progress: Progress = silent, gpus: Gpus | None = None
+) -> LoadEngine:
     """A function that loads the first model of a preference that can be had, for so many threads, on the backend that
     the plug-in's options and the `engines` section wish.
     """
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
-    gpus = Gpus()
+    gpus = Gpus() if gpus is None else gpus
     backends = installed_backends(judge_of, gpus)
     catalog = known_networks(models, os.environ)
 

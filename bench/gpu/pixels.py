@@ -15,7 +15,7 @@ from engines.cuda.gpus import Gpu
 from engines.cuda.launch.face_crop import FaceCrop
 from engines.cuda.launch.heads import DeviceTensor
 from engines.cuda.launch.hide import Hide
-from engines.cuda.launch.marks import Glyph, GlyphAtlas, Plate
+from engines.cuda.launch.marks import Mark, Mask, Outline
 from engines.cuda.launch.overlay import Overlay
 from engines.cuda.launch.preprocess import Preprocess
 from engines.cuda.launch.style import Style
@@ -85,15 +85,17 @@ def style(desk: Desk) -> list[Row]:
 def overlay(desk: Desk) -> list[Row]:
     image, (left, top, right, bottom), colour = noise(*_SIZE), (20, 10, 200, 90), (40, 200, 90)
     expected = image.astype(np.float64)
-    cover = 0.6 * rounded(right - left, bottom - top, 6.0)[:, :, None]
+    width, height = right - left, bottom - top
+    line = rounded(width, height, 6.0) - rounded(width, height, 3.0, 3.0)
+    letters = np.random.default_rng(3).integers(0, 256, (height, width), np.uint8)
     inside = expected[top:bottom, left:right]
-    inside[...] = inside * (1 - cover) + cover * np.array(colour)
-    atlas = GlyphAtlas(desk.device, {"?": Glyph(np.full((5, 3), 200, np.uint8), 0, 5, 4)}, desk.stream)
-    desk.callback(atlas.close)
-    launcher = Overlay(desk.device, desk.kernels, atlas, 1)
+    for cover in (line, letters / 255):
+        inside[...] = inside * (1 - cover[:, :, None]) + cover[:, :, None] * np.array(colour)
+    launcher = Overlay(desk.device, desk.kernels, 1)
     desk.callback(launcher.close)
     frame, buffer = desk.bgr(image)
-    launcher.launch([(frame, [Plate((left, top, right, bottom), colour, 6.0, 0.6)])], desk.stream)
+    marks: list[Mark] = [Outline((left, top, right, bottom), colour, 3.0, 6.0), Mask(left, top, letters, colour)]
+    launcher.launch([(frame, marks)], desk.stream)
     return [_compared("overlay on BGR", desk.get(buffer, image.shape, np.uint8), expected)]
 
 

@@ -69,6 +69,7 @@ def _serve(loaded: Loaded) -> int:
     from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
     from daemon.thread_names import name_threads
+    from engines.cuda.gpus import Gpus
     from engines.errors import EngineError
     from plugins.api import PluginError
 
@@ -76,7 +77,8 @@ def _serve(loaded: Loaded) -> int:
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
     progress = ProgressBar()
-    daemon = Daemon(loaded, engine_loading(loaded.config.models, loaded.config.engines, progress))
+    gpus = Gpus()
+    daemon = Daemon(loaded, engine_loading(loaded.config.models, loaded.config.engines, progress, gpus), gpus)
     signals = _Signals()
     try:
         with progress:

@@ -10,7 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from daemon.config.model import Output
 from daemon.encode.codec import EncoderError, OpenCodec
-from daemon.encode.nvenc import nvenc_problem, open_nvenc
+from daemon.encode.nvenc import nvenc_problem, open_nvenc, open_nvenc_on_gpu
 from daemon.encode.x264 import open_x264
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,11 @@ class CodecChoice:
         *,
         nvenc_missing: Callable[[], str | None] = nvenc_problem,
         nvenc: OpenCodec = open_nvenc,
+        nvenc_on_gpu: OpenCodec = open_nvenc_on_gpu,
     ) -> None:
         """EncoderMissingError where NVENC is a must and is not here."""
-        self._camera, self._nvenc, self._must = camera, nvenc, wish == "nvenc"
+        self._camera, self._must = camera, wish == "nvenc"
+        self._nvenc, self._nvenc_on_gpu = nvenc, nvenc_on_gpu
         problem = nvenc_missing() if wish != "x264" else None
         if problem and self._must:
             raise EncoderMissingError(
@@ -45,12 +47,20 @@ class CodecChoice:
         self.reason = f"no nvenc: {problem}" if problem else "as configured" if wish != "auto" else "first choice"
 
     def open(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-        """An open codec; an `OpenCodec`. Where NVENC is no must and refuses, it is x264 from then on, and that is told:
-        many cards encode only so many streams at a time. EncoderError where none can be opened. The output's thread.
+        """A codec for pictures on the host; an `OpenCodec`. Where NVENC is no must and refuses, it is x264 from then
+        on, and that is told: many cards encode only so many streams at a time. EncoderError where none can be opened.
+        The output's thread.
         """
+        return self._opened(self._nvenc, width, height, fps, options)
+
+    def open_on_gpu(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
+        """As `open`, for pictures on a GPU: NVENC reads them there, and for x264 they are downloaded."""
+        return self._opened(self._nvenc_on_gpu, width, height, fps, options)
+
+    def _opened(self, nvenc: OpenCodec, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
         if self.name == "nvenc":
             try:
-                return self._nvenc(width, height, fps, options)
+                return nvenc(width, height, fps, options)
             except EncoderError as error:
                 if self._must:
                     raise

@@ -22,21 +22,41 @@ class EncoderError(Exception):
 
 
 OpenCodec = Callable[[int, int, float, Output], VideoCodecContext]
-"""Width, height, frames a second and options to an open codec that takes I420. EncoderError where it cannot be."""
+"""Width, height, frames a second and options to a codec that takes I420, or pictures on a GPU where its `pix_fmt` is
+ON_GPU. EncoderError where it cannot be."""
+ON_GPU = "cuda"
 
 
 def opened(
     codec: str, width: int, height: int, fps: float, key_frames_every: int, options: Mapping[str, str]
 ) -> VideoCodecContext:
-    """A codec without B-frames and frame threads. `key_frames_every` so many pictures, unless one is asked for: more
-    than there ever are, since they come by the clock. EncoderError where FFmpeg has none or it refuses the options.
+    """What `described` gives, open for I420 of the host. EncoderError where it refuses the options."""
+    context = described(codec, width, height, fps, key_frames_every, options)
+    try:
+        context.open()
+    except av.FFmpegError as error:
+        raise EncoderError(f"{codec} cannot encode {width}x{height} with {dict(options)}: {error.strerror}") from error
+    return context
+
+
+def described(
+    codec: str,
+    width: int,
+    height: int,
+    fps: float,
+    key_frames_every: int,
+    options: Mapping[str, str],
+    pixels: str = "yuv420p",
+) -> VideoCodecContext:
+    """A codec without B-frames and frame threads, which the first picture opens. `key_frames_every` so many pictures,
+    unless one is asked for: more than there ever are, since they come by the clock. EncoderError where FFmpeg has none.
     """
     try:
         context = av.CodecContext.create(codec, "w")
     except av.codec.codec.UnknownCodecError as error:
         raise EncoderError(f"this build of PyAV has no {codec}: install the wheel from the package index") from error
     assert isinstance(context, VideoCodecContext)
-    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.width, context.height, context.pix_fmt = width, height, pixels
     context.time_base = Fraction(1, CLOCK)
     context.framerate = Fraction(max(fps, 1.0)).limit_denominator(1001)
     context.gop_size = key_frames_every
@@ -47,8 +67,4 @@ def opened(
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
     context.options = dict(options)
-    try:
-        context.open()
-    except av.FFmpegError as error:
-        raise EncoderError(f"{codec} cannot encode {width}x{height} with {dict(options)}: {error.strerror}") from error
     return context

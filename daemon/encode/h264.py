@@ -8,11 +8,13 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from daemon.colour import I420, i420_for, to_i420
+from daemon.colour import I420, i420_for, nv12_to_i420, to_i420
 from daemon.config.model import Output
-from daemon.encode.codec import CLOCK, EncoderError, OpenCodec
+from daemon.encode.codec import CLOCK, ON_GPU, EncoderError, OpenCodec
+from daemon.encode.device_frame import device_frame
 from daemon.encode.packet import Packet
 from daemon.encode.x264 import open_x264
+from engines.cuda.device_image import DeviceImage
 from plugins.types import Image
 
 
@@ -32,16 +34,16 @@ class H264Encoder:
         self._last_pts = -1
         self._context: VideoCodecContext | None = open_codec(width, height, fps, options)
 
-    def encode(self, image: Image, captured_at: float, keyframe: bool = False) -> list[Packet]:
-        """The packets of a BGR picture (one; none after the encoder dropped it). `image` is free afterwards.
+    def encode(self, image: Image | DeviceImage, captured_at: float, keyframe: bool = False) -> list[Packet]:
+        """The packets of a BGR picture, or of one on a GPU as `FrameDrawing` makes it (one; none after the encoder
+        dropped it). `image` is free afterwards.
 
         `captured_at` is monotonic seconds. `keyframe` asks for an IDR picture now; one also comes when
         the last is older than the configured interval. ValueError where the size is not the encoder's.
         """
         if self._context is None:
             raise EncoderError("the encoder is closed: make a new one")
-        to_i420(image, self._i420)
-        frame = _frame_of(self._i420)
+        frame = self._frame_of(image, self._context.pix_fmt == ON_GPU)
         frame.pts = self._pts(captured_at)
         frame.time_base = Fraction(1, CLOCK)
         due = keyframe or not 0 <= captured_at - self._last_key < self._interval
@@ -58,6 +60,15 @@ class H264Encoder:
         """Lets go of the encoder's memory; it holds no picture back. May be called again."""
         self._context = None
 
+    def _frame_of(self, image: Image | DeviceImage, on_gpu: bool) -> av.VideoFrame:
+        if not isinstance(image, DeviceImage):
+            to_i420(image, self._i420)
+        elif on_gpu:
+            return device_frame(image)
+        else:
+            nv12_to_i420(image.nv12(), self._i420)
+        return _borrowed(self._i420)
+
     def _pts(self, captured_at: float) -> int:
         """Ticks since the first picture; always later than the last, also where two were captured at once."""
         if self._started_at is None:
@@ -66,7 +77,7 @@ class H264Encoder:
         return self._last_pts
 
 
-def _frame_of(i420: I420) -> av.VideoFrame:
+def _borrowed(i420: I420) -> av.VideoFrame:
     """A frame that borrows the buffer: the codec has copied it when encode() returns, for nothing is held back.
 
     Where the height is no multiple of 4, the frame has a copy: PyAV's borrowing takes such a picture for a lower one.

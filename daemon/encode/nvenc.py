@@ -7,7 +7,7 @@ from functools import cache
 from av.video.codeccontext import VideoCodecContext
 
 from daemon.config.model import Output
-from daemon.encode.codec import EncoderError, opened
+from daemon.encode.codec import ON_GPU, EncoderError, described, opened
 from engines.placement import no_gpu
 
 _NAME = "h264_nvenc"
@@ -24,6 +24,11 @@ def open_nvenc(width: int, height: int, fps: float, options: Output) -> VideoCod
     with each key frame, for no global header is asked for.
     """
     return opened(_NAME, width, height, fps, _NEVER, settings(options))
+
+
+def open_nvenc_on_gpu(width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
+    """As `open_nvenc`, for pictures that lie on a GPU: the first one opens it, on that GPU."""
+    return described(_NAME, width, height, fps, _NEVER, settings(options), ON_GPU)
 
 
 def settings(options: Output) -> dict[str, str]:

@@ -121,6 +121,7 @@ class CameraOutput:
             except Exception as error:  # noqa: BLE001 — the thread's edge: one picture fails, the camera goes on
                 self._failed(error)
         self._publisher.rest()
+        self._renderer.close()
 
     def _step(self) -> None:
         frame = self._slot.take(SLATE_INTERVAL)
@@ -168,8 +169,9 @@ class CameraOutput:
         begun = self._clock()
         canvas = self._renderer.render(frame, results, fps=self._fps)
         self._line.draw(canvas, frame, results)
+        picture = canvas.picture()
         self._stages["render"].observe(self._clock() - begun)
-        self._publisher.publish(canvas.image, frame.captured_at, self._fps)
+        self._publisher.publish(picture, frame.captured_at, self._fps)
         self._metrics.frames["shown"].inc()
 
     def _note_arrival(self, frame: Frame) -> None:

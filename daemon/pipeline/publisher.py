@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import Histogram
 
+from daemon.colour import nv12_to_bgr
 from daemon.config.model import Output
 from daemon.encode.choice import CodecChoice
 from daemon.encode.codec import EncoderError
@@ -15,7 +17,23 @@ from daemon.encode.jpeg import encode_jpeg
 from daemon.metrics.camera import CameraMetrics
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_stream import RtspStream
+from engines.cuda.device_image import DeviceImage
 from plugins.types import Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What pictures of one encoder have in common."""
+
+    width: int
+    height: int
+    on_gpu: bool
+
+    @classmethod
+    def of(cls, image: Image | DeviceImage) -> _Kind:
+        if isinstance(image, DeviceImage):
+            return cls(image.picture.width, image.picture.height, True)
+        return cls(image.shape[1], image.shape[0], False)
 
 
 class Publisher:
@@ -39,7 +57,7 @@ class Publisher:
         self._stages = stages
         self._clock = clock
         self._encoder: H264Encoder | None = None
-        self._size = (0, 0)
+        self._kind: _Kind | None = None
         if rtsp is not None:
             metrics.clients["rtsp"].set_function(lambda: rtsp.clients)
         if jpeg is not None:
@@ -50,8 +68,8 @@ class Publisher:
         """Whether a picture would be seen by anybody."""
         return (self._rtsp is not None and self._rtsp.wanted) or (self._jpeg is not None and self._jpeg.wanted)
 
-    def publish(self, image: Image, captured_at: float, fps: float) -> None:
-        """Hands a picture (BGR, even sides; the caller's again afterwards) to all viewers."""
+    def publish(self, image: Image | DeviceImage, captured_at: float, fps: float) -> None:
+        """Hands a picture (even sides; BGR and the caller's again afterwards, or on a GPU) to all viewers."""
         if self._rtsp is not None and self._rtsp.wanted:
             self._publish_h264(image, captured_at, fps, self._rtsp)
         else:
@@ -66,14 +84,14 @@ class Publisher:
             self._encoder = None
             self._metrics.encoder_active.set(0)
 
-    def _publish_h264(self, image: Image, captured_at: float, fps: float, stream: RtspStream) -> None:
-        height, width = image.shape[:2]
-        begun = self._clock()
-        if self._encoder is None or self._size != (width, height):
+    def _publish_h264(self, image: Image | DeviceImage, captured_at: float, fps: float, stream: RtspStream) -> None:
+        begun, kind = self._clock(), _Kind.of(image)
+        if self._encoder is None or self._kind != kind:
             self.rest()
-            self._encoder = H264Encoder(width, height, fps, self._options, self._codec.open)
+            open_codec = self._codec.open_on_gpu if kind.on_gpu else self._codec.open
+            self._encoder = H264Encoder(kind.width, kind.height, fps, self._options, open_codec)
             self._metrics.encoder(self._codec.name)
-            self._size = (width, height)
+            self._kind = kind
             self._metrics.encoder_active.set(1)
         try:
             packets = self._encoder.encode(image, captured_at, stream.take_keyframe_request())
@@ -86,7 +104,8 @@ class Publisher:
         self._metrics.frames["encoded"].inc()
         self._stages["encode"].observe(self._clock() - begun)
 
-    def _publish_jpeg(self, image: Image, captured_at: float, stream: JpegStream) -> None:
+    def _publish_jpeg(self, image: Image | DeviceImage, captured_at: float, stream: JpegStream) -> None:
         begun = self._clock()
-        stream.publish(encode_jpeg(image, self._options.jpeg_quality), captured_at)
+        on_host = nv12_to_bgr(image.nv12()) if isinstance(image, DeviceImage) else image
+        stream.publish(encode_jpeg(on_host, self._options.jpeg_quality), captured_at)
         self._stages["jpeg"].observe(self._clock() - begun)

@@ -7,11 +7,17 @@ import numpy as np
 
 from daemon.config.model import Render
 from daemon.render.canvas import OutputCanvas
+from daemon.render.device_surface import DeviceSurface
 from daemon.render.measures import Measures
 from daemon.render.overlay import Overlay
 from daemon.render.stamps import Stamps
 from daemon.render.status import Status
+from daemon.render.surface import HostSurface, Surface
+from engines.cuda.frame_drawing import FrameDrawing
 from plugins.types import Frame, Image, Picture, Results
+
+_HALVES = 2
+"""How many times as large a picture may be for linear resizing not to skip pixels."""
 
 
 class Renderer:
@@ -19,28 +25,31 @@ class Renderer:
 
     The canvas that `render` gives, and its image, are the renderer's own and hold until the next call: encode or
     copy the image before that. The frame's picture is copied, never written into.
+
+    Frames that lie on the GPU of `drawing` are drawn on there; `close` closes it.
     """
 
-    def __init__(self, title: str, options: Render, max_height: int | None = None) -> None:
+    def __init__(
+        self, title: str, options: Render, max_height: int | None = None, drawing: FrameDrawing | None = None
+    ) -> None:
         self._options = options
         self._max_height = max_height
+        self._drawing = drawing
         self._overlay = Overlay(options)
         self._status = Status(title)
+        self._size = (0, 0)
         self._buffer: Image = np.empty((0, 0, 3), np.uint8)
         self._stamps = Stamps(Measures.of(0, 0))
 
     def render(self, frame: Frame, results: Results, *, fps: float | None) -> OutputCanvas:
         """The frame (or the `Picture` that replaces it) with everything drawn; plug-ins may go on drawing on it.
 
-        The image is BGR uint8 of even width and height, `output_size` of the frame's.
+        Its picture has even width and height, `output_size` of the frame's.
         """
         size = self.size_of(frame)
-        if self._buffer.shape[1::-1] != size:
-            self._buffer = np.empty((size[1], size[0], 3), np.uint8)
-            self._stamps = Stamps(Measures.of(*size))
-        picture = results.get(Picture)
-        fill(self._buffer, frame.host() if picture is None else picture.image)
-        canvas = OutputCanvas(self._buffer, size[1] / frame.height, self._stamps)
+        if self._size != size:
+            self._size, self._stamps = size, Stamps(Measures.of(*size))
+        canvas = OutputCanvas(self._surface(frame, results.get(Picture)), size[1] / frame.height, self._stamps)
         if self._options.status:
             canvas.keep_free(self._status.prepare(canvas, frame.wall_time, fps))
         self._overlay.draw(canvas, frame, results)
@@ -51,6 +60,21 @@ class Renderer:
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Width and height of the picture that `render` makes of this frame."""
         return output_size(frame.width, frame.height, self._max_height)
+
+    def close(self) -> None:
+        """After the last picture was shown; twice is safe."""
+        if self._drawing is not None:
+            self._drawing.close()
+
+    def _surface(self, frame: Frame, replaced: Picture | None) -> Surface:
+        if self._drawing is not None and replaced is None:
+            image = frame.device(self._drawing.ordinal)
+            if image is not None and frame.height <= _HALVES * self._size[1]:
+                return DeviceSurface(image, self._size, self._drawing, self._stamps)
+        if self._buffer.shape[1::-1] != self._size:
+            self._buffer = np.empty((self._size[1], self._size[0], 3), np.uint8)
+        fill(self._buffer, frame.host() if replaced is None else replaced.image)
+        return HostSurface(self._buffer, self._stamps)
 
 
 def output_size(width: int, height: int, max_height: int | None) -> tuple[int, int]:
@@ -70,5 +94,5 @@ def fill(target: Image, source: Image) -> None:
     ratio = rows / height
     whole = rows % height == 0 and columns % width == 0
     # Averaging over fractions of pixels costs five times as much as linear and pays only where pixels would be skipped.
-    method = cv2.INTER_AREA if whole or ratio > 2 else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if whole or ratio > _HALVES else cv2.INTER_LINEAR
     cv2.resize(source, (width, height), dst=target, interpolation=method)

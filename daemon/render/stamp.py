@@ -22,6 +22,8 @@ class Stamp:
 
     paint: Image
     keep: Image
+    layers: tuple[tuple[NDArray[np.uint8], Colour], ...]
+    """What it was made of, the undermost first: cover 0-255 [height, width], and its colour."""
 
     @property
     def width(self) -> int:
@@ -34,7 +36,7 @@ class Stamp:
     @property
     def nbytes(self) -> int:
         """Bytes that it takes in memory."""
-        return self.paint.nbytes + self.keep.nbytes
+        return self.paint.nbytes + self.keep.nbytes + sum(shape.nbytes for shape, _ in self.layers)
 
     def on(self, image: Image, x: int, y: int) -> None:
         """Lays the stamp onto `image` with its top left corner at x, y; what lies outside is cut off."""
@@ -60,7 +62,8 @@ def layered(*layers: tuple[Coverage, Colour]) -> Stamp:
     colours = np.array([colour for _, colour in reversed(layers)], np.float32)
     paint = np.rint(np.stack(shares, axis=-1).reshape(-1, len(layers)) @ colours).astype(np.uint8)
     kept = np.rint(keep * 255).astype(np.uint8)
-    return Stamp(paint.reshape(*keep.shape, 3), np.repeat(kept[:, :, None], 3, axis=2))
+    shapes = tuple((np.rint(coverage * 255).astype(np.uint8), colour) for coverage, colour in layers)
+    return Stamp(paint.reshape(*keep.shape, 3), np.repeat(kept[:, :, None], 3, axis=2), shapes)
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from daemon.render import lettering
-from daemon.render.canvas import OutputCanvas, Rect
+from daemon.render.canvas import OutputCanvas
 from daemon.render.measures import Measures
 from daemon.render.palette import BLACK
 from daemon.render.stamp import Stamp
 from daemon.render.stamps import GLASS, plate
+from daemon.render.surface import Rect
 
 _QUIET = 0.78
 """Strength of the ink of what stands beside the name."""
@@ -34,7 +35,7 @@ class Status:
     def draw(self, canvas: OutputCanvas) -> None:
         """Lays the line onto the picture."""
         if self._stamp is not None:
-            self._stamp.on(canvas.image, canvas.measures.margin, canvas.measures.margin)
+            canvas.stamp(self._stamp, canvas.measures.margin, canvas.measures.margin)
 
     def _letter(self, measures: Measures, wall_time: float, fps: float | None) -> Stamp:
         size = measures.font

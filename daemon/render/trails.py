@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from daemon.render.canvas import OutputCanvas
 from daemon.render.palette import Colour
-from plugins.types import Image, Tracks
+from plugins.types import Tracks
 
 MOST_TRACKS = 256
 POINTS = 20
@@ -22,9 +20,6 @@ _STEP = 0.012
 """Way between places, as a share of the box's width and height: who stands still leaves no scribble."""
 _FAR = 1 << 20
 """Places further out than this many pixels are not remembered: they would not fit a drawn coordinate."""
-_SHIFT = 3
-"""Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
-
 
 Place = tuple[float, float, float]
 """When (captured_at, s) and where (x, y in source pixels) a track was: the middle of its lower edge."""
@@ -61,16 +56,14 @@ class Trails:
         places = self._trails.get(number, ())
         if len(places) < 2:
             return
-        table = np.array(places)
-        line = (table[:, 1:] * (canvas.scale * (1 << _SHIFT))).astype(np.int32)
+        line = np.array(places)[:, 1:].astype(np.float32)
         step = -(-(len(places) - 1) // PIECES)
         for start in range(0, len(places) - 1, step):
             piece = line[start : start + step + 1]
             middle = start + len(piece) // 2
             strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length)
-            faded = _mixed(canvas.image, piece[len(piece) // 2] >> _SHIFT, colour, strength)
             thickness = max(1, round(0.85 * canvas.measures.accent * strength))
-            cv2.polylines(canvas.image, [piece], False, faded, thickness, cv2.LINE_AA, _SHIFT)
+            canvas.trail(piece, colour, strength, thickness)
 
     def _remember(self, number: int, place: Place, step: float) -> None:
         """Moves the trail's end to `place`; the end before it stays where it is a way off from its predecessor."""
@@ -90,15 +83,3 @@ class Trails:
                 del self._trails[number]
         while len(self._trails) > MOST_TRACKS:
             self._trails.popitem(last=False)
-
-
-def _mixed(image: Image, at: NDArray[np.int32], colour: Colour, strength: float) -> Colour:
-    """The colour laid over the picture's own at one place: as good as transparent, and it costs no blending."""
-    height, width = image.shape[:2]
-    x, y = at.tolist()
-    if not (0 <= x < width and 0 <= y < height):
-        return colour
-    blue, green, red = (
-        round(c * strength + p * (1 - strength)) for c, p in zip(colour, image[y, x].tolist(), strict=True)
-    )
-    return blue, green, red

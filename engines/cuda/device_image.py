@@ -7,6 +7,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.cuda.context import Activation
 from engines.cuda.driver import Device, DeviceBuffer, Stream
 from engines.cuda.launch.picture import DevicePicture
 
@@ -15,6 +16,7 @@ class Downloads:
     """The way of pictures to the host: one stream of a device, for one thread at a time. Counted as transfers."""
 
     def __init__(self, device: Device) -> None:
+        self.device = device
         self._stream: Stream = device.stream()
         self._lock = threading.Lock()
 
@@ -43,6 +45,10 @@ class DeviceImage:
         """`buffer` becomes the picture's own; it holds the rows of luma and then those of chroma, of one pitch."""
         self.ordinal, self.picture = ordinal, picture
         self._buffer, self._downloads = buffer, downloads
+
+    def active(self) -> Activation:
+        """Makes its GPU's context current on this thread for a `with` block, for libraries that read it there."""
+        return self._downloads.device.active()
 
     def nv12(self) -> NDArray[np.uint8]:
         """The picture on the host: uint8 [height + height / 2 rounded up, width rounded up to even], NV12."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.driver import Device, open_device
+from engines.cuda.driver import Device
+from engines.cuda.gpus import Gpus
 from engines.cuda.launch.picture import DevicePicture, Matrix
 from engines.errors import EngineError
 from engines.placement import no_gpu
@@ -109,20 +110,19 @@ class Nvdec:
         return NvdecDecoder(self._device, self._library, codec, self._downloads)
 
     def close(self) -> None:
-        """After its decoders, and when no picture of theirs is asked for any more."""
+        """After its decoders, and when no picture of theirs is asked for any more. The device stays its owner's."""
         self._downloads.close()
-        self._device.close()
 
 
-def open_nvdec(which: str, load: Callable[[], Any] | None = None) -> Nvdec:
-    """Opens the decoder of "cuda:N" or "auto". NvdecMissingError, or CudaUnavailableError, with what to install.
+def open_nvdec(gpus: Gpus, which: str, load: Callable[[], Any] | None = None) -> Nvdec:
+    """The decoder of "cuda:N". NvdecMissingError, or CudaUnavailableError, with what to install.
 
     `load` gives PyNvVideoCodec.
     """
     if problem := no_gpu():
         raise NvdecMissingError(f"nvdec cannot be used: {problem}")
     library = (load or _library)()
-    return Nvdec(open_device(which), library)
+    return Nvdec(gpus.device(which), library)
 
 
 def _library() -> Any:

@@ -20,6 +20,7 @@ from daemon.cli import main
 from daemon.config.installed import installed_plugins
 from daemon.config.load import load_text
 from daemon.pipeline.host import LoadEngine
+from engines.cuda.gpus import Gpus
 from engines.errors import EngineError
 from plugins.types import Frame
 from tests.daemon.analyze.test_media import write_video
@@ -42,7 +43,7 @@ def no_engine(choice: object, threads: int, config: object) -> Any:
 def daemon_of(cameras: dict[str, dict[str, Any]]) -> Daemon:
     text = yaml.safe_dump({"cameras": cameras, "rtsp": {"enabled": False}, "http": {"enabled": False}})
     load: LoadEngine = no_engine
-    return Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=STUBS), load)
+    return Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=STUBS), load, Gpus())
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_cameras_are_named_and_waited_for_while_plugins_are_still_being_opened(t
         seen.append(([entry.title for entry in daemon.cameras()], daemon.jpeg("front"), daemon.readiness().reasons))
         raise EngineError("no network")
 
-    daemon = Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=installed_plugins()), while_opening)
+    daemon = Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=installed_plugins()), while_opening, Gpus())
     try:
         with pytest.raises(EngineError):
             daemon.start()

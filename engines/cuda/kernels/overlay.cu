@@ -1,25 +1,36 @@
-// Boxes, plates and letters onto frames, NV12 or BGR, in place; a whole batch in one launch.
+// Outlines, trails and masks (letters, plates) onto frames, NV12 or BGR, in place; a whole batch in one launch.
 // Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), pictures) of the largest frame; a thread draws 2 x 2
 // pixels, a block of 32 x 8 threads a tile of 64 x 16. Marks are laid over each other in their order: a tile first finds
 // those that touch it, as many at a time as it has threads, then each pixel takes these one after the other.
 #include "picture.cuh"
 
-enum MarkKind { PLATE = 0, FRAME = 1, GLYPH = 2 };
+enum MarkKind { OUTLINE = 0, MASK = 1, TRAIL = 2 };
 
 struct Mark {
     int kind;
     int left, top, right, bottom;  // right and bottom are outside
-    float radius;                  // PLATE, FRAME: of the outer corners
-    float thickness;               // FRAME: pixels inwards
-    int atlas;                     // GLYPH: where its cover begins in the atlas
-    int atlas_pitch;               // bytes from row to row there
+    float radius;                  // OUTLINE: of the outer corners
+    float thickness;               // OUTLINE: pixels inwards; TRAIL: of the line
+    float accent, arm;             // OUTLINE: pixels inwards within `arm` pixels of a corner
+    int first;                     // MASK: where its cover begins; TRAIL: its first point
+    int count;                     // MASK: bytes from row to row; TRAIL: points
     float cover;                   // 0-1, times the shape's own
     float colour[3];               // blue, green, red; for NV12: luma, U, V
 };
 
+struct Point {
+    float x, y;  // whole numbers are the centres of pixels
+};
+
+// What marks refer to, of all scenes together.
+struct Shapes {
+    const Byte* masks;
+    const Point* points;
+};
+
 struct Scene {
     Picture frame;
-    int first, count;  // its marks among those of all scenes
+    int first, count;  // its marks
 };
 
 // How much of a pixel a rounded rectangle covers that lies `inset` within width x height; x, y from its upper left.
@@ -31,17 +42,39 @@ __device__ __forceinline__ float rounded(float x, float y, float width, float he
     return fminf(fmaxf(0.5f - outside, 0.0f), 1.0f);
 }
 
-__device__ __forceinline__ float cover_of(const Mark& mark, const Byte* atlas, int x, int y) {
+__device__ __forceinline__ float of_outline(const Mark& mark, float x, float y) {
+    const float width = static_cast<float>(mark.right - mark.left), height = static_cast<float>(mark.bottom - mark.top);
+    const float to_side = fminf(x, width - 1.0f - x), to_end = fminf(y, height - 1.0f - y);
+    const float thickness = to_side < mark.arm && to_end < mark.arm ? mark.accent : mark.thickness;
+    const float whole = rounded(x, y, width, height, mark.radius, 0.0f);
+    if (width <= 2.0f * thickness || height <= 2.0f * thickness) return whole;
+    const float hole = rounded(x, y, width, height, fmaxf(mark.radius - thickness, 0.0f), thickness);
+    return fmaxf(whole - hole, 0.0f);
+}
+
+// A pixel is as far from a trail as from the nearest of its pieces: where two meet it is not covered twice.
+__device__ __forceinline__ float of_trail(const Mark& mark, const Point* points, float x, float y) {
+    float nearest = 1e30f;
+    for (int i = 0; i + 1 < mark.count; ++i) {
+        const Point from = points[mark.first + i], to = points[mark.first + i + 1];
+        const float along_x = to.x - from.x, along_y = to.y - from.y;
+        const float squared = along_x * along_x + along_y * along_y;
+        const float at = squared > 0.0f ? ((x - from.x) * along_x + (y - from.y) * along_y) / squared : 0.0f;
+        const float on = fminf(fmaxf(at, 0.0f), 1.0f);
+        const float off_x = x - (from.x + on * along_x), off_y = y - (from.y + on * along_y);
+        nearest = fminf(nearest, off_x * off_x + off_y * off_y);
+    }
+    return fminf(fmaxf(mark.thickness / 2.0f + 0.5f - sqrtf(nearest), 0.0f), 1.0f);
+}
+
+__device__ __forceinline__ float cover_of(const Mark& mark, const Shapes& shapes, int x, int y) {
     if (x < mark.left || y < mark.top || x >= mark.right || y >= mark.bottom) return 0.0f;
     const int column = x - mark.left, row = y - mark.top;
-    if (mark.kind == GLYPH)
-        return mark.cover * static_cast<float>(atlas[mark.atlas + row * mark.atlas_pitch + column]) / 255.0f;
-    const float width = static_cast<float>(mark.right - mark.left), height = static_cast<float>(mark.bottom - mark.top);
-    const float at_x = static_cast<float>(column), at_y = static_cast<float>(row);
-    float cover = rounded(at_x, at_y, width, height, mark.radius, 0.0f);
-    if (mark.kind == FRAME && width > 2.0f * mark.thickness && height > 2.0f * mark.thickness)
-        cover -= rounded(at_x, at_y, width, height, fmaxf(mark.radius - mark.thickness, 0.0f), mark.thickness);
-    return mark.cover * fmaxf(cover, 0.0f);
+    if (mark.kind == MASK)
+        return mark.cover * static_cast<float>(shapes.masks[mark.first + row * mark.count + column]) / 255.0f;
+    if (mark.kind == TRAIL)
+        return mark.cover * of_trail(mark, shapes.points, static_cast<float>(x), static_cast<float>(y));
+    return mark.cover * of_outline(mark, static_cast<float>(column), static_cast<float>(row));
 }
 
 // A tile's pixels as numbers while marks are laid over them: of four pixels, three channels; NV12 has one chroma for all.
@@ -49,10 +82,10 @@ struct Four {
     float value[4][3];
 };
 
-__device__ __forceinline__ void lay(Four& four, const Mark& mark, const Byte* atlas, bool nv12, int x, int y) {
+__device__ __forceinline__ void lay(Four& four, const Mark& mark, const Shapes& shapes, bool nv12, int x, int y) {
     float covers[4], mean = 0.0f;
     for (int i = 0; i < 4; ++i) {
-        covers[i] = cover_of(mark, atlas, x + i % 2, y + i / 2);
+        covers[i] = cover_of(mark, shapes, x + i % 2, y + i / 2);
         mean += covers[i] / 4.0f;
     }
     for (int i = 0; i < 4; ++i)
@@ -94,10 +127,12 @@ __device__ __forceinline__ void write_four(const Picture& frame, int x, int y, c
     }
 }
 
-extern "C" __global__ void overlay(const Scene* scenes, const Mark* marks, const Byte* atlas) {
+extern "C" __global__ void overlay(
+    const Scene* scenes, const Mark* marks, const Byte* masks, const Point* points) {
     const int size = 256;  // threads of a block
     __shared__ unsigned touching[size / 32];
 
+    const Shapes shapes = {masks, points};
     const Scene scene = scenes[blockIdx.z];
     const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
     const int left = static_cast<int>(2 * blockDim.x * blockIdx.x), right = left + static_cast<int>(2 * blockDim.x);
@@ -121,7 +156,7 @@ extern "C" __global__ void overlay(const Scene* scenes, const Mark* marks, const
                 if (mark.right <= x || mark.left > x + 1 || mark.bottom <= y || mark.top > y + 1) continue;
                 if (!read) four = read_four(scene.frame, x, y);
                 read = true;
-                lay(four, mark, atlas, scene.frame.nv12, x, y);
+                lay(four, mark, shapes, scene.frame.nv12, x, y);
             }
         }
         __syncthreads();

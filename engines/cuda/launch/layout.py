@@ -115,6 +115,7 @@ TARGET = np.dtype(
     ],
     align=True,
 )
+RESIZED = np.dtype([("source", PICTURE), ("target", TARGET)], align=True)
 OUTPUT_LAYOUT = np.dtype(
     [("width", "<i4"), ("height", "<i4"), ("red_first", "<i4"), ("factor", "<f4"), ("summand", "<f4")], align=True
 )
@@ -128,12 +129,15 @@ MARK = np.dtype(
         ("bottom", "<i4"),
         ("radius", "<f4"),
         ("thickness", "<f4"),
-        ("atlas", "<i4"),
-        ("atlas_pitch", "<i4"),
+        ("accent", "<f4"),
+        ("arm", "<f4"),
+        ("first", "<i4"),
+        ("count", "<i4"),
         ("cover", "<f4"),
         ("colour", "<f4", 3),
     ]
 )
+POINT = np.dtype([("x", "<f4"), ("y", "<f4")])
 SCENE = np.dtype([("frame", PICTURE), ("first", "<i4"), ("count", "<i4")], align=True)
 REGION = np.dtype([(name, "<i4") for name in ("picture", "left", "top", "right", "bottom")])
 CELLS = np.dtype([("size", "<i4"), ("columns", "<i4"), ("rows", "<i4"), ("blur", "<i4"), ("means", "<u8")], align=True)
@@ -143,9 +147,11 @@ STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "Placement": ("resample.cuh", PLACEMENT),
     "InputLayout": ("tensor.cuh", INPUT_LAYOUT),
     "BgrToYuv": ("picture.cuh", BGR_TO_YUV),
-    "Target": ("style.cu", TARGET),
+    "Target": ("write.cuh", TARGET),
+    "Resized": ("resize.cu", RESIZED),
     "OutputLayout": ("style.cu", OUTPUT_LAYOUT),
     "Mark": ("overlay.cu", MARK),
+    "Point": ("overlay.cu", POINT),
     "Scene": ("overlay.cu", SCENE),
     "Region": ("hide.cu", REGION),
     "Cells": ("hide.cu", CELLS),

@@ -6,68 +6,85 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import MARK, SCENE, record
-from engines.cuda.launch.marks import Colour, GlyphAtlas, Letter, Mark, Outline
+from engines.cuda.launch.layout import MARK, POINT, SCENE, record
+from engines.cuda.launch.marks import Colour, Mark, Mask, Outline
 from engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
 from engines.cuda.launch.seam import Device, Grid, Kernels, blocks
-from engines.cuda.launch.staging import Staging
+from engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (32, 8, 1)
 """The kernel counts on these 256 threads."""
-_PLATE, _FRAME, _GLYPH = 0, 1, 2
+_OUTLINE, _MASK, _TRAIL = 0, 1, 2
 
 
 class Overlay:
-    """Draws on up to `max_batch` frames at once, with up to `max_marks` marks on all of them together.
+    """Draws on up to `max_batch` frames at once, with as many marks as there are.
 
     Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
     """
 
-    def __init__(
-        self, device: Device, kernels: Kernels, atlas: GlyphAtlas, max_batch: int, max_marks: int = 4096
-    ) -> None:
-        self._atlas = atlas
+    def __init__(self, device: Device, kernels: Kernels, max_batch: int) -> None:
         self._kernel = kernels.function("overlay", "overlay")
         self._scenes = Staging(device, SCENE, max_batch)
-        self._marks = Staging(device, MARK, max_marks)
+        self._marks = GrowingStaging(device, MARK)
+        self._masks = GrowingStaging(device, np.dtype(np.uint8))
+        self._points = GrowingStaging(device, POINT)
 
     def launch(self, scenes: Sequence[tuple[DevicePicture, Sequence[Mark]]], stream: Any) -> None:
-        """Lays each frame's marks over it in their order. ValueError where there are too many: draw fewer letters."""
+        """Lays each frame's marks over it in their order."""
+        described = _Described()
         structs = []
-        marks: list[tuple[Any, ...]] = []
-        for frame, of_frame in scenes:
-            structs.append(record(SCENE, frame=frame.record(), first=len(marks), count=len(of_frame)))
-            marks.extend(_fields(mark, frame) for mark in of_frame)
-        if not marks:
+        for frame, marks in scenes:
+            structs.append(record(SCENE, frame=frame.record(), first=len(described.marks), count=len(marks)))
+            for mark in marks:
+                described.add(mark, frame)
+        if not described.marks:
             return
-        described = self._marks.send(np.array(marks, MARK), stream)
         placed = self._scenes.send(structs, stream)
+        marks_there = self._marks.send([np.array(described.marks, MARK)], stream)
+        masks = self._masks.send(described.masks, stream)
+        points = self._points.send(described.points, stream)
         grid = (
             blocks(max(frame.width for frame, _ in scenes), 2 * BLOCK[0]),
             blocks(max(frame.height for frame, _ in scenes), 2 * BLOCK[1]),
             len(scenes),
         )
-        self._kernel.launch(grid, BLOCK, placed, described, self._atlas.buffer, stream=stream)
+        self._kernel.launch(grid, BLOCK, placed, marks_there, masks, points, stream=stream)
 
     def close(self) -> None:
-        """The atlas stays its maker's."""
-        self._scenes.close()
-        self._marks.close()
+        for staging in (self._scenes, self._marks, self._masks, self._points):
+            staging.close()
 
 
-def _fields(mark: Mark, frame: DevicePicture) -> tuple[Any, ...]:
-    """The struct `Mark`, as a tuple: an array of many is made of these several times faster than of structs."""
-    left, top, right, bottom = mark.place
-    kind, radius, thickness, atlas = _PLATE, 0.0, 0.0, 0
-    if isinstance(mark, Letter):
-        kind, atlas = _GLYPH, mark.offset
-    else:
-        radius = mark.radius
+class _Described:
+    """Marks as the kernel reads them, and the masks and points that they refer to.
+
+    A mark is a tuple of the struct `Mark`: an array of many is made of these several times faster than of structs.
+    """
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[Any, ...]] = []
+        self.masks: list[NDArray[np.uint8]] = []
+        self.points: list[NDArray[Any]] = []
+        self._mask_bytes = self._point_count = 0
+
+    def add(self, mark: Mark, frame: DevicePicture) -> None:
+        colour = _in_yuv(mark.colour, frame) if frame.nv12 else mark.colour
         if isinstance(mark, Outline):
-            kind, thickness = _FRAME, mark.thickness
-    colour = _in_yuv(mark.colour, frame) if frame.nv12 else mark.colour
-    return kind, left, top, right, bottom, radius, thickness, atlas, right - left, mark.cover, colour
+            outline = (mark.radius, mark.thickness, mark.accent, mark.arm, 0, 0)
+            self.marks.append((_OUTLINE, *mark.place, *outline, mark.cover, colour))
+        elif isinstance(mark, Mask):
+            at = (0.0, 0.0, 0.0, 0.0, self._mask_bytes, mark.shape.shape[1])
+            self.marks.append((_MASK, *mark.place, *at, mark.cover, colour))
+            self.masks.append(mark.shape.reshape(-1))
+            self._mask_bytes += mark.shape.size
+        else:
+            trail = (0.0, mark.thickness, 0.0, 0.0, self._point_count, len(mark.points))
+            self.marks.append((_TRAIL, *mark.place, *trail, mark.cover, colour))
+            self.points.append(np.ascontiguousarray(mark.points).view(POINT).reshape(-1))
+            self._point_count += len(mark.points)
 
 
 def _in_yuv(colour: Colour, frame: DevicePicture) -> tuple[int, int, int]:

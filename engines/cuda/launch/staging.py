@@ -39,3 +39,26 @@ class Staging:
     def close(self) -> None:
         self.buffer.free()
         self._pinned.free()
+
+
+class GrowingStaging:
+    """Room for rows of one dtype on both sides, as many as were ever sent at once.
+
+    The stream must have been synchronised between two calls of `send`. Used by one thread. `close` twice is safe.
+    """
+
+    def __init__(self, device: Device, dtype: np.dtype[Any]) -> None:
+        self._device, self._dtype = device, dtype
+        self._staging = Staging(device, dtype, 1)
+
+    def send(self, parts: Sequence[NDArray[Any]], stream: Any) -> Buffer:
+        """The parts' rows on the device, one after the other; the buffer stays this object's, until the next call."""
+        rows = sum(len(part) for part in parts)
+        if rows > self._staging.most:
+            larger = Staging(self._device, self._dtype, max(rows, 2 * self._staging.most))
+            self._staging.close()
+            self._staging = larger
+        return self._staging.send(np.concatenate(parts), stream) if rows else self._staging.buffer
+
+    def close(self) -> None:
+        self._staging.close()

@@ -9,10 +9,10 @@ import numpy as np
 
 from engines.cuda.launch.heads import DeviceTensor
 from engines.cuda.launch.layout import OUTPUT_LAYOUT, TARGET, record
-from engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
-from engines.cuda.launch.resample import steps
+from engines.cuda.launch.picture import DevicePicture
 from engines.cuda.launch.seam import Device, Function, Grid, Kernels, blocks, precision
 from engines.cuda.launch.staging import Staging
+from engines.cuda.launch.target import target
 from engines.spec import ColourOrder
 
 BLOCK: Grid = (32, 8, 1)
@@ -45,20 +45,7 @@ class Style:
         if not frames:
             return
         height, width = tensor.shape[2:]
-        structs = []
-        for frame in frames:
-            (step_x, start_x), (step_y, start_y) = steps(width, frame.width), steps(height, frame.height)
-            structs.append(
-                record(
-                    TARGET,
-                    frame=frame.record(),
-                    step_x=step_x,
-                    start_x=start_x,
-                    step_y=step_y,
-                    start_y=start_y,
-                    yuv=bgr_to_yuv(frame.matrix, frame.full_range),
-                )
-            )
+        structs = [target(frame, width, height) for frame in frames]
         layout = record(
             OUTPUT_LAYOUT,
             width=width,

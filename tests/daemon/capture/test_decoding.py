@@ -63,7 +63,8 @@ def shots(path: Path, nvdec: Nvdec | None, count: int) -> list[Shot]:
 @on_stand_in()
 def test_pictures_and_times_are_those_of_the_cpu(kernels: bytes) -> None:
     """An MP4: its packets are no byte stream, and its parameter sets stand in its header."""
-    nvdec = Nvdec(open_device("cuda:0"), Library())
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
     path = media.path("bikes.mp4")
     on_cpu, on_gpu = shots(path, None, 30), shots(path, nvdec, 30)
     assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
@@ -75,11 +76,13 @@ def test_pictures_and_times_are_those_of_the_cpu(kernels: bytes) -> None:
     on_gpu.clear()
     del other
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
 def test_a_feeds_frames_know_that_they_are_on_the_device(kernels: bytes) -> None:
-    nvdec = Nvdec(open_device("cuda:0"), Library())
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
     frames: list[Frame] = []
     options = Camera.model_validate({"source": str(media.path("bikes.mp4")), "decoder": "nvdec"})
     feed = Feed("street", options, frames.append, cast(Any, Quiet()), nvdec=nvdec)
@@ -94,34 +97,40 @@ def test_a_feeds_frames_know_that_they_are_on_the_device(kernels: bytes) -> None
     assert frames[0].host().shape == (frames[0].height, frames[0].width, 3)
     frames.clear()
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
 def test_a_codec_that_it_has_not_is_a_fault_of_the_source(kernels: bytes) -> None:
-    nvdec = Nvdec(open_device("cuda:0"), Library())
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
         path = write_mjpeg(Path(folder) / "film.avi")
         with pytest.raises(SourceError, match="not mjpeg: write `decoder: cpu`") as told:
             shots(path, nvdec, 1)
     assert told.value.reason is Reason.NO_VIDEO
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
 def test_a_film_is_whole_to_its_last_picture(kernels: bytes) -> None:
     """Its pictures are decoded in another order than shown: some come only when the film has ended."""
-    nvdec = Nvdec(open_device("cuda:0"), Library())
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
         path = write_h264(Path(folder) / "film.mp4", 12)
         on_cpu, on_gpu = (shots(path, decoder, 1000) for decoder in (None, nvdec))
     assert len(on_gpu) == len(on_cpu) == 12
     on_gpu.clear()
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
 def test_a_bare_stream_has_key_frames_and_no_times(kernels: bytes) -> None:
-    nvdec = Nvdec(open_device("cuda:0"), Library())
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
         path = write_h264(Path(folder) / "film.h264", 12)
         on_cpu, on_gpu = shots(path, None, 100), shots(path, nvdec, 100)
@@ -130,6 +139,7 @@ def test_a_bare_stream_has_key_frames_and_no_times(kernels: bytes) -> None:
     assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
     on_gpu.clear()
     nvdec.close()
+    device.close()
 
 
 def write_h264(path: Path, count: int) -> Path:

@@ -11,11 +11,9 @@ import pytest
 
 from daemon.pipeline.breaker import Breaker, BreakerState
 from daemon.pipeline.guard import Guard
-from daemon.render.canvas import OutputCanvas
-from daemon.render.measures import Measures
-from daemon.render.stamps import Stamps
 from plugins.types import Canvas, Frame, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Observations, frame
+from tests.daemon.render.scenes import canvas_on
 
 
 class Faulty(Finder):
@@ -87,7 +85,7 @@ def test_good_work_is_passed_on_and_timed() -> None:
 
 @pytest.fixture
 def canvas() -> Canvas:
-    return OutputCanvas(np.zeros((4, 4, 3), np.uint8), 1.0, Stamps(Measures.of(4, 4)))
+    return canvas_on(np.zeros((4, 4, 3), np.uint8))
 
 
 class Showing(Finder):

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from daemon.render.canvas import OutputCanvas
+from daemon.render.measures import Measures
+from daemon.render.stamps import Stamps
+from daemon.render.surface import HostSurface
 from plugins.types import Detections, Frame, Image, Tracks
 
 LABELS = ("person", "bicycle", "car")
@@ -13,6 +17,12 @@ LABELS = ("person", "bicycle", "car")
 
 def grey(width: int = 640, height: int = 360, level: int = 90) -> Image:
     return np.full((height, width, 3), level, np.uint8)
+
+
+def canvas_on(image: Image, scale: float = 1.0, stamps: Stamps | None = None) -> OutputCanvas:
+    """A canvas that draws into `image`."""
+    kept = Stamps(Measures.of(image.shape[1], image.shape[0])) if stamps is None else stamps
+    return OutputCanvas(HostSurface(image, kept), scale, kept)
 
 
 def frame(image: Image | None = None, *, at: float = 100.0, wall: float = 1_700_000_000.0) -> Frame:

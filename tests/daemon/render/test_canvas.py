@@ -5,18 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.render.canvas import OutputCanvas
 from daemon.render.measures import Measures
 from daemon.render.stamps import Stamps
-from plugins.types import Canvas, Image
-from tests.daemon.render.scenes import changed, grey
+from plugins.types import Canvas
+from tests.daemon.render.scenes import canvas_on, changed, grey
 
 GREEN = (60, 220, 80)
 SIZES = [(64, 48), (320, 180), (640, 272), (1280, 720), (720, 1280), (3840, 2160)]
-
-
-def canvas_on(image: Image, scale: float = 1.0) -> OutputCanvas:
-    return OutputCanvas(image, scale, Stamps(Measures.of(image.shape[1], image.shape[0])))
 
 
 def box(*xyxy: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from daemon.config.model import Render
-from daemon.render.canvas import OutputCanvas
 from daemon.render.measures import Measures
 from daemon.render.overlay import Overlay
 from daemon.render.palette import colour_of
 from daemon.render.stamps import Stamps
 from plugins.types import Image, Results
-from tests.daemon.render.scenes import changed, detections, frame, grey, tracks
+from tests.daemon.render.scenes import canvas_on, changed, detections, frame, grey, tracks
 
 NOTHING: dict[str, Any] = {
     "boxes": False,
@@ -27,7 +26,7 @@ BOX = (200.0, 120.0, 400.0, 300.0)
 
 def drawn(results: Results, **options: Any) -> Image:
     image = grey()
-    canvas = OutputCanvas(image, 1.0, Stamps(Measures.of(640, 360)))
+    canvas = canvas_on(image)
     Overlay(Render(**options)).draw(canvas, frame(image), results)
     return image
 
@@ -100,7 +99,7 @@ def test_trails_are_drawn_only_when_switched_on() -> None:
         for n in range(20):
             image = grey()
             moved = Results(tracks((100.0 + 5 * n, 100, 150.0 + 5 * n, 200)))
-            overlay.draw(OutputCanvas(image, 1.0, stamps), frame(image, at=n / 25), moved)
+            overlay.draw(canvas_on(image, stamps=stamps), frame(image, at=n / 25), moved)
         assert (changed(grey(), image) is not None) == trails
 
 

@@ -2,17 +2,14 @@
 
 import numpy as np
 
-from daemon.render.canvas import OutputCanvas
-from daemon.render.measures import Measures
-from daemon.render.stamps import Stamps
 from daemon.render.status import Status
 from plugins.types import Image
-from tests.daemon.render.scenes import changed, grey
+from tests.daemon.render.scenes import canvas_on, changed, grey
 
 
 def drawn(status: Status, wall: float = 1000.0, fps: float | None = 25.0, size: tuple[int, int] = (640, 360)) -> Image:
     image = grey(*size)
-    canvas = OutputCanvas(image, 1.0, Stamps(Measures.of(*size)))
+    canvas = canvas_on(image)
     status.prepare(canvas, wall, fps)
     status.draw(canvas)
     return image
@@ -28,7 +25,7 @@ def test_it_stands_top_left() -> None:
 
 def test_the_place_it_announces_is_the_place_it_takes() -> None:
     image = grey()
-    canvas = OutputCanvas(image, 1.0, Stamps(Measures.of(640, 360)))
+    canvas = canvas_on(image)
     status = Status("front door")
     place = status.prepare(canvas, 1000.0, 25.0)
     status.draw(canvas)

@@ -3,18 +3,10 @@
 import numpy as np
 import pytest
 
-from daemon.render.canvas import OutputCanvas
-from daemon.render.measures import Measures
-from daemon.render.stamps import Stamps
 from daemon.render.trails import MOST_TRACKS, POINTS, Trails
-from plugins.types import Image
-from tests.daemon.render.scenes import changed, grey, tracks
+from tests.daemon.render.scenes import canvas_on, changed, grey, tracks
 
 GREEN = (60, 220, 80)
-
-
-def canvas_on(image: Image) -> OutputCanvas:
-    return OutputCanvas(image, 1.0, Stamps(Measures.of(image.shape[1], image.shape[0])))
 
 
 def walked(trails: Trails, seconds: float = 2.0, *, speed: float = 100.0, fps: int = 25, start: float = 0.0) -> None:

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.cuda.driver import open_device
+from engines.cuda.gpus import Gpus
 from engines.cuda.launch.picture import Matrix
 from engines.cuda.nvdec import Nvdec, NvdecError, NvdecMissingError, open_nvdec
 from engines.placement import no_gpu
@@ -45,7 +46,8 @@ def luma(image: NDArray[np.uint8]) -> float:
 
 @on_stand_in()
 def test_each_picture_is_there_at_once_and_stays_as_it_was(kernels: bytes) -> None:
-    nvdec = Nvdec(open_device("cuda:0"), Library())
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
     decoder = nvdec.decoder("h264")
     pictures = [one for n, unit in enumerate(film()) for one in decoder.decode(unit, n, Matrix.BT601, False)]
     assert [pts for _, pts in pictures] == list(range(8))
@@ -62,6 +64,7 @@ def test_each_picture_is_there_at_once_and_stays_as_it_was(kernels: bytes) -> No
     decoder.close()
     decoder.close()
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
@@ -76,6 +79,7 @@ def test_decoding_copies_nothing_to_or_from_the_host_and_showing_does_once(kerne
     del image
     decoder.close()
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
@@ -92,6 +96,7 @@ def test_a_steady_stream_takes_the_memory_of_pictures_that_nobody_holds(kernels:
     assert made[-1] <= 3, made
     decoder.close()
     nvdec.close()
+    device.close()
     assert not alive()
 
 
@@ -107,11 +112,13 @@ def test_it_decodes_in_our_context_and_on_our_stream_without_delay(kernels: byte
     assert (asked["usedevicememory"], asked["latency"]) == (True, 1)
     decoder.close()
     nvdec.close()
+    device.close()
 
 
 @on_stand_in()
 def test_what_it_cannot_decode_is_told_with_the_way_out(kernels: bytes) -> None:
-    nvdec = Nvdec(open_device("cuda:0"), Library(PixelFormat.P016))
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library(PixelFormat.P016))
     with pytest.raises(NvdecError, match="not mjpeg: write `decoder: cpu`"):
         nvdec.decoder("mjpeg")
     decoder = nvdec.decoder("h264")
@@ -123,6 +130,7 @@ def test_what_it_cannot_decode_is_told_with_the_way_out(kernels: bytes) -> None:
     with pytest.raises(NvdecError, match="closed"):
         decoder.decode(next(film()), 0, Matrix.BT601, False)
     nvdec.close()
+    device.close()
 
 
 @pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU")
@@ -131,11 +139,11 @@ def test_without_a_gpu_nothing_is_loaded() -> None:
         raise AssertionError("PyNvVideoCodec was loaded")
 
     with pytest.raises(NvdecMissingError, match="no NVIDIA GPU here"):
-        open_nvdec("cuda:0", loaded)
+        open_nvdec(Gpus(), "cuda:0", loaded)
 
 
 def test_a_missing_library_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engines.cuda.nvdec.no_gpu", lambda: None)
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     with pytest.raises(NvdecMissingError, match="pip install"):
-        open_nvdec("cuda:0")
+        open_nvdec(Gpus(), "cuda:0")

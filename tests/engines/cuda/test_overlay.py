@@ -6,48 +6,61 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from daemon.render.stamp import rounded
-from engines.cuda.launch.marks import Glyph, GlyphAtlas, Letter, Mark, Outline, Plate
+from engines.cuda.launch.marks import Mark, Mask, Outline, Trail
 from engines.cuda.launch.overlay import Overlay
 from engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12
 from tests.support.host_kernels.device import HostDevice, HostStream
 
-BLOCKY = Glyph(np.random.default_rng(1).integers(0, 256, (9, 7), np.uint8), 1, 8, 9)
-GLYPHS = {
-    "a": BLOCKY,
-    "?": Glyph(np.full((5, 3), 200, np.uint8), 0, 5, 4),
-    " ": Glyph(np.zeros((0, 0), np.uint8), 0, 0, 5),
-}
+BLOCKY = np.random.default_rng(1).integers(0, 256, (9, 7), np.uint8)
 
 
 def drawn(device: HostDevice, scenes: Sequence[tuple[DevicePicture, Sequence[Mark]]]) -> None:
-    atlas = GlyphAtlas(device, GLYPHS, HostStream())
-    overlay = Overlay(device, device, atlas, len(scenes))
+    overlay = Overlay(device, device, len(scenes))
     overlay.launch(scenes, HostStream())
     overlay.close()
-    atlas.close()
 
 
 def cover(mark: Mark, width: int, height: int) -> NDArray[np.float64]:
     """How much of each pixel of a picture a mark covers, by the CPU path's own shapes."""
     left, top, right, bottom = mark.place
-    if isinstance(mark, Letter):
-        shape = (BLOCKY.cover if mark.offset == 0 else GLYPHS["?"].cover) / 255
+    if isinstance(mark, Mask):
+        shape = mark.shape / 255
+    elif isinstance(mark, Trail):
+        shape = beside(mark.points - (left, top), right - left, bottom - top, mark.thickness)
     else:
-        shape = rounded(right - left, bottom - top, mark.radius).astype(np.float64)
-        if isinstance(mark, Outline) and min(right - left, bottom - top) > 2 * mark.thickness:
-            inner = rounded(right - left, bottom - top, max(0, mark.radius - mark.thickness), mark.thickness)
-            shape = np.maximum(shape - inner, 0)
+        shape = frame_of(mark, right - left, bottom - top, mark.thickness)
+        across, down = np.arange(right - left), np.arange(bottom - top)
+        near_x, near_y = np.minimum(across, across[::-1]) < mark.arm, np.minimum(down, down[::-1]) < mark.arm
+        corner = near_x[None, :] & near_y[:, None]
+        shape = np.where(corner, frame_of(mark, right - left, bottom - top, mark.accent), shape)
     whole = np.zeros((height + 800, width + 800))
     whole[400 + top : 400 + bottom, 400 + left : 400 + right] = shape * mark.cover
     return whole[400 : 400 + height, 400 : 400 + width]
+
+
+def frame_of(mark: Outline, width: int, height: int, thickness: float) -> NDArray[np.float64]:
+    whole = rounded(width, height, mark.radius).astype(np.float64)
+    if min(width, height) <= 2 * thickness:
+        return whole
+    return np.maximum(whole - rounded(width, height, max(0, mark.radius - thickness), thickness), 0)
+
+
+def beside(points: NDArray[np.float32], width: int, height: int, thickness: float) -> NDArray[np.float64]:
+    """One where a pixel lies within half the thickness of the line, less up to half a pixel beyond."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
+    nearest = np.full((height, width), np.inf)
+    for (ax, ay), (bx, by) in zip(points[:-1].tolist(), points[1:].tolist(), strict=True):
+        squared = (bx - ax) ** 2 + (by - ay) ** 2
+        at = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / squared, 0, 1) if squared else 0.0
+        nearest = np.minimum(nearest, np.hypot(x - ax - at * (bx - ax), y - ay - at * (by - ay)))
+    return np.clip(thickness / 2 + 0.5 - nearest, 0, 1)
 
 
 def painted(image: NDArray[np.uint8], marks: Sequence[Mark]) -> NDArray[np.float64]:
@@ -63,12 +76,28 @@ PLACES = st.tuples(st.integers(-20, 140), st.integers(-20, 90), st.integers(1, 9
     lambda p: (p[0], p[1], p[0] + p[2], p[1] + p[3])
 )
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
+POINTS = st.lists(st.tuples(st.integers(-160, 1120), st.integers(-160, 720)), min_size=2, max_size=6).map(
+    lambda points: np.array(points, np.float32) / 8
+)
 MARKS = st.one_of(
-    st.builds(Plate, PLACES, COLOURS, st.sampled_from([0.0, 0.5, 4.0]), st.sampled_from([1.0, 0.6])),
-    st.builds(Outline, PLACES, COLOURS, st.sampled_from([1.0, 2.5, 6.0]), st.sampled_from([0.0, 5.0])),
     st.builds(
-        lambda x, y, colour: Letter((x, y, x + 7, y + 9), colour, 0), st.integers(-9, 140), st.integers(-9, 90), COLOURS
+        Outline,
+        PLACES,
+        COLOURS,
+        st.sampled_from([1.0, 2.5, 6.0]),
+        st.sampled_from([0.0, 5.0]),
+        st.sampled_from([3.0, 7.0]),
+        st.sampled_from([0.0, 12.0]),
+        st.sampled_from([1.0, 0.6]),
     ),
+    st.builds(
+        lambda x, y, colour, part: Mask(x, y, np.ascontiguousarray(BLOCKY[:, :part]), colour),
+        st.integers(-9, 140),
+        st.integers(-9, 90),
+        COLOURS,
+        st.integers(1, 7),
+    ),
+    st.builds(Trail, POINTS, COLOURS, st.sampled_from([1.0, 3.0, 6.0]), st.sampled_from([1.0, 0.4])),
 )
 
 
@@ -105,7 +134,8 @@ def test_nv12_frames_are_drawn_on_in_their_own_colours(marks: list[Mark], size: 
 def test_more_marks_than_a_tile_takes_at_a_time_stay_in_their_order() -> None:
     device, image = HostDevice(), noise(70, 20)
     frame = on_device(device, image)
-    marks = [Plate((i % 50, 0, i % 50 + 9, 20), (i % 256, i // 3 % 256, 7), cover=0.7) for i in range(600)]
+    bar = np.full((20, 9), 178, np.uint8)
+    marks = [Mask(i % 50, 0, bar, (i % 256, i // 3 % 256, 7)) for i in range(600)]
     drawn(device, [(frame, marks)])
     assert np.abs(bgr(device, frame) - painted(image, marks)).max() <= 0.52
 
@@ -114,7 +144,16 @@ def test_frames_of_all_sizes_and_kinds_have_their_own_marks_in_one_launch() -> N
     device, first, third = HostDevice(), noise(80, 40), noise(31, 99)
     luma, chroma = nv12_noise(64, 64)
     frames = [on_device(device, first), nv12_on_device(device, luma, chroma), on_device(device, third, 2)]
-    marks: list[list[Mark]] = [[Plate((3, 3, 20, 20), (1, 2, 3))], [], [Outline((0, 0, 31, 99), (200, 9, 9), 2.0)]]
+    line = np.array([(3, 3), (20, 9), (60, 30)], np.float32)
+    marks: list[list[Mark]] = [
+        [Trail(line, (1, 2, 3), 3.0), Mask(5, 5, BLOCKY, (9, 9, 200))],
+        [],
+        [
+            Mask(8, 50, BLOCKY.T.copy(), (0, 200, 0)),
+            Trail(line[1:], (250, 2, 3), 2.0),
+            Outline((0, 0, 31, 99), (200, 9, 9), 2.0),
+        ],
+    ]
     drawn(device, list(zip(frames, marks, strict=True)))
     assert [name for name, _, _ in device.launches] == ["overlay"]
     assert np.abs(bgr(device, frames[0]) - painted(first, marks[0])).max() <= 0.52
@@ -122,15 +161,17 @@ def test_frames_of_all_sizes_and_kinds_have_their_own_marks_in_one_launch() -> N
     assert np.abs(bgr(device, frames[2]) - painted(third, marks[2])).max() <= 0.52
 
 
-def test_a_line_of_text_is_laid_out_letter_by_letter() -> None:
-    device = HostDevice()
-    atlas = GlyphAtlas(device, GLYPHS, HostStream())
-    letters = atlas.line("a é", 10, 30, (1, 2, 3))
-    assert [letter.place for letter in letters] == [(11, 22, 18, 31), (24, 25, 27, 30)]
-    assert [letter.offset for letter in letters] == [0, 63]
-    assert atlas.width("a é") == 18
-    with pytest.raises(ValueError, match='glyph for "\\?"'):
-        GlyphAtlas(device, {"a": BLOCKY}, HostStream())
+def test_one_overlay_draws_more_and_fewer_marks_than_before() -> None:
+    device, image = HostDevice(), noise(90, 60)
+    overlay = Overlay(device, device, 1)
+    for count in (1, 300, 2):
+        frame = on_device(device, image)
+        marks: list[Mark] = [Mask(i % 70, i % 40, BLOCKY, (i % 256, 90, 7)) for i in range(count)]
+        overlay.launch([(frame, marks)], HostStream())
+        assert np.abs(bgr(device, frame) - painted(image, marks)).max() <= 0.52
+    overlay.close()
+    overlay.close()
+    assert not device.pinned_arrays
 
 
 def test_frames_without_marks_launch_nothing() -> None:

@@ -1,0 +1,42 @@
+"""Pictures on a GPU as frames that FFmpeg's encoders read there."""
+
+from __future__ import annotations
+
+import functools
+
+import av
+from av.video.frame import CudaContext
+
+from daemon.encode.codec import EncoderError
+from engines.cuda.device_image import DeviceImage
+from engines.cuda.dlpack import CUDA, BytePlane
+
+
+def device_frame(image: DeviceImage) -> av.VideoFrame:
+    """A frame in memory of the picture, which it holds; nothing is copied. EncoderError where FFmpeg cannot take it.
+
+    FFmpeg takes the GPU's context that is in use here: it refuses to share the primary one under its own name where
+    others have opened it with other flags.
+    """
+    with image.active():
+        try:
+            return av.VideoFrame.from_dlpack(
+                planes(image, (CUDA, image.ordinal)), format="nv12", cuda_context=_context(image.ordinal)
+            )
+        except av.FFmpegError as error:
+            raise EncoderError(f"FFmpeg cannot take pictures of cuda:{image.ordinal}: {error.strerror}") from error
+
+
+def planes(image: DeviceImage, device: tuple[int, int]) -> tuple[BytePlane, BytePlane]:
+    """Luma and chroma, for DLPack's `device`."""
+    picture = image.picture
+    assert picture.chroma is not None
+    luma = BytePlane(image, picture.plane, picture.height, picture.width, picture.pitch, device)
+    chroma = BytePlane(image, picture.chroma, picture.height // 2, picture.width, picture.chroma_pitch, device)
+    return luma, chroma
+
+
+@functools.cache
+def _context(ordinal: int) -> CudaContext:
+    """FFmpeg's one of that GPU; it wraps the context that is current when it is first used."""
+    return CudaContext(device_id=ordinal, primary_ctx=False, current_ctx=True)

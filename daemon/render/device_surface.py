@@ -1,0 +1,47 @@
+"""A picture that is drawn on where it lies, on a GPU."""
+
+from __future__ import annotations
+
+from daemon.colour import nv12_to_bgr
+from daemon.render.palette import Colour, shade
+from daemon.render.stamp import Stamp
+from daemon.render.stamps import Stamps
+from daemon.render.surface import HostSurface, Rect
+from engines.cuda.device_image import DeviceImage
+from engines.cuda.frame_drawing import FrameDrawing
+from engines.cuda.launch.marks import Mark, Mask, Outline, Trail
+from plugins.types import FloatArray
+
+
+class DeviceSurface:
+    """A `Surface` that looks as `HostSurface` does. Shapes are collected and drawn together when the picture is asked
+    for; the frame's own picture is not written into."""
+
+    __slots__ = ("_drawing", "_image", "_marks", "_stamps", "size")
+
+    def __init__(self, image: DeviceImage, size: tuple[int, int], drawing: FrameDrawing, stamps: Stamps) -> None:
+        self.size = size
+        self._image, self._drawing, self._stamps = image, drawing, stamps
+        self._marks: list[Mark] = []
+
+    def outline(self, box: Rect, colour: Colour) -> None:
+        m = self._stamps.measures
+        left, top, right, bottom = box
+        rim = (left - m.halo, top - m.halo, right + m.halo, bottom + m.halo)
+        if min(right - left, bottom - top) < 2 * m.arm:
+            self._marks += Outline(rim, shade(colour), m.halo), Outline(box, colour, m.line)
+            return
+        self._marks.append(Outline(rim, shade(colour), m.halo, m.radius + m.halo))
+        self._marks.append(Outline(box, colour, m.line, m.radius, m.accent, m.arm))
+
+    def lay(self, stamp: Stamp, x: int, y: int) -> None:
+        self._marks += [Mask(x, y, shape, colour) for shape, colour in stamp.layers]
+
+    def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
+        self._marks.append(Trail(points, colour, thickness, strength))
+
+    def on_host(self) -> HostSurface:
+        return HostSurface(nv12_to_bgr(self.picture().nv12()), self._stamps)
+
+    def picture(self) -> DeviceImage:
+        return self._drawing.draw(self._image, *self.size, self._marks)

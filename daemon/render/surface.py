@@ -1,0 +1,125 @@
+"""What a canvas's shapes are drawn onto: a picture on the host, or one that stays on a GPU."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.render.palette import Colour, shade
+from daemon.render.stamp import Stamp
+from daemon.render.stamps import Stamps
+from engines.cuda.device_image import DeviceImage
+from plugins.types import FloatArray, Image
+
+Rect = tuple[int, int, int, int]
+"""Left, top, right, bottom in output pixels; right and bottom are outside."""
+
+_SHIFT = 3
+"""Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
+
+
+class Surface(Protocol):
+    """All places are in pixels of the surface; one thread."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        ...
+
+    def outline(self, box: Rect, colour: Colour) -> None:
+        """A rectangle with a dark rim outside, which must lie on the surface; where it is large enough, with rounded
+        and accented corners."""
+        ...
+
+    def lay(self, stamp: Stamp, x: int, y: int) -> None:
+        """The stamp with its top left corner at x, y; what lies outside is cut off."""
+        ...
+
+    def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
+        """A line through two points or more, float32 [n, 2]."""
+        ...
+
+    def on_host(self) -> HostSurface:
+        """All that was drawn so far on a surface whose pixels can be reached; this one is not used any more."""
+        ...
+
+    def picture(self) -> Image | DeviceImage:
+        """What was drawn; BGR on the host, NV12 on a GPU."""
+        ...
+
+
+class HostSurface:
+    """A BGR uint8 picture, contiguous and writable, that is drawn into."""
+
+    __slots__ = ("_stamps", "image")
+
+    def __init__(self, image: Image, stamps: Stamps) -> None:
+        self.image = image
+        self._stamps = stamps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.image.shape[:2]
+        return width, height
+
+    def outline(self, box: Rect, colour: Colour) -> None:
+        """Plain rectangles are the cheapest lines there are. They overwrite the corners, so these are put aside before
+        and laid back, blended with the stamp, all four at once through a strided view."""
+        m = self._stamps.measures
+        stamp = self._stamps.corners(colour)
+        corners = self._corners_of(box, stamp.width // 2)
+        if corners is not None:
+            aside = self._stamps.aside
+            np.copyto(aside.reshape(corners.shape), corners)
+        left, top, right, bottom = box[0], box[1], box[2] - 1, box[3] - 1
+        dark = shade(colour)
+        for inset in range(-m.halo, m.line):
+            paint = dark if inset < 0 else colour
+            cv2.rectangle(self.image, (left + inset, top + inset), (right - inset, bottom - inset), paint)
+        if corners is not None:
+            stamp.on(aside, 0, 0)
+            np.copyto(corners, aside.reshape(corners.shape))
+
+    def lay(self, stamp: Stamp, x: int, y: int) -> None:
+        stamp.on(self.image, x, y)
+
+    def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
+        line = (points * (1 << _SHIFT)).astype(np.int32)
+        faded = _mixed(self.image, line[len(line) // 2] >> _SHIFT, colour, strength)
+        cv2.polylines(self.image, [line], False, faded, thickness, cv2.LINE_AA, _SHIFT)
+
+    def on_host(self) -> HostSurface:
+        return self
+
+    def picture(self) -> Image:
+        return self.image
+
+    def _corners_of(self, box: Rect, side: int) -> Image | None:
+        """A view of the four corners of a box with its rim, [2, side, 2, side, 3]; None where they would overlap."""
+        rim = self._stamps.measures.halo
+        width, height = box[2] - box[0] + 2 * rim, box[3] - box[1] + 2 * rim
+        if width < 2 * side or height < 2 * side:
+            return None
+        row = self.image.strides[0]
+        return np.ndarray(
+            (2, side, 2, side, 3),
+            np.uint8,
+            buffer=self.image,
+            offset=(box[1] - rim) * row + (box[0] - rim) * 3,
+            strides=((height - side) * row, row, (width - side) * 3, 3, 1),
+        )
+
+
+def _mixed(image: Image, at: NDArray[np.int32], colour: Colour, strength: float) -> Colour:
+    """The colour laid over the picture's own at one place: as good as transparent, and it costs no blending."""
+    height, width = image.shape[:2]
+    x, y = at.tolist()
+    if not (0 <= x < width and 0 <= y < height):
+        return colour
+    blue, green, red = (
+        round(c * strength + p * (1 - strength)) for c, p in zip(colour, image[y, x].tolist(), strict=True)
+    )
+    return blue, green, red

@@ -1,0 +1,80 @@
+"""Device memory for libraries that take DLPack (dlpack.h 0.8), without a copy."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+CUDA = 2
+"""kDLCUDA."""
+_UNSIGNED = 1
+_NAME = b"dltensor"
+
+_Deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+class _Tensor(ctypes.Structure):
+    """DLTensor."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class _Managed(ctypes.Structure):
+    """DLManagedTensor."""
+
+    _fields_ = (("tensor", _Tensor), ("manager", ctypes.c_void_p), ("deleter", _Deleter))
+
+
+_lent: dict[int, tuple[_Managed, object]] = {}
+"""What consumers hold, by address, and whose memory it is."""
+
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype = ctypes.py_object
+_new_capsule.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+
+
+def _give_back(address: int) -> None:
+    _lent.pop(address, None)
+
+
+_deleter = _Deleter(_give_back)
+
+
+class BytePlane:
+    """Rows of bytes. `owner` is kept for as long as the consumer holds them; a capsule must be consumed."""
+
+    def __init__(
+        self, owner: object, address: int, rows: int, columns: int, pitch: int, device: tuple[int, int]
+    ) -> None:
+        """`pitch` bytes from row to row; `device` is DLPack's type and number, as (CUDA, 0)."""
+        self._owner, self._address, self._device = owner, address, device
+        self._shape, self._strides = (rows, columns), (pitch, 1)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._device
+
+    def __dlpack__(self) -> Any:
+        """A capsule; what is written there must be complete, for no stream is waited for."""
+        two = ctypes.c_int64 * 2
+        shape, strides = two(*self._shape), two(*self._strides)
+        tensor = _Tensor(self._address, *self._device, 2, _UNSIGNED, 8, 1, shape, strides, 0)
+        managed = _Managed(tensor, None, _deleter)
+        address = ctypes.addressof(managed)
+        _lent[address] = managed, self._owner
+        return _new_capsule(address, _NAME, None)
+
+
+def lent() -> int:
+    """How many planes are held by consumers."""
+    return len(_lent)

@@ -1,0 +1,44 @@
+"""Pictures on the device to frames of other sizes, kinds and colours: launches resize.cu."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engines.cuda.launch.layout import RESIZED, record
+from engines.cuda.launch.picture import DevicePicture
+from engines.cuda.launch.seam import Device, Grid, Kernels, blocks
+from engines.cuda.launch.staging import Staging
+from engines.cuda.launch.target import target
+
+BLOCK: Grid = (32, 8, 1)
+_PIXELS_ACROSS, _PIXELS_DOWN = 4, 2
+
+
+class Resize:
+    """Up to `max_batch` pictures at once, bilinear: where a target is less than half as large, pixels are skipped.
+
+    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    """
+
+    def __init__(self, device: Device, kernels: Kernels, max_batch: int) -> None:
+        self._kernel = kernels.function("resize", "resize_pictures")
+        self._pictures = Staging(device, RESIZED, max_batch)
+
+    def launch(self, pairs: Sequence[tuple[DevicePicture, DevicePicture]], stream: Any) -> None:
+        """Fills the second of each pair with the first."""
+        if not pairs:
+            return
+        structs = [
+            record(RESIZED, source=source.record(), target=target(frame, source.width, source.height))
+            for source, frame in pairs
+        ]
+        grid = (
+            blocks(max(frame.width for _, frame in pairs), BLOCK[0] * _PIXELS_ACROSS),
+            blocks(max(frame.height for _, frame in pairs), BLOCK[1] * _PIXELS_DOWN),
+            len(pairs),
+        )
+        self._kernel.launch(grid, BLOCK, self._pictures.send(structs, stream), stream=stream)
+
+    def close(self) -> None:
+        self._pictures.close()

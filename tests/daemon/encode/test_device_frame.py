@@ -1,0 +1,118 @@
+"""Pictures on a GPU reach the encoder: NVENC in place, x264 by one download. On the stand-in driver."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.codeccontext import VideoCodecContext
+
+from daemon.config.model import Output
+from daemon.encode import device_frame as module
+from daemon.encode.choice import CodecChoice
+from daemon.encode.codec import ON_GPU, EncoderError
+from daemon.encode.device_frame import device_frame, planes
+from daemon.encode.h264 import H264Encoder
+from daemon.encode.nvenc import open_nvenc_on_gpu
+from daemon.encode.x264 import open_x264
+from engines.cuda.device_image import Downloads
+from engines.cuda.dlpack import lent
+from tests.engines.cuda.pictures import smooth
+from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
+from tests.support.device_pictures import device_image, nv12_rows
+from tests.support.fake_cuda import StandIn, on_stand_in
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+
+
+@on_stand_in()
+def test_x264_gets_it_by_one_download(kernels: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        downloads = Downloads(gpu.device)
+        image = smooth(320, 180)
+        there = device_image(gpu.device, image, downloads)
+        on_host, on_gpu = (H264Encoder(320, 180, 25, Output(), open_x264) for _ in range(2))
+        expected = on_host.encode(image, 1.0)
+        copies = gpu.device.transfers.copies
+        assert on_gpu.encode(there, 1.0) == expected
+        assert gpu.device.transfers.copies == copies + 1
+        del there
+        gc.collect()
+        downloads.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_nvenc_is_given_the_very_memory(kernels: bytes) -> None:
+    """A frame of FFmpeg's around it; the stand-in's memory is the host's, which FFmpeg can read here."""
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        downloads = Downloads(gpu.device)
+        image = smooth(320, 180)
+        there = device_image(gpu.device, image, downloads)
+        copies = gpu.device.transfers.copies
+        frame = av.VideoFrame.from_dlpack(planes(there, (1, 0)), format="nv12")
+        np.testing.assert_array_equal(frame.to_ndarray(), nv12_rows(image))
+        assert gpu.device.transfers.copies == copies
+        del there
+        gc.collect()
+        np.testing.assert_array_equal(frame.to_ndarray(), nv12_rows(image), "the frame holds the picture")
+        del frame
+        assert lent() == 0
+        downloads.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_where_ffmpeg_cannot_take_it_the_camera_goes_on_with_x264(kernels: bytes) -> None:
+    """FFmpeg does not find all that it needs in the stand-in, as on a machine with a broken driver."""
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        downloads = Downloads(gpu.device)
+        there = device_image(gpu.device, smooth(320, 180), downloads)
+        with pytest.raises(EncoderError, match="cannot take pictures of cuda:0"):
+            device_frame(there)
+        module._context.cache_clear()
+        choice = CodecChoice("a", "auto", nvenc_missing=lambda: None)
+        encoder = H264Encoder(320, 180, 25, Output(), choice.open_on_gpu)
+        with pytest.raises(EncoderError) as told:
+            encoder.encode(there, 1.0)
+        choice.failed(told.value)
+        assert choice.name == "x264"
+        assert H264Encoder(320, 180, 25, Output(), choice.open_on_gpu).encode(there, 2.0)[0].keyframe
+        del there, told, encoder
+        module._context.cache_clear()
+        gc.collect()
+        downloads.close()
+        gpu.device.close()
+
+
+def test_nvenc_for_gpu_pictures_opens_with_the_first() -> None:
+    context = open_nvenc_on_gpu(1280, 720, 25, Output())
+    assert (context.pix_fmt, context.is_open) == (ON_GPU, False)
+
+
+def test_a_choice_opens_the_one_for_where_pictures_are() -> None:
+    def opened_as(kind: str) -> Any:
+        def opening(*_: object) -> VideoCodecContext:
+            asked.append(kind)
+            return open_x264(64, 48, 25, Output())
+
+        return opening
+
+    asked: list[str] = []
+    choice = CodecChoice(
+        "a", "auto", nvenc_missing=lambda: None, nvenc=opened_as("host"), nvenc_on_gpu=opened_as("gpu")
+    )
+    choice.open(64, 48, 25, Output())
+    choice.open_on_gpu(64, 48, 25, Output())
+    assert asked == ["host", "gpu"]

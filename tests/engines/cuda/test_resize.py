@@ -1,0 +1,60 @@
+"""resize.cu gives the frames that OpenCV would."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.cuda.launch.picture import Matrix
+from engines.cuda.launch.resize import Resize
+from tests.engines.cuda.pictures import bgr_of, noise, nv12_noise, nv12_of, nv12_on_device, on_device, smooth
+from tests.engines.cuda.test_style import bgr, nv12
+from tests.support.host_kernels.device import HostDevice, HostStream
+
+SIZES = [((128, 72), (128, 72)), ((128, 72), (64, 36)), ((90, 70), (61, 47)), ((33, 17), (70, 60))]
+
+
+def resized(device: HostDevice, *pairs: tuple[object, object]) -> None:
+    resize = Resize(device, device, len(pairs))
+    resize.launch(pairs, HostStream())  # type: ignore[arg-type]
+    resize.close()
+
+
+@pytest.mark.parametrize(("size", "wanted"), SIZES)
+def test_bgr_pictures_are_resized_to_the_bit(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    device, image = HostDevice(), noise(*size)
+    frame = on_device(device, np.zeros((wanted[1], wanted[0], 3), np.uint8), spare=7)
+    resized(device, (on_device(device, image, spare=3), frame))
+    np.testing.assert_array_equal(bgr(device, frame), cv2.resize(image, wanted, interpolation=cv2.INTER_LINEAR))
+
+
+@pytest.mark.parametrize("matrix", Matrix)
+@pytest.mark.parametrize("full_range", [False, True])
+def test_any_camera_s_colours_become_those_that_encoders_take(matrix: Matrix, full_range: bool) -> None:
+    """BT.601 in limited range, as the CPU path's BGR becomes for the encoder."""
+    device, (luma, chroma) = HostDevice(), nv12_of(smooth(96, 64))
+    source = nv12_on_device(device, luma, chroma, 5, matrix, full_range)
+    target = nv12_on_device(device, np.zeros((64, 96), np.uint8), np.zeros((32, 48, 2), np.uint8), 9)
+    resized(device, (source, target))
+    expected_luma, expected_chroma = nv12_of(bgr_of(luma, chroma, matrix, full_range))
+    found_luma, found_chroma = nv12(device, target)
+    assert np.abs(found_luma.astype(int) - expected_luma).max() <= 1
+    assert np.abs(found_chroma.astype(int) - expected_chroma).max() <= 1
+
+
+def test_pictures_of_all_sizes_go_in_one_launch() -> None:
+    device, first, (luma, chroma) = HostDevice(), noise(40, 30), nv12_noise(50, 20)
+    to_first = on_device(device, np.zeros((20, 30, 3), np.uint8))
+    to_second = on_device(device, np.zeros((60, 33, 3), np.uint8))
+    resized(device, (on_device(device, first), to_first), (nv12_on_device(device, luma, chroma), to_second))
+    assert [name for name, _, _ in device.launches] == ["resize_pictures"]
+    np.testing.assert_array_equal(bgr(device, to_first), cv2.resize(first, (30, 20), interpolation=cv2.INTER_LINEAR))
+    expected = cv2.resize(bgr_of(luma, chroma), (33, 60), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(bgr(device, to_second).astype(int) - expected).max() <= 2
+
+
+def test_nothing_to_do_launches_nothing() -> None:
+    device = HostDevice()
+    Resize(device, device, 1).launch([], HostStream())
+    assert not device.launches

@@ -1,0 +1,37 @@
+"""Pictures that lie on the stand-in driver's GPU. For processes of `tests.support.fake_cuda`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.cuda.device_image import DeviceImage, Downloads
+from engines.cuda.driver import Device
+from engines.cuda.launch.picture import DevicePicture
+from plugins.types import Frame, Image
+from tests.engines.cuda.pictures import nv12_of
+
+
+def device_image(device: Device, image: Image, downloads: Downloads, spare: int = 32) -> DeviceImage:
+    """A BGR picture of even sides as NV12, with `spare` bytes after each row."""
+    height, width = image.shape[:2]
+    rows = np.zeros((height * 3 // 2, width + spare), np.uint8)
+    rows[:, :width] = nv12_rows(image)
+    buffer, stream = device.allocate(rows.nbytes), device.stream()
+    buffer.upload(rows, stream)
+    stream.synchronize()
+    stream.close()
+    pitch = rows.shape[1]
+    picture = DevicePicture(buffer.address, pitch, width, height, buffer.address + pitch * height, pitch)
+    return DeviceImage(device.ordinal, buffer, picture, downloads)
+
+
+def nv12_rows(image: Image) -> Image:
+    """A BGR picture of even sides as NV12: uint8 [height * 3 / 2, width]."""
+    luma, chroma = nv12_of(image)
+    return np.concatenate((luma, chroma.reshape(-1, luma.shape[1])))
+
+
+def device_frame(image: DeviceImage, host: Image, *, captured_at: float = 100.0, wall_time: float = 1.7e9) -> Frame:
+    """A frame of it; `host` is what somebody gets who asks for it on the host."""
+    height, width = host.shape[:2]
+    return Frame("camera", 0, (width, height), host.copy, captured_at=captured_at, wall_time=wall_time, on_device=image)

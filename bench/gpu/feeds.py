@@ -50,19 +50,40 @@ class Kept:
     def share(self) -> float:
         return len(self.times) / self.offered
 
+    @property
+    def dropped(self) -> int:
+        """Pictures that were not analysed: a newer one took their place, or the detector failed on them."""
+        return self.offered - len(self.times)
+
     def figure(self) -> str:
         if not self.times:
-            return "no picture was analysed"
+            return f"no picture was analysed, {self.dropped} dropped"
         median, late = np.percentile(self.times, (50, 95)) * 1e3
         rate = len(self.times) / self.elapsed
-        return f"{rate:.0f} pictures/s, {self.share:.0%} of all, p50 {median:.1f} ms, p95 {late:.1f} ms"
+        return (
+            f"{rate:.0f} pictures/s, {100 * self.share:.0f} % of all, {self.dropped} dropped, "
+            f"p50 {median:.1f} ms, p95 {late:.1f} ms"
+        )
+
+    def ending(self, kept_from: float = KEPT) -> str:
+        """Why no more feeds were tried after these."""
+        feeds = "1 feed" if self.feeds == 1 else f"{self.feeds} feeds"
+        if self.share < kept_from:
+            whole = 100 * len(self.times) // self.offered  # rounded down: 94.9 must not read as 95
+            return f"{feeds}: only {whole} % were analysed, below {100 * kept_from:g} %"
+        return f"{feeds}: no more were asked for"
 
 
 def rows(engine: Engine, pictures: Sequence[Image], load: Load) -> list[Row]:
-    """A row for each number of feeds. The engine is closed at the end."""
+    """A row for each number of feeds, and one that says why they end there. The engine is closed at the end."""
     backend, (width, height) = engine.session.backend, load.size
-    what = f"{engine.model.name} on {backend.name} {backend.precision}: %d feeds of {width}x{height} at {FPS} fps"
-    return [Row(what % kept.feeds, kept.figure()) for kept in measured(engine, pictures, load)]
+    what = f"{engine.model.name} on {backend.name} {backend.precision}"
+    feeds = f"feeds of {width}x{height} at {FPS} fps"
+    found = list(measured(engine, pictures, load))
+    return [
+        *(Row(f"{what}: {kept.feeds} {feeds}", kept.figure()) for kept in found),
+        Row(f"{what}: end of the feeds", found[-1].ending()),
+    ]
 
 
 def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: float = KEPT) -> Iterator[Kept]:

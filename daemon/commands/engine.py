@@ -89,9 +89,10 @@ def _add_wish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="networks of the catalogue, stored here")
     parser.add_argument(
         "--precision",
-        choices=("auto", "fp16", "int8", "file"),
+        choices=("auto", "fp32", "fp16", "int8", "file"),
         default="auto",
-        help="auto: fp16 of an fp32 network, any other as its file is; int8 needs a network that is, or --calibrate",
+        help="auto: fp16 of an fp32 network, any other as its file is; file: every network as its file is; fp32 needs "
+        "a network that is, int8 one that is or --calibrate",
     )
     parser.add_argument(
         "--calibrate",
@@ -156,6 +157,8 @@ def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
     own = read_precision(file)
     if args.precision == "int8" and own != "int8":
         raise EngineError(f"{model.name} is {own}: --calibrate SOURCE makes it int8 with pictures of what cameras see")
+    if args.precision == "fp32" and own != "fp32":
+        raise EngineError(f"{model.name} is {own} and is not made fp32: `--precision file` builds it as it is")
     halved = args.precision == "fp16" or (args.precision == "auto" and own == "fp32")
     return Wish(model, file, "fp16" if halved else own, args.batch, args.picture)
 

@@ -21,6 +21,7 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
         servers.append(lambda: machine.port(system, "rtsp port", config.rtsp.host, config.rtsp.port))
     if config.http.enabled:
         servers.append(lambda: machine.port(system, "http port", config.http.host, config.http.port))
+    nvdec_wanted = any(camera.enabled and camera.decoder == "nvdec" for camera in config.cameras.values())
     return [
         lambda: software.python(system),
         lambda: software.opencv(system),
@@ -30,6 +31,7 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
         lambda: gpu.module(system, "tensorrt", "tensorrt"),
         lambda: gpu.module(system, "pycuda.driver", "pycuda"),
         lambda: gpu.encoder(system),
+        lambda: gpu.decoder(system, needed=nvdec_wanted),
         lambda: networks.backends(system, config.engines.backends),
         lambda: machine.models(folder, stored(), fetch=config.models.fetch),
         lambda: machine.cache(system, folder),

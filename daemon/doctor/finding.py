@@ -62,6 +62,22 @@ def nvenc_problem() -> str | None:
     return nvenc.nvenc_problem()
 
 
+def nvdec_problem() -> str | None:
+    """Why NVDEC cannot decode here; None where it can: it is opened as the daemon opens it."""
+    from engines.cuda.gpus import Gpus
+    from engines.cuda.nvdec import open_nvdec
+    from engines.errors import EngineError
+    from engines.placement import no_gpu
+
+    if problem := no_gpu():  # first: without a GPU nothing of CUDA is loaded
+        return problem
+    try:
+        open_nvdec(Gpus(), "cuda:0").close()
+    except EngineError as error:
+        return str(error)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The machine. Every way to it is a field, so that a test can put another machine in its place."""
@@ -74,6 +90,7 @@ class System:
     can_listen: Callable[[str, int], str] = can_listen
     backend_missing: Callable[[str], str | None] = backend_missing
     nvenc_problem: Callable[[], str | None] = nvenc_problem
+    nvdec_problem: Callable[[], str | None] = nvdec_problem
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit

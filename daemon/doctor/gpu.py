@@ -1,4 +1,4 @@
-"""Checks of the NVIDIA GPU. None is needed: without one networks run on the CPU."""
+"""Checks of the NVIDIA GPU. None is needed, unless a camera's `decoder` asks for it: without one all is the CPU's."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def encoder(system: System) -> Finding:
     if problem := system.nvenc_problem():
         return Finding("nvenc", "note", f"{problem}; x264 encodes on the CPU")
     return Finding("nvenc", "ok", "encodes the streams")
+
+
+def decoder(system: System, *, needed: bool) -> Finding:
+    """NVDEC, which decodes cameras that ask for it; `needed` where one does, for then it does not start without."""
+    problem = system.nvdec_problem()
+    if problem is None:
+        return Finding("nvdec", "ok", "decodes where a camera has `decoder: nvdec`")
+    if needed:
+        return Finding("nvdec", "missing", problem, "or write `decoder: cpu` in the cameras' entries", backend=True)
+    return Finding("nvdec", "note", f"{problem}; the CPU decodes")
 
 
 def module(system: System, name: str, label: str) -> Finding:

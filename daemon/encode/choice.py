@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from daemon.config.model import Output
 from daemon.encode.codec import EncoderError, OpenCodec
-from daemon.encode.nvenc import nvenc_problem, open_nvenc, open_nvenc_on_gpu
+from daemon.encode.nvenc import RETRY_AFTER, nvenc_problem, open_nvenc, open_nvenc_on_gpu
 from daemon.encode.x264 import open_x264
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,15 @@ class CodecChoice:
         nvenc_missing: Callable[[], str | None] = nvenc_problem,
         nvenc: OpenCodec = open_nvenc,
         nvenc_on_gpu: OpenCodec = open_nvenc_on_gpu,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """EncoderMissingError where NVENC is a must and is not here."""
-        self._camera, self._must = camera, wish == "nvenc"
+        self._camera, self._wish = camera, wish
         self._nvenc, self._nvenc_on_gpu = nvenc, nvenc_on_gpu
+        self._nvenc_missing, self._clock = nvenc_missing, clock
+        self._refused_at = -math.inf
         problem = nvenc_missing() if wish != "x264" else None
-        if problem and self._must:
+        if problem and wish == "nvenc":
             raise EncoderMissingError(
                 f"camera {camera}: `encoder: nvenc` is not possible: {problem}. "
                 "Write `encoder: auto` to take x264 where there is no NVENC"
@@ -47,9 +52,9 @@ class CodecChoice:
         self.reason = f"no nvenc: {problem}" if problem else "as configured" if wish != "auto" else "first choice"
 
     def open(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-        """A codec for pictures on the host; an `OpenCodec`. Where NVENC is no must and refuses, it is x264 from then
-        on, and that is told: many cards encode only so many streams at a time. EncoderError where none can be opened.
-        The output's thread.
+        """A codec for pictures on the host; an `OpenCodec`. Where NVENC is no must and refuses, it is x264, and that is
+        told: many cards encode only so many streams at a time. What is opened `RETRY_AFTER` s later or more tries NVENC
+        again. EncoderError where none can be opened. The output's thread.
         """
         return self._opened(self._nvenc, width, height, fps, options)
 
@@ -58,17 +63,37 @@ class CodecChoice:
         return self._opened(self._nvenc_on_gpu, width, height, fps, options)
 
     def _opened(self, nvenc: OpenCodec, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-        if self.name == "nvenc":
+        if self.name == "nvenc" or self._may_try_again():
             try:
-                return nvenc(width, height, fps, options)
+                context = nvenc(width, height, fps, options)
             except EncoderError as error:
-                if self._must:
+                if self._wish == "nvenc":
                     raise
-                self.failed(error)
+                self._refused(error)
+            else:
+                if self.name == "x264":
+                    self._encodes("nvenc", "first choice, and not refused any more")
+                return context
         return open_x264(width, height, fps, options)
 
     def failed(self, error: EncoderError) -> None:
         """An encoder that was opened cannot go on: the next one is x264, unless NVENC is a must."""
-        if self.name == "nvenc" and not self._must:
-            self.name, self.reason = "x264", f"nvenc refused: {error}"
-            log.warning("camera %s is encoded by x264 from now on: %s", self._camera, self.reason)
+        if self.name == "nvenc" and self._wish != "nvenc":
+            self._refused(error)
+
+    def _may_try_again(self) -> bool:
+        """For a camera that x264 encodes: whether NVENC is wished for and refused nothing of late."""
+        if self._wish != "auto" or self._clock() - self._refused_at < RETRY_AFTER:
+            return False
+        return self._nvenc_missing() is None
+
+    def _refused(self, error: EncoderError) -> None:
+        self._refused_at = self._clock()
+        self._encodes("x264", f"nvenc refused: {error}")
+
+    def _encodes(self, name: CodecName, reason: str) -> None:
+        """Told once: a card that goes on refusing for the same reason is no news."""
+        if (name, reason) != (self.name, self.reason):
+            self.name, self.reason = name, reason
+            level = logging.WARNING if name == "x264" else logging.INFO
+            log.log(level, "camera %s is encoded by %s from now on: %s", self._camera, name, reason)

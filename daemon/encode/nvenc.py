@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
+import math
+import threading
+import time
+from collections.abc import Callable
 
+from av.codec.codec import UnknownCodecError
 from av.video.codeccontext import VideoCodecContext
 
 from daemon.config.model import Output
-from daemon.encode.codec import ON_GPU, EncoderError, described, opened
+from daemon.encode.codec import ON_GPU, EncoderError, OpenCodec, described, opened
 from engines.placement import no_gpu
 
+RETRY_AFTER = 60.0
+"""Seconds after which a card that refused is tried again: the sessions that were taken may have ended."""
 _NAME = "h264_nvenc"
 _NEVER = 1 << 20
 """Pictures from key frame to key frame: hours more than they come by the clock."""
@@ -52,15 +58,45 @@ def settings(options: Output) -> dict[str, str]:
     }
 
 
-@cache
-def nvenc_problem() -> str | None:
+class NvencProblem:
     """Why NVENC cannot be used on this machine; None where it can: it was opened, for no name of a card tells (H100
-    has none). Asked once a process; without a driver nothing of CUDA is loaded.
+    has none). Any thread: one asks, and the others wait for its answer.
+
+    What lasts is asked once: that it works, that there is no GPU, that FFmpeg was built without it. A card that is
+    there and refused is asked again `RETRY_AFTER` s later. Without a driver nothing of CUDA is loaded.
     """
-    if problem := no_gpu():
-        return problem
-    try:
-        open_nvenc(*_PROBE, 25, Output())
-    except EncoderError as error:
-        return f"this GPU has no NVENC, all its sessions are taken, or libnvidia-encode is missing ({error})"
-    return None
+
+    def __init__(
+        self,
+        *,
+        gpu_missing: Callable[[], str | None] = no_gpu,
+        nvenc: OpenCodec = open_nvenc,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gpu_missing, self._nvenc, self._clock = gpu_missing, nvenc, clock
+        self._lock = threading.Lock()
+        self._answer: str | None = None
+        self._ask_at = -math.inf
+
+    def __call__(self) -> str | None:
+        with self._lock:
+            if self._clock() >= self._ask_at:
+                self._answer, lasts = self._asked()
+                self._ask_at = math.inf if lasts else self._clock() + RETRY_AFTER
+            return self._answer
+
+    def _asked(self) -> tuple[str | None, bool]:
+        """The answer, and whether it lasts."""
+        if problem := self._gpu_missing():
+            return problem, True
+        try:
+            self._nvenc(*_PROBE, 25, Output())
+        except EncoderError as error:
+            if isinstance(error.__cause__, UnknownCodecError):
+                return str(error), True
+            return f"this GPU has no NVENC, all its sessions are taken, or libnvidia-encode is missing ({error})", False
+        return None, True
+
+
+nvenc_problem = NvencProblem()
+"""The process's own."""

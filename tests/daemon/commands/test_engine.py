@@ -16,6 +16,7 @@ from daemon.cli import main
 from daemon.commands import engine
 from engines.catalog import Catalog
 from engines.engine_cache import EngineCache, EngineIdentity
+from engines.half import to_half
 from engines.model import Model
 from engines.onnx_file import read_precision
 from engines.session import Backend
@@ -190,6 +191,8 @@ def test_calibrating_makes_the_int8_network_and_its_engine(
     assert read_precision(folder / "models" / "own" / "small-int8.onnx") == "int8"
     assert main(["engine", "build", "small-int8"]) == 0, "from then on it is a network like others"
     assert "small-int8: TensorRT 11.4.0.106 on Stand-in, int8, ready" in capsys.readouterr().out
+    assert main(["engine", "build", "small-int8", "--precision", "fp32"]) == 1
+    assert "small-int8 is int8 and is not made fp32" in capsys.readouterr().err
 
 
 def test_int8_without_anything_to_calibrate_on_says_what_to_add(
@@ -199,11 +202,31 @@ def test_int8_without_anything_to_calibrate_on_says_what_to_add(
     assert "small is fp32: --calibrate SOURCE makes it int8" in capsys.readouterr().err
 
 
-def test_calibrating_for_another_precision_is_wrong_usage(
+@pytest.mark.parametrize("precision", ["fp32", "file"])
+def test_a_network_that_is_fp32_is_built_as_its_file_is_by_either_name(
+    precision: str, detector: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "build", "small", "--precision", precision]) == 0
+    assert "small: TensorRT 11.4.0.106 on Stand-in, fp32, ready" in capsys.readouterr().out
+
+
+def test_fp32_of_a_network_that_is_not_is_refused_with_the_way_out(
     detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["engine", "build", "small", "--precision", "fp16", "--calibrate", str(folder)]) == 2
-    assert "leave --precision fp16 out" in capsys.readouterr().err
+    assert detector.path is not None
+    onnx.save(to_half(onnx.load(detector.path)), str(detector.path))
+    assert main(["engine", "build", "small", "--precision", "fp32"]) == 1
+    told = capsys.readouterr()
+    assert "small is fp16 and is not made fp32: `--precision file` builds it as it is" in told.err
+    assert "ready" not in told.out
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "file"])
+def test_calibrating_for_another_precision_is_wrong_usage(
+    precision: str, detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["engine", "build", "small", "--precision", precision, "--calibrate", str(folder)]) == 2
+    assert f"leave --precision {precision} out" in capsys.readouterr().err
 
 
 def test_recordings_that_cannot_be_read_are_told(

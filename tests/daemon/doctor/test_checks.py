@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import resource
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from daemon.config.model import Config, Engines, Http, Models, Rtsp, Tls
+from daemon.config.model import Camera, Config, Engines, Http, Models, Rtsp, Tls
 from daemon.doctor.checks import checks, exit_code
-from daemon.doctor.finding import Finding, System, can_listen
+from daemon.doctor.finding import Finding, System, can_listen, nvdec_problem
+from engines.cuda import gpus, nvdec
+from engines.cuda.errors import CudaUnavailableError
+from engines.placement import no_gpu
 
 
 def importer(*absent: str, **replaced: Any) -> Callable[[str], Any]:
@@ -65,6 +69,7 @@ def system(tmp_path: Path) -> System:
         can_listen=lambda host, port: "",
         backend_missing=lambda name: None if name == "onnxruntime" else "not here",
         nvenc_problem=lambda: None,
+        nvdec_problem=lambda: None,
         free_bytes=lambda _: 50 * 2**30,
         cores=lambda: 4,
         limit=lambda _: (4096, 8192),
@@ -208,3 +213,66 @@ def test_a_card_without_an_encoder_is_no_fault(system: System) -> None:
     without = replace(system, nvenc_problem=lambda: "this GPU has no NVENC")
     told = Finding("nvenc", "note", "this GPU has no NVENC; x264 encodes on the CPU")
     assert found(examined(without), "nvenc") == told
+
+
+def test_nvdec_is_a_choice_and_its_absence_no_fault(system: System) -> None:
+    assert found(examined(system), "nvdec") == Finding("nvdec", "ok", "decodes where a camera has `decoder: nvdec`")
+    without = examined(replace(system, nvdec_problem=lambda: "nvdec needs PyNvVideoCodec: pip install it"))
+    told = "nvdec needs PyNvVideoCodec: pip install it; the CPU decodes"
+    assert found(without, "nvdec") == Finding("nvdec", "note", told)
+    assert exit_code(without) == 0
+
+
+@pytest.mark.parametrize(("enabled", "state", "code"), [(True, "missing", 3), (False, "note", 0)])
+def test_nvdec_is_missing_where_a_camera_that_runs_asks_for_it(
+    system: System, enabled: bool, state: str, code: int
+) -> None:
+    front = Camera(source="testpattern://", decoder="nvdec", enabled=enabled)
+    config = Config(cameras={"front": front, "back": Camera(source="testpattern://")})
+    findings = examined(replace(system, nvdec_problem=lambda: "no NVIDIA GPU here"), config)
+    assert found(findings, "nvdec").state == state
+    assert exit_code(findings) == code
+    assert found(examined(system, config), "nvdec").state == "ok"
+
+
+def never(*_: object) -> Any:
+    raise AssertionError("CUDA was loaded")
+
+
+@pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU")
+def test_without_a_gpu_nothing_of_cuda_is_loaded_to_look_for_nvdec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvdec, "_library", never)
+    monkeypatch.setattr(gpus, "open_device", never)
+    assert nvdec_problem() == "no NVIDIA GPU here (its driver is not loaded)"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver, as far as its traces tell."""
+    monkeypatch.setattr("engines.placement.no_gpu", lambda: None)
+    monkeypatch.setattr(nvdec, "no_gpu", lambda: None)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_with_a_gpu_what_nvdec_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
+    assert "nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]'" in str(nvdec_problem())
+
+    def no_driver(_which: str) -> Any:
+        raise CudaUnavailableError("PyCUDA is not installed")
+
+    monkeypatch.setitem(sys.modules, "PyNvVideoCodec", ModuleType("PyNvVideoCodec"))
+    monkeypatch.setattr(gpus, "open_device", no_driver)
+    assert nvdec_problem() == "PyCUDA is not installed", "the library alone decodes nothing"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_nvdec_is_opened_to_see_whether_it_can_be_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    def opened(_gpus: Any, which: str) -> Any:
+        return SimpleNamespace(close=lambda: closed.append(which))
+
+    monkeypatch.setattr(nvdec, "open_nvdec", opened)
+    assert nvdec_problem() is None
+    assert closed == ["cuda:0"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Literal
+
 import numpy as np
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
 from daemon.config.model import Output
-from daemon.encode.choice import CodecChoice, EncoderMissingError
+from daemon.encode.choice import CodecChoice, CodecName, EncoderMissingError
 from daemon.encode.codec import EncoderError
 from daemon.encode.h264 import H264Encoder
+from daemon.encode.nvenc import RETRY_AFTER
 from daemon.encode.x264 import open_x264
 
 
@@ -76,3 +80,74 @@ def test_an_x264_that_fails_changes_nothing() -> None:
     choice = CodecChoice("a", "auto", nvenc_missing=absent)
     choice.failed(EncoderError("libx264 refused a picture"))
     assert choice.reason == "no nvenc: no NVIDIA GPU here"
+
+
+class Card:
+    """An NVENC that can be told to refuse, a clock that is set by hand, and one camera's choice."""
+
+    def __init__(
+        self, refuses: str | None, wish: CodecName | Literal["auto"] = "auto", missing: str | None = None
+    ) -> None:
+        self.refuses, self.missing, self.now, self.tried = refuses, missing, 1000.0, 0
+        self.choice = CodecChoice(
+            "a", wish, nvenc_missing=lambda: self.missing, nvenc=self.open_nvenc, clock=lambda: self.now
+        )
+
+    def open_nvenc(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
+        self.tried += 1
+        if self.refuses:
+            raise EncoderError(self.refuses)
+        return open_x264(width, height, fps, options)
+
+    def next_encoder(self, later: float) -> str:
+        """What the camera is encoded by when its next encoder is opened so many seconds later."""
+        self.now += later
+        self.choice.open(64, 48, 25, Output())
+        return self.choice.name
+
+
+def test_a_refused_camera_tries_nvenc_again_after_a_while_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    card = Card("out of sessions")
+    assert card.next_encoder(0) == "x264"
+    card.refuses = None
+    assert card.next_encoder(RETRY_AFTER - 1) == "x264"
+    assert (card.tried, card.choice.reason) == (1, "nvenc refused: out of sessions")
+    assert card.next_encoder(1) == "nvenc"
+    assert card.choice.reason == "first choice, and not refused any more"
+    assert "camera a is encoded by nvenc from now on: first choice, and not refused" in caplog.text
+
+
+def test_an_nvenc_that_broke_down_is_tried_again_likewise() -> None:
+    card = Card(None)
+    assert card.next_encoder(0) == "nvenc"
+    card.choice.failed(EncoderError("the GPU is gone"))
+    assert [card.next_encoder(RETRY_AFTER - 1), card.next_encoder(1)] == ["x264", "nvenc"]
+
+
+def test_each_refusal_begins_the_while_anew_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    card = Card("out of sessions")
+    for _ in range(30):
+        assert card.next_encoder(RETRY_AFTER / 10) == "x264"
+    assert card.tried == 3
+    assert caplog.text.count("from now on") == 1
+    card.refuses = "the driver was renewed"
+    card.next_encoder(RETRY_AFTER)
+    assert card.choice.reason == "nvenc refused: the driver was renewed"
+    assert caplog.text.count("from now on") == 2
+
+
+def test_a_camera_that_began_while_the_card_was_full_gets_nvenc_when_that_is_over() -> None:
+    """How often the card is asked is not the camera's affair: `NvencProblem` remembers its answer."""
+    card = Card(None, missing="all its sessions are taken")
+    assert card.next_encoder(0) == "x264"
+    assert (card.tried, card.choice.reason) == (0, "no nvenc: all its sessions are taken")
+    card.missing = None
+    assert card.next_encoder(0) == "nvenc"
+
+
+@pytest.mark.parametrize(("wish", "tried"), [("x264", 0), ("nvenc", 2)])
+def test_a_codec_by_configuration_stays(wish: CodecName, tried: int) -> None:
+    card = Card(None, wish)
+    assert [card.next_encoder(RETRY_AFTER), card.next_encoder(RETRY_AFTER)] == [wish, wish]
+    assert (card.tried, card.choice.reason) == (tried, "as configured")

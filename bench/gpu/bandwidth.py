@@ -9,8 +9,10 @@ from bench.gpu.row import Row, within
 from engines.cuda.gpus import Gpu
 from engines.cuda.launch.heads import DeviceTensor
 from engines.cuda.launch.preprocess import Preprocess
+from engines.cuda.launch.resize import Resize
 from engines.cuda.launch.style import Style
-from engines.spec import ColourOrder, InputSpec, Resize
+from engines.spec import ColourOrder, InputSpec
+from engines.spec import Resize as Fit
 
 _LEAST = 0.7
 _REPEATS = 20
@@ -27,12 +29,18 @@ def rows(gpu: Gpu, size: tuple[int, int] = (1920, 1080), batch: int = 16) -> lis
         bgr, nv12 = ([make(image)[0] for _ in range(batch)] for make in (desk.bgr, desk.nv12))
         for name, pictures, each in (("BGR", bgr, 3.0), ("NV12", nv12, 1.5)):
             for dtype in (np.dtype(np.float32), np.dtype(np.float16)):
-                spec = InputSpec("images", width, height, ColourOrder.RGB, Resize.STRETCH)
+                spec = InputSpec("images", width, height, ColourOrder.RGB, Fit.STRETCH)
                 launcher = Preprocess(desk.device, desk.kernels, spec, batch, dtype)
                 desk.callback(launcher.close)
                 seconds = desk.seconds(lambda: launcher.launch(pictures, tensor, desk.stream), _REPEATS)  # noqa: B023
                 moved = pixels * (each + 3 * dtype.itemsize)
                 found.append(_against(f"preprocess {name} {dtype}", moved / seconds, copy))
+        resize = Resize(desk.device, desk.kernels, batch)
+        desk.callback(resize.close)
+        shown = [desk.nv12(image)[0] for _ in range(batch)]
+        pairs = list(zip(nv12, shown, strict=True))
+        seconds = desk.seconds(lambda: resize.launch(pairs, desk.stream), _REPEATS)
+        found.append(_against("resize NV12 to NV12", 3.0 * pixels / seconds, copy))
         tensor.fill(0, desk.stream)
         planes = DeviceTensor(tensor.address, (batch, 3, height, width), np.dtype(np.float32))
         style = Style(desk.device, desk.kernels, batch, ColourOrder.RGB)

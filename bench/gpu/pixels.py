@@ -18,6 +18,7 @@ from engines.cuda.launch.hide import Hide
 from engines.cuda.launch.marks import Mark, Mask, Outline
 from engines.cuda.launch.overlay import Overlay
 from engines.cuda.launch.preprocess import Preprocess
+from engines.cuda.launch.resize import Resize as Resizing
 from engines.cuda.launch.style import Style
 from engines.preprocess import prepare
 from engines.similarity import ARCFACE, similarity
@@ -31,7 +32,7 @@ _FACES = InputSpec("data", 112, 112, ColourOrder.RGB, Resize.STRETCH)
 
 
 def rows(gpu: Gpu) -> list[Row]:
-    checks = (preprocess, preprocess_nv12, face_crop, style, overlay, pixelate)
+    checks = (preprocess, preprocess_nv12, face_crop, style, resize, overlay, pixelate)
     found = []
     for check in checks:
         with Desk(gpu) as desk:
@@ -80,6 +81,21 @@ def style(desk: Desk) -> list[Row]:
     desk.callback(launcher.close)
     launcher.launch(tensor, [frame], desk.stream)
     return [_compared("style output to BGR", desk.get(buffer, expected.shape, np.uint8), np.asarray(expected))]
+
+
+def resize(desk: Desk) -> list[Row]:
+    """As frames are resized to what is shown: by way of BGR, so that they have the encoder's colours."""
+    (source, buffer), (target, written) = desk.nv12(noise(*_SIZE)), desk.nv12(noise(214, 118, 1))
+    width, height = _SIZE
+    planes = desk.get(buffer, (height * 3 // 2, width), np.uint8)
+    image = np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_NV12), np.uint8)
+    smaller = cv2.resize(image, (214, 118), interpolation=cv2.INTER_LINEAR)
+    expected = np.asarray(cv2.cvtColor(smaller, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    launcher = Resizing(desk.device, desk.kernels, 1)
+    desk.callback(launcher.close)
+    launcher.launch([(source, target)], desk.stream)
+    luma = desk.get(written, (177, 214), np.uint8)[:118]
+    return [_compared("resize NV12, luma", luma, expected[:118])]
 
 
 def overlay(desk: Desk) -> list[Row]:

@@ -155,6 +155,39 @@ class Tracks:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Faces on a frame, one row a face.
+
+    boxes xyxy float32 [n, 4] px · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2] px: the person's right eye, left
+    eye, tip of the nose, right and left corner of the mouth · qualities float32 [n] 0-1: how fit the look is to be
+    recognised · tracks int64 [n]: number of the face over time, unique within a camera · identities: the person's
+    name, None where it is not known · similarities float32 [n]: cosine to the most similar person, NaN where the
+    gallery is empty or the face was not looked at · margins float32 [n]: how far the next person is behind that ·
+    reasons: why this identity, in words · embeddings float32 [n, d] of length 1, or NaN where the face was not looked
+    at on this frame.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    landmarks: FloatArray
+    qualities: FloatArray
+    tracks: IntArray
+    identities: tuple[str | None, ...]
+    similarities: FloatArray
+    margins: FloatArray
+    reasons: tuple[str, ...]
+    embeddings: FloatArray
+
+    def __post_init__(self) -> None:
+        others = ("scores", "landmarks", "qualities", "tracks", "identities", "similarities", "margins", "reasons")
+        check_lengths(self, "boxes", *others, "embeddings")
+        _check_columns(self, boxes=4)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A picture that replaces the frame's own on the output: BGR uint8 [height, width, 3]."""
 

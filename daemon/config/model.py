@@ -82,8 +82,8 @@ class Camera(Section):
     decoder: Literal["cpu", "nvdec"] = Field(
         "cpu",
         description="nvdec decodes H.264 and HEVC on an NVIDIA GPU (pip install 'sightd[gpu]'): pictures stay there "
-        "for the networks of the same GPU, and come to the host once, to be shown. A must: the start ends with exit "
-        "code 3 where it cannot be.",
+        "for the networks of the same GPU, and are drawn on there. A must: the start ends with exit code 3 where it "
+        "cannot be.",
     )
     timeout: Span = Field(3.0, description="A camera that is silent for so long is taken for lost.", examples=["3s"])
     loop: bool = Field(True, description="Begin a file again at its end.")

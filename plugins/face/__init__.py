@@ -1,0 +1,1 @@
+"""Faces: found, looked at, recognised by their likeness to those of a gallery."""

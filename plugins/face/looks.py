@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.types import FloatArray, Image, check_lengths
+from plugins.types import FloatArray, check_lengths
 
 DIMENSIONS = 128
 """Of SFace's embeddings."""
@@ -57,8 +57,3 @@ class Looks:
     def scores(self) -> FloatArray:
         """The detector's, 0-1."""
         return self.quality.scores
-
-
-def crop_of(looks: Looks, row: int) -> Image:
-    """The aligned face of one row, uint8 [CROP, CROP, 3] BGR; a copy."""
-    return looks.crops[row].copy()

@@ -124,6 +124,12 @@ class Plugin(Generic[C]):
     def __init__(self, config: C) -> None:
         self.config = config
 
+    @property
+    def hides(self) -> bool:
+        """True where this instance says what nobody may see, by `Hidden` for each frame: no frame is shown before it
+        was asked, and where it has no answer the whole picture is hidden."""
+        return False
+
     def open(self, context: Context) -> None:
         """Loads networks and whatever else takes time. Raises PluginError or EngineError with what to do."""
 

@@ -188,6 +188,22 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Hidden:
+    """Regions that nobody may recognise on the output: boxes xyxy float32 [n, 4] px, made mosaics before anything is
+    drawn. None is a finding too: that the whole picture may be seen."""
+
+    boxes: FloatArray
+
+    def __post_init__(self) -> None:
+        _check_columns(self, boxes=4)
+
+    @classmethod
+    def all_of(cls, frame: Frame) -> Hidden:
+        """Nothing of the frame may be seen."""
+        return cls(np.array([[0, 0, frame.width, frame.height]], np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A picture that replaces the frame's own on the output: BGR uint8 [height, width, 3]."""
 

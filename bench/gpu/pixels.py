@@ -121,10 +121,10 @@ def pixelate(desk: Desk) -> list[Row]:
     cells = expected[32:96, 64:192].reshape(4, cell, 8, cell, 3)
     cells[...] = cells.mean(axis=(1, 3), keepdims=True)
     expected[32:96, 64:192] = cells.reshape(64, 128, 3)
-    launcher = Hide(desk.device, desk.kernels, 1, 1, cell)
+    launcher = Hide(desk.device, desk.kernels, 1)
     desk.callback(launcher.close)
     frame, buffer = desk.bgr(image)
-    launcher.launch([(frame, [(64, 32, 192, 96)])], desk.stream)
+    launcher.launch([(frame, [(64, 32, 192, 96)])], cell, desk.stream)
     return [_compared("pixelate on BGR", desk.get(buffer, image.shape, np.uint8), expected)]
 
 

@@ -56,6 +56,7 @@ class Guard:
     ) -> None:
         self.name = name
         self.plugin = plugin
+        self.hides = plugin.hides
         self.last_fault = ""
         """What went wrong last, for people; without secrets."""
         self.faults = 0

@@ -31,6 +31,8 @@ class Line:
         self.camera = camera
         self.chain = tuple(chain)
         self.replaces_picture = any(Picture in worker.guard.plugin.gives for worker in chain)
+        self.hides = any(worker.guard.hides for worker in chain)
+        """Whether a frame must not be seen as it is before the plug-ins had it."""
         self.expected = 0.0
         """Mean seconds from submission to results, waiting for a free worker included."""
         self.analysed = 0

@@ -69,7 +69,7 @@ class CameraOutput:
         self._metrics = metrics
         self._stages = stages
         self._clock = clock
-        self._patience = Patience(always=line.replaces_picture)
+        self._patience = Patience(always=line.replaces_picture or line.hides)
         self._last: Frame | None = None
         self._shown: Frame | None = None
         self._unreached_since: float | None = None
@@ -208,7 +208,8 @@ class CameraOutput:
             return slate(None, FIRST_SIZE, self._title, self._unreached_since, Why.UNREACHED)
         size, since = self._renderer.size_of(self._shown), self._shown.wall_time
         why = Why.FAILING if failing else Why.ENDED if self.ended else Why.OFFLINE
-        return slate(self._shown.host(), size, self._title, since, why)
+        last = None if self._line.hides else self._shown.host()
+        return slate(last, size, self._title, since, why)
 
     def _turn_slate(self, active: bool) -> None:
         if active is not self.slate_active:

@@ -7,11 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from daemon.pipeline.gate import Gate
 from daemon.pipeline.guard import Guard
 from daemon.pipeline.inbox import Inbox
 from daemon.pipeline.ticket import Ticket
-from plugins.types import Frame, Results
+from plugins.types import Frame, Hidden, Results
 
 log = logging.getLogger(__name__)
 
@@ -89,15 +91,29 @@ class Worker:
             if found is None:
                 self.carry(ticket)
             else:
-                ticket.results = ticket.results.merged(found[n])
+                ticket.results = self._added(ticket.results, found[n], ticket.frame)
                 ticket.processed.update(self.guard.plugin.gives)
 
     def carry(self, ticket: Ticket) -> None:
         """The plug-in does not run on this frame: its prediction takes the place of a finding."""
-        ticket.results = ticket.results.merged(self.guard.carry(ticket.frame, ticket.results))
+        ticket.results = self.carried(ticket.frame, ticket.results)
 
     def carried(self, frame: Frame, results: Results) -> Results:
-        return results.merged(self.guard.carry(frame, results))
+        """With the plug-in's prediction. One that hides things has not seen who is new on this frame: all is hidden."""
+        predicted = self.guard.carry(frame, results)
+        if self.guard.hides:
+            predicted = predicted.merged(Results(Hidden.all_of(frame)))
+        return self._added(results, predicted, frame)
+
+    def _added(self, earlier: Results, found: Results, frame: Frame) -> Results:
+        """What one plug-in hides is not uncovered by another; and all is hidden where one that hides says nothing."""
+        hidden, before = found.get(Hidden), earlier.get(Hidden)
+        if hidden is None and self.guard.hides:
+            hidden = Hidden.all_of(frame)
+        if hidden is None:
+            return earlier.merged(found)
+        both = hidden if before is None else Hidden(np.concatenate((before.boxes, hidden.boxes)))
+        return earlier.merged(found).merged(Results(both))
 
 
 def yield_to_the_picture() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from daemon.colour import nv12_to_bgr
 from daemon.render.palette import Colour, shade
 from daemon.render.stamp import Stamp
@@ -17,12 +19,17 @@ class DeviceSurface:
     """A `Surface` that looks as `HostSurface` does. Shapes are collected and drawn together when the picture is asked
     for; the frame's own picture is not written into."""
 
-    __slots__ = ("_drawing", "_image", "_marks", "_stamps", "size")
+    __slots__ = ("_cell", "_drawing", "_hidden", "_image", "_marks", "_stamps", "size")
 
     def __init__(self, image: DeviceImage, size: tuple[int, int], drawing: FrameDrawing, stamps: Stamps) -> None:
         self.size = size
         self._image, self._drawing, self._stamps = image, drawing, stamps
+        self._hidden: Sequence[Rect] = ()
+        self._cell = 2  # of no region
         self._marks: list[Mark] = []
+
+    def hide(self, regions: Sequence[Rect], cell: int) -> None:
+        self._hidden, self._cell = regions, cell
 
     def outline(self, box: Rect, colour: Colour) -> None:
         m = self._stamps.measures
@@ -44,4 +51,4 @@ class DeviceSurface:
         return HostSurface(nv12_to_bgr(self.picture().nv12()), self._stamps)
 
     def picture(self) -> DeviceImage:
-        return self._drawing.draw(self._image, *self.size, self._marks)
+        return self._drawing.draw(self._image, *self.size, self._marks, self._hidden, self._cell)

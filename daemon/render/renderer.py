@@ -8,13 +8,14 @@ import numpy as np
 from daemon.config.model import Render
 from daemon.render.canvas import OutputCanvas
 from daemon.render.device_surface import DeviceSurface
+from daemon.render.hiding import hide
 from daemon.render.measures import Measures
 from daemon.render.overlay import Overlay
 from daemon.render.stamps import Stamps
 from daemon.render.status import Status
 from daemon.render.surface import HostSurface, Surface
 from engines.cuda.frame_drawing import FrameDrawing
-from plugins.types import Frame, Image, Picture, Results
+from plugins.types import Frame, Hidden, Image, Picture, Results
 
 _HALVES = 2
 """How many times as large a picture may be for linear resizing not to skip pixels."""
@@ -49,7 +50,10 @@ class Renderer:
         size = self.size_of(frame)
         if self._size != size:
             self._size, self._stamps = size, Stamps(Measures.of(*size))
-        canvas = OutputCanvas(self._surface(frame, results.get(Picture)), size[1] / frame.height, self._stamps)
+        surface, scale = self._surface(frame, results.get(Picture)), size[1] / frame.height
+        if (hidden := results.get(Hidden)) is not None:
+            hide(surface, hidden.boxes * np.float32(scale))
+        canvas = OutputCanvas(surface, scale, self._stamps)
         if self._options.status:
             canvas.keep_free(self._status.prepare(canvas, frame.wall_time, fps))
         self._overlay.draw(canvas, frame, results)

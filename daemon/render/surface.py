@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import cv2
@@ -27,6 +28,11 @@ class Surface(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
+        ...
+
+    def hide(self, regions: Sequence[Rect], cell: int) -> None:
+        """Makes mosaics of regions, which must lie on the surface: of each cell of the picture's grid, `cell` pixels
+        each way (even), its mean colour is left, within the region. Before anything else is drawn."""
         ...
 
     def outline(self, box: Rect, colour: Colour) -> None:
@@ -64,6 +70,12 @@ class HostSurface:
     def size(self) -> tuple[int, int]:
         height, width = self.image.shape[:2]
         return width, height
+
+    def hide(self, regions: Sequence[Rect], cell: int) -> None:
+        mosaic = [(region, _mosaic(self.image, region, cell)) for region in regions]  # of what was there before
+        for (left, top, right, bottom), tiles in mosaic:
+            x, y = left - left % cell, top - top % cell
+            self.image[top:bottom, left:right] = tiles[top - y : bottom - y, left - x : right - x]
 
     def outline(self, box: Rect, colour: Colour) -> None:
         """Plain rectangles are the cheapest lines there are. They overwrite the corners, so these are put aside before
@@ -111,6 +123,18 @@ class HostSurface:
             offset=(box[1] - rim) * row + (box[0] - rim) * 3,
             strides=((height - side) * row, row, (width - side) * 3, 3, 1),
         )
+
+
+def _mosaic(image: Image, region: Rect, cell: int) -> Image:
+    """The cells of the picture's grid that a region touches, each in its mean colour; from the first cell's corner."""
+    left, top, right, bottom = region
+    x, y = left - left % cell, top - top % cell
+    part = image[y : -(-bottom // cell) * cell, x : -(-right // cell) * cell]  # at the edge, what there is of a cell
+    columns, rows = np.arange(0, part.shape[1], cell), np.arange(0, part.shape[0], cell)
+    sums = np.add.reduceat(np.add.reduceat(part, columns, axis=1, dtype=np.uint32), rows, axis=0)
+    sides = np.diff(rows, append=part.shape[0])[:, None, None], np.diff(columns, append=part.shape[1])[:, None]
+    means: Image = np.rint(sums / (sides[0] * sides[1])).astype(np.uint8)
+    return means.repeat(cell, axis=0).repeat(cell, axis=1)
 
 
 def _mixed(image: Image, at: NDArray[np.int32], colour: Colour, strength: float) -> Colour:

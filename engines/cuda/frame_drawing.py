@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 from engines.cuda.device_image import DeviceImage, Downloads
 from engines.cuda.gpus import Gpu
-from engines.cuda.launch.marks import Mark
+from engines.cuda.launch.hide import Hide
+from engines.cuda.launch.marks import Mark, Place
 from engines.cuda.launch.overlay import Overlay
 from engines.cuda.launch.picture import DevicePicture
 from engines.cuda.launch.resize import Resize
@@ -29,6 +30,8 @@ class FrameDrawing:
             undo.callback(self._downloads.close)
             self._resize = Resize(gpu.device, gpu.kernels, 1)
             undo.callback(self._resize.close)
+            self._hide = Hide(gpu.device, gpu.kernels, 1)
+            undo.callback(self._hide.close)
             self._overlay = Overlay(gpu.device, gpu.kernels, 1)
             undo.callback(self._overlay.close)
             self._owned = undo.pop_all()
@@ -38,8 +41,17 @@ class FrameDrawing:
         """The GPU's: its pictures alone can be drawn on."""
         return self._device.ordinal
 
-    def draw(self, image: DeviceImage, width: int, height: int, marks: Sequence[Mark]) -> DeviceImage:
+    def draw(
+        self,
+        image: DeviceImage,
+        width: int,
+        height: int,
+        marks: Sequence[Mark],
+        hidden: Sequence[Place] = (),
+        cell: int = 16,
+    ) -> DeviceImage:
         """A new picture of `width` x `height` (both even), NV12 in BT.601 and limited range, complete when it returns.
+        Regions `hidden` become mosaics of `cell` pixels (even) before marks are laid over them.
 
         Resizing is bilinear: a picture more than twice as large loses pixels. ValueError for a picture of another GPU;
         EngineErrors where the GPU refuses.
@@ -52,6 +64,7 @@ class FrameDrawing:
         drawn = DeviceImage(self.ordinal, buffer, picture, self._downloads)
         try:
             self._resize.launch([(image.picture, picture)], self._stream)
+            self._hide.launch([(picture, hidden)], cell, self._stream)
             self._overlay.launch([(picture, marks)], self._stream)
         finally:
             self._stream.synchronize()

@@ -11,33 +11,31 @@ from engines.cuda.launch.layout import CELLS, PICTURE, REGION, record
 from engines.cuda.launch.marks import Place
 from engines.cuda.launch.picture import DevicePicture
 from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks
-from engines.cuda.launch.staging import Staging
+from engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (16, 8, 1)
 
 
 class Hide:
-    """Pixelates or blurs up to `max_regions` regions of up to `max_batch` frames.
+    """Pixelates or blurs regions of up to `max_batch` frames.
 
     A cell of `cell` x `cell` pixels (even) keeps nothing but its mean colour; `blur` shows the means interpolated, else
     each cell has one colour. A region grows outwards to even coordinates, as NV12 has one chroma for four pixels.
     Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
     """
 
-    def __init__(
-        self, device: Device, kernels: Kernels, max_batch: int, max_regions: int, cell: int = 16, blur: bool = False
-    ) -> None:
-        if cell < 2 or cell % 2:
-            raise ValueError(f"a cell's side is even and at least 2 pixels, not {cell}")
-        self._device, self._cell, self._blur = device, cell, blur
+    def __init__(self, device: Device, kernels: Kernels, max_batch: int, blur: bool = False) -> None:
+        self._device, self._blur = device, blur
         self._means_of = kernels.function("hide", "cell_means")
         self._hide = kernels.function("hide", "hide")
         self._pictures = Staging(device, PICTURE, max_batch)
-        self._regions = Staging(device, REGION, max_regions)
+        self._regions = GrowingStaging(device, REGION)
         self._means: Buffer | None = None
 
-    def launch(self, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], stream: Any) -> None:
+    def launch(self, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], cell: int, stream: Any) -> None:
         """Hides each frame's regions; what of them lies outside the frame is left out."""
+        if cell < 2 or cell % 2:
+            raise ValueError(f"a cell's side is even and at least 2 pixels, not {cell}")
         regions = [
             (i, *inside)
             for i, (frame, places) in enumerate(frames)
@@ -46,18 +44,16 @@ class Hide:
         ]
         if not regions:
             return
-        columns = blocks(max(frame.width for frame, _ in frames), self._cell)
-        rows = blocks(max(frame.height for frame, _ in frames), self._cell)
+        columns = blocks(max(frame.width for frame, _ in frames), cell)
+        rows = blocks(max(frame.height for frame, _ in frames), cell)
         means = self._room_for(12 * columns * rows * len(frames))
-        cells = record(
-            CELLS, size=self._cell, columns=columns, rows=rows, blur=self._blur, means=means.address
-        ).tobytes()
+        cells = record(CELLS, size=cell, columns=columns, rows=rows, blur=self._blur, means=means.address).tobytes()
         pictures = self._pictures.send([frame.record() for frame, _ in frames], stream)
-        described = self._regions.send(np.array(regions, REGION), stream)
+        described = self._regions.send([np.array(regions, REGION)], stream)
         width = max(right - left for _, left, _, right, _ in regions)
         height = max(bottom - top for _, _, top, _, bottom in regions)
         # A region of n cells' width may touch n + 1, and needs one more on either side.
-        across, down = blocks(width, self._cell) + 3, blocks(height, self._cell) + 3
+        across, down = blocks(width, cell) + 3, blocks(height, cell) + 3
         grid = (blocks(across, BLOCK[0]), blocks(down, BLOCK[1]), len(regions))
         self._means_of.launch(grid, BLOCK, pictures, described, cells, stream=stream)
         grid = (blocks(width, 2 * BLOCK[0]), blocks(height, 2 * BLOCK[1]), len(regions))

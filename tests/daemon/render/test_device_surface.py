@@ -18,7 +18,7 @@ from engines.cuda.device_image import DeviceImage, Downloads
 from engines.cuda.driver import Device
 from engines.cuda.frame_drawing import FrameDrawing
 from engines.cuda.gpus import Gpu
-from plugins.types import Frame, Image, Picture, Results
+from plugins.types import Frame, Hidden, Image, Picture, Results
 from tests.daemon.render.scenes import frame, grey, tracks
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
@@ -112,6 +112,21 @@ def test_it_is_scaled_down_there(kernels: bytes) -> None:
         assert luma.max() <= 2
         assert luma.mean() < 0.3
         assert chroma.mean() < 2.0, "edges"
+        drawing.close()
+
+
+@on_stand_in()
+def test_regions_are_hidden_there_as_on_the_cpu(kernels: bytes) -> None:
+    with gpu_and_downloads() as (gpu, downloads):
+        drawing = FrameDrawing(gpu)
+        image = smooth(640, 360)
+        on_host, hidden = nv12_to_bgr(nv12_rows(image)), Hidden(np.array([[100, 50, 301, 333], [580, 300, 900, 900]]))
+        expected = Renderer("a", Render(status=False)).render(frame(on_host), Results(hidden), fps=None).picture()
+        there = device_frame(device_image(gpu.device, image, downloads), on_host)
+        found = Renderer("a", Render(status=False), None, drawing).render(there, Results(hidden), fps=None).picture()
+        luma, chroma = differences(encoded(expected), encoded(found))
+        assert max(luma.max(), chroma.max()) <= 3, "means of other colours: luma and chroma there, BGR here"
+        del there
         drawing.close()
 
 

@@ -24,8 +24,8 @@ PLACES: list[Place] = [(11, 9, 41, 33), (30, 20, 60, 50), (-9, 50, 13, 400), (90
 def hidden(
     device: HostDevice, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], blur: bool, cell: int = CELL
 ) -> None:
-    hide = Hide(device, device, len(frames), 16, cell, blur)
-    hide.launch(frames, HostStream())
+    hide = Hide(device, device, len(frames), blur)
+    hide.launch(frames, cell, HostStream())
     hide.close()
     hide.close()
 
@@ -95,4 +95,4 @@ def test_nothing_to_hide_launches_nothing_and_odd_cells_are_refused() -> None:
     hidden(device, [(on_device(device, noise(8, 8)), [(3, 3, 3, 9)])], True)
     assert not device.launches
     with pytest.raises(ValueError, match="even and at least 2 pixels, not 5"):
-        Hide(device, device, 1, 1, 5)
+        Hide(device, device, 1).launch([], 5, HostStream())

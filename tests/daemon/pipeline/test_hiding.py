@@ -1,0 +1,90 @@
+"""Where a plug-in hides things, nothing is shown that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from plugins.api import Plugin, PluginConfig
+from plugins.types import Detections, Frame, Hidden, Results
+from tests.daemon.pipeline.plugins import Finder, frame
+from tests.daemon.pipeline.test_line import line_of
+
+FACE = np.array([[1, 2, 3, 4]], np.float32)
+
+
+class Hider(Plugin[PluginConfig]):
+    """Hides one region, and fails where it is told to."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Hidden})
+    fails = silent = False
+    region = FACE
+
+    @property
+    def hides(self) -> bool:
+        return True
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        if self.fails:
+            raise RuntimeError("the network is gone")
+        return [Results() if self.silent else Results(Hidden(self.region)) for _ in frames]
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        return Results(Hidden(self.region))
+
+
+def hidden_of(*plugins: Plugin[PluginConfig]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    with line_of(*plugins) as [line]:
+        ticket = line.offer(frame())
+        assert ticket is not None
+        assert ticket.wait(5)
+        hidden = ticket.results.get(Hidden)
+    assert hidden is not None
+    return hidden.boxes
+
+
+def whole() -> list[float]:
+    of = frame()
+    return [0, 0, of.width, of.height]
+
+
+def test_what_it_hides_is_in_the_results() -> None:
+    assert hidden_of(Hider(PluginConfig())).tolist() == FACE.tolist()
+
+
+@pytest.mark.parametrize("trouble", ["fails", "silent"])
+def test_where_it_has_no_answer_everything_is_hidden(trouble: str) -> None:
+    hider = Hider(PluginConfig())
+    setattr(hider, trouble, True)
+    assert whole() in hidden_of(hider).tolist()
+
+
+def test_a_frame_that_it_did_not_see_is_hidden_whatever_it_predicts() -> None:
+    with line_of(Hider(PluginConfig())) as [line]:
+        carried = line.carried(frame()).get(Hidden)
+    assert carried is not None
+    assert whole() in carried.boxes.tolist()
+
+
+def test_another_plug_in_uncovers_nothing() -> None:
+    second = Hider(PluginConfig())
+    second.region = np.array([[5, 6, 7, 8]], np.float32)
+    assert hidden_of(Hider(PluginConfig()), second).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_plug_ins_that_hide_nothing_add_nothing() -> None:
+    with line_of(Finder()) as [line]:
+        assert not line.hides
+        ticket = line.offer(frame())
+        assert ticket is not None
+        assert ticket.wait(5)
+        assert Hidden not in ticket.results
+        assert Detections in ticket.results
+
+
+def test_the_line_says_that_it_hides() -> None:
+    with line_of(Finder(), Hider(PluginConfig())) as [line]:
+        assert line.hides

@@ -23,7 +23,8 @@ class Frame:
 
     `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, `pts` seconds in the source's own
     time (None where it has none). `decode` returns the BGR image; it is called at most once, from any thread.
-    `on_device` is the picture where it was decoded on a GPU; then `decode` downloads it.
+    `on_device` is the picture where it was decoded on a GPU; then `decode` downloads it. `still`: a photograph, to
+    which no other frame belongs, also where several are looked at one after the other.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Frame:
         "on_device",
         "pts",
         "seq",
+        "still",
         "wall_time",
         "width",
     )
@@ -51,6 +53,7 @@ class Frame:
         wall_time: float,
         pts: float | None = None,
         on_device: DeviceImage | None = None,
+        still: bool = False,
     ) -> None:
         self.camera = camera
         self.seq = seq
@@ -59,6 +62,7 @@ class Frame:
         self.wall_time = wall_time
         self.pts = pts
         self.on_device = on_device
+        self.still = still
         self._decode: Callable[[], Image] | None = decode
         self._image: Image | None = None
         self._lock = threading.Lock()
@@ -73,10 +77,20 @@ class Frame:
         captured_at: float = 0.0,
         wall_time: float = 0.0,
         pts: float | None = None,
+        still: bool = False,
     ) -> Frame:
         """A frame around an image that is already on the host."""
         height, width = image.shape[:2]
-        return cls(camera, seq, (width, height), lambda: image, captured_at=captured_at, wall_time=wall_time, pts=pts)
+        return cls(
+            camera,
+            seq,
+            (width, height),
+            lambda: image,
+            captured_at=captured_at,
+            wall_time=wall_time,
+            pts=pts,
+            still=still,
+        )
 
     def device(self, ordinal: int) -> DeviceImage | None:
         """The picture on that GPU (0 for "cuda:0"), where it is there already."""

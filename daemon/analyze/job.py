@@ -47,9 +47,17 @@ class Job:
     """Analyses sources one after the other; a fault of one is told and does not keep the others."""
 
     def __init__(
-        self, chain: OfflineChain, render: Render, annotated: Path | None, tell: Callable[[str], None]
+        self,
+        chain: OfflineChain,
+        render: Render,
+        annotated: Path | None,
+        tell: Callable[[str], None],
+        *,
+        embeddings: bool = False,
     ) -> None:
+        """`embeddings` adds those of faces to the lines."""
         self._chain = chain
+        self._embeddings = embeddings
         self._tell = tell
         self._render = render.model_copy(update={"status": False})
         self._faults = 0
@@ -96,7 +104,7 @@ class Job:
                     self._chain.forget(sequence.name)
                 size = item.frame.width, item.frame.height
                 results = self._chain.run(item.frame)
-                _write(out, line(item, results) + "\n")
+                _write(out, line(item, results, embeddings=self._embeddings) + "\n")
                 self.frames += 1
                 if writer is not None:
                     self._draw(item, results, renderer, writer)

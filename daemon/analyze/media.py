@@ -99,7 +99,8 @@ def frames(sequence: Sequence) -> Iterator[Item | MediaError]:
         except MediaError as error:
             yield error
             continue
-        yield Item(str(path), Frame.of(image, camera=sequence.name, seq=seq, captured_at=time, pts=time))
+        frame = Frame.of(image, camera=sequence.name, seq=seq, captured_at=time, pts=time, still=True)
+        yield Item(str(path), frame)
 
 
 def read_picture(path: Path) -> Image:

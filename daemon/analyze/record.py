@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+import numpy as np
+
 from daemon.analyze.media import Item
-from plugins.types import Detections, Results, Tracks, label_of
+from plugins.types import Detections, Faces, FloatArray, Results, Tracks, label_of
 
 
-def record(item: Item, results: Results) -> dict[str, Any]:
-    """The frame's record: boxes are xyxy in pixels of the source, scores 0-1."""
+def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[str, Any]:
+    """The frame's record: boxes are xyxy in pixels of the source, scores 0-1. `embeddings` adds those of faces."""
     frame = item.frame
     found: dict[str, Any] = {
         "source": item.source,
@@ -22,11 +25,15 @@ def record(item: Item, results: Results) -> dict[str, Any]:
     detections = results.get(Detections)
     if detections is not None:
         found["detections"] = _detections(detections, results.get(Tracks))
+    faces = results.get(Faces)
+    if faces is not None:
+        found["faces"] = [_face(faces, row, embeddings) for row in range(len(faces))]
     return found
 
 
-def line(item: Item, results: Results) -> str:
-    return json.dumps(record(item, results), separators=(",", ":"), ensure_ascii=False)
+def line(item: Item, results: Results, *, embeddings: bool = False) -> str:
+    found = record(item, results, embeddings=embeddings)
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
 
 
 def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str, Any]]:
@@ -43,3 +50,27 @@ def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str,
             zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True)
         )
     ]
+
+
+def _face(faces: Faces, row: int, with_embedding: bool) -> dict[str, Any]:
+    face: dict[str, Any] = {
+        "box": [round(side, 2) for side in faces.boxes[row].tolist()],
+        "score": round(float(faces.scores[row]), 5),
+        "landmarks": [[round(x, 2), round(y, 2)] for x, y in faces.landmarks[row].tolist()],
+        "quality": _number(faces.qualities[row : row + 1]),
+        "track": None if faces.tracks[row] < 0 else int(faces.tracks[row]),
+        "identity": faces.identities[row],
+        "similarity": _number(faces.similarities[row : row + 1]),
+        "margin": _number(faces.margins[row : row + 1]),
+        "reason": faces.reasons[row],
+    }
+    if with_embedding:
+        embedding = faces.embeddings[row]
+        face["embedding"] = [round(value, 6) for value in embedding.tolist()] if np.isfinite(embedding).all() else None
+    return face
+
+
+def _number(of_row: FloatArray) -> float | None:
+    """JSON has no NaN."""
+    value = float(of_row[0])
+    return round(value, 5) if math.isfinite(value) else None

@@ -19,12 +19,15 @@ _EXAMPLES = """\
 examples:
   sightd analyze street.mp4 --out results.jsonl
   sightd analyze photos/ clip.mkv --chain detector --set detector.min_score=0.01 --out results.jsonl
+  sightd analyze people/ --chain face --set face.gallery=faces.db --out faces.jsonl
   sightd analyze -c config/sightd.yaml street.mp4 --out results.jsonl --annotated annotated/
 
 A picture, a folder (with the folders below it) or a video is a source. The pictures of a folder are taken for one
 sequence, in the order of their numbers; tracks end with a sequence. Each line of the result is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
-   "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}]}
+   "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}],
+   "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
+              "similarity": 0.71, "margin": 0.6, "reason": …}]}
 Boxes are in pixels of the source. A source that is missing or broken is told, the others are still done.
 
 exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
@@ -56,6 +59,7 @@ def add(commands: SubParsers) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where the lines go; by default standard output", default=None
     )
+    parser.add_argument("--embeddings", action="store_true", help="write the embeddings of faces, too")
     parser.add_argument("--annotated", type=Path, metavar="FOLDER", help="write annotated copies into this folder")
     parser.set_defaults(run=run)
 
@@ -127,7 +131,7 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:
                 _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
-            job = Job(chain, config.render, args.annotated, _tell)
+            job = Job(chain, config.render, args.annotated, _tell, embeddings=args.embeddings)
             failed = missing + job.run(sources, out)
         return _concluded(len(sources), job.frames, failed)
     except (PluginError, EngineError) as error:

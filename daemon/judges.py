@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from engines.model import Model
-from engines.trt.verify import Judge, judge_for
-from plugins.detector.reading import box_reader
+from collections.abc import Callable, Mapping
 
-_DETECTORS = ("detector", "face-detector")
+from engines.model import Model
+from engines.trt.verify import BoxReader, Judge, judge_for
+from plugins.detector.reading import box_reader
+from plugins.face.reading import face_reader
+
+_READERS: Mapping[str, Callable[[Model], BoxReader]] = {"detector": box_reader, "face-detector": face_reader}
 
 
 def judge_of(model: Model) -> Judge:
     """The judge of the model's role; for detectors with the decoder of its head."""
-    return judge_for(model.role, box_reader(model) if model.role in _DETECTORS else None)
+    reader = _READERS.get(model.role)
+    return judge_for(model.role, None if reader is None else reader(model))

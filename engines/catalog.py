@@ -15,7 +15,7 @@ from engines.errors import UnknownModelError
 from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 from engines.spec import ColourOrder, InputSpec, Resize
 
-_LABELS = {"coco": coco.LABELS}
+_LABELS: Mapping[str, tuple[str, ...]] = {"coco": coco.LABELS, "face": ("face",), "none": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Catalog:
 
 def _model(name: str, entry: Mapping[str, Any]) -> Model:
     known = dict(entry)
-    known["labels"] = _LABELS[known["labels"]]
+    known["labels"] = _LABELS[known.get("labels", "none")]
     known["input"] = _input(known["input"])
     known["sources"] = tuple(_source(source) for source in known["sources"])
     return Model(name=name, **known)

@@ -78,7 +78,8 @@ class OnnxCudaMaker:
 
     def make(self, request: SessionRequest) -> Session:
         precision = _settled_precision(request, ("fp16",))
-        return OnnxCudaSession(request.path, int(request.device.removeprefix("cuda:")), precision=precision)
+        ordinal, spec = int(request.device.removeprefix("cuda:")), request.model.input
+        return OnnxCudaSession(request.path, ordinal, precision=precision, size=(spec.width, spec.height))
 
 
 def _settled_precision(request: SessionRequest, made: Container[Precision]) -> str:

@@ -100,6 +100,21 @@ class Binding:
         return BoundRun({spec.name: _bound(spec, value) for spec, value in values})
 
 
+def with_sides(inputs: Mapping[str, TensorSpec], size: tuple[int, int] | None) -> dict[str, TensorSpec]:
+    """The inputs, pictures whose sides the file leaves open with those of `size` (width, height): memory on a device
+    does not tell its shape."""
+    if size is None:
+        return dict(inputs)
+    width, height = size
+    sized = {}
+    for name, spec in inputs.items():
+        shape = spec.shape
+        if len(shape) == 4:
+            shape = (*shape[:2], shape[2] or height, shape[3] or width)
+        sized[name] = TensorSpec(name, shape, spec.dtype)
+    return sized
+
+
 def _bound(spec: TensorSpec, value: Any) -> BoundTensor:
     shape = tuple(value.shape())
     nbytes = int(np.prod(shape, dtype=np.int64)) * spec.dtype.itemsize

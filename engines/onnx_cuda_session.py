@@ -11,7 +11,7 @@ import onnxruntime
 from engines import onnx_cuda_library
 from engines.errors import BackendUnavailableError, EngineError
 from engines.half import to_half
-from engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream
+from engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream, with_sides
 from engines.onnx_cuda_library import PROVIDER
 from engines.onnx_file import read_precision
 from engines.onnx_placed import RECORD, placed, stray
@@ -29,15 +29,18 @@ class OnnxCudaSession:
     `run` copies to the GPU and back; `run_device` leaves tensors where they are. Both from several threads at once.
     """
 
-    def __init__(self, path: Path, ordinal: int, *, precision: str = "fp32") -> None:
-        """`precision` is the file's own, or "fp16" for an fp32 file. BackendUnavailableError where the provider is not
-        there, does not start, cannot load the file, or leaves part of the network to the CPU.
+    def __init__(
+        self, path: Path, ordinal: int, *, precision: str = "fp32", size: tuple[int, int] | None = None
+    ) -> None:
+        """`precision` is the file's own, or "fp16" for an fp32 file; `size` (width, height) is that of pictures whose
+        sides the file leaves open. BackendUnavailableError where the provider is not there, does not start, cannot load
+        the file, or leaves part of the network to the CPU.
         """
         self._path, self._ordinal = path, ordinal
         session = _open(path, ordinal, precision)
         _require_all_on_gpu(session, path.name)
         self._session: onnxruntime.InferenceSession | None = session
-        self.inputs = tensor_specs(path, session.get_inputs())
+        self.inputs = with_sides(tensor_specs(path, session.get_inputs()), size)
         self.outputs = tensor_specs(path, session.get_outputs())
         self._one_by_one = batch_is_one(self.inputs)
         self.backend = Backend("onnxruntime-cuda", f"cuda:{ordinal}", precision)

@@ -73,9 +73,11 @@ def placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int
     if spec.resize is Resize.STRETCH:
         return 0, 0, spec.width, spec.height
     ratio = min(spec.width / width, spec.height / height)
+    if spec.resize is Resize.FIT_TOP_LEFT:
+        ratio = min(ratio, 1.0)
     inner_width = min(max(round(width * ratio), 1), spec.width)
     inner_height = min(max(round(height * ratio), 1), spec.height)
-    if spec.resize is Resize.LETTERBOX_TOP_LEFT:
+    if spec.resize in (Resize.LETTERBOX_TOP_LEFT, Resize.FIT_TOP_LEFT):
         return 0, 0, inner_width, inner_height
     return (spec.width - inner_width) // 2, (spec.height - inner_height) // 2, inner_width, inner_height
 

@@ -20,6 +20,8 @@ class Resize(StrEnum):
     """Aspect ratio kept, picture in the top left corner, padding right and below (YOLOX)."""
     LETTERBOX_CENTRE = "letterbox-centre"
     """Aspect ratio kept, padding equal on opposite sides."""
+    FIT_TOP_LEFT = "fit-top-left"
+    """Aspect ratio kept, picture in the top left corner and never enlarged, padding right and below (YuNet)."""
 
 
 @dataclass(frozen=True, slots=True)

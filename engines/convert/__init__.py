@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.convert import ssd
+from engines.convert import opencv_zoo, ssd
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +17,8 @@ class Converter:
     convert: Callable[[Path, Path], None]
 
 
-CONVERTERS: Mapping[str, Converter] = {"tensorflow-ssd": Converter(1, ssd.convert)}
+CONVERTERS: Mapping[str, Converter] = {
+    "tensorflow-ssd": Converter(1, ssd.convert),
+    "opencv-zoo-yunet": Converter(1, opencv_zoo.convert_yunet),
+    "opencv-zoo-sface": Converter(1, opencv_zoo.convert_sface),
+}

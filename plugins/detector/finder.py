@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engines.cuda.detection_lane import Reading
-from engines.cuda.detection_lanes import DetectionLanes
+from engines.cuda.lanes import DetectionLanes
 from engines.engine import Engine
 from plugins.detector.candidates import Head
 from plugins.detector.selection import Selection

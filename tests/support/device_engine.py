@@ -17,14 +17,14 @@ from engines.cuda.driver import open_device
 from engines.cuda.gpus import Gpu, with_kernels
 from engines.engine import Engine
 from engines.model import Model
-from engines.onnx_binding import Binding, BoundRun
+from engines.onnx_binding import Binding, BoundRun, with_sides
 from engines.onnx_session import OnnxRuntimeSession
 from engines.session import Backend
 from engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.fake_cuda import StandIn, build_stand_in, cubin
 from tests.support.host_kernels.build import packed_library
 
-SOURCES = ("preprocess", "detect", "suppress", "face_crop", "style", "resize", "overlay", "hide")
+SOURCES = ("preprocess", "detect", "suppress", "face_crop", "style", "resize", "overlay", "hide", "unit")
 LABELS = ("bolt", "nut", "screw")
 
 
@@ -47,8 +47,9 @@ class HostCompiler:
 class DeviceOnnxSession(OnnxRuntimeSession):
     """`OnnxCudaSession` with the CPU for its device, where the stand-in's memory is; `runs` are the batches' sizes."""
 
-    def __init__(self, path: Path, largest_batch: int) -> None:
+    def __init__(self, path: Path, largest_batch: int, size: tuple[int, int] | None = None) -> None:
         super().__init__(path, threads=1)
+        self.inputs = with_sides(self.inputs, size)
         self.largest_batch = largest_batch
         self.backend = Backend("stand-in", "cuda:0", "fp32")
         self.runs: list[int] = []

@@ -1,33 +1,42 @@
-"""The lanes of one detector, each lent to one thread at a time."""
+"""Lanes on a GPU, each lent to one thread at a time."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engines.cuda.detection_lane import DetectionLane, Placed
 from engines.cuda.device_image import DeviceImage
+from engines.cuda.face_lane import Embedded, FaceLane
 from engines.cuda.upload import Image
 from engines.errors import EngineError
 
 _CLOSE_WITHIN = 10.0
 
 
-class DetectionLanes:
+class Lane(Protocol):
+    """A stream with the memory of one batch at a time."""
+
+    def close(self) -> None: ...
+
+
+L = TypeVar("L", bound=Lane)
+
+
+class Lanes(Generic[L]):
     """At most `most` lanes, made when threads come together; the one that was used last is lent first. Any thread."""
 
-    def __init__(self, make: Callable[[], DetectionLane], most: int = 2) -> None:
+    def __init__(self, make: Callable[[], L], most: int = 2) -> None:
         self._make, self._most = make, most
-        self._free: list[DetectionLane] = []
+        self._free: list[L] = []
         self._lent = 0
         self._closed = False
         self._changed = threading.Condition()
-
-    def find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
-        """See `DetectionLane.find`; waits until a lane is free. EngineError after `close`."""
-        with self._lane() as lane:
-            return lane.find(images)
 
     def close(self) -> None:
         """Waits for runs under way, then frees all lanes; before the session is closed. Twice is safe.
@@ -38,17 +47,18 @@ class DetectionLanes:
             self._closed = True
             self._changed.notify_all()
             if not self._changed.wait_for(lambda: not self._lent, _CLOSE_WITHIN):
-                raise EngineError(f"{self._lent} detections did not end within {_CLOSE_WITHIN:g} s; memory stays taken")
+                raise EngineError(f"{self._lent} runs did not end within {_CLOSE_WITHIN:g} s; their memory stays taken")
             lanes, self._free = self._free, []
         for lane in lanes:
             lane.close()
 
     @contextmanager
-    def _lane(self) -> Iterator[DetectionLane]:
+    def lent(self) -> Iterator[L]:
+        """A lane of one's own; waits until one is free. EngineError after `close`."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._free or self._lent < self._most)
             if self._closed:
-                raise EngineError("a detector was asked after it was closed")
+                raise EngineError("a network was asked after it was closed")
             self._lent += 1
             free = self._free.pop() if self._free else None
         lane = free
@@ -61,3 +71,23 @@ class DetectionLanes:
                 if lane is not None:
                     self._free.append(lane)
                 self._changed.notify_all()
+
+
+class DetectionLanes(Lanes[DetectionLane]):
+    """Those of one detector."""
+
+    def find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
+        """See `DetectionLane.find`."""
+        with self.lent() as lane:
+            return lane.find(images)
+
+
+class FaceLanes(Lanes[FaceLane]):
+    """Those of one embedder of faces."""
+
+    def embed(
+        self, images: Sequence[Image | DeviceImage], faces: Sequence[tuple[int, NDArray[np.floating]]]
+    ) -> Embedded:
+        """See `FaceLane.embed`."""
+        with self.lent() as lane:
+            return lane.embed(images, faces)

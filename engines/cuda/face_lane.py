@@ -1,0 +1,117 @@
+"""Faces from pictures to embeddings on one GPU: crops are made there, and come down with what the network says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.device_image import DeviceImage
+from engines.cuda.gpus import Gpu
+from engines.cuda.launch.face_crop import FaceCrop
+from engines.cuda.launch.heads import DeviceTensor
+from engines.cuda.launch.picture import DevicePicture
+from engines.cuda.launch.unit import to_unit
+from engines.cuda.upload import Image, PictureUpload
+from engines.device_session import DeviceOutput, DeviceSession
+from engines.errors import EngineError
+from engines.model import Model
+from engines.preprocess import affine
+from engines.spec import ColourOrder
+
+LARGEST_BATCH = 16
+"""Faces of one run; more are done in several."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """crops uint8 [n, height, width, 3] BGR, aligned · embeddings float32 [n, d] of length 1."""
+
+    crops: NDArray[np.uint8]
+    embeddings: NDArray[np.float32]
+
+
+class FaceLane:
+    """A stream with all memory that one batch at a time needs: one thread; `close` twice is safe.
+
+    The session stays the caller's and is closed later.
+    """
+
+    def __init__(self, gpu: Gpu, session: DeviceSession, model: Model) -> None:
+        """EngineError where a kernel does not compile or there is no memory."""
+        spec = model.input
+        self._session, self._spec = session, spec
+        self._dtype = session.inputs[spec.tensor].dtype
+        self._most = min(session.largest_batch, LARGEST_BATCH)
+        self._shape = (3, spec.height, spec.width)
+        with ExitStack() as undo:
+            self._device, self._kernels = gpu.device, gpu.kernels
+            self._stream = gpu.device.stream()
+            undo.callback(self._stream.close)
+            self._upload = PictureUpload(gpu.device)
+            undo.callback(self._upload.close)
+            self._tensor = gpu.device.allocate(self._most * int(np.prod(self._shape)) * self._dtype.itemsize)
+            undo.callback(self._tensor.free)
+            self._crop = FaceCrop(gpu.device, gpu.kernels, spec, self._most, self._dtype)
+            undo.callback(self._crop.close)
+            self._owned = undo.pop_all()
+
+    def embed(
+        self, images: Sequence[Image | DeviceImage], faces: Sequence[tuple[int, NDArray[np.floating]]]
+    ) -> Embedded:
+        """Of each face its picture among `images` and its five points [5, 2] in that picture's pixels. The pictures are
+        BGR uint8 [h, w, 3], or on this GPU already; they are the caller's again when it returns.
+
+        ValueError for points that coincide; EngineError where a run fails or the network has not one output [n, d].
+        """
+        try:
+            pictures = self._upload.send(images, self._stream)
+            parts = [
+                self._batch([(pictures[i], points) for i, points in faces[start : start + self._most]])
+                for start in range(0, len(faces), self._most)
+            ]
+        except BaseException:
+            self._stream.synchronize()  # copies under way still use the page-locked memory
+            raise
+        return Embedded(np.concatenate([one.crops for one in parts]), np.concatenate([one.embeddings for one in parts]))
+
+    def close(self) -> None:
+        self._owned.close()
+
+    def _batch(self, faces: Sequence[tuple[DevicePicture, NDArray[np.floating]]]) -> Embedded:
+        self._crop.launch(faces, self._tensor, self._stream)
+        fed = np.empty((len(faces), *self._shape), self._dtype)
+        with self._session.run_device({self._spec.tensor: self._tensor}, len(faces), self._stream) as run:
+            self._tensor.download(fed, self._stream)
+            embeddings = self._fetched(run.outputs, len(faces))
+        return Embedded(self._pictures(fed), embeddings)
+
+    def _fetched(self, outputs: Mapping[str, DeviceOutput], faces: int) -> NDArray[np.float32]:
+        """The network's one output on the host; waits for the stream."""
+        told = ", ".join(f"{name} {list(one.shape)}" for name, one in outputs.items())
+        if len(outputs) != 1 or any(len(one.shape) != 2 or one.shape[0] < faces for one in outputs.values()):
+            raise EngineError(f"an embedder gives one output [batch, d], this network {told}: choose another")
+        (output,) = outputs.values()
+        host = np.empty((faces, output.shape[1]), np.float32)
+        rows = DeviceTensor(output.buffer.address, output.shape, output.dtype)
+        units = self._device.allocate(host.nbytes)
+        try:
+            to_unit(self._kernels, rows, faces, units, self._stream)
+            units.download(host, self._stream)
+            self._stream.synchronize()
+        finally:
+            units.free()
+        return host
+
+    def _pictures(self, fed: NDArray[Any]) -> NDArray[np.uint8]:
+        """What the network was fed as BGR pictures: the way back through scale, mean and standard deviation."""
+        factor, summand = affine(self._spec)
+        numbers = (fed.astype(np.float32) - summand[:, None, None]) / factor[:, None, None]
+        planes = np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
+        if self._spec.colour is ColourOrder.RGB:
+            planes = planes[:, ::-1]
+        return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))

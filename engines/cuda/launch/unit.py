@@ -1,0 +1,23 @@
+"""Rows on the device to rows of length 1: launches unit.cu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engines.cuda.launch.heads import DeviceTensor
+from engines.cuda.launch.seam import Buffer, Grid, Kernels, precision
+
+BLOCK: Grid = (128, 1, 1)
+"""The kernel counts on these threads."""
+
+
+def to_unit(kernels: Kernels, rows: DeviceTensor, count: int, into: Buffer, stream: Any) -> None:
+    """The first `count` rows of a tensor [n, d], float32 or float16, each divided by its length, as float32 [count, d]
+    into a buffer of at least so many bytes."""
+    _, columns = rows.shape
+    if into.nbytes < 4 * count * columns:
+        raise ValueError(f"{count} rows of {columns} numbers need {4 * count * columns} bytes, not {into.nbytes}")
+    kernel = kernels.function("unit", precision(rows.dtype, "unit"))
+    kernel.launch((count, 1, 1), BLOCK, np.uint64(rows.address), into, np.int32(columns), stream=stream)

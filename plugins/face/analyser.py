@@ -1,0 +1,47 @@
+"""All that can be said of the faces on pictures, one picture for itself: for photographs that are enrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engines.engine import Engine
+from plugins.face.finder import FaceFinder, Search, finder_for
+from plugins.face.looks import Looks
+from plugins.face.quality import quality_of
+from plugins.face.reader import FaceReader, reader_for
+from plugins.types import Frame
+
+
+class FaceAnalyser:
+    """A finder and a reader, one after the other. Several threads at once; `close` twice is safe."""
+
+    def __init__(self, finder: FaceFinder, reader: FaceReader) -> None:
+        """Both become the analyser's own."""
+        self._finder, self._reader = finder, reader
+
+    @classmethod
+    def of(cls, detector: Engine, recogniser: Engine, search: Search) -> FaceAnalyser:
+        """The engines stay the caller's and are closed later. PluginError where they are other networks."""
+        finder = finder_for(detector, search)
+        try:
+            return cls(finder, reader_for(recogniser))
+        except BaseException:
+            finder.close()
+            raise
+
+    def looks(self, frames: Sequence[Frame]) -> list[Looks]:
+        """The faces of each picture, best score first."""
+        found = self._finder.find(frames, [None] * len(frames))
+        faces = [(frame, points) for frame, of in zip(frames, found, strict=True) for points in of.landmarks]
+        read = self._reader.read(faces, [True] * len(faces))
+        looks, start = [], 0
+        for of in found:
+            rows = slice(start, start + len(of))
+            start += len(of)
+            quality = quality_of(read.crops[rows], of.landmarks, of.scores)
+            looks.append(Looks(of.boxes, of.landmarks, quality, read.embeddings[rows], read.crops[rows]))
+        return looks
+
+    def close(self) -> None:
+        self._finder.close()
+        self._reader.close()

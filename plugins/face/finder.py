@@ -1,0 +1,195 @@
+"""Where faces are on frames, by whichever way the engine goes: with arrays on the host, or all of it on the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from engines.cuda.detection_lane import Reading
+from engines.cuda.device_image import DeviceImage
+from engines.cuda.lanes import DetectionLanes
+from engines.cuda.launch.detect import Choice
+from engines.engine import Engine
+from engines.preprocess import prepare
+from plugins.api import PluginError
+from plugins.face import views
+from plugins.face.views import View
+from plugins.face.yunet import decode
+from plugins.nms import nms
+from plugins.types import FloatArray, Frame, Image, check_lengths
+
+_STEP = 32
+"""Sides of the network's input are multiples of its coarsest stride."""
+_MOST = 256
+"""Faces of one frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundFaces:
+    """Faces of one frame, best score first, in pixels of the frame.
+
+    boxes xyxy float32 [n, 4], cut at the frame's edges · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2], in the
+    order of `plugins.types.Faces`.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    landmarks: FloatArray
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "scores", "landmarks")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls) -> FoundFaces:
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for and where. `size`: longest side of what the network is fed, px; larger views are made smaller.
+    `min_size`: shorter side of a face in pixels of the frame. `tiles`: 1 looks at the frame as a whole, n at n x n
+    overlapping parts besides, for small faces."""
+
+    min_score: float = 0.6
+    max_iou: float = 0.3
+    min_size: float = 20.0
+    size: int = 640
+    tiles: int = 1
+
+
+class FaceFinder(Protocol):
+    """Several threads at once; `close` twice is safe."""
+
+    def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
+        """The faces of each frame. Where `people` has boxes xyxy float32 [n, 4] for a frame, only where their heads
+        are; None looks everywhere. PluginError where the network's outputs are not of its head's form."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class HostFaceFinder:
+    """Views are prepared and outputs read on the CPU, wherever the network runs. Where its input is of no fixed size,
+    it follows the view's form: the network is fed no more than what there is."""
+
+    def __init__(self, engine: Engine, search: Search) -> None:
+        """PluginError where the network is no YuNet."""
+        if engine.model.head != "yunet":
+            model = engine.model
+            raise PluginError(f"model {model.name!r} has head {model.head!r}; faces are found by one of head 'yunet'")
+        self._engine, self._search = engine, search
+        self._fixed = None not in engine.session.inputs[engine.model.input.tensor].shape[2:]
+
+    def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
+        return [self._on_frame(frame, boxes) for frame, boxes in zip(frames, people, strict=True)]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _on_frame(self, frame: Frame, people: FloatArray | None) -> FoundFaces:
+        wanted = views_of(frame, people, self._search)
+        image = frame.host() if wanted else None
+        parts = [placed(self._in_view(_part(image, view)), view, frame) for view in wanted if image is not None]
+        return merged(parts, self._search)
+
+    def _in_view(self, image: Image) -> FoundFaces:
+        """The faces of one view in its own pixels."""
+        search, spec = self._search, self._engine.model.input
+        width, height = (spec.width, spec.height) if self._fixed else _sides(image, search.size)
+        tensor, (geometry,) = prepare([image], replace(spec, width=width, height=height))
+        outputs = self._engine.session.run({spec.tensor: tensor})
+        (found,) = decode(outputs, width, height, search.min_score)
+        keep = nms(found.boxes, found.scores, None, search.max_iou, limit=_MOST)
+        scale = np.array((geometry.scale_x, geometry.scale_y), np.float32)
+        boxes = found.boxes[keep] / np.tile(scale, 2)
+        return FoundFaces(boxes.astype(np.float32), found.scores[keep], found.points[keep] / scale)
+
+
+class DeviceFaceFinder:
+    """Views go to the GPU, unless the frame was decoded there and is looked at as a whole, and faces come back."""
+
+    def __init__(self, lanes: DetectionLanes, search: Search, ordinal: int) -> None:
+        """`ordinal` is the lanes' GPU."""
+        self._lanes, self._search, self._ordinal = lanes, search, ordinal
+
+    def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
+        wanted = [
+            (i, view)
+            for i, (frame, boxes) in enumerate(zip(frames, people, strict=True))
+            for view in views_of(frame, boxes, self._search)
+        ]
+        parts: list[list[FoundFaces]] = [[] for _ in frames]
+        images = [self._image(frames[i], view) for i, view in wanted]
+        for (i, view), in_view in zip(wanted, self._lanes.find(images), strict=True):
+            found = in_view.found
+            assert found.points is not None, "the lanes read a head with points"
+            faces = FoundFaces(found.boxes, found.scores, found.points)
+            parts[i].append(placed(faces, view, frames[i]))
+        return [merged(of_frame, self._search) for of_frame in parts]
+
+    def close(self) -> None:
+        self._lanes.close()
+
+    def _image(self, frame: Frame, view: View) -> Image | DeviceImage:
+        if view == (0, 0, frame.width, frame.height) and (on_device := frame.device(self._ordinal)) is not None:
+            return on_device
+        return _part(frame.host(), view)
+
+
+def finder_for(engine: Engine, search: Search) -> FaceFinder:
+    """By the GPU where the engine can do all of it there. PluginError where the network is no YuNet."""
+    host = HostFaceFinder(engine, search)
+    choice = Choice(search.max_iou, _MOST, by_class=False)
+    lanes = engine.detection_lanes(Reading(np.array([search.min_score], np.float32), choice))
+    if lanes is None or engine.gpu is None:
+        return host
+    return DeviceFaceFinder(lanes, search, engine.gpu.device.ordinal)
+
+
+def views_of(frame: Frame, people: FloatArray | None, search: Search) -> list[View]:
+    if people is not None:
+        return views.heads(people, frame.width, frame.height)
+    return views.tiles(frame.width, frame.height, search.tiles)
+
+
+def placed(found: FoundFaces, view: View, frame: Frame) -> FoundFaces:
+    """Faces of a view in pixels of the frame; without those that the view cuts."""
+    corner = np.array(view[:2], np.float32)
+    boxes = found.boxes + np.tile(corner, 2)
+    whole = ~views.cut_off(boxes, view, frame.width, frame.height)
+    limit = np.array((frame.width, frame.height) * 2, np.float32)
+    return FoundFaces(np.clip(boxes[whole], 0, limit), found.scores[whole], found.landmarks[whole] + corner)
+
+
+def merged(parts: Sequence[FoundFaces], search: Search) -> FoundFaces:
+    """The faces of all views of one frame, each once, and those alone that are large enough."""
+    if not parts:
+        return FoundFaces.none()
+    boxes = np.concatenate([part.boxes for part in parts])
+    scores = np.concatenate([part.scores for part in parts])
+    landmarks = np.concatenate([part.landmarks for part in parts])
+    large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= search.min_size
+    keep = nms(boxes, scores, None, search.max_iou, limit=_MOST, wanted=large)
+    return FoundFaces(boxes[keep], scores[keep], landmarks[keep])
+
+
+def _part(image: Image, view: View) -> Image:
+    left, top, right, bottom = view
+    return image[top:bottom, left:right]
+
+
+def _sides(image: Image, size: int) -> tuple[int, int]:
+    """Width and height of the network's input for a view: as small as holds it, its longer side at most `size`."""
+    height, width = image.shape[:2]
+    shrunk = min(1.0, size / max(width, height))
+    return _up(round(width * shrunk)), _up(round(height * shrunk))
+
+
+def _up(pixels: int) -> int:
+    return max(_STEP, -(-pixels // _STEP) * _STEP)

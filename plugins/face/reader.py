@@ -1,0 +1,121 @@
+"""From faces on frames to what they are recognised by, on the host or on the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cuda.lanes import FaceLanes
+from engines.engine import Engine
+from engines.errors import EngineError
+from plugins.api import PluginError
+from plugins.face.align import aligned
+from plugins.face.looks import CROP, DIMENSIONS
+from plugins.types import FloatArray, Frame
+
+_TRIAL = np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32)
+"""Where five points may lie on a picture of a face."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadFaces:
+    """crops uint8 [n, CROP, CROP, 3] BGR, aligned · embeddings float32 [n, DIMENSIONS] of length 1, NaN where they
+    were not asked for."""
+
+    crops: NDArray[np.uint8]
+    embeddings: FloatArray
+
+    @classmethod
+    def none(cls) -> ReadFaces:
+        return cls(np.zeros((0, CROP, CROP, 3), np.uint8), np.zeros((0, DIMENSIONS), np.float32))
+
+
+class FaceReader(Protocol):
+    """Several threads at once; `close` twice is safe."""
+
+    def read(self, faces: Sequence[tuple[Frame, FloatArray]], wanted: Sequence[bool]) -> ReadFaces:
+        """Of each face its frame and its five landmarks float32 [5, 2] there; `wanted` says whose embedding is asked
+        for. PluginError where the network gives no embeddings of DIMENSIONS numbers."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class HostFaceReader:
+    """Crops are made on the CPU, wherever the network runs."""
+
+    def __init__(self, engine: Engine, most: int) -> None:
+        """`most` faces are run together: on a CPU batches save nothing."""
+        self._engine, self._most = engine, most
+
+    def read(self, faces: Sequence[tuple[Frame, FloatArray]], wanted: Sequence[bool]) -> ReadFaces:
+        if not faces:
+            return ReadFaces.none()
+        crops = np.stack([aligned(frame.host(), landmarks) for frame, landmarks in faces])
+        embeddings = np.full((len(faces), DIMENSIONS), np.nan, np.float32)
+        asked = np.flatnonzero(wanted)
+        for start in range(0, len(asked), self._most):
+            rows = asked[start : start + self._most]
+            outputs, _ = self._engine.run(list(crops[rows]))
+            embeddings[rows] = unit(next(iter(outputs.values())))
+        return ReadFaces(crops, embeddings)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class DeviceFaceReader:
+    """Crops are made on the GPU, of frames that lie there or are sent there; all faces get their embeddings."""
+
+    def __init__(self, lanes: FaceLanes, ordinal: int) -> None:
+        """`ordinal` is the lanes' GPU."""
+        self._lanes, self._ordinal = lanes, ordinal
+
+    def read(self, faces: Sequence[tuple[Frame, FloatArray]], wanted: Sequence[bool]) -> ReadFaces:
+        if not faces:
+            return ReadFaces.none()
+        frames = list({id(frame): frame for frame, _ in faces}.values())
+        places = {id(frame): place for place, frame in enumerate(frames)}
+        images = [frame.device(self._ordinal) or frame.host() for frame in frames]
+        found = self._lanes.embed(images, [(places[id(frame)], landmarks) for frame, landmarks in faces])
+        return ReadFaces(found.crops, _checked(found.embeddings))
+
+    def close(self) -> None:
+        self._lanes.close()
+
+
+def reader_for(engine: Engine) -> FaceReader:
+    """By the GPU where the engine can do all of it there. PluginError where the network is no embedder of faces."""
+    spec, model = engine.model.input, engine.model
+    if model.role != "face-embedder" or (spec.width, spec.height) != (CROP, CROP):
+        raise PluginError(f"model {model.name!r} embeds no faces of {CROP}x{CROP} pixels: take sface")
+    on_cpu = engine.session.backend.device == "cpu"
+    lanes = engine.face_lanes()
+    if lanes is None or engine.gpu is None:
+        reader: FaceReader = HostFaceReader(engine, 1 if on_cpu else 16)
+    else:
+        reader = DeviceFaceReader(lanes, engine.gpu.device.ordinal)
+    trial = Frame.of(np.zeros((CROP, CROP, 3), np.uint8))
+    try:
+        reader.read([(trial, _TRIAL)], [True])  # a file that is no embedder is told of now, and not on the first face
+    except (EngineError, PluginError) as fault:
+        reader.close()
+        raise PluginError(f"model {model.name!r}: {fault}") from None
+    return reader
+
+
+def unit(embeddings: NDArray[np.floating]) -> FloatArray:
+    """Embeddings [n, d] of length 1, float32. PluginError where they have not DIMENSIONS numbers."""
+    lengths = np.linalg.norm(_checked(embeddings).astype(np.float64), axis=1, keepdims=True)
+    of_length_1: FloatArray = (embeddings / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return of_length_1
+
+
+def _checked(embeddings: NDArray[Any]) -> NDArray[Any]:
+    if embeddings.ndim != 2 or embeddings.shape[1] != DIMENSIONS:
+        raise PluginError(f"embeddings of {DIMENSIONS} numbers are read, the network gives {list(embeddings.shape)}")
+    return embeddings

@@ -1,0 +1,58 @@
+"""The parts of a frame in which faces are looked for: all of it, tiles of it, or where people are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plugins.types import FloatArray
+
+View = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the frame; right and bottom are outside."""
+
+_OVERLAP = 0.25
+"""Of neighbouring tiles, as a share of their sides: a face of that size lies wholly in one of them."""
+_HEAD = 0.45
+"""Share of a person's height, from the top, in which the head is looked for."""
+_AROUND = 0.15
+"""How far beyond the person's box, as a share of its sides: heads reach out of boxes."""
+_LEAST = 24
+"""Pixels of a view's shorter side, below which no face in it would be of use."""
+
+
+def tiles(width: int, height: int, count: int) -> list[View]:
+    """The whole frame, and with `count` above 1 also count x count tiles that overlap, row by row."""
+    views = [(0, 0, width, height)]
+    if count > 1:
+        columns, rows = _spans(width, count), _spans(height, count)
+        views += [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
+    return views
+
+
+def heads(people: FloatArray, width: int, height: int) -> list[View]:
+    """Where the heads of people are, by their boxes xyxy float32 [n, 4] px; none where too little of them is there."""
+    views = []
+    for x1, y1, x2, y2 in people[np.isfinite(people).all(axis=1)].tolist():
+        across, down = _AROUND * (x2 - x1), _AROUND * (y2 - y1)
+        left, right = max(0, int(x1 - across)), min(width, int(x2 + across))
+        top, bottom = max(0, int(y1 - down)), min(height, int(y1 + _HEAD * (y2 - y1)))
+        if min(right - left, bottom - top) >= _LEAST:
+            views.append((left, top, right, bottom))
+    return views
+
+
+def cut_off(boxes: FloatArray, view: View, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which boxes [n, 4] (pixels of the frame) reach an edge of the view within the frame: another view has them
+    whole."""
+    left, top, right, bottom = view
+    at_edge = np.zeros(len(boxes), np.bool_)
+    for column, edge, inner in ((0, left, left > 0), (1, top, top > 0)):
+        at_edge |= inner & (boxes[:, column] <= edge + 1)
+    for column, edge, inner in ((2, right, right < width), (3, bottom, bottom < height)):
+        at_edge |= inner & (boxes[:, column] >= edge - 1)
+    return at_edge
+
+
+def _spans(length: int, count: int) -> list[tuple[int, int]]:
+    """`count` parts of equal length that overlap and cover `length`."""
+    part = min(length, -(-length // count) + int(_OVERLAP * length / count))
+    return [(start, start + part) for start in np.linspace(0, length - part, count).astype(int).tolist()]

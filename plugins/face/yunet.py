@@ -1,0 +1,73 @@
+"""Head "yunet": faces with five points, of grids at strides 8, 16 and 32.
+
+A cell at column c and row r of stride s says, with the numbers as the network gives them:
+score = √(cls · obj), each cut to 0-1; centre = ((c + x) · s, (r + y) · s); size = (exp(w) · s, exp(h) · s);
+point i = ((c + xᵢ) · s, (r + yᵢ) · s). Source: Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", and
+OpenCV's face_detect.cpp, which reads it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.session import Tensor
+from plugins.api import PluginError
+from plugins.types import FloatArray
+
+_STRIDES = (8, 16, 32)
+_PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceCandidates:
+    """Faces of one picture before any is suppressed: boxes xyxy float32 [n, 4], scores float32 [n] and points float32
+    [n, 5, 2], in pixels of the network's input."""
+
+    boxes: FloatArray
+    scores: FloatArray
+    points: FloatArray
+
+
+def decode(outputs: Mapping[str, Tensor], width: int, height: int, min_score: float) -> list[FaceCandidates]:
+    """The faces of each picture of a batch that reach `min_score`; the input was `width` x `height` pixels, multiples
+    of 32. PluginError where the outputs are not of this head."""
+    batch = _checked(outputs, width, height)
+    return [_picture(outputs, i, width, min_score) for i in range(batch)]
+
+
+def _picture(outputs: Mapping[str, Tensor], picture: int, width: int, min_score: float) -> FaceCandidates:
+    boxes, scores, points = [], [], []
+    for stride in _STRIDES:
+        cls, obj, box, kps = (outputs[f"{part}_{stride}"][picture] for part in _PARTS)
+        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+        cells = np.flatnonzero(score >= min_score)
+        row, column = np.divmod(cells, width // stride)
+        corner = np.stack((column, row), axis=1).astype(np.float32)
+        centre, size = (corner + box[cells, :2]) * stride, np.exp(box[cells, 2:]) * stride
+        boxes.append(np.concatenate((centre - size / 2, centre + size / 2), axis=1))
+        scores.append(score[cells])
+        points.append((corner[:, None] + kps[cells].reshape(-1, 5, 2)) * stride)
+    return FaceCandidates(
+        np.concatenate(boxes).astype(np.float32, copy=False),
+        np.concatenate(scores).astype(np.float32, copy=False),
+        np.concatenate(points).astype(np.float32, copy=False),
+    )
+
+
+def _checked(outputs: Mapping[str, Tensor], width: int, height: int) -> int:
+    """How many pictures there are."""
+    batch = len(next(iter(outputs.values())))
+    for stride in _STRIDES:
+        cells = (width // stride) * (height // stride)
+        for part, columns in _PARTS.items():
+            found = outputs.get(f"{part}_{stride}")
+            if found is None or found.shape != (batch, cells, columns):
+                told = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
+                raise PluginError(
+                    f"head 'yunet' reads {part}_{stride} [batch, {cells}, {columns}] of a {width}x{height} input; the "
+                    f"network gives {told}: choose another network"
+                )
+    return batch

@@ -1,0 +1,87 @@
+"""Faces are found and read on the GPU as on the CPU: real PyCUDA on the stand-in driver, kernels built for the host,
+ONNX Runtime on the device's memory."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.catalog import Catalog
+from engines.cuda.device_image import Downloads
+from engines.engine import Engine
+from plugins.face.analyser import FaceAnalyser
+from plugins.face.finder import DeviceFaceFinder, HostFaceFinder, Search, finder_for
+from plugins.face.reader import DeviceFaceReader, HostFaceReader, reader_for
+from plugins.types import Frame
+from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
+from tests.support.device_pictures import device_frame, device_image, nv12_rows
+from tests.support.faces import engine, photo
+from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.networks import stored
+
+pytestmark = pytest.mark.timeout(600)
+PHOTOS = ("multi_face.jpg", "astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
+    for name in PHOTOS:
+        photo(name)  # fetched here: the tests' own processes find it stored
+    for network in ("yunet", "sface"):
+        stored(network)
+    return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
+
+
+@on_stand_in()
+def test_faces_and_embeddings_are_those_of_the_cpu(kernels: bytes) -> None:
+    frames = [Frame.of(photo(name, 640).copy()) for name in PHOTOS]
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        catalog = Catalog.load()
+        detector = Engine(catalog.get("yunet"), DeviceOnnxSession(stored("yunet"), 2, (640, 640)), "", gpu)
+        recogniser = Engine(catalog.get("sface"), DeviceOnnxSession(stored("sface"), 4), "", gpu)
+        finder, reader = finder_for(detector, Search()), reader_for(recogniser)
+        assert isinstance(finder, DeviceFaceFinder)
+        assert isinstance(reader, DeviceFaceReader)
+        found = FaceAnalyser(finder, reader).looks(frames)
+        expected = FaceAnalyser(HostFaceFinder(engine("yunet"), Search()), HostFaceReader(engine("sface"), 4))
+        for ours, theirs in zip(found, expected.looks(frames), strict=True):
+            assert len(ours) == len(theirs) > 0
+            np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=0.05)
+            np.testing.assert_allclose(ours.landmarks, theirs.landmarks, atol=0.05)
+            assert np.abs(ours.crops.astype(int) - theirs.crops).max() <= 2
+            assert (ours.embeddings * theirs.embeddings).sum(axis=1).min() >= 0.999
+            np.testing.assert_allclose(ours.quality.totals, theirs.quality.totals, atol=0.01)
+        finder.close()
+        reader.close()
+        reader.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
+    """No pixel goes up; of each face its crop and its embedding come down."""
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        recogniser = Engine(Catalog.load().get("sface"), DeviceOnnxSession(stored("sface"), 4), "", gpu)
+        reader, downloads = reader_for(recogniser), Downloads(gpu.device)
+        image = photo("astronaut.png").copy()
+        points = HostFaceFinder(engine("yunet"), Search()).find([Frame.of(image)], [None])[0].landmarks
+        there = device_frame(device_image(gpu.device, image, downloads), image)
+        before = gpu.device.transfers.bytes_to_device
+        read = reader.read([(there, points[0])], [True])
+        assert gpu.device.transfers.bytes_to_device - before < 4096, "descriptors alone"
+        nv12 = np.asarray(cv2.cvtColor(nv12_rows(image), cv2.COLOR_YUV2BGR_NV12), np.uint8)
+        expected = HostFaceReader(engine("sface"), 1).read([(Frame.of(nv12), points[0])], [True])
+        assert np.abs(read.crops.astype(int) - expected.crops).max() <= 2
+        assert float(read.embeddings[0] @ expected.embeddings[0]) >= 0.999
+        del there
+        gc.collect()
+        reader.close()
+        downloads.close()
+        gpu.device.close()

@@ -1,0 +1,39 @@
+"""Tiles cover the frame and overlap; heads lie at the top of people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from plugins.face.views import cut_off, heads, tiles
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("size", [(1920, 1080), (640, 360), (101, 67)])
+def test_tiles_cover_every_pixel(size: tuple[int, int], count: int) -> None:
+    covered = np.zeros((size[1], size[0]), int)
+    views = tiles(*size, count)
+    for left, top, right, bottom in views:
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        covered[top:bottom, left:right] += 1
+    assert len(views) == (1 if count == 1 else 1 + count * count)
+    assert covered.min() >= min(count, 2)
+
+
+def test_neighbouring_tiles_share_a_strip() -> None:
+    first, second = tiles(1000, 600, 2)[1:3]
+    assert first[2] - second[0] >= 0.25 * (first[2] - first[0]) - 2
+
+
+def test_a_head_is_in_the_upper_part_of_a_person_with_room_around() -> None:
+    ((left, top, right, bottom),) = heads(np.array([[100, 100, 200, 400]], np.float32), 640, 480)
+    assert left < 100 < 200 < right
+    assert top < 100
+    assert 200 < bottom < 260
+
+
+def test_a_box_at_an_inner_edge_is_cut_and_one_at_the_frames_edge_is_not() -> None:
+    boxes = np.array([[0, 10, 30, 40], [70, 10, 100, 40], [30, 30, 60, 60]], np.float32)
+    assert cut_off(boxes, (0, 0, 100, 100), 300, 100).tolist() == [False, True, False]
+    assert cut_off(boxes, (0, 0, 100, 100), 100, 100).tolist() == [False] * 3

@@ -1,0 +1,46 @@
+"""The face networks of the catalogue, and photographs, for the tests."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.onnx_session import OnnxRuntimeSession
+from plugins.face.analyser import FaceAnalyser
+from plugins.face.finder import Search
+from plugins.types import Frame, Image
+from tests.support import media
+from tests.support.networks import stored
+
+
+@cache
+def engine(name: str) -> Engine:
+    """`yunet` or `sface` on the CPU; skips the test where it cannot be had."""
+    return Engine(Catalog.load().get(name), OnnxRuntimeSession(stored(name), threads=2), "for the test")
+
+
+@cache
+def photo(name: str, longest: int | None = None) -> Image:
+    """A sample photograph as BGR; made smaller where it has more than `longest` pixels."""
+    image = cv2.imread(str(media.path(name)))
+    assert image is not None
+    largest = max(image.shape[:2])
+    if longest is not None and largest > longest:
+        size = round(image.shape[1] * longest / largest), round(image.shape[0] * longest / largest)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    picture = np.asarray(image, np.uint8)
+    picture.flags.writeable = False
+    return picture
+
+
+def frame(name: str, longest: int | None = None) -> Frame:
+    return Frame.of(photo(name, longest).copy(), still=True)
+
+
+@cache
+def analyser() -> FaceAnalyser:
+    return FaceAnalyser.of(engine("yunet"), engine("sface"), Search())

@@ -8,21 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.gpu.desk import Desk
-from bench.gpu.row import Row, not_run, within
+from bench.gpu.row import Row, within
 from engines.cuda.gpus import Gpu
-from engines.cuda.launch.detect import Detect
+from engines.cuda.launch.detect import Choice, Detect
 from engines.cuda.launch.heads import DeviceTensor
 from engines.preprocess import Geometry
 from engines.spec import ColourOrder, InputSpec, Resize
 from plugins.detector.config import DetectorConfig
 from plugins.detector.heads import head_named
 from plugins.detector.selection import Selection
+from plugins.face.yunet import decode
+from plugins.nms import nms
 from plugins.types import Detections
 
 _SPEC = InputSpec("images", 416, 416, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
 _GEOMETRY = Geometry(0.31, 0.297, 7.0, 11.0, 1280, 720)
 _LABELS = tuple(f"class {i}" for i in range(20))
 _ROWS = 52 * 52 + 26 * 26 + 13 * 13
+_MOST_FACES = 100
 _AIM = "same boxes and scores, within 0.001 px"
 
 Outputs = Mapping[str, NDArray[np.float32]]
@@ -33,7 +36,9 @@ def rows(gpu: Gpu) -> list[Row]:
     for head, outputs in _cases().items():
         with Desk(gpu) as desk:
             found.append(_check(desk, head, outputs))
-    return [*found, not_run("head yunet against the CPU", "the CPU path has no decoder for it")]
+    with Desk(gpu) as desk:
+        found.append(_check_yunet(desk))
+    return found
 
 
 def _cases() -> Mapping[str, Outputs]:
@@ -64,6 +69,32 @@ def _check(desk: Desk, head: str, outputs: Outputs) -> Row:
     boxes = sum(map(len, expected))
     figure = f"{boxes} boxes, " + ("all the same" if same else "others on the GPU")
     return within(f"head {head} against the CPU", figure, _AIM, same and boxes > 0)
+
+
+def _check_yunet(desk: Desk) -> Row:
+    rng, side = np.random.default_rng(5), _SPEC.width
+    parts = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+    outputs = {
+        f"{part}_{stride}": (rng.random((1, (side // stride) ** 2, columns)) ** 2).astype(np.float32)
+        for stride in (8, 16, 32)
+        for part, columns in parts.items()
+    }
+    (candidates,) = decode(outputs, side, side, 0.8)
+    keep = nms(candidates.boxes, candidates.scores, None, 0.3, limit=_MOST_FACES)
+    tensors = {name: DeviceTensor(desk.put(v).address, v.shape, v.dtype) for name, v in outputs.items()}
+    choice, least = Choice(0.3, _MOST_FACES, by_class=False), np.array([0.8], np.float32)
+    detect = Detect(desk.device, desk.kernels, "yunet", _SPEC, least, choice, 1)
+    desk.callback(detect.close)
+    (found,) = detect.run(tensors, [Geometry(1.0, 1.0, 0.0, 0.0, side, side)], desk.stream)
+    boxes = np.clip(candidates.boxes[keep], 0, side)
+    assert found.points is not None
+    same = (
+        len(found.scores) == len(keep)
+        and np.allclose(found.boxes, boxes, rtol=2e-6, atol=1e-3)
+        and np.allclose(found.points, candidates.points[keep], rtol=2e-6, atol=1e-3)
+    )
+    figure = f"{len(keep)} faces, " + ("all the same" if same else "others on the GPU")
+    return within("head yunet against the CPU", figure, _AIM, same and len(keep) > 0)
 
 
 def _same(one: Detections, other: Detections) -> bool:

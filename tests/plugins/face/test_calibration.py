@@ -1,0 +1,71 @@
+"""Rates of mistakes become cosines and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.face.calibration import Calibration, calibration_of
+from tests.plugins.face.people import People
+
+TABLE = calibration_of("sface")
+assert TABLE is not None
+
+
+@pytest.mark.parametrize(("fmr", "cosine"), [(1e-1, 0.2042), (1e-3, 0.3635), (1e-6, 0.5689)])
+def test_the_tables_points_are_kept(fmr: float, cosine: float) -> None:
+    assert TABLE is not None
+    assert TABLE.cosine(fmr) == pytest.approx(cosine)
+    assert TABLE.fmr(cosine) == pytest.approx(fmr)
+
+
+@given(st.floats(-9, 0).map(lambda log: 10.0**log))
+def test_back_and_forth_is_the_same(fmr: float) -> None:
+    assert TABLE is not None
+    assert TABLE.fmr(TABLE.cosine(fmr)) == pytest.approx(fmr, rel=1e-6)
+
+
+def test_nothing_is_told_beyond_what_could_ever_be_known() -> None:
+    assert TABLE is not None
+    assert TABLE.fmr(0.999) == 1e-9
+    assert TABLE.fmr(-1.0) == 1.0
+
+
+@given(st.integers(1, 10_000), st.integers(0, 20_000), st.floats(1e-6, 0.1))
+def test_more_people_and_a_lower_rate_ask_for_more(persons: int, further: int, rate: float) -> None:
+    assert TABLE is not None
+    asked = TABLE.threshold(rate, persons, persons + further)
+    assert TABLE.threshold(rate, persons + 1, persons + 1 + further) >= asked
+    assert TABLE.threshold(rate, persons, persons + further + 1) >= asked
+    assert TABLE.threshold(rate / 2, persons, persons + further) >= asked
+    assert TABLE.threshold(rate / 2, 1, 1) > TABLE.threshold(rate, 1, 1)
+
+
+def test_a_gallery_of_one_is_asked_the_rate_itself_and_an_empty_one_likewise() -> None:
+    assert TABLE is not None
+    assert TABLE.threshold(1e-3, 1, 1) == pytest.approx(TABLE.cosine(1e-3), abs=1e-4)
+    assert TABLE.threshold(1e-3, 0, 0) == TABLE.threshold(1e-3, 1, 1)
+
+
+def test_strangers_get_a_name_as_often_as_is_said() -> None:
+    """People drawn at random: 100 are enrolled, the others' looks are compared with them."""
+    assert TABLE is not None
+    looks = People(6000).one_look_each()
+    nearest = (looks[100:] @ looks[:100].T).max(axis=1)
+    for rate in (0.1, 0.01):
+        found = float(np.mean(nearest >= TABLE.threshold(rate, 100, 100)))
+        assert found <= 1.5 * rate, f"{found:.4f} of strangers' looks, {rate} were allowed"
+
+
+def test_a_shift_moves_all_cosines() -> None:
+    assert TABLE is not None
+    shifted = Calibration(TABLE.cosines, TABLE.fmrs, TABLE.fnmrs, 0.05)
+    assert shifted.cosine(1e-3) == pytest.approx(0.4135)
+    assert shifted.fmr(0.4135) == pytest.approx(1e-3)
+    assert shifted.fnmr(0.4135) == pytest.approx(0.0108)
+
+
+def test_a_recogniser_without_a_table_has_none() -> None:
+    assert calibration_of("other") is None

@@ -1,0 +1,32 @@
+"""Faces on the picture: names, and what is hidden of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from plugins.types import Canvas, Faces, FloatArray
+
+_KNOWN, _UNKNOWN = (110, 220, 120), (190, 190, 190)
+"""BGR."""
+_AROUND = (0.25, 0.35)
+"""How far beyond a face's box is hidden, as shares of its width and height: hair and chin tell a lot."""
+
+
+def draw(canvas: Canvas, faces: Faces, *, names: bool) -> None:
+    """A box around each face, with the name of those who are known."""
+    for row in range(len(faces)):
+        identity = faces.identities[row]
+        label = (identity or "") if names else ""
+        canvas.box(faces.boxes[row], _KNOWN if identity else _UNKNOWN, label)
+
+
+def hidden(faces: Faces, whose: Literal["all", "unknown", "known", "none"]) -> FloatArray:
+    """What is to be hidden, boxes xyxy float32 [n, 4] px, somewhat larger than the faces."""
+    known = np.array([identity is not None for identity in faces.identities], np.bool_)
+    chosen = {"all": np.ones_like(known), "unknown": ~known, "known": known, "none": np.zeros_like(known)}[whose]
+    boxes = faces.boxes[chosen]
+    around = (boxes[:, 2:] - boxes[:, :2]) * np.array(_AROUND, np.float32)
+    wider: FloatArray = np.concatenate((boxes[:, :2] - around, boxes[:, 2:] + around), axis=1).astype(np.float32)
+    return wider

@@ -1,0 +1,1 @@
+"""The gallery: persons who were enrolled, and those whom nobody has named yet."""

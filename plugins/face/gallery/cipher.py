@@ -1,0 +1,86 @@
+"""Names, embeddings and pictures of a gallery, as they are or encrypted."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Protocol
+
+from plugins.face.gallery.errors import GalleryError
+
+_SALT, _NONCE = 16, 12
+_CHECK = b"sightd gallery"
+
+
+class Cipher(Protocol):
+    """Any thread."""
+
+    def seal(self, content: bytes) -> bytes: ...
+    def open(self, sealed: bytes) -> bytes:
+        """GalleryError where it was sealed with another key."""
+        ...
+
+
+class Plain:
+    """Nothing is encrypted."""
+
+    def seal(self, content: bytes) -> bytes:
+        return content
+
+    def open(self, sealed: bytes) -> bytes:
+        return sealed
+
+
+class Aes:
+    """AES-256 in Galois/counter mode (NIST SP 800-38D), each value under a nonce of its own; the key is made of the
+    user's by scrypt (RFC 7914)."""
+
+    def __init__(self, key: str, salt: bytes) -> None:
+        """GalleryError where the library is not there."""
+        try:
+            aead = importlib.import_module("cryptography.hazmat.primitives.ciphers.aead")
+            kdf = importlib.import_module("cryptography.hazmat.primitives.kdf.scrypt")
+            self._invalid = importlib.import_module("cryptography.exceptions").InvalidTag
+        except ModuleNotFoundError as error:
+            raise GalleryError("an encrypted gallery needs cryptography: pip install 'sightd[encryption]'") from error
+        self._aes = aead.AESGCM(kdf.Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(key.encode()))
+
+    def seal(self, content: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        sealed: bytes = nonce + self._aes.encrypt(nonce, content, None)
+        return sealed
+
+    def open(self, sealed: bytes) -> bytes:
+        try:
+            content: bytes = self._aes.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        except self._invalid as error:
+            raise GalleryError(
+                "the gallery was encrypted with another key: give the one that it was made with (`key` of the face "
+                "plug-in, --key-file)"
+            ) from error
+        return content
+
+
+def new_lock(key: str | None) -> tuple[Cipher, bytes | None]:
+    """The cipher of a new gallery, and what must be kept with it to open it again; None where it is not encrypted."""
+    if key is None:
+        return Plain(), None
+    salt = os.urandom(_SALT)
+    cipher = Aes(key, salt)
+    return cipher, salt + cipher.seal(_CHECK)
+
+
+def unlocked(key: str | None, lock: bytes | None) -> Cipher:
+    """The cipher of a gallery with that lock. GalleryError where the key does not fit."""
+    if lock is None:
+        if key is not None:
+            raise GalleryError(
+                "a key was given, and the gallery is not encrypted: leave the key out, or export the gallery, import "
+                "it into a new one that has the key, and delete this one"
+            )
+        return Plain()
+    if key is None:
+        raise GalleryError("the gallery is encrypted: give its key (`key` of the face plug-in, --key-file)")
+    cipher = Aes(key, lock[:_SALT])
+    cipher.open(lock[_SALT:])
+    return cipher

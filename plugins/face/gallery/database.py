@@ -1,0 +1,167 @@
+"""The file of a gallery: SQLite, written ahead: nothing acknowledged is lost and nothing half written is read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
+from plugins.face.gallery.errors import GalleryError
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE persons (id INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL, added_at REAL NOT NULL);
+CREATE TABLE embeddings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER NOT NULL REFERENCES persons ON DELETE CASCADE,
+    model TEXT NOT NULL, vector BLOB NOT NULL, quality REAL NOT NULL, source BLOB NOT NULL, added_at REAL NOT NULL,
+    crop BLOB
+);
+CREATE INDEX embeddings_of_person ON embeddings (person);
+CREATE TABLE unknown (
+    number INTEGER PRIMARY KEY,
+    model TEXT NOT NULL, mean BLOB NOT NULL, weight REAL NOT NULL, first_seen REAL NOT NULL, last_seen REAL NOT NULL,
+    visits INTEGER NOT NULL, joined TEXT NOT NULL, quality REAL NOT NULL, crop BLOB
+);
+CREATE TABLE sightings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    person INTEGER REFERENCES persons ON DELETE CASCADE, unknown INTEGER,
+    camera TEXT NOT NULL, first_seen REAL NOT NULL, last_seen REAL NOT NULL,
+    similarity REAL, margin REAL, reason TEXT NOT NULL
+);
+CREATE INDEX sightings_by_time ON sightings (last_seen);
+INSERT INTO meta VALUES ('generation', 0), ('next_unknown', 1);
+"""
+
+
+class Database:
+    """One connection, for any thread, one at a time. The file is its user's alone (mode 0600). `close` twice is safe.
+
+    `generation` rises with each change of persons and embeddings, by whomever: readers compare it.
+    """
+
+    def __init__(self, path: Path, key: str | None = None) -> None:
+        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own."""
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            is_new = _made(path)
+            self._connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            try:
+                self.cipher = self._prepared(key, is_new)
+            except BaseException:
+                self._connection.close()
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise GalleryError(f"gallery {path}: {_reason(error)}") from error
+
+    @property
+    def generation(self) -> int:
+        return int(self.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """GalleryError where it fails."""
+        with self._lock, self._told():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def changing(self, *, persons: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told."""
+        with self._lock, self._told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                if persons:
+                    self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    def scrub(self) -> None:
+        """Leaves nothing of what was deleted in any of the gallery's files."""
+        with self._lock, self._told():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute("VACUUM")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise GalleryError(
+                f"gallery {self.path}: another program reads it just now; forget once more to wipe the rest"
+            )
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _prepared(self, key: str | None, is_new: bool) -> Cipher:
+        run = self._connection.execute
+        run("PRAGMA secure_delete = ON")  # what is deleted is written over
+        run("PRAGMA foreign_keys = ON")
+        run("PRAGMA synchronous = FULL")
+        version = run("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            if not is_new and run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise GalleryError(f"gallery {self.path} is a database of something else: name another file")
+            return self._first(key)
+        if version != _VERSION:
+            raise GalleryError(
+                f"gallery {self.path} was made by a newer sightd (form {version}, here {_VERSION}): update"
+            )
+        found = run("SELECT value FROM meta WHERE key = 'lock'").fetchone()
+        return unlocked(key, None if found is None else bytes(found[0]))
+
+    def _first(self, key: str | None) -> Cipher:
+        cipher, lock = new_lock(key)
+        run = self._connection.execute
+        run("PRAGMA journal_mode = WAL")
+        run("BEGIN EXCLUSIVE")
+        if run("PRAGMA user_version").fetchone()[0]:  # another program was quicker
+            run("ROLLBACK")
+            return self._prepared(key, False)
+        for statement in _SCHEMA.split(";"):
+            run(statement)
+        if lock is not None:
+            run("INSERT INTO meta VALUES ('lock', ?)", (lock,))
+        run(f"PRAGMA user_version = {_VERSION}")
+        run("COMMIT")
+        return cipher
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise GalleryError(f"gallery {self.path}: {_reason(error)}") from error
+
+
+def _made(path: Path) -> bool:
+    """Whether the file was made now, for its owner alone; the folder too, where it is not there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror}: give another place (`gallery` of the face plug-in, --gallery), or access to it"
+    text = str(error)
+    if "readonly" in text or "unable to open" in text:
+        return f"{text}: the user who runs this needs to read and write it and its folder"
+    if "full" in text:
+        return f"{text}: make room on the disk"
+    if "locked" in text:
+        return f"{text}: another program has been writing for ten seconds; try again"
+    if "not a database" in text or "malformed" in text:
+        return f"{text}: restore it from an export or a copy"
+    return text

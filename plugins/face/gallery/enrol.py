@@ -1,0 +1,159 @@
+"""From photographs to faces in the gallery: one face each, good enough, of the right person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from plugins.face.calibration import Calibration
+from plugins.face.gallery.gallery import Face, Gallery, Person
+from plugins.face.gallery.matcher import Matcher
+from plugins.face.looks import Looks, Quality
+from plugins.types import FloatArray, Frame, Image
+
+_BACKGROUND = 0.5
+"""A face whose eyes are less than this share as far apart as those of the largest one stands in the background."""
+_SAME_PICTURE = 0.98
+"""Cosine of two copies of one picture."""
+_OTHER_PERSON = 1e-4
+"""False match rate at which a face is taken for somebody else's."""
+_UNLIKE = 1e-2
+"""False match rate: a face that is less like a person's others than this is taken for another person's."""
+
+
+class Analyser(Protocol):
+    """As `plugins.face.analyser.FaceAnalyser`."""
+
+    def looks(self, frames: Sequence[Frame]) -> list[Looks]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of a photograph, in words."""
+
+    photo: str
+    taken: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """`person` is None where no photograph was taken."""
+
+    person: Person | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """`name` is how it is told of and kept as the face's source."""
+
+    name: str
+    image: Image
+
+
+class Enroller:
+    """Enrols into one gallery. Used by one thread."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        analyser: Analyser,
+        model: str,
+        calibration: Calibration,
+        *,
+        min_quality: float,
+        crops: bool = True,
+    ) -> None:
+        """`model` is the recogniser's name; `crops`: keep the cut-out faces."""
+        self._gallery, self._analyser, self._model = gallery, analyser, model
+        self._calibration, self._min_quality, self._crops = calibration, min_quality, crops
+
+    def enrol(self, name: str, photos: Sequence[Photo], *, anyway: bool = False) -> Enrolment:
+        """Takes what shows one good face that is like the person's others and like nobody else; `anyway` takes one that
+        is unlike them, or like somebody else, too. GalleryError where the gallery refuses."""
+        findings: list[Finding] = []
+        candidates: list[tuple[Photo, Face]] = []
+        for photo in photos:
+            (looks,) = self._analyser.looks([Frame.of(photo.image, still=True)])
+            face, fault = self._face(photo, looks)
+            if face is None:
+                findings.append(Finding(photo.name, False, fault))
+            else:
+                candidates.append((photo, face))
+        taken = self._fitting(name, candidates, findings, anyway)
+        person = self._gallery.add(name, taken) if taken else None
+        return Enrolment(person, tuple(findings))
+
+    def _face(self, photo: Photo, looks: Looks) -> tuple[Face | None, str]:
+        """The one face of a photograph, or why there is none."""
+        sizes = looks.quality.sizes
+        if not len(looks):
+            return None, "no face was found: take a picture in which the face is larger, or less turned away"
+        row = int(sizes.argmax())
+        others = int(np.count_nonzero(sizes >= _BACKGROUND * sizes[row])) - 1
+        if others:
+            return None, f"{others + 1} faces: crop the picture so that one person is left"
+        if looks.quality.totals[row] < self._min_quality:
+            return None, f"the face is {_weakness(looks.quality, row)}: take a better picture"
+        crop = looks.crops[row].copy() if self._crops else None
+        quality = float(looks.quality.totals[row])
+        return Face(self._model, looks.embeddings[row], quality, photo.name, crop), ""
+
+    def _fitting(
+        self, name: str, candidates: Sequence[tuple[Photo, Face]], findings: list[Finding], anyway: bool
+    ) -> list[Face]:
+        """The candidates that may be enrolled; of all of them a finding is added."""
+        enrolled = self._gallery.enrolled(self._model)
+        own_id = next((id_ for id_, known in enrolled.names.items() if known.casefold() == name.strip().casefold()), -1)
+        own = enrolled.embeddings[enrolled.owners == own_id]
+        matcher, taken = Matcher(enrolled), list[Face]()
+        outliers = self._outliers(own, np.array([face.embedding for _, face in candidates]))
+        for (photo, face), outlier in zip(candidates, outliers, strict=True):
+            known = np.concatenate((own, np.array([one.embedding for one in taken]).reshape(-1, own.shape[1])))
+            (match,) = matcher.match(face.embedding[None])
+            fault = outlier
+            if match.person not in (None, own_id) and match.similarity >= self._calibration.cosine(_OTHER_PERSON):
+                other = enrolled.names[match.person or 0]
+                fault = (
+                    f'looks like "{other}" ({match.similarity:.2f}), who is enrolled: the same person under two names?'
+                )
+            if len(known) and float((known @ face.embedding).max()) >= _SAME_PICTURE:
+                findings.append(Finding(photo.name, False, "is enrolled already"))
+            elif fault and not anyway:
+                findings.append(Finding(photo.name, False, fault))
+            else:
+                taken.append(face)
+                findings.append(Finding(photo.name, True, f"taken, quality {face.quality:.2f}"))
+        return taken
+
+    def _outliers(self, own: FloatArray, new: FloatArray) -> list[str]:
+        """For each new face why it is not one of these, or nothing. Most of them decide who it is: with one face known
+        it is that one's, with two new ones alone nobody can tell."""
+        faces = np.concatenate((own, new.reshape(-1, own.shape[1])))
+        if len(faces) < 2:
+            return [""] * len(new)
+        alike = faces @ faces.T
+        np.fill_diagonal(alike, np.nan)
+        typical = np.nanmedian(alike, axis=1)[len(own) :]
+        asked = self._calibration.cosine(_UNLIKE)
+        told = []
+        for cosine in typical.tolist():
+            among = f"the {len(own)} enrolled" if len(own) else "the other pictures"
+            far = f"does not look like {among} ({cosine:.2f}, {asked:.2f} is asked): another person?"
+            told.append(far if cosine < asked else "")
+        return told
+
+
+def _weakness(quality: Quality, row: int) -> str:
+    """What is worst about a face."""
+    size = float(quality.sizes[row])
+    parts = {
+        f"too small (its eyes are {size:.0f} pixels apart, 40 are good)": size / 40,
+        "blurred": float(quality.sharpness[row]),
+        "turned away": float(quality.frontality[row]),
+    }
+    return min(parts, key=lambda part: parts[part])

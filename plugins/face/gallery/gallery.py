@@ -1,0 +1,220 @@
+"""Persons and their faces, kept over restarts."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.face.gallery.database import Database
+from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from plugins.face.looks import DIMENSIONS
+from plugins.types import FloatArray, Image
+
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`faces`: how many embeddings there are of each network; times in seconds since the epoch."""
+
+    id: int
+    name: str
+    added_at: float
+    faces: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One embedding float32 [DIMENSIONS] of length 1, by the network `model`.
+
+    `source` says of what photograph (its file name); `crop` is the aligned face, uint8 [112, 112, 3] BGR, where it is
+    kept.
+    """
+
+    model: str
+    embedding: FloatArray
+    quality: float
+    source: str
+    crop: Image | None = None
+    added_at: float = 0.0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enrolled:
+    """All faces of one network: embeddings float32 [m, DIMENSIONS], those of a person beside each other; `owners` int64
+    [m] are the persons' ids, rising; `names` by id; `generation` of the gallery."""
+
+    embeddings: FloatArray
+    owners: NDArray[np.int64]
+    names: dict[int, str]
+    generation: int
+
+
+class Gallery:
+    """Any thread, one at a time; several programs at once. All errors are GalleryErrors.
+
+    Names are compared without regard to case.
+    """
+
+    def __init__(self, path: Path, key: str | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Opens the gallery at `path`, or makes it; `key` encrypts it."""
+        self.database = Database(path, key)
+        self._cipher = self.database.cipher
+        self._clock = clock
+
+    @property
+    def generation(self) -> int:
+        """Rises with each change of persons and faces, by any program."""
+        return self.database.generation
+
+    def persons(self) -> list[Person]:
+        """By name."""
+        counts: dict[int, dict[str, int]] = {}
+        for person, model, count in self.database.rows(
+            "SELECT person, model, count(*) FROM embeddings GROUP BY person, model"
+        ):
+            counts.setdefault(person, {})[model] = count
+        rows = self.database.rows("SELECT id, name, added_at FROM persons")
+        found = [Person(id_, self._text(name), added_at, counts.get(id_, {})) for id_, name, added_at in rows]
+        return sorted(found, key=lambda person: person.name.casefold())
+
+    def person(self, name: str) -> Person:
+        """UnknownPersonError where nobody has that name."""
+        found = next((one for one in self.persons() if one.name.casefold() == name.strip().casefold()), None)
+        if found is None:
+            raise UnknownPersonError(f'nobody is enrolled as "{name}": see `sightd faces list`')
+        return found
+
+    def faces(self, person: Person) -> list[Face]:
+        """The oldest first."""
+        rows = self.database.rows(
+            "SELECT id, model, vector, quality, source, crop, added_at FROM embeddings WHERE person = ? ORDER BY id",
+            person.id,
+        )
+        return [
+            Face(model, self._vector(vector), quality, self._text(source), self._crop(crop), added_at, id_)
+            for id_, model, vector, quality, source, crop, added_at in rows
+        ]
+
+    def enrolled(self, model: str) -> Enrolled:
+        """All faces that the network `model` saw."""
+        generation = self.generation
+        rows = self.database.rows("SELECT person, vector FROM embeddings WHERE model = ? ORDER BY person, id", model)
+        names = {id_: self._text(name) for id_, name in self.database.rows("SELECT id, name FROM persons")}
+        vectors = b"".join(self._cipher.open(vector) for _, vector in rows)
+        embeddings = np.frombuffer(vectors, "<f4").reshape(-1, DIMENSIONS).astype(np.float32)
+        return Enrolled(embeddings, np.array([person for person, _ in rows], np.int64), names, generation)
+
+    def add(self, name: str, faces: Sequence[Face]) -> Person:
+        """Enrols faces under a name, new or known."""
+        name = checked_name(name)
+        with self.database.changing() as run:
+            known = self._id_of(run, name)
+            if known is None:
+                cursor = run.execute(
+                    "INSERT INTO persons (name, added_at) VALUES (?, ?)", (self._sealed(name), self._clock())
+                )
+                known = cursor.lastrowid
+            assert known is not None
+            for face in faces:
+                self._insert(run, known, face)
+        return self.person(name)
+
+    def rename(self, old: str, new: str) -> Person:
+        """NameTakenError where another person has the new name."""
+        person, new = self.person(old), checked_name(new)
+        with self.database.changing() as run:
+            if self._id_of(run, new) not in (None, person.id):
+                raise NameTakenError(
+                    f'"{new}" is another person: `sightd faces merge "{old}" "{new}"` makes the two one person'
+                )
+            run.execute("UPDATE persons SET name = ? WHERE id = ?", (self._sealed(new), person.id))
+        return self.person(new)
+
+    def merge(self, source: str, into: str) -> Person:
+        """All faces of `source` become those of `into`, and `source` is gone."""
+        gone, stays = self.person(source), self.person(into)
+        if gone.id == stays.id:
+            raise GalleryError(f'"{source}" and "{into}" are one person already')
+        with self.database.changing() as run:
+            run.execute("UPDATE embeddings SET person = ? WHERE person = ?", (stays.id, gone.id))
+            run.execute("UPDATE sightings SET person = ? WHERE person = ?", (stays.id, gone.id))
+            run.execute("DELETE FROM persons WHERE id = ?", (gone.id,))
+        return self.person(into)
+
+    def remove(self, name: str) -> Person:
+        """The person, their faces and when they were seen. `forget` also wipes the place where that stood."""
+        person = self.person(name)
+        with self.database.changing() as run:
+            run.execute("DELETE FROM persons WHERE id = ?", (person.id,))
+        return person
+
+    def forget(self, name: str) -> Person:
+        """Removes, and leaves nothing of it in any file."""
+        person = self.remove(name)
+        self.database.scrub()
+        return person
+
+    def remove_face(self, face: Face) -> None:
+        with self.database.changing() as run:
+            run.execute("DELETE FROM embeddings WHERE id = ?", (face.id,))
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _insert(self, run: sqlite3.Connection, person: int, face: Face) -> None:
+        crop = None if face.crop is None else self._cipher.seal(encoded(face.crop))
+        vector = self._cipher.seal(face.embedding.astype("<f4").tobytes())
+        run.execute(
+            "INSERT INTO embeddings (person, model, vector, quality, source, added_at, crop) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (person, face.model, vector, face.quality, self._sealed(face.source), face.added_at or self._clock(), crop),
+        )
+
+    def _id_of(self, run: sqlite3.Connection, name: str) -> int | None:
+        """Names are encrypted under nonces: they are compared here, not by the database."""
+        for id_, sealed in run.execute("SELECT id, name FROM persons"):
+            if self._text(sealed).casefold() == name.casefold():
+                return int(id_)
+        return None
+
+    def _sealed(self, text: str) -> bytes:
+        return self._cipher.seal(text.encode())
+
+    def _text(self, sealed: bytes) -> str:
+        return self._cipher.open(sealed).decode()
+
+    def _vector(self, sealed: bytes) -> FloatArray:
+        return np.frombuffer(self._cipher.open(sealed), "<f4").astype(np.float32)
+
+    def _crop(self, sealed: bytes | None) -> Image | None:
+        return None if sealed is None else decoded(self._cipher.open(sealed))
+
+
+def checked_name(name: str) -> str:
+    """The name without blanks around it. GalleryError where it is none."""
+    name = " ".join(name.split())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise GalleryError(f"a name has 1 to {_LONGEST_NAME} characters that can be printed, not {name!r}")
+    return name
+
+
+def encoded(crop: Image) -> bytes:
+    """A crop as PNG: another network must see what this one saw."""
+    _, data = cv2.imencode(".png", crop)
+    return data.tobytes()
+
+
+def decoded(data: bytes) -> Image:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise GalleryError("a kept face cannot be read: restore the gallery from an export or a copy")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,54 @@
+"""Who of the gallery is most like a face: one matrix product for all faces of a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plugins.face.evidence import Match
+from plugins.face.gallery.gallery import Enrolled
+from plugins.types import FloatArray
+
+
+class Matcher:
+    """The faces of one network at one time. Never changed, only replaced; any thread."""
+
+    def __init__(self, enrolled: Enrolled) -> None:
+        self.names = enrolled.names
+        self.generation = enrolled.generation
+        persons, counts = np.unique(enrolled.owners, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        self._persons = persons[order]
+        # The first face of each person, then the second of each who has two, and so on: the maximum of each person is
+        # then taken over a few long rows, and not over many short ones.
+        rank = np.arange(len(enrolled.owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.repeat(np.argsort(order), counts)
+        self._embeddings = np.ascontiguousarray(enrolled.embeddings[np.lexsort((place, rank))])
+        self._ranks = np.bincount(rank).tolist()
+
+    @property
+    def persons(self) -> int:
+        """How many have a face of this network."""
+        return len(self._persons)
+
+    @property
+    def embeddings(self) -> int:
+        return len(self._embeddings)
+
+    def match(self, embeddings: FloatArray) -> list[Match]:
+        """The most similar person of each row of float32 [n, d] of length 1, and how similar the next one is."""
+        if not self.persons or not len(embeddings):
+            return [Match(None, float("nan"), float("nan"))] * len(embeddings)
+        cosines = embeddings @ self._embeddings.T
+        best, start = cosines[:, : self.persons], self.persons
+        for count in self._ranks[1:]:
+            np.maximum(best[:, :count], cosines[:, start : start + count], out=best[:, :count])
+            start += count
+        return [self._best(row) for row in best]
+
+    def _best(self, cosines: FloatArray) -> Match:
+        """Of each person's cosine [persons], which may be written into."""
+        best = int(cosines.argmax())
+        similarity = float(cosines[best])
+        cosines[best] = -np.inf
+        following = float(cosines.max()) if len(cosines) > 1 else -1.0
+        return Match(int(self._persons[best]), similarity, following)

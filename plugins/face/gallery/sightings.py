@@ -1,0 +1,60 @@
+"""When who was seen where: one row a visit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plugins.face.gallery.gallery import Gallery
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A visit to one camera. `person` is their id in the gallery, or `unknown` the number of an unknown person.
+
+    Times in seconds since the epoch; similarity and margin as in `plugins.types.Faces`.
+    """
+
+    camera: str
+    first_seen: float
+    last_seen: float
+    person: int | None
+    unknown: int | None
+    similarity: float | None
+    margin: float | None
+    reason: str
+
+
+class Sightings:
+    """Any thread, one at a time; errors are GalleryErrors."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._database = gallery.database
+
+    def add(self, sighting: Sighting) -> None:
+        """One of a person who was forgotten meanwhile is not kept."""
+        with self._database.changing(persons=False) as run:
+            run.execute(
+                "INSERT INTO sightings (person, unknown, camera, first_seen, last_seen, similarity, margin, reason) "
+                "SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE ? IS NULL OR EXISTS (SELECT 1 FROM persons WHERE id = ?)",
+                (
+                    sighting.person, sighting.unknown, sighting.camera, sighting.first_seen, sighting.last_seen,
+                    sighting.similarity, sighting.margin, sighting.reason, sighting.person, sighting.person,
+                ),
+            )  # fmt: skip
+
+    def latest(self, most: int = 50) -> Iterator[Sighting]:
+        """The newest first."""
+        rows = self._database.rows(
+            "SELECT camera, first_seen, last_seen, person, unknown, similarity, margin, reason FROM sightings "
+            "ORDER BY last_seen DESC, id DESC LIMIT ?",
+            most,
+        )
+        return (Sighting(*row) for row in rows)
+
+    def forget_before(self, oldest: float) -> None:
+        """Removes visits that ended before then (seconds since the epoch)."""
+        if self._database.rows("SELECT 1 FROM sightings WHERE last_seen < ? LIMIT 1", oldest):
+            with self._database.changing(persons=False) as run:
+                run.execute("DELETE FROM sightings WHERE last_seen < ?", (oldest,))

@@ -1,0 +1,110 @@
+"""Unknown persons in the gallery's file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.gallery import Face, Gallery, Person, decoded, encoded
+from plugins.face.unknown import UnknownPerson, Unknowns
+from plugins.types import Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Best:
+    """The best look at an unknown person: quality 0-1 and the aligned face, where crops are kept."""
+
+    quality: float
+    crop: Image | None
+
+
+class UnknownStore:
+    """Of one recogniser. Any thread, one at a time; errors are GalleryErrors."""
+
+    def __init__(self, gallery: Gallery, model: str, clock: Callable[[], float] = time.time) -> None:
+        self._gallery, self._model, self._clock = gallery, model, clock
+        self._database = gallery.database
+
+    def load(self) -> Unknowns:
+        """All of them, as they stand in the file."""
+        rows = self._database.rows(
+            "SELECT number, mean, weight, first_seen, last_seen, visits, joined FROM unknown WHERE model = ? "
+            "ORDER BY number",
+            self._model,
+        )
+        opened = self._database.cipher.open
+        persons = [
+            UnknownPerson(
+                number, np.frombuffer(opened(mean), "<f4").astype(np.float32), weight, first, last, visits,
+                tuple(json.loads(joined)),
+            )
+            for number, mean, weight, first, last, visits, joined in rows
+        ]  # fmt: skip
+        next_number = self._database.rows("SELECT value FROM meta WHERE key = 'next_unknown'")[0][0]
+        return Unknowns(tuple(persons), int(next_number))
+
+    def save(self, before: Unknowns, after: Unknowns, number: int, best: Best) -> None:
+        """What changed from `before` to `after` by a visit of person `number`, whose best look in it was `best`."""
+        seal = self._database.cipher.seal
+        gone = {one.number for one in before.persons} - {one.number for one in after.persons}
+        person = after.find(number)
+        with self._database.changing(persons=False) as run:
+            run.execute("UPDATE meta SET value = max(value, ?) WHERE key = 'next_unknown'", (after.next_number,))
+            if person is not None:
+                kept = run.execute(
+                    "SELECT quality, crop FROM unknown WHERE number = ? OR number IN (SELECT value FROM json_each(?)) "
+                    "ORDER BY quality DESC LIMIT 1",
+                    (person.number, json.dumps(person.joined)),
+                ).fetchone()
+                quality, crop = best.quality, None if best.crop is None else seal(encoded(best.crop))
+                if kept is not None and kept[0] > quality:
+                    quality, crop = kept
+                run.execute(
+                    "INSERT OR REPLACE INTO unknown VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        person.number, self._model, seal(person.mean.astype("<f4").tobytes()), person.weight,
+                        person.first_seen, person.last_seen, person.visits, json.dumps(person.joined), quality, crop,
+                    ),
+                )  # fmt: skip
+            run.executemany("DELETE FROM unknown WHERE number = ?", [(one,) for one in gone])
+
+    def find(self, number: int) -> UnknownPerson:
+        """GalleryError where there is none of that number."""
+        person = self.load().find(number)
+        if person is None:
+            raise GalleryError(f"there is no unknown person {number}: see `sightd faces unknown list`")
+        return person
+
+    def crop(self, number: int) -> Image | None:
+        """The best look's face, where it is kept."""
+        rows = self._database.rows("SELECT crop FROM unknown WHERE number = ?", number)
+        return None if not rows or rows[0][0] is None else decoded(self._database.cipher.open(rows[0][0]))
+
+    def name(self, number: int, name: str) -> Person:
+        """Enrols an unknown person by the mean of all that was seen of them."""
+        person = self.find(number)
+        (quality,) = self._database.rows("SELECT quality FROM unknown WHERE number = ?", person.number)[0]
+        source = f"unknown {person.number}"
+        face = Face(self._model, person.mean, quality, source, self.crop(person.number))
+        named = self._gallery.add(name, [face])
+        with self._database.changing() as run:
+            run.execute("UPDATE sightings SET person = ?, unknown = NULL WHERE unknown = ?", (named.id, person.number))
+        self.forget([person.number])
+        return named
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Removes them, and when they were seen."""
+        with self._database.changing(persons=False) as run:
+            run.executemany("DELETE FROM unknown WHERE number = ?", [(number,) for number in numbers])
+            run.executemany("DELETE FROM sightings WHERE unknown = ?", [(number,) for number in numbers])
+
+    def forget_before(self, oldest: float) -> None:
+        """Removes those who were not seen since then (seconds since the epoch)."""
+        rows = self._database.rows("SELECT number FROM unknown WHERE last_seen < ?", oldest)
+        if rows:
+            self.forget([number for (number,) in rows])

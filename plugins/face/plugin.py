@@ -1,0 +1,233 @@
+"""The face plug-in: finds faces, follows them, and says whose they are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.model import Model
+from plugins.api import Context, Plugin, PluginConfig, PluginError
+from plugins.face import drawing
+from plugins.face.calibration import calibration_of
+from plugins.face.config import FaceConfig
+from plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for
+from plugins.face.following import Followed
+from plugins.face.gallery.gallery import Gallery
+from plugins.face.gallery.place import default_gallery
+from plugins.face.quality import quality_of
+from plugins.face.reader import FaceReader, ReadFaces, reader_for
+from plugins.face.recogniser import Look, Recogniser
+from plugins.face.recognition import CameraFaces, Known, placed, relative
+from plugins.face.visits import Keeping, VisitBook
+from plugins.types import Canvas, Detections, Faces, FloatArray, Frame, Hidden, IntArray, Results, Tracks
+
+_PERSON = "person"
+
+
+class FaceRecogniser(Plugin[FaceConfig]):
+    """Gives `Faces`, and `Hidden` where faces are to be hidden.
+
+    Threads: `process` takes its turn; `carry` and `draw` read a camera's state, which is replaced whole.
+    """
+
+    Config: ClassVar[type[PluginConfig]] = FaceConfig
+    gives: ClassVar[frozenset[type]] = frozenset({Faces, Hidden})
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__(config)
+        self._cameras: dict[str, CameraFaces] = {}
+        self._turn = threading.Lock()
+        self._first_id = 1
+        """Where a new camera begins to count: above the numbers of all that were forgotten, one of which it may be."""
+        self._finder: FaceFinder | None = None
+        self._reader: FaceReader | None = None
+        self._gallery: Gallery | None = None
+        self._book: VisitBook | None = None
+        self._recogniser: Recogniser | None = None
+
+    @property
+    def hides(self) -> bool:
+        return self.config.blur != "none"
+
+    def open(self, context: Context) -> None:
+        """Opens the gallery and both networks."""
+        config = self.config
+        recogniser = context.engine([config.recogniser])
+        calibration = calibration_of(config.recogniser)
+        if calibration is None:
+            raise PluginError(
+                f"recogniser {config.recogniser!r}: how alike strangers look to it was never measured, so that "
+                "false_identification cannot be kept: take sface"
+            )
+        self._reader = reader_for(recogniser)
+        self._finder = finder_for(_detector(context, config), search_of(config))
+        key = None if config.key is None else config.key.get_secret_value()
+        self._gallery = Gallery(config.gallery or default_gallery(os.environ), key)
+        keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
+        self._book = VisitBook(self._gallery, config.recogniser, calibration, keeping)
+        self._recogniser = Recogniser(self._gallery, self._book, calibration, config)
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        """Both networks once for the whole batch."""
+        assert self._finder is not None, "process comes after open"
+        found = self._finder.find(frames, [self._people(given) for given in results])
+        with self._turn:
+            return self._recognised(frames, found)
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        """The faces where they should be, with the names that they have."""
+        state = self._cameras.get(frame.camera)
+        if state is None or state.followed.tracks.size != (frame.width, frame.height):
+            return Results()
+        boxes, scores, numbers = state.followed.carried(frame.captured_at)
+        shown = [row for row, number in enumerate(numbers.tolist()) if number in state.known]
+        known = [state.known[int(numbers[row])] for row in shown]
+        landmarks = np.array([placed(one.landmarks, boxes[row]) for one, row in zip(known, shown, strict=True)])
+        found = FoundFaces(boxes[shown], scores[shown], landmarks.reshape(-1, 5, 2).astype(np.float32))
+        return Results(self._faces(found, numbers[shown], known, None))
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        faces = results.get(Faces)
+        if faces is not None:
+            drawing.draw(canvas, faces, names=self.config.names)
+
+    def forget(self, camera: str) -> None:
+        with self._turn:
+            state = self._cameras.pop(camera, None)
+            if state is not None:
+                self._first_id = max(self._first_id, state.followed.next_id)
+                self._note_ended(camera, list(state.known.values()))
+
+    def close(self) -> None:
+        for camera in list(self._cameras):
+            self.forget(camera)
+        for part in (self._finder, self._reader, self._book, self._gallery):
+            if part is not None:
+                part.close()
+
+    def _people(self, results: Results) -> FloatArray | None:
+        """Where to look; None where that is everywhere."""
+        if self.config.within == "frame":
+            return None
+        for found in (results.get(Tracks), results.get(Detections)):
+            if found is not None and _PERSON in found.labels:
+                people: FloatArray = found.boxes[found.class_ids == found.labels.index(_PERSON)]
+                return people
+        return np.zeros((0, 4), np.float32)
+
+    def _recognised(self, frames: Sequence[Frame], found: Sequence[FoundFaces]) -> list[Results]:
+        assert self._recogniser is not None
+        self._recogniser.refresh()
+        followed = [self._followed(frame, faces) for frame, faces in zip(frames, found, strict=True)]
+        wanted = [
+            [True] * len(faces)
+            if frame.still
+            else state.due(numbers.tolist(), frame.captured_at, self.config.recheck, self.config.max_looks)
+            for frame, faces, (state, _, numbers) in zip(frames, found, followed, strict=True)
+        ]
+        read = self._read(frames, found, wanted)
+        given = []
+        for i, frame in enumerate(frames):
+            looks = self._looks(found[i], read[i], wanted[i])
+            given.append(self._answer(frame, found[i], looks, *followed[i]))
+        return given
+
+    def _followed(self, frame: Frame, faces: FoundFaces) -> tuple[CameraFaces, Followed, IntArray]:
+        """What was known before, what is followed after this frame, and each face's number."""
+        size = (frame.width, frame.height)
+        state = self._cameras.get(frame.camera) or CameraFaces(Followed.new(size, self._first_id))
+        if frame.still:
+            return state, state.followed, np.full(len(faces), -1, np.int64)
+        if not state.followed.fits(size, frame.captured_at):
+            self._note_ended(frame.camera, list(state.known.values()))
+            state = CameraFaces(state.followed.anew(size))
+        return state, *state.followed.seen(faces, frame.captured_at)
+
+    def _read(
+        self, frames: Sequence[Frame], found: Sequence[FoundFaces], wanted: Sequence[Sequence[bool]]
+    ) -> list[ReadFaces]:
+        """Crops of all faces and embeddings of those that are wanted, of the whole batch at once."""
+        assert self._reader is not None
+        faces = [(frame, points) for frame, of in zip(frames, found, strict=True) for points in of.landmarks]
+        read = self._reader.read(faces, [one for of_frame in wanted for one in of_frame])
+        ends = np.cumsum([len(of) for of in found])[:-1].tolist()
+        crops, embeddings = np.split(read.crops, ends), np.split(read.embeddings, ends)
+        return [ReadFaces(*parts) for parts in zip(crops, embeddings, strict=True)]
+
+    def _looks(self, found: FoundFaces, read: ReadFaces, wanted: Sequence[bool]) -> list[Look]:
+        quality = quality_of(read.crops, found.landmarks, found.scores)
+        return [
+            Look(float(quality.totals[row]), read.embeddings[row] if wanted[row] else None, read.crops[row])
+            for row in range(len(found))
+        ]
+
+    def _answer(
+        self,
+        frame: Frame,
+        found: FoundFaces,
+        looks: Sequence[Look],
+        state: CameraFaces,
+        followed: Followed,
+        numbers: IntArray,
+    ) -> Results:
+        assert self._recogniser is not None
+        if frame.still:
+            known = self._recogniser.of_photograph(looks)
+        else:
+            before = [state.known.get(number) for number in numbers.tolist()]
+            known = self._recogniser.seen(before, looks, frame.captured_at, frame.wall_time)
+            known = [
+                replace(one, landmarks=relative(found.landmarks[row], found.boxes[row]))
+                for row, one in enumerate(known)
+            ]
+            known = [self._recogniser.noted_early(frame.camera, one) for one in known]
+            changed = {number: one for number, one in zip(numbers.tolist(), known, strict=True) if number >= 0}
+            self._cameras[frame.camera], gone = state.with_known(followed, changed)
+            self._note_ended(frame.camera, gone)
+        faces = self._faces(found, numbers, known, looks)
+        return Results(faces, Hidden(drawing.hidden(faces, self.config.blur))) if self.hides else Results(faces)
+
+    def _faces(
+        self, found: FoundFaces, numbers: IntArray, known: Sequence[Known], looks: Sequence[Look] | None
+    ) -> Faces:
+        assert self._recogniser is not None
+        verdicts = [one.verdict for one in known]
+        return Faces(
+            found.boxes,
+            found.scores,
+            found.landmarks,
+            np.array([one.quality for one in known], np.float32),
+            numbers,
+            tuple(self._recogniser.name_of(verdict.person) for verdict in verdicts),
+            np.array([verdict.similarity for verdict in verdicts], np.float32),
+            np.array([verdict.margin for verdict in verdicts], np.float32),
+            tuple(verdict.reason for verdict in verdicts),
+            self._recogniser.embeddings(looks, len(found)),
+        )
+
+    def _note_ended(self, camera: str, known: Sequence[Known]) -> None:
+        if self._recogniser is not None:
+            for one in known:
+                self._recogniser.note(camera, one)
+
+
+def search_of(config: FaceConfig) -> Search:
+    """What the options say of where faces are looked for."""
+    return Search(min_score=config.min_score, min_size=config.min_size, size=config.size, tiles=config.tiles)
+
+
+def _detector(context: Context, config: FaceConfig) -> Engine:
+    """The face detector for the size that is asked for."""
+    catalogue = Catalog.load().models
+    choice: str | Model = config.detector
+    if config.detector in catalogue:
+        model = catalogue[config.detector]
+        choice = replace(model, input=replace(model.input, width=config.size, height=config.size))
+    return context.engine([choice])

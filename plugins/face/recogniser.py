@@ -1,0 +1,166 @@
+"""From looks at faces to who they are, with the gallery as it is now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from plugins.face.calibration import Calibration
+from plugins.face.config import FaceConfig
+from plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
+from plugins.face.gallery.gallery import Gallery
+from plugins.face.gallery.matcher import Matcher
+from plugins.face.gallery.unknown_store import Best
+from plugins.face.looks import DIMENSIONS
+from plugins.face.recognition import Known
+from plugins.face.visits import Visit, VisitBook
+from plugins.types import FloatArray, Image
+
+_LOOK_EVERY = 0.5
+"""Seconds between two questions whether the gallery has changed."""
+_ALIKE = 1e-2
+"""False match rate at which a single look counts for a person."""
+_UNKNOWN_FOR = 3.0
+"""Seconds after which one who has no name is noted as an unknown person, while they are still there."""
+_LEAST_LOOKS = 2.0
+"""Weight of good looks that a visit needs to be kept."""
+_TOO_POOR = "no look was good enough yet"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """Of one face on one frame: quality 0-1, embedding float32 [d] of length 1 where it was looked at, aligned face."""
+
+    quality: float
+    embedding: FloatArray | None
+    crop: Image
+
+
+class Recogniser:
+    """Used by one thread at a time, but for `name_of`."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        book: VisitBook,
+        calibration: Calibration,
+        config: FaceConfig,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Gallery and book stay the caller's."""
+        self._gallery, self._book, self._calibration, self._config = gallery, book, calibration, config
+        self._clock = clock
+        self._asked_at = clock()
+        self._alike = calibration.cosine(_ALIKE)
+        self._take()
+
+    def refresh(self) -> None:
+        """Takes the gallery as it is now, where it has changed; asked every half second at most."""
+        now = self._clock()
+        if now - self._asked_at >= _LOOK_EVERY:
+            self._asked_at = now
+            if self._gallery.generation != self._matcher.generation:
+                self._take()
+
+    def name_of(self, person: int | None) -> str | None:
+        return None if person is None else self._matcher.names.get(person)
+
+    def of_photograph(self, looks: Sequence[Look]) -> list[Known]:
+        """Each look for itself."""
+        embeddings = [np.zeros(DIMENSIONS, np.float32) if one.embedding is None else one.embedding for one in looks]
+        matches = self._matcher.match(np.array(embeddings).reshape(-1, DIMENSIONS))
+        nowhere = np.zeros((5, 2), np.float32)
+        return [
+            Known(look.quality, nowhere, 0.0, 0.0, verdict=self._of_photograph(look, match))
+            for look, match in zip(looks, matches, strict=True)
+        ]
+
+    def seen(self, before: Sequence[Known | None], looks: Sequence[Look], at: float, wall_time: float) -> list[Known]:
+        """What is known of each face after its look at `at` (s), of what was known before."""
+        nowhere = np.zeros((5, 2), np.float32)
+        known = [
+            Known(look.quality, nowhere, wall_time, wall_time)
+            if one is None
+            else replace(one, quality=look.quality, last_seen=wall_time)
+            for one, look in zip(before, looks, strict=True)
+        ]
+        looked = [row for row, look in enumerate(looks) if look.embedding is not None]
+        for row, nearest in zip(looked, self._nearest(looks, looked), strict=True):
+            known[row] = self._with_look(known[row], looks[row], at, nearest)
+        asked = [row for row in looked if known[row].evidence is not None]
+        for row, match in zip(asked, self._matches_of_means(known, asked), strict=True):
+            evidence = known[row].evidence
+            assert evidence is not None
+            evidence, verdict = evidence.judged(match, self._rules)
+            known[row] = replace(known[row], evidence=evidence, verdict=verdict)
+        return known
+
+    def noted_early(self, camera: str, known: Known) -> Known:
+        """One who has been unknown for a while is noted now, that they can be named while they are there."""
+        unknown = known.verdict.person is None and known.last_seen - known.first_seen >= _UNKNOWN_FOR
+        return self._noted(camera, known) if unknown else known
+
+    def note(self, camera: str, known: Known) -> None:
+        """A face is not followed any more."""
+        self._noted(camera, known)
+
+    def embeddings(self, looks: Sequence[Look] | None, count: int) -> FloatArray:
+        """Of a frame's faces, float32 [count, d]; NaN where a face was not looked at."""
+        found = np.full((count, DIMENSIONS), np.nan, np.float32)
+        for row, look in enumerate(looks or ()):
+            if look.embedding is not None:
+                found[row] = look.embedding
+        return found
+
+    def _noted(self, camera: str, known: Known) -> Known:
+        evidence = known.evidence
+        if known.told or evidence is None or evidence.weight < _LEAST_LOOKS * self._config.min_quality:
+            return known
+        verdict = known.verdict
+        self._book.note(
+            Visit(
+                camera, known.first_seen, known.last_seen, verdict.person, verdict.similarity, verdict.margin,
+                verdict.reason, evidence.mean, evidence.weight, known.best,
+            )
+        )  # fmt: skip
+        return replace(known, told=True)
+
+    def _take(self) -> None:
+        enrolled = self._gallery.enrolled(self._config.recogniser)
+        self._matcher = matcher = Matcher(enrolled)
+        self._rules = Rules(self._calibration, self._config.false_identification, matcher.persons, matcher.embeddings)
+
+    def _nearest(self, looks: Sequence[Look], rows: Sequence[int]) -> list[int | None]:
+        """Who each single look is nearest to, where they are alike at all."""
+        embeddings = np.array([looks[row].embedding for row in rows], np.float32).reshape(-1, DIMENSIONS)
+        return [match.person if match.similarity >= self._alike else None for match in self._matcher.match(embeddings)]
+
+    def _with_look(self, known: Known, look: Look, at: float, nearest: int | None) -> Known:
+        known = replace(known, looked_at=at, looks=known.looks + 1)
+        if look.embedding is None or look.quality < self._config.min_quality:
+            return known if known.evidence else replace(known, verdict=_unseen(known.verdict))
+        if known.evidence is None:
+            evidence = Evidence.first(look.embedding, look.quality, at, nearest)
+        else:
+            evidence = known.evidence.with_look(look.embedding, look.quality, at, nearest)
+        best = known.best
+        if look.quality > best.quality:
+            best = Best(look.quality, look.crop.copy() if self._config.crops else None)
+        return replace(known, evidence=evidence, best=best)
+
+    def _matches_of_means(self, known: Sequence[Known], rows: Sequence[int]) -> list[Match]:
+        means = [one.mean for row in rows if (one := known[row].evidence) is not None]
+        return self._matcher.match(np.array(means, np.float32).reshape(-1, DIMENSIONS))
+
+    def _of_photograph(self, look: Look, match: Match) -> Verdict:
+        verdict = of_one_look(match, self._rules)
+        if look.quality < self._config.min_quality:
+            return Verdict(None, verdict.similarity, verdict.margin, _TOO_POOR)
+        return verdict
+
+
+def _unseen(verdict: Verdict) -> Verdict:
+    return replace(verdict, reason=_TOO_POOR)

@@ -14,6 +14,7 @@ COMMANDS = {
     "analyze": "run the same plug-ins over files",
     "models": "list, fetch, verify, quantize networks",
     "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
+    "faces": "enrol, list, rename, forget persons",
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",
     "doctor": "see what is there, what is missing, what to do",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from engines.engine import Engine
+from engines.similarity import ARCFACE
 from plugins.face.finder import FaceFinder, Search, finder_for
 from plugins.face.looks import Looks
 from plugins.face.quality import quality_of
 from plugins.face.reader import FaceReader, reader_for
-from plugins.types import Frame
+from plugins.types import FloatArray, Frame, Image
 
 
 class FaceAnalyser:
@@ -41,6 +44,12 @@ class FaceAnalyser:
             quality = quality_of(read.crops[rows], of.landmarks, of.scores)
             looks.append(Looks(of.boxes, of.landmarks, quality, read.embeddings[rows], read.crops[rows]))
         return looks
+
+    def embedded(self, crop: Image) -> FloatArray:
+        """The embedding float32 [d] of a face that is aligned already, uint8 [112, 112, 3] BGR."""
+        read = self._reader.read([(Frame.of(crop, still=True), ARCFACE.astype(np.float32))], [True])
+        embedding: FloatArray = read.embeddings[0]
+        return embedding
 
     def close(self) -> None:
         self._finder.close()

@@ -54,7 +54,6 @@ class Recogniser:
         self._gallery, self._book, self._calibration, self._config = gallery, book, calibration, config
         self._clock = clock
         self._asked_at = clock()
-        self._alike = calibration.cosine(_ALIKE)
         self._take()
 
     def refresh(self) -> None:
@@ -131,7 +130,9 @@ class Recogniser:
     def _take(self) -> None:
         enrolled = self._gallery.enrolled(self._config.recogniser)
         self._matcher = matcher = Matcher(enrolled)
-        self._rules = Rules(self._calibration, self._config.false_identification, matcher.persons, matcher.embeddings)
+        calibration = replace(self._calibration, shift=self._gallery.shift(self._config.recogniser))
+        self._alike = calibration.cosine(_ALIKE)
+        self._rules = Rules(calibration, self._config.false_identification, matcher.persons, matcher.embeddings)
 
     def _nearest(self, looks: Sequence[Look], rows: Sequence[int]) -> list[int | None]:
         """Who each single look is nearest to, where they are alike at all."""

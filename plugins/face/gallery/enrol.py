@@ -86,7 +86,8 @@ class Enroller:
                 candidates.append((photo, face))
         taken = self._fitting(name, candidates, findings, anyway)
         person = self._gallery.add(name, taken) if taken else None
-        return Enrolment(person, tuple(findings))
+        order = {photo.name: place for place, photo in enumerate(photos)}
+        return Enrolment(person, tuple(sorted(findings, key=lambda finding: order[finding.photo])))
 
     def _face(self, photo: Photo, looks: Looks) -> tuple[Face | None, str]:
         """The one face of a photograph, or why there is none."""

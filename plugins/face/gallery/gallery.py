@@ -167,6 +167,15 @@ class Gallery:
         with self.database.changing() as run:
             run.execute("DELETE FROM embeddings WHERE id = ?", (face.id,))
 
+    def shift(self, model: str) -> float:
+        """What is added to the thresholds of a network's calibration; see `plugins.face.refinement`."""
+        rows = self.database.rows("SELECT value FROM meta WHERE key = ?", f"shift {model}")
+        return float(rows[0][0]) if rows else 0.0
+
+    def set_shift(self, model: str, shift: float) -> None:
+        with self.database.changing() as run:
+            run.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"shift {model}", shift))
+
     def close(self) -> None:
         self.database.close()
 

@@ -1,0 +1,118 @@
+"""All that can be done with a gallery, for people and for programs; networks are loaded when one is needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from plugins.face.analyser import FaceAnalyser
+from plugins.face.calibration import Calibration
+from plugins.face.config import FaceConfig
+from plugins.face.gallery.enrol import Enroller, Enrolment, Photo
+from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.gallery import Gallery
+from plugins.face.gallery.sightings import Sightings
+from plugins.face.gallery.unknown_store import UnknownStore
+from plugins.face.looks import Looks
+from plugins.face.refinement import Refinement, refinement
+from plugins.types import FloatArray, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of two photographs: their cosine, the one that is asked, and the share of strangers who are as alike (FMR)."""
+
+    similarity: float
+    threshold: float
+    strangers: float
+
+    @property
+    def same(self) -> bool:
+        return self.similarity >= self.threshold
+
+
+class FaceDesk:
+    """Any thread. `close` closes the gallery and the networks."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        config: FaceConfig,
+        calibration: Calibration,
+        load_analyser: Callable[[], FaceAnalyser],
+    ) -> None:
+        """All become the desk's own."""
+        self.gallery = gallery
+        self.unknown = UnknownStore(gallery, config.recogniser)
+        self.sightings = Sightings(gallery)
+        self._config, self._calibration = config, calibration
+        self._load_analyser = load_analyser
+        self._analyser: FaceAnalyser | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> str:
+        """The recogniser's name."""
+        return self._config.recogniser
+
+    def enrol(self, name: str, photos: Sequence[Photo], *, anyway: bool = False) -> Enrolment:
+        """See `Enroller.enrol`."""
+        enroller = Enroller(
+            self.gallery,
+            self.analyser(),
+            self.model,
+            self._calibration,
+            min_quality=self._config.min_quality,
+            crops=self._config.crops,
+        )
+        return enroller.enrol(name, photos, anyway=anyway)
+
+    def compare(self, one: Photo, other: Photo) -> Comparison:
+        """The largest face of each. GalleryError where one has none."""
+        first, second = (self._largest(photo) for photo in (one, other))
+        similarity = float(first @ second)
+        asked = self._calibration.threshold(self._config.false_identification, 1, 1)
+        return Comparison(similarity, asked, self._calibration.fmr(similarity))
+
+    def refine(self, *, apply: bool) -> Refinement:
+        """What the gallery says of the thresholds; with `apply` they hold from now on."""
+        enrolled = self.gallery.enrolled(self.model)
+        found = refinement(self._calibration, enrolled.embeddings, enrolled.owners, self._config.false_identification)
+        if apply:
+            self.gallery.set_shift(self.model, found.shift)
+        return found
+
+    def see_again(self) -> tuple[int, int]:
+        """Embeds the kept crops of those whom this network has not seen: how many were there, and how many have none."""
+        taken = without = 0
+        for person in self.gallery.persons():
+            faces = self.gallery.faces(person)
+            if any(face.model == self.model for face in faces):
+                continue
+            for face in faces:
+                if face.crop is None:
+                    without += 1
+                    continue
+                embedding = self.analyser().embedded(face.crop)
+                self.gallery.add(person.name, [replace(face, model=self.model, embedding=embedding)])
+                taken += 1
+        return taken, without
+
+    def analyser(self) -> FaceAnalyser:
+        with self._lock:
+            if self._analyser is None:
+                self._analyser = self._load_analyser()
+            return self._analyser
+
+    def close(self) -> None:
+        if self._analyser is not None:
+            self._analyser.close()
+        self.gallery.close()
+
+    def _largest(self, photo: Photo) -> FloatArray:
+        looks: Looks = self.analyser().looks([Frame.of(photo.image, still=True)])[0]
+        if not len(looks):
+            raise GalleryError(f"{photo.name}: no face was found")
+        embedding: FloatArray = looks.embeddings[int(looks.quality.sizes.argmax())]
+        return embedding

@@ -1,0 +1,54 @@
+"""The desk of the gallery that a configuration names, or of one that is named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from daemon.faces.desk import FaceDesk
+from daemon.pipeline.host import LoadEngine
+from engines.catalog import Catalog
+from plugins.face.analyser import FaceAnalyser
+from plugins.face.calibration import calibration_of
+from plugins.face.config import FaceConfig
+from plugins.face.finder import Search
+from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.gallery import Gallery
+from plugins.face.gallery.place import default_gallery
+
+_PHOTO_SIZE = 1024
+"""Longest side in which faces of photographs are looked for: there is time for it, and portraits are large."""
+
+
+def open_desk(config: FaceConfig, load_engine: LoadEngine, environ: Mapping[str, str]) -> FaceDesk:
+    """Opens the gallery, or makes it; the networks wait until one is needed. GalleryError where it cannot be."""
+    calibration = calibration_of(config.recogniser)
+    if calibration is None:
+        raise GalleryError(f"no figures are known of the recogniser {config.recogniser!r}: take sface")
+    key = None if config.key is None else config.key.get_secret_value()
+    gallery = Gallery(config.gallery or default_gallery(environ), key)
+
+    def load() -> FaceAnalyser:
+        detector = Catalog.load().get(config.detector)
+        for_photos = replace(detector, input=replace(detector.input, width=_PHOTO_SIZE, height=_PHOTO_SIZE))
+        return FaceAnalyser.of(
+            load_engine([for_photos], 1, config),
+            load_engine([config.recogniser], 1, config),
+            Search(min_score=config.min_score, min_size=0, size=_PHOTO_SIZE),
+        )
+
+    return FaceDesk(gallery, config, calibration, load)
+
+
+def key_in(file: Path | None) -> str | None:
+    """The key that a file holds. GalleryError where it cannot be read or is empty."""
+    if file is None:
+        return None
+    try:
+        key = file.read_text().strip()
+    except OSError as error:
+        raise GalleryError(f"key file {file}: {error.strerror}") from error
+    if not key:
+        raise GalleryError(f"key file {file} is empty")
+    return key

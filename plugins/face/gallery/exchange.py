@@ -1,0 +1,79 @@
+"""A gallery as one file, to be kept or taken to another machine."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.gallery import Face, Gallery, checked_name, decoded, encoded
+from plugins.face.looks import DIMENSIONS
+
+_FORM = "sightd faces 1"
+
+
+def exported(gallery: Gallery) -> str:
+    """All persons and faces as JSON, readable to anybody who has it."""
+    persons = [
+        {"name": person.name, "added_at": person.added_at, "faces": [_written(face) for face in gallery.faces(person)]}
+        for person in gallery.persons()
+    ]
+    return json.dumps({"form": _FORM, "persons": persons}, ensure_ascii=False, indent=1)
+
+
+def imported(gallery: Gallery, text: str) -> tuple[int, int]:
+    """Adds what `exported` wrote; who is there already gets the faces that they have not. Gives how many persons and
+    faces came. GalleryError where the text is another thing, before anything is added."""
+    everybody = list(_read(text))
+    faces_added = persons_added = 0
+    for name, faces in everybody:
+        known = {person.name.casefold(): person for person in gallery.persons()}
+        person = known.get(name.casefold())
+        there = [] if person is None else gallery.faces(person)
+        new = [face for face in faces if not any(_same(face, other) for other in there)]
+        if new:
+            gallery.add(name, new)
+            faces_added += len(new)
+            persons_added += person is None
+    return persons_added, faces_added
+
+
+def _written(face: Face) -> dict[str, Any]:
+    return {
+        "model": face.model,
+        "quality": round(face.quality, 4),
+        "source": face.source,
+        "added_at": face.added_at,
+        "embedding": base64.b64encode(face.embedding.astype("<f4").tobytes()).decode(),
+        "crop": None if face.crop is None else base64.b64encode(encoded(face.crop)).decode(),
+    }
+
+
+def _read(text: str) -> Iterator[tuple[str, list[Face]]]:
+    try:
+        document = json.loads(text)
+        if document["form"] != _FORM:
+            raise GalleryError(f"the file is of form {document['form']!r}, and {_FORM!r} is read: update sightd")
+        for person in document["persons"]:
+            yield checked_name(person["name"]), [_face(entry) for entry in person["faces"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise GalleryError(f"not a file of `sightd faces export`, or damaged: {error!r}") from error
+
+
+def _face(entry: dict[str, Any]) -> Face:
+    embedding = np.frombuffer(base64.b64decode(entry["embedding"], validate=True), "<f4").astype(np.float32)
+    length = float(np.linalg.norm(embedding))
+    if embedding.shape != (DIMENSIONS,) or not 0.99 < length < 1.01:
+        raise ValueError(f"an embedding has {DIMENSIONS} numbers and length 1, not {embedding.shape}, {length:.2f}")
+    crop = None if entry["crop"] is None else decoded(base64.b64decode(entry["crop"], validate=True))
+    return Face(
+        str(entry["model"]), embedding, float(entry["quality"]), str(entry["source"]), crop, float(entry["added_at"])
+    )
+
+
+def _same(one: Face, other: Face) -> bool:
+    return one.model == other.model and bool(np.allclose(one.embedding, other.embedding, atol=1e-6))

@@ -148,9 +148,8 @@ def calibrate(args: argparse.Namespace, desk: FaceDesk) -> int:
             "unlike": [[names[one], round(cosine, 3)] for one, cosine in found.unlike],
         }, ensure_ascii=False))  # fmt: skip
         return 0
-    _say(
-        f"{found.persons} persons, {found.impostor_pairs} pairs of different and {found.genuine_pairs} of the same person"
-    )
+    pairs = f"{found.impostor_pairs} pairs of different and {found.genuine_pairs} of the same person"
+    _say(f"{found.persons} persons, {pairs}")
     _say(f"thresholds {'are' if args.apply else 'would be'} {found.shift:+.3f} from those of the table")
     if found.missed is not None:
         _say(f"{found.missed:.1%} of the pairs of one person are below the threshold")

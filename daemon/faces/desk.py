@@ -84,7 +84,7 @@ class FaceDesk:
         return found
 
     def see_again(self) -> tuple[int, int]:
-        """Embeds the kept crops of those whom this network has not seen: how many were there, and how many have none."""
+        """Embeds kept crops of those whom this network has not seen: how many it were, and how many have no crop."""
         taken = without = 0
         for person in self.gallery.persons():
             faces = self.gallery.faces(person)

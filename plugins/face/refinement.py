@@ -17,7 +17,7 @@ _QUANTILE = 0.9
 """Of the cosines of different persons: high enough to be near the tail, low enough for few pairs."""
 _LOWEST, _HIGHEST = -0.02, 0.15
 """A gallery is small and may show one kind of people: it hardly lowers what is asked, and may raise it."""
-_LOOK_ALIKE = 0.4
+_LOOK_ALIKE = 0.5
 _MOST_WARNINGS = 20
 
 

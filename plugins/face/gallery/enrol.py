@@ -18,8 +18,8 @@ _BACKGROUND = 0.5
 """A face whose eyes are less than this share as far apart as those of the largest one stands in the background."""
 _SAME_PICTURE = 0.98
 """Cosine of two copies of one picture."""
-_OTHER_PERSON = 1e-4
-"""False match rate at which a face is taken for somebody else's."""
+_OTHER_PERSON = 1e-6
+"""False match rate at which a face is taken for somebody else's: sisters and brothers reach 1e-5."""
 _UNLIKE = 1e-2
 """False match rate: a face that is less like a person's others than this is taken for another person's."""
 

@@ -1,0 +1,21 @@
+"""Faces that were never anybody's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plugins.face.gallery.gallery import Face
+from plugins.types import FloatArray, Image
+
+
+def vector(seed: int) -> FloatArray:
+    numbers = np.random.default_rng(seed).normal(size=128)
+    return np.asarray(numbers / np.linalg.norm(numbers), np.float32)
+
+
+def crop(seed: int) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), np.uint8)
+
+
+def face(seed: int, *, model: str = "sface", with_crop: bool = True) -> Face:
+    return Face(model, vector(seed), 0.9, f"photo-{seed}.jpg", crop(seed) if with_crop else None)

@@ -1,0 +1,255 @@
+"""On real videos: who is enrolled is named and stays named, nobody else is, and what is hidden cannot be matched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from daemon.capture.picture import to_bgr
+from daemon.config.model import Render
+from daemon.render.renderer import Renderer
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.model import Model
+from plugins.api import PluginError
+from plugins.face import FaceRecogniser
+from plugins.face.calibration import calibration_of
+from plugins.face.config import FaceConfig
+from plugins.face.gallery.enrol import Enroller, Photo
+from plugins.face.gallery.gallery import Gallery
+from plugins.face.gallery.sightings import Sightings
+from plugins.face.gallery.unknown_store import UnknownStore
+from plugins.types import Detections, Faces, Frame, Hidden, Image, Results
+from tests.support import media
+from tests.support.faces import analyser, engine, photo
+from tests.support.waiting import eventually
+
+
+class Context:
+    """Gives the networks that the tests share."""
+
+    name = "face"
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        (wanted,) = choice
+        return engine(wanted if isinstance(wanted, str) else wanted.name)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    """A gallery with one person, enrolled from one photograph, who is in the videos."""
+    path = tmp_path / "faces.db"
+    enrol(path, "Tom", "single_face.jpg")
+    return path
+
+
+def enrol(path: Path, name: str, *photos: str) -> None:
+    opened, table = Gallery(path), calibration_of("sface")
+    assert table is not None
+    enrolment = Enroller(opened, analyser(), "sface", table, min_quality=0.5).enrol(
+        name, [Photo(one, photo(one).copy()) for one in photos]
+    )
+    assert enrolment.person is not None, enrolment.findings
+    opened.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Any]:
+    """Opens plug-ins with options, and closes them."""
+    plugins: list[FaceRecogniser] = []
+
+    def make(**options: Any) -> FaceRecogniser:
+        plugin = FaceRecogniser(FaceConfig.model_validate(options))
+        plugins.append(plugin)
+        plugin.open(Context())
+        return plugin
+
+    yield make
+    for plugin in plugins:
+        plugin.close()
+
+
+def video(name: str, count: int = 1000, camera: str = "hall", start: float = 100.0) -> Iterator[Frame]:
+    with av.open(str(media.path(name))) as container:
+        for n, picture in enumerate(container.decode(video=0)):
+            if n == count:
+                return
+            at = start + n / 25
+            yield Frame.of(to_bgr(picture), camera=camera, seq=n, captured_at=at, wall_time=1.7e9 + at)
+
+
+def seen(plugin: FaceRecogniser, frames: Iterator[Frame], given: Results | None = None) -> list[Faces]:
+    found = []
+    for frame in frames:
+        faces = plugin.process([frame], [given or Results()])[0].get(Faces)
+        assert faces is not None
+        found.append(faces)
+    return found
+
+
+@pytest.mark.parametrize("name", ["single_face.mp4", "face_noface.mov", "noface_face.mov"])
+def test_the_enrolled_person_is_named_and_stays_named(name: str, opened: Any, gallery: Path) -> None:
+    """On 95 % of the frames in which the face is good enough, by one photograph."""
+    found = seen(opened(gallery=gallery), video(name))
+    good = [faces.identities[0] for faces in found if len(faces) and faces.qualities[0] >= 0.5]
+    assert len(good) > 50
+    assert good.count("Tom") / len(good) >= 0.95
+    assert set(good) <= {"Tom", None}
+    assert None not in good[good.index("Tom") :], "a name that was given stays"
+
+
+def test_nobody_is_named_where_nobody_is(opened: Any, gallery: Path) -> None:
+    assert sum(map(len, seen(opened(gallery=gallery), video("no_face.mp4", 40)))) == 0
+
+
+def test_a_stranger_gets_no_name(opened: Any, tmp_path: Path) -> None:
+    enrol(tmp_path / "faces.db", "Astronaut", "astronaut.png")
+    found = seen(opened(gallery=tmp_path / "faces.db"), video("single_face.mp4", 40))
+    assert {identity for faces in found for identity in faces.identities} == {None}
+    assert "nobody is similar enough" in found[-1].reasons[0]
+
+
+def test_frames_between_carry_the_name_where_the_face_should_be(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery)
+    frames = list(video("single_face.mp4", 12))
+    seen(plugin, iter(frames[:10]))
+    carried = plugin.carry(frames[11], Results()).get(Faces)
+    truth = seen(plugin, iter(frames[11:]))[0]
+    assert carried is not None
+    assert carried.identities == ("Tom",)
+    np.testing.assert_allclose(carried.boxes, truth.boxes, atol=12)
+    np.testing.assert_allclose(carried.landmarks, truth.landmarks, atol=12)
+    assert plugin.carry(next(video("single_face.mp4", 1, camera="other")), Results()).get(Faces) is None
+
+
+def test_the_gallery_may_change_while_it_runs(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery)
+    assert seen(plugin, video("single_face.mp4", 5))[-1].identities == ("Tom",)
+    other = Gallery(gallery)
+    other.rename("Tom", "Thomas")
+    eventually(lambda: seen(plugin, video("single_face.mp4", 2, start=101.0))[-1].identities == ("Thomas",), 3)
+    other.forget("Thomas")
+    eventually(lambda: seen(plugin, video("single_face.mp4", 2, start=102.0))[-1].identities == (None,), 3)
+    other.close()
+
+
+def test_photographs_are_each_judged_for_themselves(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery)
+    photos = [
+        Frame.of(photo(name).copy(), seq=n, still=True) for n, name in enumerate(("single_face.jpg", "astronaut.png"))
+    ]
+    (first,), (second,) = ([faces.identities[0] for faces in seen(plugin, iter([one]))] for one in photos)
+    assert (first, second) == ("Tom", None)
+    group = seen(plugin, iter([Frame.of(photo("multi_face.jpg").copy(), still=True)]))[0]
+    assert group.identities == (None,) * 5
+    assert (group.tracks == -1).all()
+
+
+def test_faces_are_looked_for_in_people_alone_where_that_is_asked(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery, within="people")
+    frame = next(video("single_face.mp4", 1))
+    person = Detections(
+        np.array([[100, 20, 500, 700]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), ("person",)
+    )
+    assert len(seen(plugin, iter([frame]), Results(person))[0]) == 1
+    assert len(seen(plugin, iter([frame]), Results(Detections.none(("person",))))[0]) == 0
+    assert len(seen(plugin, iter([frame]))[0]) == 0
+
+
+def test_who_came_by_is_kept_with_the_reason(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery)
+    seen(plugin, video("single_face.mp4"))
+    plugin.close()
+    book = Gallery(gallery)
+    (sighting,) = Sightings(book).latest()
+    assert (sighting.camera, sighting.person) == ("hall", book.person("Tom").id)
+    assert sighting.similarity is not None
+    assert sighting.similarity > 0.6
+    assert sighting.reason.startswith("similar: 0.")
+    assert sighting.last_seen - sighting.first_seen == pytest.approx(71 / 25, abs=0.1)
+    book.close()
+
+
+def test_an_unknown_person_can_be_named_afterwards(opened: Any, tmp_path: Path) -> None:
+    path = tmp_path / "faces.db"
+    plugin = opened(gallery=path)
+    seen(plugin, video("single_face.mp4"))
+    plugin.forget("hall")
+    seen(plugin, video("single_face.mp4", start=200.0))
+    plugin.close()
+    book = Gallery(path)
+    store = UnknownStore(book, "sface")
+    (unknown,) = store.load().persons
+    assert unknown.visits == 2
+    assert store.crop(unknown.number) is not None
+    store.name(unknown.number, "Tom")
+    book.close()
+    found = seen(opened(gallery=path), video("single_face.mp4", 10))
+    assert found[-1].identities == ("Tom",)
+
+
+def test_nothing_is_kept_of_strangers_where_that_is_switched_off(opened: Any, tmp_path: Path) -> None:
+    plugin = opened(gallery=tmp_path / "faces.db", unknown=False, crops=False)
+    seen(plugin, video("single_face.mp4"))
+    plugin.close()
+    book = Gallery(tmp_path / "faces.db")
+    assert not UnknownStore(book, "sface").load().persons
+    assert not list(Sightings(book).latest())
+    book.close()
+
+
+@pytest.mark.parametrize(("whose", "hides"), [("all", True), ("known", True), ("unknown", False), ("none", False)])
+def test_faces_are_hidden_by_who_they_are(whose: str, hides: bool, opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery, blur=whose)
+    assert plugin.hides == (whose != "none")
+    results = [plugin.process([frame], [Results()])[0] for frame in video("single_face.mp4", 4)]
+    hidden = results[-1].get(Hidden)
+    assert (hidden is not None) == (whose != "none")
+    assert (hidden is not None and len(hidden.boxes) == 1) == hides
+
+
+def shown(results: Results, image: Image) -> Image:
+    """What viewers see, without anything drawn on it."""
+    plain = Render(boxes=False, labels=False, scores=False, ids=False, trails=False, status=False)
+    return Renderer("a", plain).render(Frame.of(image.copy()), results, fps=None).image.copy()
+
+
+@pytest.mark.parametrize("name", ["single_face.jpg", "astronaut.png", "multi_face.jpg"])
+def test_a_hidden_face_is_not_matched_by_our_own_recogniser(name: str, opened: Any, gallery: Path) -> None:
+    """Even where the place of the face is told: by the points that were found before it was hidden."""
+    plugin = opened(gallery=gallery, blur="all")
+    image, table = photo(name).copy(), calibration_of("sface")
+    assert table is not None
+    results = plugin.process([Frame.of(image, still=True)], [Results()])[0]
+    faces, hidden = results.get(Faces), shown(results, image)
+    assert faces is not None
+    found = analyser().looks([Frame.of(hidden, still=True)])[0]
+    before = analyser().looks([Frame.of(image, still=True)])[0]
+    for embedding in found.embeddings:
+        assert (before.embeddings @ embedding).max() < table.cosine(1e-3)
+    reader = plugin._reader
+    told = reader.read([(Frame.of(hidden), points) for points in faces.landmarks], [True] * len(faces)).embeddings
+    alike = (told * faces.embeddings).sum(axis=1)
+    assert alike.max() < table.cosine(1e-2), alike
+
+
+def test_options_that_cannot_be_kept_are_told() -> None:
+    networks = Catalog.load()
+    (fault,) = FaceConfig.model_validate({"blur": "all", "every": 2}).faults(networks)
+    assert fault.path == ("every",)
+    assert "every frame must be looked at" in fault.message
+    (fault,) = FaceConfig.model_validate({"recogniser": "arcface"}).faults(networks)
+    assert fault.path == ("recogniser",)
+    assert not FaceConfig.model_validate({"blur": "all"}).faults(networks)
+
+
+def test_a_recogniser_that_nothing_is_known_of_is_refused(tmp_path: Path) -> None:
+    plugin = FaceRecogniser(FaceConfig(recogniser="yunet", gallery=tmp_path / "faces.db"))
+    with pytest.raises(PluginError, match="was never measured"):
+        plugin.open(Context())
+    plugin.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from daemon.capture.errors import Reason
 from daemon.config.load import Loaded
 from daemon.config.model import Camera, Output
 from daemon.encode.choice import CodecChoice
+from daemon.faces.desk import FaceDesk
+from daemon.faces.opening import open_desk
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
@@ -30,6 +33,7 @@ from engines.cuda.gpus import Gpus
 from engines.cuda.nvdec import Nvdec, open_nvdec
 from engines.errors import EngineError
 from plugins import registry
+from plugins.face.config import FaceConfig
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class Daemon:
         """`gpus` are those that the engines use."""
         self._loaded = loaded
         self._gpus = gpus
+        self._load_engine = load_engine
         self._config = loaded.config
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
@@ -60,6 +65,7 @@ class Daemon:
         self._rtsp: RtspServer | None = None
         self._http: HttpServer | None = None
         self._nvdec: Nvdec | None = None
+        self._faces: FaceDesk | None = None
         self._started = False
 
     def start(self) -> None:
@@ -87,6 +93,8 @@ class Daemon:
         A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
         """
         with ExitStack() as parts:  # ends what was entered last first
+            if self._faces is not None:
+                parts.callback(self._faces.close)
             if self._http is not None:
                 parts.callback(self._http.close)
             if self._rtsp is not None:
@@ -155,9 +163,19 @@ class Daemon:
         if self._config.http.enabled:
             for name, camera in self._wanted.items():  # before the server: who comes early waits for the first picture
                 self._jpegs[name] = JpegStream(self._output(camera).mjpeg_max_fps)
-            app = create_app(self, self.metrics.exposition, self._config.http.max_viewers)
+            options = self._config.http
+            self._faces = self._face_desk()
+            app = create_app(self, self.metrics.exposition, options.max_viewers, self._faces, options.host)
             self._http = HttpServer(self._config.http, app)
             self._http.start()
+
+    def _face_desk(self) -> FaceDesk | None:
+        """Of the first face plug-in that a camera uses."""
+        used = {name for camera in self._wanted.values() for name in self._chain(camera)}
+        for name, config in self._loaded.plugin_configs.items():
+            if name in used and isinstance(config, FaceConfig):
+                return open_desk(config, self._load_engine, os.environ)
+        return None
 
     @property
     def _video_gpu(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from plugins.face.analyser import FaceAnalyser
@@ -40,15 +41,16 @@ class FaceDesk:
         gallery: Gallery,
         config: FaceConfig,
         calibration: Calibration,
-        load_analyser: Callable[[], FaceAnalyser],
+        load_analyser: Callable[[ExitStack], FaceAnalyser],
     ) -> None:
-        """All become the desk's own."""
+        """The gallery becomes the desk's own. `load_analyser` leaves with the stack what is to be closed in the end."""
         self.gallery = gallery
         self.unknown = UnknownStore(gallery, config.recogniser)
         self.sightings = Sightings(gallery)
         self._config, self._calibration = config, calibration
         self._load_analyser = load_analyser
         self._analyser: FaceAnalyser | None = None
+        self._networks = ExitStack()
         self._lock = threading.Lock()
 
     @property
@@ -102,12 +104,11 @@ class FaceDesk:
     def analyser(self) -> FaceAnalyser:
         with self._lock:
             if self._analyser is None:
-                self._analyser = self._load_analyser()
+                self._analyser = self._load_analyser(self._networks)
             return self._analyser
 
     def close(self) -> None:
-        if self._analyser is not None:
-            self._analyser.close()
+        self._networks.close()
         self.gallery.close()
 
     def _largest(self, photo: Photo) -> FloatArray:

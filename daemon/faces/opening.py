@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,14 +30,17 @@ def open_desk(config: FaceConfig, load_engine: LoadEngine, environ: Mapping[str,
     key = None if config.key is None else config.key.get_secret_value()
     gallery = Gallery(config.gallery or default_gallery(environ), key)
 
-    def load() -> FaceAnalyser:
+    def load(closing: ExitStack) -> FaceAnalyser:
         detector = Catalog.load().get(config.detector)
         for_photos = replace(detector, input=replace(detector.input, width=_PHOTO_SIZE, height=_PHOTO_SIZE))
-        return FaceAnalyser.of(
-            load_engine([for_photos], 1, config),
-            load_engine([config.recogniser], 1, config),
-            Search(min_score=config.min_score, min_size=0, size=_PHOTO_SIZE),
-        )
+        finds = load_engine([for_photos], 1, config)
+        closing.callback(finds.close)
+        recognises = load_engine([config.recogniser], 1, config)
+        closing.callback(recognises.close)
+        search = Search(min_score=config.min_score, min_size=0, size=_PHOTO_SIZE)
+        analyser = FaceAnalyser.of(finds, recognises, search)
+        closing.callback(analyser.close)
+        return analyser
 
     return FaceDesk(gallery, config, calibration, load)
 

@@ -10,7 +10,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.faces.desk import FaceDesk
 from daemon.serve.audience import Audience
+from daemon.serve.faces import add_faces
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
 from daemon.serve.page import POLICY, page
@@ -32,8 +34,11 @@ class UnknownCameraError(LookupError):
     """A request names a camera that is not there."""
 
 
-def create_app(view: DaemonView, exposition: Exposition, max_viewers: int) -> FastAPI:
-    """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home."""
+def create_app(
+    view: DaemonView, exposition: Exposition, max_viewers: int, faces: FaceDesk | None = None, host: str = "127.0.0.1"
+) -> FastAPI:
+    """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `faces` is the
+    gallery that is served, `host` where the server listens."""
     app = FastAPI(
         title="sightd", version=installed_version(), docs_url=None, redoc_url=None
     )  # their pages load foreign assets
@@ -48,6 +53,8 @@ def create_app(view: DaemonView, exposition: Exposition, max_viewers: int) -> Fa
     _add_pictures(app, view, app.state.audience)
     _add_health(app, view)
     _add_metrics(app, exposition)
+    if faces is not None:
+        add_faces(app, faces, host)
     return app
 
 

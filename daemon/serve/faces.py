@@ -1,0 +1,216 @@
+"""The gallery over HTTP: what `sightd faces` does, for programs and pages.
+
+Names and faces are nobody else's business. Until there are tokens and roles, this is served to this machine alone, to
+requests that name it by a loopback name (a foreign page's name that was pointed here is refused), and what changes
+something must carry a header that no foreign page can send.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.faces.desk import FaceDesk
+from engines.errors import EngineError
+from plugins.face.gallery.enrol import Photo
+from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from plugins.face.gallery.exchange import exported, imported
+from plugins.face.gallery.gallery import Person
+from plugins.face.gallery.photos import MOST_BYTES, photo_of
+
+HEADER = "X-Sightd"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+_MOST_IMPORT = 512 * 1024 * 1024
+
+
+class Named(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200)
+
+
+class Into(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    into: str = Field(max_length=200)
+
+
+class Pair(BaseModel):
+    """Two photographs, each a picture file in base64."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    a: str
+    b: str
+
+
+def add_faces(app: FastAPI, desk: FaceDesk, host: str) -> None:
+    """Adds the routes; `host` is where the server listens."""
+    app.add_exception_handler(GalleryError, _refused)
+    app.add_exception_handler(EngineError, _unavailable)
+    router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(_guard(host))])
+    _add_persons(router, desk)
+    _add_unknown(router, desk)
+    _add_whole(router, desk)
+    app.include_router(router)
+
+
+def _guard(host: str) -> Callable[[Request], None]:
+    def allowed(request: Request) -> None:
+        if host not in _LOOPBACK:
+            raise HTTPException(403, "The gallery is served on loopback alone: set http.host to 127.0.0.1.")
+        if (request.url.hostname or "") not in _LOOPBACK:
+            raise HTTPException(403, "The gallery is served to 127.0.0.1 and localhost alone.")
+        if request.method not in ("GET", "HEAD") and HEADER.lower() not in request.headers:
+            raise HTTPException(403, f"What changes the gallery carries the header {HEADER}: 1.")
+
+    return allowed
+
+
+def _add_persons(router: APIRouter, desk: FaceDesk) -> None:
+    gallery = desk.gallery
+
+    @router.get("/faces", summary="All persons")
+    def persons() -> list[dict[str, Any]]:
+        return [_person(one) for one in gallery.persons()]
+
+    @router.get("/faces/{name}", summary="A person, their faces, and when they were seen")
+    def person(name: str) -> dict[str, Any]:
+        found = gallery.person(name)
+        faces = [{"model": f.model, "quality": f.quality, "source": f.source} for f in gallery.faces(found)]
+        seen = [
+            {"camera": s.camera, "first_seen": s.first_seen, "last_seen": s.last_seen, "similarity": s.similarity,
+             "margin": s.margin, "reason": s.reason}
+            for s in desk.sightings.latest(1000) if s.person == found.id
+        ]  # fmt: skip
+        return _person(found) | {"photos": faces, "seen": seen}
+
+    @router.post("/faces/{name}/photos", summary="Enrol a photograph: the body is the picture file", status_code=201)
+    async def enrol(name: str, request: Request, source: str = "upload", anyway: bool = False) -> Response:
+        data = await _body(request, MOST_BYTES)
+        return await run_in_threadpool(_enrolled, desk, name, source, data, anyway)
+
+    @router.patch("/faces/{name}", summary="Rename a person")
+    def rename(name: str, new: Named) -> dict[str, Any]:
+        return _person(gallery.rename(name, new.name))
+
+    @router.post("/faces/{name}/merge", summary="Give a person's faces to another, who is the same")
+    def merge(name: str, other: Into) -> dict[str, Any]:
+        return _person(gallery.merge(name, other.into))
+
+    @router.delete("/faces/{name}", summary="Forget a person: nothing is left in any file", status_code=204)
+    def forget(name: str) -> None:
+        gallery.forget(name)
+
+
+def _add_unknown(router: APIRouter, desk: FaceDesk) -> None:
+    store = desk.unknown
+
+    @router.get("/unknown-faces", summary="Persons who came by and were not known")
+    def unknown() -> list[dict[str, Any]]:
+        return [
+            {"id": one.number, "visits": one.visits, "first_seen": one.first_seen, "last_seen": one.last_seen}
+            for one in store.load().persons
+        ]
+
+    @router.get("/unknown-faces/{number}.png", response_class=Response, summary="The best look at one")
+    def picture(number: int) -> Response:
+        crop = store.crop(store.find(number).number)
+        if crop is None:
+            raise HTTPException(404, "No picture is kept of them: `crops` is off.")
+        return Response(cv2.imencode(".png", crop)[1].tobytes(), media_type="image/png")
+
+    @router.post("/unknown-faces/{number}/name", summary="Enrol one of them")
+    def name(number: int, named: Named) -> dict[str, Any]:
+        return _person(store.name(number, named.name))
+
+    @router.delete("/unknown-faces/{number}", summary="Forget one of them", status_code=204)
+    def forget(number: int) -> None:
+        store.forget([store.find(number).number])
+        desk.gallery.database.scrub()
+
+
+def _add_whole(router: APIRouter, desk: FaceDesk) -> None:
+    @router.post("/compare-faces", summary="Whether two photographs show one person")
+    def compare(pair: Pair) -> dict[str, Any]:
+        found = desk.compare(
+            *(Photo(which, photo_of(_decoded(data), which)) for which, data in (("a", pair.a), ("b", pair.b)))
+        )
+        return {
+            "similarity": found.similarity,
+            "threshold": found.threshold,
+            "same": found.same,
+            "strangers": found.strangers,
+        }
+
+    @router.post("/calibrate-faces", summary="Fit the thresholds to the gallery")
+    def calibrate(apply: bool = False) -> dict[str, Any]:
+        found = desk.refine(apply=apply)
+        names = {person.id: person.name for person in desk.gallery.persons()}
+        return {
+            "persons": found.persons,
+            "impostor_pairs": found.impostor_pairs,
+            "genuine_pairs": found.genuine_pairs,
+            "shift": found.shift,
+            "missed": found.missed,
+            "applied": apply,
+            "alike": [[names[one], names[other], cosine] for one, other, cosine in found.alike],
+            "unlike": [[names[one], cosine] for one, cosine in found.unlike],
+        }
+
+    @router.get("/export-faces", response_class=Response, summary="All persons in one file")
+    def export() -> Response:
+        return Response(exported(desk.gallery), media_type="application/json")
+
+    @router.post("/import-faces", summary="Add the persons of an exported file")
+    async def import_(request: Request) -> dict[str, int]:
+        data = await _body(request, _MOST_IMPORT)
+        persons, faces = await run_in_threadpool(lambda: imported(desk.gallery, data.decode("utf-8", "replace")))
+        return {"persons": persons, "faces": faces}
+
+
+def _enrolled(desk: FaceDesk, name: str, source: str, data: bytes, anyway: bool) -> Response:
+    enrolment = desk.enrol(name, [Photo(source, photo_of(data, source))], anyway=anyway)
+    (finding,) = enrolment.findings
+    content = {"taken": finding.taken, "message": finding.message}
+    if enrolment.person is None:
+        return JSONResponse(content, status_code=422)
+    return JSONResponse(content | {"person": _person(enrolment.person)}, status_code=201)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The request's body; 413 as soon as it is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise HTTPException(413, f"At most {most >> 20} MiB are taken.")
+    return bytes(body)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise HTTPException(422, "a and b are picture files in base64.") from error
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {"name": person.name, "added_at": person.added_at, "faces": person.faces}
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, UnknownPersonError) else 409 if isinstance(error, NameTakenError) else 422
+    return JSONResponse({"error": str(error)}, status_code=status)
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=503)

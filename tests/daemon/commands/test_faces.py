@@ -1,0 +1,118 @@
+"""`sightd faces` enrols, shows and forgets, and says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import main
+from tests.support import media
+from tests.support.networks import stored
+
+
+@pytest.fixture(autouse=True)
+def _networks() -> None:
+    for name in ("yunet", "sface"):
+        stored(name)
+
+
+class Sightd:
+    """Runs `sightd faces` on one gallery."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.gallery = folder / "faces.db"
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path, code: int = 0) -> str:
+        place = ["--gallery", str(self.gallery)]
+        words = [str(argument) for argument in arguments]
+        after = 2 if words[0] == "unknown" else 1
+        assert main(["faces", *words[:after], *place, *words[after:]]) == code
+        out, err = self._capsys.readouterr()
+        return out + err
+
+    def json(self, *arguments: str) -> object:
+        return json.loads(self(*arguments, "--json"))
+
+
+@pytest.fixture
+def sightd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sightd:
+    return Sightd(tmp_path, capsys)
+
+
+def test_from_one_photograph_to_forgotten(sightd: Sightd) -> None:
+    assert "nobody is enrolled" in sightd("list")
+    assert sightd("add", "Ada", media.path("astronaut.png")) == "+ astronaut.png: taken, quality 1.00\nAda: 1 face\n"
+    assert sightd.json("list") == [{"name": "Ada", "added_at": pytest.approx(1e9, rel=2), "faces": {"sface": 1}}]
+    assert "astronaut.png  sface" in sightd("show", "ada")
+    assert sightd("rename", "Ada", "Ada Lovelace") == "Ada is Ada Lovelace now\n"
+    sightd("add", "Tom", media.path("single_face.jpg"))
+    assert sightd("merge", "Tom", "Ada Lovelace") == "Ada Lovelace: 2 faces\n"
+    assert "forgot Ada Lovelace: nothing of them is left" in sightd("forget", "ada lovelace")
+    assert sightd.json("list") == []
+
+
+def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:
+    told = sightd("add", "Ada", media.path("coffee.png"), media.path("astronaut.png"), code=1)
+    assert told.splitlines()[0].startswith("- coffee.png: no face was found")
+    assert told.splitlines()[1] == "+ astronaut.png: taken, quality 1.00"
+    assert "nothing was enrolled as Eve" in sightd("add", "Eve", media.path("multi_face.jpg"), code=1)
+    assert "nothing.jpg: No such file" in sightd("add", "Eve", "nothing.jpg", code=1)
+
+
+def test_two_photographs_are_compared(sightd: Sightd) -> None:
+    one, other = media.path("astronaut.png"), media.path("single_face.jpg")
+    assert "the same person" in sightd("compare", one, one)
+    assert "not shown to be the same person" in sightd("compare", one, other)
+    assert sightd.json("compare", str(one), str(other))["same"] is False  # type: ignore[index]
+    assert "coffee.png: no face was found" in sightd("compare", one, media.path("coffee.png"), code=1)
+
+
+def test_to_another_machine_and_back(sightd: Sightd, tmp_path: Path) -> None:
+    sightd("add", "Ada", media.path("astronaut.png"))
+    file = tmp_path / "faces.json"
+    assert "1 persons in" in sightd("export", file)
+    assert file.stat().st_mode & 0o077 == 0
+    assert "name a file that is not there yet" in sightd("export", file, code=1)
+    sightd("forget", "Ada")
+    assert sightd("import", file) == "1 new persons, 1 new faces\n"
+    assert "cannot be read" in sightd("import", tmp_path / "none", code=1)
+
+
+def test_calibrating_says_on_what_it_rests(sightd: Sightd) -> None:
+    sightd("add", "Ada", media.path("astronaut.png"))
+    sightd("add", "Tom", media.path("single_face.jpg"))
+    told = sightd("calibrate", "--apply")
+    assert told.splitlines()[0] == "2 persons, 1 pairs of different and 0 of the same person"
+    assert "thresholds are" in told
+
+
+def test_nobody_unknown(sightd: Sightd) -> None:
+    assert sightd("unknown", "list") == "nobody unknown was seen\n"
+    assert "there is no unknown person 3" in sightd("unknown", "name", "3", "Ada", code=1)
+
+
+def test_an_encrypted_gallery_needs_its_key_file(sightd: Sightd, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret\n")
+    sightd("list", "--key-file", key)
+    assert "encrypted: give its key" in sightd("list", code=1)
+    key.write_text("other")
+    told = sightd("list", "--key-file", key, code=1)
+    assert "with another key" in told
+    assert "other" not in told.replace("another", "")
+
+
+def test_a_configuration_names_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("plugins:\n  door: {use: face, gallery: door.db}\n  hall: {use: face, gallery: hall.db}\n")
+    assert main(["faces", "list", "-c", str(site)]) == 1
+    assert "choose with --plugin door | hall" in capsys.readouterr().err
+    assert main(["faces", "list", "-c", str(site), "--plugin", "hall"]) == 0
+    assert (tmp_path / "hall.db").exists()
+    assert main(["faces", "list", "-c", str(site), "--plugin", "yard"]) == 1
+    assert "no face plug-in 'yard', but: door, hall" in capsys.readouterr().err
+    site.write_text("plugins:\n  face: {sise: 3}\n")
+    assert main(["faces", "list", "-c", str(site)]) == 2

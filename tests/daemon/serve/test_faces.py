@@ -1,0 +1,152 @@
+"""The gallery over HTTP: all that the command line does, for this machine alone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from daemon.config.model import Http
+from daemon.faces.desk import FaceDesk
+from daemon.metrics.registry import Metrics
+from daemon.serve.http import create_app
+from daemon.serve.http_server import HttpServer
+from plugins.face.gallery.unknown_store import Best
+from plugins.face.unknown import Unknowns
+from tests.daemon.serve.test_http import View
+from tests.plugins.face.gallery.faces import crop, face, vector
+from tests.support import media
+from tests.support.desks import open_test_desk
+
+CHANGES = {"X-Sightd": "1"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[FaceDesk]:
+    opened = open_test_desk(tmp_path / "faces.db")
+    yield opened
+    opened.close()
+
+
+def serve(desk: FaceDesk, told_host: str = "127.0.0.1") -> HttpServer:
+    metrics = Metrics(CollectorRegistry(), "1.2.3")
+    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, desk, told_host))
+    server.start()
+    return server
+
+
+@pytest.fixture
+def client(desk: FaceDesk) -> Iterator[httpx.Client]:
+    server = serve(desk)
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=CHANGES, timeout=20) as client:
+        yield client
+    server.close()
+
+
+def photo(name: str) -> bytes:
+    return media.path(name).read_bytes()
+
+
+def test_a_person_is_enrolled_renamed_joined_and_forgotten(client: httpx.Client) -> None:
+    added = client.post("/api/faces/Ada Lovelace/photos", content=photo("astronaut.png"), params={"source": "ada.png"})
+    assert added.status_code == 201
+    assert added.json()["person"]["faces"] == {"sface": 1}
+    assert client.get("/api/faces/ada lovelace").json()["photos"][0]["source"] == "ada.png"
+    assert client.patch("/api/faces/Ada Lovelace", json={"name": "Ada"}).json()["name"] == "Ada"
+    client.post("/api/faces/Tom/photos", content=photo("single_face.jpg"))
+    assert client.patch("/api/faces/Ada", json={"name": "tom"}).status_code == 409
+    assert client.post("/api/faces/Ada/merge", json={"into": "Tom"}).json()["faces"] == {"sface": 2}
+    assert [one["name"] for one in client.get("/api/faces").json()] == ["Tom"]
+    assert client.delete("/api/faces/Tom").status_code == 204
+    assert client.get("/api/faces").json() == []
+    missing = client.get("/api/faces/Tom")
+    assert (missing.status_code, missing.json()["error"]) == (
+        404,
+        'nobody is enrolled as "Tom": see `sightd faces list`',
+    )
+
+
+def test_a_photograph_that_is_not_taken_is_told_with_the_reason(client: httpx.Client) -> None:
+    refused = client.post("/api/faces/Ada/photos", content=photo("multi_face.jpg"))
+    assert refused.status_code == 422
+    assert refused.json() == {"taken": False, "message": "5 faces: crop the picture so that one person is left"}
+    broken = client.post("/api/faces/Ada/photos", content=b"<html>")
+    assert (broken.status_code, broken.json()["error"]) == (422, "upload: not a JPEG, PNG, WebP, TIFF or BMP picture")
+
+
+def test_an_upload_that_is_too_long_is_cut_off(client: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b"\0" * (1 << 20)
+
+    assert client.post("/api/faces/Ada/photos", content=endless()).status_code == 413
+
+
+def test_two_photographs_are_compared(client: httpx.Client) -> None:
+    one, other = (base64.b64encode(photo(name)).decode() for name in ("astronaut.png", "single_face.jpg"))
+    assert client.post("/api/compare-faces", json={"a": one, "b": one}).json()["same"] is True
+    found = client.post("/api/compare-faces", json={"a": one, "b": other}).json()
+    assert found["same"] is False
+    assert found["similarity"] < found["threshold"]
+    assert client.post("/api/compare-faces", json={"a": one, "b": "!"}).status_code == 422
+
+
+def test_unknown_persons_are_listed_shown_named_and_forgotten(client: httpx.Client, desk: FaceDesk) -> None:
+    table, before = desk._calibration, Unknowns()
+    for seed in (1, 2):
+        after, number = before.with_visit(vector(seed), 1.0, float(seed), table, 10)
+        desk.unknown.save(before, after, number, Best(0.9, crop(seed)))
+        before = after
+    assert [one["id"] for one in client.get("/api/unknown-faces").json()] == [1, 2]
+    assert client.get("/api/unknown-faces/1.png").content.startswith(b"\x89PNG")
+    assert client.post("/api/unknown-faces/1/name", json={"name": "Ada"}).json()["name"] == "Ada"
+    np.testing.assert_allclose(desk.gallery.faces(desk.gallery.person("Ada"))[0].embedding, vector(1), atol=1e-6)
+    assert client.delete("/api/unknown-faces/2").status_code == 204
+    assert client.get("/api/unknown-faces").json() == []
+    assert client.get("/api/unknown-faces/2.png").status_code == 422
+
+
+def test_it_is_taken_to_another_machine_and_calibrated(client: httpx.Client, desk: FaceDesk) -> None:
+    desk.gallery.add("Ada", [face(1)])
+    file = client.get("/api/export-faces").content
+    client.delete("/api/faces/Ada")
+    assert client.post("/api/import-faces", content=file).json() == {"persons": 1, "faces": 1}
+    assert client.post("/api/import-faces", content=b"{}").status_code == 422
+    found = client.post("/api/calibrate-faces", params={"apply": True}).json()
+    assert (found["persons"], found["shift"], found["applied"]) == (1, 0.0, True)
+
+
+def test_a_foreign_page_can_change_nothing_and_read_nothing(client: httpx.Client, desk: FaceDesk) -> None:
+    desk.gallery.add("Ada", [face(1)])
+    without = httpx.delete(f"{client.base_url}/api/faces/Ada")
+    assert (without.status_code, without.json()["detail"]) == (
+        403,
+        "What changes the gallery carries the header X-Sightd: 1.",
+    )
+    rebound = client.get("/api/faces", headers={"Host": "evil.example"})
+    assert rebound.status_code == 403
+    assert (
+        "access-control-allow-origin"
+        not in client.get("/api/faces", headers={"Origin": "https://evil.example"}).headers
+    )
+    assert desk.gallery.person("Ada")
+
+
+def test_beyond_this_machine_it_is_not_served(desk: FaceDesk) -> None:
+    server = serve(desk, "0.0.0.0")
+    answer = httpx.get(f"http://127.0.0.1:{server.port}/api/faces")
+    assert (answer.status_code, "loopback alone" in answer.json()["detail"]) == (403, True)
+    server.close()
+
+
+def test_names_are_in_no_log_at_info(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        client.post("/api/faces/Ada Lovelace/photos", content=photo("astronaut.png"))
+        client.delete("/api/faces/Ada Lovelace")
+    ours = [record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    assert not [message for message in ours if "Ada" in message]

@@ -26,11 +26,13 @@ def enrol(args: argparse.Namespace, desk: FaceDesk) -> int:
     enrolment = desk.enrol(args.name, photos, anyway=args.anyway)
     for finding in enrolment.findings:
         _say(f"{'+' if finding.taken else '-'} {finding.photo}: {finding.message}")
+    if all(finding.known for finding in enrolment.findings):
+        return 0
     if enrolment.person is None:
         print(f"sightd: nothing was enrolled as {args.name}", file=sys.stderr)
         return 1
     _say(f"{enrolment.person.name}: {_faces(enrolment.person, desk)}")
-    return 0 if all(finding.taken for finding in enrolment.findings) else 1
+    return 0 if all(finding.taken or finding.known for finding in enrolment.findings) else 1
 
 
 def list_persons(args: argparse.Namespace, desk: FaceDesk) -> int:

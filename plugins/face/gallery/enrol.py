@@ -32,11 +32,12 @@ class Analyser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of a photograph, in words."""
+    """What became of a photograph, in words. `known`: it was enrolled before, which is no fault."""
 
     photo: str
     taken: bool
     message: str
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Enroller:
                     f'looks like "{other}" ({match.similarity:.2f}), who is enrolled: the same person under two names?'
                 )
             if len(known) and float((known @ face.embedding).max()) >= _SAME_PICTURE:
-                findings.append(Finding(photo.name, False, "is enrolled already"))
+                findings.append(Finding(photo.name, False, "is enrolled already", known=True))
             elif fault and not anyway:
                 findings.append(Finding(photo.name, False, fault))
             else:

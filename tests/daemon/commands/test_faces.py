@@ -45,6 +45,7 @@ def sightd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sightd:
 def test_from_one_photograph_to_forgotten(sightd: Sightd) -> None:
     assert "nobody is enrolled" in sightd("list")
     assert sightd("add", "Ada", media.path("astronaut.png")) == "+ astronaut.png: taken, quality 1.00\nAda: 1 face\n"
+    assert sightd("add", "Ada", media.path("astronaut.png")) == "- astronaut.png: is enrolled already\n"
     assert sightd.json("list") == [{"name": "Ada", "added_at": pytest.approx(1e9, rel=2), "faces": {"sface": 1}}]
     assert "astronaut.png  sface" in sightd("show", "ada")
     assert sightd("rename", "Ada", "Ada Lovelace") == "Ada is Ada Lovelace now\n"

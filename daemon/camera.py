@@ -23,7 +23,7 @@ from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
 from engines.cuda.frame_drawing import FrameDrawing
 from engines.cuda.nvdec import Nvdec
-from plugins.types import Detections, Frame, Results, label_of
+from plugins.types import Detections, Faces, Frame, Results, label_of
 
 log = logging.getLogger(__name__)
 
@@ -139,3 +139,8 @@ class CameraRun:
         if detections is not None:
             for class_id, count in Counter(detections.class_ids.tolist()).items():
                 self._metrics.detected(label_of(detections.labels, class_id), count)
+        faces = results.get(Faces)
+        if faces is not None:
+            known = sum(identity is not None for identity in faces.identities)
+            self._metrics.matched("known", known)
+            self._metrics.matched("unknown", len(faces) - known)

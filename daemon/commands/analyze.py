@@ -14,6 +14,7 @@ from daemon.commands import SubParsers
 
 if TYPE_CHECKING:
     from daemon.config.load import Loaded
+    from plugins.api import PluginConfig
 
 _EXAMPLES = """\
 examples:
@@ -121,6 +122,8 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     if missing == len(sources):
         return _concluded(missing, 0, missing)
     configs = {name: loaded.plugin_configs[name] for name in config.chain}
+    if args.embeddings:
+        configs = {name: _looking_always(options) for name, options in configs.items()}
     progress = ProgressBar()
     try:
         with (
@@ -142,6 +145,15 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
             raise error.__cause__ from None
         print(f"{args.out or 'standard output'}: cannot be written: {error}", file=sys.stderr)
         return 1
+
+
+def _looking_always(options: PluginConfig) -> PluginConfig:
+    """A face plug-in looks at each face of each frame, so that each has its embedding."""
+    from plugins.face.config import FaceConfig
+
+    if isinstance(options, FaceConfig):
+        return options.model_copy(update={"recheck": 0.0, "max_looks": 10_000})
+    return options
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -50,6 +51,7 @@ class CameraMetrics:
         self._reconnects = {r: series.bind(families.source_reconnects, name, r) for r in reconnect_reasons}
         self._drops = {drop: series.bind(families.frames_dropped, name, *drop) for drop in DROPS}
         self._detections: dict[str, Counter] = {}
+        self._matches: dict[str, Counter] = {}
         self._encoder = ""
 
     def lost(self, reason: str) -> None:
@@ -73,6 +75,14 @@ class CameraMetrics:
             counter = self._series.bind(self._families.detections, self.name, label)
             if label == class_name:  # names beyond the bound are not remembered: that would be a dictionary without end
                 self._detections[class_name] = counter
+        counter.inc(count)
+
+    def matched(self, outcome: Literal["known", "unknown"], count: int) -> None:
+        """Faces were looked at. Never whose they are: names are in no label."""
+        counter = self._matches.get(outcome)
+        if counter is None:
+            counter = self._series.bind(self._families.face_matches, self.name, outcome)
+            self._matches[outcome] = counter
         counter.inc(count)
 
     def encoder(self, name: str) -> None:

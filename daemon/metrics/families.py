@@ -39,6 +39,7 @@ class Families:
     frame_latency: Histogram
     stage_duration: Histogram
     detections: Counter
+    face_matches: Counter
     stream_clients: Gauge
     stream_slate_active: Gauge
     encoder_active: Gauge
@@ -93,6 +94,12 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         ),
         detections=Counter(
             "sightd_detections_total", "Objects found, by the model's class.", (*camera, "class"), registry=registry
+        ),
+        face_matches=Counter(
+            "sightd_face_matches_total",
+            "Faces on analysed frames, by whether it is known whose they are.",
+            (*camera, "outcome"),
+            registry=registry,
         ),
         stream_clients=Gauge(
             "sightd_stream_clients", "Viewers at this moment.", (*camera, "protocol"), registry=registry

@@ -8,7 +8,7 @@ import numpy as np
 
 from daemon.analyze.media import Item
 from daemon.analyze.record import line, record
-from plugins.types import Detections, Frame, Results, Tracks
+from plugins.types import Detections, Faces, Frame, Results, Tracks
 
 ITEM = Item("clips/a.mp4", Frame.of(np.zeros((48, 64, 3), np.uint8), seq=7, pts=0.28))
 FOUND = Detections(
@@ -53,6 +53,43 @@ def test_a_detection_carries_the_track_that_it_belongs_to() -> None:
 def test_no_objects_is_an_empty_list_and_no_detector_is_no_list() -> None:
     assert record(ITEM, Results(Detections.none()))["detections"] == []
     assert "detections" not in record(ITEM, Results())
+
+
+FACES = Faces(
+    np.array([[10.123, 20, 30, 45], [1, 2, 3, 4]], np.float32),
+    np.array([0.93, 0.7], np.float32),
+    np.arange(20, dtype=np.float32).reshape(2, 5, 2) + np.float32(0.256),
+    np.array([0.8, 0.1], np.float32),
+    np.array([4, -1]),
+    ("Ada", None),
+    np.array([0.71, np.nan], np.float32),
+    np.array([0.5, np.nan], np.float32),
+    ("similar: 0.71 of 0.36", "nobody is enrolled"),
+    np.array([[0.6, 0.8], [np.nan, np.nan]], np.float32),
+)
+
+
+def test_faces_say_whose_they_are_and_why() -> None:
+    first, second = record(ITEM, Results(FACES))["faces"]
+    assert first == {
+        "box": [10.12, 20.0, 30.0, 45.0],
+        "score": 0.93,
+        "landmarks": [[0.26, 1.26], [2.26, 3.26], [4.26, 5.26], [6.26, 7.26], [8.26, 9.26]],
+        "quality": 0.8,
+        "track": 4,
+        "identity": "Ada",
+        "similarity": 0.71,
+        "margin": 0.5,
+        "reason": "similar: 0.71 of 0.36",
+    }
+    assert (second["identity"], second["track"], second["similarity"], second["margin"]) == (None, None, None, None)
+
+
+def test_embeddings_are_written_where_they_are_asked_for() -> None:
+    first, second = record(ITEM, Results(FACES), embeddings=True)["faces"]
+    assert first["embedding"] == [0.6, 0.8]
+    assert second["embedding"] is None
+    assert "NaN" not in line(ITEM, Results(FACES), embeddings=True)
 
 
 def test_is_one_line_of_json() -> None:

@@ -15,6 +15,7 @@ LABELS = {
     "stage",
     "reason",
     "class",
+    "outcome",
     "protocol",
     "plugin",
     "phase",
@@ -44,6 +45,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def busy(metrics: Metrics) -> None:
     camera, plugin = metrics.camera("front"), metrics.plugin("detector")
     camera.detected("person")
+    camera.matched("known", 2)
     camera.lost("timeout")
     camera.latency.observe(0.05)
     camera.encoder("x264")
@@ -70,6 +72,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "plugin_breaker_state",
         "engine_info",
         "detections",
+        "face_matches",
         "stream_clients",
         "stream_slate_active",
         "encoder_active",

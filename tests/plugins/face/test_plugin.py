@@ -253,3 +253,13 @@ def test_a_recogniser_that_nothing_is_known_of_is_refused(tmp_path: Path) -> Non
     with pytest.raises(PluginError, match="was never measured"):
         plugin.open(Context())
     plugin.close()
+
+
+def test_other_photographs_of_a_person_are_recognised_and_of_others_are_not(opened: Any, tmp_path: Path) -> None:
+    path = tmp_path / "faces.db"
+    enrol(path, "Barack", "obama.jpg")
+    enrol(path, "Joe", "biden.jpg")
+    plugin = opened(gallery=path)
+    for name, person in (("obama2.jpg", "Barack"), ("obama3.jpg", "Barack"), ("astronaut.png", None)):
+        found = seen(plugin, iter([Frame.of(photo(name).copy(), still=True)]))[0]
+        assert found.identities == (person,), name

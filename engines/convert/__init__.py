@@ -20,5 +20,5 @@ class Converter:
 CONVERTERS: Mapping[str, Converter] = {
     "tensorflow-ssd": Converter(1, ssd.convert),
     "opencv-zoo-yunet": Converter(1, opencv_zoo.convert_yunet),
-    "opencv-zoo-sface": Converter(1, opencv_zoo.convert_sface),
+    "opencv-zoo-sface": Converter(2, opencv_zoo.convert_sface),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from engines.errors import ConversionError
 
@@ -49,7 +49,29 @@ def convert_sface(source: Path, target: Path) -> None:
     graph.input.extend(inputs)
     _open(graph.input[0], {0: _BATCH})
     _open(graph.output[0], {0: _BATCH})
+    _without_prelu(graph)
     _write(model, target)
+
+
+def _without_prelu(graph: onnx.GraphProto) -> None:
+    """PRelu(x, a) = Relu(x) - a · Relu(-x): the same numbers, and ONNX Runtime's PRelu costs a third of the network."""
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "PRelu":
+            nodes.append(node)
+            continue
+        x, slope = node.input
+        name = node.output[0]
+        above, turned, below, sloped = (f"{name}_{part}" for part in ("above", "turned", "below", "sloped"))
+        nodes += [
+            helper.make_node("Relu", [x], [above]),
+            helper.make_node("Neg", [x], [turned]),
+            helper.make_node("Relu", [turned], [below]),
+            helper.make_node("Mul", [below, slope], [sloped]),
+            helper.make_node("Sub", [above, sloped], [name]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _read(source: Path) -> onnx.ModelProto:

@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,21 @@ measured; half is a guess on the safe side."""
 _LEAST_FMR = 1e-9
 """Beyond it nothing was ever measured, and no rate is told."""
 _BEYOND_FROM = 1e-4
-"""Above the table its slope from here to its end goes on: the last points rest on few pairs each."""
+"""Above the table its slope from here to its end goes on."""
+_FEWEST = 20
+"""Pairs on which a point must rest: among the few most alike are some of one person under two names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Of one embedder: cosines [n] rising, and at each the FMR (falling) and the FNMR (rising). `shift` is added to
-    every cosine: what a user's own gallery showed (see `refinement`)."""
+    """Of one embedder: cosines [n] rising and the FMR at each, falling; `missed_at` [m] and the FNMR at each, rising.
+
+    `shift` is added to every cosine: what a user's own gallery showed (see `refinement`).
+    """
 
     cosines: Numbers
     fmrs: Numbers
+    missed_at: Numbers
     fnmrs: Numbers
     shift: float = 0.0
 
@@ -63,8 +69,15 @@ class Calibration:
         return float(at + self.shift)
 
     def fnmr(self, cosine: float) -> float:
-        """The share of a person's own looks that have a lower cosine to a picture of theirs."""
-        return float(np.interp(cosine - self.shift, self.cosines, self.fnmrs))
+        """The share of a person's own looks that have a lower cosine to a picture of theirs. Above the table as if they
+        were normally distributed, which within it they nearly are."""
+        at = cosine - self.shift
+        if at <= self.missed_at[-1]:
+            return float(np.interp(at, self.missed_at, self.fnmrs))
+        spread = NormalDist()
+        first, last = (spread.inv_cdf(float(rate)) for rate in (self.fnmrs[0], self.fnmrs[-1]))
+        deviation = (self.missed_at[-1] - self.missed_at[0]) / (last - first)
+        return spread.cdf(last + (at - self.missed_at[-1]) / deviation)
 
     def threshold(self, false_identification: float, persons: int, embeddings: int) -> float:
         """The cosine at which a stranger's look gets somebody's name with that probability (FPIR) in a gallery.
@@ -90,5 +103,8 @@ def calibration_of(model: str) -> Calibration | None:
     if not file.is_file():
         return None
     rows = list(csv.DictReader(line for line in file.read_text().splitlines() if not line.startswith("#")))
-    cosines, fmrs, fnmrs = (np.array([float(row[name]) for row in rows]) for name in ("cosine", "fmr", "fnmr"))
-    return Calibration(cosines, fmrs, fnmrs)
+    cosines, fmrs, fnmrs, pairs = (
+        np.array([float(row[name]) for row in rows]) for name in ("cosine", "fmr", "fnmr", "pairs")
+    )
+    sure = pairs >= _FEWEST
+    return Calibration(cosines[sure], fmrs[sure], cosines, fnmrs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +54,7 @@ def refinement(
     impostor, genuine = pairs[~same], pairs[same]
     shift = _shift(table, impostor)
     persons = np.unique(owners)
-    asked = Calibration(table.cosines, table.fmrs, table.fnmrs, shift).threshold(
-        false_identification, len(persons), len(owners)
-    )
+    asked = replace(table, shift=shift).threshold(false_identification, len(persons), len(owners))
     return Refinement(
         len(persons),
         len(impostor),

@@ -16,6 +16,8 @@ from engines.errors import ConversionError
 OPSET = 13
 _IR_VERSION = 8
 
+Shape = Sequence[int | str]
+
 
 class OnnxGraph:
     """Float32 inputs and outputs with a dynamic first axis; names are made up as nodes are added."""
@@ -32,10 +34,9 @@ class OnnxGraph:
         self._nodes.append(helper.make_node(op, names, [name], name=name, **attributes))
         return name
 
-    def save(
-        self, path: Path, inputs: Mapping[str, Sequence[int]], outputs: Mapping[str, Sequence[int]], origin: str
-    ) -> None:
-        """Checks and writes the graph. Shapes are those behind the batch; `origin` says what it was made from."""
+    def save(self, path: Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], origin: str) -> None:
+        """Checks and writes the graph. Shapes are those behind the batch, with names for open axes; `origin` says what
+        it was made from."""
         graph = helper.make_graph(self._nodes, self._name, _infos(inputs), _infos(outputs), self._constants)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="sightd", doc_string=origin
@@ -53,5 +54,5 @@ class OnnxGraph:
         return name
 
 
-def _infos(shapes: Mapping[str, Sequence[int]]) -> list[onnx.ValueInfoProto]:
+def _infos(shapes: Mapping[str, Shape]) -> list[onnx.ValueInfoProto]:
     return [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", *shape]) for n, shape in shapes.items()]

@@ -19,7 +19,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @pytest.mark.parametrize("model", list(CATALOG), ids=lambda model: model.name)
 def test_an_entry_is_complete(model: Model) -> None:
-    labels = {"detector": coco.LABELS, "face-detector": ("face",), "face-embedder": ()}
+    labels = {"detector": coco.LABELS, "face-detector": ("face",), "face-embedder": (), "style": ()}
     assert model.labels == labels[model.role]
     assert model.licence in {"Apache-2.0", "MIT"}
     assert model.summary

@@ -87,7 +87,9 @@ def test_the_picture_lies_wholly_within_the_input(width: int, height: int, spec:
     assert min(geometry.offset_x, geometry.offset_y) >= 0
     assert right <= spec.width + 1e-6
     assert bottom <= spec.height + 1e-6
-    if spec.resize is not Resize.STRETCH:
+    if spec.resize is Resize.FIT_TOP_LEFT and (width <= spec.width and height <= spec.height):
+        assert (geometry.scale_x, geometry.scale_y) == (1, 1), "never enlarged"
+    elif spec.resize is not Resize.STRETCH:
         assert right > spec.width - 1 - geometry.offset_x or bottom > spec.height - 1 - geometry.offset_y
 
 

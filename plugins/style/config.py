@@ -1,0 +1,97 @@
+"""The style plug-in's options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engines.catalog import Catalog
+from plugins.api import Fault, PluginConfig
+from plugins.detector.regions import Polygon
+from plugins.style.names import STYLES, index_of
+from plugins.units import Duration
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Mixture = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+Look = str | Mixture
+"""A style by name, or a mixture of several by their shares."""
+
+
+class Where(BaseModel):
+    """Paint a part of the picture only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inside: bool = Field(True, description="Paint what is named here; false paints everything else.")
+    classes: list[str] = Field(
+        default_factory=list,
+        description="Objects of a detector or tracker earlier in the chain.",
+        examples=[["person"]],
+    )
+    faces: bool = Field(False, description="Faces that a face plug-in earlier in the chain has found.")
+    polygons: list[Polygon] = Field(
+        default_factory=list, description="Polygons, corners [x, y] as fractions of width and height from the top left."
+    )
+    soft: Share = Field(0.02, description="How soft the edge is, as a share of the picture's shorter side.")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not (self.classes or self.faces or self.polygons):
+            raise ValueError("names nothing: give classes, faces or polygons")
+        return self
+
+
+class StyleConfig(PluginConfig):
+    """Paints the picture. Every option has a default: `style: {}` works."""
+
+    model: str = Field("style26", description="The network, by its name in `sightd models list`.")
+    style: Look | list[Look] = Field(
+        "starry",
+        description="A style by name, a mixture as {starry: 2, delft: 1}, or a list that is shown one after the other. "
+        f"There are: {', '.join(STYLES)}.",
+        examples=["delft", {"starry": 2, "delft": 1}, ["starry", "delft"]],
+    )
+    every: int = Field(1, ge=1, le=1, description="Every frame is painted: between two there is nothing to show.")
+    change: Duration = Field(30.0, description="How long each of a list is shown.", examples=["30s"])
+    fade: Duration = Field(2.0, description="How long one passes over into the next.", examples=["2s"])
+    strength: Share = Field(1.0, description="How much of the painting is mixed with the picture.")
+    keep_colours: bool = Field(False, description="Take the brush strokes and leave the picture its own colours.")
+    steady: Share = Field(1.0, description="How much of the last painting is kept where nothing changed; 0 flickers.")
+    min_lines: int = Field(
+        128, ge=32, le=2160, description="Least height of the picture that is painted, in lines, however short time is."
+    )
+    max_lines: int = Field(
+        360, ge=32, le=2160, description="Largest height; between the two it follows the time there is."
+    )
+    where: Where | None = Field(None, description=Where.__doc__)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max_lines < self.min_lines:
+            raise ValueError(f"max_lines is at least min_lines, {self.min_lines}")
+        return self
+
+    @property
+    def looks(self) -> list[Mixture]:
+        """All of them as mixtures, in order."""
+        listed: Sequence[Look] = self.style if isinstance(self.style, list) else [self.style]
+        return [{look: 1.0} if isinstance(look, str) else dict(look) for look in listed]
+
+    def faults(self, networks: Catalog) -> list[Fault]:
+        """Networks and styles that there are not."""
+        found: list[Fault] = []
+        if self.model not in networks.models:
+            found.append(Fault(("model",), f'no network is called "{self.model}"', "see `sightd models list`"))
+        if isinstance(self.style, list) and not self.style:
+            found.append(Fault(("style",), "the list is empty", f"there are: {', '.join(STYLES)}"))
+        for position, mixture in enumerate(self.looks):
+            for name in mixture:
+                try:
+                    index_of(name)
+                except ValueError as error:
+                    message, _, known = str(error).partition(" There are: ")
+                    path = ("style", position) if isinstance(self.style, list) else ("style",)
+                    found.append(Fault(path, message.rstrip("."), f"there are: {known}"))
+        return found

@@ -1,0 +1,131 @@
+"""The style plug-in: each frame becomes a painting, and the paintings a film."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from engines.engine import Engine
+from engines.preprocess import prepare
+from plugins.api import Context, Plugin, PluginConfig, PluginError
+from plugins.style.config import StyleConfig
+from plugins.style.cycle import Cycle
+from plugins.style.enlarge import enlarged
+from plugins.style.names import STYLES, weights_of
+from plugins.style.pace import Pace, size_for
+from plugins.style.steady import Painted, Steadier
+from plugins.style.where import cover_of
+from plugins.types import FloatArray, Frame, Image, Picture, Results
+
+_WEIGHTS = "style_weights"
+_OUTAGE = 1.0
+"""Seconds between two frames after which the last painting has nothing to do with the next."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Feed:
+    """What is remembered of a camera."""
+
+    pace: Pace
+    painted: Painted | None = None
+    at: float = float("-inf")
+
+
+class Stylist(Plugin[StyleConfig]):
+    """Gives `Picture`. Threads: `process` alone uses a camera's state."""
+
+    Config: ClassVar[type[PluginConfig]] = StyleConfig
+    gives: ClassVar[frozenset[type]] = frozenset({Picture})
+
+    def __init__(self, config: StyleConfig) -> None:
+        super().__init__(config)
+        self._feeds: dict[str, _Feed] = {}
+        self._lock = threading.Lock()
+        self._steadier = Steadier(config.steady)
+        self._cycle = Cycle.of([weights_of(look) for look in config.looks], max(config.change, 1e-3), config.fade)
+        self._engine: Engine | None = None
+        self._fixed: tuple[int, int] | None = None
+
+    def open(self, context: Context) -> None:
+        """Loads the network and paints a black picture, so that a file that is none of this kind is told of now."""
+        engine = context.engine([self.config.model])
+        inputs = engine.session.inputs
+        image = inputs.get(engine.model.input.tensor)
+        if _WEIGHTS not in inputs or image is None:
+            raise PluginError(f"model {engine.model.name!r} takes {sorted(inputs)}, and no {_WEIGHTS} beside a picture")
+        if inputs[_WEIGHTS].shape[-1] != len(STYLES):
+            raise PluginError(f"model {engine.model.name!r} has {inputs[_WEIGHTS].shape[-1]} styles, not {len(STYLES)}")
+        height, width = image.shape[2:]
+        self._fixed = None if height is None or width is None else (width, height)
+        self._engine = engine
+        self._paint(np.zeros((64, 64, 3), np.uint8), self._cycle.at(0.0), self._fixed or (64, 64))
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        return [Results(self._painted(frame, given)) for frame, given in zip(frames, results, strict=True)]
+
+    def forget(self, camera: str) -> None:
+        with self._lock:
+            self._feeds.pop(camera, None)
+
+    def close(self) -> None:
+        with self._lock:
+            self._feeds.clear()
+
+    def _painted(self, frame: Frame, results: Results) -> Picture:
+        config, begun = self.config, time.perf_counter()
+        with self._lock:
+            feed = self._feeds.get(frame.camera) or _Feed(Pace.new(config.min_lines, config.max_lines))
+        given = results.get(Picture)
+        source = frame.host() if given is None else given.image
+        lines = config.max_lines if frame.still else feed.pace.lines
+        size = self._fixed or size_for(frame.width, frame.height, lines)
+        small = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
+        paint = self._paint(small, self._cycle.at(frame.captured_at), size)
+        last = feed.painted if 0 <= frame.captured_at - feed.at < _OUTAGE and not frame.still else None
+        painted = self._steadier.steadied(last, small, paint)
+        picture = self._finished(frame, results, source, painted)
+        if not frame.still:
+            pace = feed.pace.after(time.perf_counter() - begun, frame.captured_at)
+            with self._lock:
+                self._feeds[frame.camera] = _Feed(pace, painted, frame.captured_at)
+        return Picture(picture)
+
+    def _paint(self, small: Image, weights: FloatArray, size: tuple[int, int]) -> FloatArray:
+        """The network's painting of a picture of the working size, BGR float32 [h, w, 3] 0-255."""
+        assert self._engine is not None, "process comes after open"
+        spec = replace(self._engine.model.input, width=size[0], height=size[1])
+        tensor, _ = prepare([small], spec)
+        outputs = self._engine.session.run({spec.tensor: tensor, _WEIGHTS: weights[None]})
+        (planes,) = next(iter(outputs.values()))
+        if planes.shape != (3, size[1], size[0]):
+            raise PluginError(
+                f"model {self._engine.model.name!r} gives pictures {list(planes.shape)}, not of its input's size"
+            )
+        return np.ascontiguousarray(planes.transpose(1, 2, 0)[:, :, ::-1] * np.float32(255), np.float32)
+
+    def _finished(self, frame: Frame, results: Results, source: Image, painted: Painted) -> Image:
+        """The painting in the frame's size, mixed with the picture as the options say."""
+        config = self.config
+        large = enlarged(painted.paint, source, painted.grey)
+        if config.keep_colours:
+            large = _with_colours_of(large, source)
+        cover = cover_of(config.where, frame, results)
+        if cover is None and config.strength >= 1:
+            return np.rint(large).astype(np.uint8)
+        share = np.float32(config.strength) if cover is None else cover * np.float32(config.strength)
+        mixed = source + share * (large - source)
+        return np.rint(mixed).astype(np.uint8)
+
+
+def _with_colours_of(paint: FloatArray, source: Image) -> FloatArray:
+    """The painting's luma with the picture's chroma (Gatys et al. 2016, "Preserving color in neural artistic style
+    transfer")."""
+    ours = cv2.cvtColor(np.rint(paint).astype(np.uint8), cv2.COLOR_BGR2YCrCb)
+    ours[:, :, 1:] = cv2.cvtColor(source, cv2.COLOR_BGR2YCrCb)[:, :, 1:]
+    return np.asarray(cv2.cvtColor(ours, cv2.COLOR_YCrCb2BGR), np.float32)

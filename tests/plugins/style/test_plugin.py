@@ -1,0 +1,201 @@
+"""Frames become paintings, as the options say, and steady ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from daemon.capture.picture import to_bgr
+from engines.catalog import Catalog
+from engines.engine import Engine
+from engines.model import Model
+from engines.onnx_session import OnnxRuntimeSession
+from plugins.api import PluginError
+from plugins.style import Stylist
+from plugins.style.config import StyleConfig
+from plugins.style.enlarge import enlarged
+from plugins.style.names import STYLES
+from plugins.types import Detections, Frame, Image, Picture, Results
+from tests.support import media
+from tests.support.faces import photo
+from tests.support.networks import stored
+
+
+class Context:
+    name = "style"
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        (name,) = choice
+        assert isinstance(name, str)
+        return Engine(Catalog.load().get(name), OnnxRuntimeSession(stored(name), threads=2), "for the test")
+
+
+@pytest.fixture
+def opened() -> Iterator[Any]:
+    plugins: list[Stylist] = []
+
+    def make(**options: Any) -> Stylist:
+        plugin = Stylist(StyleConfig.model_validate(options))
+        plugins.append(plugin)
+        plugin.open(Context())
+        return plugin
+
+    yield make
+    for plugin in plugins:
+        plugin.close()
+
+
+def still() -> Image:
+    return cv2.resize(photo("astronaut.png"), (256, 256)).astype(np.uint8)
+
+
+def painted(plugin: Stylist, image: Image, results: Results | None = None, **frame: Any) -> Image:
+    one = Frame.of(image.copy(), **{"still": True, **frame})
+    picture = plugin.process([one], [results or Results()])[0].get(Picture)
+    assert picture is not None
+    return picture.image
+
+
+def apart(one: Image, other: Image) -> float:
+    return float(np.abs(one.astype(int) - other).mean())
+
+
+def test_styles_differ_and_keep_what_is_to_be_seen(opened: Any) -> None:
+    image = still()
+    starry, frost = (painted(opened(style=name), image) for name in ("starry", "frost"))
+    assert starry.shape == image.shape
+    assert apart(starry, frost) > 30
+    before, after = (
+        cv2.GaussianBlur(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY), (0, 0), 4).ravel() for one in (image, frost)
+    )
+    assert np.corrcoef(before, after)[0, 1] > 0.7
+
+
+def test_at_its_own_size_it_is_the_networks_picture(opened: Any) -> None:
+    """No larger, no steadier, no mixing: what the reference network paints."""
+    image = still()
+    ours = painted(opened(style="delft", max_lines=256), image)
+    planes = image[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) / 255
+    weights = np.eye(26, dtype=np.float32)[[STYLES.index("delft")]]
+    (reference,) = (
+        OnnxRuntimeSession(stored("style26"), threads=2).run({"image": planes, "style_weights": weights}).values()
+    )
+    expected = reference[0].transpose(1, 2, 0)[:, :, ::-1] * 255
+    assert np.abs(ours - expected).max() <= 0.51
+
+
+def test_strength_mixes_with_the_picture_and_none_leaves_it(opened: Any) -> None:
+    image = still()
+    full, half, none = (painted(opened(style="ember", strength=share), image) for share in (1.0, 0.5, 0.0))
+    assert np.array_equal(none, image)
+    assert apart(half, ((full.astype(int) + image) // 2).astype(np.uint8)) < 1
+
+
+def test_the_pictures_own_colours_can_be_kept(opened: Any) -> None:
+    image = still()
+    ours, plain = (painted(opened(style="ember", keep_colours=kept), image) for kept in (True, False))
+
+    def chroma(one: Image) -> Image:
+        return np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2YCrCb)[:, :, 1:], np.uint8)
+
+    assert apart(chroma(ours), chroma(image)) < 0.4 * apart(chroma(plain), chroma(image))
+
+
+def test_only_people_become_paint_or_everything_else(opened: Any) -> None:
+    image = still()
+    person = Results(
+        Detections(
+            np.array([[64, 64, 192, 192]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), ("person",)
+        )
+    )
+    inside = painted(opened(where={"classes": ["Person"], "soft": 0}), image, person)
+    outside = painted(opened(where={"classes": ["person"], "inside": False, "soft": 0}), image, person)
+    middle, corner = np.s_[100:156, 100:156], np.s_[:40, :40]
+    assert np.array_equal(inside[corner], image[corner])
+    assert np.array_equal(outside[middle], image[middle])
+    assert apart(inside[middle], image[middle]) > 15 < apart(outside[corner], image[corner])
+    assert np.array_equal(painted(opened(where={"classes": ["person"]}), image), image), "nobody is there"
+
+
+def test_a_polygon_has_a_soft_edge(opened: Any) -> None:
+    image = still()
+    left = {"polygons": [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]}
+    hard, soft = (painted(opened(style="poster", where={**left, "soft": soft}), image) for soft in (0, 0.05))
+    assert np.array_equal(hard[:, 140:], image[:, 140:])
+    across = np.abs(soft.astype(int) - image).mean(axis=(0, 2))
+    assert across[:100].mean() > across[125:131].mean() > across[160:].mean()
+
+
+def warping_error(shown: Sequence[Image], frames: Sequence[Image]) -> float:
+    """Root mean square difference of each picture to the one before, carried along by optical flow of another kind
+    (medium preset, both ways, occlusions left out): Lai et al. 2018, "Learning blind video temporal consistency"."""
+    flow, errors = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), []
+    greys = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
+    for n in range(1, len(shown)):
+        there, back = (flow.calc(*pair, None) for pair in ((greys[n], greys[n - 1]), (greys[n - 1], greys[n])))  # type: ignore[call-overload]
+        height, width = greys[n].shape
+        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+        carried, returned = (cv2.remap(one, grid + there, None, cv2.INTER_LINEAR) for one in (shown[n - 1], back))  # type: ignore[call-overload]
+        seen = ((there + returned) ** 2).sum(axis=2) < 1
+        errors.append(np.sqrt(((shown[n].astype(float) - carried) ** 2).mean(axis=2)[seen].mean()))
+    return float(np.mean(errors))
+
+
+def test_paint_does_not_flicker(opened: Any) -> None:
+    """At most half of what painting each frame for itself does, on a still and on a moving camera."""
+    for name in ("single_face.mp4", "bikes.mp4"):
+        with av.open(str(media.path(name))) as container:
+            frames = [to_bgr(picture) for _, picture in zip(range(10), container.decode(video=0), strict=False)]
+        small = [np.asarray(cv2.resize(frame, (320, 176)), np.uint8) for frame in frames]
+        shown = {}
+        for steady in (0.0, 1.0):
+            plugin = opened(style="mosaic", steady=steady, max_lines=176, min_lines=176)
+            shown[steady] = [painted(plugin, one, still=False, captured_at=n / 25) for n, one in enumerate(small)]
+        assert warping_error(shown[1.0][2:], small[2:]) <= 0.5 * warping_error(shown[0.0][2:], small[2:]), name
+
+
+def test_enlarged_paint_has_the_pictures_edges() -> None:
+    """Sharper at an edge than a picture that is merely enlarged."""
+    source = np.zeros((160, 320, 3), np.uint8)
+    source[:, 161:] = 200
+    small = np.asarray(cv2.resize(source, (64, 32), interpolation=cv2.INTER_AREA), np.uint8)
+    paint = np.asarray(255 - small, np.float32)
+    ours = enlarged(paint, source, np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8))
+    plain = cv2.resize(paint, (320, 160))
+    truth = 255.0 - source
+    assert np.abs(ours - truth)[:, 150:172].mean() < 0.6 * np.abs(plain - truth)[:, 150:172].mean()
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "message"),
+    [
+        ({"style": "stary"}, ("style",), 'no style is called "stary"; did you mean "starry"?'),
+        ({"style": ["starry", "cubism"]}, ("style", 1), 'no style is called "cubism"'),
+        ({"style": {"delft": 1, "nope": 2}}, ("style",), 'no style is called "nope"'),
+        ({"style": []}, ("style",), "the list is empty"),
+        ({"model": "style27"}, ("model",), 'no network is called "style27"'),
+    ],
+)
+def test_faults_name_the_choices(options: dict[str, Any], path: tuple[object, ...], message: str) -> None:
+    fault = StyleConfig.model_validate(options).faults(Catalog.load())[0]
+    assert fault.path == path
+    assert message in fault.message
+    assert fault.hint
+
+
+def test_options_that_name_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="names nothing: give classes, faces or polygons"):
+        StyleConfig.model_validate({"where": {}})
+    with pytest.raises(ValueError, match="max_lines is at least min_lines"):
+        StyleConfig.model_validate({"min_lines": 400, "max_lines": 300})
+
+
+def test_a_network_without_styles_is_refused() -> None:
+    plugin = Stylist(StyleConfig(model="yunet"))
+    with pytest.raises(PluginError, match="'yunet' takes \\['input'\\], and no style_weights beside a picture"):
+        plugin.open(Context())

@@ -15,6 +15,7 @@ COMMANDS = {
     "models": "list, fetch, verify, quantize networks",
     "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
     "faces": "enrol, list, rename, forget persons",
+    "style": "list styles, show a picture in each",
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",
     "doctor": "see what is there, what is missing, what to do",

@@ -25,7 +25,7 @@ from engines.trt.builder import BuildOrder, BuildProgress
 from engines.trt.errors import EngineBuildError
 from engines.trt.names import TensorRT
 from engines.trt.profile import BatchRange
-from engines.trt.reference import reference_pictures
+from engines.trt.reference import reference_inputs, reference_pictures
 from engines.trt.seam import Device
 from engines.trt.session import LANES, TensorRTSession
 from engines.trt.verify import Judge, compare
@@ -93,7 +93,8 @@ def open_session(
         reference = OnnxRuntimeSession(request.onnx, _THREADS)
         candidate = made(plan, lanes=1)
         try:
-            return compare(reference, candidate, {request.model.input.tensor: tensor}, request.judge)
+            inputs = reference_inputs(reference.inputs, request.model.input.tensor, tensor)
+            return compare(reference, candidate, inputs, request.judge)
         finally:
             candidate.close()
             reference.close()

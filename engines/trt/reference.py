@@ -1,10 +1,16 @@
-"""Pictures to verify engines on where the user gives none: drawn, the same ones everywhere."""
+"""What engines are verified on: pictures, drawn where the user gives none, and what goes beside them. The same ones
+everywhere."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from engines.session import Tensor, TensorSpec
+from engines.trt.errors import EngineVerificationError
 
 _SIZE = (480, 640)
 
@@ -12,6 +18,25 @@ _SIZE = (480, 640)
 def reference_pictures(count: int = 4) -> list[NDArray[np.uint8]]:
     """BGR uint8 [480, 640, 3]: a street of simple shapes with texture, light and noise, each one different."""
     return [_picture(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def reference_inputs(inputs: Mapping[str, TensorSpec], picture: str, pictures: Tensor) -> dict[str, Tensor]:
+    """All inputs of a network: `pictures` [n, …] for the one called `picture`; for one of shares, [n, k], rows that lay
+    the most on one and then another of the k, and sum to 1. EngineVerificationError for an input of another form."""
+    fed = {picture: pictures}
+    for name, spec in inputs.items():
+        if name == picture:
+            continue
+        match spec.shape:
+            case (_, int(count)) if spec.dtype == np.float32:
+                rows = np.arange(len(pictures)) * count // max(len(pictures), 1)
+                fed[name] = (0.75 * np.eye(count, dtype=np.float32)[rows] + 0.25 / count).astype(np.float32)
+            case _:
+                raise EngineVerificationError(
+                    f"nobody knows what the network is fed as {name} {spec.dtype} {list(spec.shape)}, so that the "
+                    "engine cannot be held against ONNX Runtime: export it with a picture for its only input"
+                )
+    return fed
 
 
 def _picture(random: np.random.Generator) -> NDArray[np.uint8]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from engines.catalog import Catalog
+from engines.half import to_half
+from engines.onnx_session import OnnxRuntimeSession
+from engines.preprocess import prepare
 from engines.session import Backend, Tensor, TensorSpec
 from engines.trt.errors import EngineVerificationError
-from engines.trt.reference import reference_pictures
+from engines.trt.reference import reference_inputs, reference_pictures
 from engines.trt.verify import (
     Boxes,
     boxes_judge,
@@ -24,6 +31,7 @@ from engines.trt.verify import (
     matched_iou,
     pictures_judge,
 )
+from tests.support.networks import stored
 
 
 def boxes(*rows: tuple[float, float, float, float], scores: float | list[float] = 0.9, classes: int = 1) -> Boxes:
@@ -178,3 +186,39 @@ def test_reference_pictures_are_the_same_every_time_and_differ_from_each_other()
     assert not np.array_equal(first[0], first[1])
     assert first[0].shape == (480, 640, 3)
     assert first[0].dtype == np.uint8
+
+
+def spec_of(name: str, shape: tuple[int | None, ...], dtype: str = "f4") -> TensorSpec:
+    return TensorSpec(name, shape, np.dtype(dtype))
+
+
+def test_inputs_beside_the_picture_are_mixtures_that_differ() -> None:
+    pictures = np.zeros((4, 3, 8, 8), np.float32)
+    specs = {
+        "image": TensorSpec("image", (None, 3, None, None), np.dtype("f4")),
+        "w": TensorSpec("w", (None, 26), np.dtype("f4")),
+    }
+    fed = reference_inputs(specs, "image", pictures)
+    assert fed["image"] is pictures
+    np.testing.assert_allclose(fed["w"].sum(axis=1), 1, rtol=1e-6)
+    assert fed["w"].argmax(axis=1).tolist() == [0, 6, 13, 19]
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((None, 2, 2), "f4"), ((None, 4), "i8"), ((None, None), "f4")])
+def test_an_input_that_nobody_knows_how_to_feed_is_told(shape: tuple[int | None, ...], dtype: str) -> None:
+    specs = {
+        "image": TensorSpec("image", (None, 3, 8, 8), np.dtype("f4")),
+        "odd": TensorSpec("odd", shape, np.dtype(dtype)),
+    }
+    with pytest.raises(EngineVerificationError, match="nobody knows what the network is fed as odd"):
+        reference_inputs(specs, "image", np.zeros((1, 3, 8, 8), np.float32))
+
+
+def test_the_styles_network_stays_itself_in_half_precision(tmp_path: Path) -> None:
+    """The judge, the pictures and the mixtures that an engine of it will meet."""
+    path, half = stored("style26"), tmp_path / "half.onnx"
+    onnx.save(to_half(onnx.load(path)), str(half))
+    spec = Catalog.load().get("style26").input
+    full, other = OnnxRuntimeSession(path, 2), OnnxRuntimeSession(half, 2)
+    tensor, _ = prepare(reference_pictures(), spec)
+    compare(full, other, reference_inputs(full.inputs, spec.tensor, tensor), judge_for("style"))

@@ -1,0 +1,44 @@
+"""One photograph in every style, side by side, with their names."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from daemon.render.measures import Measures
+from daemon.render.palette import BLACK
+from daemon.render.stamps import Stamps
+from plugins.api import Context
+from plugins.style import Stylist
+from plugins.style.config import StyleConfig
+from plugins.style.names import STYLES
+from plugins.types import Frame, Image, Picture, Results
+
+_ACROSS = 7
+
+
+def contact_sheet(photo: Image, side: int, context: Context) -> Image:
+    """A BGR picture of squares of `side` pixels, the photograph itself behind the last style."""
+    square = _square(photo, side)
+    stamps = Stamps(Measures.of(side, side))
+    tiles = []
+    for name in STYLES:
+        plugin = Stylist(StyleConfig(style=name, max_lines=max(side, 128)))
+        plugin.open(context)
+        picture = plugin.process([Frame.of(square, still=True)], [Results()])[0].get(Picture)
+        plugin.close()
+        assert picture is not None
+        tile = picture.image.copy()
+        stamps.label(name, BLACK).on(tile, 3, 3)
+        tiles.append(tile)
+    tiles += [square] * (-len(tiles) % _ACROSS)
+    rows = [np.hstack(tiles[start : start + _ACROSS]) for start in range(0, len(tiles), _ACROSS)]
+    return np.vstack(rows)
+
+
+def _square(photo: Image, side: int) -> Image:
+    height, width = photo.shape[:2]
+    least = min(height, width)
+    top, left = (height - least) // 2, (width - least) // 2
+    middle = photo[top : top + least, left : left + least]
+    return np.asarray(cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

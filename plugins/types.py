@@ -14,6 +14,7 @@ from engines.cuda.device_image import DeviceImage
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 """A picture on the host: uint8 [height, width, 3] in BGR order."""
 

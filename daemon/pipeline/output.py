@@ -18,7 +18,7 @@ from daemon.pipeline.publisher import Publisher
 from daemon.redact import redact
 from daemon.render.renderer import Renderer
 from daemon.render.slate import Why, slate
-from plugins.types import Frame, Image, Results
+from plugins.types import Frame, Hidden, Image, Results
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +167,8 @@ class CameraOutput:
 
     def _show(self, frame: Frame, results: Results) -> None:
         begun = self._clock()
+        if self._line.hides and results.get(Hidden) is None:  # whatever went wrong, nothing is shown unseen
+            results = results.merged(Results(Hidden.all_of(frame)))
         canvas = self._renderer.render(frame, results, fps=self._fps)
         self._line.draw(canvas, frame, results)
         picture = canvas.picture()

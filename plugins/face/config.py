@@ -93,4 +93,12 @@ class FaceConfig(PluginConfig):
             found.append(
                 Fault((option,), "faces are hidden, so every frame must be looked at", f"leave {option} out, or blur")
             )
+        if self.blur != "none" and self.within == "people":
+            found.append(
+                Fault(
+                    ("within",),
+                    "faces are hidden, so they must be looked for everywhere, also where nobody was detected",
+                    "leave within out, or blur",
+                )
+            )
         return found

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from plugins.types import Canvas, Faces, FloatArray
+from plugins.types import BoolArray, Canvas, Faces, FloatArray
 
 _KNOWN, _UNKNOWN = (110, 220, 120), (190, 190, 190)
 """BGR."""
@@ -22,11 +22,16 @@ def draw(canvas: Canvas, faces: Faces, *, names: bool) -> None:
         canvas.box(faces.boxes[row], _KNOWN if identity else _UNKNOWN, label)
 
 
-def hidden(faces: Faces, whose: Literal["all", "unknown", "known", "none"]) -> FloatArray:
-    """What is to be hidden, boxes xyxy float32 [n, 4] px, somewhat larger than the faces."""
+def hidden(
+    faces: Faces, whose: Literal["all", "unknown", "known", "none"], undecided: BoolArray, others: FloatArray
+) -> FloatArray:
+    """What is to be hidden, boxes xyxy float32 [n, 4] px, somewhat larger than the faces: of faces [n] those that the
+    option names and those `undecided`, and `others`, float32 [m, 4], whatever they are."""
     known = np.array([identity is not None for identity in faces.identities], np.bool_)
     chosen = {"all": np.ones_like(known), "unknown": ~known, "known": known, "none": np.zeros_like(known)}[whose]
-    boxes = faces.boxes[chosen]
+    if whose != "none":
+        chosen = chosen | (undecided & ~known)
+    boxes = np.concatenate((faces.boxes[chosen], others))
     around = (boxes[:, 2:] - boxes[:, :2]) * np.array(_AROUND, np.float32)
     wider: FloatArray = np.concatenate((boxes[:, :2] - around, boxes[:, 2:] + around), axis=1).astype(np.float32)
     return wider

@@ -40,8 +40,12 @@ _KEEP = 20.0
 """How many times as high a false identification rate still keeps a name that was given: it does not flicker."""
 _CHANGE = 0.1
 """How much more alike another person must be before the name changes."""
-_ANOTHER_FACE = 0.1
-"""A good look with a lower cosine to the mean shows another face: the track has jumped, and all begins anew."""
+_SAME_FACE = 0.35
+"""Cosine to the mean below which a good look seems to show another face: a person's own look is hardly ever so unlike
+(1 in 100), a stranger's nearly always. The name is taken away with the first such look, for the track may have jumped;
+a second in a row begins anew."""
+_POOR_DOUBTS = 0.2
+"""The same for looks that are too poor to decide anything: they only take the name away, until a good one comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,8 @@ class Verdict:
 class Evidence:
     """All good looks at one track. Never changed, only replaced; of the same size however long it lives.
 
-    `mean` float32 [d] of length 1; `weight` of it; `independent` looks; `agreed`: how many looks were nearest to whom.
+    `mean` float32 [d] of length 1; `weight` of it; `independent` looks; `agreed`: how many looks were nearest to whom;
+    `person`: who was named last; `doubted`: the last look seemed to show another face.
     """
 
     mean: FloatArray
@@ -95,6 +100,7 @@ class Evidence:
     last_at: float
     agreed: Mapping[int, int] = field(default_factory=dict)
     person: int | None = None
+    doubted: bool = False
 
     @classmethod
     def first(cls, embedding: FloatArray, quality: float, at: float, nearest: int | None) -> Evidence:
@@ -103,9 +109,9 @@ class Evidence:
         return cls(embedding, quality, 1.0, at, {} if nearest is None else {nearest: 1})
 
     def with_look(self, embedding: FloatArray, quality: float, at: float, nearest: int | None) -> Evidence:
-        """After another good look; a new beginning where it shows another face."""
-        if float(embedding @ self.mean) < _ANOTHER_FACE:
-            return Evidence.first(embedding, quality, at, nearest)
+        """After another good look; a new beginning with the second in a row that shows another face."""
+        if float(embedding @ self.mean) < _SAME_FACE:
+            return Evidence.first(embedding, quality, at, nearest) if self.doubted else replace(self, doubted=True)
         apart = min(max(at - self.last_at, 0.0) / _APART, 1.0)
         weight = quality * max(_LEAST_WEIGHT, apart)
         kept = min(self.weight, _MEMORY - weight)
@@ -117,24 +123,31 @@ class Evidence:
             independent=self.independent + apart,
             last_at=max(at, self.last_at),
             agreed=_counted(self.agreed, nearest),
+            doubted=False,
         )
+
+    def with_poor_look(self, embedding: FloatArray) -> Evidence:
+        """After a look that is too poor to decide who it is, and may still show that it is somebody else."""
+        return self if self.doubted or float(embedding @ self.mean) >= _POOR_DOUBTS else replace(self, doubted=True)
 
     def judged(self, match: Match, rules: Rules) -> tuple[Evidence, Verdict]:
         """The verdict by the match of the mean, and the evidence that remembers it."""
         verdict = self._verdict(match, rules)
-        return replace(self, person=verdict.person), verdict
+        return (self if verdict.person is None else replace(self, person=verdict.person)), verdict
 
     def _verdict(self, match: Match, rules: Rules) -> Verdict:
         if match.person is None:
             return Verdict(None, match.similarity, match.margin, "nobody is enrolled")
+        if self.doubted:
+            return _unknown(match, "the last look seems to show somebody else")
         if self.person is not None and match.person == self.person:
             asked, margin = rules.threshold(min(0.5, _KEEP * rules.false_identification)), _KEEP_MARGIN
         else:
             allowed = _SHARE * rules.false_identification * min(1.0, (self.independent / _FULL) ** 2)
             asked, margin = rules.threshold(allowed), _MARGIN
-        if match.similarity < asked:
+        if not match.similarity >= asked:
             return _unknown(match, f"nobody is similar enough: {match.similarity:.2f}, {asked:.2f} is asked")
-        if match.margin < margin:
+        if not match.margin >= margin:
             return _unknown(match, f"two persons are equally similar, {match.margin:.2f} apart")
         if self.agreed.get(match.person, 0) < _AGREEING:
             return _unknown(match, "one look alone so far")
@@ -148,9 +161,9 @@ def of_one_look(match: Match, rules: Rules) -> Verdict:
     if match.person is None:
         return _unknown(match, "nobody is enrolled")
     asked = rules.threshold(rules.false_identification)
-    if match.similarity < asked:
+    if not match.similarity >= asked:
         return _unknown(match, f"nobody is similar enough: {match.similarity:.2f}, {asked:.2f} is asked")
-    if match.margin < _MARGIN:
+    if not match.margin >= _MARGIN:
         return _unknown(match, f"two persons are equally similar, {match.margin:.2f} apart")
     return Verdict(match.person, match.similarity, match.margin, f"similar: {match.similarity:.2f} of {asked:.2f}")
 

@@ -19,7 +19,7 @@ from plugins.face import views
 from plugins.face.views import View
 from plugins.face.yunet import decode
 from plugins.nms import nms
-from plugins.types import FloatArray, Frame, Image, check_lengths
+from plugins.types import BoolArray, FloatArray, Frame, Image, check_lengths
 
 _STEP = 32
 """Sides of the network's input are multiples of its coarsest stride."""
@@ -44,6 +44,10 @@ class FoundFaces:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def select(self, keep: BoolArray) -> FoundFaces:
+        """Those at `keep`, bool [n]."""
+        return FoundFaces(self.boxes[keep], self.scores[keep], self.landmarks[keep])
 
     @classmethod
     def none(cls) -> FoundFaces:
@@ -165,6 +169,13 @@ def placed(found: FoundFaces, view: View, frame: Frame) -> FoundFaces:
     whole = ~views.cut_off(boxes, view, frame.width, frame.height)
     limit = np.array((frame.width, frame.height) * 2, np.float32)
     return FoundFaces(np.clip(boxes[whole], 0, limit), found.scores[whole], found.landmarks[whole] + corner)
+
+
+def sure(faces: FoundFaces, search: Search) -> BoolArray:
+    """Which are faces by the options' own limits, bool [n]; where faces are hidden, more are looked for."""
+    sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).min(axis=1, initial=np.inf)
+    found: BoolArray = (faces.scores >= search.min_score) & (sides >= search.min_size)
+    return found
 
 
 def merged(parts: Sequence[FoundFaces], search: Search) -> FoundFaces:

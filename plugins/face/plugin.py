@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from plugins.api import Context, Plugin, PluginConfig, PluginError
 from plugins.face import drawing
 from plugins.face.calibration import calibration_of
 from plugins.face.config import FaceConfig
-from plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for
+from plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for, sure
 from plugins.face.following import Followed
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.place import default_gallery
@@ -26,9 +27,11 @@ from plugins.face.reader import FaceReader, ReadFaces, reader_for
 from plugins.face.recogniser import Look, Recogniser
 from plugins.face.recognition import CameraFaces, Known, placed, relative
 from plugins.face.visits import Keeping, VisitBook
-from plugins.types import Canvas, Detections, Faces, FloatArray, Frame, Hidden, IntArray, Results, Tracks
+from plugins.types import BoolArray, Canvas, Detections, Faces, FloatArray, Frame, Hidden, IntArray, Results, Tracks
 
 _PERSON = "person"
+_MAY_BE = 0.3
+"""Score from which something is hidden for a face: recognisable ones in bad light come down to it."""
 
 
 class FaceRecogniser(Plugin[FaceConfig]):
@@ -49,6 +52,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._finder: FaceFinder | None = None
         self._reader: FaceReader | None = None
         self._gallery: Gallery | None = None
+        self._books_gallery: Gallery | None = None
         self._book: VisitBook | None = None
         self._recogniser: Recogniser | None = None
 
@@ -67,19 +71,34 @@ class FaceRecogniser(Plugin[FaceConfig]):
                 "false_identification cannot be kept: take sface"
             )
         self._reader = reader_for(recogniser)
-        self._finder = finder_for(_detector(context, config), search_of(config))
+        search = search_of(config)
+        if self.hides:  # also what may be a face, and what is too small to be told whose it is
+            search = replace(search, min_score=min(_MAY_BE, search.min_score), min_size=0.0)
+        self._finder = finder_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
         self._gallery = Gallery(config.gallery or default_gallery(os.environ), key)
         keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
-        self._book = VisitBook(self._gallery, config.recogniser, calibration, keeping)
+        self._books_gallery = Gallery(
+            self._gallery.database.path, key
+        )  # one of its own: no frame waits for its writing
+        self._book = VisitBook(self._books_gallery, config.recogniser, calibration, keeping)
         self._recogniser = Recogniser(self._gallery, self._book, calibration, config)
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Both networks once for the whole batch."""
         assert self._finder is not None, "process comes after open"
-        found = self._finder.find(frames, [self._people(given) for given in results])
+        every = self._finder.find(frames, [self._people(given) for given in results])
+        search = search_of(self.config)
+        found = [faces.select(sure(faces, search)) for faces in every]
         with self._turn:
-            return self._recognised(frames, found)
+            given = self._recognised(frames, found)
+            if not self.hides:
+                return [Results(faces) for faces, _ in given]
+            unsure = [faces.boxes[~sure(faces, search)] for faces in every]
+            return [
+                Results(faces, Hidden(self._hidden(frame, faces, undecided, others)))
+                for frame, (faces, undecided), others in zip(frames, given, unsure, strict=True)
+            ]
 
     def carry(self, frame: Frame, results: Results) -> Results:
         """The faces where they should be, with the names that they have."""
@@ -108,13 +127,14 @@ class FaceRecogniser(Plugin[FaceConfig]):
     def close(self) -> None:
         for camera in list(self._cameras):
             self.forget(camera)
-        for part in (self._finder, self._reader, self._book, self._gallery):
-            if part is not None:
-                part.close()
+        with ExitStack() as parts:  # each is closed, whatever the others do: the last one entered comes first
+            for part in (self._gallery, self._books_gallery, self._reader, self._finder, self._book):
+                if part is not None:
+                    parts.callback(part.close)
 
     def _people(self, results: Results) -> FloatArray | None:
-        """Where to look; None where that is everywhere."""
-        if self.config.within == "frame":
+        """Where to look; None where that is everywhere, as it is where faces are to be hidden."""
+        if self.config.within == "frame" or self.hides:
             return None
         for found in (results.get(Tracks), results.get(Detections)):
             if found is not None and _PERSON in found.labels:
@@ -122,9 +142,20 @@ class FaceRecogniser(Plugin[FaceConfig]):
                 return people
         return np.zeros((0, 4), np.float32)
 
-    def _recognised(self, frames: Sequence[Frame], found: Sequence[FoundFaces]) -> list[Results]:
+    def _hidden(self, frame: Frame, faces: Faces, undecided: BoolArray, others: FloatArray) -> FloatArray:
+        """What of the frame is hidden: faces by whose they are, what may be a face, and faces that were there a moment
+        ago and are not found now."""
+        state = self._cameras.get(frame.camera)
+        lost = np.zeros((0, 4), np.float32)
+        if state is not None and not frame.still:
+            boxes, _, numbers = state.followed.carried(frame.captured_at)
+            lost = boxes[~np.isin(numbers, faces.tracks)]
+        return drawing.hidden(faces, self.config.blur, undecided, np.concatenate((others, lost)))
+
+    def _recognised(self, frames: Sequence[Frame], found: Sequence[FoundFaces]) -> list[tuple[Faces, BoolArray]]:
         assert self._recogniser is not None
         self._recogniser.refresh()
+        self._cameras = {name: state.kept(self._recogniser.still_there) for name, state in self._cameras.items()}
         followed = [self._followed(frame, faces) for frame, faces in zip(frames, found, strict=True)]
         wanted = [
             [True] * len(faces)
@@ -176,7 +207,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
         state: CameraFaces,
         followed: Followed,
         numbers: IntArray,
-    ) -> Results:
+    ) -> tuple[Faces, BoolArray]:
+        """The faces, and of whom it is not decided yet who they are, bool [n]."""
         assert self._recogniser is not None
         if frame.still:
             known = self._recogniser.of_photograph(looks)
@@ -191,8 +223,10 @@ class FaceRecogniser(Plugin[FaceConfig]):
             changed = {number: one for number, one in zip(numbers.tolist(), known, strict=True) if number >= 0}
             self._cameras[frame.camera], gone = state.with_known(followed, changed)
             self._note_ended(frame.camera, gone)
-        faces = self._faces(found, numbers, known, looks)
-        return Results(faces, Hidden(drawing.hidden(faces, self.config.blur))) if self.hides else Results(faces)
+        undecided = np.array(
+            [not self._recogniser.decided(*one, still=frame.still) for one in zip(known, looks, strict=True)], np.bool_
+        )
+        return self._faces(found, numbers, known, looks), undecided
 
     def _faces(
         self, found: FoundFaces, numbers: IntArray, known: Sequence[Known], looks: Sequence[Look] | None
@@ -219,7 +253,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
 
 def search_of(config: FaceConfig) -> Search:
-    """What the options say of where faces are looked for."""
+    """What the options say of what is a face and where faces are looked for."""
     return Search(min_score=config.min_score, min_size=config.min_size, size=config.size, tiles=config.tiles)
 
 

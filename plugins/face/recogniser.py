@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import numpy as np
 from plugins.face.calibration import Calibration
 from plugins.face.config import FaceConfig
 from plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
+from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.matcher import Matcher
 from plugins.face.gallery.unknown_store import Best
@@ -18,6 +20,8 @@ from plugins.face.looks import DIMENSIONS
 from plugins.face.recognition import Known
 from plugins.face.visits import Visit, VisitBook
 from plugins.types import FloatArray, Image
+
+log = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.5
 """Seconds between two questions whether the gallery has changed."""
@@ -28,6 +32,10 @@ _UNKNOWN_FOR = 3.0
 _LEAST_LOOKS = 2.0
 """Weight of good looks that a visit needs to be kept."""
 _TOO_POOR = "no look was good enough yet"
+_DECIDED = 3.0
+"""Independent good looks after which one whom nobody is like enough is a stranger."""
+_LASTS = 2.0
+"""Seconds for which a name outlives the last good look at the face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,22 +62,41 @@ class Recogniser:
         self._gallery, self._book, self._calibration, self._config = gallery, book, calibration, config
         self._clock = clock
         self._asked_at = clock()
+        self._told = ""
+        # Who hides faces by their names shows one no longer than until the next look is due.
+        self._lasts = _LASTS if config.blur in ("none", "all") else min(_LASTS, 1.5 * config.recheck)
         self._take()
 
     def refresh(self) -> None:
-        """Takes the gallery as it is now, where it has changed; asked every half second at most."""
+        """Takes the gallery as it is now, where it has changed; asked every half second at most. One that cannot be
+        read is told of, and what was read of it before stays."""
         now = self._clock()
-        if now - self._asked_at >= _LOOK_EVERY:
-            self._asked_at = now
+        if now - self._asked_at < _LOOK_EVERY:
+            return
+        self._asked_at = now
+        try:
             if self._gallery.generation != self._matcher.generation:
                 self._take()
+        except GalleryError as error:
+            if str(error) != self._told:
+                log.error("enrolled faces stay as they were: %s", error)
+            self._told = str(error)
+        else:
+            self._told = ""
+
+    def still_there(self, known: Known) -> bool:
+        """Whether all that is known of a face may stay: what was gathered of a person who was forgotten, or is part of
+        another now, goes with them."""
+        person = None if known.evidence is None else known.evidence.person
+        return person is None or person in self._matcher.names
 
     def name_of(self, person: int | None) -> str | None:
         return None if person is None else self._matcher.names.get(person)
 
     def of_photograph(self, looks: Sequence[Look]) -> list[Known]:
         """Each look for itself."""
-        embeddings = [np.zeros(DIMENSIONS, np.float32) if one.embedding is None else one.embedding for one in looks]
+        nothing = np.zeros(DIMENSIONS, np.float32)
+        embeddings = [nothing if one.embedding is None or not _seen(one) else one.embedding for one in looks]
         matches = self._matcher.match(np.array(embeddings).reshape(-1, DIMENSIONS))
         nowhere = np.zeros((5, 2), np.float32)
         return [
@@ -86,7 +113,7 @@ class Recogniser:
             else replace(one, quality=look.quality, last_seen=wall_time)
             for one, look in zip(before, looks, strict=True)
         ]
-        looked = [row for row, look in enumerate(looks) if look.embedding is not None]
+        looked = [row for row, look in enumerate(looks) if _seen(look)]
         for row, nearest in zip(looked, self._nearest(looks, looked), strict=True):
             known[row] = self._with_look(known[row], looks[row], at, nearest)
         asked = [row for row in looked if known[row].evidence is not None]
@@ -95,7 +122,18 @@ class Recogniser:
             assert evidence is not None
             evidence, verdict = evidence.judged(match, self._rules)
             known[row] = replace(known[row], evidence=evidence, verdict=verdict)
-        return known
+        return [self._in_time(one, at) for one in known]
+
+    def decided(self, known: Known, look: Look, *, still: bool) -> bool:
+        """Whether it is known who somebody is, or that nobody knows them: not before enough was seen of them. `still`:
+        on a photograph, where there is no more to see."""
+        if known.verdict.person is not None:
+            return True
+        good = _seen(look) and look.quality >= self._config.min_quality
+        evidence = known.evidence
+        if evidence is None:
+            return still and good
+        return not evidence.doubted and evidence.independent >= _DECIDED
 
     def noted_early(self, camera: str, known: Known) -> Known:
         """One who has been unknown for a while is noted now, that they can be named while they are there."""
@@ -141,8 +179,11 @@ class Recogniser:
 
     def _with_look(self, known: Known, look: Look, at: float, nearest: int | None) -> Known:
         known = replace(known, looked_at=at, looks=known.looks + 1)
-        if look.embedding is None or look.quality < self._config.min_quality:
-            return known if known.evidence else replace(known, verdict=_unseen(known.verdict))
+        assert look.embedding is not None, "rows of looks"
+        if look.quality < self._config.min_quality:
+            if known.evidence is None:
+                return replace(known, verdict=_unseen(known.verdict))
+            return replace(known, evidence=known.evidence.with_poor_look(look.embedding))
         if known.evidence is None:
             evidence = Evidence.first(look.embedding, look.quality, at, nearest)
         else:
@@ -151,6 +192,13 @@ class Recogniser:
         if look.quality > best.quality:
             best = Best(look.quality, look.crop.copy() if self._config.crops else None)
         return replace(known, evidence=evidence, best=best)
+
+    def _in_time(self, known: Known, at: float) -> Known:
+        """Without its name, where no good look has shown it for too long."""
+        verdict, evidence = known.verdict, known.evidence
+        if verdict.person is None or evidence is None or at - evidence.last_at <= self._lasts:
+            return known
+        return replace(known, verdict=replace(verdict, person=None, reason="no look was good enough lately"))
 
     def _matches_of_means(self, known: Sequence[Known], rows: Sequence[int]) -> list[Match]:
         means = [one.mean for row in rows if (one := known[row].evidence) is not None]
@@ -161,6 +209,11 @@ class Recogniser:
         if look.quality < self._config.min_quality:
             return Verdict(None, verdict.similarity, verdict.margin, _TOO_POOR)
         return verdict
+
+
+def _seen(look: Look) -> bool:
+    """Whether the recogniser has looked, and found numbers."""
+    return look.embedding is not None and bool(np.isfinite(look.embedding).all())
 
 
 def _unseen(verdict: Verdict) -> Verdict:

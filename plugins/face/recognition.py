@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,14 @@ class CameraFaces:
         gone = [one for number, one in known.items() if number not in followed.ids]
         return CameraFaces(followed, {n: one for n, one in known.items() if n in followed.ids}), gone
 
+    def kept(self, still_there: Callable[[Known], bool]) -> CameraFaces:
+        """With nothing left of those who are not there any more but where they are."""
+        known = {
+            number: one if still_there(one) else Known(one.quality, one.landmarks, one.last_seen, one.last_seen)
+            for number, one in self.known.items()
+        }
+        return CameraFaces(self.followed, known)
+
     def due(self, tracks: Sequence[int], at: float, recheck: float, most: int) -> list[bool]:
         """Which faces of a frame are to be looked at now, at most `most`: those first that wait longest."""
         waits = [self._waits(number, at, recheck) for number in tracks]
@@ -65,7 +73,8 @@ class CameraFaces:
             return float("inf")
         if known.looks < _FIRST_LOOKS:
             return max(at - known.looked_at, 1e-9)
-        settled = known.verdict.person is not None or known.looks >= _SETTLED
+        doubted = known.evidence is not None and known.evidence.doubted
+        settled = known.verdict.person is not None or (known.looks >= _SETTLED and not doubted)
         return max(at - known.looked_at - (recheck if settled else min(recheck, _UNSETTLED)) + 1e-9, 0.0)
 
 

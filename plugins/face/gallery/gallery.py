@@ -109,8 +109,8 @@ class Gallery:
         generation = self.generation
         rows = self.database.rows("SELECT person, vector FROM embeddings WHERE model = ? ORDER BY person, id", model)
         names = {id_: self._text(name) for id_, name in self.database.rows("SELECT id, name FROM persons")}
-        vectors = b"".join(self._cipher.open(vector) for _, vector in rows)
-        embeddings = np.frombuffer(vectors, "<f4").reshape(-1, DIMENSIONS).astype(np.float32)
+        vectors = [self._vector(vector) for _, vector in rows]
+        embeddings = np.array(vectors, np.float32).reshape(-1, DIMENSIONS)
         return Enrolled(embeddings, np.array([person for person, _ in rows], np.int64), names, generation)
 
     def add(self, name: str, faces: Sequence[Face]) -> Person:
@@ -202,7 +202,10 @@ class Gallery:
         return self._cipher.open(sealed).decode()
 
     def _vector(self, sealed: bytes) -> FloatArray:
-        return np.frombuffer(self._cipher.open(sealed), "<f4").astype(np.float32)
+        data = self._cipher.open(sealed)
+        if len(data) != 4 * DIMENSIONS:
+            raise GalleryError(f"gallery {self.database.path}: a face is damaged; restore it from an export or a copy")
+        return np.frombuffer(data, "<f4").astype(np.float32)
 
     def _crop(self, sealed: bytes | None) -> Image | None:
         return None if sealed is None else decoded(self._cipher.open(sealed))

@@ -120,20 +120,50 @@ def test_a_name_changes_with_a_clearly_better_one_alone() -> None:
     assert named.person == 2
     for n in range(8, 12):
         evidence = evidence.with_look(look, 1.0, float(n), 3)
-    _, close = evidence.judged(Match(3, 0.72, 0.65), rules())
-    assert close.person is None
+    for _ in range(3):
+        evidence, close = evidence.judged(Match(3, 0.72, 0.65), rules())
+        assert close.person is None, "however often it is asked"
     _, clear = evidence.judged(Match(3, 0.75, 0.5), rules())
     assert clear.person == 3
 
 
-def test_another_face_on_the_same_track_begins_anew() -> None:
+def test_a_stranger_in_the_place_of_a_known_person_takes_the_name_away_at_once() -> None:
+    """The first look at them does it for nearly all; the second begins anew."""
+    at_once, anew, trials = 0, 0, 300
+    for seed in range(trials):
+        people = People(2, seed=seed)
+        looks = np.concatenate([people.looks(0, 20), people.looks(1, 3)])
+        verdicts = followed(looks, people.looks(0, 1), every=0.5)
+        assert verdicts[19].person == 0
+        at_once += verdicts[20].person is None
+        anew += verdicts[22].person is None and verdicts[21].reason != "the last look seems to show somebody else"
+    assert at_once >= 0.98 * trials
+    assert anew >= 0.97 * trials
+
+
+def test_one_odd_look_takes_the_name_away_and_the_next_gives_it_back() -> None:
     people = People(2, seed=3)
+    looks = np.concatenate([people.looks(0, 6), people.looks(1, 1), people.looks(0, 2)])
+    named = [verdict.person for verdict in followed(looks, people.looks(0, 1), every=0.5)]
+    assert named[4:] == [0, 0, None, 0, 0]
+
+
+def test_a_poor_look_that_shows_somebody_else_takes_the_name_away_and_decides_nothing_else() -> None:
+    people = People(2, seed=4)
     evidence = Evidence.first(people.looks(0, 1)[0], 1.0, 0.0, 0)
     for n, look in enumerate(people.looks(0, 5)):
         evidence = evidence.with_look(look, 1.0, float(n), 0)
-    against = -evidence.mean
-    after = evidence.with_look(against, 0.9, 9.0, None)
-    assert (after.independent, after.person, dict(after.agreed)) == (1.0, None, {})
+    assert evidence.with_poor_look(people.looks(0, 1)[0]) is evidence
+    after = evidence.with_poor_look(people.looks(1, 1)[0])
+    assert after.judged(Match(0, 0.9, 0.1), rules())[1].person is None
+    assert np.array_equal(after.mean, evidence.mean)
+
+
+def test_numbers_that_are_none_name_nobody() -> None:
+    nan = float("nan")
+    assert of_one_look(Match(1, nan, nan), rules()).person is None
+    evidence = Evidence.first(People(1).looks(0, 1)[0], 1.0, 0.0, 1).with_look(People(1).looks(0, 1)[0], 1.0, 1.0, 1)
+    assert evidence.judged(Match(1, nan, nan), rules())[1].person is None
 
 
 def test_an_empty_gallery_knows_nobody() -> None:

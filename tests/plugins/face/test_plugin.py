@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -213,6 +214,59 @@ def test_faces_are_hidden_by_who_they_are(whose: str, hides: bool, opened: Any, 
     assert (hidden is not None and len(hidden.boxes) == 1) == hides
 
 
+def boxes_hidden(plugin: FaceRecogniser, frame: Frame, given: Results | None = None) -> int:
+    hidden = plugin.process([frame], [given or Results()])[0].get(Hidden)
+    assert hidden is not None
+    return len(hidden.boxes)
+
+
+def test_who_may_be_known_is_hidden_until_enough_was_seen_of_them(opened: Any, gallery: Path, tmp_path: Path) -> None:
+    known = opened(gallery=gallery, blur="known")
+    assert {boxes_hidden(known, frame) for frame in video("single_face.mp4", 20)} == {1}, "from the first frame on"
+    stranger = opened(gallery=tmp_path / "empty.db", blur="known")
+    seen_of_stranger = [boxes_hidden(stranger, frame) for frame in video("single_face.mp4")]
+    assert seen_of_stranger[0] == 1
+    assert seen_of_stranger[-1] == 0
+
+
+def test_what_may_be_a_face_is_hidden_though_it_is_too_small_to_be_told_whose(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery, blur="all")
+    small = cv2.resize(photo("single_face.jpg"), None, fx=0.06, fy=0.06, interpolation=cv2.INTER_AREA)
+    canvas = np.full((360, 640, 3), 90, np.uint8)
+    canvas[100 : 100 + small.shape[0], 200 : 200 + small.shape[1]] = small
+    results = plugin.process([Frame.of(canvas, still=True)], [Results()])[0]
+    faces, hidden = results.get(Faces), results.get(Hidden)
+    assert faces is not None
+    assert hidden is not None
+    assert (len(faces), len(hidden.boxes)) == (0, 1)
+
+
+def test_a_face_that_is_missed_on_a_frame_is_hidden_where_it_was(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery, blur="all")
+    frames = list(video("single_face.mp4", 6))
+    assert [boxes_hidden(plugin, frame) for frame in frames[:5]] == [1] * 5
+    missed = Frame.of(np.zeros_like(frames[5].host()), camera="hall", captured_at=frames[5].captured_at)
+    assert boxes_hidden(plugin, missed) == 1
+
+
+def test_where_faces_are_hidden_they_are_looked_for_without_a_detector_too(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery, blur="all", within="people")
+    assert boxes_hidden(plugin, next(video("single_face.mp4", 1))) == 1
+    assert boxes_hidden(plugin, next(video("single_face.mp4", 1)), Results(Detections.none(("person",)))) == 1
+
+
+def test_a_name_does_not_outlive_the_last_good_look_for_long(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery)
+    (*_, last) = video("single_face.mp4", 40)
+    assert seen(plugin, video("single_face.mp4", 40))[-1].identities == ("Tom",)
+    small = cv2.resize(last.host(), None, fx=0.06, fy=0.06, interpolation=cv2.INTER_AREA)
+    poor = np.asarray(cv2.resize(small, (last.width, last.height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    at = [last.captured_at + n / 10 for n in range(1, 40)]
+    found = seen(plugin, (Frame.of(poor.copy(), camera="hall", captured_at=t, wall_time=1.7e9 + t) for t in at))
+    assert all(len(faces) == 1 and faces.qualities[0] < 0.5 for faces in found), "found, and not good enough"
+    assert {faces.identities[0] for faces in found[22:]} == {None}
+
+
 def shown(results: Results, image: Image) -> Image:
     """What viewers see, without anything drawn on it."""
     plain = Render(boxes=False, labels=False, scores=False, ids=False, trails=False, status=False)
@@ -245,6 +299,8 @@ def test_options_that_cannot_be_kept_are_told() -> None:
     assert "every frame must be looked at" in fault.message
     (fault,) = FaceConfig.model_validate({"recogniser": "arcface"}).faults(networks)
     assert fault.path == ("recogniser",)
+    (fault,) = FaceConfig.model_validate({"blur": "all", "within": "people"}).faults(networks)
+    assert fault.path == ("within",)
     assert not FaceConfig.model_validate({"blur": "all"}).faults(networks)
 
 

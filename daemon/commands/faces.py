@@ -105,6 +105,7 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
     action = choices.add_parser("name", parents=[common], help="enrol one of them")
     action.add_argument("number", type=int, metavar="ID")
     action.add_argument("name", metavar="NAME")
+    action.add_argument("--anyway", action="store_true", help="also one who looks like somebody of another name")
     action.set_defaults(do=do.name_unknown)
     action = choices.add_parser("forget", parents=[common], help="remove some of them, or all")
     which = action.add_mutually_exclusive_group(required=True)

@@ -191,7 +191,7 @@ def list_unknown(args: argparse.Namespace, desk: FaceDesk) -> int:
 
 
 def name_unknown(args: argparse.Namespace, desk: FaceDesk) -> int:
-    person = desk.unknown.name(args.number, args.name)
+    person = desk.name_unknown(args.number, args.name, anyway=args.anyway)
     _say(f"{person.name}: {_faces(person, desk)}")
     return 0
 

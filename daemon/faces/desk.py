@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from plugins.face.analyser import FaceAnalyser
 from plugins.face.calibration import Calibration
 from plugins.face.config import FaceConfig
-from plugins.face.gallery.enrol import Enroller, Enrolment, Photo
+from plugins.face.gallery.enrol import Enroller, Enrolment, Photo, resemblance
 from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Gallery
+from plugins.face.gallery.gallery import Gallery, Person, plain
+from plugins.face.gallery.matcher import Matcher
 from plugins.face.gallery.sightings import Sightings
 from plugins.face.gallery.unknown_store import UnknownStore
 from plugins.face.looks import Looks
@@ -69,6 +70,15 @@ class FaceDesk:
             crops=self._config.crops,
         )
         return enroller.enrol(name, photos, anyway=anyway)
+
+    def name_unknown(self, number: int, name: str, *, anyway: bool = False) -> Person:
+        """Enrols an unknown person. GalleryError where they look like somebody of another name; `anyway` does it."""
+        enrolled = self.gallery.enrolled(self.model)
+        (match,) = Matcher(enrolled).match(self.unknown.find(number).mean[None])
+        other = match.person is not None and plain(enrolled.names[match.person]) != plain(name)
+        if other and not anyway and (fault := resemblance(match, enrolled.names, self._calibration)):
+            raise GalleryError(f"unknown person {number} {fault} `anyway` names them all the same")
+        return self.unknown.name(number, name)
 
     def compare(self, one: Photo, other: Photo) -> Comparison:
         """The largest face of each. GalleryError where one has none."""

@@ -129,8 +129,8 @@ def _add_unknown(router: APIRouter, desk: FaceDesk) -> None:
         return Response(cv2.imencode(".png", crop)[1].tobytes(), media_type="image/png")
 
     @router.post("/unknown-faces/{number}/name", summary="Enrol one of them")
-    def name(number: int, named: Named) -> dict[str, Any]:
-        return _person(store.name(number, named.name))
+    def name(number: int, named: Named, anyway: bool = False) -> dict[str, Any]:
+        return _person(desk.name_unknown(number, named.name, anyway=anyway))
 
     @router.delete("/unknown-faces/{number}", summary="Forget one of them", status_code=204)
     def forget(number: int) -> None:

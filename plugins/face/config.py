@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from engines.catalog import Catalog
 from plugins.api import Fault, PluginConfig
+from plugins.face.calibration import calibration_of
 from plugins.units import Duration
 
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -92,6 +93,15 @@ class FaceConfig(PluginConfig):
             option = "every" if self.every > 1 else "max_fps"
             found.append(
                 Fault((option,), "faces are hidden, so every frame must be looked at", f"leave {option} out, or blur")
+            )
+        if self.recogniser in networks.models and calibration_of(self.recogniser) is None:
+            found.append(
+                Fault(
+                    ("recogniser",),
+                    f'how alike strangers look to "{self.recogniser}" was never measured: false_identification cannot '
+                    "be kept",
+                    "take sface",
+                )
             )
         if self.blur != "none" and self.within == "people":
             found.append(

@@ -29,6 +29,8 @@ _ALIKE = 1e-2
 """False match rate at which a single look counts for a person."""
 _UNKNOWN_FOR = 3.0
 """Seconds after which one who has no name is noted as an unknown person, while they are still there."""
+_STRANGER = 2.0
+"""Independent good looks that one without a name must have had to be kept as an unknown person."""
 _LEAST_LOOKS = 2.0
 """Weight of good looks that a visit needs to be kept."""
 _TOO_POOR = "no look was good enough yet"
@@ -141,8 +143,8 @@ class Recogniser:
         return self._noted(camera, known) if unknown else known
 
     def note(self, camera: str, known: Known) -> None:
-        """A face is not followed any more."""
-        self._noted(camera, known)
+        """A face is not followed any more. One that was noted already is noted anew: it may have got a name."""
+        self._noted(camera, known, again=True)
 
     def embeddings(self, looks: Sequence[Look] | None, count: int) -> FloatArray:
         """Of a frame's faces, float32 [count, d]; NaN where a face was not looked at."""
@@ -152,15 +154,17 @@ class Recogniser:
                 found[row] = look.embedding
         return found
 
-    def _noted(self, camera: str, known: Known) -> Known:
+    def _noted(self, camera: str, known: Known, *, again: bool = False) -> Known:
         evidence = known.evidence
-        if known.told or evidence is None or evidence.weight < _LEAST_LOOKS * self._config.min_quality:
+        if (known.told and not again) or evidence is None or evidence.weight < _LEAST_LOOKS * self._config.min_quality:
             return known
         verdict = known.verdict
+        if verdict.person is None and evidence.independent < _STRANGER:
+            return known  # may well be somebody who is known
         self._book.note(
             Visit(
                 camera, known.first_seen, known.last_seen, verdict.person, verdict.similarity, verdict.margin,
-                verdict.reason, evidence.mean, evidence.weight, known.best,
+                verdict.reason, evidence.mean, evidence.weight, known.best, known.told,
             )
         )  # fmt: skip
         return replace(known, told=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from plugins.face.calibration import Calibration
 from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.sightings import Sighting, Sightings
 from plugins.face.gallery.unknown_store import Best, UnknownStore
-from plugins.face.unknown import Unknowns
 from plugins.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ class Visit:
     mean: FloatArray
     weight: float
     best: Best
+    noted: bool = False
+    """While it went on already, as one of an unknown person; what is said now takes that's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,22 @@ class Keeping:
 class VisitBook:
     """Takes visits from any thread; `close` writes what waits, twice is safe."""
 
-    def __init__(self, gallery: Gallery, model: str, calibration: Calibration, keeping: Keeping) -> None:
-        """The gallery stays the caller's and is closed later."""
+    def __init__(
+        self,
+        gallery: Gallery,
+        model: str,
+        calibration: Calibration,
+        keeping: Keeping,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """The gallery stays the caller's and is closed later; best one that nobody else uses, who would wait for what
+        is written. `clock` gives seconds since the epoch."""
+        self._database = gallery.database
         self._store, self._sightings = UnknownStore(gallery, model), Sightings(gallery)
-        self._calibration, self._keeping = calibration, keeping
+        self._calibration, self._keeping, self._clock = calibration, keeping, clock
         self._waiting: queue.Queue[Visit | None] = queue.Queue(_ROOM)
         self._tidied_at = float("-inf")
+        self._ends_at: float | None = None
         self._thread = threading.Thread(target=self._write_all, name="faces:visits", daemon=True)
         self._thread.start()
 
@@ -73,21 +88,44 @@ class VisitBook:
 
     def close(self) -> None:
         if self._thread.is_alive():
-            self._waiting.put(None)
-            self._thread.join(_ENDS_WITHIN)
+            self._ends_at = time.monotonic() + _ENDS_WITHIN
+            with contextlib.suppress(queue.Full):  # then it does not wait for one
+                self._waiting.put_nowait(None)
+            self._thread.join(2 * _ENDS_WITHIN)
 
     def _write_all(self) -> None:
-        while (visit := self._waiting.get()) is not None:
+        """The thread. What does not get written in time at the end is told of once."""
+        while True:
+            self._attempt(self._tidy, "what is too old could not be deleted")
             try:
-                self._write(visit)
-            except GalleryError as error:
-                log.error("a visit could not be kept: %s", error)
-            except Exception:  # the thread's edge: one visit is lost, the next is tried
-                log.exception("a visit could not be kept")
+                visit = self._waiting.get(timeout=_TIDY_EVERY if self._ends_at is None else 0.0)
+            except queue.Empty:
+                if self._ends_at is None:
+                    continue
+                return
+            if visit is None:
+                return
+            if self._ends_at is not None and time.monotonic() > self._ends_at:
+                log.error("visits could not be kept: %d were not written in time", self._waiting.qsize() + 1)
+                return
+            self._attempt(partial(self._write, visit), "a visit could not be kept")
+
+    def _attempt(self, work: Callable[[], None], told: str) -> None:
+        try:
+            work()
+        except GalleryError as error:
+            log.error("%s: %s", told, error)
+        except Exception:  # the thread's edge: one thing is lost, the next is tried
+            log.exception("%s", told)
 
     def _write(self, visit: Visit) -> None:
-        self._tidy(visit.last_seen)
-        number = None if visit.person is not None else self._with_unknown(visit)
+        number = self._sightings.take_back(visit.camera, visit.first_seen) if visit.noted else None
+        if visit.person is not None:
+            if number is not None:
+                self._store.forget_single(number)
+            number = None
+        elif not visit.noted:
+            number = self._with_unknown(visit)
         if visit.person is None and number is None:
             return
         self._sightings.add(
@@ -98,19 +136,21 @@ class VisitBook:
         )  # fmt: skip
 
     def _with_unknown(self, visit: Visit) -> int | None:
-        """The number of the unknown person that the visit is of. Read anew each time: others name and forget them."""
+        """The number of the unknown person that the visit is of."""
         if not self._keeping.unknown:
             return None
-        before: Unknowns = self._store.load()
-        after, number = before.with_visit(
-            visit.mean, visit.weight, visit.last_seen, self._calibration, self._keeping.most_unknown
+        return self._store.with_visit(
+            visit.mean, visit.weight, visit.last_seen, visit.best, self._calibration, self._keeping.most_unknown
         )
-        self._store.save(before, after, number, visit.best)
-        person = after.find(number)
-        return None if person is None else person.number
 
-    def _tidy(self, now: float) -> None:
-        if now - self._tidied_at >= _TIDY_EVERY:
-            self._tidied_at = now
-            self._store.forget_before(now - self._keeping.retention)
-            self._sightings.forget_before(now - self._keeping.retention)
+    def _tidy(self) -> None:
+        """Now and then: deletes what is too old, and wipes what somebody could not."""
+        now = self._clock()
+        if now - self._tidied_at < _TIDY_EVERY:
+            return
+        self._tidied_at = now
+        oldest = now - self._keeping.retention
+        if self._store.forget_before(oldest) | self._sightings.forget_before(oldest):
+            self._database.settle()
+        if self._database.to_be_wiped:
+            self._database.scrub()

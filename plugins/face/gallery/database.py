@@ -14,6 +14,7 @@ from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
 from plugins.face.gallery.errors import GalleryError
 
 _VERSION = 1
+_LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE persons (id INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL, added_at REAL NOT NULL);
@@ -71,29 +72,47 @@ class Database:
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
-    def changing(self, *, persons: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told."""
+    def changing(self, *, persons: bool = True, wipes: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told. `wipes`: what it
+        deletes must be wiped, by `scrub`, now or whenever that can be done."""
         with self._lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                if wipes:
+                    self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('wipe', 1)")
                 if persons:
                     self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
 
+    @property
+    def to_be_wiped(self) -> bool:
+        """Whether something was deleted whose traces are still to be wiped."""
+        return bool(self.rows("SELECT 1 FROM meta WHERE key = 'wipe'"))
+
     def scrub(self) -> None:
-        """Leaves nothing of what was deleted in any of the gallery's files."""
+        """Leaves nothing of what was deleted in any of the gallery's files. GalleryError where that cannot be done now;
+        it stays `to_be_wiped` then, and whoever has the gallery open does it later."""
+        try:
+            with self._lock, self._told():
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._connection.execute("VACUUM")
+                busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                if not busy:
+                    self._connection.execute("DELETE FROM meta WHERE key = 'wipe'")
+        except GalleryError as error:
+            raise GalleryError(f"{error}. It is deleted; {_LATER}") from error
+        if busy:
+            raise GalleryError(f"gallery {self.path}: it is deleted; another program reads the file now. {_LATER}")
+
+    def settle(self) -> None:
+        """Brings what is written ahead into the file, where nobody reads it just now."""
         with self._lock, self._told():
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.execute("VACUUM")
-            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
-            raise GalleryError(
-                f"gallery {self.path}: another program reads it just now; forget once more to wipe the rest"
-            )
 
     def close(self) -> None:
         with self._lock:
@@ -104,11 +123,10 @@ class Database:
         run("PRAGMA secure_delete = ON")  # what is deleted is written over
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA synchronous = FULL")
+        run("PRAGMA temp_store = MEMORY")  # no copy in a folder for everybody's files
         version = run("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            if not is_new and run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise GalleryError(f"gallery {self.path} is a database of something else: name another file")
-            return self._first(key)
+            return self._first(key, is_new)
         if version != _VERSION:
             raise GalleryError(
                 f"gallery {self.path} was made by a newer sightd (form {version}, here {_VERSION}): update"
@@ -116,12 +134,20 @@ class Database:
         found = run("SELECT value FROM meta WHERE key = 'lock'").fetchone()
         return unlocked(key, None if found is None else bytes(found[0]))
 
-    def _first(self, key: str | None) -> Cipher:
+    def _first(self, key: str | None, is_new: bool) -> Cipher:
         cipher, lock = new_lock(key)
         run = self._connection.execute
+        run("BEGIN EXCLUSIVE")
+        version = run("PRAGMA user_version").fetchone()[0]
+        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        run("ROLLBACK")
+        if version:  # another program was quicker
+            return self._prepared(key, False)
+        if tables and not is_new:
+            raise GalleryError(f"gallery {self.path} is a database of something else: name another file")
         run("PRAGMA journal_mode = WAL")
         run("BEGIN EXCLUSIVE")
-        if run("PRAGMA user_version").fetchone()[0]:  # another program was quicker
+        if run("PRAGMA user_version").fetchone()[0]:
             run("ROLLBACK")
             return self._prepared(key, False)
         for statement in _SCHEMA.split(";"):

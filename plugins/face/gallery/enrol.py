@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from plugins.face.calibration import Calibration
-from plugins.face.gallery.gallery import Face, Gallery, Person
+from plugins.face.evidence import Match
+from plugins.face.gallery.gallery import Face, Gallery, Person, plain
 from plugins.face.gallery.matcher import Matcher
 from plugins.face.looks import Looks, Quality
 from plugins.types import FloatArray, Frame, Image
@@ -110,7 +111,7 @@ class Enroller:
     ) -> list[Face]:
         """The candidates that may be enrolled; of all of them a finding is added."""
         enrolled = self._gallery.enrolled(self._model)
-        own_id = next((id_ for id_, known in enrolled.names.items() if known.casefold() == name.strip().casefold()), -1)
+        own_id = next((id_ for id_, known in enrolled.names.items() if plain(known) == plain(name)), -1)
         own = enrolled.embeddings[enrolled.owners == own_id]
         matcher, taken = Matcher(enrolled), list[Face]()
         outliers = self._outliers(own, np.array([face.embedding for _, face in candidates]))
@@ -118,11 +119,8 @@ class Enroller:
             known = np.concatenate((own, np.array([one.embedding for one in taken]).reshape(-1, own.shape[1])))
             (match,) = matcher.match(face.embedding[None])
             fault = outlier
-            if match.person not in (None, own_id) and match.similarity >= self._calibration.cosine(_OTHER_PERSON):
-                other = enrolled.names[match.person or 0]
-                fault = (
-                    f'looks like "{other}" ({match.similarity:.2f}), who is enrolled: the same person under two names?'
-                )
+            if match.person not in (None, own_id):
+                fault = resemblance(match, enrolled.names, self._calibration) or outlier
             if len(known) and float((known @ face.embedding).max()) >= _SAME_PICTURE:
                 findings.append(Finding(photo.name, False, "is enrolled already", known=True))
             elif fault and not anyway:
@@ -148,6 +146,14 @@ class Enroller:
             far = f"does not look like {among} ({cosine:.2f}, {asked:.2f} is asked): another person?"
             told.append(far if cosine < asked else "")
         return told
+
+
+def resemblance(match: Match, names: Mapping[int, str], calibration: Calibration) -> str:
+    """That a face is enrolled under another name, the one of the best match, in words; nothing where it is not."""
+    if match.person is None or not match.similarity >= calibration.cosine(_OTHER_PERSON):
+        return ""
+    other = names[match.person]
+    return f'looks like "{other}" ({match.similarity:.2f}), who is enrolled: the same person under two names?'
 
 
 def _weakness(quality: Quality, row: int) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Face, Gallery, checked_name, decoded, encoded
+from plugins.face.gallery.gallery import Face, Gallery, checked_name, decoded, encoded, plain
 from plugins.face.looks import DIMENSIONS
 
 _FORM = "sightd faces 1"
@@ -26,19 +27,19 @@ def exported(gallery: Gallery) -> str:
 
 
 def imported(gallery: Gallery, text: str) -> tuple[int, int]:
-    """Adds what `exported` wrote; who is there already gets the faces that they have not. Gives how many persons and
-    faces came. GalleryError where the text is another thing, before anything is added."""
+    """Adds what `exported` wrote, all of it or nothing; who is there already gets the faces that they have not. Gives
+    how many persons and faces came. GalleryError where the text is another thing."""
     everybody = list(_read(text))
     faces_added = persons_added = 0
-    for name, faces in everybody:
-        known = {person.name.casefold(): person for person in gallery.persons()}
-        person = known.get(name.casefold())
-        there = [] if person is None else gallery.faces(person)
-        new = [face for face in faces if not any(_same(face, other) for other in there)]
-        if new:
-            gallery.add(name, new)
-            faces_added += len(new)
-            persons_added += person is None
+    with gallery.database.changing() as run:
+        known = {plain(person.name): (person.id, gallery.faces(person)) for person in gallery.persons()}
+        for name, faces in everybody:
+            id_, there = known.get(plain(name), (None, []))
+            new = [face for face in faces if not any(_same(face, other) for other in there)]
+            if new:
+                persons_added, faces_added = persons_added + (id_ is None), faces_added + len(new)
+                id_ = gallery.add_within(run, name, new, id_ or gallery.new_within(run, name))
+                known[plain(name)] = id_, [*there, *new]
     return persons_added, faces_added
 
 
@@ -59,8 +60,8 @@ def _read(text: str) -> Iterator[tuple[str, list[Face]]]:
         if document["form"] != _FORM:
             raise GalleryError(f"the file is of form {document['form']!r}, and {_FORM!r} is read: update sightd")
         for person in document["persons"]:
-            yield checked_name(person["name"]), [_face(entry) for entry in person["faces"]]
-    except (ValueError, KeyError, TypeError) as error:
+            yield checked_name(_text(person["name"])), [_face(entry) for entry in person["faces"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GalleryError(f"not a file of `sightd faces export`, or damaged: {error!r}") from error
 
 
@@ -69,10 +70,17 @@ def _face(entry: dict[str, Any]) -> Face:
     length = float(np.linalg.norm(embedding))
     if embedding.shape != (DIMENSIONS,) or not 0.99 < length < 1.01:
         raise ValueError(f"an embedding has {DIMENSIONS} numbers and length 1, not {embedding.shape}, {length:.2f}")
+    quality, added_at = float(entry["quality"]), float(entry["added_at"])
+    if not (math.isfinite(quality) and math.isfinite(added_at)):
+        raise ValueError(f"quality and added_at are numbers, not {quality} and {added_at}")
     crop = None if entry["crop"] is None else decoded(base64.b64decode(entry["crop"], validate=True))
-    return Face(
-        str(entry["model"]), embedding, float(entry["quality"]), str(entry["source"]), crop, float(entry["added_at"])
-    )
+    return Face(_text(entry["model"]), embedding, quality, _text(entry["source"]), crop, added_at)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"a text that can be printed is wanted, not {value!r}")
+    return value
 
 
 def _same(one: Face, other: Face) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from plugins.face.calibration import calibration_of
 from plugins.face.gallery.database import Database
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from plugins.face.gallery.unknown_rows import drop
 from plugins.face.looks import DIMENSIONS
 from plugins.types import FloatArray, Image
 
 _LONGEST_NAME = 80
+_MAY_BE = 1e-3
+"""False match rate at which an unknown person is forgotten with one they look like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Gallery:
 
     def person(self, name: str) -> Person:
         """UnknownPersonError where nobody has that name."""
-        found = next((one for one in self.persons() if one.name.casefold() == name.strip().casefold()), None)
+        found = next((one for one in self.persons() if plain(one.name) == plain(name)), None)
         if found is None:
             raise UnknownPersonError(f'nobody is enrolled as "{name}": see `sightd faces list`')
         return found
@@ -115,18 +120,24 @@ class Gallery:
 
     def add(self, name: str, faces: Sequence[Face]) -> Person:
         """Enrols faces under a name, new or known."""
-        name = checked_name(name)
         with self.database.changing() as run:
-            known = self._id_of(run, name)
-            if known is None:
-                cursor = run.execute(
-                    "INSERT INTO persons (name, added_at) VALUES (?, ?)", (self._sealed(name), self._clock())
-                )
-                known = cursor.lastrowid
-            assert known is not None
-            for face in faces:
-                self._insert(run, known, face)
+            self.add_within(run, name, faces)
         return self.person(name)
+
+    def add_within(self, run: sqlite3.Connection, name: str, faces: Sequence[Face], known: int | None = None) -> int:
+        """`add` as a part of a transaction, to person `known` where that is known already; gives the person's id."""
+        name = checked_name(name)
+        known = known or self._id_of(run, name) or self.new_within(run, name)
+        for face in faces:
+            self._insert(run, known, face)
+        return known
+
+    def new_within(self, run: sqlite3.Connection, name: str) -> int:
+        """A person whom there is not yet, as a part of a transaction: their id."""
+        values = self._sealed(checked_name(name)), self._clock()
+        number = run.execute("INSERT INTO persons (name, added_at) VALUES (?, ?)", values).lastrowid
+        assert number is not None
+        return number
 
     def rename(self, old: str, new: str) -> Person:
         """NameTakenError where another person has the new name."""
@@ -158,8 +169,18 @@ class Gallery:
         return person
 
     def forget(self, name: str) -> Person:
-        """Removes, and leaves nothing of it in any file."""
-        person = self.remove(name)
+        """Removes the person, and unknown persons who look like them; leaves nothing of it in any file. Once more after
+        one that could not wipe all, it does that."""
+        try:
+            person = self.person(name)
+        except UnknownPersonError:
+            if self.database.to_be_wiped:
+                self.database.scrub()
+            raise
+        alike = self._unknown_like(self.faces(person))
+        with self.database.changing(wipes=True) as run:
+            run.execute("DELETE FROM persons WHERE id = ?", (person.id,))
+            drop(run, alike)
         self.database.scrub()
         return person
 
@@ -179,6 +200,15 @@ class Gallery:
     def close(self) -> None:
         self.database.close()
 
+    def _unknown_like(self, faces: Sequence[Face]) -> list[int]:
+        """Numbers of unknown persons who may be the one with these faces."""
+        found = []
+        for number, model, mean in self.database.rows("SELECT number, model, mean FROM unknown"):
+            table, own = calibration_of(model), [face.embedding for face in faces if face.model == model]
+            if table is not None and own and max(one @ self._vector(mean) for one in own) >= table.cosine(_MAY_BE):
+                found.append(number)
+        return found
+
     def _insert(self, run: sqlite3.Connection, person: int, face: Face) -> None:
         crop = None if face.crop is None else self._cipher.seal(encoded(face.crop))
         vector = self._cipher.seal(face.embedding.astype("<f4").tobytes())
@@ -191,7 +221,7 @@ class Gallery:
     def _id_of(self, run: sqlite3.Connection, name: str) -> int | None:
         """Names are encrypted under nonces: they are compared here, not by the database."""
         for id_, sealed in run.execute("SELECT id, name FROM persons"):
-            if self._text(sealed).casefold() == name.casefold():
+            if plain(self._text(sealed)) == plain(name):
                 return int(id_)
         return None
 
@@ -211,11 +241,16 @@ class Gallery:
         return None if sealed is None else decoded(self._cipher.open(sealed))
 
 
+def plain(name: str) -> str:
+    """How names are compared: without regard to case, to blanks, and to how accents are written."""
+    return unicodedata.normalize("NFC", " ".join(name.split())).casefold()
+
+
 def checked_name(name: str) -> str:
-    """The name without blanks around it. GalleryError where it is none."""
-    name = " ".join(name.split())
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise GalleryError(f"a name has 1 to {_LONGEST_NAME} characters that can be printed, not {name!r}")
+    """The name with single blanks. GalleryError where it is none."""
+    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "/" in name:
+        raise GalleryError(f"a name has 1 to {_LONGEST_NAME} characters that can be printed, and no /, not {name!r}")
     return name
 
 

@@ -53,8 +53,20 @@ class Sightings:
         )
         return (Sighting(*row) for row in rows)
 
-    def forget_before(self, oldest: float) -> None:
-        """Removes visits that ended before then (seconds since the epoch)."""
-        if self._database.rows("SELECT 1 FROM sightings WHERE last_seen < ? LIMIT 1", oldest):
+    def take_back(self, camera: str, first_seen: float) -> int | None:
+        """Removes a visit that was noted while it went on as one of an unknown person: that person's number, None where
+        there is none any more."""
+        with self._database.changing(persons=False) as run:
+            rows = run.execute(
+                "DELETE FROM sightings WHERE camera = ? AND first_seen = ? AND person IS NULL RETURNING unknown",
+                (camera, first_seen),
+            ).fetchall()
+        return int(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    def forget_before(self, oldest: float) -> bool:
+        """Removes visits that ended before then (seconds since the epoch); whether there were any."""
+        found = bool(self._database.rows("SELECT 1 FROM sightings WHERE last_seen < ? LIMIT 1", oldest))
+        if found:
             with self._database.changing(persons=False) as run:
                 run.execute("DELETE FROM sightings WHERE last_seen < ?", (oldest,))
+        return found

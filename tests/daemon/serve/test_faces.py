@@ -17,7 +17,6 @@ from daemon.metrics.registry import Metrics
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from plugins.face.gallery.unknown_store import Best
-from plugins.face.unknown import Unknowns
 from tests.daemon.serve.test_http import View
 from tests.plugins.face.gallery.faces import crop, face, vector
 from tests.support import media
@@ -97,11 +96,8 @@ def test_two_photographs_are_compared(client: httpx.Client) -> None:
 
 
 def test_unknown_persons_are_listed_shown_named_and_forgotten(client: httpx.Client, desk: FaceDesk) -> None:
-    table, before = desk._calibration, Unknowns()
     for seed in (1, 2):
-        after, number = before.with_visit(vector(seed), 1.0, float(seed), table, 10)
-        desk.unknown.save(before, after, number, Best(0.9, crop(seed)))
-        before = after
+        desk.unknown.with_visit(vector(seed), 1.0, float(seed), Best(0.9, crop(seed)), desk._calibration, 10)
     assert [one["id"] for one in client.get("/api/unknown-faces").json()] == [1, 2]
     assert client.get("/api/unknown-faces/1.png").content.startswith(b"\x89PNG")
     assert client.post("/api/unknown-faces/1/name", json={"name": "Ada"}).json()["name"] == "Ada"

@@ -194,6 +194,53 @@ def test_an_unknown_person_can_be_named_afterwards(opened: Any, tmp_path: Path) 
     assert found[-1].identities == ("Tom",)
 
 
+def test_one_noted_while_unknown_who_gets_a_name_was_never_unknown(opened: Any, tmp_path: Path) -> None:
+    path = tmp_path / "faces.db"
+    plugin = opened(gallery=path)
+    for n in range(3):  # backwards in time a film begins anew: so it goes on, three times as long
+        seen(plugin, video("single_face.mp4", 60, start=100.0 + 2.4 * n))
+    book = Gallery(path)
+    eventually(lambda: len(list(Sightings(book).latest())) == 1, 5)
+    enrol(path, "Tom", "single_face.jpg")
+    plugin._recogniser._asked_at = float("-inf")
+    assert seen(plugin, video("single_face.mp4", 60, start=107.2))[-1].identities == ("Tom",)
+    plugin.close()
+    (sighting,) = Sightings(book).latest()
+    assert sighting.person == book.person("Tom").id
+    assert sighting.last_seen - sighting.first_seen > 9
+    assert not UnknownStore(book, "sface").load().persons
+    book.close()
+
+
+def test_of_one_who_is_forgotten_while_they_are_there_nothing_is_kept(opened: Any, gallery: Path) -> None:
+    plugin = opened(gallery=gallery)
+    seen(plugin, video("single_face.mp4", 60))
+    book = Gallery(gallery)
+    book.forget("Tom")
+    plugin._recogniser._asked_at = float("-inf")
+    black = Frame.of(np.zeros((720, 1280, 3), np.uint8), camera="hall", captured_at=102.5, wall_time=1.7e9 + 102.5)
+    seen(plugin, iter([black]))
+    plugin.close()
+    assert not UnknownStore(book, "sface").load().persons
+    assert not list(Sightings(book).latest())
+    book.close()
+
+
+def test_a_gallery_that_is_damaged_while_it_runs_is_told_and_names_stay(
+    opened: Any, gallery: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = opened(gallery=gallery)
+    seen(plugin, video("single_face.mp4", 10))
+    book = Gallery(gallery)
+    with book.database.changing() as run:
+        run.execute("UPDATE embeddings SET vector = X'0000'")
+    for n in range(2):
+        plugin._recogniser._asked_at = float("-inf")
+        assert seen(plugin, video("single_face.mp4", 10, start=100.4 * (n + 1) - 100 * n))[-1].identities == ("Tom",)
+    assert caplog.text.count("enrolled faces stay as they were") == 1
+    book.close()
+
+
 def test_nothing_is_kept_of_strangers_where_that_is_switched_off(opened: Any, tmp_path: Path) -> None:
     plugin = opened(gallery=tmp_path / "faces.db", unknown=False, crops=False)
     seen(plugin, video("single_face.mp4"))

@@ -31,6 +31,20 @@ def test_all_of_it_arrives_and_a_second_time_nothing_more(tmp_path: Path) -> Non
     there.close()
 
 
+def test_all_of_it_comes_or_nothing(tmp_path: Path) -> None:
+    here, there = Gallery(tmp_path / "here.db"), Gallery(tmp_path / "there.db")
+    for seed in range(3):
+        here.add(f"person {seed}", [face(seed)])
+    there.database.rows(
+        "CREATE TRIGGER full AFTER INSERT ON persons WHEN NEW.id = 3 BEGIN SELECT RAISE(ABORT, 'x'); END"
+    )
+    with pytest.raises(GalleryError):
+        imported(there, exported(here))
+    assert not there.persons()
+    here.close()
+    there.close()
+
+
 def changed(**fields: object) -> str:
     entry = {"model": "sface", "quality": 1, "source": "a", "added_at": 0, "embedding": "AAAA", "crop": None, **fields}
     return json.dumps({"form": "sightd faces 1", "persons": [{"name": "A", "faces": [entry]}]})
@@ -46,6 +60,10 @@ def changed(**fields: object) -> str:
         changed(),
         changed(embedding="!"),
         changed(crop="AA=="),
+        changed(quality="nan"),
+        changed(source=5),
+        changed().replace('"A"', "5"),
+        "[" * 100_000,
     ],
 )
 def test_another_file_is_refused_and_nothing_is_added(text: str, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plugins.face.calibration import calibration_of
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.place import default_gallery
 from plugins.face.gallery.sightings import Sighting, Sightings
+from plugins.face.gallery.unknown_store import Best, UnknownStore
 from tests.plugins.face.gallery.faces import crop, face, vector
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -107,6 +109,60 @@ def test_who_is_forgotten_is_in_no_file_any_more(gallery: Gallery) -> None:
         assert trace not in left
     assert not list(Sightings(gallery).latest())
     assert [one.name for one in gallery.persons()] == ["Grace"]
+
+
+def test_forgetting_that_a_reader_disturbs_is_finished_later(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    gallery.database.rows("PRAGMA busy_timeout = 50")
+    gallery.add("Ada", [face(1)])
+    reader = sqlite3.connect(gallery.database.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM persons").fetchall()
+    with pytest.raises(GalleryError, match="it is deleted; another program reads the file now"):
+        gallery.forget("Ada")
+    assert not gallery.persons()
+    assert gallery.database.to_be_wiped
+    assert vector(1).tobytes()[:32] in everything(gallery)
+    reader.close()
+    with pytest.raises(UnknownPersonError):
+        gallery.forget("Ada")
+    assert not gallery.database.to_be_wiped
+    assert vector(1).tobytes()[:32] not in everything(gallery)
+    gallery.close()
+
+
+def test_with_a_person_unknown_ones_who_look_like_them_are_forgotten(tmp_path: Path) -> None:
+    gallery, table = Gallery(tmp_path / "faces.db"), calibration_of("sface")
+    assert table is not None
+    store, sightings = UnknownStore(gallery, "sface"), Sightings(gallery)
+    for seed in (1, 2):
+        number = store.with_visit(vector(seed), 1.0, float(seed), Best(0.9, crop(seed)), table, 10)
+        sightings.add(Sighting("hall", 1.0, float(seed), None, number, None, None, "nobody"))
+    gallery.add("Ada", [face(1)])
+    gallery.forget("Ada")
+    assert [one.number for one in store.load().persons] == [2]
+    assert [one.unknown for one in sightings.latest()] == [2]
+    assert vector(1).tobytes()[:32] not in everything(gallery)
+    gallery.close()
+
+
+def test_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    gallery.add("Ada", [face(1)])
+    gallery.database.rows(f"PRAGMA max_page_count = {gallery.database.rows('PRAGMA page_count')[0][0]}")
+    with pytest.raises(GalleryError, match="make room on the disk"):
+        gallery.add("Grace", [face(seed) for seed in range(20)])
+    assert [one.name for one in gallery.persons()] == ["Ada"]
+    gallery.close()
+
+
+def test_a_damaged_face_is_told(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    gallery.add("Ada", [face(1)])
+    gallery.database.rows("UPDATE embeddings SET vector = X'0000'")
+    with pytest.raises(GalleryError, match="a face is damaged; restore it"):
+        gallery.enrolled("sface")
+    gallery.close()
 
 
 def test_it_is_its_users_alone(gallery: Gallery) -> None:

@@ -1,21 +1,21 @@
 """The gallery over HTTP: what `sightd faces` does, for programs and pages.
 
 Names and faces are nobody else's business. Until there are tokens and roles, this is served to this machine alone, to
-requests that name it by a loopback name (a foreign page's name that was pointed here is refused), and what changes
-something must carry a header that no foreign page can send.
+requests that name it by a loopback name (a foreign page's name that was pointed here is refused) and come through no
+proxy, and what changes something must carry a header that no foreign page can send.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from typing import Any
 
 import cv2
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.faces.desk import FaceDesk
@@ -27,6 +27,7 @@ from plugins.face.gallery.gallery import Person
 from plugins.face.gallery.photos import MOST_BYTES, photo_of
 
 HEADER = "X-Sightd"
+_FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _MOST_IMPORT = 512 * 1024 * 1024
 
@@ -56,23 +57,30 @@ def add_faces(app: FastAPI, desk: FaceDesk, host: str) -> None:
     """Adds the routes; `host` is where the server listens."""
     app.add_exception_handler(GalleryError, _refused)
     app.add_exception_handler(EngineError, _unavailable)
-    router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(_guard(host))])
+    router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(_guard)])
     _add_persons(router, desk)
     _add_unknown(router, desk)
     _add_whole(router, desk)
-    app.include_router(router)
+    if host in _LOOPBACK:
+        app.include_router(router)
+        return
+    for route in router.routes:
+        if isinstance(route, APIRoute):  # no body of theirs is read
+            app.add_api_route(route.path, _elsewhere, methods=sorted(route.methods or ()), include_in_schema=False)
 
 
-def _guard(host: str) -> Callable[[Request], None]:
-    def allowed(request: Request) -> None:
-        if host not in _LOOPBACK:
-            raise HTTPException(403, "The gallery is served on loopback alone: set http.host to 127.0.0.1.")
-        if (request.url.hostname or "") not in _LOOPBACK:
-            raise HTTPException(403, "The gallery is served to 127.0.0.1 and localhost alone.")
-        if request.method not in ("GET", "HEAD") and HEADER.lower() not in request.headers:
-            raise HTTPException(403, f"What changes the gallery carries the header {HEADER}: 1.")
+async def _elsewhere() -> Response:
+    told = "The gallery is served on loopback alone: set http.host to 127.0.0.1."
+    return JSONResponse({"detail": told}, status_code=403)
 
-    return allowed
+
+def _guard(request: Request) -> None:
+    if (request.url.hostname or "") not in _LOOPBACK:
+        raise HTTPException(403, "The gallery is served to 127.0.0.1 and localhost alone.")
+    if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers):
+        raise HTTPException(403, "The gallery is served to programs of this machine alone, not through a proxy.")
+    if request.method not in ("GET", "HEAD") and HEADER.lower() not in request.headers:
+        raise HTTPException(403, f"What changes the gallery carries the header {HEADER}: 1.")
 
 
 def _add_persons(router: APIRouter, desk: FaceDesk) -> None:
@@ -93,9 +101,10 @@ def _add_persons(router: APIRouter, desk: FaceDesk) -> None:
         ]  # fmt: skip
         return _person(found) | {"photos": faces, "seen": seen}
 
-    @router.post("/faces/{name}/photos", summary="Enrol a photograph: the body is the picture file", status_code=201)
+    @router.post("/faces/{name}/photos", summary="Enrol a photograph: the body is the picture file", status_code=201,
+                 max_body_size=MOST_BYTES)  # fmt: skip
     async def enrol(name: str, request: Request, source: str = "upload", anyway: bool = False) -> Response:
-        data = await _body(request, MOST_BYTES)
+        data = await request.body()
         return await run_in_threadpool(_enrolled, desk, name, source, data, anyway)
 
     @router.patch("/faces/{name}", summary="Rename a person")
@@ -139,7 +148,7 @@ def _add_unknown(router: APIRouter, desk: FaceDesk) -> None:
 
 
 def _add_whole(router: APIRouter, desk: FaceDesk) -> None:
-    @router.post("/compare-faces", summary="Whether two photographs show one person")
+    @router.post("/compare-faces", summary="Whether two photographs show one person", max_body_size=3 * MOST_BYTES)
     def compare(pair: Pair) -> dict[str, Any]:
         found = desk.compare(
             *(Photo(which, photo_of(_decoded(data), which)) for which, data in (("a", pair.a), ("b", pair.b)))
@@ -170,9 +179,9 @@ def _add_whole(router: APIRouter, desk: FaceDesk) -> None:
     def export() -> Response:
         return Response(exported(desk.gallery), media_type="application/json")
 
-    @router.post("/import-faces", summary="Add the persons of an exported file")
+    @router.post("/import-faces", summary="Add the persons of an exported file", max_body_size=_MOST_IMPORT)
     async def import_(request: Request) -> dict[str, int]:
-        data = await _body(request, _MOST_IMPORT)
+        data = await request.body()
         persons, faces = await run_in_threadpool(lambda: imported(desk.gallery, data.decode("utf-8", "replace")))
         return {"persons": persons, "faces": faces}
 
@@ -184,16 +193,6 @@ def _enrolled(desk: FaceDesk, name: str, source: str, data: bytes, anyway: bool)
     if enrolment.person is None:
         return JSONResponse(content, status_code=422)
     return JSONResponse(content | {"person": _person(enrolment.person)}, status_code=201)
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """The request's body; 413 as soon as it is too long."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise HTTPException(413, f"At most {most >> 20} MiB are taken.")
-    return bytes(body)
 
 
 def _decoded(text: str) -> bytes:

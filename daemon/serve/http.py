@@ -24,6 +24,8 @@ _SENT_WITH_ALL = {
     b"cache-control": b"no-store",
     b"referrer-policy": b"same-origin",
 }
+_MOST_BODY = 1 << 20
+"""Bytes of a request, but where a route says otherwise."""
 _READINESS = TypeAdapter(Readiness)
 
 Exposition = Callable[[str], tuple[bytes, str]]
@@ -40,7 +42,7 @@ def create_app(
     """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `faces` is the
     gallery that is served, `host` where the server listens."""
     app = FastAPI(
-        title="sightd", version=installed_version(), docs_url=None, redoc_url=None
+        title="sightd", version=installed_version(), docs_url=None, redoc_url=None, max_body_size=_MOST_BODY
     )  # their pages load foreign assets
     app.state.audience = Audience(max_viewers)
     app.add_middleware(_CommonHeaders)

@@ -23,7 +23,7 @@ from daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
 from daemon.pipeline.publisher import Publisher
 from daemon.render.renderer import Renderer
 from daemon.serve.mjpeg import JpegStream
-from plugins.types import Frame, Image
+from plugins.types import Frame, Image, Results
 from tests.support.waiting import eventually
 
 SIZE = (64, 48)
@@ -125,6 +125,18 @@ def test_a_picture_that_cannot_be_shown_is_counted_and_told_and_the_next_is_show
     eventually(lambda: len(player.packets) == 1)
     running.now += FAULT_REMEMBERED
     assert running.output.fault is None
+
+
+def test_where_faces_are_hidden_a_frame_without_an_answer_is_hidden_whole() -> None:
+    """Whatever went wrong on the way: of a picture of noise one mosaic of its mean colours is left."""
+    bench, shown = Bench(), list[Image]()
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+    bench.output._line.hides = True
+    bench.output._publisher.publish = lambda image, *_: shown.append(image.copy())  # type: ignore[method-assign]
+    bench.output._show(Frame.of(noise, camera="a"), Results())
+    (image,) = shown
+    assert len(np.unique(image[20:44, 20:44].reshape(-1, 3), axis=0)) <= 16
+    assert len(np.unique(noise[20:44, 20:44].reshape(-1, 3), axis=0)) > 500
 
 
 def test_an_encoder_that_fails_is_replaced(running: Bench, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:

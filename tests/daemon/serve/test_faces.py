@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,34 @@ def test_beyond_this_machine_it_is_not_served(desk: FaceDesk) -> None:
     answer = httpx.get(f"http://127.0.0.1:{server.port}/api/faces")
     assert (answer.status_code, "loopback alone" in answer.json()["detail"]) == (403, True)
     server.close()
+
+
+def test_beyond_this_machine_no_body_is_waited_for(desk: FaceDesk) -> None:
+    server = serve(desk, "0.0.0.0")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /api/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 403")
+    server.close()
+
+
+def test_a_document_that_is_too_long_is_refused(client: httpx.Client) -> None:
+    content = b'{"name": "' + b"A" * (2 << 20) + b'"}'
+    assert client.patch("/api/faces/Ada", content=content).status_code == 413
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "Via"])
+def test_it_is_not_served_through_a_proxy(client: httpx.Client, header: str) -> None:
+    assert client.get("/api/export-faces", headers={header: "for=192.0.2.1"}).status_code == 403
+
+
+def test_an_unknown_person_who_looks_like_somebody_gets_no_second_name(client: httpx.Client, desk: FaceDesk) -> None:
+    desk.gallery.add("Ada", [face(1)])
+    desk.unknown.with_visit(vector(1), 1.0, 1.0, Best(0.9, None), desk._calibration, 10)
+    refused = client.post("/api/unknown-faces/1/name", json={"name": "Grace"})
+    assert refused.status_code == 422
+    assert 'looks like "Ada" (1.00)' in refused.json()["error"]
+    assert client.post("/api/unknown-faces/1/name", json={"name": " ada "}).status_code == 200
+    assert [one["name"] for one in client.get("/api/faces").json()] == ["Ada"]
 
 
 def test_names_are_in_no_log_at_info(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -77,12 +77,11 @@ def _alike(
     cosines: FloatArray, owners: NDArray[np.int64], persons: NDArray[np.int64]
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs of persons, the most alike first."""
-    found = []
-    for i, one in enumerate(persons.tolist()):
-        for other in persons[i + 1 :].tolist():
-            most = float(cosines[np.ix_(owners == one, owners == other)].max())
-            if most >= _LOOK_ALIKE:
-                found.append((one, other, most))
+    order = np.argsort(owners, kind="stable")
+    starts = np.searchsorted(owners[order], persons)
+    by_face = np.maximum.reduceat(cosines[np.ix_(order, order)], starts, axis=0)
+    most = np.triu(np.maximum.reduceat(by_face, starts, axis=1), 1)
+    found = [(int(persons[i]), int(persons[k]), float(most[i, k])) for i, k in np.argwhere(most >= _LOOK_ALIKE)]
     yield from sorted(found, key=lambda pair: -pair[2])[:_MOST_WARNINGS]
 
 

@@ -37,8 +37,3 @@ def nv12_to_i420(picture: Nv12, into: I420) -> None:
     into[:height] = picture[:height]
     planes = into[height:].reshape(2, height // 2, width // 2)
     planes[...] = picture[height:].reshape(height // 2, width // 2, 2).transpose(2, 0, 1)
-
-
-def nv12_to_bgr(picture: Nv12) -> Image:
-    """The picture as a new BGR array."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_YUV2BGR_NV12), np.uint8)

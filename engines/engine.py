@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from engines.cuda.detection_lane import DetectionLane, Reading
 from engines.cuda.face_lane import FaceLane
 from engines.cuda.gpus import Gpu
-from engines.cuda.lanes import DetectionLanes, FaceLanes
+from engines.cuda.lanes import DetectionLanes, FaceLanes, StyleLanes
+from engines.cuda.style_lane import StyleInput, StyleLane
 from engines.device_session import DeviceSession
 from engines.model import Model
 from engines.preprocess import Geometry, prepare
@@ -54,6 +55,13 @@ class Engine:
         if gpu is None or not isinstance(session, DeviceSession):
             return None
         return FaceLanes(lambda: FaceLane(gpu, session, model))
+
+    def style_lanes(self, style: StyleInput) -> StyleLanes | None:
+        """Paintings of frames that lie on the GPU; None where `detection_lanes` gives none. Likewise."""
+        gpu, session, model = self.gpu, self.session, self.model
+        if gpu is None or not isinstance(session, DeviceSession):
+            return None
+        return StyleLanes(lambda: StyleLane(gpu, session, model, style))
 
     def close(self) -> None:
         self.session.close()

@@ -218,17 +218,33 @@ class Hidden:
         return cls(np.array([[0, 0, frame.width, frame.height]], np.float32))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A picture that replaces the frame's own on the output: BGR uint8 [height, width, 3]."""
+    """A picture that replaces the frame's own on the output: BGR uint8 [height, width, 3], or one that was made on a
+    GPU from a frame that lies there. Nobody may write into it. Any thread."""
 
-    image: Image
+    __slots__ = ("_image", "_lock", "on_device")
 
-    def __post_init__(self) -> None:
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8 or not self.image.size:
-            raise ValueError(
-                f"Picture.image is {self.image.dtype} {list(self.image.shape)}, expected uint8 [height, width, 3]"
-            )
+    def __init__(self, image: Image | DeviceImage) -> None:
+        self.on_device = image if isinstance(image, DeviceImage) else None
+        self._image = None if isinstance(image, DeviceImage) else image
+        self._lock = threading.Lock()
+        given = self._image
+        if given is not None and (given.ndim != 3 or given.shape[2] != 3 or given.dtype != np.uint8 or not given.size):
+            raise ValueError(f"Picture.image is {given.dtype} {list(given.shape)}, expected uint8 [height, width, 3]")
+
+    @property
+    def image(self) -> Image:
+        """On the host; downloaded when it is first asked for, where it lies on a GPU."""
+        with self._lock:
+            if self._image is None:
+                assert self.on_device is not None
+                self._image = self.on_device.bgr()
+            return self._image
+
+    def device(self, ordinal: int) -> DeviceImage | None:
+        """The picture on that GPU (0 for "cuda:0"), where it is there already."""
+        image = self.on_device
+        return image if image is not None and image.ordinal == ordinal else None
 
 
 def label_of(labels: tuple[str, ...], class_id: int) -> str:

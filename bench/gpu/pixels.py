@@ -17,6 +17,7 @@ from engines.cuda.launch.heads import DeviceTensor
 from engines.cuda.launch.hide import Hide
 from engines.cuda.launch.marks import Mark, Mask, Outline
 from engines.cuda.launch.overlay import Overlay
+from engines.cuda.launch.paint import Finish, Paint
 from engines.cuda.launch.preprocess import Preprocess
 from engines.cuda.launch.resize import Resize as Resizing
 from engines.cuda.launch.style import Style
@@ -32,7 +33,7 @@ _FACES = InputSpec("data", 112, 112, ColourOrder.RGB, Resize.STRETCH)
 
 
 def rows(gpu: Gpu) -> list[Row]:
-    checks = (preprocess, preprocess_nv12, face_crop, style, resize, overlay, pixelate)
+    checks = (preprocess, preprocess_nv12, face_crop, style, paint, resize, shrink, overlay, pixelate)
     found = []
     for check in checks:
         with Desk(gpu) as desk:
@@ -96,6 +97,33 @@ def resize(desk: Desk) -> list[Row]:
     launcher.launch([(source, target)], desk.stream)
     luma = desk.get(written, (177, 214), np.uint8)[:118]
     return [_compared("resize NV12, luma", luma, expected[:118])]
+
+
+def shrink(desk: Desk) -> list[Row]:
+    """As a frame is made the picture that a style network paints."""
+    image, small = noise(640, 360), (160, 90)
+    frame, buffer = desk.bgr(np.zeros((small[1], small[0], 3), np.uint8))
+    launcher = Resizing(desk.device, desk.kernels, 1, means=True)
+    desk.callback(launcher.close)
+    launcher.launch([(desk.bgr(image)[0], frame)], desk.stream)
+    expected = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+    return [_compared("means of pixels, BGR", desk.get(buffer, expected.shape, np.uint8), expected)]
+
+
+def paint(desk: Desk) -> list[Row]:
+    """Strokes enlarged to the picture's size, over its grey."""
+    image, (width, height) = noise(*_SIZE), (64, 40)
+    noisy = np.random.default_rng(4).normal(0, 1, (height, width, 6))
+    planes = (noisy * [0.3, 0.3, 0.3, 40, 40, 40] + [0, 0, 0, 90, 90, 90]).astype(np.float32)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.float32)[:, :, None]
+    slope, offset = (cv2.resize(np.ascontiguousarray(part), _SIZE) for part in (planes[..., :3], planes[..., 3:]))
+    expected = np.clip(np.rint(slope * grey + offset), 0, 255).astype(np.uint8)
+    frame, buffer = desk.bgr(np.zeros_like(image))
+    launcher = Paint(desk.device, desk.kernels, 1)
+    desk.callback(launcher.close)
+    address = desk.put(planes).address
+    launcher.launch([(desk.bgr(image)[0], frame)], address, (width, height), Finish(), desk.stream)
+    return [_compared("painting to BGR", desk.get(buffer, expected.shape, np.uint8), expected)]
 
 
 def overlay(desk: Desk) -> list[Row]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from prometheus_client import Histogram
 
-from daemon.colour import nv12_to_bgr
 from daemon.config.model import Output
 from daemon.encode.choice import CodecChoice
 from daemon.encode.codec import EncoderError
@@ -106,6 +105,6 @@ class Publisher:
 
     def _publish_jpeg(self, image: Image | DeviceImage, captured_at: float, stream: JpegStream) -> None:
         begun = self._clock()
-        on_host = nv12_to_bgr(image.nv12()) if isinstance(image, DeviceImage) else image
+        on_host = image.bgr() if isinstance(image, DeviceImage) else image
         stream.publish(encode_jpeg(on_host, self._options.jpeg_quality), captured_at)
         self._stages["jpeg"].observe(self._clock() - begun)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.colour import nv12_to_bgr
 from daemon.render.palette import Colour, shade
 from daemon.render.stamp import Stamp
 from daemon.render.stamps import Stamps
@@ -48,7 +47,7 @@ class DeviceSurface:
         self._marks.append(Trail(points, colour, thickness, strength))
 
     def on_host(self) -> HostSurface:
-        return HostSurface(nv12_to_bgr(self.picture().nv12()), self._stamps)
+        return HostSurface(self.picture().bgr(), self._stamps)
 
     def picture(self) -> DeviceImage:
         return self._drawing.draw(self._image, *self.size, self._marks, self._hidden, self._cell)

@@ -71,8 +71,8 @@ class Renderer:
             self._drawing.close()
 
     def _surface(self, frame: Frame, replaced: Picture | None) -> Surface:
-        if self._drawing is not None and replaced is None:
-            image = frame.device(self._drawing.ordinal)
+        if self._drawing is not None:
+            image = (frame if replaced is None else replaced).device(self._drawing.ordinal)
             if image is not None and frame.height <= _HALVES * self._size[1]:
                 return DeviceSurface(image, self._size, self._drawing, self._stamps)
         if self._buffer.shape[1::-1] != self._size:

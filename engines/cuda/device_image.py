@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +33,10 @@ class Downloads:
         self._stream.close()
 
 
+_ROW = 256
+"""Rows begin at multiples of so many bytes."""
+
+
 class DeviceImage:
     """An NV12 picture in memory of its own, written to its end: any stream of its GPU may read it, none may write.
 
@@ -46,6 +51,15 @@ class DeviceImage:
         self.ordinal, self.picture = ordinal, picture
         self._buffer, self._downloads = buffer, downloads
 
+    @classmethod
+    def unwritten(cls, device: Device, width: int, height: int, downloads: Downloads) -> DeviceImage:
+        """Memory for an NV12 picture in BT.601 and limited range, to be written before anybody else sees it.
+        EngineError where there is none."""
+        pitch = -(-(width + width % 2) // _ROW) * _ROW
+        buffer = device.allocate(pitch * (height + (height + 1) // 2))
+        picture = DevicePicture(buffer.address, pitch, width, height, buffer.address + pitch * height, pitch)
+        return cls(device.ordinal, buffer, picture, downloads)
+
     def active(self) -> Activation:
         """Makes its GPU's context current on this thread for a `with` block, for libraries that read it there."""
         return self._downloads.device.active()
@@ -55,6 +69,11 @@ class DeviceImage:
         pitch, width = self.picture.pitch, self.picture.width + self.picture.width % 2
         rows: NDArray[np.uint8] = self._downloads.download(self._buffer).reshape(-1, pitch)[:, :width]
         return np.ascontiguousarray(rows)
+
+    def bgr(self) -> NDArray[np.uint8]:
+        """The picture on the host: uint8 [height, width, 3]. Of BT.601 in limited range and even sides, as all are that
+        are made here; a camera's own may be otherwise, and `Frame.host` knows of that."""
+        return np.asarray(cv2.cvtColor(self.nv12(), cv2.COLOR_YUV2BGR_NV12), np.uint8)
 
     def __del__(self) -> None:
         buffer = getattr(self, "_buffer", None)

@@ -10,11 +10,7 @@ from engines.cuda.gpus import Gpu
 from engines.cuda.launch.hide import Hide
 from engines.cuda.launch.marks import Mark, Place
 from engines.cuda.launch.overlay import Overlay
-from engines.cuda.launch.picture import DevicePicture
 from engines.cuda.launch.resize import Resize
-
-_ROW = 256
-"""Rows begin at multiples of so many bytes."""
 
 
 class FrameDrawing:
@@ -58,10 +54,8 @@ class FrameDrawing:
         """
         if image.ordinal != self.ordinal:
             raise ValueError(f"the picture lies on cuda:{image.ordinal}, and cuda:{self.ordinal} is drawn on")
-        pitch = -(-width // _ROW) * _ROW
-        buffer = self._device.allocate(pitch * (height * 3 // 2))
-        picture = DevicePicture(buffer.address, pitch, width, height, buffer.address + pitch * height, pitch)
-        drawn = DeviceImage(self.ordinal, buffer, picture, self._downloads)
+        drawn = DeviceImage.unwritten(self._device, width, height, self._downloads)
+        picture = drawn.picture
         try:
             self._resize.launch([(image.picture, picture)], self._stream)
             self._hide.launch([(picture, hidden)], cell, self._stream)

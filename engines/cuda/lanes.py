@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engines.cuda.detection_lane import DetectionLane, Placed
 from engines.cuda.device_image import DeviceImage
 from engines.cuda.face_lane import Embedded, FaceLane
+from engines.cuda.style_lane import Steady, StyleLane
 from engines.cuda.upload import Image
 from engines.errors import EngineError
 
@@ -91,3 +92,17 @@ class FaceLanes(Lanes[FaceLane]):
         """See `FaceLane.embed`."""
         with self.lent() as lane:
             return lane.embed(images, faces)
+
+
+class StyleLanes(Lanes[StyleLane]):
+    """Those of one style network."""
+
+    def takes(self, image: DeviceImage) -> bool:
+        """See `StyleLane.takes`."""
+        with self.lent() as lane:
+            return lane.takes(image)
+
+    def paint(self, images: Sequence[DeviceImage], weights: NDArray[np.float32], steady: Steady) -> list[DeviceImage]:
+        """See `StyleLane.paint`."""
+        with self.lent() as lane:
+            return lane.paint(images, weights, steady)

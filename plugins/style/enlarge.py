@@ -23,6 +23,16 @@ def enlarged(paint: FloatArray, source: Image, grey_small: Image) -> FloatArray:
     height, width = source.shape[:2]
     if paint.shape[:2] == (height, width):
         return paint
+    planes = strokes(paint, grey_small)
+    large = np.asarray(cv2.cvtColor(source, cv2.COLOR_BGR2GRAY), np.float32)[:, :, None]
+    slope, offset = (cv2.resize(part, (width, height)) for part in (planes[:, :, :3], planes[:, :, 3:]))
+    result: FloatArray = slope * large + offset
+    return np.clip(result, 0, 255, out=result)
+
+
+def strokes(paint: FloatArray, grey_small: Image) -> FloatArray:
+    """What the painting is of the picture's grey, float32 [h, w, 6]: slopes of blue, green and red, then their offsets,
+    in 0-255, to be enlarged."""
     guide = grey_small.astype(np.float32)
     mean_guide, mean = _blurred(guide), _blurred(paint)
     variance = _blurred(guide * guide) - mean_guide * mean_guide
@@ -30,10 +40,7 @@ def enlarged(paint: FloatArray, source: Image, grey_small: Image) -> FloatArray:
     slope = np.asarray(shared / (variance + np.float32(_SMOOTH))[:, :, None], np.float32)
     offset = mean - slope * mean_guide[:, :, None]
     rest = paint - (slope * guide[:, :, None] + offset)  # strokes, of which the picture knows nothing
-    size = (width, height)
-    large = np.asarray(cv2.cvtColor(source, cv2.COLOR_BGR2GRAY), np.float32)[:, :, None]
-    result: FloatArray = cv2.resize(_blurred(slope), size) * large + cv2.resize(_blurred(offset) + rest, size)
-    return np.clip(result, 0, 255, out=result)
+    return np.concatenate((_blurred(slope), _blurred(offset) + rest), axis=2)
 
 
 def _blurred(image: FloatArray) -> FloatArray:

@@ -11,12 +11,15 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from engines.cuda.lanes import StyleLanes
+from engines.cuda.launch.paint import Finish
+from engines.cuda.style_lane import StyleInput
 from engines.engine import Engine
 from engines.preprocess import prepare
 from plugins.api import Context, Plugin, PluginConfig, PluginError
 from plugins.style.config import StyleConfig
 from plugins.style.cycle import Cycle
-from plugins.style.enlarge import enlarged
+from plugins.style.enlarge import enlarged, strokes
 from plugins.style.names import STYLES, weights_of
 from plugins.style.pace import Pace, size_for
 from plugins.style.steady import Painted, Steadier
@@ -36,6 +39,10 @@ class _Feed:
     painted: Painted | None = None
     at: float = float("-inf")
 
+    def last_before(self, frame: Frame) -> Painted | None:
+        """The last painting, where the frame goes on from it."""
+        return self.painted if 0 <= frame.captured_at - self.at < _OUTAGE and not frame.still else None
+
 
 class Stylist(Plugin[StyleConfig]):
     """Gives `Picture`. Threads: `process` alone uses a camera's state."""
@@ -51,6 +58,8 @@ class Stylist(Plugin[StyleConfig]):
         self._cycle = Cycle.of([weights_of(look) for look in config.looks], max(config.change, 1e-3), config.fade)
         self._engine: Engine | None = None
         self._fixed: tuple[int, int] | None = None
+        self._lanes: StyleLanes | None = None
+        self._ordinal = -1
 
     def open(self, context: Context) -> None:
         """Loads the network and paints a black picture, so that a file that is none of this kind is told of now."""
@@ -64,18 +73,58 @@ class Stylist(Plugin[StyleConfig]):
         height, width = image.shape[2:]
         self._fixed = None if height is None or width is None else (width, height)
         self._engine = engine
+        if engine.gpu is not None and self._fixed == (engine.model.input.width, engine.model.input.height):
+            self._ordinal = engine.gpu.device.ordinal
+            finish = Finish(self.config.strength, self.config.keep_colours)
+            self._lanes = engine.style_lanes(StyleInput(_WEIGHTS, finish))
         self._paint(np.zeros((64, 64, 3), np.uint8), self._cycle.at(0.0), self._fixed or (64, 64))
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        return [Results(self._painted(frame, given)) for frame, given in zip(frames, results, strict=True)]
+        """Frames that lie on the network's GPU are painted there together, all others one by one."""
+        there = self._painted_there(frames, results)
+        return [
+            Results(there.get(row) or self._painted(frame, given))
+            for row, (frame, given) in enumerate(zip(frames, results, strict=True))
+        ]
 
     def forget(self, camera: str) -> None:
         with self._lock:
             self._feeds.pop(camera, None)
 
     def close(self) -> None:
+        if self._lanes is not None:
+            self._lanes.close()
         with self._lock:
             self._feeds.clear()
+
+    def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, Picture]:
+        """By their rows, those frames of a batch that need not leave the GPU: the whole of them is painted, and no
+        plug-in before has put another picture in their place."""
+        lanes = self._lanes
+        if lanes is None or self.config.where is not None:
+            return {}
+        images = [(row, frame.device(self._ordinal)) for row, frame in enumerate(frames) if Picture not in results[row]]
+        taken = [(row, image) for row, image in images if image is not None and lanes.takes(image)]
+        if not taken:
+            return {}
+        weights = np.array([self._cycle.at(frames[row].captured_at) for row, _ in taken], np.float32)
+
+        def steady(number: int, small: Image, paint: Image) -> FloatArray:
+            painted = self._steadied(frames[taken[number][0]], small, paint.astype(np.float32))
+            return strokes(painted.paint, painted.grey)
+
+        made = lanes.paint([image for _, image in taken], weights, steady)
+        return {row: Picture(image) for (row, _), image in zip(taken, made, strict=True)}
+
+    def _steadied(self, frame: Frame, small: Image, paint: FloatArray) -> Painted:
+        """The painting with the last one of that camera, and remembers it."""
+        with self._lock:
+            feed = self._feeds.get(frame.camera) or _Feed(Pace.new(self.config.min_lines, self.config.max_lines))
+        painted = self._steadier.steadied(feed.last_before(frame), small, paint)
+        if not frame.still:
+            with self._lock:
+                self._feeds[frame.camera] = replace(feed, painted=painted, at=frame.captured_at)
+        return painted
 
     def _painted(self, frame: Frame, results: Results) -> Picture:
         config, begun = self.config, time.perf_counter()
@@ -87,8 +136,7 @@ class Stylist(Plugin[StyleConfig]):
         size = self._fixed or size_for(frame.width, frame.height, lines)
         small = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
         paint = self._paint(small, self._cycle.at(frame.captured_at), size)
-        last = feed.painted if 0 <= frame.captured_at - feed.at < _OUTAGE and not frame.still else None
-        painted = self._steadier.steadied(last, small, paint)
+        painted = self._steadier.steadied(feed.last_before(frame), small, paint)
         picture = self._finished(frame, results, source, painted)
         if not frame.still:
             pace = feed.pace.after(time.perf_counter() - begun, frame.captured_at)

@@ -43,7 +43,9 @@ def judge(found: Results, given: Results, frame: Frame, allowed: frozenset[type]
 
 
 def columns(item: object) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The arrays of a struct of arrays, by name."""
+    """The arrays of a struct of arrays, or a picture, by name."""
+    if isinstance(item, Picture):
+        yield "image", item.image
     if is_dataclass(item):
         for field in fields(item):
             value = getattr(item, field.name)

@@ -24,7 +24,7 @@ from engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.fake_cuda import StandIn, build_stand_in, cubin
 from tests.support.host_kernels.build import packed_library
 
-SOURCES = ("preprocess", "detect", "suppress", "face_crop", "style", "resize", "overlay", "hide", "unit")
+SOURCES = ("preprocess", "detect", "suppress", "face_crop", "style", "paint", "resize", "overlay", "hide", "unit")
 LABELS = ("bolt", "nut", "screw")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from engines.cuda.device_image import DeviceImage, Downloads
@@ -29,6 +30,11 @@ def nv12_rows(image: Image) -> Image:
     """A BGR picture of even sides as NV12: uint8 [height * 3 / 2, width]."""
     luma, chroma = nv12_of(image)
     return np.concatenate((luma, chroma.reshape(-1, luma.shape[1])))
+
+
+def nv12_round_trip(image: Image) -> Image:
+    """What is left of a BGR picture of even sides after it was NV12."""
+    return np.asarray(cv2.cvtColor(nv12_rows(image), cv2.COLOR_YUV2BGR_NV12), np.uint8)
 
 
 def device_frame(image: DeviceImage, host: Image, *, captured_at: float = 100.0, wall_time: float = 1.7e9) -> Frame:

@@ -119,6 +119,18 @@ RESIZED = np.dtype([("source", PICTURE), ("target", TARGET)], align=True)
 OUTPUT_LAYOUT = np.dtype(
     [("width", "<i4"), ("height", "<i4"), ("red_first", "<i4"), ("factor", "<f4"), ("summand", "<f4")], align=True
 )
+PAINTING = np.dtype(
+    [
+        ("source", PICTURE),
+        ("target", TARGET),
+        ("planes", "<u8"),
+        ("width", "<i4"),
+        ("height", "<i4"),
+        ("keep_colours", "<i4"),
+        ("strength", "<f4"),
+    ],
+    align=True,
+)
 CROP = np.dtype([("source", PICTURE), ("transform", "<f4", 6)], align=True)
 MARK = np.dtype(
     [
@@ -150,6 +162,7 @@ STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
     "Target": ("write.cuh", TARGET),
     "Resized": ("resize.cu", RESIZED),
     "OutputLayout": ("style.cu", OUTPUT_LAYOUT),
+    "Painting": ("paint.cu", PAINTING),
     "Mark": ("overlay.cu", MARK),
     "Point": ("overlay.cu", POINT),
     "Scene": ("overlay.cu", SCENE),

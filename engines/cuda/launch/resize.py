@@ -16,19 +16,25 @@ _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2
 
 
 class Resize:
-    """Up to `max_batch` pictures at once, bilinear: where a target is less than half as large, pixels are skipped.
+    """Up to `max_batch` pictures at once.
+
+    Bilinear: where a target is less than half as large, pixels are skipped. With `means` each pixel is the mean of
+    those it covers, and no target may be larger than its source.
 
     Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
     """
 
-    def __init__(self, device: Device, kernels: Kernels, max_batch: int) -> None:
-        self._kernel = kernels.function("resize", "resize_pictures")
+    def __init__(self, device: Device, kernels: Kernels, max_batch: int, *, means: bool = False) -> None:
+        self._kernel = kernels.function("resize", "shrink_pictures" if means else "resize_pictures")
+        self._means = means
         self._pictures = Staging(device, RESIZED, max_batch)
 
     def launch(self, pairs: Sequence[tuple[DevicePicture, DevicePicture]], stream: Any) -> None:
-        """Fills the second of each pair with the first."""
+        """Fills the second of each pair with the first. ValueError where `means` were to enlarge."""
         if not pairs:
             return
+        if self._means and any(to.width > of.width or to.height > of.height for of, to in pairs):
+            raise ValueError("means of pixels make pictures smaller, not larger")
         structs = [
             record(RESIZED, source=source.record(), target=target(frame, source.width, source.height))
             for source, frame in pairs

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.colour import i420_for, nv12_to_bgr, nv12_to_i420, to_i420
+from daemon.colour import i420_for, nv12_to_i420, to_i420
 from daemon.config.model import Render
 from daemon.render.renderer import Renderer
 from engines.cuda.device_image import DeviceImage, Downloads
@@ -22,7 +22,7 @@ from plugins.types import Frame, Hidden, Image, Picture, Results
 from tests.daemon.render.scenes import frame, grey, tracks
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
-from tests.support.device_pictures import device_frame, device_image, nv12_rows
+from tests.support.device_pictures import device_frame, device_image, nv12_round_trip
 from tests.support.fake_cuda import StandIn, on_stand_in
 
 BOXES = ((60, 150, 200, 340), (300, 80, 520, 330), (400, 200, 416, 212), (-30, 240, 50, 400), (560, 2, 700, 90))
@@ -63,7 +63,7 @@ def both(
     max_height: int | None = None,
 ) -> tuple[Image, Image]:
     """A walk of a second, as the CPU draws it and as the GPU does: what is seen at its end."""
-    on_host = nv12_to_bgr(nv12_rows(image))
+    on_host = nv12_round_trip(image)
     on_cpu, on_gpu = (
         Renderer("Haustür 正門", options, max_height),
         Renderer("Haustür 正門", options, max_height, drawing),
@@ -120,7 +120,7 @@ def test_regions_are_hidden_there_as_on_the_cpu(kernels: bytes) -> None:
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
         image = smooth(640, 360)
-        on_host, hidden = nv12_to_bgr(nv12_rows(image)), Hidden(np.array([[100, 50, 301, 333], [580, 300, 900, 900]]))
+        on_host, hidden = nv12_round_trip(image), Hidden(np.array([[100, 50, 301, 333], [580, 300, 900, 900]]))
         expected = Renderer("a", Render(status=False)).render(frame(on_host), Results(hidden), fps=None).picture()
         there = device_frame(device_image(gpu.device, image, downloads), on_host)
         found = Renderer("a", Render(status=False), None, drawing).render(there, Results(hidden), fps=None).picture()

@@ -54,6 +54,28 @@ def test_pictures_of_all_sizes_go_in_one_launch() -> None:
     assert np.abs(bgr(device, to_second).astype(int) - expected).max() <= 2
 
 
+@pytest.mark.parametrize(("size", "wanted"), [((128, 72), (64, 36)), ((190, 108), (44, 25)), ((90, 70), (90, 70))])
+def test_pictures_are_made_much_smaller_without_losing_pixels(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    device, image, (luma, chroma) = HostDevice(), noise(*size), nv12_noise(*size)
+    sources = on_device(device, image, spare=3), nv12_on_device(device, luma, chroma)
+    targets = [on_device(device, np.zeros((wanted[1], wanted[0], 3), np.uint8)) for _ in sources]
+    shrink = Resize(device, device, 2, means=True)
+    shrink.launch(list(zip(sources, targets, strict=True)), HostStream())
+    shrink.close()
+    for target, picture in zip(targets, (image, bgr_of(luma, chroma)), strict=True):
+        expected = cv2.resize(picture, wanted, interpolation=cv2.INTER_AREA)
+        difference = np.abs(bgr(device, target).astype(int) - expected)
+        assert difference.max() <= 1
+        assert difference.mean() < 0.2, "halves are rounded up, or to even"
+
+
+def test_means_do_not_enlarge() -> None:
+    device = HostDevice()
+    small, large = on_device(device, noise(8, 8)), on_device(device, noise(9, 8))
+    with pytest.raises(ValueError, match="not larger"):
+        Resize(device, device, 1, means=True).launch([(small, large)], HostStream())
+
+
 def test_nothing_to_do_launches_nothing() -> None:
     device = HostDevice()
     Resize(device, device, 1).launch([], HostStream())

@@ -15,7 +15,7 @@ help:
 
 demo: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
-	$(BIN)/sightd models fetch yunet sface
+	$(BIN)/sightd models fetch yunet sface style26
 	$(BIN)/sightd samples fetch bikes.mp4 single_face.mp4 single_face.jpg no_face.mp4
 	$(BIN)/sightd faces add "Demo guest" $(SIGHTD_SAMPLES)/single_face.jpg -c config/demo.yaml
 	$(BIN)/sightd run -c config/demo.yaml

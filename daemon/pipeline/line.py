@@ -44,11 +44,12 @@ class Line:
         self._waiting: Ticket | None = None
         self._closed = False
 
-    def offer(self, frame: Frame) -> Ticket | None:
+    def offer(self, frame: Frame, *, watched: bool = True) -> Ticket | None:
         """Hands a frame in for analysis; None where no plug-in is due on it. Thread: the camera's output."""
-        if not self.chain or not any(worker.gate.due(frame) for worker in self.chain if not worker.guard.plugin.needs):
+        first = [worker for worker in self.chain if not worker.guard.plugin.needs]
+        if not any(worker.may_be_due(frame, watched=watched) for worker in first):
             return None
-        ticket = Ticket(frame, self._ended)
+        ticket = Ticket(frame, self._ended, watched=watched)
         superseded: list[Ticket] = []
         with self._lock:
             if self._closed:
@@ -81,7 +82,7 @@ class Line:
         while ticket.stage < len(self.chain):
             worker = self.chain[ticket.stage]
             ticket.stage += 1
-            if worker.due(ticket.frame, ticket.processed):
+            if worker.due(ticket):
                 worker.inbox.put(ticket)
                 return
             worker.carry(ticket)

@@ -144,7 +144,7 @@ class CameraOutput:
 
     def _turn(self, frame: Frame) -> None:
         self._note_arrival(frame)
-        ticket = self._line.offer(frame)
+        ticket = self._line.offer(frame, watched=self._publisher.wanted)
         if not self._publisher.wanted:
             self._publisher.rest()
             self._metrics.frames["unwatched"].inc()

@@ -11,13 +11,15 @@ from plugins.types import Frame, Results
 class Ticket:
     """One frame in analysis. One worker at a time owns it; others only wait for it.
 
-    `processed` holds the result types that plug-ins found on this very frame, as opposed to carried ones.
+    `processed` holds the result types that plug-ins found on this very frame, as opposed to carried ones. `watched`:
+    somebody will see it; else plug-ins that only make pictures are left out.
     """
 
-    __slots__ = ("_on_end", "_over", "complete", "frame", "processed", "results", "stage", "submitted_at")
+    __slots__ = ("_on_end", "_over", "complete", "frame", "processed", "results", "stage", "submitted_at", "watched")
 
-    def __init__(self, frame: Frame, on_end: Callable[[Ticket], None]) -> None:
+    def __init__(self, frame: Frame, on_end: Callable[[Ticket], None], *, watched: bool = True) -> None:
         self.frame = frame
+        self.watched = watched
         self.results = Results()
         self.processed: set[type] = set()
         self.stage = 0

@@ -13,7 +13,7 @@ from daemon.pipeline.gate import Gate
 from daemon.pipeline.guard import Guard
 from daemon.pipeline.inbox import Inbox
 from daemon.pipeline.ticket import Ticket
-from plugins.types import Frame, Hidden, Results
+from plugins.types import Frame, Hidden, Picture, Results
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Worker:
         self.guard = guard
         self.gate = gate
         self.inbox = Inbox()
+        self._for_viewers = guard.plugin.gives == {Picture}  # what nobody sees need not be painted
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._on_batch = on_batch
@@ -53,9 +54,13 @@ class Worker:
     def threads(self) -> int:
         return len(self._threads)
 
-    def due(self, frame: Frame, processed: set[type]) -> bool:
-        """Whether the plug-in should run on this frame, of which `processed` types were found afresh."""
-        return self.guard.plugin.needs <= processed and self.gate.due(frame)
+    def due(self, ticket: Ticket) -> bool:
+        """Whether the plug-in should run on this frame."""
+        return self.guard.plugin.needs <= ticket.processed and self.may_be_due(ticket.frame, watched=ticket.watched)
+
+    def may_be_due(self, frame: Frame, *, watched: bool) -> bool:
+        """Whether it should, as far as that does not depend on the plug-ins before it."""
+        return (watched or not self._for_viewers) and self.gate.due(frame)
 
     def start(self) -> None:
         for thread in self._threads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -17,8 +17,8 @@ from daemon.pipeline.ticket import Ticket
 from daemon.pipeline.worker import Worker
 from engines.errors import EngineError
 from engines.session import Backend
-from plugins.api import AnyPlugin, Context, PluginConfig, PluginError
-from plugins.types import Detections, Picture, Results, Tracks
+from plugins.api import AnyPlugin, Context, Plugin, PluginConfig, PluginError
+from plugins.types import Detections, Frame, Picture, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
 
@@ -62,6 +62,27 @@ def test_a_frame_passes_all_plugins_in_order() -> None:
         assert Tracks in ticket.results
         assert line.analysed == 1
         assert line.expected > 0
+
+
+class Painter(Plugin[PluginConfig]):
+    """Makes a picture of each frame, for whoever looks."""
+
+    gives = frozenset({Picture})
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        return [Results(Picture(one.host())) for one in frames]
+
+
+def test_what_nobody_sees_is_not_painted() -> None:
+    with line_of(Finder(), Painter(PluginConfig())) as [line]:
+        for seq, watched in enumerate((True, False)):
+            ticket = line.offer(frame(seq=seq), watched=watched)
+            assert ticket is not None
+            assert ticket.wait(5)
+            assert Detections in ticket.results
+            assert (Picture in ticket.results) == watched
+    with line_of(Painter(PluginConfig())) as [line]:
+        assert line.offer(frame(), watched=False) is None
 
 
 def test_while_one_frame_is_analysed_the_newest_waits_and_the_others_are_superseded() -> None:

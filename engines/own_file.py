@@ -70,6 +70,23 @@ def model_from_file(
     )
 
 
+def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
+    """A style network in an ONNX file: one picture goes in and one of its size comes out. Sides that the file leaves
+    open are 448x256 where something must be fixed. ModelFileError for a file that cannot be read or is of another form.
+    """
+    ends = read_ends(path)
+    match list(ends.inputs.values()), list(ends.outputs.values()):
+        case [(_, 3 | None, height, width)], [(_, 3 | None, _, _)]:
+            (tensor,) = ends.inputs
+            spec = InputSpec(tensor, width or 448, height or 256, colour, Resize.STRETCH, scale=scale)
+        case _:
+            raise ModelFileError(
+                f"{path} takes {text(ends.inputs)} and gives {text(ends.outputs)}; a style network takes one picture "
+                "[batch, 3, height, width] and gives one"
+            )
+    return Model(path.stem, "style", "single", "the file's own", spec, summary=f"your own file {path.name}", path=path)
+
+
 def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | None) -> tuple[str, int, int]:
     """Name, width and height of the one picture that the file takes."""
     match list(inputs.items()):

@@ -11,6 +11,7 @@ from engines.catalog import Catalog
 from plugins.api import Fault, PluginConfig
 from plugins.detector.regions import Polygon
 from plugins.style.names import STYLES, index_of
+from plugins.style.own import OwnStyle
 from plugins.units import Duration
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -46,7 +47,12 @@ class Where(BaseModel):
 class StyleConfig(PluginConfig):
     """Paints the picture. Every option has a default: `style: {}` works."""
 
-    model: str = Field("style26", description="The network, by its name in `sightd models list`.")
+    model: str | OwnStyle = Field(
+        "style26",
+        description="The network, by its name in `sightd models list`; or a file of your own that paints one style: "
+        "{file}, with colour and white where it was trained otherwise than with RGB and 0-255.",
+        examples=["style26", {"file": "/srv/models/candy.onnx"}],
+    )
     style: Look | list[Look] = Field(
         "starry",
         description="A style by name, a mixture as {starry: 2, delft: 1}, or a list that is shown one after the other. "
@@ -82,7 +88,11 @@ class StyleConfig(PluginConfig):
     def faults(self, networks: Catalog) -> list[Fault]:
         """Networks and styles that there are not."""
         found: list[Fault] = []
-        if self.model not in networks.models:
+        if isinstance(self.model, OwnStyle):
+            found += [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
+            if "style" in self.model_fields_set:
+                found.append(Fault(("style",), "a network of your own has one style alone", "leave style out"))
+        elif self.model not in networks.models:
             found.append(Fault(("model",), f'no network is called "{self.model}"', "see `sightd models list`"))
         if isinstance(self.style, list) and not self.style:
             found.append(Fault(("style",), "the list is empty", f"there are: {', '.join(STYLES)}"))

@@ -16,11 +16,13 @@ from engines.cuda.launch.paint import Finish
 from engines.cuda.style_lane import StyleInput
 from engines.engine import Engine
 from engines.preprocess import prepare
+from engines.spec import ColourOrder
 from plugins.api import Context, Plugin, PluginConfig, PluginError
 from plugins.style.config import StyleConfig
 from plugins.style.cycle import Cycle
 from plugins.style.enlarge import enlarged, strokes
 from plugins.style.names import STYLES, weights_of
+from plugins.style.own import OwnStyle
 from plugins.style.pace import Pace, size_for
 from plugins.style.steady import Painted, Steadier
 from plugins.style.where import cover_of
@@ -60,20 +62,20 @@ class Stylist(Plugin[StyleConfig]):
         self._fixed: tuple[int, int] | None = None
         self._lanes: StyleLanes | None = None
         self._ordinal = -1
+        self._many, self._white = True, 1
 
     def open(self, context: Context) -> None:
         """Loads the network and paints a black picture, so that a file that is none of this kind is told of now."""
-        engine = context.engine([self.config.model])
-        inputs = engine.session.inputs
-        image = inputs.get(engine.model.input.tensor)
-        if _WEIGHTS not in inputs or image is None:
-            raise PluginError(f"model {engine.model.name!r} takes {sorted(inputs)}, and no {_WEIGHTS} beside a picture")
-        if inputs[_WEIGHTS].shape[-1] != len(STYLES):
-            raise PluginError(f"model {engine.model.name!r} has {inputs[_WEIGHTS].shape[-1]} styles, not {len(STYLES)}")
-        height, width = image.shape[2:]
+        own = self.config.model if isinstance(self.config.model, OwnStyle) else None
+        engine = context.engine([own.model() if own else self.config.model])  # type: ignore[list-item]
+        self._many, self._white = own is None, 1 if own is None else own.white
+        if self._many:
+            _require_styles(engine)
+        height, width = engine.session.inputs[engine.model.input.tensor].shape[2:]
         self._fixed = None if height is None or width is None else (width, height)
         self._engine = engine
-        if engine.gpu is not None and self._fixed == (engine.model.input.width, engine.model.input.height):
+        wanted = engine.model.input.width, engine.model.input.height
+        if self._many and engine.gpu is not None and self._fixed == wanted:
             self._ordinal = engine.gpu.device.ordinal
             finish = Finish(self.config.strength, self.config.keep_colours)
             self._lanes = engine.style_lanes(StyleInput(_WEIGHTS, finish))
@@ -149,13 +151,14 @@ class Stylist(Plugin[StyleConfig]):
         assert self._engine is not None, "process comes after open"
         spec = replace(self._engine.model.input, width=size[0], height=size[1])
         tensor, _ = prepare([small], spec)
-        outputs = self._engine.session.run({spec.tensor: tensor, _WEIGHTS: weights[None]})
+        outputs = self._engine.session.run({spec.tensor: tensor} | ({_WEIGHTS: weights[None]} if self._many else {}))
         (planes,) = next(iter(outputs.values()))
         if planes.shape != (3, size[1], size[0]):
             raise PluginError(
                 f"model {self._engine.model.name!r} gives pictures {list(planes.shape)}, not of its input's size"
             )
-        return np.ascontiguousarray(planes.transpose(1, 2, 0)[:, :, ::-1] * np.float32(255), np.float32)
+        colours = planes if spec.colour is ColourOrder.BGR else planes[::-1]
+        return np.ascontiguousarray(colours.transpose(1, 2, 0) * np.float32(255 / self._white), np.float32)
 
     def _finished(self, frame: Frame, results: Results, source: Image, painted: Painted) -> Image:
         """The painting in the frame's size, mixed with the picture as the options say."""
@@ -169,6 +172,15 @@ class Stylist(Plugin[StyleConfig]):
         share = np.float32(config.strength) if cover is None else cover * np.float32(config.strength)
         mixed = source + share * (large - source)
         return np.rint(mixed).astype(np.uint8)
+
+
+def _require_styles(engine: Engine) -> None:
+    """PluginError where the network does not take a picture and the weights of these styles."""
+    inputs, name = engine.session.inputs, engine.model.name
+    if _WEIGHTS not in inputs or engine.model.input.tensor not in inputs:
+        raise PluginError(f"model {name!r} takes {sorted(inputs)}, and no {_WEIGHTS} beside a picture")
+    if inputs[_WEIGHTS].shape[-1] != len(STYLES):
+        raise PluginError(f"model {name!r} has {inputs[_WEIGHTS].shape[-1]} styles, not {len(STYLES)}")
 
 
 def _with_colours_of(paint: FloatArray, source: Image) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import av
@@ -23,7 +24,7 @@ from plugins.style.names import STYLES
 from plugins.types import Detections, Frame, Image, Picture, Results
 from tests.support import media
 from tests.support.faces import photo
-from tests.support.networks import stored
+from tests.support.networks import stored, write_double, write_shaped
 
 
 class Context:
@@ -31,7 +32,9 @@ class Context:
 
     def engine(self, choice: Sequence[str | Model]) -> Engine:
         (name,) = choice
-        assert isinstance(name, str)
+        if isinstance(name, Model):
+            assert name.path is not None
+            return Engine(name, OnnxRuntimeSession(name.path, threads=1), "for the test")
         return Engine(Catalog.load().get(name), OnnxRuntimeSession(stored(name), threads=2), "for the test")
 
 
@@ -186,6 +189,43 @@ def test_faults_name_the_choices(options: dict[str, Any], path: tuple[object, ..
     assert fault.path == path
     assert message in fault.message
     assert fault.hint
+
+
+@pytest.mark.parametrize("white", [255, 1])
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_a_network_of_ones_own_paints_its_one_style(white: int, colour: str, opened: Any, tmp_path: Path) -> None:
+    """This one gives twice what it is fed."""
+    file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
+    plugin = opened(model={"file": file, "white": white, "colour": colour}, steady=0)
+    image = np.full((128, 128, 3), (10, 50, 100), np.uint8)
+    picture = plugin.process([Frame.of(image, still=True)], [Results()])[0].get(Picture)
+    assert picture is not None
+    assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 1
+
+
+def test_a_network_of_one_size_paints_pictures_of_any(opened: Any, tmp_path: Path) -> None:
+    file = write_double(tmp_path / "twice.onnx", (1, 3, 64, 64))
+    image = np.full((90, 160, 3), (10, 50, 100), np.uint8)
+    picture = opened(model={"file": file}).process([Frame.of(image)], [Results()])[0].get(Picture)
+    assert picture is not None
+    assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 2
+
+
+def own_faults(file: Path, **options: Any) -> list[str]:
+    config = StyleConfig.model_validate({"model": {"file": file}, **options})
+    return [f"{'.'.join(map(str, fault.path))}: {fault.message}" for fault in config.faults(Catalog.load())]
+
+
+def test_files_that_are_no_style_network_are_told(tmp_path: Path) -> None:
+    (tmp_path / "page.onnx").write_text("<html>")
+    (missing,), (page,) = own_faults(tmp_path / "none.onnx"), own_faults(tmp_path / "page.onnx")
+    assert missing.startswith("model.file: ")
+    assert page.startswith("model.file: ")
+    classifier = write_shaped(tmp_path / "classes.onnx", {"image": (1, 3, 8, 8)}, {"scores": (1, 1000)})
+    assert "gives scores [1, 1000]; a style network takes one picture" in own_faults(classifier)[0]
+    twice = write_double(tmp_path / "twice.onnx")
+    assert own_faults(twice) == []
+    assert own_faults(twice, style="starry") == ["style: a network of your own has one style alone"]
 
 
 def test_options_that_name_nothing_are_refused() -> None:

@@ -1,0 +1,38 @@
+"""A network of one's own that paints one style."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engines.errors import ModelFileError
+from engines.model import Model
+from engines.own_file import style_from_file
+from engines.spec import ColourOrder
+from plugins.api import Fault
+
+
+class OwnStyle(BaseModel):
+    """An ONNX file that makes one picture [batch, 3, height, width] of another, as those of Johnson et al. 2016 do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path = Field(description="The ONNX file.", examples=["/srv/models/candy.onnx"])
+    colour: ColourOrder = Field(ColourOrder.RGB, description="The order of colours, going in and coming out.")
+    white: Literal[255, 1] = Field(
+        255, description="What the brightest pixel is to the network, going in and coming out."
+    )
+
+    def model(self) -> Model:
+        """ModelFileError for a file that cannot be read or is of another form."""
+        return style_from_file(self.file, colour=self.colour, scale=self.white / 255)
+
+    def faults(self) -> list[Fault]:
+        """That the file cannot be used."""
+        try:
+            self.model()
+        except ModelFileError as error:
+            return [Fault(("file",), str(error), "one picture goes in and one comes out")]
+        return []

@@ -21,5 +21,5 @@ CONVERTERS: Mapping[str, Converter] = {
     "tensorflow-ssd": Converter(1, ssd.convert),
     "multistyle26": Converter(1, multistyle.convert),
     "opencv-zoo-yunet": Converter(1, opencv_zoo.convert_yunet),
-    "opencv-zoo-sface": Converter(2, opencv_zoo.convert_sface),
+    "opencv-zoo-sface": Converter(3, opencv_zoo.convert_sface),
 }

@@ -54,21 +54,22 @@ def convert_sface(source: Path, target: Path) -> None:
 
 
 def _without_prelu(graph: onnx.GraphProto) -> None:
-    """PRelu(x, a) = Relu(x) - a · Relu(-x): the same numbers, and ONNX Runtime's PRelu costs a third of the network."""
-    nodes = []
+    """PRelu(x, a) = a · x + (1 - a) · Relu(x): ONNX Runtime's own PRelu costs half of the network."""
+    nodes, weights = [], {one.name: one for one in graph.initializer}
     for node in graph.node:
         if node.op_type != "PRelu":
             nodes.append(node)
             continue
         x, slope = node.input
         name = node.output[0]
-        above, turned, below, sloped = (f"{name}_{part}" for part in ("above", "turned", "below", "sloped"))
+        rest, above, raised, sloped = (f"{name}_{part}" for part in ("rest", "above", "raised", "sloped"))
+        numbers = numpy_helper.to_array(weights[slope])
+        graph.initializer.append(numpy_helper.from_array(1 - numbers, rest))
         nodes += [
             helper.make_node("Relu", [x], [above]),
-            helper.make_node("Neg", [x], [turned]),
-            helper.make_node("Relu", [turned], [below]),
-            helper.make_node("Mul", [below, slope], [sloped]),
-            helper.make_node("Sub", [above, sloped], [name]),
+            helper.make_node("Mul", [above, rest], [raised]),
+            helper.make_node("Mul", [x, slope], [sloped]),
+            helper.make_node("Add", [sloped, raised], [name]),
         ]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -12,7 +12,8 @@ View = tuple[int, int, int, int]
 _OVERLAP = 0.25
 """Of neighbouring tiles, as a share of their sides: a face of that size lies wholly in one of them."""
 _HEAD = 0.45
-"""Share of a person's height, from the top, in which the head is looked for."""
+"""Share of a person's height, from the top, in which the head is looked for; at least as much as they are wide, for a
+box that is as wide as it is high shows a head and shoulders."""
 _AROUND = 0.15
 """How far beyond the person's box, as a share of its sides: heads reach out of boxes."""
 _LEAST = 24
@@ -34,7 +35,8 @@ def heads(people: FloatArray, width: int, height: int) -> list[View]:
     for x1, y1, x2, y2 in people[np.isfinite(people).all(axis=1)].tolist():
         across, down = _AROUND * (x2 - x1), _AROUND * (y2 - y1)
         left, right = max(0, int(x1 - across)), min(width, int(x2 + across))
-        top, bottom = max(0, int(y1 - down)), min(height, int(y1 + _HEAD * (y2 - y1)))
+        reach = min(max(_HEAD * (y2 - y1), x2 - x1), y2 - y1)
+        top, bottom = max(0, int(y1 - down)), min(height, int(y1 + reach + across))
         if min(right - left, bottom - top) >= _LEAST:
             views.append((left, top, right, bottom))
     return views

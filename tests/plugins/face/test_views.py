@@ -33,6 +33,15 @@ def test_a_head_is_in_the_upper_part_of_a_person_with_room_around() -> None:
     assert 200 < bottom < 260
 
 
+def test_of_one_who_is_near_the_camera_head_and_shoulders_are_looked_at() -> None:
+    """A box about as wide as high: the face fills most of it."""
+    ((left, top, right, bottom),) = heads(np.array([[100, 50, 400, 330]], np.float32), 640, 480)
+    assert left < 100
+    assert right > 400
+    assert top < 50
+    assert bottom >= 330
+
+
 def test_a_box_at_an_inner_edge_is_cut_and_one_at_the_frames_edge_is_not() -> None:
     boxes = np.array([[0, 10, 30, 40], [70, 10, 100, 40], [30, 30, 60, 60]], np.float32)
     assert cut_off(boxes, (0, 0, 100, 100), 300, 100).tolist() == [False, True, False]

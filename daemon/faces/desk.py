@@ -16,6 +16,7 @@ from plugins.face.gallery.gallery import Gallery, Person, plain
 from plugins.face.gallery.matcher import Matcher
 from plugins.face.gallery.sightings import Sightings
 from plugins.face.gallery.unknown_store import UnknownStore
+from plugins.face.gallery.version import keep_versions_apart
 from plugins.face.looks import Looks
 from plugins.face.refinement import Refinement, refinement
 from plugins.types import FloatArray, Frame
@@ -46,6 +47,7 @@ class FaceDesk:
     ) -> None:
         """The gallery becomes the desk's own. `load_analyser` leaves with the stack what is to be closed in the end."""
         self.gallery = gallery
+        keep_versions_apart(gallery, config.recogniser)
         self.unknown = UnknownStore(gallery, config.recogniser)
         self.sightings = Sightings(gallery)
         self._config, self._calibration = config, calibration

@@ -22,6 +22,7 @@ from plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for, sure
 from plugins.face.following import Followed
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.place import default_gallery
+from plugins.face.gallery.version import keep_versions_apart
 from plugins.face.quality import quality_of
 from plugins.face.reader import FaceReader, ReadFaces, reader_for
 from plugins.face.recogniser import Look, Recogniser
@@ -77,6 +78,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._finder = finder_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
         self._gallery = Gallery(config.gallery or default_gallery(os.environ), key)
+        keep_versions_apart(self._gallery, config.recogniser)
         keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
         self._books_gallery = Gallery(
             self._gallery.database.path, key

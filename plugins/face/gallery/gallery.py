@@ -188,6 +188,23 @@ class Gallery:
         with self.database.changing() as run:
             run.execute("DELETE FROM embeddings WHERE id = ?", (face.id,))
 
+    def keep_apart(self, model: str, version: str) -> int:
+        """Says of which version (the hash of its published weights) the network `model` is from now on. Faces that
+        another version saw become those of another network, "model (old version)", and are compared no more; gives how
+        many. A gallery that was never told takes its faces for those of this version."""
+        key = f"version {model}"
+        with self.database.changing(persons=False) as run:
+            known = run.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+            if known is not None and known[0] == version:
+                return 0
+            run.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, version))
+            if known is None:
+                return 0
+            older = f"{model} ({known[0][:8]})"
+            run.execute("UPDATE unknown SET model = ? WHERE model = ?", (older, model))
+            run.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+            return run.execute("UPDATE embeddings SET model = ? WHERE model = ?", (older, model)).rowcount
+
     def shift(self, model: str) -> float:
         """What is added to the thresholds of a network's calibration; see `plugins.face.refinement`."""
         rows = self.database.rows("SELECT value FROM meta WHERE key = ?", f"shift {model}")

@@ -156,6 +156,19 @@ def test_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
     gallery.close()
 
 
+def test_faces_of_another_version_of_the_network_are_compared_no_more(gallery: Gallery) -> None:
+    gallery.add("Ada", [face(1), face(2, model="other")])
+    assert gallery.keep_apart("sface", "a" * 64) == 0, "never told of a version: this one"
+    assert gallery.keep_apart("sface", "a" * 64) == 0
+    before = gallery.generation
+    assert gallery.keep_apart("sface", "b" * 64) == 1
+    assert gallery.generation > before, "a daemon that runs takes it up"
+    assert len(gallery.enrolled("sface").owners) == 0
+    assert gallery.person("Ada").faces == {"sface (aaaaaaaa)": 1, "other": 1}
+    gallery.add("Ada", [face(3)])
+    assert len(gallery.enrolled("sface").owners) == 1
+
+
 def test_a_damaged_face_is_told(tmp_path: Path) -> None:
     gallery = Gallery(tmp_path / "faces.db")
     gallery.add("Ada", [face(1)])

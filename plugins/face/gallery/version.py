@@ -1,0 +1,25 @@
+"""Which version of a network a gallery's faces belong to."""
+
+from __future__ import annotations
+
+import logging
+
+from engines.catalog import Catalog
+from plugins.face.gallery.gallery import Gallery
+
+log = logging.getLogger(__name__)
+
+
+def keep_versions_apart(gallery: Gallery, recogniser: str) -> None:
+    """Tells the gallery the version of a network of the catalogue, by its weights; warns where faces are of another."""
+    model = Catalog.load().models.get(recogniser)
+    if model is None or not model.sources or not model.sources[0].sha256:
+        return
+    others = gallery.keep_apart(recogniser, model.sources[0].sha256)
+    if others:
+        log.warning(
+            "%d enrolled faces were seen by another version of %s and are not compared any more: `sightd faces "
+            "see-again` makes new ones of those whose picture is kept",
+            others,
+            recogniser,
+        )

@@ -28,10 +28,9 @@ from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
 from daemon.version import installed_version
-from engines.cuda.frame_drawing import FrameDrawing
+from daemon.video_gpu import open_drawing, video_gpu
 from engines.cuda.gpus import Gpus
 from engines.cuda.nvdec import Nvdec, open_nvdec
-from engines.errors import EngineError
 from plugins import registry
 from plugins.face.config import FaceConfig
 
@@ -57,6 +56,7 @@ class Daemon:
         self._gpus = gpus
         self._load_engine = load_engine
         self._config = loaded.config
+        self._video_gpu = video_gpu(self._config.engines.device)
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
         self._wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
@@ -177,19 +177,6 @@ class Daemon:
                 return open_desk(config, self._load_engine, os.environ)
         return None
 
-    @property
-    def _video_gpu(self) -> str:
-        """Where NVDEC decodes, and its pictures are drawn on."""
-        device = self._config.engines.device
-        return device if device.startswith("cuda:") else "cuda:0"
-
-    def _drawing(self, camera: str) -> FrameDrawing | None:
-        try:
-            return FrameDrawing(self._gpus.get(self._video_gpu))
-        except EngineError as error:
-            log.warning("camera %s is decoded by nvdec and drawn on by the CPU: %s", camera, error)
-            return None
-
     def _camera(self, name: str, camera: Camera, codec: CodecChoice) -> CameraRun:
         return CameraRun(
             name,
@@ -199,7 +186,7 @@ class Daemon:
             output=self._output(camera),
             codec=codec,
             nvdec=self._nvdec if camera.decoder == "nvdec" else None,
-            drawing=self._drawing(name) if camera.decoder == "nvdec" else None,
+            drawing=open_drawing(self._gpus, self._video_gpu, name) if camera.decoder == "nvdec" else None,
             host=self._host,
             metrics=self.metrics,
             rtsp=None if self._rtsp is None else self._rtsp.add(name),

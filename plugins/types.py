@@ -307,7 +307,13 @@ class Canvas(Protocol):
 
     @property
     def image(self) -> Image:
-        """BGR uint8, writable, in output pixels."""
+        """BGR uint8, writable, in output pixels. A picture that lies on a GPU is fetched for it: ask for it only to
+        draw into it, and for `size` otherwise."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the output picture."""
         ...
 
     def box(self, xyxy: FloatArray, colour: tuple[int, int, int], label: str = "") -> None:

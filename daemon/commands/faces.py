@@ -33,8 +33,6 @@ configuration, 3 where a network cannot be had.
 
 def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
-    from daemon.faces import actions as do
-
     parser = commands.add_parser(
         "faces",
         help="enrol, list, rename, forget persons",
@@ -50,6 +48,15 @@ def add(commands: SubParsers) -> None:
     common.add_argument("--key-file", type=Path, metavar="FILE", help="file with the key of an encrypted gallery")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="for programs")
+
+    _add_persons(actions, common, as_json)
+    _add_gallery(actions, common, as_json)
+    _add_unknown(actions, common, as_json)
+    parser.set_defaults(run=run)
+
+
+def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
+    from daemon.faces import actions as do
 
     action = actions.add_parser("add", parents=[common], help="enrol a person from photographs")
     action.add_argument("name", metavar="NAME")
@@ -73,6 +80,11 @@ def add(commands: SubParsers) -> None:
     action.add_argument("source", metavar="FROM")
     action.add_argument("into", metavar="INTO")
     action.set_defaults(do=do.merge)
+
+
+def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
+    from daemon.faces import actions as do
+
     action = actions.add_parser("compare", parents=[common, as_json], help="whether two photographs show one person")
     action.add_argument("one", type=Path, metavar="A")
     action.add_argument("other", type=Path, metavar="B")
@@ -90,8 +102,6 @@ def add(commands: SubParsers) -> None:
     actions.add_parser(
         "see-again", parents=[common], help="embed kept faces by another network, after `recogniser` was changed"
     ).set_defaults(do=do.see_again)
-    _add_unknown(actions, common, as_json)
-    parser.set_defaults(run=run)
 
 
 def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:

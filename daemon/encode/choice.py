@@ -42,6 +42,7 @@ class CodecChoice:
         self._nvenc, self._nvenc_on_gpu = nvenc, nvenc_on_gpu
         self._nvenc_missing, self._clock = nvenc_missing, clock
         self._refused_at = -math.inf
+        self._on_trial = False
         problem = nvenc_missing() if wish != "x264" else None
         if problem and wish == "nvenc":
             raise EncoderMissingError(
@@ -71,15 +72,25 @@ class CodecChoice:
                     raise
                 self._refused(error)
             else:
-                if self.name == "x264":
-                    self._encodes("nvenc", "first choice, and not refused any more")
+                self._on_trial = self.name == "x264"
                 return context
         return open_x264(width, height, fps, options)
 
-    def failed(self, error: EncoderError) -> None:
-        """An encoder that was opened cannot go on: the next one is x264, unless NVENC is a must."""
-        if self.name == "nvenc" and self._wish != "nvenc":
-            self._refused(error)
+    def succeeded(self) -> None:
+        """What was opened last has encoded a picture: only now is it known that NVENC refuses nothing any more."""
+        if self._on_trial:
+            self._on_trial = False
+            self._encodes("nvenc", "first choice, and not refused any more")
+
+    def failed(self, error: EncoderError) -> bool:
+        """An encoder that was opened cannot go on, or could not begin. Whether x264 takes its place: where it was
+        NVENC, and that is no must."""
+        was_nvenc = self._on_trial or self.name == "nvenc"
+        self._on_trial = False
+        if not was_nvenc or self._wish == "nvenc":
+            return False
+        self._refused(error)
+        return True
 
     def _may_try_again(self) -> bool:
         """For a camera that x264 encodes: whether NVENC is wished for and refused nothing of late."""

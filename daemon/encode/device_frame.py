@@ -20,9 +20,9 @@ def device_frame(image: DeviceImage) -> av.VideoFrame:
     """
     with image.active():
         try:
-            return av.VideoFrame.from_dlpack(
-                planes(image, (CUDA, image.ordinal)), format="nv12", cuda_context=_context(image.ordinal)
-            )
+            context = _context(image.ordinal, image.context_handle)
+            there = planes(image, (CUDA, image.ordinal))
+            return av.VideoFrame.from_dlpack(there, format="nv12", cuda_context=context)
         except av.FFmpegError as error:
             raise EncoderError(f"FFmpeg cannot take pictures of cuda:{image.ordinal}: {error.strerror}") from error
 
@@ -37,6 +37,6 @@ def planes(image: DeviceImage, device: tuple[int, int]) -> tuple[BytePlane, Byte
 
 
 @functools.cache
-def _context(ordinal: int) -> CudaContext:
-    """FFmpeg's one of that GPU; it wraps the context that is current when it is first used."""
+def _context(ordinal: int, handle: int) -> CudaContext:
+    """FFmpeg's one of that GPU; it wraps the context `handle`, which is current when it is first used."""
     return CudaContext(device_id=ordinal, primary_ctx=False, current_ctx=True)

@@ -33,17 +33,19 @@ class H264Encoder:
         self._started_at: float | None = None
         self._last_pts = -1
         self._context: VideoCodecContext | None = open_codec(width, height, fps, options)
+        self.in_place = self._context.pix_fmt == ON_GPU
+        """Whether it reads pictures on a GPU where they are, and no others."""
 
     def encode(self, image: Image | DeviceImage, captured_at: float, keyframe: bool = False) -> list[Packet]:
         """The packets of a BGR picture, or of one on a GPU as `FrameDrawing` makes it (one; none after the encoder
-        dropped it). `image` is free afterwards.
+        dropped it). `image` is free afterwards; one on a GPU stays as long as the codec holds it.
 
         `captured_at` is monotonic seconds. `keyframe` asks for an IDR picture now; one also comes when
         the last is older than the configured interval. ValueError where the size is not the encoder's.
         """
         if self._context is None:
             raise EncoderError("the encoder is closed: make a new one")
-        frame = self._frame_of(image, self._context.pix_fmt == ON_GPU)
+        frame = self._frame_of(image)
         frame.pts = self._pts(captured_at)
         frame.time_base = Fraction(1, CLOCK)
         due = keyframe or not 0 <= captured_at - self._last_key < self._interval
@@ -60,10 +62,10 @@ class H264Encoder:
         """Lets go of the encoder's memory; it holds no picture back. May be called again."""
         self._context = None
 
-    def _frame_of(self, image: Image | DeviceImage, on_gpu: bool) -> av.VideoFrame:
+    def _frame_of(self, image: Image | DeviceImage) -> av.VideoFrame:
         if not isinstance(image, DeviceImage):
             to_i420(image, self._i420)
-        elif on_gpu:
+        elif self.in_place:
             return device_frame(image)
         else:
             nv12_to_i420(image.nv12(), self._i420)

@@ -18,6 +18,8 @@ from daemon.pipeline.publisher import Publisher
 from daemon.redact import redact
 from daemon.render.renderer import Renderer
 from daemon.render.slate import Why, slate
+from engines.cuda.device_image import DeviceImage
+from engines.errors import EngineError
 from plugins.types import Frame, Hidden, Image, Results
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class CameraOutput:
         self._slate: Image | None = None
         self._last_at = self._shown_at = self._progress_at = clock()
         self._fault = ""
-        self._failed_at = self._told_at = float("-inf")
+        self._failed_at = self._told_at = self._told_of_gpu_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"output:{camera}", daemon=True)
 
@@ -109,6 +111,8 @@ class CameraOutput:
     def stop(self, deadline: float) -> bool:
         """Ends the thread; False where it has not ended `deadline` seconds later. Also where it never began."""
         self.request_stop()
+        if self._thread.ident is None:
+            self._renderer.close()
         if self._thread.is_alive():
             self._thread.join(deadline)
         return not self._thread.is_alive()
@@ -169,12 +173,28 @@ class CameraOutput:
         begun = self._clock()
         if self._line.hides and results.get(Hidden) is None:  # whatever went wrong, nothing is shown unseen
             results = results.merged(Results(Hidden.all_of(frame)))
-        canvas = self._renderer.render(frame, results, fps=self._fps)
-        self._line.draw(canvas, frame, results)
-        picture = canvas.picture()
+        picture = self._drawn(frame, results)
         self._stages["render"].observe(self._clock() - begun)
         self._publisher.publish(picture, frame.captured_at, self._fps)
         self._metrics.frames["shown"].inc()
+
+    def _drawn(self, frame: Frame, results: Results) -> Image | DeviceImage:
+        """The picture that is shown; drawn by the CPU where the GPU that it lies on cannot, which is told."""
+        try:
+            return self._drawn_by(frame, results, on_host=False)
+        except EngineError as error:
+            if not self._renderer.draws_on_gpu:
+                raise
+            now = self._clock()
+            if now - self._told_of_gpu_at >= _TELL_EVERY:
+                self._told_of_gpu_at = now
+                log.warning("camera %s is drawn on by the CPU, for the GPU cannot: %s", self.camera, error)
+            return self._drawn_by(frame, results, on_host=True)
+
+    def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
+        canvas = self._renderer.render(frame, results, fps=self._fps, on_host=on_host)
+        self._line.draw(canvas, frame, results)
+        return canvas.picture()
 
     def _note_arrival(self, frame: Frame) -> None:
         if self._last is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from prometheus_client import Histogram
 
@@ -19,20 +18,9 @@ from daemon.serve.rtsp_stream import RtspStream
 from engines.cuda.device_image import DeviceImage
 from plugins.types import Image
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What pictures of one encoder have in common."""
-
-    width: int
-    height: int
-    on_gpu: bool
-
-    @classmethod
-    def of(cls, image: Image | DeviceImage) -> _Kind:
-        if isinstance(image, DeviceImage):
-            return cls(image.picture.width, image.picture.height, True)
-        return cls(image.shape[1], image.shape[0], False)
+_IN_A_ROW = 50
+"""Pictures on a GPU after which an encoder that has them downloaded makes room for one that reads them there: where a
+plug-in fetches some of them, a new encoder for each change would cost more, and viewers a key frame each."""
 
 
 class Publisher:
@@ -56,7 +44,9 @@ class Publisher:
         self._stages = stages
         self._clock = clock
         self._encoder: H264Encoder | None = None
-        self._kind: _Kind | None = None
+        self._size = (0, 0)
+        self._on_gpu_in_a_row = 0
+        self._told_codec = ""
         if rtsp is not None:
             metrics.clients["rtsp"].set_function(lambda: rtsp.clients)
         if jpeg is not None:
@@ -84,27 +74,51 @@ class Publisher:
             self._metrics.encoder_active.set(0)
 
     def _publish_h264(self, image: Image | DeviceImage, captured_at: float, fps: float, stream: RtspStream) -> None:
-        begun, kind = self._clock(), _Kind.of(image)
-        if self._encoder is None or self._kind != kind:
-            self.rest()
-            open_codec = self._codec.open_on_gpu if kind.on_gpu else self._codec.open
-            self._encoder = H264Encoder(kind.width, kind.height, fps, self._options, open_codec)
-            self._metrics.encoder(self._codec.name)
-            self._kind = kind
-            self._metrics.encoder_active.set(1)
+        begun, keyframe = self._clock(), stream.take_keyframe_request()
+        encoder = self._encoder_for(image, fps)
         try:
-            packets = self._encoder.encode(image, captured_at, stream.take_keyframe_request())
+            packets = encoder.encode(image, captured_at, keyframe)
         except EncoderError as error:
-            self._codec.failed(error)
-            raise
+            if not self._codec.failed(error):
+                raise
+            self.rest()
+            packets = self._encoder_for(image, fps).encode(image, captured_at)
+        self._codec.succeeded()
+        if self._codec.name != self._told_codec:
+            self._told_codec = self._codec.name
+            self._metrics.encoder(self._told_codec)
         for packet in packets:
             if stream.push(packet):
                 self._metrics.latency.observe(self._clock() - packet.captured_at)
         self._metrics.frames["encoded"].inc()
         self._stages["encode"].observe(self._clock() - begun)
 
+    def _encoder_for(self, image: Image | DeviceImage, fps: float) -> H264Encoder:
+        """The one that there is, or another where that cannot take the picture, or would better not."""
+        on_gpu = isinstance(image, DeviceImage)
+        size = _size_of(image)
+        self._on_gpu_in_a_row = self._on_gpu_in_a_row + 1 if on_gpu else 0
+        encoder = self._encoder
+        if encoder is not None and size == self._size:
+            outgrown = self._on_gpu_in_a_row == _IN_A_ROW and self._codec.name == "nvenc"
+            if encoder.in_place == on_gpu or (on_gpu and not outgrown):
+                return encoder
+        self.rest()
+        open_codec = self._codec.open_on_gpu if on_gpu else self._codec.open
+        self._encoder = H264Encoder(*size, fps, self._options, open_codec)
+        self._size = size
+        self._metrics.encoder_active.set(1)
+        return self._encoder
+
     def _publish_jpeg(self, image: Image | DeviceImage, captured_at: float, stream: JpegStream) -> None:
         begun = self._clock()
         on_host = image.bgr() if isinstance(image, DeviceImage) else image
         stream.publish(encode_jpeg(on_host, self._options.jpeg_quality), captured_at)
         self._stages["jpeg"].observe(self._clock() - begun)
+
+
+def _size_of(image: Image | DeviceImage) -> tuple[int, int]:
+    """Width and height."""
+    if isinstance(image, DeviceImage):
+        return image.picture.width, image.picture.height
+    return image.shape[1], image.shape[0]

@@ -39,6 +39,11 @@ class OutputCanvas:
         self._surface = on_host = self._surface.on_host()
         return on_host.image
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        return self._surface.size
+
     def picture(self) -> Image | DeviceImage:
         """The picture as it is to be shown, where it lies; the end of drawing."""
         return self._surface.picture()

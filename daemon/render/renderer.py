@@ -42,15 +42,21 @@ class Renderer:
         self._buffer: Image = np.empty((0, 0, 3), np.uint8)
         self._stamps = Stamps(Measures.of(0, 0))
 
-    def render(self, frame: Frame, results: Results, *, fps: float | None) -> OutputCanvas:
+    @property
+    def draws_on_gpu(self) -> bool:
+        """Whether frames that lie on a GPU are drawn on there."""
+        return self._drawing is not None
+
+    def render(self, frame: Frame, results: Results, *, fps: float | None, on_host: bool = False) -> OutputCanvas:
         """The frame (or the `Picture` that replaces it) with everything drawn; plug-ins may go on drawing on it.
 
-        Its picture has even width and height, `output_size` of the frame's.
+        Its picture has even width and height, `output_size` of the frame's. `on_host`: drawn by the CPU, wherever the
+        frame lies. EngineError where a GPU refuses, here or when the canvas is asked for its picture.
         """
         size = self.size_of(frame)
         if self._size != size:
             self._size, self._stamps = size, Stamps(Measures.of(*size))
-        surface, scale = self._surface(frame, results.get(Picture)), size[1] / frame.height
+        surface, scale = self._surface(frame, results.get(Picture), on_host), size[1] / frame.height
         if (hidden := results.get(Hidden)) is not None:
             hide(surface, hidden.boxes * np.float32(scale))
         canvas = OutputCanvas(surface, scale, self._stamps)
@@ -70,10 +76,10 @@ class Renderer:
         if self._drawing is not None:
             self._drawing.close()
 
-    def _surface(self, frame: Frame, replaced: Picture | None) -> Surface:
-        if self._drawing is not None:
+    def _surface(self, frame: Frame, replaced: Picture | None, on_host: bool) -> Surface:
+        if self._drawing is not None and not on_host:
             image = (frame if replaced is None else replaced).device(self._drawing.ordinal)
-            if image is not None and frame.height <= _HALVES * self._size[1]:
+            if image is not None and image.picture.height <= _HALVES * self._size[1]:
                 return DeviceSurface(image, self._size, self._drawing, self._stamps)
         if self._buffer.shape[1::-1] != self._size:
             self._buffer = np.empty((self._size[1], self._size[0], 3), np.uint8)

@@ -86,8 +86,12 @@ class Context:
     def sweep(self) -> None:
         """Destroys what was forgotten. Called where new things are made, as long as nothing is being captured, which
         destroying something would break."""
-        while self._forgotten and not thread.capturing and self.native is not None:
-            self._forgotten.popleft()()
+        while not thread.capturing and self.native is not None:
+            try:
+                action = self._forgotten.popleft()  # another thread may sweep, too
+            except IndexError:
+                return
+            action()
 
     def wait(self) -> None:
         """Waits until the device has done all its work, before that work's memory goes. A fault that shows here is

@@ -44,12 +44,13 @@ class DeviceImage:
     the pool's again at the device's next allocation. Any thread.
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_downloads", "ordinal", "picture")
+    __slots__ = ("__weakref__", "_buffer", "_downloads", "_fetched", "ordinal", "picture")
 
     def __init__(self, ordinal: int, buffer: DeviceBuffer, picture: DevicePicture, downloads: Downloads) -> None:
         """`buffer` becomes the picture's own; it holds the rows of luma and then those of chroma, of one pitch."""
         self.ordinal, self.picture = ordinal, picture
         self._buffer, self._downloads = buffer, downloads
+        self._fetched: NDArray[np.uint8] | None = None
 
     @classmethod
     def unwritten(cls, device: Device, width: int, height: int, downloads: Downloads) -> DeviceImage:
@@ -65,10 +66,21 @@ class DeviceImage:
         return self._downloads.device.active()
 
     def nv12(self) -> NDArray[np.uint8]:
-        """The picture on the host: uint8 [height + height / 2 rounded up, width rounded up to even], NV12."""
+        """The picture on the host, read only: uint8 [height + height / 2 rounded up, width rounded up to even], NV12.
+        Fetched once, for all who ask."""
+        if self._fetched is not None:
+            return self._fetched
         pitch, width = self.picture.pitch, self.picture.width + self.picture.width % 2
         rows: NDArray[np.uint8] = self._downloads.download(self._buffer).reshape(-1, pitch)[:, :width]
-        return np.ascontiguousarray(rows)
+        fetched = np.ascontiguousarray(rows)
+        fetched.flags.writeable = False
+        self._fetched = fetched
+        return fetched
+
+    @property
+    def context_handle(self) -> int:
+        """Its GPU's context, for libraries."""
+        return self._downloads.device.context_handle
 
     def bgr(self) -> NDArray[np.uint8]:
         """The picture on the host: uint8 [height, width, 3]. Of BT.601 in limited range and even sides, as all are that

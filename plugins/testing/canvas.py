@@ -21,6 +21,10 @@ class BlankCanvas:
     def image(self) -> Image:
         return self._image
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._image.shape[1], self._image.shape[0]
+
     def box(self, xyxy: FloatArray, colour: tuple[int, int, int], label: str = "") -> None:
         x1, y1, x2, y2 = (float(value) for value in xyxy)
         cv2.rectangle(self._image, self._at(x1, y1), self._at(x2, y2), colour, 1)

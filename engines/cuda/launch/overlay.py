@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines.cuda.launch.layout import MARK, POINT, SCENE, record
 from engines.cuda.launch.marks import Colour, Mark, Mask, Outline
-from engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
+from engines.cuda.launch.picture import DevicePicture, Matrix, bgr_to_yuv
 from engines.cuda.launch.seam import Device, Grid, Kernels, blocks
 from engines.cuda.launch.staging import GrowingStaging, Staging
 
@@ -71,7 +72,7 @@ class _Described:
         self._mask_bytes = self._point_count = 0
 
     def add(self, mark: Mark, frame: DevicePicture) -> None:
-        colour = _in_yuv(mark.colour, frame) if frame.nv12 else mark.colour
+        colour = _in_yuv(mark.colour, frame.matrix, frame.full_range) if frame.nv12 else mark.colour
         if isinstance(mark, Outline):
             outline = (mark.radius, mark.thickness, mark.accent, mark.arm, 0, 0)
             self.marks.append((_OUTLINE, *mark.place, *outline, mark.cover, colour))
@@ -87,8 +88,9 @@ class _Described:
             self._point_count += len(mark.points)
 
 
-def _in_yuv(colour: Colour, frame: DevicePicture) -> tuple[int, int, int]:
-    weights = bgr_to_yuv(frame.matrix, frame.full_range)
+@lru_cache(maxsize=1024)
+def _in_yuv(colour: Colour, matrix: Matrix, full_range: bool) -> tuple[int, int, int]:
+    weights = bgr_to_yuv(matrix, full_range)
     y, u, v = (
         sum(int(weight) * part for weight, part in zip(weights[name].tolist(), (*colour, 1), strict=True)) >> 20
         for name in ("y", "u", "v")

@@ -67,18 +67,19 @@ def test_a_must_stays_a_must_while_it_runs() -> None:
     choice = CodecChoice("a", "nvenc", nvenc_missing=present, nvenc=full)
     with pytest.raises(EncoderError, match="out of sessions"):
         choice.open(64, 48, 25, Output())
+    assert not choice.failed(EncoderError("the GPU is gone"))
     assert choice.name == "nvenc"
 
 
 def test_an_nvenc_that_breaks_down_makes_room_for_x264() -> None:
     choice = CodecChoice("a", "auto", nvenc_missing=present, nvenc=open_x264)
-    choice.failed(EncoderError("the GPU is gone"))
+    assert choice.failed(EncoderError("the GPU is gone"))
     assert (choice.name, choice.reason) == ("x264", "nvenc refused: the GPU is gone")
 
 
 def test_an_x264_that_fails_changes_nothing() -> None:
     choice = CodecChoice("a", "auto", nvenc_missing=absent)
-    choice.failed(EncoderError("libx264 refused a picture"))
+    assert not choice.failed(EncoderError("libx264 refused a picture"))
     assert choice.reason == "no nvenc: no NVIDIA GPU here"
 
 
@@ -100,9 +101,10 @@ class Card:
         return open_x264(width, height, fps, options)
 
     def next_encoder(self, later: float) -> str:
-        """What the camera is encoded by when its next encoder is opened so many seconds later."""
+        """What the camera is encoded by when its next encoder is opened so many seconds later, and takes a picture."""
         self.now += later
         self.choice.open(64, 48, 25, Output())
+        self.choice.succeeded()
         return self.choice.name
 
 
@@ -116,6 +118,24 @@ def test_a_refused_camera_tries_nvenc_again_after_a_while_and_not_before(caplog:
     assert card.next_encoder(1) == "nvenc"
     assert card.choice.reason == "first choice, and not refused any more"
     assert "camera a is encoded by nvenc from now on: first choice, and not refused" in caplog.text
+
+
+def test_an_nvenc_that_opens_is_believed_when_it_has_encoded_a_picture(caplog: pytest.LogCaptureFixture) -> None:
+    """On a GPU it opens with the first picture, and may refuse then, however often it is tried again."""
+    caplog.set_level(logging.INFO)
+    card = Card(None)
+    for _ in range(3):
+        card.now += RETRY_AFTER
+        card.choice.open(64, 48, 25, Output())
+        assert card.choice.failed(EncoderError("out of sessions")), "x264 takes its place"
+        assert (card.choice.name, card.choice.reason) == ("x264", "nvenc refused: out of sessions")
+    card.now += RETRY_AFTER
+    card.choice.open(64, 48, 25, Output())
+    assert card.choice.name == "x264"
+    assert caplog.text.count("from now on") == 1
+    card.choice.succeeded()
+    assert card.choice.reason == "first choice, and not refused any more"
+    assert card.tried == 4
 
 
 def test_an_nvenc_that_broke_down_is_tried_again_likewise() -> None:

@@ -52,8 +52,8 @@ def test_x264_gets_it_by_one_download(kernels: bytes) -> None:
 
 
 @on_stand_in()
-def test_nvenc_is_given_the_very_memory(kernels: bytes) -> None:
-    """A frame of FFmpeg's around it; the stand-in's memory is the host's, which FFmpeg can read here."""
+def test_ffmpeg_s_frame_lies_in_the_very_memory_and_holds_it(kernels: bytes) -> None:
+    """What NVENC is given, but for its device: the stand-in's memory is the host's, which FFmpeg can read here."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         downloads = Downloads(gpu.device)
@@ -86,7 +86,7 @@ def test_where_ffmpeg_cannot_take_it_the_camera_goes_on_with_x264(kernels: bytes
         encoder = H264Encoder(320, 180, 25, Output(), choice.open_on_gpu)
         with pytest.raises(EncoderError) as told:
             encoder.encode(there, 1.0)
-        choice.failed(told.value)
+        assert choice.failed(told.value)
         assert choice.name == "x264"
         assert H264Encoder(320, 180, 25, Output(), choice.open_on_gpu).encode(there, 2.0)[0].keyframe
         del there, told, encoder

@@ -16,7 +16,6 @@ from daemon.encode.choice import CodecChoice
 from daemon.encode.codec import EncoderError
 from daemon.encode.h264 import H264Encoder
 from daemon.encode.packet import Packet
-from daemon.encode.x264 import open_x264
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.line import Line
 from daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
@@ -153,27 +152,6 @@ def test_an_encoder_that_fails_is_replaced(running: Bench, player: Player, monke
     running.slot.put(picture(3.0))
     eventually(lambda: len(player.packets) == 2)
     assert player.packets[-1].keyframe, "viewers can go on from the new encoder's first picture"
-
-
-def test_an_nvenc_that_breaks_down_is_followed_by_x264(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = Metrics(CollectorRegistry(), "0", [])
-    codec = CodecChoice("a", "auto", nvenc_missing=lambda: None, nvenc=open_x264)
-    publisher = Publisher(Output(), codec, player, None, metrics.camera("a"), metrics.stages)  # type: ignore[arg-type]
-    image = np.zeros((48, 64, 3), np.uint8)
-    publisher.publish(image, 1.0, 25.0)
-    with monkeypatch.context() as broken:
-
-        def fails(*_: object) -> list[Packet]:
-            raise EncoderError("the GPU is gone")
-
-        broken.setattr(H264Encoder, "encode", fails)
-        with pytest.raises(EncoderError):
-            publisher.publish(image, 2.0, 25.0)
-    publisher.rest()
-    publisher.publish(image, 3.0, 25.0)
-    labels = {"camera": "a", "encoder": "x264"}
-    assert metrics.registry.get_sample_value("sightd_encoder_info", labels) == 1
-    assert player.packets[-1].keyframe
 
 
 def test_viewers_are_not_left_with_a_picture_that_stands_still(running: Bench, player: Player) -> None:

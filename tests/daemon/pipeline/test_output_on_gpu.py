@@ -1,12 +1,14 @@
-"""A camera whose frames lie on a GPU: they are drawn on and encoded with one copy to the host, and none of a frame."""
+"""A camera whose frames lie on a GPU: they are drawn on and encoded with one copy to the host, and none of a frame;
+where the GPU cannot draw, the CPU does."""
 
 from __future__ import annotations
 
 import gc
+import logging
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,14 +22,17 @@ from daemon.pipeline.output import CameraOutput
 from daemon.pipeline.publisher import Publisher
 from daemon.render.renderer import Renderer
 from daemon.serve.rtsp_stream import RtspStream
-from engines.cuda.device_image import Downloads
+from engines.cuda.device_image import DeviceImage, Downloads
+from engines.cuda.errors import CudaError
 from engines.cuda.frame_drawing import FrameDrawing
+from engines.cuda.gpus import Gpu
 from plugins.types import Frame, Image
 from tests.daemon.pipeline.test_output import Player as RtspPlayer
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
-from tests.support.device_pictures import device_image
+from tests.support.device_pictures import device_frame, device_image
 from tests.support.fake_cuda import StandIn, on_stand_in
+from tests.support.fake_cuda.control import alive
 from tests.support.waiting import eventually
 
 
@@ -46,36 +51,91 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
     return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
+class Told(logging.Handler):
+    """What is logged. (The test's own process has no `caplog`.)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 def not_fetched() -> Image:
     raise AssertionError("the frame itself came to the host")
+
+
+class Bench:
+    """A camera's output that draws on the stand-in GPU, with a player."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.drawing = FrameDrawing(gpu)
+        self.metrics, self.player, self.slot = Metrics(CollectorRegistry(), "0", []), Player(), FrameSlot()
+        camera, rtsp = self.metrics.camera("a"), cast(RtspStream, self.player)
+        self.output = CameraOutput(
+            "a",
+            "A",
+            self.slot,
+            Line("a", []),
+            Renderer("A", Render(), None, self.drawing),
+            Publisher(Output(), CodecChoice("a", "x264"), rtsp, None, camera, self.metrics.stages),
+            camera,
+            self.metrics.stages,
+        )
 
 
 @on_stand_in()
 def test_frames_are_shown_with_one_copy_each(kernels: bytes) -> None:
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
-        downloads, image = Downloads(gpu.device), smooth(*SIZE)
-        metrics, player, slot = Metrics(CollectorRegistry(), "0", []), Player(), FrameSlot()
-        camera = metrics.camera("a")
-        output = CameraOutput(
-            "a",
-            "A",
-            slot,
-            Line("a", []),
-            Renderer("A", Render(), None, FrameDrawing(gpu)),
-            Publisher(Output(), CodecChoice("a", "x264"), cast(RtspStream, player), None, camera, metrics.stages),
-            camera,
-            metrics.stages,
-        )
-        output.start()
+        downloads, image, bench = Downloads(gpu.device), smooth(*SIZE), Bench(gpu)
+        bench.output.start()
         for n in range(3):
             there = device_image(gpu.device, image, downloads)
-            slot.put(Frame("a", n, SIZE, not_fetched, captured_at=float(n), wall_time=1.7e9 + n, on_device=there))
-            eventually(partial(player.has, n + 1))
-        assert output.fault is None
+            bench.slot.put(Frame("a", n, SIZE, not_fetched, captured_at=float(n), wall_time=1.7e9 + n, on_device=there))
+            eventually(partial(bench.player.has, n + 1))
+        assert bench.output.fault is None
         assert gpu.device.transfers.bytes_to_host == 3 * PITCH * SIZE[1] * 3 // 2
-        assert output.stop(10)
-        del there, output
+        assert bench.output.stop(10)
+        del there, bench
         gc.collect()
         downloads.close()
         gpu.device.close()
+
+
+@on_stand_in()
+def test_where_the_gpu_cannot_draw_the_cpu_does_and_that_is_told_once(kernels: bytes) -> None:
+    log, told = logging.getLogger("daemon.pipeline.output"), Told()
+    log.addHandler(told)
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        downloads, image, bench = Downloads(gpu.device), smooth(*SIZE), Bench(gpu)
+
+        def refuses(*_: Any) -> DeviceImage:
+            raise CudaError("out of memory")
+
+        bench.drawing.draw = refuses  # type: ignore[assignment]
+        bench.output.start()
+        for n in range(3):
+            there = device_image(gpu.device, image, downloads)
+            bench.slot.put(device_frame(there, image, captured_at=float(n)))
+            eventually(partial(bench.player.has, n + 1))
+        assert bench.output.fault is None
+        assert told.messages == ["camera a is drawn on by the CPU, for the GPU cannot: out of memory"]
+        assert bench.output.stop(10)
+        del there, bench
+        gc.collect()
+        downloads.close()
+        gpu.device.close()
+
+
+@on_stand_in()
+def test_one_that_never_began_leaves_nothing_on_the_gpu(kernels: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        bench = Bench(gpu)
+        assert alive()["streams"] > 0
+        assert bench.output.stop(1)
+        gpu.device.close()
+        assert not alive()

@@ -1,12 +1,14 @@
-"""What is shown reaches every viewer, from wherever it lies."""
+"""What is shown reaches every viewer, from wherever it lies, and whatever becomes of the encoder."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -14,12 +16,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from daemon.config.model import Output
+from daemon.encode import device_frame as of_ffmpeg
 from daemon.encode.choice import CodecChoice
+from daemon.encode.codec import EncoderError
+from daemon.encode.h264 import H264Encoder
+from daemon.encode.packet import Packet
+from daemon.encode.x264 import open_x264
 from daemon.metrics.registry import Metrics
+from daemon.pipeline import publisher as module
 from daemon.pipeline.publisher import Publisher
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_stream import RtspStream
-from engines.cuda.device_image import Downloads
+from engines.cuda.device_image import DeviceImage, Downloads
+from engines.cuda.driver import Device
+from engines.cuda.launch.picture import DevicePicture
+from plugins.types import Image
 from tests.daemon.pipeline.test_output import Player
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
@@ -32,28 +43,156 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
     return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
-@on_stand_in()
-def test_a_picture_on_a_gpu_reaches_both_kinds_of_viewers(kernels: bytes) -> None:
+@contextmanager
+def device_and_downloads() -> Iterator[tuple[Device, Downloads]]:
     with TemporaryDirectory() as folder:
-        gpu = open_stand_in_gpu(Path(folder))
-        downloads = Downloads(gpu.device)
-        image = smooth(320, 180)
-        metrics, player, jpeg = Metrics(CollectorRegistry(), "0", []), Player(), JpegStream(1000.0)
-        codec, rtsp = CodecChoice("a", "x264"), cast(RtspStream, player)
-        publisher = Publisher(Output(), codec, rtsp, jpeg, metrics.camera("a"), metrics.stages)
-        asyncio.run(jpeg.still(0.01))  # somebody asks: a picture is wanted from now on
-        there = device_image(gpu.device, image, downloads)
-        publisher.publish(there, 1.0, 25.0)
-        still = asyncio.run(jpeg.still())
-        assert still is not None
-        shown = cv2.imdecode(np.frombuffer(still.data, np.uint8), cv2.IMREAD_COLOR)
-        assert shown is not None
-        assert np.abs(shown.astype(int) - image).mean() < 6
-        publisher.publish(image, 2.0, 25.0)
-        assert [packet.keyframe for packet in player.packets] == [True, True], "another kind, another encoder"
-        publisher.publish(image, 3.0, 25.0)
-        assert not player.packets[-1].keyframe
-        del there
+        device = open_stand_in_gpu(Path(folder)).device
+        downloads = Downloads(device)
+        yield device, downloads
         gc.collect()
         downloads.close()
-        gpu.device.close()
+        device.close()
+
+
+class Shown:
+    """A publisher and what its viewers get."""
+
+    def __init__(self, codec: CodecChoice, jpeg: JpegStream | None = None) -> None:
+        self.player = Player()
+        self.metrics = Metrics(CollectorRegistry(), "0", [])
+        self.publisher = Publisher(
+            Output(), codec, cast(RtspStream, self.player), jpeg, self.metrics.camera("a"), self.metrics.stages
+        )
+
+    def publish(self, image: Image | DeviceImage, at: float) -> Packet:
+        """The packet that a player gets."""
+        before = len(self.player.packets)
+        self.publisher.publish(image, at, 25.0)
+        assert len(self.player.packets) == before + 1
+        return self.player.packets[-1]
+
+    def encoder(self) -> str:
+        """What encodes by `/metrics`."""
+        (name,) = (
+            name
+            for name in ("x264", "nvenc")
+            if self.metrics.registry.get_sample_value("sightd_encoder_info", {"camera": "a", "encoder": name})
+        )
+        return name
+
+
+@on_stand_in()
+def test_a_picture_on_a_gpu_reaches_both_kinds_of_viewers_by_one_download(kernels: bytes) -> None:
+    with device_and_downloads() as (device, downloads):
+        image, jpeg = smooth(320, 180), JpegStream(1000.0)
+        asyncio.run(jpeg.still(0.01))  # somebody asks: a picture is wanted from now on
+        shown = Shown(CodecChoice("a", "x264"), jpeg)
+        there = device_image(device, image, downloads)
+        before = device.transfers.copies
+        assert shown.publish(there, 1.0).keyframe
+        assert device.transfers.copies == before + 1
+        still = asyncio.run(jpeg.still())
+        assert still is not None
+        seen = cv2.imdecode(np.frombuffer(still.data, np.uint8), cv2.IMREAD_COLOR)
+        assert seen is not None
+        assert np.abs(seen.astype(int) - image).mean() < 6
+        del there
+
+
+@on_stand_in()
+def test_the_first_picture_that_nvenc_refuses_is_shown_by_x264(kernels: bytes) -> None:
+    """On a GPU NVENC opens with the first picture; FFmpeg does not find all that it needs in the stand-in."""
+    with device_and_downloads() as (device, downloads):
+        shown = Shown(CodecChoice("a", "auto", nvenc_missing=lambda: None))
+        there = device_image(device, smooth(320, 180), downloads)
+        assert shown.publish(there, 1.0).keyframe
+        assert shown.encoder() == "x264"
+        assert not shown.publish(there, 2.0).keyframe, "the encoder stays"
+        of_ffmpeg._context.cache_clear()
+        del there
+
+
+def test_a_picture_on_which_nvenc_breaks_down_is_shown_by_x264(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown(CodecChoice("a", "auto", nvenc_missing=lambda: None, nvenc=open_x264))
+    image = np.zeros((48, 64, 3), np.uint8)
+    shown.publish(image, 1.0)
+    assert shown.encoder() == "nvenc"
+    encode, broken = H264Encoder.encode, [shown.publisher._encoder]
+
+    def breaks_down(encoder: H264Encoder, *given: Any) -> list[Packet]:
+        if encoder in broken:
+            raise EncoderError("the GPU is gone")
+        return encode(encoder, *given)
+
+    monkeypatch.setattr(H264Encoder, "encode", breaks_down)
+    assert shown.publish(image, 2.0).keyframe
+    assert shown.encoder() == "x264"
+
+
+def test_an_nvenc_that_is_a_must_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown(CodecChoice("a", "nvenc", nvenc_missing=lambda: None, nvenc=open_x264))
+
+    def breaks_down(*_: object) -> list[Packet]:
+        raise EncoderError("the GPU is gone")
+
+    monkeypatch.setattr(H264Encoder, "encode", breaks_down)
+    with pytest.raises(EncoderError, match="the GPU is gone"):
+        shown.publisher.publish(np.zeros((48, 64, 3), np.uint8), 1.0, 25.0)
+
+
+class Encoder:
+    """In `H264Encoder`'s place: no codec, but where it reads pictures."""
+
+    def __init__(self, width: int, height: int, fps: float, options: Output, open_codec: Callable[..., Any]) -> None:
+        self.in_place = open_codec(width, height, fps, options) == "on the GPU"
+
+    def encode(self, image: Image | DeviceImage, at: float, keyframe: bool = False) -> list[Packet]:
+        assert not self.in_place or isinstance(image, DeviceImage), "it reads no picture on the host"
+        return [Packet(b"", at, keyframe)]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("pictures", "opened"),
+    [
+        ("g" * 100, ["on the GPU"]),
+        ("h" * 100, ["on the host"]),
+        ("gh" * 100, ["on the GPU", "on the host"]),
+        ("h" + "g" * 49 + "h" + "g" * 49, ["on the host"]),
+        ("h" + "g" * 60, ["on the host", "on the GPU"]),
+    ],
+)
+def test_pictures_of_both_kinds_do_not_make_an_encoder_each(
+    pictures: str, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`g` lies on the GPU, `h` was fetched by a plug-in: a new encoder costs viewers a key frame."""
+    monkeypatch.setattr(module, "H264Encoder", Encoder)
+    found: list[str] = []
+
+    def opens(where: str) -> Any:
+        def opening(*_: object) -> str:
+            found.append(where)
+            return where
+
+        return opening
+
+    codec = CodecChoice(
+        "a", "auto", nvenc_missing=lambda: None, nvenc=opens("on the host"), nvenc_on_gpu=opens("on the GPU")
+    )
+    shown = Shown(codec)
+    there = DeviceImage.__new__(DeviceImage)
+    there.picture = DevicePicture(0, 64, 64, 48, 0, 64)
+    on_host = np.zeros((48, 64, 3), np.uint8)
+    for n, kind in enumerate(pictures):
+        shown.publish(there if kind == "g" else on_host, float(n))
+    assert found == opened
+    assert shown.encoder() == "nvenc"
+
+
+def test_another_size_makes_another_encoder() -> None:
+    shown = Shown(CodecChoice("a", "x264"))
+    sizes = ((64, 48), (64, 48), (80, 48), (64, 48))
+    packets = [shown.publish(np.zeros((high, wide, 3), np.uint8), float(n)) for n, (wide, high) in enumerate(sizes)]
+    assert [packet.keyframe for packet in packets] == [True, False, True, True]

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -87,18 +88,38 @@ def differences(one: Image, other: Image) -> tuple[np.ndarray[Any, Any], np.ndar
 
 @on_stand_in()
 def test_it_looks_as_on_the_cpu(kernels: bytes) -> None:
-    """But for trails, which the CPU does not blend, and the chroma of edges: the GPU's is the mean of four pixels."""
+    """But for the chroma of edges: the GPU's is the mean of four pixels."""
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
-        for options in (Render(), Render(trails=False), Render(boxes=False, labels=False, scores=False, ids=False)):
+        for options in (Render(trails=False), Render(trails=False, labels=False, scores=False, ids=False)):
             luma, chroma = differences(*both(gpu.device, drawing, downloads, grey(640, 360, 120), options))
-            assert luma.max() <= 1 or options.trails
-            assert np.mean(luma > 1) < 0.003
+            assert luma.max() <= 1
             assert chroma.mean() < 0.7
         plain = Render(boxes=False, labels=False, scores=False, ids=False, trails=False, status=False)
         luma, chroma = differences(*both(gpu.device, drawing, downloads, smooth(640, 360), plain))
         assert max(luma.max(), chroma.max()) <= 1
         drawing.close()
+        drawing.close()
+
+
+@on_stand_in()
+def test_trails_lie_where_the_cpu_draws_them_and_fade_alike(kernels: bytes) -> None:
+    """The CPU mixes a trail's colour with the picture's before it draws, the GPU as it draws: thinner at the edges."""
+    bare = Render(boxes=False, labels=False, scores=False, ids=False, status=False)
+    with gpu_and_downloads() as (gpu, downloads):
+        drawing = FrameDrawing(gpu)
+        luma = slice(360)
+        on_cpu, on_gpu = (
+            np.abs(one[luma].astype(int) - one[0, 0])
+            for one in both(gpu.device, drawing, downloads, grey(640, 360), bare)
+        )
+        assert np.sum(on_gpu > 8) > 0.6 * np.sum(on_cpu > 8)
+        around = cv2.dilate((on_cpu > 8).astype(np.uint8), np.ones((3, 3)))
+        assert np.all(around[on_gpu > 8])
+        crossed = on_cpu.max(axis=0) > 8  # columns
+        strengths = on_cpu.max(axis=0)[crossed], on_gpu.max(axis=0)[crossed]
+        assert np.corrcoef(*strengths)[0, 1] > 0.8
+        assert strengths[0].max() == strengths[1].max(), "at its new end"
         drawing.close()
 
 

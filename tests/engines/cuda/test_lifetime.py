@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -247,3 +250,30 @@ FAILING = (
     "cuStreamWaitEvent",
     "cuMemGetInfo_v2",
 )
+
+
+@on_stand_in()
+def test_two_threads_may_sweep_at_once(kernels: bytes) -> None:
+    device, done = open_device(0), deque[int]()
+    forgotten = device._context._forgotten
+    before, faults = sys.getswitchinterval(), list[BaseException]()
+
+    def sweeps() -> None:
+        try:
+            while len(done) < 20_000:
+                device._context.sweep()
+        except IndexError as error:
+            faults.append(error)
+
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=sweeps) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for n in range(20_000):
+        forgotten.append(partial(done.append, n))
+    for thread in threads:
+        thread.join(20)
+    sys.setswitchinterval(before)
+    assert not faults
+    assert len(done) == 20_000, "each once"
+    device.close()

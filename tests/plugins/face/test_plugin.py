@@ -28,6 +28,7 @@ from plugins.face.gallery.unknown_store import UnknownStore
 from plugins.types import Detections, Faces, Frame, Hidden, Image, Results
 from tests.support import media
 from tests.support.faces import analyser, engine, photo
+from tests.support.opening import opening
 from tests.support.waiting import eventually
 
 
@@ -61,18 +62,8 @@ def enrol(path: Path, name: str, *photos: str) -> None:
 
 @pytest.fixture
 def opened() -> Iterator[Any]:
-    """Opens plug-ins with options, and closes them."""
-    plugins: list[FaceRecogniser] = []
-
-    def make(**options: Any) -> FaceRecogniser:
-        plugin = FaceRecogniser(FaceConfig.model_validate(options))
-        plugins.append(plugin)
-        plugin.open(Context())
-        return plugin
-
-    yield make
-    for plugin in plugins:
-        plugin.close()
+    with opening(lambda options: FaceRecogniser(FaceConfig.model_validate(options)), Context()) as make:
+        yield make
 
 
 def video(name: str, count: int = 1000, camera: str = "hall", start: float = 100.0) -> Iterator[Frame]:

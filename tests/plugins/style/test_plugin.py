@@ -25,6 +25,7 @@ from plugins.types import Detections, Frame, Image, Picture, Results
 from tests.support import media
 from tests.support.faces import photo
 from tests.support.networks import stored, write_double, write_shaped
+from tests.support.opening import opening
 
 
 class Context:
@@ -40,17 +41,8 @@ class Context:
 
 @pytest.fixture
 def opened() -> Iterator[Any]:
-    plugins: list[Stylist] = []
-
-    def make(**options: Any) -> Stylist:
-        plugin = Stylist(StyleConfig.model_validate(options))
-        plugins.append(plugin)
-        plugin.open(Context())
-        return plugin
-
-    yield make
-    for plugin in plugins:
-        plugin.close()
+    with opening(lambda options: Stylist(StyleConfig.model_validate(options)), Context()) as make:
+        yield make
 
 
 def still() -> Image:

@@ -23,7 +23,7 @@ from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.view import CameraStatus
 from engines.cuda.frame_drawing import FrameDrawing
 from engines.cuda.nvdec import Nvdec
-from plugins.types import Detections, Faces, Frame, Results, label_of
+from plugins.types import Classification, Detections, Faces, Frame, Results, label_of
 
 log = logging.getLogger(__name__)
 
@@ -144,3 +144,9 @@ class CameraRun:
             known = sum(identity is not None for identity in faces.identities)
             self._metrics.matched("known", known)
             self._metrics.matched("unknown", len(faces) - known)
+        classified = results.get(Classification)
+        if classified is not None:
+            for row in range(len(classified)):
+                label, _, score = classified.of_row(row)[0]
+                if score >= classified.shown_from:
+                    self._metrics.classified(label)

@@ -10,12 +10,17 @@ from typing import Any
 
 import yaml
 
-from engines import coco
+from engines import coco, imagenet
 from engines.errors import UnknownModelError
 from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 from engines.spec import ColourOrder, InputSpec, Resize
 
-_LABELS: Mapping[str, tuple[str, ...]] = {"coco": coco.LABELS, "face": ("face",), "none": ()}
+_LABELS: Mapping[str, tuple[str, ...]] = {
+    "coco": coco.LABELS,
+    "imagenet": imagenet.LABELS,
+    "face": ("face",),
+    "none": (),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from onnx import TensorProto
 from engines.errors import ModelFileError
 
 Shape = tuple[int | None, ...]
+_RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,17 @@ def read_ends(path: Path) -> Ends:
     if not inputs:
         raise ModelFileError(f"{path} is not an ONNX file of a network: it has no input")
     return Ends(inputs, {value.name: _shape(value) for value in graph.output})
+
+
+def last_operation(path: Path) -> str:
+    """What makes the file's first output: "Gemm", "Softmax" and so on; "" where nothing does. ModelFileError as above.
+    Operations that only give a tensor another shape are passed over."""
+    graph = _load(path)
+    makers = {name: node for node in graph.node for name in node.output}
+    maker = makers.get(graph.output[0].name) if graph.output else None
+    while maker is not None and maker.op_type in _RESHAPING:
+        maker = makers.get(maker.input[0])
+    return "" if maker is None else maker.op_type
 
 
 def read_precision(path: Path) -> str:

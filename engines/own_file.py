@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engines.errors import ModelFileError
 from engines.model import Model
-from engines.onnx_file import Shape, read_ends, text
+from engines.onnx_file import Shape, last_operation, read_ends, text
 from engines.spec import ColourOrder, InputSpec, Resize
 
 Triple = tuple[float, float, float]
@@ -85,6 +85,45 @@ def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
                 "[batch, 3, height, width] and gives one"
             )
     return Model(path.stem, "style", "single", "the file's own", spec, summary=f"your own file {path.name}", path=path)
+
+
+def classifier_from_file(
+    path: Path,
+    labels: Sequence[str],
+    *,
+    size: tuple[int, int] | None = None,
+    colour: ColourOrder = ColourOrder.RGB,
+    scale: float = 1 / 255,
+    mean: Triple = (0.485, 0.456, 0.406),
+    std: Triple = (0.229, 0.224, 0.225),
+) -> Model:
+    """A network in an ONNX file that gives one score for each class [batch, classes]; fed as networks of ImageNet are.
+    `size` (width, height) is needed where the file leaves its input's size open.
+
+    The head is "probabilities" where the file ends in a softmax or a sigmoid, else "logits". ModelFileError for a file
+    that cannot be read or is of another form.
+    """
+    ends = read_ends(path)
+    name, width, height = _picture(path, ends.inputs, size)
+    match list(ends.outputs.values()):
+        case [(_, classes)] | [(_, classes, 1, 1)] if classes in (None, len(labels)):
+            pass
+        case [(_, int(classes))] | [(_, int(classes), 1, 1)]:
+            raise ModelFileError(
+                f"{path} gives {text(ends.outputs)}: {classes} classes, but {len(labels)} labels are stated"
+            )
+        case _:
+            raise ModelFileError(f"{path} gives {text(ends.outputs)}; a classifier gives one score a class [batch, n]")
+    return Model(
+        name=path.stem,
+        role="classifier",
+        head="probabilities" if last_operation(path) in ("Softmax", "Sigmoid") else "logits",
+        licence="the file's own",
+        input=InputSpec(name, width, height, colour, Resize.STRETCH, scale, mean, std),
+        labels=tuple(labels),
+        summary=f"your own file {path.name}",
+        path=path,
+    )
 
 
 def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | None) -> tuple[str, int, int]:

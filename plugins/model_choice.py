@@ -14,6 +14,7 @@ from engines.model import Model
 from engines.own_file import model_from_file
 from engines.spec import ColourOrder, Resize
 from plugins.api import Fault, PluginError
+from plugins.labels_file import labels_in
 
 Three = tuple[float, float, float]
 CatalogueName = Annotated[str, Field(min_length=1, description="Name of a network: see `sightd models list`.")]
@@ -59,7 +60,7 @@ class OwnFile(BaseModel):
 
     def names(self) -> list[str]:
         """Its labels, read from their file where they stand in one. PluginError says what is wrong with that."""
-        return _labels_in(self.labels.expanduser()) if isinstance(self.labels, Path) else self.labels
+        return labels_in(self.labels.expanduser()) if isinstance(self.labels, Path) else self.labels
 
     def faults(self) -> Iterator[Fault]:
         """Files that are not there or cannot be read. The network itself is not loaded."""
@@ -139,19 +140,3 @@ class ModelChoice(
 
 def _known(networks: Catalog) -> str:
     return f"known here: {', '.join(networks.models)}; a file of your own is {{file, head, labels}}"
-
-
-def _labels_in(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-        raise PluginError(
-            f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line"
-        ) from None
-    labels = [line.strip() for line in text.rstrip().splitlines()]
-    if "" in labels:
-        raise PluginError(f"labels file {path} has no name in line {labels.index('') + 1}: each class needs its line")
-    if not labels:
-        raise PluginError(f"labels file {path} is empty: write one name a line, in the network's order")
-    return labels

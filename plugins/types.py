@@ -203,6 +203,39 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """What the picture shows, or each of several parts of it: one row a part, the likeliest classes first.
+
+    boxes float32 [n, 4] px: the part · tracks int64 [n]: the track that it is, -1 where it is none · detection
+    int64 [n]: the row of this frame's `Detections`, -1 where it is none · class_ids int64 [n, k] · scores float32
+    [n, k], 0-1. The whole picture is a row of neither a track nor a detection. `labels[class_id]` is the class's name.
+    Classes with scores below `shown_from` are too unlikely to be shown or counted.
+    """
+
+    boxes: FloatArray
+    tracks: IntArray
+    detection: IntArray
+    class_ids: IntArray
+    scores: FloatArray
+    labels: tuple[str, ...]
+    shown_from: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "tracks", "detection", "class_ids", "scores")
+        _check_columns(self, boxes=4, class_ids=self.scores.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def of_row(self, row: int) -> list[tuple[str, int, float]]:
+        """Label, class and score of one part, best first."""
+        return [
+            (label_of(self.labels, class_id), class_id, score)
+            for class_id, score in zip(self.class_ids[row].tolist(), self.scores[row].tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Hidden:
     """Regions that nobody may recognise on the output: boxes xyxy float32 [n, 4] px, made mosaics before anything is
     drawn. None is a finding too: that the whole picture may be seen."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from daemon.analyze.media import Item
-from plugins.types import Detections, Faces, FloatArray, Results, Tracks, label_of
+from plugins.types import Classification, Detections, Faces, FloatArray, Results, Tracks, label_of
 
 
 def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[str, Any]:
@@ -25,6 +25,9 @@ def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[st
     detections = results.get(Detections)
     if detections is not None:
         found["detections"] = _detections(detections, results.get(Tracks))
+    classified = results.get(Classification)
+    if classified is not None:
+        _classified(classified, found)
     faces = results.get(Faces)
     if faces is not None:
         found["faces"] = [_face(faces, row, embeddings) for row in range(len(faces))]
@@ -50,6 +53,19 @@ def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str,
             zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True)
         )
     ]
+
+
+def _classified(classified: Classification, found: dict[str, Any]) -> None:
+    """Of the picture as a whole among its own entries, of an object among the detection's."""
+    for row, detection in enumerate(classified.detection.tolist()):
+        likeliest = [
+            {"label": label, "class_id": class_id, "score": round(score, 5)}
+            for label, class_id, score in classified.of_row(row)
+        ]
+        if detection >= 0:
+            found["detections"][detection]["classification"] = likeliest
+        elif classified.tracks[row] < 0:
+            found["classification"] = likeliest
 
 
 def _face(faces: Faces, row: int, with_embedding: bool) -> dict[str, Any]:

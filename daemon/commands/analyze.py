@@ -28,8 +28,10 @@ sequence, in the order of their numbers; tracks end with a sequence. Each line o
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
    "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}],
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
-              "similarity": 0.71, "margin": 0.6, "reason": …}]}
-Boxes are in pixels of the source. A source that is missing or broken is told, the others are still done.
+              "similarity": 0.71, "margin": 0.6, "reason": …}],
+   "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …]}
+Boxes are in pixels of the source. Where objects are classified, each detection has its own classification. A source
+that is missing or broken is told, the others are still done.
 
 exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
 """

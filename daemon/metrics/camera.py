@@ -51,6 +51,7 @@ class CameraMetrics:
         self._reconnects = {r: series.bind(families.source_reconnects, name, r) for r in reconnect_reasons}
         self._drops = {drop: series.bind(families.frames_dropped, name, *drop) for drop in DROPS}
         self._detections: dict[str, Counter] = {}
+        self._classifications: dict[str, Counter] = {}
         self._matches: dict[str, Counter] = {}
         self._encoder = ""
 
@@ -69,13 +70,20 @@ class CameraMetrics:
 
     def detected(self, class_name: str, count: int = 1) -> None:
         """Objects were found. The name is the model's own label of the class."""
-        counter = self._detections.get(class_name)
+        self._of_class(self._families.detections, self._detections, class_name).inc(count)
+
+    def classified(self, class_name: str) -> None:
+        """A picture or an object is of that class, by the model's own label."""
+        self._of_class(self._families.classifications, self._classifications, class_name).inc()
+
+    def _of_class(self, family: Counter, known: dict[str, Counter], class_name: str) -> Counter:
+        counter = known.get(class_name)
         if counter is None:
             label = self._classes.label(class_name)
-            counter = self._series.bind(self._families.detections, self.name, label)
+            counter = self._series.bind(family, self.name, label)
             if label == class_name:  # names beyond the bound are not remembered: that would be a dictionary without end
-                self._detections[class_name] = counter
-        counter.inc(count)
+                known[class_name] = counter
+        return counter
 
     def matched(self, outcome: Literal["known", "unknown"], count: int) -> None:
         """Faces were looked at. Never whose they are: names are in no label."""

@@ -40,6 +40,7 @@ class Families:
     stage_duration: Histogram
     detections: Counter
     face_matches: Counter
+    classifications: Counter
     stream_clients: Gauge
     stream_slate_active: Gauge
     encoder_active: Gauge
@@ -99,6 +100,12 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "sightd_face_matches_total",
             "Faces on analysed frames, by whether it is known whose they are.",
             (*camera, "outcome"),
+            registry=registry,
+        ),
+        classifications=Counter(
+            "sightd_classifications_total",
+            "Pictures and objects by their likeliest class, where that is likely enough.",
+            (*camera, "class"),
             registry=registry,
         ),
         stream_clients=Gauge(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from engines.catalog import Catalog
 from engines.errors import EngineError
@@ -58,3 +59,23 @@ def stored(name: str) -> Path:
 
 def _info(name: str, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+
+def write_colours(path: Path, *, last: str = "", batch: int | str = "batch", side: int | str = 8) -> Path:
+    """A classifier of three classes: how red, green and blue a picture is, RGB 0-1 in, four times that as logits out.
+    `last` is an operation behind it."""
+    steps = [
+        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["features"]),
+        helper.make_node("Gemm", ["features", "matrix", "shift"], ["logits"], transB=1),
+    ]
+    if last:
+        steps.append(helper.make_node(last, ["logits"], ["scores"]))
+    constants = [
+        numpy_helper.from_array(4 * np.eye(3, dtype=np.float32), "matrix"),
+        numpy_helper.from_array(np.zeros(3, np.float32), "shift"),
+    ]
+    output = _info("scores" if last else "logits", (batch, 3))
+    return write(
+        path, helper.make_graph(steps, "colours", [_info("image", (batch, 3, side, side))], [output], constants)
+    )

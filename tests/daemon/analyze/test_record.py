@@ -8,7 +8,7 @@ import numpy as np
 
 from daemon.analyze.media import Item
 from daemon.analyze.record import line, record
-from plugins.types import Detections, Faces, Frame, Results, Tracks
+from plugins.types import Classification, Detections, Faces, Frame, Results, Tracks
 
 ITEM = Item("clips/a.mp4", Frame.of(np.zeros((48, 64, 3), np.uint8), seq=7, pts=0.28))
 FOUND = Detections(
@@ -53,6 +53,29 @@ def test_a_detection_carries_the_track_that_it_belongs_to() -> None:
 def test_no_objects_is_an_empty_list_and_no_detector_is_no_list() -> None:
     assert record(ITEM, Results(Detections.none()))["detections"] == []
     assert "detections" not in record(ITEM, Results())
+
+
+def classified(tracks: list[int], detection: list[int]) -> Classification:
+    n = len(tracks)
+    return Classification(
+        np.zeros((n, 4), np.float32),
+        np.array(tracks),
+        np.array(detection),
+        np.array([[1, 0]] * n),
+        np.array([[0.91, 0.09]] * n, np.float32),
+        ("wren", "robin"),
+    )
+
+
+CLASSES = [{"label": "robin", "class_id": 1, "score": 0.91}, {"label": "wren", "class_id": 0, "score": 0.09}]
+
+
+def test_a_picture_s_classes_are_the_frame_s_and_an_object_s_are_the_detection_s() -> None:
+    assert record(ITEM, Results(classified([-1], [-1])))["classification"] == CLASSES
+    found = record(ITEM, Results(FOUND, TRACK, classified([12, 13], [1, -1])))
+    assert "classification" not in found
+    assert "classification" not in found["detections"][0]
+    assert found["detections"][1]["classification"] == CLASSES, "a track that was not detected has no place"
 
 
 FACES = Faces(

@@ -45,6 +45,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def busy(metrics: Metrics) -> None:
     camera, plugin = metrics.camera("front"), metrics.plugin("detector")
     camera.detected("person")
+    camera.classified("tabby")
     camera.matched("known", 2)
     camera.lost("timeout")
     camera.latency.observe(0.05)
@@ -72,6 +73,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "plugin_breaker_state",
         "engine_info",
         "detections",
+        "classifications",
         "face_matches",
         "stream_clients",
         "stream_slate_active",

@@ -1,0 +1,79 @@
+"""MobileNet v2 from PyTorch's published weights, with its batch normalisations folded into its convolutions.
+
+Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.convert.onnx_graph import OnnxGraph
+from engines.convert.torch_weights import read_weights
+from engines.errors import ConversionError
+
+_BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+"""Table 2 of the paper: expansion, channels, how many, stride of the first."""
+_EPSILON = 1e-5
+_SIX = np.array(0, np.float32), np.array(6, np.float32)
+"""Between which activations lie."""
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+def convert(source: Path, target: Path) -> None:
+    """From the published file to `image` [b, 3, 224, 224] RGB, normalised, to `logits` [b, classes]. ConversionError
+    where it is another network."""
+    weights = read_weights(source)
+    try:
+        graph, classes = _built(weights)
+    except (KeyError, ValueError) as error:
+        raise ConversionError(f"{source.name}: not MobileNet v2: {error}") from error
+    graph.save(target, {"image": [3, 224, 224]}, {"logits": [classes]}, "MobileNet v2, converted by sightd")
+
+
+def _built(weights: Weights) -> tuple[OnnxGraph, int]:
+    graph = OnnxGraph("mobilenet-v2")
+    x = _convolution(graph, weights, "image", "features.0.0", "features.0.1", stride=2)
+    number, channels = 1, 32
+    for expansion, wider, count, stride in _BLOCKS:
+        for n in range(count):
+            block = _block(graph, weights, x, f"features.{number}.conv", expansion, stride if n == 0 else 1)
+            x = graph.add("Add", [x, block]) if n > 0 and channels == wider else block
+            number, channels = number + 1, wider
+    x = _convolution(graph, weights, x, f"features.{number}.0", f"features.{number}.1")
+    features = graph.add("Flatten", [graph.add("GlobalAveragePool", [x])], "features")
+    matrix, shift = weights["classifier.1.weight"], weights["classifier.1.bias"]
+    graph.add("Gemm", [features, matrix, shift], "logits", transB=1)
+    return graph, len(shift)
+
+
+def _block(graph: OnnxGraph, weights: Weights, x: str, name: str, expansion: int, stride: int) -> str:
+    """Widened by 1x1, filtered channel by channel, made narrow by 1x1 again, this time without an activation."""
+    part = 0
+    if expansion > 1:
+        x, part = _convolution(graph, weights, x, f"{name}.0.0", f"{name}.0.1"), 1
+    x = _convolution(graph, weights, x, f"{name}.{part}.0", f"{name}.{part}.1", stride=stride)
+    return _convolution(graph, weights, x, f"{name}.{part + 1}", f"{name}.{part + 2}", activation=False)
+
+
+def _convolution(
+    graph: OnnxGraph, weights: Weights, x: str, name: str, norm: str, *, stride: int = 1, activation: bool = True
+) -> str:
+    """w' = w · γ / √(σ² + ε), b' = β - μ · γ / √(σ² + ε): the normalisation of Ioffe and Szegedy 2015 at rest."""
+    kernel = weights[f"{name}.weight"]
+    mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
+    factor = weights[f"{norm}.weight"].astype(np.float64) / np.sqrt(variance.astype(np.float64) + _EPSILON)
+    folded = (kernel * factor[:, None, None, None]).astype(np.float32)
+    shift = (weights[f"{norm}.bias"] - mean * factor).astype(np.float32)
+    outputs, inputs, side, _ = kernel.shape
+    groups = outputs if inputs == 1 and side > 1 else 1
+    pad = side // 2
+    x = graph.add(
+        "Conv", [x, folded, shift], kernel_shape=[side, side], strides=[stride, stride], pads=[pad] * 4, group=groups
+    )
+    return graph.add("Clip", [x, *_SIX]) if activation else x

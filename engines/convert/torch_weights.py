@@ -1,0 +1,110 @@
+"""Weights out of a PyTorch file, without PyTorch and without running what a pickle may hold.
+
+The file is that of `torch.save` before PyTorch 1.6: five pickles (a magic number, a protocol, the machine's sizes, the
+dictionary of tensors, the keys of their storages) and then the storages one after the other, each behind its length.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import ConversionError
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_KINDS: Mapping[str, str] = {"FloatStorage": "<f4", "LongStorage": "<i8"}
+_LENGTH = np.dtype("<i8")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a storage holds."""
+
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A tensor's place within its storage: `offset`, `size` and `stride` in numbers, not bytes."""
+
+    storage: str
+    dtype: str
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @classmethod
+    def rebuilt(cls, storage: object, offset: object, size: object, stride: object, *_: object) -> _Tensor:
+        """What the pickle calls for each tensor, with the arguments of PyTorch's own function."""
+        match storage, offset, size, stride:
+            case (str(key), _Kind(dtype)), int(start), tuple(sides), tuple(steps):
+                if all(isinstance(n, int) and n >= 0 for n in (start, *sides, *steps)) and len(sides) == len(steps):
+                    return cls(key, dtype, start, sides, steps)
+        raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Admits what a dictionary of tensors is made of, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        match module, name:
+            case "collections", "OrderedDict":
+                return OrderedDict
+            case "torch._utils", "_rebuild_tensor_v2":
+                return _Tensor.rebuilt
+            case "torch", _ if name in _KINDS:
+                return _Kind(_KINDS[name])
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
+
+    def persistent_load(self, pid: Any) -> tuple[str, _Kind]:
+        match pid:
+            case ("storage", _Kind() as kind, str(key), _, int(), None):
+                return key, kind
+        raise pickle.UnpicklingError("a storage is not described as PyTorch does")
+
+
+def read_weights(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors by name, float32 or int64. ConversionError for any other file; nothing of it is executed."""
+    try:
+        with path.open("rb") as file:
+            return _read(file, path.stat().st_size)
+    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConversionError(f"{path.name} cannot be read as PyTorch weights of the old form: {error}") from error
+
+
+def _read(file: BinaryIO, size: int) -> dict[str, NDArray[Any]]:
+    magic, _, _, named, keys = (_Unpickler(file).load() for _ in range(5))
+    if magic != _MAGIC or not isinstance(named, dict) or not isinstance(keys, list):
+        raise ValueError("it begins with another number, or holds no tensors by name")
+    tensors = {name: tensor for name, tensor in named.items() if isinstance(tensor, _Tensor)}
+    if len(tensors) != len(named):
+        raise ValueError("it holds more than tensors")
+    dtypes = {tensor.storage: tensor.dtype for tensor in tensors.values()}
+    storages = {key: _storage(file, dtypes[key], size) for key in keys}
+    return {name: _placed(tensor, storages[tensor.storage]) for name, tensor in tensors.items()}
+
+
+def _storage(file: BinaryIO, dtype: str, size: int) -> NDArray[Any]:
+    """The next one. ValueError where the file ends before it does."""
+    length = int(np.frombuffer(file.read(_LENGTH.itemsize), _LENGTH)[0])
+    wanted = length * np.dtype(dtype).itemsize
+    if not 0 <= wanted <= size - file.tell():
+        raise ValueError("it was cut short")
+    return np.frombuffer(file.read(wanted), dtype)
+
+
+def _placed(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
+    last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.size, tensor.stride, strict=True))
+    if 0 not in tensor.size and last >= len(storage):
+        raise ValueError("a tensor reaches beyond its storage")
+    item = storage.itemsize
+    return np.lib.stride_tricks.as_strided(
+        storage[tensor.offset :], tensor.size, [step * item for step in tensor.stride], writeable=False
+    )

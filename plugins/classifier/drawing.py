@@ -1,0 +1,22 @@
+"""Classes on the picture: one quiet line for all of it, or a word below each object."""
+
+from __future__ import annotations
+
+from plugins.types import Canvas, Classification, Frame
+
+_INK = (235, 225, 205)
+"""BGR."""
+
+
+def draw(canvas: Canvas, frame: Frame, found: Classification) -> None:
+    """What is likely enough; of an object the likeliest class alone."""
+    for row in range(len(found)):
+        likely = [(label, score) for label, _, score in found.of_row(row) if score >= found.shown_from]
+        words = [f"{label} {score:.0%}" for label, score in likely]
+        if not words:
+            continue
+        if found.tracks[row] < 0 and found.detection[row] < 0:
+            canvas.text((0.02 * frame.height, 0.98 * frame.height), "  ·  ".join(words), _INK)
+        else:
+            left, _, _, bottom = found.boxes[row].tolist()
+            canvas.text((left, bottom), words[0], _INK)

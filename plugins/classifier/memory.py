@@ -1,0 +1,53 @@
+"""What was answered before: of each camera's picture, or of each of its tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from plugins.classifier.scores import averaged
+from plugins.types import FloatArray
+
+PICTURE = -1
+"""Key of the whole picture; tracks have their numbers."""
+_OUTAGE = 5.0
+"""Seconds after which an answer is about something else, and is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """About one thing: scores float32 [classes] averaged over time, and when it was looked at last (s)."""
+
+    scores: FloatArray
+    at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """Of one camera whose pictures are of `size` (width, height), at `at` (s). Never changed, only replaced."""
+
+    size: tuple[int, int]
+    at: float
+    answers: Mapping[int, Answer]
+
+    @classmethod
+    def new(cls, size: tuple[int, int]) -> Memory:
+        return cls(size, float("-inf"), {})
+
+    def fits(self, size: tuple[int, int], at: float) -> bool:
+        """Whether a picture of that size and time belongs to the same run of pictures; one may come somewhat late."""
+        return self.size == size and at >= self.at - _OUTAGE
+
+    def in_turn(self, keys: Iterable[int]) -> list[int]:
+        """Those that were never looked at first, then the one that was not for the longest time."""
+        return sorted(keys, key=lambda key: self.answers[key].at if key in self.answers else float("-inf"))
+
+    def told(self, new: Mapping[int, FloatArray], at: float, constant: float) -> Memory:
+        """With the answers of a frame at `at`, scores float32 [classes] by key, averaged over `constant` seconds; what
+        was not looked at for 5 s is forgotten."""
+        after = {key: answer for key, answer in self.answers.items() if at - answer.at <= _OUTAGE}
+        for key, scores in new.items():
+            before = after.get(key)
+            mean = scores if before is None else averaged(before.scores, scores, at - before.at, constant)
+            after[key] = Answer(mean, at if before is None else max(at, before.at))
+        return Memory(self.size, max(at, self.at), after)

@@ -1,0 +1,65 @@
+"""A classifier of one's own: an ONNX file and its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engines.errors import ModelFileError
+from engines.model import Model
+from engines.own_file import classifier_from_file
+from engines.spec import ColourOrder
+from plugins.api import Fault, PluginError
+from plugins.labels_file import labels_in
+
+Three = tuple[float, float, float]
+
+
+class OwnClassifier(BaseModel):
+    """An ONNX file that takes one picture and gives one score for each class; fed as networks of ImageNet are, but for
+    what is stated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path = Field(description="The ONNX file.", examples=["/srv/models/birds.onnx"])
+    labels: Path | list[str] = Field(
+        description="Names of its classes in the network's order: a text file with one name a line, or a list.",
+        examples=["/srv/models/birds.txt", ["robin", "wren"]],
+    )
+    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file that leaves its size open.")
+    height: int | None = Field(None, ge=1, description="Input height in pixels, likewise.")
+    colour: ColourOrder = Field(ColourOrder.RGB, description="Order of the colour channels that it is fed.")
+    scale: float = Field(1 / 255, gt=0, description="Factor of each pixel value 0-255, before mean and std.")
+    mean: Three = Field((0.485, 0.456, 0.406), description="Subtracted from each channel, in the order of `colour`.")
+    std: Three = Field((0.229, 0.224, 0.225), description="Each channel is divided by it at last, likewise.")
+
+    @model_validator(mode="after")
+    def _whole_size(self) -> Self:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("state both width and height, or neither")
+        return self
+
+    def model(self) -> Model:
+        """PluginError or ModelFileError for files that cannot be read, or are of another form."""
+        names = labels_in(self.labels) if isinstance(self.labels, Path) else self.labels
+        return classifier_from_file(
+            self.file,
+            names,
+            size=(self.width, self.height) if self.width and self.height else None,
+            colour=self.colour,
+            scale=self.scale,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    def faults(self) -> Iterator[Fault]:
+        """That a file cannot be used."""
+        try:
+            self.model()
+        except PluginError as error:
+            yield Fault(("labels",), str(error))
+        except ModelFileError as error:
+            yield Fault(("file",), str(error), "one picture goes in, and one score for each label comes out")

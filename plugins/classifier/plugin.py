@@ -1,0 +1,152 @@
+"""The classifier plug-in: says what a picture shows, or what kind of thing each object is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from engines.engine import Engine
+from plugins.api import Context, Plugin, PluginConfig, PluginError
+from plugins.classifier.config import ClassifierConfig
+from plugins.classifier.drawing import draw
+from plugins.classifier.memory import Answer, Memory
+from plugins.classifier.own import OwnClassifier
+from plugins.classifier.parts import Part, cut_out, part_of_object, part_of_picture
+from plugins.classifier.scores import likeliest, softmax
+from plugins.classifier.subjects import Subject, subjects_of
+from plugins.types import Canvas, Classification, FloatArray, Frame, Image, Results
+
+_AT_ONCE = 16
+"""Parts in one run of the network: as many as engines are built for."""
+_STALE_AFTER = 1.0
+"""Seconds for which the last answer about a picture stands for frames that were not looked at."""
+
+
+class Classifier(Plugin[ClassifierConfig]):
+    """Answers are averaged over time, for each camera's picture or for each track; a photograph is looked at alone.
+
+    Threads: memories are immutable and replaced whole; `carry` reads them without a lock; `process` and `forget` take
+    turns.
+    """
+
+    Config: ClassVar[type[PluginConfig]] = ClassifierConfig
+    gives: ClassVar[frozenset[type]] = frozenset({Classification})
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__(config)
+        self._engine: Engine | None = None
+        self._labels: tuple[str, ...] = ()
+        self._wanted = None if config.classes is None else {name.casefold() for name in config.classes}
+        self._memories: dict[str, Memory] = {}
+        self._turn = threading.Lock()
+
+    def open(self, context: Context) -> None:
+        """Loads the network and runs it once, so that one that does not fit its labels is told of now."""
+        model = self.config.model.model() if isinstance(self.config.model, OwnClassifier) else self.config.model
+        self._engine = context.engine([model])
+        self._labels, spec = self._engine.model.labels, self._engine.model.input
+        self._scores([np.zeros((spec.height, spec.width, 3), np.uint8)])
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        with self._turn:
+            chosen = [self._chosen(frame, found) for frame, found in zip(frames, results, strict=True)]
+            every = zip(frames, chosen, strict=True)
+            scores = self._scores([self._seen(frame, part) for frame, parts in every for _, part in parts])
+            answered, begin = [], 0
+            for frame, found, parts in zip(frames, results, chosen, strict=True):
+                new = {one.key: scores[begin + n] for n, (one, _) in enumerate(parts)}
+                begin += len(parts)
+                answered.append(self._answered(frame, found, new))
+            return answered
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        """The last answers; about objects with the places that an earlier tracker predicts."""
+        memory = self._memories.get(frame.camera)
+        if memory is None or not memory.fits((frame.width, frame.height), frame.captured_at):
+            return Results()
+        if self.config.of == "picture" and frame.captured_at - memory.at > _STALE_AFTER:
+            return Results()
+        lasting = [one for one in subjects_of(frame, results, self.config) if one.lasts]
+        return Results(self._view(frame, lasting, memory))
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        found = results.get(Classification)
+        if found is not None:
+            draw(canvas, frame, found)
+
+    def forget(self, camera: str) -> None:
+        with self._turn:
+            self._memories.pop(camera, None)
+
+    def close(self) -> None:
+        with self._turn:
+            self._memories.clear()
+
+    def _seen(self, frame: Frame, part: Part) -> Image:
+        assert self._engine is not None, "process comes after open"
+        spec = self._engine.model.input
+        return cut_out(frame.host(), part, (spec.width, spec.height))
+
+    def _memory_of(self, frame: Frame) -> Memory:
+        size = (frame.width, frame.height)
+        known = self._memories.get(frame.camera)
+        fits = known is not None and not frame.still and known.fits(size, frame.captured_at)
+        return known if known is not None and fits else Memory.new(size)
+
+    def _chosen(self, frame: Frame, results: Results) -> list[tuple[Subject, Part]]:
+        """What is looked at on this frame: the picture, or the objects whose turn it is."""
+        if self.config.of == "picture":
+            (whole,) = subjects_of(frame, results, self.config)
+            return [(whole, part_of_picture(frame.width, frame.height, self.config.area))]
+        known = {one.key: one for one in subjects_of(frame, results, self.config)}
+        turns = (known[key] for key in self._memory_of(frame).in_turn(known))
+        parts = ((one, part_of_object(one.box, frame.width, frame.height, self.config.margin)) for one in turns)
+        return [(one, part) for one, part in parts if part is not None][: self.config.most]
+
+    def _answered(self, frame: Frame, results: Results, new: dict[int, FloatArray]) -> Results:
+        objects = subjects_of(frame, results, self.config)
+        if not all(one.lasts for one in objects):
+            memory = Memory.new((frame.width, frame.height)).told(new, frame.captured_at, 0.0)
+            return Results(self._view(frame, objects, memory))
+        memory = self._memory_of(frame).told(new, frame.captured_at, self.config.smooth)
+        if not frame.still:
+            self._memories[frame.camera] = memory
+        return Results(self._view(frame, objects, memory))
+
+    def _view(self, frame: Frame, objects: Iterable[Subject], memory: Memory) -> Classification:
+        """What is known of the objects."""
+        known = [(one, memory.answers[one.key]) for one in objects if one.key in memory.answers]
+        return self._classification(frame, [one for one, _ in known], [answer for _, answer in known])
+
+    def _classification(self, frame: Frame, objects: Sequence[Subject], answers: Sequence[Answer]) -> Classification:
+        rows = np.array([answer.scores for answer in answers], np.float32).reshape(len(answers), len(self._labels))
+        class_ids, scores = likeliest(rows, self.config.top)
+        boxes = np.array([one.box for one in objects], np.float32).reshape(len(objects), 4)
+        return Classification(
+            boxes=np.clip(boxes, 0, np.array([frame.width, frame.height] * 2, np.float32)),
+            tracks=np.array([one.track for one in objects], np.int64),
+            detection=np.array([one.detection for one in objects], np.int64),
+            class_ids=class_ids,
+            scores=scores,
+            labels=self._labels,
+            shown_from=self.config.min_score,
+        )
+
+    def _scores(self, images: Sequence[Image]) -> FloatArray:
+        """Probabilities float32 [n, classes]. PluginError where the network gives something else."""
+        assert self._engine is not None, "process comes after open"
+        found = [np.zeros((0, len(self._labels)), np.float32)]
+        for begin in range(0, len(images), _AT_ONCE):
+            batch = images[begin : begin + _AT_ONCE]
+            output, *_ = self._engine.run(batch)[0].values()
+            scores = output.reshape(len(batch), -1).astype(np.float32)
+            if scores.shape[1] != len(self._labels):
+                raise PluginError(
+                    f"model {self._engine.model.name!r} gives {scores.shape[1]} scores, and {len(self._labels)} labels "
+                    "are stated"
+                )
+            found.append(scores if self._engine.model.head == "probabilities" else softmax(scores))
+        return np.concatenate(found)

@@ -1,0 +1,47 @@
+"""What there is to be classified on a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugins.classifier.config import ClassifierConfig
+from plugins.classifier.memory import PICTURE
+from plugins.types import Detections, Frame, Results, Tracks
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The picture, or an object on it: box xyxy in pixels. `key` names it in the memory: a track's number, or the row
+    of a detection, which means nothing on the next frame. `track` and `detection` are -1 where it is none."""
+
+    key: int
+    box: list[float]
+    track: int = -1
+    detection: int = -1
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is known again on the next frame."""
+        return self.key == PICTURE or self.track >= 0
+
+
+def subjects_of(frame: Frame, results: Results, config: ClassifierConfig) -> list[Subject]:
+    """The picture, or the objects of the classes that are asked for: tracks, or detections where none tracks."""
+    if config.of == "picture":
+        return [Subject(PICTURE, [0, 0, frame.width, frame.height])]
+    tracks, detections = results.get(Tracks), results.get(Detections)
+    if tracks is not None:
+        rows = zip(tracks.boxes.tolist(), tracks.ids.tolist(), tracks.detection.tolist(), strict=True)
+        return _wanted([Subject(number, box, number, row) for box, number, row in rows], tracks, config)
+    if detections is None:
+        return []
+    found = [Subject(row, box, -1, row) for row, box in enumerate(detections.boxes.tolist())]
+    return _wanted(found, detections, config)
+
+
+def _wanted(found: list[Subject], source: Tracks | Detections, config: ClassifierConfig) -> list[Subject]:
+    if config.classes is None:
+        return found
+    wanted = {name.casefold() for name in config.classes}
+    names = [source.labels[class_id].casefold() for class_id in source.class_ids.tolist()]
+    return [one for one, name in zip(found, names, strict=True) if name in wanted]

@@ -1,0 +1,24 @@
+"""Class names in a text file, one a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plugins.api import PluginError
+
+
+def labels_in(path: Path) -> list[str]:
+    """The names in order. PluginError where the file cannot be read, or a line is empty."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+        raise PluginError(
+            f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line"
+        ) from None
+    labels = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in labels:
+        raise PluginError(f"labels file {path} has no name in line {labels.index('') + 1}: each class needs its line")
+    if not labels:
+        raise PluginError(f"labels file {path} is empty: write one name a line, in the network's order")
+    return labels

@@ -16,6 +16,7 @@ COMMANDS = {
     "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
     "faces": "enrol, list, rename, forget persons",
     "style": "list styles, show a picture in each",
+    "classifier": "train a classifier on folders of pictures",
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",
     "doctor": "see what is there, what is missing, what to do",
@@ -30,7 +31,7 @@ def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.Argument
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Watches cameras, runs neural networks on what they see, and serves the annotated picture live.",
         epilog="commands:\n"
-        + "\n".join(f"  {name:9} {summary}" for name, summary in COMMANDS.items())
+        + "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items())
         + "\n\n`sightd COMMAND --help` tells more, with examples.\n",
     )
     parser.add_argument("--version", action="version", version=f"sightd {version('sightd')}")

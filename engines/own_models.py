@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,13 +18,15 @@ _FOLDER = "own"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The note beside an own network: which of the catalogue it was made of, how, and what that cost in accuracy."""
+    """The note beside an own network: which of the catalogue it was made of, how, and how accurate it is; `labels` are
+    its classes where they are others than its base's."""
 
     base: str
     base_sha256: str
     made: str
     accuracy: str
     made_at: str
+    labels: Sequence[str] = ()
 
 
 def with_own(catalog: Catalog, directory: Path) -> Catalog:
@@ -38,7 +41,7 @@ def with_own(catalog: Catalog, directory: Path) -> Catalog:
             models[note.stem] = _model(catalog.models[origin.base], note.stem, origin, directory)
         except (OSError, ValueError, TypeError, KeyError) as error:
             logger.warning(
-                "%s is left out: its note is not usable (%s). `sightd models quantize` makes it anew", note, error
+                "%s is left out: its note is not usable (%s). the command that made it makes it anew", note, error
             )
     return Catalog(models)
 
@@ -68,5 +71,6 @@ def _model(base: Model, name: str, origin: Origin, directory: Path) -> Model:
         accuracy=origin.accuracy,
         sources=(),
         convert="",
+        labels=tuple(origin.labels) or base.labels,
         path=directory / _FOLDER / f"{name}.onnx",
     )

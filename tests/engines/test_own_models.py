@@ -44,6 +44,14 @@ def test_it_is_found_by_its_name_with_what_its_base_is_fed(own: Model, tmp_path:
     assert [model.name for model in with_own(CATALOG, tmp_path)] == ["net", "net-int8"]
 
 
+def test_one_with_classes_of_its_own_says_so_itself(tmp_path: Path) -> None:
+    folder = file_of("parts", tmp_path).parent
+    origin = replace(ORIGIN, made="2 classes learnt from 40 pictures", labels=["bolt", "nut"])
+    made = put(BASE, "parts", write_double(folder / "made.onnx"), origin, tmp_path)
+    assert with_own(CATALOG, tmp_path).get("parts") == made
+    assert made.labels == ("bolt", "nut")
+
+
 def test_without_any_the_catalogue_is_as_it_was(tmp_path: Path) -> None:
     assert with_own(CATALOG, tmp_path / "absent") == CATALOG
 

@@ -1,0 +1,110 @@
+"""`sightd classifier`: classifiers of one's own pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from daemon.commands import SubParsers
+
+_EXAMPLES = """examples:
+  sightd classifier train birds/                          birds/robin/*.jpg, birds/wren/*.jpg, …
+  sightd classifier train birds/ --name garden --base resnet50
+
+FOLDER holds a folder of pictures for each class, named as that; 20 pictures of each make a useful classifier. It is
+stored on this machine and can be named at once:
+
+  plugins: {classifier: {model: birds}}
+
+A folder NAME-report is written as well: the confusion matrix as a picture, the figures as JSON, and the network with
+its labels, to be carried to other machines (model: {file: birds.onnx, labels: birds.txt}).
+"""
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "classifier",
+        help="train a classifier on folders of pictures",
+        description="Makes classifiers of your own pictures for the classifier plug-in.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    train = actions.add_parser(
+        "train",
+        help="learn the classes of a folder of folders",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("folder", type=Path, metavar="FOLDER", help="holds a folder of pictures for each class")
+    train.add_argument("--name", metavar="NAME", help="of the new network (default: the folder's)")
+    train.add_argument(
+        "--base", default="mobilenet-v2", metavar="NETWORK", help="whose trunk is used (default: %(default)s)"
+    )
+    train.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="where the report is written (default: NAME-report)"
+    )
+    train.set_defaults(do=_train)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 where pictures or files are not as they must be, 2 for a name that no network has, 3 where the base
+    cannot be had."""
+    code: int = args.do(args)
+    return code
+
+
+def _train(args: argparse.Namespace) -> int:
+    from daemon.config.model import Models
+    from daemon.known_networks import known_networks
+    from daemon.progress import ProgressBar
+    from daemon.training.classifier import train_classifier
+    from daemon.training.errors import TrainingError
+    from daemon.training.folders import labelled
+    from daemon.training.names import checked, name_from
+    from daemon.training.report import table, write_report
+    from engines.catalog import Catalog
+    from engines.errors import EngineError, UnknownModelError
+    from engines.fetch import Fetcher
+    from engines.mirror import default_mirror
+    from engines.provision import provide
+    from engines.store import ModelStore, default_directory
+
+    store = ModelStore(default_directory(os.environ))
+    try:
+        pictures = labelled(args.folder)
+        name = checked(args.name or name_from(args.folder.resolve().name), Catalog.load().models)
+        report = args.report or Path(f"{name}-report")
+        report.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+        base = known_networks(Models(), os.environ).get(args.base)
+        if base.role != "classifier":
+            raise TrainingError(f"--base {base.name}: a {base.role}, and no classifier; see `sightd models list`")
+        with ProgressBar() as progress:
+            provide(base, store, Fetcher(progress, default_mirror(os.environ)))
+        threads = len(os.sched_getaffinity(0))
+        with ProgressBar(unit="") as progress:
+            trained = train_classifier(pictures, base, name, store, threads, progress)
+        write_report(report, trained, len(pictures))
+    except UnknownModelError as error:
+        return _fail(error, 2)
+    except TrainingError as error:
+        return _fail(error, 1)
+    except EngineError as error:
+        return _fail(error, 3)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}", 1)
+    for line in pictures.left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    print("\n".join(table(trained.validation)))
+    print(f"{name}: stored as {trained.model.path}; the report is in {report}")
+    print(f"use it: plugins: {{classifier: {{model: {name}}}}}")
+    return 0
+
+
+def _fail(message: object, code: int) -> int:
+    print(f"sightd: {message}", file=sys.stderr)
+    return code

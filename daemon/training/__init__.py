@@ -1,0 +1,1 @@
+"""Networks of one's own: a classifier from folders of pictures, a style from a painting."""

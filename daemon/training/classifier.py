@@ -1,0 +1,94 @@
+"""A classifier of one's own by transfer learning: a published trunk, and a last layer for one's own classes.
+
+Features that a network learnt on ImageNet tell other things apart, too (Donahue et al. 2014, "DeCAF", arXiv 1310.1531;
+Razavian et al. 2014, arXiv 1403.6382), so that some twenty pictures a class suffice.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from daemon.training.errors import TrainingError
+from daemon.training.features import features_of, views_of
+from daemon.training.folders import LabelledPictures
+from daemon.training.softmax_regression import FloatTable, Head, fitted
+from daemon.training.validation import Validation, cross_validated, flattened
+from engines.digest import digest_of
+from engines.lock import locked
+from engines.model import Model
+from engines.onnx_head import write_trunk, write_with_head
+from engines.onnx_session import OnnxRuntimeSession
+from engines.own_models import Origin, file_of, put
+from engines.preprocess import prepare
+from engines.progress import Progress
+from engines.store import ModelStore
+from plugins.classifier.scores import softmax
+from plugins.types import Image
+
+_TOLERANCE = 1e-3
+"""Largest difference of a probability between what was learnt and what the written network says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The network, as it can be named in a configuration, and how good it is."""
+
+    model: Model
+    validation: Validation
+
+
+def train_classifier(
+    pictures: LabelledPictures, base: Model, name: str, store: ModelStore, threads: int, progress: Progress
+) -> Trained:
+    """Makes the network `name` of the stored network `base`.
+
+    Errors: EngineError where the base is not stored, does not end in a last layer that can be replaced, or the result
+    cannot be stored; TrainingError where the written network does not say what was learnt.
+    """
+    base_file, classes = store.verify(base), np.array(pictures.classes, np.int64)
+    folder = file_of(name, store.directory).parent
+    with locked(folder / ".lock", name), tempfile.TemporaryDirectory(prefix=".train-", dir=folder) as scratch:
+        trunk, made = Path(scratch) / "trunk.onnx", Path(scratch) / "made.onnx"
+        write_trunk(base_file, trunk)
+        features = features_of(pictures.pictures(), trunk, base, threads, _counting(progress, len(pictures)))
+        validation = cross_validated(
+            features, classes, pictures.labels, lambda done, total: progress("cross-validation, rounds", done, total)
+        )
+        head = fitted(*flattened(features, classes), len(pictures.labels), validation.penalty)
+        write_with_head(base_file, made, head.matrix.astype(np.float32), head.shift.astype(np.float32))
+        _require_faithful(made, base, head, next(pictures.pictures()), features[0, 0], threads)
+        origin = Origin(
+            base=base.name,
+            base_sha256=digest_of(base_file).sha256,
+            made=f"{len(pictures.labels)} classes learnt from {len(pictures)} pictures",
+            accuracy=f"{validation.accuracy:.1%} (cross-validated)",
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            labels=pictures.labels,
+        )
+        return Trained(put(replace(base, head="logits"), name, made, origin, store.directory), validation)
+
+
+def _counting(progress: Progress, total: int) -> Callable[[int], None]:
+    return lambda done: progress("features, pictures", done, total)
+
+
+def _require_faithful(made: Path, base: Model, head: Head, picture: Image, features: FloatTable, threads: int) -> None:
+    """TrainingError unless the network says of a picture what the head says of its features."""
+    session = OnnxRuntimeSession(made, threads)
+    try:
+        tensor, _ = prepare(views_of(picture, (base.input.width, base.input.height))[:1], base.input)
+        (logits,) = session.run({base.input.tensor: tensor}).values()
+    finally:
+        session.close()
+    off = float(np.abs(softmax(logits) - head.probabilities(features[None])).max())
+    if not off < _TOLERANCE:
+        raise TrainingError(
+            f"the network that was written differs from what was learnt (by {off:.2g}): not stored. This is a fault of "
+            f"sightd or of {base.name}; please report it"
+        )

@@ -1,0 +1,46 @@
+"""What a network's trunk makes of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from daemon.training.softmax_regression import FloatTable
+from engines.model import Model
+from engines.onnx_head import FEATURES
+from engines.onnx_session import OnnxRuntimeSession
+from engines.preprocess import prepare
+from plugins.classifier.parts import cut_out, part_of_picture
+from plugins.types import Image
+
+VIEWS = 4
+
+
+def views_of(picture: Image, size: tuple[int, int]) -> list[Image]:
+    """The picture as the classifier plug-in looks at it by default, mirrored, and both of the whole picture."""
+    height, width = picture.shape[:2]
+    seen = [cut_out(picture, part_of_picture(width, height, area), size) for area in ("centre", "whole")]
+    return [seen[0], seen[0][:, ::-1], seen[1], seen[1][:, ::-1]]
+
+
+def features_of(
+    pictures: Iterable[Image],
+    trunk: Path,
+    model: Model,
+    threads: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> FloatTable:
+    """[pictures, VIEWS, n], in order; `trunk` is `model` without its last layer. `progress` counts pictures."""
+    session = OnnxRuntimeSession(trunk, threads)
+    size, found = (model.input.width, model.input.height), []
+    try:
+        for done, picture in enumerate(pictures, 1):
+            tensor, _ = prepare(views_of(picture, size), model.input)
+            runs = [tensor] if session.inputs[model.input.tensor].shape[0] is None else list(tensor[:, None])
+            found.append(np.concatenate([session.run({model.input.tensor: run})[FEATURES] for run in runs]))
+            progress(done)
+    finally:
+        session.close()
+    return np.array(found, np.float64)

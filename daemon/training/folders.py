@@ -1,0 +1,86 @@
+"""Pictures of classes: a folder with one folder a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.analyze.media import PICTURES, MediaError, read_picture
+from daemon.training.errors import TrainingError
+from engines.digest import digest_of
+from plugins.types import Image
+
+LEAST = 5
+"""Pictures of a class: the report holds each fifth back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPictures:
+    """Picture files and the class of each, as the place of its name in `labels`. `left_out` says in words which were
+    not taken, and why."""
+
+    labels: tuple[str, ...]
+    files: tuple[Path, ...]
+    classes: tuple[int, ...]
+    left_out: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def pictures(self) -> Iterator[Image]:
+        """Each in order, BGR."""
+        return (read_picture(file) for file in self.files)
+
+
+def labelled(folder: Path) -> LabelledPictures:
+    """Every picture below each folder in `folder`, named as that. A picture that cannot be read, or is in its class
+    already, is left out. TrainingError where there are too few classes or pictures, or one picture is in two classes.
+    """
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is no folder: name one that holds a folder of pictures for each class")
+    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    if len(classes) < 2:
+        found = f"only {classes[0].name!r}" if classes else "none"
+        raise TrainingError(
+            f"{folder} must hold two folders of pictures at least, one for each class; there is {found}"
+        )
+    files: list[Path] = []
+    numbers: list[int] = []
+    left_out: list[str] = []
+    known: dict[str, Path] = {}
+    for number, one in enumerate(classes):
+        for file in sorted(path for path in one.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()):
+            twin = known.setdefault(digest_of(file).sha256, file)
+            if twin is not file:
+                _require_same_class(twin, file, folder)
+                left_out.append(f"{file}: the same picture as {twin.name}")
+            elif fault := _unreadable(file):
+                left_out.append(fault)
+            else:
+                files.append(file)
+                numbers.append(number)
+    _require_enough(folder, [one.name for one in classes], numbers)
+    return LabelledPictures(tuple(one.name for one in classes), tuple(files), tuple(numbers), tuple(left_out))
+
+
+def _require_same_class(one: Path, other: Path, folder: Path) -> None:
+    if one.relative_to(folder).parts[0] != other.relative_to(folder).parts[0]:
+        raise TrainingError(f"{one} and {other} are the same picture in two classes: take one away")
+
+
+def _unreadable(file: Path) -> str:
+    try:
+        read_picture(file)
+    except MediaError as error:
+        return str(error)
+    return ""
+
+
+def _require_enough(folder: Path, labels: Sequence[str], numbers: Sequence[int]) -> None:
+    few = [f"{label} ({numbers.count(number)})" for number, label in enumerate(labels) if numbers.count(number) < LEAST]
+    if few:
+        raise TrainingError(
+            f"{folder}: each class needs {LEAST} readable pictures at least, and 20 to be useful; too few: "
+            + ", ".join(few)
+        )

@@ -1,0 +1,107 @@
+"""What a training tells of the classifier that it made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from daemon.render import lettering
+from daemon.training.classifier import Trained
+from daemon.training.validation import Validation
+from plugins.types import Image
+
+_CELL, _SIZE, _MARGIN = 46, 15, 14
+_MOST_LETTERS = 220
+"""Room for a class's name, in pixels."""
+_DARK, _LIGHT, _RIGHT, _WRONG = (40, 36, 32), (245, 245, 245), (130, 150, 60), (70, 80, 200)
+"""BGR."""
+
+
+def table(validation: Validation) -> Iterator[str]:
+    """Lines for people: each class with how many of it were found, and how many of what was taken for it are."""
+    width = max(len(label) for label in validation.labels)
+    yield f"{'CLASS':{width}}  PICTURES  FOUND  RIGHT"
+    rows = zip(validation.labels, validation.confusion, validation.recall, validation.precision, strict=True)
+    for label, row, recall, precision in rows:
+        right = "    -" if np.isnan(precision) else f"{precision:5.0%}"
+        yield f"{label:{width}}  {row.sum():8}  {recall:5.0%}  {right}"
+    yield f"accuracy {validation.accuracy:.1%}, cross-validated"
+    worst = _confused(validation)
+    if worst:
+        count, label, other = worst
+        yield f"most often mistaken: {label} for {other}, {count} times"
+
+
+def as_json(validation: Validation, more: Mapping[str, Any]) -> str:
+    """The same for programs; a precision that is none is null."""
+    return json.dumps(
+        {
+            **more,
+            "labels": validation.labels,
+            "accuracy": round(validation.accuracy, 4),
+            "surprise": round(validation.surprise, 4),
+            "recall": [round(value, 4) for value in validation.recall.tolist()],
+            "precision": [None if np.isnan(value) else round(value, 4) for value in validation.precision.tolist()],
+            "confusion": validation.confusion.tolist(),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def write_report(folder: Path, trained: Trained, pictures: int) -> None:
+    """The confusion matrix as a picture, the figures as JSON, the network and its labels. OSError where they cannot be
+    written."""
+    model, validation = trained.model, trained.validation
+    assert model.path is not None
+    shutil.copyfile(model.path, folder / f"{model.name}.onnx")
+    (folder / f"{model.name}.txt").write_text("\n".join(model.labels) + "\n", encoding="utf-8")
+    figures = as_json(validation, {"name": model.name, "made": model.summary, "pictures": pictures})
+    (folder / "report.json").write_text(figures + "\n", encoding="utf-8")
+    (folder / "confusion.png").write_bytes(cv2.imencode(".png", picture(validation))[1].tobytes())
+
+
+def picture(validation: Validation) -> Image:
+    """The confusion matrix, BGR: a row for each class, a column for what its pictures were taken for."""
+    labels, confusion = validation.labels, validation.confusion
+    names = [lettering.fitted(label, _SIZE, _MOST_LETTERS) for label in labels]
+    room = max(lettering.width_of(name, _SIZE) for name in names) + 2 * _MARGIN
+    side = len(labels) * _CELL
+    cover = np.zeros((room + side + _MARGIN, room + side + _MARGIN), np.float32)
+    sheet = np.full((*cover.shape, 3), _LIGHT, np.uint8)
+    shares = confusion / confusion.sum(axis=1, keepdims=True)
+    for row in range(len(labels)):
+        for column in range(len(labels)):
+            colour = np.array(_RIGHT if row == column else _WRONG)
+            tint = np.array(_LIGHT) * (1 - shares[row, column]) + colour * shares[row, column]
+            top, left = room + row * _CELL, room + column * _CELL
+            sheet[top : top + _CELL - 2, left : left + _CELL - 2] = tint
+            if confusion[row, column]:
+                _centred(cover, str(confusion[row, column]), left + _CELL // 2 - 1, top + _CELL // 2 - 1)
+    for row, name in enumerate(names):
+        middle = room + row * _CELL + (_CELL + lettering.cap_height(_SIZE)) // 2
+        lettering.write(cover, name, room - _MARGIN - lettering.width_of(name, _SIZE), middle, _SIZE)
+    columns = np.zeros((side, room), np.float32)  # written upright, and turned
+    for column, name in enumerate(names):
+        lettering.write(columns, name, _MARGIN, column * _CELL + (_CELL + lettering.cap_height(_SIZE)) // 2, _SIZE)
+    cover[:room, room : room + side] = np.rot90(columns)
+    return np.rint(sheet * (1 - cover[..., None]) + np.array(_DARK) * cover[..., None]).astype(np.uint8)
+
+
+def _centred(cover: np.ndarray[Any, np.dtype[np.float32]], text: str, x: int, y: int) -> None:
+    left = x - lettering.width_of(text, _SIZE) // 2
+    lettering.write(cover, text, left, y + lettering.cap_height(_SIZE) // 2, _SIZE)
+
+
+def _confused(validation: Validation) -> tuple[int, str, str] | None:
+    wrong = validation.confusion - np.diag(np.diag(validation.confusion))
+    if not wrong.any():
+        return None
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    return int(wrong.max()), validation.labels[row], validation.labels[column]

@@ -1,0 +1,91 @@
+"""The last layer of a classifier: taken off, and replaced by another. What is before it, the trunk, stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from engines.errors import ModelFileError
+
+FEATURES, LOGITS = "trunk.features", "head.logits"
+"""Names of the outputs of what is written here."""
+_BEHIND = frozenset({"Softmax", "LogSoftmax", "Identity", "Flatten", "Reshape", "Add"})
+"""What may stand behind the last layer; an Add is its shift."""
+
+
+def write_trunk(path: Path, target: Path) -> int:
+    """The network without its last layer: it gives `FEATURES` [batch, n]; n is returned. ModelFileError for a file that
+    cannot be read, or does not end in a layer that connects n features with each class."""
+    model = _read(path)
+    last, width = _last_layer(model, path)
+    _end_with(model, last.input[0], width)
+    onnx.save(model, str(target))
+    return width
+
+
+def write_with_head(path: Path, target: Path, matrix: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
+    """The network with another last layer: `LOGITS` [batch, classes] = features @ matrix.T + shift. matrix float32
+    [classes, n], shift float32 [classes]. ModelFileError as above, ValueError where n is another."""
+    model = _read(path)
+    last, width = _last_layer(model, path)
+    if matrix.shape != (len(shift), width):
+        raise ValueError(f"the head is {list(matrix.shape)} and {list(shift.shape)}, for {width} features")
+    _end_with(model, last.input[0], width)
+    graph = model.graph
+    graph.initializer.extend(
+        [numpy_helper.from_array(matrix, "head.matrix"), numpy_helper.from_array(shift, "head.shift")]
+    )
+    graph.node.append(helper.make_node("Gemm", [FEATURES, "head.matrix", "head.shift"], [LOGITS], transB=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["batch", len(shift)]))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(target))
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path))
+    except (DecodeError, OSError) as error:
+        raise ModelFileError(f"{path} cannot be read as ONNX: {error}") from error
+
+
+def _last_layer(model: onnx.ModelProto, path: Path) -> tuple[onnx.NodeProto, int]:
+    """The node, and how many features go into it."""
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    sizes = {one.name: tuple(one.dims) for one in graph.initializer}
+    node = makers.get(graph.output[0].name)
+    while node is not None and node.op_type in _BEHIND:
+        node = next((makers[name] for name in node.input if name in makers), None)
+    if node is None or node.op_type not in ("Gemm", "MatMul") or len(sizes.get(node.input[1], ())) != 2:
+        ending = "nothing" if node is None else node.op_type
+        raise ModelFileError(
+            f"{path} does not end in a fully connected layer, but in {ending}: its trunk cannot be taken"
+        )
+    turned = any(one.name == "transB" and one.i for one in node.attribute)
+    return node, sizes[node.input[1]][1 if turned else 0]
+
+
+def _end_with(model: onnx.ModelProto, features: str, width: int) -> None:
+    """Takes off all that is behind `features`, and calls that by its own name."""
+    graph = model.graph
+    if features != FEATURES:
+        graph.node.append(helper.make_node("Flatten", [features], [FEATURES], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", width]))
+    needed, kept = {FEATURES}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    used = [one for one in graph.initializer if one.name in needed]
+    del graph.initializer[:]
+    graph.initializer.extend(used)
+    del graph.value_info[:]

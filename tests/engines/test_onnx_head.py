@@ -57,11 +57,9 @@ def test_a_layer_of_a_product_and_a_sum_is_one(tmp_path: Path) -> None:
         helper.make_node("MatMul", ["mean", "matrix"], ["product"]),
         helper.make_node("Add", ["product", "shift"], ["logits"]),
     ]
-    ends = [
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
-        for name, shape in (("image", ["n", 3, 8, 8]), ("logits", ["n", 4]))
-    ]
-    source = write(tmp_path / "a.onnx", helper.make_graph(nodes, "product", *ends, constants))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 4])
+    source = write(tmp_path / "a.onnx", helper.make_graph(nodes, "product", [image], [logits], constants))
     assert write_trunk(source, tmp_path / "trunk.onnx") == 3
     np.testing.assert_allclose(run(tmp_path / "trunk.onnx")[FEATURES], MEANS, rtol=1e-5)
 

@@ -60,7 +60,7 @@ def test_too_little_is_refused_with_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="there is only 'wren'"):
         labelled(folder_of(tmp_path, {"wren": 9}))
     with pytest.raises(TrainingError, match=r"each class needs 5 .*too few: empty \(0\), robin \(4\)"):
-        labelled(folder_of(tmp_path, {"robin": 4, "empty": 0}))
+        labelled(folder_of(tmp_path / "few", {"robin": 4, "empty": 0}))
 
 
 def test_names_are_made_of_folders_and_checked() -> None:

@@ -22,6 +22,7 @@ from daemon.progress import ProgressBar
 from engines.preprocess import prepare
 from engines.session import Session
 from engines.spec import ColourOrder, InputSpec, Resize
+from engines.styles import STYLES
 from plugins.style.config import StyleConfig
 from plugins.style.enlarge import enlarged
 from plugins.style.names import weights_of
@@ -85,7 +86,7 @@ def warping_error(before: Image, now: Image, painted_before: FloatArray, painted
 
 def measure(session: Session, film: str, frames: Iterator[Image], style: str) -> Figure:
     """Paints consecutive frames both ways; at least two."""
-    steadier, weights = Steadier(), weights_of({style: 1.0})[None]
+    steadier, weights = Steadier(), weights_of({style: 1.0}, STYLES)[None]
     times: dict[str, list[float]] = {"network": [], "steady": [], "enlarge": []}
     errors: list[tuple[float, float]] = []
     last: tuple[Image, FloatArray, Painted] | None = None

@@ -15,7 +15,7 @@ COMMANDS = {
     "models": "list, fetch, verify, quantize networks",
     "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
     "faces": "enrol, list, rename, forget persons",
-    "style": "list styles, show a picture in each",
+    "style": "list styles, show a picture in each, learn new ones",
     "classifier": "train a classifier on folders of pictures",
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",

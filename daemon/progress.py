@@ -48,6 +48,10 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
+    def print(self, line: str) -> None:
+        """A line above the bar, which stays."""
+        self._console.print(line, highlight=False, soft_wrap=True)
+
     def __call__(self, task: str, done: int, total: int | None) -> None:
         if task not in self._tasks:
             for earlier in self._tasks.values():

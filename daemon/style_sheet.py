@@ -8,10 +8,10 @@ import numpy as np
 from daemon.render.measures import Measures
 from daemon.render.palette import BLACK
 from daemon.render.stamps import Stamps
+from engines.styles import STYLES
 from plugins.api import Context
 from plugins.style import Stylist
 from plugins.style.config import StyleConfig
-from plugins.style.names import STYLES
 from plugins.types import Frame, Image, Picture, Results
 
 _ACROSS = 7

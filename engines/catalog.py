@@ -14,11 +14,13 @@ from engines import coco, imagenet
 from engines.errors import UnknownModelError
 from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 from engines.spec import ColourOrder, InputSpec, Resize
+from engines.styles import STYLES
 
 _LABELS: Mapping[str, tuple[str, ...]] = {
     "coco": coco.LABELS,
     "imagenet": imagenet.LABELS,
     "face": ("face",),
+    "styles": STYLES,
     "none": (),
 }
 

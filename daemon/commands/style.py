@@ -1,4 +1,4 @@
-"""`sightd style`: the styles that a picture can be painted in."""
+"""`sightd style`: the styles that a picture can be painted in, and styles of one's own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,34 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daemon.commands import SubParsers
+
+if TYPE_CHECKING:
+    from daemon.progress import ProgressBar
 
 _EXAMPLES = """examples:
   sightd style list
   sightd style sheet photo.jpg --out styles.jpg      the photograph in every style, with the names
+  sightd style train painting.jpg --content recordings/ --name mine
+"""
+
+_TRAIN = """examples:
+  sightd style train painting.jpg --content recordings/            minutes on two processor cores
+  sightd style train painting.jpg --content street.mp4 --name mine --likeness 30
+  sightd style train painting.jpg --content photos/ --all          a network of its own; wants a GPU
+
+The published network of 26 styles learns one more: a scale and a shift for each of its channels. It can be mixed with
+the others and named at once:
+
+  plugins: {style: {style: mine}}
+
+While it learns, previews and a checkpoint are written into the folder NAME-training: the same command goes on where it
+was interrupted. With --all every weight is learnt, and the network is named instead: plugins: {style: {model: mine}}.
+
+Needs PyTorch: .venv/bin/pip install 'sightd[train]'. Exit code: 0 done, 1 where something is not as it must be, 3 where
+a network cannot be had, 130 interrupted.
 """
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -21,8 +43,8 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "style",
-        help="list styles, and show a picture in each",
-        description="Shows the styles of the style plug-in.",
+        help="list styles, show a picture in each, learn new ones",
+        description="Shows the styles of the style plug-in, and teaches it new ones.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -33,19 +55,82 @@ def add(commands: SubParsers) -> None:
     sheet.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .jpg or .png file")
     sheet.add_argument("--side", type=int, default=200, metavar="PIXELS", help="of each picture (default: 200)")
     sheet.set_defaults(do=_sheet)
+    _add_train(actions)
     parser.set_defaults(run=run)
 
 
+def _add_train(actions: SubParsers) -> None:
+    train = actions.add_parser(
+        "train",
+        help="learn the style of a painting",
+        description="Teaches the style network a painting.",
+        epilog=_TRAIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("painting", type=Path, metavar="PAINTING", help="a picture of it")
+    train.add_argument(
+        "--content", nargs="+", type=Path, required=True, metavar="SOURCE",
+        help="pictures, folders, videos of what is to be painted: best what your cameras see",
+    )  # fmt: skip
+    train.add_argument("--name", metavar="NAME", help="of the new style (default: the painting's)")
+    train.add_argument("--steps", type=_at_least_one, metavar="N", help="how long (default: 300, with --all 20000)")
+    train.add_argument(
+        "--side", type=_side, metavar="PIXELS",
+        help="of the squares that are looked at: smaller is faster (default: 192, with --all 256)",
+    )  # fmt: skip
+    train.add_argument(
+        "--likeness", type=_above_nought, default=10.0, metavar="X",
+        help="weight of looking like the painting, against showing the picture (default: %(default)g)",
+    )  # fmt: skip
+    train.add_argument(
+        "--scale", type=_above_nought, default=1.0, metavar="X",
+        help="2 makes strokes twice as coarse (default: %(default)g)",
+    )  # fmt: skip
+    train.add_argument("--all", action="store_true", help="learn all weights, for this style alone")
+    train.add_argument(
+        "--work", type=Path, metavar="FOLDER", help="of previews and checkpoint (default: NAME-training)"
+    )
+    train.add_argument(
+        "--every", type=_at_least_one, default=50, metavar="N",
+        help="steps between two previews and checkpoints (default: %(default)s)",
+    )  # fmt: skip
+    train.set_defaults(do=_train)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("1 is the least")
+    return number
+
+
+def _side(text: str) -> int:
+    number = int(text)
+    if number < 32 or number % 4:
+        raise argparse.ArgumentTypeError("a multiple of 4, 32 at least")
+    return number
+
+
+def _above_nought(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("a number above 0")
+    return number
+
+
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 where a file cannot be read or written, 3 where the network cannot be had."""
+    """0 done, 1 where a file cannot be read or written, 3 where a network cannot be had, 130 interrupted."""
     code: int = args.do(args)
     return code
 
 
 def _list(args: argparse.Namespace) -> int:
-    from plugins.style.names import STYLES
+    from daemon.config.model import Models
+    from daemon.known_networks import known_networks
+    from engines.styles import STYLES, WITH_OWN
 
-    for name in STYLES:
+    own = known_networks(Models(), os.environ).models.get(WITH_OWN)
+    for name in STYLES if own is None else own.labels:
         print(name)
     return 0
 
@@ -84,3 +169,61 @@ def _sheet(args: argparse.Namespace) -> int:
         return 1
     print(args.out)
     return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from daemon.analyze.media import MediaError
+    from daemon.progress import ProgressBar
+    from daemon.training.errors import TrainingError
+    from daemon.training.style.torch_import import import_torch
+    from engines.errors import EngineError
+
+    try:
+        import_torch()
+        with ProgressBar(unit="") as progress:
+            name, network = _learnt(args, progress)
+    except (TrainingError, MediaError) as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 1
+    except EngineError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 3
+    except OSError as error:
+        print(f"sightd: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    option = f"model: {name}" if args.all else f"style: {name}"
+    print(f"{name}: stored as {network}")
+    print(f"use it: plugins: {{style: {{{option}}}}}")
+    return 0
+
+
+def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]:
+    """The style's name, and the file of the network that knows it."""
+    from daemon.analyze.media import read_picture
+    from daemon.training.names import checked, name_from
+    from daemon.training.style.crops import pictures_of
+    from daemon.training.style.job import Material, StyleJob
+    from daemon.training.style.plan import Plan
+    from engines.catalog import Catalog
+    from engines.digest import digest_of
+    from engines.fetch import Fetcher
+    from engines.mirror import default_mirror
+    from engines.provision import provide
+    from engines.store import ModelStore, default_directory
+    from engines.styles import STYLES
+
+    catalog, store = Catalog.load(), ModelStore(default_directory(os.environ))
+    name = checked(args.name or name_from(args.painting.stem), {*STYLES, *catalog.models})
+    plan = (Plan.of_all if args.all else Plan.of_row)(args.steps, args.side, args.likeness, args.scale)
+    painting = read_picture(args.painting)
+    material = Material(painting, digest_of(args.painting).sha256, pictures_of(args.content, plan.side))
+    work = args.work or Path(f"{name}-training")
+    work.mkdir(parents=True, exist_ok=True)
+    for network in ("style26", "vgg16"):
+        provide(catalog.get(network), store, Fetcher(progress, default_mirror(os.environ)))
+    learnt = StyleJob(material, plan, store, work, args.every).run(name, progress, progress.print)
+    assert learnt.path is not None
+    return name, learnt.path

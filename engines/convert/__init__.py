@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.convert import mobilenet, multistyle, opencv_zoo, ssd
+from engines.convert import mobilenet, multistyle, opencv_zoo, ssd, vgg
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Converter:
 CONVERTERS: Mapping[str, Converter] = {
     "tensorflow-ssd": Converter(1, ssd.convert),
     "pytorch-mobilenet-v2": Converter(1, mobilenet.convert),
+    "keras-vgg16": Converter(1, vgg.convert),
     "multistyle26": Converter(1, multistyle.convert),
     "opencv-zoo-yunet": Converter(1, opencv_zoo.convert_yunet),
     "opencv-zoo-sface": Converter(3, opencv_zoo.convert_sface),

@@ -30,8 +30,13 @@ class OnnxGraph:
     def add(self, op: str, inputs: Sequence[str | NDArray[Any]], name: str = "", **attributes: Any) -> str:
         """Adds a node; arrays among its inputs become constants. The name of its one output."""
         name = name or f"{op}_{len(self._nodes)}"
-        names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
+        names = [i if isinstance(i, str) else self.constant(f"constant_{len(self._constants)}", i) for i in inputs]
         self._nodes.append(helper.make_node(op, names, [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, array: NDArray[Any]) -> str:
+        """Adds a constant of a name of its own, which is given back."""
+        self._constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def save(self, path: Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], origin: str) -> None:
@@ -47,11 +52,6 @@ class OnnxGraph:
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise ConversionError(f"{self._name}: the converted network is not valid ONNX: {error}") from error
         onnx.save(model, str(path))
-
-    def _constant(self, array: NDArray[Any]) -> str:
-        name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
-        return name
 
 
 def _infos(shapes: Mapping[str, Shape]) -> list[onnx.ValueInfoProto]:

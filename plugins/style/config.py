@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engines.catalog import Catalog
+from engines.styles import STYLES, WITH_OWN
 from plugins.api import Fault, PluginConfig
 from plugins.detector.regions import Polygon
-from plugins.style.names import STYLES, index_of
+from plugins.style.names import index_of
 from plugins.style.own import OwnStyle
 from plugins.units import Duration
 
@@ -50,13 +51,14 @@ class StyleConfig(PluginConfig):
     model: str | OwnStyle = Field(
         "style26",
         description="The network, by its name in `sightd models list`; or a file of your own that paints one style: "
-        "{file}, with colour and white where it was trained otherwise than with RGB and 0-255.",
+        "{file}, with colour and white where it was trained otherwise than with RGB and 0-255. Styles that were learnt "
+        "here (`sightd style train`) need nothing said.",
         examples=["style26", {"file": "/srv/models/candy.onnx"}],
     )
     style: Look | list[Look] = Field(
         "starry",
         description="A style by name, a mixture as {starry: 2, delft: 1}, or a list that is shown one after the other. "
-        f"There are: {', '.join(STYLES)}.",
+        f"There are: {', '.join(STYLES)}; and those that you taught it.",
         examples=["delft", {"starry": 2, "delft": 1}, ["starry", "delft"]],
     )
     every: int = Field(1, ge=1, le=1, description="Every frame is painted: between two there is nothing to show.")
@@ -85,23 +87,38 @@ class StyleConfig(PluginConfig):
         listed: Sequence[Look] = self.style if isinstance(self.style, list) else [self.style]
         return [{look: 1.0} if isinstance(look, str) else dict(look) for look in listed]
 
+    @property
+    def network(self) -> str | OwnStyle:
+        """What paints: the model, or where none is named and a style is not the published network's, the network with
+        those that were learnt here."""
+        if "model" not in self.model_fields_set and not {name for look in self.looks for name in look} <= set(STYLES):
+            return WITH_OWN
+        return self.model
+
     def faults(self, networks: Catalog) -> list[Fault]:
         """Networks and styles that there are not."""
-        found: list[Fault] = []
         if isinstance(self.model, OwnStyle):
-            found += [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
+            found = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
             if "style" in self.model_fields_set:
                 found.append(Fault(("style",), "a network of your own has one style alone", "leave style out"))
-        elif self.model not in networks.models:
-            found.append(Fault(("model",), f'no network is called "{self.model}"', "see `sightd models list`"))
-        if isinstance(self.style, list) and not self.style:
-            found.append(Fault(("style",), "the list is empty", f"there are: {', '.join(STYLES)}"))
+            return found
+        if self.model not in networks.models:
+            return [Fault(("model",), f'no network is called "{self.model}"', "see `sightd models list`")]
+        if self.style == []:
+            return [Fault(("style",), "the list is empty", f"there are: {', '.join(STYLES)}")]
+        return list(self._unknown(networks))
+
+    def _unknown(self, networks: Catalog) -> Iterator[Fault]:
+        """Styles that the network has not."""
+        model = networks.models.get(str(self.network))
+        styles = STYLES if model is None else model.labels
+        if len(styles) == 1 and "style" not in self.model_fields_set:
+            return
         for position, mixture in enumerate(self.looks):
             for name in mixture:
                 try:
-                    index_of(name)
+                    index_of(name, styles)
                 except ValueError as error:
                     message, _, known = str(error).partition(" There are: ")
                     path = ("style", position) if isinstance(self.style, list) else ("style",)
-                    found.append(Fault(path, message.rstrip("."), f"there are: {known}"))
-        return found
+                    yield Fault(path, message.rstrip("."), f"there are: {known}")

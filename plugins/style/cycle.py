@@ -12,7 +12,7 @@ from plugins.types import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cycle:
-    """`weights` float32 [n, 26]; each is shown for `every` s, and passes over into the next in the last `fade` s."""
+    """`weights` float32 [n, styles]; each for `every` s, and passes over into the next in its last `fade` s."""
 
     weights: FloatArray
     every: float = 30.0
@@ -23,7 +23,7 @@ class Cycle:
         return cls(np.stack(weights), every, min(fade, every))
 
     def at(self, seconds: float) -> FloatArray:
-        """The weights float32 [26] at a time; they sum to 1."""
+        """The weights float32 [styles] at a time; they sum to 1."""
         count = len(self.weights)
         if count == 1:
             return np.asarray(self.weights[0], np.float32)

@@ -21,7 +21,7 @@ from plugins.api import Context, Plugin, PluginConfig, PluginError
 from plugins.style.config import StyleConfig
 from plugins.style.cycle import Cycle
 from plugins.style.enlarge import enlarged, strokes
-from plugins.style.names import STYLES, weights_of
+from plugins.style.names import weights_of
 from plugins.style.own import OwnStyle
 from plugins.style.pace import Pace, size_for
 from plugins.style.steady import Painted, Steadier
@@ -57,7 +57,7 @@ class Stylist(Plugin[StyleConfig]):
         self._feeds: dict[str, _Feed] = {}
         self._lock = threading.Lock()
         self._steadier = Steadier(config.steady)
-        self._cycle = Cycle.of([weights_of(look) for look in config.looks], max(config.change, 1e-3), config.fade)
+        self._cycle: Cycle | None = None
         self._engine: Engine | None = None
         self._fixed: tuple[int, int] | None = None
         self._lanes: StyleLanes | None = None
@@ -66,11 +66,17 @@ class Stylist(Plugin[StyleConfig]):
 
     def open(self, context: Context) -> None:
         """Loads the network and paints a black picture, so that a file that is none of this kind is told of now."""
-        own = self.config.model if isinstance(self.config.model, OwnStyle) else None
-        engine = context.engine([own.model() if own else self.config.model])  # type: ignore[list-item]
-        self._many, self._white = own is None, 1 if own is None else own.white
+        config, network = self.config, self.config.network
+        engine = context.engine([network.model() if isinstance(network, OwnStyle) else network])
+        self._many, self._white = isinstance(network, str), 1 if isinstance(network, str) else network.white
+        styles = engine.model.labels
         if self._many:
             _require_styles(engine)
+        if not self._many or (len(styles) == 1 and "style" not in config.model_fields_set):
+            looks = [np.ones(1, np.float32)]
+        else:
+            looks = [weights_of(look, styles) for look in config.looks]
+        self._cycle = Cycle.of(looks, max(config.change, 1e-3), config.fade)
         height, width = engine.session.inputs[engine.model.input.tensor].shape[2:]
         self._fixed = None if height is None or width is None else (width, height)
         self._engine = engine
@@ -79,7 +85,7 @@ class Stylist(Plugin[StyleConfig]):
             self._ordinal = engine.gpu.device.ordinal
             finish = Finish(self.config.strength, self.config.keep_colours)
             self._lanes = engine.style_lanes(StyleInput(_WEIGHTS, finish))
-        self._paint(np.zeros((64, 64, 3), np.uint8), self._cycle.at(0.0), self._fixed or (64, 64))
+        self._paint(np.zeros((64, 64, 3), np.uint8), self._weights(0.0), self._fixed or (64, 64))
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Frames that lie on the network's GPU are painted there together, all others one by one."""
@@ -99,6 +105,11 @@ class Stylist(Plugin[StyleConfig]):
         with self._lock:
             self._feeds.clear()
 
+    def _weights(self, at: float) -> FloatArray:
+        """Of each style at a time (s)."""
+        assert self._cycle is not None, "process comes after open"
+        return self._cycle.at(at)
+
     def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, Picture]:
         """By their rows, those frames of a batch that need not leave the GPU: the whole of them is painted, and no
         plug-in before has put another picture in their place."""
@@ -109,7 +120,7 @@ class Stylist(Plugin[StyleConfig]):
         taken = [(row, image) for row, image in images if image is not None and lanes.takes(image)]
         if not taken:
             return {}
-        weights = np.array([self._cycle.at(frames[row].captured_at) for row, _ in taken], np.float32)
+        weights = np.array([self._weights(frames[row].captured_at) for row, _ in taken], np.float32)
 
         def steady(number: int, small: Image, paint: Image) -> FloatArray:
             painted = self._steadied(frames[taken[number][0]], small, paint.astype(np.float32))
@@ -137,7 +148,7 @@ class Stylist(Plugin[StyleConfig]):
         lines = config.max_lines if frame.still else feed.pace.lines
         size = self._fixed or size_for(frame.width, frame.height, lines)
         small = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
-        paint = self._paint(small, self._cycle.at(frame.captured_at), size)
+        paint = self._paint(small, self._weights(frame.captured_at), size)
         painted = self._steadier.steadied(feed.last_before(frame), small, paint)
         picture = self._finished(frame, results, source, painted)
         if not frame.still:
@@ -179,8 +190,8 @@ def _require_styles(engine: Engine) -> None:
     inputs, name = engine.session.inputs, engine.model.name
     if _WEIGHTS not in inputs or engine.model.input.tensor not in inputs:
         raise PluginError(f"model {name!r} takes {sorted(inputs)}, and no {_WEIGHTS} beside a picture")
-    if inputs[_WEIGHTS].shape[-1] != len(STYLES):
-        raise PluginError(f"model {name!r} has {inputs[_WEIGHTS].shape[-1]} styles, not {len(STYLES)}")
+    if inputs[_WEIGHTS].shape[-1] != len(engine.model.labels):
+        raise PluginError(f"model {name!r} has {inputs[_WEIGHTS].shape[-1]} styles, not {len(engine.model.labels)}")
 
 
 def _with_colours_of(paint: FloatArray, source: Image) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from daemon.cli import main
-from plugins.style.names import STYLES
+from engines.styles import STYLES
 from tests.support.networks import stored
 
 

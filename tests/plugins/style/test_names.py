@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.styles import STYLES
 from plugins.style.cycle import Cycle
-from plugins.style.names import STYLES, weights_of
+from plugins.style.names import weights_of
 
 
 def test_every_style_has_a_name_of_its_own() -> None:
@@ -14,7 +15,7 @@ def test_every_style_has_a_name_of_its_own() -> None:
 
 
 def test_a_mixture_is_of_the_shares_it_states() -> None:
-    weights = weights_of({"starry": 3, "delft": 1})
+    weights = weights_of({"starry": 3, "delft": 1}, STYLES)
     assert weights.sum() == pytest.approx(1)
     assert weights[STYLES.index("starry")] == pytest.approx(0.75)
 
@@ -25,16 +26,16 @@ def test_a_mixture_is_of_the_shares_it_states() -> None:
 )
 def test_what_is_no_style_is_told(mixture: dict[str, float], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        weights_of(mixture)
+        weights_of(mixture, STYLES)
 
 
 def test_one_style_stays() -> None:
-    cycle = Cycle.of([weights_of({"rust": 1})], 10, 2)
+    cycle = Cycle.of([weights_of({"rust": 1}, STYLES)], 10, 2)
     np.testing.assert_array_equal(cycle.at(0), cycle.at(12_345.6))
 
 
 def test_several_follow_each_other_and_pass_over_smoothly() -> None:
-    first, second = weights_of({"rust": 1}), weights_of({"haze": 1})
+    first, second = weights_of({"rust": 1}, STYLES), weights_of({"haze": 1}, STYLES)
     cycle = Cycle.of([first, second], 10, 2)
     np.testing.assert_allclose(cycle.at(7.9), first)
     np.testing.assert_allclose(cycle.at(9.0), (first + second) / 2)
@@ -46,5 +47,5 @@ def test_several_follow_each_other_and_pass_over_smoothly() -> None:
 
 
 def test_without_a_fade_they_are_cut() -> None:
-    cycle = Cycle.of([weights_of({"rust": 1}), weights_of({"haze": 1})], 10, 0)
-    np.testing.assert_array_equal(cycle.at(9.999), weights_of({"rust": 1}))
+    cycle = Cycle.of([weights_of({"rust": 1}, STYLES), weights_of({"haze": 1}, STYLES)], 10, 0)
+    np.testing.assert_array_equal(cycle.at(9.999), weights_of({"rust": 1}, STYLES))

@@ -16,11 +16,11 @@ from engines.catalog import Catalog
 from engines.engine import Engine
 from engines.model import Model
 from engines.onnx_session import OnnxRuntimeSession
+from engines.styles import STYLES
 from plugins.api import PluginError
 from plugins.style import Stylist
 from plugins.style.config import StyleConfig
 from plugins.style.enlarge import enlarged
-from plugins.style.names import STYLES
 from plugins.types import Detections, Frame, Image, Picture, Results
 from tests.support import media
 from tests.support.faces import photo

@@ -1,0 +1,61 @@
+"""A training on the disk: where it stands, and pictures of how far it has come."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.training.errors import TrainingError
+from plugins.types import Image
+
+
+class Checkpoint:
+    """The file `checkpoint.npz` in a folder. `settings` are what must be the same for a training to go on."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.path = folder / "checkpoint.npz"
+        self._settings = json.dumps(settings, sort_keys=True)
+
+    def load(self) -> dict[str, NDArray[Any]] | None:
+        """None where there is none. TrainingError where it is of other settings, or broken."""
+        if not self.path.exists():
+            return None
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                state = {name: stored[name] for name in stored.files}
+            settings = str(state.pop("settings"))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise TrainingError(f"{self.path} cannot be read ({error}): remove it to begin anew") from error
+        if settings != self._settings:
+            raise TrainingError(
+                f"{self.path} is of another painting, other options or another network: remove it to begin anew, or "
+                "name another folder with --work"
+            )
+        return state
+
+    def save(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Replaces the file whole: one that is cut short is never seen. OSError where it cannot be written."""
+        new = self.path.with_suffix(".new")
+        with new.open("wb") as file:
+            np.savez(file, allow_pickle=False, settings=np.array(self._settings), **state)
+        new.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def write_preview(path: Path, painting: Image, pictures: Sequence[Image], painted: Sequence[Image]) -> None:
+    """The painting, and pictures (squares of one size) above how they are painted now. OSError likewise."""
+    side = pictures[0].shape[0]
+    height, width = painting.shape[:2]
+    size = max(1, round(width * 2 * side / height)), 2 * side
+    example = cv2.resize(painting, size, interpolation=cv2.INTER_AREA)
+    sheet = np.hstack([example, *(np.vstack(pair) for pair in zip(pictures, painted, strict=True))])
+    path.write_bytes(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

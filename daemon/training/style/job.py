@@ -1,0 +1,169 @@
+"""A painting in, a style that a configuration can name out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from daemon.training.errors import TrainingError
+from daemon.training.style.checkpoint import Checkpoint, write_preview
+from daemon.training.style.crops import squares
+from daemon.training.style.network import TrainableStyle, Trunk
+from daemon.training.style.plan import Plan
+from daemon.training.style.trainer import Distances, Trainer, example_of, nearest_style, to_tensor
+from engines.catalog import Catalog
+from engines.convert import style_network, vgg
+from engines.convert.style_network import StyleLayer
+from engines.digest import digest_of
+from engines.lock import locked
+from engines.model import Model
+from engines.onnx_session import OnnxRuntimeSession
+from engines.own_models import Origin, file_of, put, with_own
+from engines.progress import Progress
+from engines.store import ModelStore
+from engines.styles import STYLES, WITH_OWN
+from plugins.types import Image
+
+_SHOWN = 3
+"""Pictures of a preview."""
+_TOLERANCE = 1e-3
+"""Largest difference, of 0-1, between what was learnt and what the written network paints."""
+_RECENT = 25
+"""Steps over which distances are averaged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """The painting with the digest of its file, and the pictures to learn with, BGR."""
+
+    painting: Image
+    painting_sha256: str
+    pictures: Sequence[Image]
+
+
+class StyleJob:
+    """Learns one style. `run` may be interrupted at any time, and goes on from its last checkpoint when it is called
+    again with the same material and plan."""
+
+    def __init__(self, material: Material, plan: Plan, store: ModelStore, work: Path, every: int) -> None:
+        """`work` is a folder that is there; each `every` steps a preview and a checkpoint are written into it.
+        EngineError where the networks are not stored."""
+        catalog = Catalog.load()
+        self._base, trunk = catalog.get("style26"), catalog.get("vgg16")
+        self._base_file = store.verify(self._base)
+        self._layers = style_network.read(self._base_file)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._trunk = Trunk(vgg.read(store.verify(trunk)), trunk.input, self._device)
+        self._material, self._plan, self._store, self._work, self._every = material, plan, store, work, every
+        settings = {**asdict(plan), "painting": material.painting_sha256, "base": digest_of(self._base_file).sha256}
+        self._checkpoint = Checkpoint(work, settings)
+
+    def run(self, name: str, progress: Progress, told: Callable[[str], None]) -> Model:
+        """Learns it, stores it as the style `name`, and gives the network that knows it. TrainingError where a
+        checkpoint is of another training, or what was written paints otherwise than what was learnt; OSError where the
+        folder cannot be written; EngineError where the network cannot be stored."""
+        plan, shown = self._plan, squares(self._material.pictures, self._plan.side, _SHOWN, (self._plan.seed,))
+        trainer = self._begun(shown, told)
+        recent: list[Distances] = []
+        try:
+            while trainer.step < plan.steps:
+                recent = [*recent, trainer.advance()][-_RECENT:]
+                progress(f"learning {name}", trainer.step, plan.steps)
+                if trainer.step % self._every == 0 or trainer.step == plan.steps:
+                    self._keep(trainer, shown)
+                    told(f"step {trainer.step}: {_text(recent)}")
+        except KeyboardInterrupt:
+            self._keep(trainer, shown)
+            raise
+        learnt = self._stored(name, shown[0])
+        self._checkpoint.remove()
+        return learnt
+
+    def _begun(self, shown: Sequence[Image], told: Callable[[str], None]) -> Trainer:
+        """The trainer where its checkpoint says, or at the style of the network that is nearest to the painting."""
+        plan, material, state = self._plan, self._material, self._checkpoint.load()
+        row = 0
+        if state is None:
+            styles = [TrainableStyle(self._layers, n, self._device, whole=False) for n in range(len(STYLES))]
+            example = example_of(self._trunk, material.painting, plan, self._device)
+            row = nearest_style(styles, self._trunk, example, shown[:2], self._device)
+            told(f"begins as {STYLES[row]!r}, which looks most like it")
+        style = TrainableStyle(self._layers, row, self._device, whole=plan.whole)
+        trainer = Trainer(style, self._trunk, material.painting, material.pictures, plan, self._device)
+        if state is not None:
+            try:
+                trainer.restore(state)
+            except (KeyError, ValueError) as error:
+                raise TrainingError(f"{self._checkpoint.path} does not fit: remove it to begin anew") from error
+            told(f"goes on from step {trainer.step}")
+        self._style = style
+        return trainer
+
+    def _keep(self, trainer: Trainer, shown: Sequence[Image]) -> None:
+        self._checkpoint.save(trainer.state())
+        preview = self._work / f"preview-{trainer.step:06}.jpg"
+        write_preview(preview, self._material.painting, shown, trainer.painted(shown))
+
+    def _stored(self, name: str, picture: Image) -> Model:
+        """As a network of its own, or with the other styles that were learnt here."""
+        network = name if self._plan.whole else WITH_OWN
+        learnt, directory = self._style.layers(), self._store.directory
+        folder = file_of(network, directory).parent
+        with locked(folder / ".lock", network), tempfile.TemporaryDirectory(prefix=".style-", dir=folder) as scratch:
+            layers, labels = (learnt, (name,)) if self._plan.whole else self._joined(name, learnt)
+            made = Path(scratch) / "made.onnx"
+            style_network.write(layers, made, f"{network}, made by sightd")
+            self._require_faithful(made, labels.index(name), len(labels), picture)
+            origin = Origin(
+                base=self._base.name,
+                base_sha256=digest_of(self._base_file).sha256,
+                made="all of it learnt from a painting" if self._plan.whole else f"{len(labels) - len(STYLES)} more",
+                accuracy="as it was learnt (maximal difference 1e-3 of 0-1)",
+                made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                labels=labels,
+            )
+            return put(replace(self._base, accuracy=""), network, made, origin, directory)
+
+    def _joined(self, name: str, learnt: Sequence[StyleLayer]) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
+        """The network of all styles with this one behind them, or in the place of the one of its name."""
+        before = with_own(Catalog.load(), self._store.directory).models.get(WITH_OWN)
+        layers, labels = self._layers, STYLES
+        if before is not None and before.path is not None:
+            layers, labels = style_network.read(before.path), before.labels
+        row = labels.index(name) if name in labels else len(labels)
+        joined = [old.with_style(row, new.scale[0], new.shift[0]) for old, new in zip(layers, learnt, strict=True)]
+        return joined, (*labels[:row], name, *labels[row + 1 :])
+
+    def _require_faithful(self, made: Path, row: int, styles: int, picture: Image) -> None:
+        """TrainingError unless the file paints what was learnt."""
+        tensor, session = to_tensor([picture], "cpu").numpy(), OnnxRuntimeSession(made, 1)
+        try:
+            weights = np.eye(styles, dtype=np.float32)[[row]]
+            (found,) = session.run({self._base.input.tensor: tensor, "style_weights": weights}).values()
+        finally:
+            session.close()
+        with torch.no_grad():
+            expected = self._style.painted(to_tensor([picture], self._device)).cpu().numpy()
+        off = float(np.abs(found - expected).max())
+        if not off < _TOLERANCE:
+            raise TrainingError(
+                f"the network that was written differs from what was learnt (by {off:.2g} of 0-1): not stored. This is "
+                "a fault of sightd; please report it"
+            )
+
+
+def _mean(recent: Sequence[Distances]) -> Distances:
+    if not recent:
+        return Distances(float("nan"), float("nan"))
+    return Distances(sum(one.content for one in recent) / len(recent), sum(one.style for one in recent) / len(recent))
+
+
+def _text(recent: Sequence[Distances]) -> str:
+    mean = _mean(recent)
+    return f"{mean.style:.3f} from the painting's look, {mean.content:.2f} from the pictures' content"

@@ -1,0 +1,19 @@
+"""PyTorch, where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.training.errors import TrainingError
+
+
+def import_torch() -> Any:
+    """The module. TrainingError says how to install it."""
+    try:
+        import torch
+    except ImportError:
+        raise TrainingError(
+            "training a style needs PyTorch, which is not installed: .venv/bin/pip install 'sightd[train]' (on a "
+            "machine without an NVIDIA GPU its CPU build saves gigabytes; see PyTorch's own instructions)"
+        ) from None
+    return torch

@@ -1,0 +1,135 @@
+"""The steps of a training, and what it takes to go on with it another day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from daemon.training.style.crops import squares
+from daemon.training.style.loss import grams, loss_of
+from daemon.training.style.network import TrainableStyle, Trunk
+from daemon.training.style.plan import Plan
+from plugins.types import Image
+
+Tensor = Any
+State = Mapping[str, NDArray[Any]]
+
+_SMOOTH = 0.1
+"""Weight of the steps between neighbouring pixels: against a raster that no viewer could encode well."""
+_DECAY = (0.9, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """Of one step: how far from showing the picture, and from looking like the painting."""
+
+    content: float
+    style: float
+
+
+class Trainer:
+    """Adam on a style. Used by one thread."""
+
+    def __init__(
+        self, style: TrainableStyle, trunk: Trunk, painting: Image, pictures: Sequence[Image], plan: Plan, device: str
+    ) -> None:
+        """`painting` BGR; `pictures` BGR are what squares are cut out of."""
+        self._style, self._trunk, self._pictures, self._plan, self._device = style, trunk, pictures, plan, device
+        self._example = example_of(trunk, painting, plan, device)
+        self._adam = torch.optim.Adam(style.learnt, lr=plan.rate, betas=_DECAY)
+        self.step = 0
+        """How many were done."""
+
+    def advance(self) -> Distances:
+        """One step. What it looks at depends on the plan and its number alone."""
+        plan = self._plan
+        cut = squares(self._pictures, plan.side, plan.batch, (plan.seed, self.step))
+        pictures = to_tensor(cut, self._device)
+        for group in self._adam.param_groups:
+            group["lr"] = plan.rate_at(self.step)
+        painted = self._style.painted(pictures)
+        with torch.no_grad():
+            should = self._trunk.features(pictures)
+        loss = loss_of(painted, self._trunk.features(painted), should, self._example)
+        self._adam.zero_grad()
+        (loss.content + plan.likeness * loss.style + _SMOOTH * loss.rough).backward()
+        self._adam.step()
+        self.step += 1
+        return Distances(loss.content.item(), loss.style.item())
+
+    def painted(self, pictures: Sequence[Image]) -> list[Image]:
+        """How pictures (BGR, sides multiples of 4) are painted now."""
+        with torch.no_grad():
+            return [to_image(self._style.painted(to_tensor([one], self._device))) for one in pictures]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that `restore` needs."""
+        found: dict[str, NDArray[Any]] = {"step": np.array(self.step)}
+        for n, tensor in enumerate(self._style.learnt):
+            moments = self._adam.state.get(tensor, {})
+            found[f"value-{n}"] = _array(tensor)
+            for name in ("exp_avg", "exp_avg_sq"):
+                found[f"{name}-{n}"] = _array(moments[name]) if moments else np.zeros_like(found[f"value-{n}"])
+        return found
+
+    def restore(self, state: State) -> None:
+        """Goes on where `state` was taken. KeyError or ValueError where that is of another training."""
+        step = int(state["step"])
+        for n, tensor in enumerate(self._style.learnt):
+            values = {name: state[f"{name}-{n}"] for name in ("value", "exp_avg", "exp_avg_sq")}
+            if any(value.shape != tuple(tensor.shape) for value in values.values()):
+                raise ValueError("its weights have other shapes")
+            value, *moments = (torch.tensor(one, device=self._device) for one in values.values())
+            tensor.data.copy_(value)
+            self._adam.state[tensor] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": moments[0],
+                "exp_avg_sq": moments[1],
+            }
+        self.step = step
+
+
+def example_of(trunk: Trunk, painting: Image, plan: Plan, device: str) -> list[Tensor]:
+    """How the painting looks: its Gram matrices, at the size that the plan says."""
+    height, width = painting.shape[:2]
+    ratio = plan.side * plan.scale / min(height, width)
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    seen = cv2.resize(painting, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
+    with torch.no_grad():
+        return grams(trunk.features(to_tensor([np.asarray(seen, np.uint8)], device)))
+
+
+def nearest_style(
+    styles: Sequence[TrainableStyle], trunk: Trunk, example: Sequence[Tensor], pictures: Sequence[Image], device: str
+) -> int:
+    """The one that looks most like the example already: what is begun with is half learnt."""
+    batch = to_tensor(pictures, device)
+    with torch.no_grad():
+        should = trunk.features(batch)
+        distances = []
+        for style in styles:
+            painted = style.painted(batch)
+            distances.append(loss_of(painted, trunk.features(painted), should, example).style.item())
+    return int(np.argmin(distances))
+
+
+def to_tensor(pictures: Sequence[Image], device: str) -> Tensor:
+    """BGR uint8 pictures of one size as RGB 0-1 [b, 3, h, w]."""
+    planes = np.stack([picture[:, :, ::-1].transpose(2, 0, 1) for picture in pictures])
+    return torch.tensor(planes.astype(np.float32) / 255, device=device)
+
+
+def to_image(picture: Tensor) -> Image:
+    """RGB 0-1 [1, 3, h, w] as a BGR uint8 picture."""
+    planes = picture[0].cpu().numpy()
+    return np.ascontiguousarray(np.rint(planes.transpose(1, 2, 0)[:, :, ::-1] * 255), np.uint8)
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    return np.asarray(tensor.detach().cpu().numpy()).copy()

@@ -1,0 +1,68 @@
+"""VGG16's first ten layers, whose features say how alike two pictures look: the loss that styles are trained with.
+
+Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from engines.convert.onnx_graph import OnnxGraph
+from engines.errors import ConversionError, ModelFileError
+
+BLOCKS = (2, 2, 3, 3)
+"""Convolutions of each block; the picture is halved between two."""
+LayerWeights = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Kernel [out, in, 3, 3] and shift [out] of a convolution."""
+_NAME = re.compile(r"block(\d)_conv(\d)")
+_KERNEL, _SHIFT = "block{}_conv{}.kernel", "block{}_conv{}.shift"
+
+
+def convert(source: Path, target: Path) -> None:
+    """From an exported VGG16 with the layer names of Keras to `image` [b, 3, h, w], BGR with the mean taken off, and
+    `block1` to `block4` [b, c, ., .]: what each block's last layer gives. ConversionError where it is another network.
+    """
+    try:
+        network = onnx.load(str(source)).graph
+    except (DecodeError, OSError) as error:
+        raise ConversionError(f"{source.name} cannot be read as ONNX: {error}") from error
+    arrays = {one.name: numpy_helper.to_array(one) for one in network.initializer}
+    found = {
+        (int(name[1]), int(name[2])): (arrays[node.input[1]], arrays[node.input[2]])
+        for node in network.node
+        if node.op_type == "Conv" and len(node.input) == 3 and (name := _NAME.search(node.input[1]))
+    }
+    graph, x = OnnxGraph("vgg16"), "image"
+    outputs: dict[str, list[int | str]] = {}
+    for block, count in enumerate(BLOCKS, 1):
+        for number in range(1, count + 1):
+            if (block, number) not in found:
+                raise ConversionError(f"{source.name}: not VGG16, it has no block{block}_conv{number}")
+            kernel, shift = found[block, number]
+            graph.constant(_KERNEL.format(block, number), kernel)
+            graph.constant(_SHIFT.format(block, number), shift)
+            names = [_KERNEL.format(block, number), _SHIFT.format(block, number)]
+            x = graph.add("Conv", [x, *names], kernel_shape=[3, 3], pads=[1] * 4)
+            x = graph.add("Relu", [x], f"block{block}" if number == count else "")
+        outputs[f"block{block}"] = [len(shift), f"height{block}", f"width{block}"]
+        x = graph.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2]) if block < len(BLOCKS) else x
+    graph.save(target, {"image": [3, "height", "width"]}, outputs, "VGG16, converted by sightd")
+
+
+def read(path: Path) -> list[list[LayerWeights]]:
+    """Each block's layers, of a file that `convert` wrote. ModelFileError for any other."""
+    try:
+        arrays = {one.name: numpy_helper.to_array(one) for one in onnx.load(str(path)).graph.initializer}
+        return [
+            [(arrays[_KERNEL.format(block, n)], arrays[_SHIFT.format(block, n)]) for n in range(1, count + 1)]
+            for block, count in enumerate(BLOCKS, 1)
+        ]
+    except (DecodeError, OSError, KeyError) as error:
+        raise ModelFileError(f"{path} is not VGG16 as sightd writes it: {error}") from error

@@ -1,0 +1,56 @@
+"""What a style is learnt with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from daemon.analyze.media import MediaError
+from daemon.training.errors import TrainingError
+from daemon.training.style.crops import MOST, pictures_of, squares
+from tests.support import media
+
+
+def test_squares_are_of_one_size_and_all_over_the_pictures() -> None:
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[..., 0], picture[..., 1] = np.arange(160), np.arange(90)[:, None]
+    found = squares([picture], 32, 200, (0,))
+    assert {one.shape for one in found} == {(32, 32, 3)}
+    across = [one[..., 0].mean() for one in found]
+    assert min(across) < 40
+    assert max(across) > 120
+    widths = [float(np.ptp(one[..., 1])) for one in found]
+    assert min(widths) < 50
+    assert max(widths) > 80
+    mirrored = [one[16, 0, 0] > one[16, -1, 0] for one in found]
+    assert 0.3 < np.mean(mirrored) < 0.7
+
+
+def test_the_same_seed_gives_the_same_squares() -> None:
+    pictures = [np.random.default_rng(n).integers(0, 256, (70, 80, 3), np.uint8) for n in range(5)]
+    one, same, other = (squares(pictures, 16, 3, seed) for seed in ((0, 7), (0, 7), (0, 8)))
+    np.testing.assert_array_equal(one, same)
+    assert np.any(np.array(one) != np.array(other))
+
+
+def test_pictures_and_videos_are_read_and_made_as_small_as_can_be(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "large.png"), np.zeros((800, 1200, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "tiny.png"), np.zeros((20, 20, 3), np.uint8))
+    found = pictures_of([tmp_path, media.path("bikes.mp4")], 96)
+    assert found[0].shape == (192, 288, 3)
+    assert 200 < len(found) <= MOST
+    assert {one.shape for one in found[1:]} == {(192, 452, 3)}
+
+
+def test_sources_without_pictures_are_told(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "tiny.png"), np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(TrainingError, match="no picture of 64 pixels or more"):
+        pictures_of([tmp_path], 96)
+    with pytest.raises(MediaError, match="no such file or folder"):
+        pictures_of([tmp_path / "none"], 96)
+    (tmp_path / "broken.jpg").write_bytes(b"broken")
+    with pytest.raises(MediaError, match=r"broken\.jpg"):
+        pictures_of([tmp_path], 96)

@@ -103,7 +103,14 @@ class StyleConfig(PluginConfig):
                 found.append(Fault(("style",), "a network of your own has one style alone", "leave style out"))
             return found
         if self.model not in networks.models:
-            return [Fault(("model",), f'no network is called "{self.model}"', "see `sightd models list`")]
+            return [Fault(("model",), f'no network is called "{self.model}"', _known(networks))]
+        model = networks.models[self.model]
+        if model.role != "style":
+            return [Fault(("model",), f'"{self.model}" is a {model.role}, and no style network', _known(networks))]
+        if model.head != "styles" and "style" in self.model_fields_set:
+            return [Fault(("style",), f'"{self.model}" has one style alone', "leave style out")]
+        if model.head != "styles":
+            return []
         if self.style == []:
             return [Fault(("style",), "the list is empty", f"there are: {', '.join(STYLES)}")]
         return list(self._unknown(networks))
@@ -122,3 +129,7 @@ class StyleConfig(PluginConfig):
                     message, _, known = str(error).partition(" There are: ")
                     path = ("style", position) if isinstance(self.style, list) else ("style",)
                     yield Fault(path, message.rstrip("."), f"there are: {known}")
+
+
+def _known(networks: Catalog) -> str:
+    return f"there are: {', '.join(model.name for model in networks if model.role == 'style')}"

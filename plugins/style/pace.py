@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 _STEP = 16
 """Lines between two sizes; the network halves twice."""
-_FULL, _ROOM = 0.9, 0.6
+_FULL, _ROOM = 0.9, 0.7
 """Shares of the time between two frames: above the first the picture becomes smaller, below the second larger."""
 _SMOOTHING = 0.25
 _PATIENCE = 12
@@ -16,31 +16,36 @@ _PATIENCE = 12
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Of one camera. Never changed, only replaced. `lines` is the height of the network's picture, between `least` and
-    `most`; times in seconds."""
+    `most`; times in seconds, `interval` of the camera's frames, whether painted or not, and `shortest` of those that
+    may be painted."""
 
     least: int
     most: int
     lines: int
+    shortest: float = 0.0
     took: float = 0.0
     interval: float = 0.0
     last_at: float = float("-inf")
+    last_seq: int = 0
     since: int = 0
 
     @classmethod
-    def new(cls, least: int, most: int) -> Pace:
+    def new(cls, least: int, most: int, max_fps: float | None = None) -> Pace:
         """Begins in the middle: too large a picture at first would hold the feed up."""
         least = max(_STEP, least - least % _STEP)
         most = max(least, most - most % _STEP)
-        return cls(least, most, least + (most - least) // 2 // _STEP * _STEP)
+        return cls(least, most, least + (most - least) // 2 // _STEP * _STEP, 1 / max_fps if max_fps else 0.0)
 
-    def after(self, took: float, at: float) -> Pace:
-        """After a frame captured at `at` (s) whose painting took so long. The network's time grows with the area."""
-        gap = at - self.last_at
-        interval = self.interval if not 0 < gap < 1.5 else _mean(self.interval, gap)
-        paced = replace(self, took=_mean(self.took, took), interval=interval, last_at=at, since=self.since + 1)
+    def after(self, took: float, at: float, seq: int = 0, feeds: int = 1) -> Pace:
+        """After the frame of number `seq` captured at `at` (s), whose painting took so long; `feeds` are painted in
+        turns. The network's time grows with the area."""
+        gap, frames = at - self.last_at, max(1, seq - self.last_seq)
+        interval = self.interval if not 0 < gap < 1.5 else _mean(self.interval, gap / frames)
+        mean = _mean(self.took, took)
+        paced = replace(self, took=mean, interval=interval, last_at=at, last_seq=seq, since=self.since + 1)
         if paced.interval <= 0 or paced.since < _PATIENCE:
             return paced
-        load = paced.took / paced.interval
+        load = feeds * paced.took / max(paced.interval, self.shortest)
         if load > _FULL:
             return paced._of(int(paced.lines * max(0.5, (0.75 / load) ** 0.5)))
         larger = paced.lines + _STEP

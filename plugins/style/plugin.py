@@ -62,16 +62,16 @@ class Stylist(Plugin[StyleConfig]):
         self._fixed: tuple[int, int] | None = None
         self._lanes: StyleLanes | None = None
         self._ordinal = -1
-        self._many, self._white = True, 1
+        self._many = True
 
     def open(self, context: Context) -> None:
         """Loads the network and paints a black picture, so that a file that is none of this kind is told of now."""
         config, network = self.config, self.config.network
         engine = context.engine([network.model() if isinstance(network, OwnStyle) else network])
-        self._many, self._white = isinstance(network, str), 1 if isinstance(network, str) else network.white
+        self._many = engine.model.head == "styles"
+        if isinstance(network, str):
+            _require_style(engine)
         styles = engine.model.labels
-        if self._many:
-            _require_styles(engine)
         if not self._many or (len(styles) == 1 and "style" not in config.model_fields_set):
             looks = [np.ones(1, np.float32)]
         else:
@@ -94,6 +94,11 @@ class Stylist(Plugin[StyleConfig]):
             Results(there.get(row) or self._painted(frame, given))
             for row, (frame, given) in enumerate(zip(frames, results, strict=True))
         ]
+
+    def lines_of(self, camera: str) -> int:
+        """How high the picture is that the network is fed for a camera, which was painted before. KeyError else."""
+        with self._lock:
+            return self._feeds[camera].pace.lines
 
     def forget(self, camera: str) -> None:
         with self._lock:
@@ -132,7 +137,7 @@ class Stylist(Plugin[StyleConfig]):
     def _steadied(self, frame: Frame, small: Image, paint: FloatArray) -> Painted:
         """The painting with the last one of that camera, and remembers it."""
         with self._lock:
-            feed = self._feeds.get(frame.camera) or _Feed(Pace.new(self.config.min_lines, self.config.max_lines))
+            feed = self._feeds.get(frame.camera) or self._new_feed()
         painted = self._steadier.steadied(feed.last_before(frame), small, paint)
         if not frame.still:
             with self._lock:
@@ -142,7 +147,7 @@ class Stylist(Plugin[StyleConfig]):
     def _painted(self, frame: Frame, results: Results) -> Picture:
         config, begun = self.config, time.perf_counter()
         with self._lock:
-            feed = self._feeds.get(frame.camera) or _Feed(Pace.new(config.min_lines, config.max_lines))
+            feed = self._feeds.get(frame.camera) or self._new_feed()
         given = results.get(Picture)
         source = frame.host() if given is None else given.image
         lines = config.max_lines if frame.still else feed.pace.lines
@@ -152,10 +157,17 @@ class Stylist(Plugin[StyleConfig]):
         painted = self._steadier.steadied(feed.last_before(frame), small, paint)
         picture = self._finished(frame, results, source, painted)
         if not frame.still:
-            pace = feed.pace.after(time.perf_counter() - begun, frame.captured_at)
-            with self._lock:
-                self._feeds[frame.camera] = _Feed(pace, painted, frame.captured_at)
+            self._remember(frame, feed.pace, painted, time.perf_counter() - begun)
         return Picture(picture)
+
+    def _new_feed(self) -> _Feed:
+        return _Feed(Pace.new(self.config.min_lines, self.config.max_lines, self.config.max_fps))
+
+    def _remember(self, frame: Frame, pace: Pace, painted: Painted, took: float) -> None:
+        at = frame.captured_at
+        with self._lock:
+            others = sum(abs(at - feed.at) < _OUTAGE for name, feed in self._feeds.items() if name != frame.camera)
+            self._feeds[frame.camera] = _Feed(pace.after(took, at, frame.seq, others + 1), painted, at)
 
     def _paint(self, small: Image, weights: FloatArray, size: tuple[int, int]) -> FloatArray:
         """The network's painting of a picture of the working size, BGR float32 [h, w, 3] 0-255."""
@@ -169,7 +181,7 @@ class Stylist(Plugin[StyleConfig]):
                 f"model {self._engine.model.name!r} gives pictures {list(planes.shape)}, not of its input's size"
             )
         colours = planes if spec.colour is ColourOrder.BGR else planes[::-1]
-        return np.ascontiguousarray(colours.transpose(1, 2, 0) * np.float32(255 / self._white), np.float32)
+        return np.ascontiguousarray(colours.transpose(1, 2, 0) * np.float32(1 / spec.scale), np.float32)
 
     def _finished(self, frame: Frame, results: Results, source: Image, painted: Painted) -> Image:
         """The painting in the frame's size, mixed with the picture as the options say."""
@@ -185,13 +197,15 @@ class Stylist(Plugin[StyleConfig]):
         return np.rint(mixed).astype(np.uint8)
 
 
-def _require_styles(engine: Engine) -> None:
-    """PluginError where the network does not take a picture and the weights of these styles."""
-    inputs, name = engine.session.inputs, engine.model.name
-    if _WEIGHTS not in inputs or engine.model.input.tensor not in inputs:
-        raise PluginError(f"model {name!r} takes {sorted(inputs)}, and no {_WEIGHTS} beside a picture")
-    if inputs[_WEIGHTS].shape[-1] != len(engine.model.labels):
-        raise PluginError(f"model {name!r} has {inputs[_WEIGHTS].shape[-1]} styles, not {len(engine.model.labels)}")
+def _require_style(engine: Engine) -> None:
+    """PluginError where the network is no style network, or does not take a picture and the weights of its styles."""
+    inputs, model = engine.session.inputs, engine.model
+    if model.role != "style":
+        raise PluginError(f"model {model.name!r} is a {model.role}, and no style network")
+    if model.head == "styles" and (_WEIGHTS not in inputs or inputs[_WEIGHTS].shape[-1] != len(model.labels)):
+        raise PluginError(
+            f"model {model.name!r} takes {sorted(inputs)}, and no {_WEIGHTS} of {len(model.labels)} styles"
+        )
 
 
 def _with_colours_of(paint: FloatArray, source: Image) -> FloatArray:

@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from engines import coco
+from engines import coco, imagenet
 from engines.catalog import Catalog
 from engines.convert import CONVERTERS
 from engines.errors import UnknownModelError
 from engines.model import MirrorSource, Model, PackageSource, UrlSource
 from engines.spec import ColourOrder, Resize
+from engines.styles import STYLES
 
 CATALOG = Catalog.load()
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -19,9 +20,16 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @pytest.mark.parametrize("model", list(CATALOG), ids=lambda model: model.name)
 def test_an_entry_is_complete(model: Model) -> None:
-    labels = {"detector": coco.LABELS, "face-detector": ("face",), "face-embedder": (), "style": ()}
+    labels = {
+        "detector": coco.LABELS,
+        "face-detector": ("face",),
+        "face-embedder": (),
+        "style": STYLES if model.head == "styles" else (),
+        "classifier": imagenet.LABELS,
+        "trunk": (),
+    }
     assert model.labels == labels[model.role]
-    assert model.licence in {"Apache-2.0", "MIT"}
+    assert model.licence in {"Apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0"}
     assert model.summary
     assert model.accuracy
     assert model.sources
@@ -61,7 +69,7 @@ def test_a_misspelt_name_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownModelError, match="Did you mean 'yolox-tiny'"):
         CATALOG.get("yolo-tiny")
     with pytest.raises(UnknownModelError, match="There are: ssd-mobilenet-v2, yolox-nano"):
-        CATALOG.get("resnet")
+        CATALOG.get("transformer")
 
 
 def test_coco_has_80_classes_whose_identifiers_leave_its_gaps_out() -> None:

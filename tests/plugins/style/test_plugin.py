@@ -13,10 +13,12 @@ import pytest
 
 from daemon.capture.picture import to_bgr
 from engines.catalog import Catalog
+from engines.convert.style_network import read, write
 from engines.engine import Engine
 from engines.model import Model
 from engines.onnx_session import OnnxRuntimeSession
-from engines.styles import STYLES
+from engines.own_models import Origin, file_of, put, with_own
+from engines.styles import STYLES, WITH_OWN
 from plugins.api import PluginError
 from plugins.style import Stylist
 from plugins.style.config import StyleConfig
@@ -227,7 +229,76 @@ def test_options_that_name_nothing_are_refused() -> None:
         StyleConfig.model_validate({"min_lines": 400, "max_lines": 300})
 
 
-def test_a_network_without_styles_is_refused() -> None:
-    plugin = Stylist(StyleConfig(model="yunet"))
-    with pytest.raises(PluginError, match="'yunet' takes \\['input'\\], and no style_weights beside a picture"):
-        plugin.open(Context())
+def test_a_network_that_is_no_style_network_is_refused() -> None:
+    (fault,) = StyleConfig(model="yunet").faults(Catalog.load())
+    assert (fault.path, fault.message) == (("model",), '"yunet" is a face-detector, and no style network')
+    assert "there are: style26, mosaic-9, candy-9" in fault.hint
+    with pytest.raises(PluginError, match="'yunet' is a face-detector, and no style network"):
+        Stylist(StyleConfig(model="yunet")).open(Context())
+
+
+def test_a_published_network_of_one_style_takes_no_style() -> None:
+    assert StyleConfig(model="candy-9").faults(Catalog.load()) == []
+    (fault,) = StyleConfig(model="candy-9", style="starry").faults(Catalog.load())
+    assert (fault.path, fault.message, fault.hint) == (("style",), '"candy-9" has one style alone', "leave style out")
+
+
+class Single(Context):
+    """Has a network of one style under the name of a published one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        (name,) = choice
+        assert isinstance(name, str)
+        return Engine(Catalog.load().get(name), OnnxRuntimeSession(self.path, threads=1), "for the test")
+
+
+def test_a_published_network_of_one_style_paints_at_its_own_size(tmp_path: Path) -> None:
+    """0-255 go in and come out; the file is of one size."""
+    plugin = Stylist(StyleConfig(model="mosaic-9"))
+    plugin.open(Single(write_double(tmp_path / "twice.onnx", (1, 3, 224, 224), "input1", "output1")))
+    picture = painted(plugin, np.full((90, 160, 3), (10, 50, 100), np.uint8))
+    assert np.abs(picture.astype(int) - (20, 100, 200)).max() <= 2
+    plugin.close()
+
+
+def taught(folder: Path, *names: str) -> Catalog:
+    """The catalogue with styles that were learnt here: each looks as the first of the published ones."""
+    layers = read(stored("style26"))
+    for row, _ in enumerate(names, len(STYLES)):
+        layers = tuple(layer.with_style(row, layer.scale[0], layer.shift[0]) for layer in layers)
+    file = file_of("made", folder)
+    write(layers, file, "for the test")
+    origin = Origin("style26", "", "more styles", "", "2026-01-01T00:00:00+00:00", (*STYLES, *names))
+    put(Catalog.load().get("style26"), WITH_OWN, file, origin, folder)
+    return with_own(Catalog.load(), folder)
+
+
+def test_a_style_that_was_learnt_here_is_named_like_the_others(tmp_path: Path) -> None:
+    catalog = taught(tmp_path, "mine")
+    config = StyleConfig.model_validate({"style": ["mine", {"mine": 1, "starry": 1}]})
+    assert config.faults(catalog) == []
+    own = catalog.get(WITH_OWN)
+    plugin = Stylist(config)
+    assert own.path is not None
+    engine = Engine(own, OnnxRuntimeSession(own.path, threads=2), "for the test")
+    asked: list[object] = []
+    with_it = Context()
+    with_it.engine = lambda choice: (asked.append(choice), engine)[1]  # type: ignore[method-assign, func-returns-value]
+    plugin.open(with_it)
+    assert asked == [[WITH_OWN]]
+    published = Stylist(StyleConfig(style=STYLES[0]))
+    published.open(Context())
+    assert apart(painted(plugin, still()), painted(published, still())) < 0.1
+    plugin.close()
+    published.close()
+
+
+def test_a_style_that_nobody_learnt_is_told_with_all_there_are(tmp_path: Path) -> None:
+    (without,) = StyleConfig(style="mine").faults(Catalog.load())
+    assert without.message == 'no style is called "mine"'
+    (near,) = StyleConfig(style="myne").faults(taught(tmp_path, "mine"))
+    assert near.message == 'no style is called "myne"; did you mean "mine"?'
+    assert near.hint.endswith("mosaic, mine")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,49 +87,53 @@ class Bench:
         )
 
 
-@on_stand_in()
-def test_frames_are_shown_with_one_copy_each(kernels: bytes) -> None:
+@contextmanager
+def bench_on_gpu() -> Iterator[tuple[Bench, Downloads]]:
+    """The bench and what downloads the frames that it is given; its output was stopped when the context ends."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
-        downloads, image, bench = Downloads(gpu.device), smooth(*SIZE), Bench(gpu)
-        bench.output.start()
-        for n in range(3):
-            there = device_image(gpu.device, image, downloads)
-            bench.slot.put(Frame("a", n, SIZE, not_fetched, captured_at=float(n), wall_time=1.7e9 + n, on_device=there))
-            eventually(partial(bench.player.has, n + 1))
-        assert bench.output.fault is None
-        assert gpu.device.transfers.bytes_to_host == 3 * PITCH * SIZE[1] * 3 // 2
+        downloads, bench = Downloads(gpu.device), Bench(gpu)
+        yield bench, downloads
         assert bench.output.stop(10)
-        del there, bench
+        del bench
         gc.collect()
         downloads.close()
         gpu.device.close()
+
+
+@on_stand_in()
+def test_frames_are_shown_with_one_copy_each(kernels: bytes) -> None:
+    image = smooth(*SIZE)
+    with bench_on_gpu() as (bench, downloads):
+        device = downloads.device
+        bench.output.start()
+        for n in range(3):
+            there = device_image(device, image, downloads)
+            bench.slot.put(Frame("a", n, SIZE, not_fetched, captured_at=float(n), wall_time=1.7e9 + n, on_device=there))
+            eventually(partial(bench.player.has, n + 1))
+        assert bench.output.fault is None
+        assert device.transfers.bytes_to_host == 3 * PITCH * SIZE[1] * 3 // 2
+        del there, bench
 
 
 @on_stand_in()
 def test_where_the_gpu_cannot_draw_the_cpu_does_and_that_is_told_once(kernels: bytes) -> None:
-    log, told = logging.getLogger("daemon.pipeline.output"), Told()
+    log, told, image = logging.getLogger("daemon.pipeline.output"), Told(), smooth(*SIZE)
     log.addHandler(told)
-    with TemporaryDirectory() as folder:
-        gpu = open_stand_in_gpu(Path(folder))
-        downloads, image, bench = Downloads(gpu.device), smooth(*SIZE), Bench(gpu)
 
-        def refuses(*_: Any) -> DeviceImage:
-            raise CudaError("out of memory")
+    def refuses(*_: Any) -> DeviceImage:
+        raise CudaError("out of memory")
 
+    with bench_on_gpu() as (bench, downloads):
         bench.drawing.draw = refuses  # type: ignore[assignment]
         bench.output.start()
         for n in range(3):
-            there = device_image(gpu.device, image, downloads)
+            there = device_image(downloads.device, image, downloads)
             bench.slot.put(device_frame(there, image, captured_at=float(n)))
             eventually(partial(bench.player.has, n + 1))
         assert bench.output.fault is None
         assert told.messages == ["camera a is drawn on by the CPU, for the GPU cannot: out of memory"]
-        assert bench.output.stop(10)
         del there, bench
-        gc.collect()
-        downloads.close()
-        gpu.device.close()
 
 
 @on_stand_in()

@@ -5,53 +5,57 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from daemon.camera import CameraRun
 from daemon.capture.errors import Reason
+from daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
 from daemon.config.load import Loaded
-from daemon.config.model import Camera, Output
-from daemon.encode.choice import CodecChoice
+from daemon.config.model import Config
 from daemon.faces.desk import FaceDesk
 from daemon.faces.opening import open_desk
+from daemon.fleet import Fleet, codecs_of, uses_nvdec
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
 from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
+from daemon.serve.control import AskReload
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
+from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness
 from daemon.version import installed_version
-from daemon.video_gpu import open_drawing, video_gpu
+from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
-from engines.cuda.nvdec import Nvdec, open_nvdec
+from engines.cuda.nvdec import open_nvdec
 from plugins import registry
 from plugins.face.config import FaceConfig
 
 log = logging.getLogger(__name__)
 
-STOP_DEADLINE = 3.0
-"""Seconds that all cameras together have to stop."""
 STALLED_AFTER = 10.0
 """Seconds without a turn of an output's loop after which the process counts as unhealthy."""
 
 
 class Daemon:
-    """What runs; also what the web server sees of it (`DaemonView`). `start` and `stop` belong to one thread.
+    """What runs; also what the web server sees of it (`DaemonView`). `start`, `apply` and `stop` belong to one thread.
 
     `start` raises PluginError or EngineError where a plug-in cannot open, ListenError where an address is taken, and
     GStreamerMissingError or EncoderMissingError where RTSP or NVENC is asked for and cannot be; `stop` is then still
     to be called.
     """
 
-    def __init__(self, loaded: Loaded, load_engine: LoadEngine, gpus: Gpus) -> None:
-        """`gpus` are those that the engines use."""
+    def __init__(
+        self, loaded: Loaded, load_engine: LoadEngine, gpus: Gpus, ask_reload: AskReload | None = None
+    ) -> None:
+        """`gpus` are those that the engines use; `ask_reload` is called for whoever asks for it over HTTP, and has the
+        daemon's own thread call `apply`."""
+        self._ask_reload = ask_reload
         self._loaded = loaded
         self._gpus = gpus
         self._load_engine = load_engine
@@ -59,33 +63,54 @@ class Daemon:
         self._video_gpu = video_gpu(self._config.engines.device)
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
-        self._wanted = {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
-        self._jpegs: dict[str, JpegStream] = {}
-        self._cameras: dict[str, CameraRun] = {}
-        self._rtsp: RtspServer | None = None
+        self._fleet = Fleet(self._host, self.metrics, gpus, self._video_gpu)
         self._http: HttpServer | None = None
-        self._nvdec: Nvdec | None = None
         self._faces: FaceDesk | None = None
         self._started = False
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
-        codecs = {name: CodecChoice(name, self._output(camera).encoder) for name, camera in self._wanted.items()}
-        if any(camera.decoder == "nvdec" for camera in self._wanted.values()):
-            self._nvdec = open_nvdec(self._gpus, self._video_gpu)
+        cameras = list(enabled(self._config))
+        codecs = codecs_of(self._config, cameras)
+        self._open_nvdec(self._config, cameras)
         for codec, reason in sorted({(choice.name, choice.reason) for choice in codecs.values()}):
             log.info("H.264 is encoded by %s: %s", codec, reason)
-        self._listen()
-        for name in self._loaded.plugin_configs:
-            users = sum(name in self._chain(camera) for camera in self._wanted.values())
-            if users:
-                config = self._loaded.plugin_configs[name]
-                self._host.open(name, registry.load(config.use or name), config, users)
-        for name, camera in self._wanted.items():
-            self._cameras[name] = self._camera(name, camera, codecs[name])
-        for run in self._cameras.values():
-            run.start()
+        self._listen(cameras)
+        for name in plugins_in_use(self._loaded):
+            self._host.add(self._opened(self._loaded, name))
+        self._fleet.start(self._config, codecs)
         self._started = True
+
+    def apply(self, loaded: Loaded) -> Changes:
+        """Makes a running daemon that of another configuration: what did not change goes on untouched.
+
+        Plug-ins are opened before anything is stopped: where one cannot be, or an encoder is missing, nothing changes
+        (PluginError, EngineError, EncoderMissingError). Sections that take a restart stay as they were.
+        """
+        change, old = changes(self._loaded, loaded), self._loaded
+        config = loaded.config.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
+        loaded = replace(loaded, config=config)
+        begin = (*change.added, *change.changed)
+        codecs = codecs_of(config, begin)
+        self._open_nvdec(config, begin)
+        with ExitStack() as undo:
+            ready = []
+            for name in (*change.opened, *change.replaced):
+                ready.append(self._opened(loaded, name))
+                undo.callback(self._host.discard, ready[-1])
+            undo.pop_all()
+        self._fleet.stop((*change.changed, *change.removed))
+        self._fleet.remove(change.removed)
+        for name in (*change.closed, *change.replaced):
+            self._host.remove(name)
+            if name in change.closed:
+                self.metrics.remove_plugin(name)
+        for instance in ready:
+            self._host.add(instance)
+        self._loaded, self._config = loaded, config
+        self._fleet.place(config, enabled(config))
+        self._fleet.start(config, codecs)
+        return change
 
     def stop(self) -> None:
         """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
@@ -97,32 +122,20 @@ class Daemon:
                 parts.callback(self._faces.close)
             if self._http is not None:
                 parts.callback(self._http.close)
-            if self._rtsp is not None:
-                parts.callback(self._rtsp.close)
+            if self._fleet.rtsp is not None:
+                parts.callback(self._fleet.rtsp.close)
             parts.callback(self._host.close)
-            parts.callback(self._stop_cameras)
-
-    def _stop_cameras(self) -> None:
-        runs = list(self._cameras.values())
-        for run in runs:
-            run.request_stop()
-        until = time.monotonic() + STOP_DEADLINE
-        for run in runs:
-            run.stop(max(0.0, until - time.monotonic()))
-        for jpeg in self._jpegs.values():
-            jpeg.close()
+            parts.callback(self._fleet.close)
 
     def cameras(self) -> Sequence[CameraEntry]:
-        return [
-            CameraEntry(name, camera.title or name, self._rtsp_address(name)) for name, camera in self._wanted.items()
-        ]
+        return self._fleet.entries()
 
     def jpeg(self, camera: str) -> JpegStream | None:
-        return self._jpegs.get(camera)
+        return self._fleet.jpeg(camera)
 
     def rtsp_url(self, camera: str) -> str | None:
         """The camera's RTSP address as this machine reaches it."""
-        address = self._rtsp_address(camera)
+        address = self._fleet.address(camera)
         return None if address is None else address.url(reachable(self._config.rtsp.host))
 
     def http_url(self) -> str | None:
@@ -134,64 +147,61 @@ class Daemon:
 
     def readiness(self) -> Readiness:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
-        cameras = {name: run.status() for name, run in list(self._cameras.items())}
+        cameras = {name: run.status() for name, run in self._fleet.runs.items()}
         plugins = {name: _plugin_status(instance) for name, instance in dict(self._host.instances).items()}
         reasons = [*_reasons(self._started, cameras), *_plugin_reasons(self._host.instances)]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 
     def healthy(self) -> tuple[bool, str]:
-        """Whether every camera's output still turns; a camera that is away does not make the process unhealthy."""
-        now = time.monotonic()
-        stalled = [name for name, run in list(self._cameras.items()) if run.stalled_for(now) > STALLED_AFTER]
+        """Whether every loop turns: feeds, outputs, servers. A camera that is away does not make the process unhealthy,
+        and a plug-in that hangs is its guard's to heal."""
+        now, runs = time.monotonic(), self._fleet.runs
+        stalled = [what for run in runs.values() if (what := run.stalled(now, STALLED_AFTER))]
+        servers = {"the RTSP server": self._fleet.rtsp, "the web server": self._http}
+        for name, server in servers.items():
+            if server is not None and now - server.progress_at > STALLED_AFTER:
+                stalled.append(name)
         if stalled:
-            return False, f"the output of {', '.join(stalled)} stands still for more than {STALLED_AFTER:.0f} s"
-        return True, f"all {len(self._cameras)} camera outputs turn"
+            return False, f"{', '.join(stalled)} stands still"
+        return True, f"all loops of {len(runs)} cameras and {sum(map(bool, servers.values()))} servers turn"
 
-    def _chain(self, camera: Camera) -> Sequence[str]:
-        return self._config.chain if camera.chain is None else camera.chain
+    def summary(self) -> str:
+        """In a line, for whoever supervises it."""
+        states = [run.status() for run in self._fleet.runs.values()]
+        live = [state for state in states if state.state in ("live", "ended")]
+        away = f", {len(states) - len(live)} away" if len(live) < len(states) else ""
+        return f"{len(live)} of {len(states)} cameras live{away}, {sum(state.fps or 0 for state in live):.0f} fps"
 
-    def _rtsp_address(self, camera: str) -> RtspAddress | None:
-        return None if self._rtsp is None else self._rtsp.address(camera)
+    def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
+        if self._fleet.nvdec is None and uses_nvdec(config, cameras):
+            self._fleet.nvdec = open_nvdec(self._gpus, self._video_gpu)
 
-    def _output(self, camera: Camera) -> Output:
-        return camera.output or self._config.output
+    def _opened(self, loaded: Loaded, name: str) -> Instance:
+        """A plug-in that runs, and serves no camera yet."""
+        options, config = loaded.plugin_configs[name], loaded.config
+        users = sum(name in chain_of(config, camera) for camera in enabled(config).values())
+        return self._host.open(name, registry.load(options.use or name), options, users)
 
-    def _listen(self) -> None:
+    def _listen(self, cameras: Sequence[str]) -> None:
         if self._config.rtsp.enabled:
-            self._rtsp = RtspServer(self._config.rtsp)
-            self._rtsp.start()
+            self._fleet.rtsp = RtspServer(self._config.rtsp)
+            self._fleet.rtsp.start()
+        self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
         if self._config.http.enabled:
-            for name, camera in self._wanted.items():  # before the server: who comes early waits for the first picture
-                self._jpegs[name] = JpegStream(self._output(camera).mjpeg_max_fps)
             options = self._config.http
             self._faces = self._face_desk()
-            app = create_app(self, self.metrics.exposition, options.max_viewers, self._faces, options.host)
+            app = create_app(
+                self, self.metrics.exposition, options.max_viewers, self._faces, options.host, self._ask_reload
+            )
             self._http = HttpServer(self._config.http, app)
             self._http.start()
 
     def _face_desk(self) -> FaceDesk | None:
         """Of the first face plug-in that a camera uses."""
-        used = {name for camera in self._wanted.values() for name in self._chain(camera)}
-        for name, config in self._loaded.plugin_configs.items():
-            if name in used and isinstance(config, FaceConfig):
+        for config in plugins_in_use(self._loaded).values():
+            if isinstance(config, FaceConfig):
                 return open_desk(config, self._load_engine, os.environ)
         return None
-
-    def _camera(self, name: str, camera: Camera, codec: CodecChoice) -> CameraRun:
-        return CameraRun(
-            name,
-            camera,
-            chain=self._chain(camera),
-            render=camera.render or self._config.render,
-            output=self._output(camera),
-            codec=codec,
-            nvdec=self._nvdec if camera.decoder == "nvdec" else None,
-            drawing=open_drawing(self._gpus, self._video_gpu, name) if camera.decoder == "nvdec" else None,
-            host=self._host,
-            metrics=self.metrics,
-            rtsp=None if self._rtsp is None else self._rtsp.add(name),
-            jpeg=self._jpegs.get(name),
-        )
 
 
 def reachable(host: str) -> str:

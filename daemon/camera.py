@@ -87,9 +87,14 @@ class CameraRun:
         self._host.forget(self.name)
         self._all_metrics.remove_camera(self.name)
 
-    def stalled_for(self, now: float) -> float:
-        """Seconds since the output's loop last turned; it turns several times a second."""
-        return now - self._output.progress_at
+    def stalled(self, now: float, limit: float) -> str | None:
+        """Which of its loops stands still, in words: the output's, which turns several times a second, for `limit` s;
+        the feed's for longer than FFmpeg may hold it. None where both turn."""
+        if now - self._output.progress_at > limit:
+            return f"the output of {self.name}"
+        if now - self._feed.progress_at > self._feed.patience and self._feed.status.state is not State.ENDED:
+            return f"the feed of {self.name}"
+        return None
 
     def status(self) -> CameraStatus:
         """How the camera fares, for `/readyz`: its feed, and where that lives, its output."""

@@ -91,7 +91,7 @@ def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: f
     shown = [np.asarray(cv2.resize(picture, load.size), np.uint8) for picture in pictures]
     host = PluginHost(lambda *_: engine, lambda name: _Unobserved())
     try:
-        host.open(_DETECTOR, Detector, DetectorConfig(), cameras=max(load.counts))
+        host.add(host.open(_DETECTOR, Detector, DetectorConfig(), cameras=max(load.counts)))
         for feeds in load.counts:
             kept = _kept(host, shown, feeds, load.seconds)
             yield kept

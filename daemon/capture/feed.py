@@ -72,6 +72,7 @@ class Feed:
             timeout=self.source.timeout,
             loop=self.source.loop,
         )
+        self._longest_wait = policy.longest
         now = self._clock.monotonic()
         self._connection = Connection(policy, now)
         self._tally = Tally(now)
@@ -82,6 +83,7 @@ class Feed:
         self._stopping = threading.Event()
         self._playback = Playback(self._clock, self._stopping.wait, nvdec=nvdec)
         self._next_seq = 0
+        self._progress_at = now
         self._thread = threading.Thread(target=self._run, name=f"feed-{camera}", daemon=True)
 
     @property
@@ -89,8 +91,20 @@ class Feed:
         """How it is doing now; from any thread."""
         return self._tally.snapshot(self._clock.monotonic())
 
+    @property
+    def progress_at(self) -> float:
+        """Monotonic time of the loop's last turn: with each packet, and before and after each attempt. FFmpeg may hold
+        it for `patience` s."""
+        return self._progress_at
+
+    @property
+    def patience(self) -> float:
+        """Seconds that an attempt to open, a read and a wait may take together, and some more for a name's resolver."""
+        return 4 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
+
     def start(self) -> None:
         """Starts the thread; once."""
+        self._progress_at = self._clock.monotonic()
         self._thread.start()
 
     def request_stop(self) -> None:
@@ -114,6 +128,7 @@ class Feed:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._progress_at = self._clock.monotonic()
             at = self._connection.next_attempt
             if at is None:
                 break
@@ -154,7 +169,7 @@ class Feed:
         for shot in stream.shots():
             if self._stopping.is_set():
                 return
-            now = self._clock.monotonic()
+            self._progress_at = now = self._clock.monotonic()
             if reason := self._connection.lost(now):
                 raise SourceError(reason)
             self._connection.packet(now)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +28,13 @@ def add(commands: SubParsers) -> None:
         "run",
         help="run the daemon",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs the daemon in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once.",
+        description="Runs the daemon in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once. "
+        "SIGHUP has it read its configuration anew: what did not change goes on untouched.",
         epilog="examples:\n"
         "  sightd run -c config/demo.yaml\n"
         "  sightd check config/sightd.yaml && sightd run -c config/sightd.yaml\n\n"
-        "exit codes: 0 stopped, 1 failed, 2 the configuration has faults, 3 a required part is missing\n",
+        "exit codes: 0 stopped, 1 failed, 2 the configuration has faults, 3 a required part is missing,\n"
+        "70 a loop stood still (under systemd's watchdog alone)\n",
     )
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="configuration file (YAML)")
     parser.set_defaults(run=run)
@@ -68,6 +68,11 @@ def _serve(loaded: Loaded) -> int:
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
+    from daemon.service.notify import Notifier
+    from daemon.service.progress import extending
+    from daemon.service.reloading import reload
+    from daemon.service.requests import Requests, StoppedEarly
+    from daemon.service.watchdog import Watchdog
     from daemon.thread_names import name_threads
     from engines.cuda.gpus import Gpus
     from engines.errors import EngineError
@@ -76,18 +81,22 @@ def _serve(loaded: Loaded) -> int:
     bound_arenas()
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
-    progress = ProgressBar()
-    gpus = Gpus()
-    daemon = Daemon(loaded, engine_loading(loaded.config.models, loaded.config.engines, progress, gpus), gpus)
-    signals = _Signals()
+    notifier, bar, gpus = Notifier(os.environ), ProgressBar(), Gpus()
+    progress = extending(notifier, bar)
+    requests, load_engine = Requests(), engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
+    daemon = Daemon(loaded, load_engine, gpus, requests.reload)
+    watchdog = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ)
     try:
-        with progress:
+        with bar:
             daemon.start()
         name_threads("sightd")
         _announce(daemon)
-        signals.wait()
+        notifier.ready()
+        watchdog.start()
+        while (request := requests.next()) is not None:
+            reload(daemon, loaded.path, notifier, request)
         log.info("stopping")
-    except _StoppedEarly:
+    except StoppedEarly:
         log.info("stopped before everything was started")
     except (PluginError, EngineError, GStreamerMissingError, EncoderMissingError) as error:
         log.error("%s", error)
@@ -96,34 +105,10 @@ def _serve(loaded: Loaded) -> int:
         log.error("%s", error)
         return EXIT_FAILED
     finally:
+        notifier.stopping()
+        watchdog.close()
         daemon.stop()
     return 0
-
-
-class _StoppedEarly(BaseException):
-    """A signal came while plug-ins were still being opened, which may take as long as a download."""
-
-
-class _Signals:
-    """SIGTERM and SIGINT: the first one ends the wait, or the start where that is still going on; a second one ends
-    the process at once."""
-
-    def __init__(self) -> None:
-        self._came = threading.Event()
-        self._waiting = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._take)
-
-    def wait(self) -> None:
-        self._waiting = True
-        self._came.wait()
-
-    def _take(self, number: int, _frame: object) -> None:
-        if self._came.is_set():
-            os._exit(128 + number)
-        self._came.set()
-        if not self._waiting:
-            raise _StoppedEarly
 
 
 def _announce(daemon: Daemon) -> None:

@@ -19,6 +19,7 @@ STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid")
 PROTOCOLS = ("rtsp", "mjpeg")
+RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the place in this row."""
 
@@ -50,6 +51,8 @@ class Families:
     plugin_faults: Counter
     plugin_breaker_state: Gauge
     engine_info: Gauge
+    config_reloads: Counter
+    config_last_reload_successful: Gauge
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
@@ -139,6 +142,14 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "sightd_engine_info",
             "1 for each network that runs, and how.",
             ("plugin", "model", "backend", "precision", "device"),
+            registry=registry,
+        ),
+        config_reloads=Counter(
+            "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",), registry=registry
+        ),
+        config_last_reload_successful=Gauge(
+            "sightd_config_last_reload_successful",
+            "1 where the configuration that was read last is what runs, else 0.",
             registry=registry,
         ),
     )

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, GCCollector, Histogram, Metric,
 from prometheus_client.exposition import choose_encoder
 
 from daemon.metrics.camera import CameraMetrics, ClassNames
-from daemon.metrics.families import STAGES, declare
+from daemon.metrics.families import RELOADS, STAGES, declare
 from daemon.metrics.plugin import PluginMetrics
 from daemon.metrics.transfers import DeviceTransfers
 from engines.cuda.driver import transferred
@@ -33,6 +33,8 @@ class Metrics:
         self._cameras: dict[str, CameraMetrics] = {}
         self._plugins: dict[str, PluginMetrics] = {}
         self.stages: dict[str, Histogram] = {stage: self._families.stage_duration.labels(stage) for stage in STAGES}
+        self._reloads = {taken: self._families.config_reloads.labels(word) for taken, word in RELOADS.items()}
+        self._families.config_last_reload_successful.set(1)
         registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -56,6 +58,11 @@ class Metrics:
             if name not in self._plugins:
                 self._plugins[name] = PluginMetrics(name, self._families)
             return self._plugins[name]
+
+    def reloaded(self, taken: bool) -> None:
+        """The configuration was read anew, and taken over or not."""
+        self._reloads[taken].inc()
+        self._families.config_last_reload_successful.set(taken)
 
     def remove_camera(self, name: str) -> None:
         """Takes the camera's series out. Unknown names are ignored."""

@@ -71,7 +71,8 @@ class Instance:
 
 
 class PluginHost:
-    """Owns all plug-in instances. `open` before the first camera starts, `close` after the last has stopped.
+    """Owns all plug-in instances. One is opened and added before the first camera that uses it starts, removed after
+    the last one has stopped; `close` after all have.
 
     On a CPU a plug-in that is `parallel` gets a thread for each core, but not more than there are cameras, and
     its network as many threads as are left for each: batches save nothing there, one session's run per core does. On a
@@ -95,8 +96,9 @@ class PluginHost:
     def instances(self) -> Mapping[str, Instance]:
         return self._instances
 
-    def open(self, name: str, plugin_class: type[AnyPlugin], config: PluginConfig, cameras: int) -> None:
-        """Opens an instance that `cameras` cameras share. Raises PluginError or EngineError; nothing is left open.
+    def open(self, name: str, plugin_class: type[AnyPlugin], config: PluginConfig, cameras: int) -> Instance:
+        """Opens an instance that `cameras` cameras share, to be added. Raises PluginError or EngineError; nothing is
+        left open.
 
         Whatever else the plug-in raises becomes a PluginError that names it.
         """
@@ -126,7 +128,24 @@ class PluginHost:
             pass_on=self._pass_on,
         )
         worker.start()
-        self._instances[name] = Instance(name, worker, tuple(context.engines))
+        return Instance(name, worker, tuple(context.engines))
+
+    def add(self, instance: Instance) -> None:
+        """Has cameras that start from now on use it."""
+        self._instances[instance.name] = instance
+
+    def remove(self, name: str) -> None:
+        """Ends an instance that no camera uses any more."""
+        self.discard(self._instances.pop(name))
+
+    def discard(self, instance: Instance) -> None:
+        """Stops its worker, then closes plug-in and networks. A worker that hangs is left and told."""
+        if not instance.worker.stop(STOP_DEADLINE):
+            log.error("plug-in %s did not stop within %.0f s and is left behind", instance.name, STOP_DEADLINE)
+            return
+        instance.guard.close()
+        for engine in instance.engines:
+            engine.close()
 
     def line(
         self,
@@ -151,15 +170,9 @@ class PluginHost:
             worker.guard.forget(camera)
 
     def close(self) -> None:
-        """Stops all workers, then closes plug-ins and networks. A worker that hangs is left and told."""
-        for instance in self._instances.values():
-            if not instance.worker.stop(STOP_DEADLINE):
-                log.error("plug-in %s did not stop within %.0f s and is left behind", instance.name, STOP_DEADLINE)
-                continue
-            instance.guard.close()
-            for engine in instance.engines:
-                engine.close()
-        self._instances.clear()
+        """Ends all instances."""
+        for name in list(self._instances):
+            self.remove(name)
 
     def _pass_on(self, ticket: Ticket) -> None:
         line = self._lines.get(ticket.frame.camera)

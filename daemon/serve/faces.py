@@ -1,9 +1,5 @@
-"""The gallery over HTTP: what `sightd faces` does, for programs and pages.
-
-Names and faces are nobody else's business. Until there are tokens and roles, this is served to this machine alone, to
-requests that name it by a loopback name (a foreign page's name that was pointed here is refused) and come through no
-proxy, and what changes something must carry a header that no foreign page can send.
-"""
+"""The gallery over HTTP: what `sightd faces` does, for programs and pages. Names and faces are nobody else's business:
+until there are tokens and roles, this is for programs of this machine alone."""
 
 from __future__ import annotations
 
@@ -15,10 +11,10 @@ import cv2
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.faces.desk import FaceDesk
+from daemon.serve.own_machine import guard, include
 from engines.errors import EngineError
 from plugins.face.gallery.enrol import Photo
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
@@ -26,9 +22,7 @@ from plugins.face.gallery.exchange import exported, imported
 from plugins.face.gallery.gallery import Person
 from plugins.face.gallery.photos import MOST_BYTES, photo_of
 
-HEADER = "X-Sightd"
-_FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+_WHAT = "The gallery"
 _MOST_IMPORT = 512 * 1024 * 1024
 
 
@@ -57,30 +51,11 @@ def add_faces(app: FastAPI, desk: FaceDesk, host: str) -> None:
     """Adds the routes; `host` is where the server listens."""
     app.add_exception_handler(GalleryError, _refused)
     app.add_exception_handler(EngineError, _unavailable)
-    router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(_guard)])
+    router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(guard(_WHAT))])
     _add_persons(router, desk)
     _add_unknown(router, desk)
     _add_whole(router, desk)
-    if host in _LOOPBACK:
-        app.include_router(router)
-        return
-    for route in router.routes:
-        if isinstance(route, APIRoute):  # no body of theirs is read
-            app.add_api_route(route.path, _elsewhere, methods=sorted(route.methods or ()), include_in_schema=False)
-
-
-async def _elsewhere() -> Response:
-    told = "The gallery is served on loopback alone: set http.host to 127.0.0.1."
-    return JSONResponse({"detail": told}, status_code=403)
-
-
-def _guard(request: Request) -> None:
-    if (request.url.hostname or "") not in _LOOPBACK:
-        raise HTTPException(403, "The gallery is served to 127.0.0.1 and localhost alone.")
-    if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers):
-        raise HTTPException(403, "The gallery is served to programs of this machine alone, not through a proxy.")
-    if request.method not in ("GET", "HEAD") and HEADER.lower() not in request.headers:
-        raise HTTPException(403, f"What changes the gallery carries the header {HEADER}: 1.")
+    include(app, router, host, _WHAT)
 
 
 def _add_persons(router: APIRouter, desk: FaceDesk) -> None:

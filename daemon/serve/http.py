@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.faces.desk import FaceDesk
 from daemon.serve.audience import Audience
+from daemon.serve.control import AskReload, add_control
 from daemon.serve.faces import add_faces
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
@@ -37,10 +38,15 @@ class UnknownCameraError(LookupError):
 
 
 def create_app(
-    view: DaemonView, exposition: Exposition, max_viewers: int, faces: FaceDesk | None = None, host: str = "127.0.0.1"
+    view: DaemonView,
+    exposition: Exposition,
+    max_viewers: int,
+    faces: FaceDesk | None = None,
+    host: str = "127.0.0.1",
+    ask_reload: AskReload | None = None,
 ) -> FastAPI:
     """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `faces` is the
-    gallery that is served, `host` where the server listens."""
+    gallery that is served, `host` where the server listens, `ask_reload` has the configuration read anew."""
     app = FastAPI(
         title="sightd", version=installed_version(), docs_url=None, redoc_url=None, max_body_size=_MOST_BODY
     )  # their pages load foreign assets
@@ -57,6 +63,8 @@ def create_app(
     _add_metrics(app, exposition)
     if faces is not None:
         add_faces(app, faces, host)
+    if ask_reload is not None:
+        add_control(app, ask_reload, host)
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 
 import uvicorn
 from fastapi import FastAPI
@@ -28,6 +29,7 @@ class HttpServer:
         self._audience = app.state.audience
         self._socket: socket.socket | None = None
         self._port = options.port
+        self._progress_at = time.monotonic()
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -36,6 +38,8 @@ class HttpServer:
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_notify=1,
+            callback_notify=self._turned,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="http-server", daemon=True)
@@ -49,8 +53,14 @@ class HttpServer:
             reason = error.strerror or str(error)
             raise ListenError("HTTP", "http", options.host, options.port, reason) from error
         self._port = self._socket.getsockname()[1]
+        self._progress_at = time.monotonic()
         self._thread.start()
         log.info("HTTP listens on %s:%s", options.host, self._port)
+
+    @property
+    def progress_at(self) -> float:
+        """Monotonic time at which its loop last turned: it does every second."""
+        return self._progress_at
 
     @property
     def port(self) -> int:
@@ -68,6 +78,9 @@ class HttpServer:
             log.error("the web server did not stop within %g s", deadline)
         self._socket.close()
         self._socket = None
+
+    async def _turned(self) -> None:
+        self._progress_at = time.monotonic()
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket] if self._socket is not None else None)

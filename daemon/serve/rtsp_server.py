@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,7 @@ class RtspServer:
         self._context = self._gstreamer.glib.MainContext.new()
         self._loop = self._gstreamer.glib.MainLoop.new(self._context, False)
         self._listening: Any = None
+        self._progress_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="rtsp-server", daemon=True)
 
     def start(self) -> None:
@@ -49,6 +51,7 @@ class RtspServer:
         except glib.Error as error:
             raise ListenError("RTSP", "rtsp", self._options.host, self._options.port, error.message) from error
         self._listening.attach(self._context)
+        self._progress_at = time.monotonic()
         self._every_second(self._forget_expired_sessions)
         self._thread.start()
         log.info("RTSP listens on %s:%s", self._options.host, self.port)
@@ -122,7 +125,13 @@ class RtspServer:
     def _stream_at(self, path: str) -> RtspStream | None:
         return self._streams.get(path.strip("/").split("/")[0])
 
+    @property
+    def progress_at(self) -> float:
+        """Monotonic time at which its loop last turned: it does every second."""
+        return self._progress_at
+
     def _forget_expired_sessions(self) -> bool:
+        self._progress_at = time.monotonic()
         self._server.get_session_pool().cleanup()
         return True
 

@@ -40,8 +40,9 @@ class DaemonProcess:
         self, folder: Path, configuration: Mapping[str, Any], environ: Mapping[str, str] | None = None
     ) -> None:
         self.errors = folder / "sightd.log"
-        self._path = folder / "sightd.yaml"
-        self._path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
+        self.path = folder / "sightd.yaml"
+        """The configuration file."""
+        self.path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._rtsp = self._http = ""
@@ -50,7 +51,7 @@ class DaemonProcess:
         """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
         with self.errors.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "daemon.cli", "run", "-c", str(self._path)],
+                [sys.executable, "-m", "daemon.cli", "run", "-c", str(self.path)],
                 cwd=_ROOT,
                 env=self._environ,
                 stdout=subprocess.PIPE,

@@ -72,6 +72,8 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "plugin_faults",
         "plugin_breaker_state",
         "engine_info",
+        "config_reloads",
+        "config_last_reload_successful",
         "detections",
         "classifications",
         "face_matches",

@@ -309,7 +309,7 @@ def test_a_parallel_plugin_gets_a_thread_a_core_but_not_more_than_cameras(
     cls: type[Finder], cameras: int, threads: int
 ) -> None:
     plugins = host(cores=2)
-    plugins.open("finder", cls, PluginConfig(), cameras=cameras)
+    plugins.add(plugins.open("finder", cls, PluginConfig(), cameras=cameras))
     assert plugins.instances["finder"].worker.threads == threads
     plugins.close()
 
@@ -326,15 +326,15 @@ def test_a_parallel_plugin_whose_network_is_on_a_gpu_gets_two_threads(
     session = SimpleNamespace(backend=Backend("tensorrt", "cuda:0", "fp16"))
     engine = SimpleNamespace(model=SimpleNamespace(name="any"), session=session, reason="", close=lambda: None)
     plugins = PluginHost(lambda *_: engine, lambda name: Observations(), cores=8)  # type: ignore[arg-type]
-    plugins.open("finder", cls, PluginConfig(), cameras=cameras)
+    plugins.add(plugins.open("finder", cls, PluginConfig(), cameras=cameras))
     assert plugins.instances["finder"].worker.threads == threads
     plugins.close()
 
 
 def test_a_removed_camera_is_forgotten_by_plugins_and_gates() -> None:
     plugins = host()
-    plugins.open("finder", Finder, PluginConfig(every=100), cameras=1)
-    plugins.open("follower", Follower, PluginConfig(), cameras=1)
+    plugins.add(plugins.open("finder", Finder, PluginConfig(every=100), cameras=1))
+    plugins.add(plugins.open("follower", Follower, PluginConfig(), cameras=1))
     for _ in range(2):
         ticket = plugins.line("a", ["finder", "follower"]).offer(frame(seq=5))
         assert ticket is not None

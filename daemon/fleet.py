@@ -1,0 +1,145 @@
+"""The cameras that run: they come and go one by one, and the others do not notice."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from daemon.camera import CameraRun
+from daemon.config.changes import chain_of, output_of, render_of
+from daemon.config.model import Camera, Config
+from daemon.encode.choice import CodecChoice
+from daemon.metrics.registry import Metrics
+from daemon.pipeline.host import PluginHost
+from daemon.serve.mjpeg import JpegStream
+from daemon.serve.rtsp_server import RtspServer
+from daemon.serve.rtsp_stream import RtspStream
+from daemon.serve.view import CameraEntry, RtspAddress
+from daemon.video_gpu import open_drawing
+from engines.cuda.gpus import Gpus
+from engines.cuda.nvdec import Nvdec
+
+log = logging.getLogger(__name__)
+
+STOP_DEADLINE = 3.0
+"""Seconds that all cameras that are stopped together have."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """What a camera has as long as it is in the configuration, whether or not it runs at the moment: viewers stay."""
+
+    title: str
+    jpeg: JpegStream | None = None
+    jpeg_max_fps: float = 0.0
+    rtsp: RtspStream | None = None
+
+
+class Fleet:
+    """Places are made before cameras start, so that who comes early waits for the first picture. One thread, but for
+    the properties and `entries`, `jpeg` and `address`, which any may ask."""
+
+    def __init__(self, host: PluginHost, metrics: Metrics, gpus: Gpus, video_gpu: str) -> None:
+        self._host, self._metrics, self._gpus, self._video_gpu = host, metrics, gpus, video_gpu
+        self._places: dict[str, _Place] = {}
+        self._runs: dict[str, CameraRun] = {}
+        self.rtsp: RtspServer | None = None
+        self.nvdec: Nvdec | None = None
+
+    @property
+    def runs(self) -> Mapping[str, CameraRun]:
+        """The cameras that run."""
+        return dict(self._runs)
+
+    def entries(self) -> list[CameraEntry]:
+        """The cameras as people see them, in the order of the configuration."""
+        return [CameraEntry(name, place.title, self.address(name)) for name, place in list(self._places.items())]
+
+    def jpeg(self, camera: str) -> JpegStream | None:
+        place = self._places.get(camera)
+        return None if place is None else place.jpeg
+
+    def address(self, camera: str) -> RtspAddress | None:
+        return None if self.rtsp is None else self.rtsp.address(camera)
+
+    def place(self, config: Config, cameras: Iterable[str]) -> None:
+        """Makes places for cameras, in the file's order, or fits those that there are to changed options."""
+        for name in cameras:
+            camera = config.cameras[name]
+            place = self._places.setdefault(name, _Place(""))
+            place.title = camera.title or name
+            max_fps = output_of(config, camera).mjpeg_max_fps
+            if config.http.enabled and place.jpeg_max_fps != max_fps:
+                if place.jpeg is not None:
+                    place.jpeg.close()
+                place.jpeg, place.jpeg_max_fps = JpegStream(max_fps), max_fps
+            if self.rtsp is not None and place.rtsp is None:
+                place.rtsp = self.rtsp.add(name)
+        self._places = {name: self._places[name] for name in config.cameras if name in self._places}
+
+    def start(self, config: Config, codecs: Mapping[str, CodecChoice]) -> None:
+        """Makes and starts cameras that have a place; `codecs` are those to be started, with what encodes them."""
+        made = {name: self._made(name, config, codec) for name, codec in codecs.items()}
+        self._runs.update(made)
+        for run in made.values():
+            run.start()
+
+    def stop(self, cameras: Iterable[str]) -> None:
+        """Stops cameras, all within a few seconds, however many there are. Their viewers stay."""
+        runs = [self._runs.pop(name) for name in list(cameras) if name in self._runs]
+        for run in runs:
+            run.request_stop()
+        until = time.monotonic() + STOP_DEADLINE
+        for run in runs:
+            run.stop(max(0.0, until - time.monotonic()))
+
+    def remove(self, cameras: Iterable[str]) -> None:
+        """Takes the places of stopped cameras away; their viewers are sent home."""
+        for name in cameras:
+            place = self._places.pop(name, None)
+            if place is None:
+                continue
+            if place.jpeg is not None:
+                place.jpeg.close()
+            if self.rtsp is not None:
+                self.rtsp.remove(name)
+
+    def close(self) -> None:
+        """Stops all cameras, and sends those who watch MJPEG home; the RTSP server does so itself."""
+        self.stop(list(self._runs))
+        for place in self._places.values():
+            if place.jpeg is not None:
+                place.jpeg.close()
+
+    def _made(self, name: str, config: Config, codec: CodecChoice) -> CameraRun:
+        camera, place = config.cameras[name], self._places[name]
+        nvdec = camera.decoder == "nvdec"
+        return CameraRun(
+            name,
+            camera,
+            chain=chain_of(config, camera),
+            render=render_of(config, camera),
+            output=output_of(config, camera),
+            codec=codec,
+            nvdec=self.nvdec if nvdec else None,
+            drawing=open_drawing(self._gpus, self._video_gpu, name) if nvdec else None,
+            host=self._host,
+            metrics=self._metrics,
+            rtsp=place.rtsp,
+            jpeg=place.jpeg,
+        )
+
+
+def codecs_of(config: Config, cameras: Iterable[str]) -> dict[str, CodecChoice]:
+    """What encodes each of these cameras. EncoderMissingError where it must be NVENC and that is not here."""
+    return {name: CodecChoice(name, output_of(config, camera).encoder) for name, camera in _of(config, cameras)}
+
+
+def uses_nvdec(config: Config, cameras: Iterable[str]) -> bool:
+    return any(camera.decoder == "nvdec" for _, camera in _of(config, cameras))
+
+
+def _of(config: Config, cameras: Iterable[str]) -> list[tuple[str, Camera]]:
+    return [(name, config.cameras[name]) for name in cameras]

@@ -1,0 +1,46 @@
+"""Control of the daemon over HTTP: for now, that its configuration is read anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import JSONResponse, Response
+
+from daemon.config.changes import Changes
+from daemon.redact import redact
+from daemon.serve.own_machine import guard, include
+
+_WHAT = "Control"
+_PATIENCE = 600.0
+"""Seconds that a reload may take: a plug-in may have to download its network first."""
+
+AskReload = Callable[[], "Future[Changes]"]
+
+
+def add_control(app: FastAPI, ask_reload: AskReload, host: str) -> None:
+    """Adds the routes; `host` is where the server listens."""
+    router = APIRouter(prefix="/api", tags=["control"], dependencies=[Depends(guard(_WHAT))])
+
+    @router.post("/reload", summary="Read the configuration anew; 409 and what is wrong where it cannot be followed")
+    async def reload() -> Response:
+        try:
+            changes = await asyncio.wait_for(asyncio.wrap_future(ask_reload()), _PATIENCE)
+        except TimeoutError:
+            told = "The reload is still under way; the log says how it ends."
+            return JSONResponse({"detail": told}, status_code=503)
+        except Exception as error:  # noqa: BLE001 — whatever kept the configuration from being followed
+            return JSONResponse({"detail": redact(str(error))}, status_code=409)
+        return JSONResponse(_told(changes))
+
+    include(app, router, host, _WHAT)
+
+
+def _told(changes: Changes) -> dict[str, Any]:
+    """By what was done; `restart` are sections that take one."""
+    found = {name: list(names) for name, names in asdict(changes).items()}
+    return {**found, "restart": found.pop("fixed")}

@@ -1,0 +1,1 @@
+"""The daemon as a service: what its supervisor asks and is told."""

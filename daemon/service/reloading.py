@@ -1,0 +1,45 @@
+"""A configuration read anew: all of it is valid and applied, or nothing changes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+
+from daemon.app import Daemon
+from daemon.config.changes import Changes
+from daemon.config.installed import installed_plugins
+from daemon.config.load import load
+from daemon.config.problems import ConfigError
+from daemon.encode.choice import EncoderMissingError
+from daemon.logs import configure
+from daemon.service.notify import Notifier
+from engines.errors import EngineError
+from plugins.api import PluginError
+
+log = logging.getLogger(__name__)
+
+
+def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Changes]) -> None:
+    """Reads `path` and has the daemon follow it; `answer` gets what changed, or why nothing did. Main thread."""
+    notifier.reloading()
+    try:
+        loaded = load(path, environ=os.environ, plugins=installed_plugins())
+        change = daemon.apply(loaded)
+    except (ConfigError, PluginError, EngineError, EncoderMissingError) as error:
+        log.error("%s was not taken over, and nothing changed: %s", path, error)
+        daemon.metrics.reloaded(False)
+        answer.set_exception(error)
+    else:
+        configure(loaded.config.log, sys.stderr, os.environ)
+        for warning in loaded.warnings:
+            log.warning("%s", warning)
+        log.info("%s was taken over: %s", path, change)
+        if change.fixed:
+            log.warning("%s: these sections take a restart: %s", path, ", ".join(change.fixed))
+        daemon.metrics.reloaded(True)
+        answer.set_result(change)
+    finally:
+        notifier.ready()

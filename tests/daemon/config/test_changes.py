@@ -1,0 +1,77 @@
+"""What is different between two configurations, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daemon.config.changes import Changes, changes
+from daemon.config.load import Loaded, load_text
+from tests.support.stub_plugins import STUBS
+
+BASE: dict[str, Any] = {
+    "cameras": {"a": {"source": "a.mp4"}, "b": {"source": "b.mp4", "chain": ["finder"]}, "c": {"source": "c.mp4"}},
+    "chain": ["finder", "follower"],
+    "plugins": {"finder": {"every": 2}},
+}
+
+SECOND = {"finder": {"every": 2}, "second": {"use": "finder"}}
+WITH_SECOND = {"source": "a.mp4", "chain": ["finder", "second", "follower"]}
+
+
+def loaded(**sections: Any) -> Loaded:
+    return load_text(yaml.safe_dump({**BASE, **sections}), Path("site.yaml"), environ={}, plugins=STUBS)
+
+
+def cameras(**changed: Any) -> dict[str, Any]:
+    """Those of the base with others; None takes one out."""
+    found = {**BASE["cameras"], **changed}
+    return {name: options for name, options in found.items() if options is not None}
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({}, Changes()),
+        ({"cameras": cameras(d={"source": "d.mp4"})}, Changes(added=("d",))),
+        ({"cameras": cameras(a=None)}, Changes(removed=("a",))),
+        ({"cameras": cameras(a={"source": "a.mp4", "enabled": False})}, Changes(removed=("a",))),
+        ({"cameras": cameras(a={"source": "other.mp4"})}, Changes(changed=("a",))),
+        ({"cameras": cameras(a={"source": "a.mp4", "chain": ["finder", "follower"]})}, Changes()),
+        ({"cameras": cameras(a={"source": "a.mp4", "output": {"crf": 20}})}, Changes(changed=("a",))),
+        ({"output": {"crf": 20}}, Changes(changed=("a", "b", "c"))),
+        ({"render": {"trails": False}}, Changes(changed=("a", "b", "c"))),
+        ({"chain": ["finder"]}, Changes(changed=("a", "c"), closed=("follower",))),
+        ({"plugins": {"finder": {"every": 3}}}, Changes(changed=("a", "b", "c"), replaced=("finder",))),
+        (
+            {"plugins": {"finder": {"every": 2}, "follower": {"every": 2}}},
+            Changes(changed=("a", "c"), replaced=("follower",)),
+        ),
+        ({"plugins": SECOND}, Changes()),
+        (
+            {
+                "plugins": {"finder": {"every": 2}, "painter": {}},
+                "cameras": cameras(a={"source": "a.mp4", "chain": ["painter"]}),
+            },
+            Changes(changed=("a",), opened=("painter",)),
+        ),
+        ({"rtsp": {"port": 9554}, "engines": {"device": "cuda:1"}}, Changes(fixed=("rtsp", "engines"))),
+        ({"log": {"level": "debug"}}, Changes()),
+    ],
+)
+def test_only_what_is_different_is_named(sections: dict[str, Any], expected: Changes) -> None:
+    assert changes(loaded(), loaded(**sections)) == expected
+
+
+def test_a_change_that_takes_a_restart_is_none_of_what_runs() -> None:
+    assert not changes(loaded(), loaded(rtsp={"port": 9554}))
+    assert changes(loaded(), loaded(output={"crf": 20}))
+
+
+def test_changes_are_told_in_words() -> None:
+    told = str(Changes(added=("d",), changed=("a", "b"), closed=("follower",)))
+    assert told == "cameras added: d; cameras changed: a, b; plug-ins closed: follower"
+    assert str(Changes()) == "nothing changed"

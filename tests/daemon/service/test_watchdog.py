@@ -1,0 +1,101 @@
+"""A sign of life is given only where every loop turns, and what stands still ends the process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.service.notify import Notifier
+from daemon.service.watchdog import EXIT_STALLED, Watchdog
+
+
+class Supervisor:
+    """Stands where systemd does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "notify"))
+        self.socket.settimeout(3)
+        self.environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "300000"}
+        self.healthy, self.ended = True, list[int]()
+        self.has_ended = threading.Event()
+
+    def watchdog(self, **environ: str) -> Watchdog:
+        settings = {**self.environ, **environ}
+
+        def end(code: int) -> None:
+            self.ended.append(code)
+            self.has_ended.set()
+
+        return Watchdog(
+            Notifier(settings),
+            lambda: (self.healthy, "all turn" if self.healthy else "the output of a stands still"),
+            lambda: "1 of 1 cameras live",
+            settings,
+            exit=end,
+        )
+
+    def received(self) -> bytes:
+        return self.socket.recv(4096)
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    one = Supervisor(tmp_path)
+    yield one
+    one.socket.close()
+
+
+def test_signs_of_life_come_well_within_the_time(supervisor: Supervisor) -> None:
+    watchdog = supervisor.watchdog()
+    watchdog.start()
+    supervisor.socket.settimeout(0.25)
+    assert [supervisor.received() for _ in range(4)] == [b"WATCHDOG=1"] * 4
+    watchdog.close()
+    assert not supervisor.ended
+
+
+def test_what_stands_still_is_told_and_ends_the_process(supervisor: Supervisor) -> None:
+    watchdog = supervisor.watchdog()
+    supervisor.healthy = False
+    watchdog.start()
+    assert supervisor.received() == b"STATUS=the output of a stands still"
+    assert supervisor.has_ended.wait(3)
+    watchdog.close()
+    assert supervisor.ended == [EXIT_STALLED]
+
+
+def test_a_short_stall_is_forgiven(supervisor: Supervisor) -> None:
+    watchdog = supervisor.watchdog(WATCHDOG_USEC="900000")
+    supervisor.healthy = False
+    watchdog.start()
+    assert supervisor.received().startswith(b"STATUS=")
+    supervisor.healthy = True
+    assert supervisor.received() == b"WATCHDOG=1"
+    watchdog.close()
+    assert not supervisor.ended
+
+
+def test_where_no_watchdog_is_asked_for_the_state_is_told_alone(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.service.watchdog._STATUS_EVERY", 0.05)
+    for asked in ({"WATCHDOG_USEC": ""}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_PID": str(os.getpid() + 1)}):
+        watchdog = supervisor.watchdog(**asked)
+        watchdog.start()
+        assert supervisor.received() == b"STATUS=1 of 1 cameras live"
+        supervisor.healthy = False
+        while supervisor.received() != b"STATUS=the output of a stands still":
+            pass
+        watchdog.close()
+        supervisor.healthy = True
+        assert not supervisor.ended
+
+
+def test_one_that_never_began_can_be_closed() -> None:
+    Watchdog(Notifier({}), lambda: (True, ""), lambda: "", {}).close()

@@ -1,0 +1,165 @@
+"""A daemon that runs follows its configuration: what changed changes, and nothing else notices."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.support.camera import CameraSimulator, Look, need_rtsp_server
+from tests.support.daemon import DaemonProcess, one_object_network
+from tests.support.viewer import Viewer
+from tests.support.waiting import eventually
+
+CHANGES = {"X-Sightd": "1"}
+
+
+PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 25}
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[CameraSimulator]:
+    need_rtsp_server()
+    with CameraSimulator(Look(size=(320, 240), fps=25), mounts=1) as simulator:
+        yield simulator
+
+
+def configuration(folder: Path, camera: CameraSimulator | None = None) -> dict[str, Any]:
+    numbered = PATTERN if camera is None else {"source": camera.address(0)}
+    return {
+        "cameras": {"a": PATTERN, "b": {**numbered, "chain": []}},
+        "chain": ["detector"],
+        "plugins": {"detector": one_object_network(folder)},
+        "log": {"level": "info"},
+    }
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, camera: CameraSimulator) -> Iterator[DaemonProcess]:
+    with DaemonProcess(tmp_path, configuration(tmp_path, camera)) as process:
+        eventually(lambda: bool(process.readiness()["ready"]), 15, "daemon ready")
+        yield process
+
+
+def rewrite(daemon: DaemonProcess, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes the daemon's configuration file, with the ports that it serves on."""
+    settings = yaml.safe_load(daemon.path.read_text())
+    change(settings)
+    daemon.path.write_text(yaml.safe_dump(settings))
+
+
+def reload(daemon: DaemonProcess) -> httpx.Response:
+    return httpx.post(daemon.url("/api/reload"), headers=CHANGES, timeout=30)
+
+
+def captured(daemon: DaemonProcess, camera: str) -> float:
+    return daemon.metric("sightd_frames_total", camera=camera, stage="captured")
+
+
+def test_cameras_come_change_and_go_and_the_others_lose_no_frame(daemon: DaemonProcess) -> None:
+    with Viewer(daemon.rtsp("b"), keep=5) as viewer:
+        viewer.wait_for(10)
+        before = captured(daemon, "b")
+        rewrite(daemon, lambda s: s["cameras"].update(c={"source": "testpattern://", "chain": ["detector"]}))
+        assert reload(daemon).json()["added"] == ["c"]
+        eventually(lambda: daemon.get("/c.jpg").status_code == 200, 10)
+        rewrite(daemon, lambda s: s["cameras"]["a"].update(title="Another", fps=10))
+        assert reload(daemon).json()["changed"] == ["a"]
+        rewrite(daemon, lambda s: s["cameras"].pop("c"))
+        assert reload(daemon).json()["removed"] == ["c"]
+        assert daemon.get("/c.jpg").status_code == 404
+        viewer.wait_for(60)
+        dropped = daemon.metric("sightd_frames_dropped_total", camera="b")
+    numbers = [one.bar.number for one in viewer.seen if one.bar is not None]
+    assert len(numbers) > 50
+    assert viewer.in_order()
+    assert viewer.missing() <= dropped, "of what the camera sent nothing is missing that was not counted as replaced"
+    assert dropped < 25, "and that was little, on two cores"
+    assert captured(daemon, "b") > before
+    assert daemon.metric("sightd_config_last_reload_successful") == 1
+    with pytest.raises(KeyError):
+        captured(daemon, "c")
+    eventually(lambda: bool(daemon.readiness()["ready"]), 10)
+
+
+def test_viewers_of_a_changed_camera_stay(daemon: DaemonProcess) -> None:
+    with Viewer(daemon.rtsp("a"), keep=5) as viewer:
+        viewer.wait_for(10)
+        rewrite(daemon, lambda s: s["plugins"]["detector"].update(min_score=0.5))
+        answer = reload(daemon).json()
+        assert (answer["replaced"], answer["changed"]) == (["detector"], ["a"])
+        seen = len(viewer.seen)
+        viewer.wait_for(seen + 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda s: s["cameras"]["a"].update(fsp=3), "did you mean"),
+        (
+            lambda s: s["plugins"].update(detector={"model": {"file": "none.onnx", "head": "ssd", "labels": ["x"]}}),
+            "none.onnx",
+        ),
+        (lambda s: s.clear(), "camera"),
+    ],
+)
+def test_what_cannot_be_followed_changes_nothing_and_says_why(
+    change: Callable[[dict[str, Any]], None], told: str, daemon: DaemonProcess
+) -> None:
+    before = captured(daemon, "a")
+    rewrite(daemon, change)
+    answer = reload(daemon)
+    assert answer.status_code == 409
+    assert told in answer.json()["detail"]
+    assert daemon.metric("sightd_config_last_reload_successful") == 0
+    assert daemon.metric("sightd_config_reloads_total", outcome="refused") == 1
+    eventually(lambda: captured(daemon, "a") > before + 5, 5)
+    assert daemon.readiness()["ready"]
+    assert "was not taken over, and nothing changed" in daemon.log
+
+
+def test_sections_that_take_a_restart_are_told_and_the_rest_is_followed(daemon: DaemonProcess) -> None:
+    rewrite(daemon, lambda s: s.update(http={**s["http"], "max_viewers": 3}, cameras={"a": s["cameras"]["a"]}))
+    answer = reload(daemon).json()
+    assert (answer["restart"], answer["removed"]) == (["http"], ["b"])
+    assert "these sections take a restart: http" in daemon.log
+
+
+def test_others_may_not_ask(daemon: DaemonProcess) -> None:
+    assert httpx.post(daemon.url("/api/reload")).status_code == 403
+    foreign = httpx.post(daemon.url("/api/reload"), headers={**CHANGES, "Host": "evil.example"})
+    assert foreign.status_code == 403
+
+
+def test_systemd_is_told_of_the_start_the_reload_and_the_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(20)
+
+        def until(message: bytes) -> list[bytes]:
+            seen = [supervisor.recv(4096)]
+            while seen[-1] != message:
+                seen.append(supervisor.recv(4096))
+            return seen
+
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
+        with DaemonProcess(tmp_path, configuration(tmp_path), environ) as daemon:
+            until(b"READY=1")
+            until(b"WATCHDOG=1")
+            daemon.signal(signal.SIGHUP)
+            while not supervisor.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC="):
+                pass
+            until(b"READY=1")
+            eventually(lambda: "was taken over: nothing changed" in daemon.log, 5)
+            status = until(b"WATCHDOG=1")
+            while not any(one.startswith(b"STATUS=2 of 2 cameras live") for one in status):
+                status = until(b"WATCHDOG=1")
+            code, took = daemon.terminate()
+            assert (code, took < 5) == (0, True)
+            until(b"STOPPING=1")

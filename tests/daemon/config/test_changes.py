@@ -51,13 +51,7 @@ def cameras(**changed: Any) -> dict[str, Any]:
             Changes(changed=("a", "c"), replaced=("follower",)),
         ),
         ({"plugins": SECOND}, Changes()),
-        (
-            {
-                "plugins": {"finder": {"every": 2}, "painter": {}},
-                "cameras": cameras(a={"source": "a.mp4", "chain": ["painter"]}),
-            },
-            Changes(changed=("a",), opened=("painter",)),
-        ),
+        ({"plugins": SECOND, "cameras": cameras(a=WITH_SECOND)}, Changes(changed=("a",), opened=("second",))),
         ({"rtsp": {"port": 9554}, "engines": {"device": "cuda:1"}}, Changes(fixed=("rtsp", "engines"))),
         ({"log": {"level": "debug"}}, Changes()),
     ],

@@ -11,6 +11,7 @@ from importlib.metadata import version
 COMMANDS = {
     "run": "run the daemon",
     "check": "check a configuration file",
+    "service": "install, watch, remove the systemd service",
     "analyze": "run the same plug-ins over files",
     "models": "list, fetch, verify, quantize networks",
     "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",

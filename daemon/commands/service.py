@@ -1,0 +1,126 @@
+"""`sightd service`: sightd under systemd."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from daemon.commands import SubParsers
+
+_EXAMPLES = """examples:
+  sudo sightd service install -c /etc/sightd/sightd.yaml
+  sudo sightd service install -c /etc/sightd/sightd.yaml --credential camera=/etc/sightd/camera-password
+  sightd service install -c /etc/sightd/sightd.yaml --print       the unit alone, to be read or installed by other means
+  sightd service status
+  sudo systemctl reload sightd                                     the configuration is read anew
+  sudo sightd service uninstall                                    its state in /var/lib/sightd stays
+
+The service runs as a user of its own, started at boot, watched, and started again after a fault. A credential is a file
+that only root need read; the configuration names its text ${file:/run/credentials/sightd.service/NAME}.
+
+The exit code is 0 where all went well (status: where it is active), 1 where something was refused, 2 where the
+configuration has faults, 3 where it is not active.
+"""
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "service",
+        help="install, watch, remove the systemd service",
+        description="Puts sightd under systemd.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    install = actions.add_parser("install", help="write the unit, start it now and at each boot")
+    install.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="configuration file")
+    install.add_argument(
+        "--credential", action="append", default=[], type=_credential, metavar="NAME=FILE", help="a secret"
+    )
+    install.add_argument("--print", action="store_true", dest="printed", help="print the unit and change nothing")
+    install.set_defaults(do=_install)
+    actions.add_parser("uninstall", help="stop it and remove the unit").set_defaults(do=_uninstall)
+    actions.add_parser("status", help="how it fares").set_defaults(do=_status)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does the action."""
+    from daemon.config.problems import ConfigError
+    from daemon.service.installation import InstallationError
+    from daemon.service.systemd import SystemdError
+
+    try:
+        code: int = args.do(args)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (InstallationError, SystemdError) as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"sightd: {error.filename}: {error.strerror} (root may: sudo)", file=sys.stderr)
+        return 1
+    return code
+
+
+def _credential(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if not file or not name.replace("-", "").replace("_", "").isalnum():
+        raise argparse.ArgumentTypeError("NAME=FILE, a name of letters, digits, hyphens")
+    return name, Path(file).absolute()
+
+
+def _install(args: argparse.Namespace) -> int:
+    from daemon.config.problems import ConfigError
+    from daemon.service.installation import InstallationError, install, unit_text
+
+    config = args.config.absolute()
+    text = unit_text(config, dict(args.credential))
+    if args.printed:
+        print(text, end="")
+        return 0
+    try:
+        _check(config, args.credential)
+    except ConfigError as error:
+        raise InstallationError(f"the configuration has faults, and nothing was installed:\n{error}") from error
+    print(f"{install(text)}: installed and started; `sightd service status` says how it fares")
+    return 0
+
+
+def _check(config: Path, credentials: list[tuple[str, Path]]) -> None:
+    """ConfigError where the service would not start with it. What credentials will hold is not there yet: a file that
+    names one is checked at the start."""
+    import os
+
+    from daemon.config.installed import installed_plugins
+    from daemon.config.load import load
+
+    if not credentials:
+        load(config, environ=os.environ, plugins=installed_plugins())
+
+
+def _uninstall(args: argparse.Namespace) -> int:
+    from daemon.service.installation import uninstall
+
+    print("removed; its state stays in /var/lib/sightd" if uninstall() else "it was not installed")
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    from daemon.service.systemd import properties
+
+    found = properties("LoadState", "ActiveState", "SubState", "StatusText", "NRestarts", "MainPID", "ExecMainStatus")
+    if found.get("LoadState") == "not-found":
+        print("not installed: sudo sightd service install -c FILE")
+        return 3
+    active = found.get("ActiveState", "unknown")
+    print(f"{active} ({found.get('SubState', '')}), started again {found.get('NRestarts', '0')} times")
+    if found.get("StatusText"):
+        print(found["StatusText"])
+    if active != "active":
+        print(f"its last exit code was {found.get('ExecMainStatus', '?')}; journalctl -u sightd says why")
+        return 3
+    return 0

@@ -1,0 +1,75 @@
+"""The service, put onto this machine and taken off it."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from daemon.service.systemd import UNIT, SystemdError, require_running, systemctl, version
+from daemon.service.unit import LEAST, unit
+
+FOLDER = Path("/etc/systemd/system")
+
+
+class InstallationError(Exception):
+    """The service cannot be installed so; the message says what to change."""
+
+
+def unit_text(config: Path, credentials: Mapping[str, Path], executable: Path | None = None) -> str:
+    """The unit for this installation on this machine. InstallationError where the service could not run so, or
+    SystemdError where systemd is too old or not there."""
+    known = version()
+    if known < LEAST:
+        raise SystemdError(f"systemd {known} is too old: {LEAST} is the least")
+    program = executable or Path(sys.executable).parent / "sightd"
+    for what, path in {"the program": program, "the configuration": config, **_named(credentials)}.items():
+        if not path.is_absolute() or not path.exists():
+            raise InstallationError(f"{what} {path} is not there, or not named from the root")
+    for what, path in {"the program": program, "the configuration": config}.items():  # credentials are read by systemd
+        if blocked := _blocked(path):
+            raise InstallationError(
+                f"{what} {path} cannot be reached by the service, which runs as a user of its own: {blocked} is not "
+                "open to it. Put it where others may read, as /opt/sightd and /etc/sightd are"
+            )
+    return unit(program, config, known, credentials)
+
+
+def install(text: str, folder: Path = FOLDER) -> Path:
+    """Writes the unit, has systemd read it, and starts the service now and at each boot."""
+    require_running()
+    path = folder / UNIT
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+    systemctl("daemon-reload")
+    systemctl("enable", UNIT)
+    systemctl("restart", UNIT)
+    return path
+
+
+def uninstall(folder: Path = FOLDER) -> bool:
+    """Stops the service and removes its unit; its state stays. False where there was none."""
+    require_running()
+    path = folder / UNIT
+    if not path.exists():
+        return False
+    systemctl("disable", "--now", UNIT)
+    path.unlink()
+    systemctl("daemon-reload")
+    return True
+
+
+def _named(credentials: Mapping[str, Path]) -> dict[str, Path]:
+    return {f"the credential {name}": path for name, path in credentials.items()}
+
+
+def _blocked(path: Path) -> Path | None:
+    """The first folder above that other users cannot enter, or the file where they cannot read it; None where they
+    can. Home folders are hidden from the service."""
+    resolved = path.resolve()
+    for folder in reversed(resolved.parents):
+        if folder in (Path("/home"), Path("/root"), Path("/run/user")) or not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None if resolved.stat().st_mode & stat.S_IROTH else resolved

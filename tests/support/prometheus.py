@@ -1,0 +1,74 @@
+"""A real Prometheus that scrapes one daemon each second, with the rules of `config/prometheus`."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.support.debian import program
+
+RULES = Path(__file__).parents[2] / "config" / "prometheus"
+
+
+class Prometheus:
+    """A context manager. Alerts fire at once: their `for` is taken out."""
+
+    def __init__(self, folder: Path, target: str) -> None:
+        """`target` is the daemon's "host:port"."""
+        self._folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        for file in ("sightd.rules.yml", "sightd.alerts.yml"):
+            text = re.sub(r"^ +for: .*\n", "", (RULES / file).read_text(), flags=re.MULTILINE)
+            (folder / file).write_text(text)
+        configuration = yaml.safe_load((RULES / "prometheus.yml").read_text())
+        configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        configuration["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query. AssertionError where it is none."""
+        answer = httpx.get(f"http://{self.address}/api/v1/query", params={"query": expression}, timeout=10).json()
+        assert answer["status"] == "success", (expression, answer)
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    def firing(self) -> set[str]:
+        """The names of alerts that fire."""
+        return {sample["metric"]["alertname"] for sample in self.query('ALERTS{alertstate="firing"}')}
+
+    @property
+    def up(self) -> bool:
+        try:
+            return bool(self.query("up == 1"))
+        except httpx.HTTPError:
+            return False
+
+    def __enter__(self) -> Prometheus:
+        with (self._folder / "prometheus.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    program("prometheus", "prometheus"),
+                    f"--config.file={self._folder / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={self._folder / 'tsdb'}",
+                    f"--web.listen-address={self.address}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(15)

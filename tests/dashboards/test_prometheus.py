@@ -22,9 +22,13 @@ from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
 DASHBOARD = RULES.parent / "grafana" / "sightd.json"
-ALERTS = [
-    rule for group in yaml.safe_load((RULES / "sightd.alerts.yml").read_text())["groups"] for rule in group["rules"]
-]
+
+
+def rules_of(file: str) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load((RULES / file).read_text())["groups"] for rule in group["rules"]]
+
+
+ALERTS = rules_of("sightd.alerts.yml")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from plugins.types import Frame, Hidden, Image, Results
 
 log = logging.getLogger(__name__)
 
-SLATE_AFTER = 1.5
+SLATE_AFTER = 1.3
 """Seconds after the last frame at which the picture turns to the slate; up to SLATE_AT_LAST for a slow camera."""
 SLATE_AT_LAST = 5.0
 SLATE_INTERVAL = 0.08

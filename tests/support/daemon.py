@@ -101,6 +101,15 @@ class DaemonProcess:
             raise KeyError(f"{name}{labels}")
         return sum(found)
 
+    def values(self, name: str, by: str, **labels: str) -> dict[str, float]:
+        """A metric's samples that have these labels, by another label's value."""
+        return {
+            sample.labels[by]: sample.value
+            for family in text_string_to_metric_families(self.get("/metrics").text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        }
+
     def terminate(self, within: float = 10.0) -> tuple[int, float]:
         """SIGTERM; its exit code, and the seconds that it took."""
         begun = time.monotonic()

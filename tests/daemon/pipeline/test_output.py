@@ -187,7 +187,7 @@ def test_one_that_never_began_can_be_asked_and_stopped() -> None:
 def test_turns_to_the_slate_when_nothing_comes_and_back_with_the_first_frame() -> None:
     bench = Bench()
     bench.frame(0.04)
-    bench.wait(1.4)
+    bench.wait(1.2)
     assert not bench.output.slate_active
     bench.wait(0.2)
     assert bench.output.slate_active

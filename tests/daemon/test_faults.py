@@ -1,0 +1,36 @@
+"""Whatever befalls a camera: it is seen, counted by its reason, shown as what it is, and over soon after it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.camera import need_rtsp_server
+from tests.support.fault_ward import LONGEST, SLATE_AFTER, TIMEOUT, Ward
+from tests.support.faults import FAULTS, Fault
+
+POLLING = 0.7
+"""Seconds that looking from outside may add, on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    need_rtsp_server()
+    with Ward(tmp_path_factory.mktemp("ward")) as one:
+        yield one
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_it_recovers_and_nobody_else_notices(fault: Fault, ward: Ward) -> None:
+    course = ward.suffer(fault, well=0.5, ill=3.0 if fault.reasons else 1.5)
+    if fault.reasons:
+        assert course.detected is not None
+        assert course.detected < TIMEOUT + POLLING
+        assert course.reasons.keys() & fault.reasons
+        assert course.slate is not None
+        assert course.slate < SLATE_AFTER + POLLING
+    assert course.recovered < LONGEST + 2 + POLLING
+    assert course.viewer_stayed
+    assert course.others_lost == 0
+    assert ward.other.error is None

@@ -1,0 +1,75 @@
+"""What can befall a camera, and what is to be seen of it at the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.support.camera import CameraSimulator
+from tests.support.fault_proxy import FaultProxy, garbage, replacing, shifted
+
+
+@dataclass(slots=True)
+class Patient:
+    """A camera with the proxy before it."""
+
+    camera: CameraSimulator
+    proxy: FaultProxy
+
+
+def _proxy(begin: Callable[[FaultProxy], None]) -> Callable[[Patient], None]:
+    return lambda patient: begin(patient.proxy)
+
+
+def _heal_proxy(patient: Patient) -> None:
+    patient.proxy.heal()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`begin` and `heal` return at once. `reasons` are those by which it may be counted; where there is none, pictures
+    go on."""
+
+    name: str
+    begin: Callable[[Patient], None]
+    heal: Callable[[Patient], None] = _heal_proxy
+    reasons: frozenset[str] = field(default_factory=frozenset)
+
+
+def _of(*reasons: str) -> frozenset[str]:
+    return frozenset(reasons)
+
+
+def _restart(patient: Patient) -> None:
+    patient.camera.start()
+
+
+FAULTS = (
+    Fault("refused", _proxy(FaultProxy.refuse), reasons=_of("refused", "eof", "other", "timeout")),
+    Fault("black hole", _proxy(FaultProxy.swallow), reasons=_of("timeout")),
+    Fault("reset in a packet", _proxy(FaultProxy.reset), reasons=_of("eof", "other", "refused", "timeout")),
+    Fault("half-open", _proxy(FaultProxy.vanish), reasons=_of("timeout", "refused")),
+    Fault("a byte a second", _proxy(FaultProxy.trickle), reasons=_of("timeout")),
+    Fault("frozen", lambda patient: patient.camera.freeze(), lambda patient: patient.camera.thaw(), _of("timeout")),
+    Fault("killed", lambda patient: patient.camera.kill(), _restart, _of("eof", "refused", "other", "timeout")),
+    Fault(
+        "credentials rejected",
+        lambda patient: _reconnecting(patient, replacing(b"RTSP/1.0 200 OK", b"RTSP/1.0 401 No")),
+        reasons=_of("unauthorised", "refused", "eof", "other"),
+    ),
+    Fault(
+        "wrong codec",
+        lambda patient: _reconnecting(patient, replacing(b"H264/90000", b"H265/90000")),
+        reasons=_of("decode", "no_video", "timeout", "refused", "eof", "other"),
+    ),
+    Fault("garbage in packets", lambda patient: patient.proxy.change(garbage)),
+    Fault("times an hour back", lambda patient: patient.proxy.change(shifted(-3600))),
+    Fault("times an hour ahead", lambda patient: patient.proxy.change(shifted(3600))),
+)
+
+
+def _reconnecting(patient: Patient, change: Callable[[bytes], bytes]) -> None:
+    """The fault is in the answers to a new connection: the one that stands is reset first."""
+    patient.proxy.refuse()
+    patient.proxy.heal()
+    patient.proxy.change(change)

@@ -88,7 +88,7 @@ class Ward:
         eventually(self._is_live, 30, f"the patient well before {fault.name}")
         before = self._mark()
         self._watch(time.monotonic(), well)  # which costs the daemon something, too
-        counts, begun, lost = self._counts(), self._mark(), self._uncounted()
+        counts, begun, lost = self._counts(), self._mark(), self.uncounted()
         began = time.monotonic()
         fault.begin(self.patient)
         detected, slate = self._watch(began, ill)
@@ -107,7 +107,7 @@ class Ward:
             slate=slate,
             recovered=recovered,
             viewer_stayed=self.viewer.error is None,
-            others_lost=max(0, self._uncounted() - lost),
+            others_lost=max(0, self.uncounted() - lost),
             others_before=_p95(self._since(before)[: begun - before]),
             others_during=_p95(during),
         )
@@ -149,7 +149,7 @@ class Ward:
     def _since(self, mark: int) -> list[float]:
         return [one.latency for one in self.other.seen[mark:] if one.latency is not None]
 
-    def _uncounted(self) -> int:
+    def uncounted(self) -> int:
         """Frames of the other camera that neither came nor were counted as left out, since the beginning."""
         return self.other.missing() - int(self.daemon.metric("sightd_frames_dropped_total", camera="other"))
 

@@ -1,0 +1,204 @@
+"""Months in minutes: cameras come and go, faults, viewers, reloads, at random from a seed: `python -m bench.soak`.
+
+A daemon with a camera that faults befall and one that must not notice; every few seconds something happens. It prints
+what happened, what was lost without a count, and how memory, threads and descriptors grew after the warm-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import yaml
+
+from tests.support.fault_ward import Ward
+from tests.support.faults import FAULTS
+from tests.support.viewer import Viewer
+
+_WARM_UP = 0.2
+"""Share of the time after which growth is measured."""
+GROWTH = 1.0
+"""Aim: MiB in ten minutes at the most."""
+_MOST_CAMERAS, _MOST_VIEWERS = 4, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The daemon's process at a time (s since the start)."""
+
+    at: float
+    memory: float
+    threads: int
+    descriptors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`lost`: frames of the camera that must not notice which no count explains. Growth in MiB and in things for ten
+    minutes, by a line through the samples after the warm-up."""
+
+    seconds: float
+    happened: dict[str, int]
+    recovered: int
+    lost: int
+    memory_growth: float
+    thread_growth: float
+    descriptor_growth: float
+    faults_of_plugins: int
+
+
+class Soak:
+    """Does things to a ward's daemon, at random."""
+
+    def __init__(self, ward: Ward, seed: int) -> None:
+        self._ward, self._random = ward, random.Random(seed)
+        self._viewers = ExitStack()
+        self._watching: list[Viewer] = []
+        self._cameras: dict[str, dict[str, Any]] = {}
+        self._next = 0
+        self.happened: Counter[str] = Counter()
+        self.recovered = 0
+        self._base = yaml.safe_load(ward.daemon.path.read_text())
+
+    def turn(self) -> None:
+        """One thing happens."""
+        acts: list[tuple[str, Callable[[], None]]] = [
+            ("camera added", self._add),
+            ("camera removed", self._remove),
+            ("camera changed", self._change),
+            ("viewer came", self._come),
+            ("viewer left", self._leave),
+            ("faulty configuration", self._refused),
+            ("fault", self._fault),
+        ]
+        name, act = self._random.choice(acts)
+        act()
+        self.happened[name] += 1
+
+    def close(self) -> None:
+        for viewer in self._watching:
+            viewer.stop()
+
+    def _add(self) -> None:
+        if len(self._cameras) < _MOST_CAMERAS:
+            self._next += 1
+            self._cameras[f"extra{self._next}"] = {"source": "testpattern://", "width": 320, "height": 240, "fps": 10}
+            self._reload()
+
+    def _remove(self) -> None:
+        if self._cameras:
+            del self._cameras[self._random.choice(list(self._cameras))]
+            self._reload()
+
+    def _change(self) -> None:
+        if self._cameras:
+            camera = self._cameras[self._random.choice(list(self._cameras))]
+            camera["title"] = f"Camera {self._random.randrange(1000)}"
+            self._reload()
+
+    def _come(self) -> None:
+        if len(self._watching) < _MOST_VIEWERS:
+            viewer = Viewer(self._ward.daemon.rtsp(self._random.choice(["other", "patient", *self._cameras])))
+            viewer.start()
+            self._watching.append(viewer)
+
+    def _leave(self) -> None:
+        if self._watching:
+            self._watching.pop(self._random.randrange(len(self._watching))).stop()
+
+    def _refused(self) -> None:
+        self._ward.daemon.path.write_text("cameras: {a: {sorce: x}}\n")
+        assert self._asked().status_code == 409
+        self._write()
+
+    def _fault(self) -> None:
+        self._ward.suffer(self._random.choice(FAULTS), well=0.2, ill=self._random.uniform(0.5, 4))
+        self.recovered += 1
+
+    def _reload(self) -> None:
+        self._write()
+        answer = self._asked()
+        assert answer.status_code == 200, answer.text
+
+    def _write(self) -> None:
+        cameras = {**self._base["cameras"], **self._cameras}
+        self._ward.daemon.path.write_text(yaml.safe_dump({**self._base, "cameras": cameras}))
+
+    def _asked(self) -> httpx.Response:
+        return httpx.post(self._ward.daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
+
+
+def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -> Outcome:
+    """Lets it happen for so long."""
+    samples: list[Sample] = []
+    with Ward(folder) as ward:
+        doing, begun, lost = Soak(ward, seed), time.monotonic(), ward.uncounted()
+        while (at := time.monotonic() - begun) < seconds:
+            doing.turn()
+            samples.append(_sample(ward.daemon.pid, at))
+            now, things = samples[-1], sum(doing.happened.values())
+            tell(f"{at:5.0f} s  {now.memory:.0f} MiB, {now.threads} threads, {things} things")
+            time.sleep(0.5)
+        doing.close()
+        faults = sum(ward.daemon.values("sightd_plugin_faults_total", "reason").values())
+        lost = max(0, ward.uncounted() - lost)
+    warm = [one for one in samples if one.at > _WARM_UP * seconds]
+    return Outcome(
+        seconds=seconds,
+        happened=dict(doing.happened),
+        recovered=doing.recovered,
+        lost=lost,
+        memory_growth=_growth(warm, lambda one: one.memory),
+        thread_growth=_growth(warm, lambda one: one.threads),
+        descriptor_growth=_growth(warm, lambda one: one.descriptors),
+        faults_of_plugins=int(faults),
+    )
+
+
+def _sample(pid: int, at: float) -> Sample:
+    status = Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    memory = int(fields["VmRSS"].split()[0]) / 1024
+    return Sample(at, memory, int(fields["Threads"]), len(list(Path(f"/proc/{pid}/fd").iterdir())))
+
+
+def _growth(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float:
+    """In ten minutes, by the line through the samples that is nearest to them."""
+    slope, _ = np.polyfit([one.at for one in samples], [of(one) for one in samples], 1)
+    return float(slope * 600)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where nothing was lost without a count and memory grew as little as it may, else 1."""
+    parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="(default: %(default)g)")
+    parser.add_argument("--seed", type=int, default=1, help="the same things happen again (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        found = soak(Path(folder), args.minutes * 60, args.seed, lambda line: print(line, file=sys.stderr))
+    print(", ".join(f"{name} x{count}" for name, count in sorted(found.happened.items())))
+    print(f"recovered from {found.recovered} faults; frames lost without a count: {found.lost}")
+    print(
+        f"growth in 10 minutes: {found.memory_growth:+.2f} MiB (aim {GROWTH:g}), {found.thread_growth:+.2f} threads, "
+        f"{found.descriptor_growth:+.2f} descriptors"
+    )
+    if args.json:
+        args.json.write_text(json.dumps(asdict(found), indent=1))
+    return 0 if found.lost == 0 and found.memory_growth < GROWTH else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -41,6 +41,14 @@ class Prometheus:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
+    def query_range(self, expression: str, since: float, until: float) -> list[dict[str, Any]]:
+        """The series of a range query, a sample a second."""
+        asked = {"query": expression, "start": str(since), "end": str(until), "step": "1"}
+        answer = httpx.get(f"http://{self.address}/api/v1/query_range", params=asked, timeout=10).json()
+        assert answer["status"] == "success", (expression, answer)
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
     def firing(self) -> set[str]:
         """The names of alerts that fire."""
         return {sample["metric"]["alertname"] for sample in self.query('ALERTS{alertstate="firing"}')}

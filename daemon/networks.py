@@ -31,11 +31,10 @@ def engine_loading(
     mirror = models.mirror or default_mirror(os.environ)
     gpus = Gpus() if gpus is None else gpus
     backends = installed_backends(judge_of, gpus)
-    catalog = known_networks(models, os.environ)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(
-            catalog,
+            known_networks(models, os.environ),  # read each time: a reload may name what was trained since the start
             store,
             mirror,
             models.fetch,

@@ -85,6 +85,9 @@ def _end_with(model: onnx.ModelProto, features: str, width: int) -> None:
             kept.append(node)
     del graph.node[:]
     graph.node.extend(reversed(kept))
+    fed = [one for one in graph.input if one.name in needed]  # older files list their weights among the inputs
+    del graph.input[:]
+    graph.input.extend(fed)
     used = [one for one in graph.initializer if one.name in needed]
     del graph.initializer[:]
     graph.initializer.extend(used)

@@ -36,7 +36,7 @@ def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[st
 
 def line(item: Item, results: Results, *, embeddings: bool = False) -> str:
     found = record(item, results, embeddings=embeddings)
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str, Any]]:

@@ -30,8 +30,8 @@ sequence, in the order of their numbers; tracks end with a sequence. Each line o
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
               "similarity": 0.71, "margin": 0.6, "reason": …}],
    "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …]}
-Boxes are in pixels of the source. Where objects are classified, each detection has its own classification. A source
-that is missing or broken is told, the others are still done.
+Boxes are in pixels of the source. Where objects are classified, detections that were looked at have a
+classification of their own. A source that is missing or broken is told, the others are still done.
 
 exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
 """

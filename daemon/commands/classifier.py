@@ -47,6 +47,7 @@ def add(commands: SubParsers) -> None:
     train.add_argument(
         "--report", type=Path, metavar="FOLDER", help="where the report is written (default: NAME-report)"
     )
+    train.add_argument("--directory", type=Path, help="folder of the stored networks, as `models.directory` says it")
     train.set_defaults(do=_train)
     parser.set_defaults(run=run)
 
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from daemon.analyze.media import MediaError
     from daemon.config.model import Models
     from daemon.known_networks import known_networks
     from daemon.progress import ProgressBar
@@ -67,22 +69,30 @@ def _train(args: argparse.Namespace) -> int:
     from daemon.training.folders import labelled
     from daemon.training.names import checked, name_from
     from daemon.training.report import table, write_report
+    from engines import imagenet
     from engines.catalog import Catalog
     from engines.errors import EngineError, UnknownModelError
     from engines.fetch import Fetcher
     from engines.mirror import default_mirror
     from engines.provision import provide
     from engines.store import ModelStore, default_directory
+    from engines.styles import WITH_OWN
 
-    store = ModelStore(default_directory(os.environ))
+    store = ModelStore(args.directory or default_directory(os.environ))
+    known = known_networks(Models(directory=args.directory), os.environ)
     try:
         pictures = labelled(args.folder)
-        name = checked(args.name or name_from(args.folder.resolve().name), Catalog.load().models)
+        made = [model for model in known if model.path is not None]
+        others = [model.name for model in made if model.role != "classifier" or model.labels == imagenet.LABELS]
+        taken = {*Catalog.load().models, WITH_OWN}
+        name = checked(args.name or name_from(args.folder.resolve().name), taken, others)
         report = args.report or Path(f"{name}-report")
         report.mkdir(parents=True, exist_ok=True)  # before the work, not after it
-        base = known_networks(Models(), os.environ).get(args.base)
+        base = known.get(args.base)
         if base.role != "classifier":
             raise TrainingError(f"--base {base.name}: a {base.role}, and no classifier; see `sightd models list`")
+        if base.path is not None:
+            raise TrainingError(f"--base {base.name} was made here itself: name the network that it was made of")
         with ProgressBar() as progress:
             provide(base, store, Fetcher(progress, default_mirror(os.environ)))
         threads = len(os.sched_getaffinity(0))
@@ -91,12 +101,12 @@ def _train(args: argparse.Namespace) -> int:
         write_report(report, trained, len(pictures))
     except UnknownModelError as error:
         return _fail(error, 2)
-    except TrainingError as error:
+    except (TrainingError, MediaError) as error:
         return _fail(error, 1)
     except EngineError as error:
         return _fail(error, 3)
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}", 1)
+        return _fail(f"{error.filename or 'a file'}: {error.strerror}", 1)
     for line in pictures.left_out:
         print(f"left out: {line}", file=sys.stderr)
     print("\n".join(table(trained.validation)))

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.commands import SubParsers
+from daemon.commands.numbers import number
 
 if TYPE_CHECKING:
     from daemon.progress import ProgressBar
+    from engines.catalog import Catalog
 
 _EXAMPLES = """examples:
   sightd style list
@@ -37,6 +39,10 @@ a network cannot be had, 130 interrupted.
 """
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
+_COUNT = number(int, lambda value: value >= 1, "a whole number from 1 on")
+_SIDE = number(int, lambda value: 32 <= value <= 1024 and value % 4 == 0, "a multiple of 4 from 32 to 1024")
+_WEIGHT = number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+_SCALE = number(float, lambda value: 0.1 <= value <= 10, "a number from 0.1 to 10")
 
 
 def add(commands: SubParsers) -> None:
@@ -73,17 +79,17 @@ def _add_train(actions: SubParsers) -> None:
         help="pictures, folders, videos of what is to be painted: best what your cameras see",
     )  # fmt: skip
     train.add_argument("--name", metavar="NAME", help="of the new style (default: the painting's)")
-    train.add_argument("--steps", type=_at_least_one, metavar="N", help="how long (default: 300, with --all 20000)")
+    train.add_argument("--steps", type=_COUNT, metavar="N", help="how long (default: 300, with --all 20000)")
     train.add_argument(
-        "--side", type=_side, metavar="PIXELS",
+        "--side", type=_SIDE, metavar="PIXELS",
         help="of the squares that are looked at: smaller is faster (default: 192, with --all 256)",
     )  # fmt: skip
     train.add_argument(
-        "--likeness", type=_above_nought, default=10.0, metavar="X",
+        "--likeness", type=_WEIGHT, default=10.0, metavar="X",
         help="weight of looking like the painting, against showing the picture (default: %(default)g)",
     )  # fmt: skip
     train.add_argument(
-        "--scale", type=_above_nought, default=1.0, metavar="X",
+        "--scale", type=_SCALE, default=1.0, metavar="X",
         help="2 makes strokes twice as coarse (default: %(default)g)",
     )  # fmt: skip
     train.add_argument("--all", action="store_true", help="learn all weights, for this style alone")
@@ -91,31 +97,11 @@ def _add_train(actions: SubParsers) -> None:
         "--work", type=Path, metavar="FOLDER", help="of previews and checkpoint (default: NAME-training)"
     )
     train.add_argument(
-        "--every", type=_at_least_one, default=50, metavar="N",
+        "--every", type=_COUNT, default=50, metavar="N",
         help="steps between two previews and checkpoints (default: %(default)s)",
     )  # fmt: skip
+    train.add_argument("--directory", type=Path, help="folder of the stored networks, as `models.directory` says it")
     train.set_defaults(do=_train)
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("1 is the least")
-    return number
-
-
-def _side(text: str) -> int:
-    number = int(text)
-    if number < 32 or number % 4:
-        raise argparse.ArgumentTypeError("a multiple of 4, 32 at least")
-    return number
-
-
-def _above_nought(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("a number above 0")
-    return number
 
 
 def run(args: argparse.Namespace) -> int:
@@ -189,10 +175,10 @@ def _train(args: argparse.Namespace) -> int:
         print(f"sightd: {error}", file=sys.stderr)
         return 3
     except OSError as error:
-        print(f"sightd: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"sightd: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     option = f"model: {name}" if args.all else f"style: {name}"
     print(f"{name}: stored as {network}")
@@ -203,6 +189,8 @@ def _train(args: argparse.Namespace) -> int:
 def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]:
     """The style's name, and the file of the network that knows it."""
     from daemon.analyze.media import read_picture
+    from daemon.config.model import Models
+    from daemon.known_networks import known_networks
     from daemon.training.names import checked, name_from
     from daemon.training.style.crops import pictures_of
     from daemon.training.style.job import Material, StyleJob
@@ -213,13 +201,19 @@ def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]
     from engines.mirror import default_mirror
     from engines.provision import provide
     from engines.store import ModelStore, default_directory
-    from engines.styles import STYLES
+    from engines.styles import STYLES, WITH_OWN
 
-    catalog, store = Catalog.load(), ModelStore(default_directory(os.environ))
-    name = checked(args.name or name_from(args.painting.stem), {*STYLES, *catalog.models})
+    catalog, store = Catalog.load(), ModelStore(args.directory or default_directory(os.environ))
+    known = known_networks(Models(directory=args.directory), os.environ)
+    name = checked(
+        args.name or name_from(args.painting.stem), {*STYLES, *catalog.models, WITH_OWN}, _others(known, args.all)
+    )
     plan = (Plan.of_all if args.all else Plan.of_row)(args.steps, args.side, args.likeness, args.scale)
     painting = read_picture(args.painting)
-    material = Material(painting, digest_of(args.painting).sha256, pictures_of(args.content, plan.side))
+    pictures, left_out = pictures_of(args.content, plan.side)
+    for line in left_out:
+        progress.print(f"left out: {line}")
+    material = Material(painting, digest_of(args.painting).sha256, pictures)
     work = args.work or Path(f"{name}-training")
     work.mkdir(parents=True, exist_ok=True)
     for network in ("style26", "vgg16"):
@@ -227,3 +221,9 @@ def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]
     learnt = StyleJob(material, plan, store, work, args.every).run(name, progress, progress.print)
     assert learnt.path is not None
     return name, learnt.path
+
+
+def _others(known: Catalog, whole: bool) -> list[str]:
+    """Networks made here that a training may not replace: those of other kinds, and for a style among many, all."""
+    made = [model for model in known if model.path is not None]
+    return [model.name for model in made if not (whole and model.role == "style" and len(model.labels) == 1)]

@@ -99,6 +99,7 @@ class CodecChoice:
         return self._nvenc_missing() is None
 
     def _refused(self, error: EncoderError) -> None:
+        self._on_trial = False
         self._refused_at = self._clock()
         self._encodes("x264", f"nvenc refused: {error}")
 

@@ -53,7 +53,7 @@ def train_classifier(
     """
     base_file, classes = store.verify(base), np.array(pictures.classes, np.int64)
     folder = file_of(name, store.directory).parent
-    with locked(folder / ".lock", name), tempfile.TemporaryDirectory(prefix=".train-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".train-", dir=folder) as scratch:
         trunk, made = Path(scratch) / "trunk.onnx", Path(scratch) / "made.onnx"
         write_trunk(base_file, trunk)
         features = features_of(pictures.pictures(), trunk, base, threads, _counting(progress, len(pictures)))
@@ -71,7 +71,9 @@ def train_classifier(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             labels=pictures.labels,
         )
-        return Trained(put(replace(base, head="logits"), name, made, origin, store.directory), validation)
+        with locked(folder / ".lock", name):
+            model = put(replace(base, head="logits"), name, made, origin, store.directory)
+    return Trained(model, validation)
 
 
 def _counting(progress: Progress, total: int) -> Callable[[int], None]:

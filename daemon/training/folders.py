@@ -45,18 +45,21 @@ def labelled(folder: Path) -> LabelledPictures:
         raise TrainingError(
             f"{folder} must hold two folders of pictures at least, one for each class; there is {found}"
         )
+    if odd := [one for one in classes if not one.name.isprintable()]:
+        raise TrainingError(
+            f"{odd[0].name!r} in {folder} cannot be a class's name: rename it in UTF-8, without odd signs"
+        )
     files: list[Path] = []
     numbers: list[int] = []
     left_out: list[str] = []
     known: dict[str, Path] = {}
     for number, one in enumerate(classes):
         for file in sorted(path for path in one.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()):
-            twin = known.setdefault(digest_of(file).sha256, file)
-            if twin is not file:
+            if fault := _unreadable(file):
+                left_out.append(fault)
+            elif (twin := known.setdefault(digest_of(file).sha256, file)) is not file:
                 _require_same_class(twin, file, folder)
                 left_out.append(f"{file}: the same picture as {twin.name}")
-            elif fault := _unreadable(file):
-                left_out.append(fault)
             else:
                 files.append(file)
                 numbers.append(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from daemon.training.errors import TrainingError
 
@@ -18,10 +18,13 @@ def name_from(text: str) -> str:
     return name
 
 
-def checked(name: str, taken: Container[str]) -> str:
-    """The name. TrainingError where it is none, or is one of those that come with the product."""
+def checked(name: str, taken: Container[str], others: Iterable[str] = ()) -> str:
+    """The name. TrainingError where it is none, is one of those that come with the product (`taken`), or that of
+    something of another kind that was made here (`others`)."""
     if not _NAME.fullmatch(name):
         raise TrainingError(f"{name!r} is no name: take small letters, digits, '.', '_' and '-', 63 at most")
     if name in taken:
         raise TrainingError(f"{name!r} comes with the product: give another one with --name")
+    if name in others:
+        raise TrainingError(f"{name!r} is a network of another kind that was made here: give another one with --name")
     return name

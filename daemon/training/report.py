@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from daemon.training.validation import Validation
 from plugins.types import Image
 
 _CELL, _SIZE, _MARGIN = 46, 15, 14
+_LEAST_CELL, _MOST_PIXELS = 8, 2400
+"""Of many classes the cells become smaller, and without numbers and names where these would not fit."""
 _MOST_LETTERS = 220
 """Room for a class's name, in pixels."""
 _DARK, _LIGHT, _RIGHT, _WRONG = (40, 36, 32), (245, 245, 245), (130, 150, 60), (70, 80, 200)
 """BGR."""
+Cover = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def table(validation: Validation) -> Iterator[str]:
@@ -72,7 +75,8 @@ def picture(validation: Validation) -> Image:
     labels, confusion = validation.labels, validation.confusion
     names = [lettering.fitted(label, _SIZE, _MOST_LETTERS) for label in labels]
     room = max(lettering.width_of(name, _SIZE) for name in names) + 2 * _MARGIN
-    side = len(labels) * _CELL
+    cell = max(_LEAST_CELL, min(_CELL, _MOST_PIXELS // len(labels)))
+    side = len(labels) * cell
     cover = np.zeros((room + side + _MARGIN, room + side + _MARGIN), np.float32)
     sheet = np.full((*cover.shape, 3), _LIGHT, np.uint8)
     shares = confusion / confusion.sum(axis=1, keepdims=True)
@@ -80,21 +84,29 @@ def picture(validation: Validation) -> Image:
         for column in range(len(labels)):
             colour = np.array(_RIGHT if row == column else _WRONG)
             tint = np.array(_LIGHT) * (1 - shares[row, column]) + colour * shares[row, column]
-            top, left = room + row * _CELL, room + column * _CELL
-            sheet[top : top + _CELL - 2, left : left + _CELL - 2] = tint
-            if confusion[row, column]:
-                _centred(cover, str(confusion[row, column]), left + _CELL // 2 - 1, top + _CELL // 2 - 1)
-    for row, name in enumerate(names):
-        middle = room + row * _CELL + (_CELL + lettering.cap_height(_SIZE)) // 2
-        lettering.write(cover, name, room - _MARGIN - lettering.width_of(name, _SIZE), middle, _SIZE)
-    columns = np.zeros((side, room), np.float32)  # written upright, and turned
-    for column, name in enumerate(names):
-        lettering.write(columns, name, _MARGIN, column * _CELL + (_CELL + lettering.cap_height(_SIZE)) // 2, _SIZE)
+            top, left = room + row * cell, room + column * cell
+            sheet[top : top + cell - 2, left : left + cell - 2] = tint
+            if confusion[row, column] and cell >= 2 * _SIZE:
+                _centred(cover, str(confusion[row, column]), left + cell // 2 - 1, top + cell // 2 - 1)
+    if cell > _SIZE:
+        _name(cover, names, room, cell)
+    inked = cover > 0
+    ink = cover[inked][:, None]
+    sheet[inked] = np.rint(sheet[inked] * (1 - ink) + np.array(_DARK) * ink)
+    return sheet
+
+
+def _name(cover: Cover, names: Sequence[str], room: int, cell: int) -> None:
+    """Writes the names beside the rows, and upright above the columns."""
+    side, columns = len(names) * cell, np.zeros((len(names) * cell, room), np.float32)
+    for n, name in enumerate(names):
+        baseline = n * cell + (cell + lettering.cap_height(_SIZE)) // 2
+        lettering.write(cover, name, room - _MARGIN - lettering.width_of(name, _SIZE), room + baseline, _SIZE)
+        lettering.write(columns, name, _MARGIN, baseline, _SIZE)
     cover[:room, room : room + side] = np.rot90(columns)
-    return np.rint(sheet * (1 - cover[..., None]) + np.array(_DARK) * cover[..., None]).astype(np.uint8)
 
 
-def _centred(cover: np.ndarray[Any, np.dtype[np.float32]], text: str, x: int, y: int) -> None:
+def _centred(cover: Cover, text: str, x: int, y: int) -> None:
     left = x - lettering.width_of(text, _SIZE) // 2
     lettering.write(cover, text, left, y + lettering.cap_height(_SIZE) // 2, _SIZE)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,33 +20,47 @@ from engines.errors import ConversionError
 _MAGIC = 0x1950A86A20F9469CFC6C
 _KINDS: Mapping[str, str] = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 _LENGTH = np.dtype("<i8")
+_FAULTS = (
+    OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError,
+    MemoryError, RecursionError, SystemError,
+)  # fmt: skip
+"""What a file that is no such pickle, or a broken one, makes Python raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Fixed:
+    """What a pickle can make and not change afterwards: its BUILD would set any field, past every check."""
+
+    __slots__ = ()
+
+    def __setstate__(self, _state: object) -> None:
+        raise pickle.UnpicklingError("it changes what it has made, which no tensor needs")
+
+
+class _Kind(_Fixed):
     """What a storage holds."""
 
-    dtype: str
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
 
 
-@dataclass(frozen=True, slots=True)
-class _Tensor:
+class _Tensor(_Fixed):
     """A tensor's place within its storage: `offset`, `size` and `stride` in numbers, not bytes."""
 
-    storage: str
-    dtype: str
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
+    __slots__ = ("dtype", "offset", "size", "storage", "stride")
 
-    @classmethod
-    def rebuilt(cls, storage: object, offset: object, size: object, stride: object, *_: object) -> _Tensor:
-        """What the pickle calls for each tensor, with the arguments of PyTorch's own function."""
-        match storage, offset, size, stride:
-            case (str(key), _Kind(dtype)), int(start), tuple(sides), tuple(steps):
-                if all(isinstance(n, int) and n >= 0 for n in (start, *sides, *steps)) and len(sides) == len(steps):
-                    return cls(key, dtype, start, sides, steps)
-        raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
+    def __init__(self, storage: str, dtype: str, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> None:
+        self.storage, self.dtype, self.offset, self.size, self.stride = storage, dtype, offset, size, stride
+
+
+def _rebuilt(storage: object, offset: object, size: object, stride: object, *_: object) -> _Tensor:
+    """What the pickle calls for each tensor, with the arguments of PyTorch's own function."""
+    match storage, offset, size, stride:
+        case (str(key), _Kind() as kind), int(start), tuple(sides), tuple(steps):
+            if all(isinstance(n, int) and n >= 0 for n in (start, *sides, *steps)) and len(sides) == len(steps):
+                return _Tensor(key, kind.dtype, start, sides, steps)
+    raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -58,7 +71,7 @@ class _Unpickler(pickle.Unpickler):
             case "collections", "OrderedDict":
                 return OrderedDict
             case "torch._utils", "_rebuild_tensor_v2":
-                return _Tensor.rebuilt
+                return _rebuilt
             case "torch", _ if name in _KINDS:
                 return _Kind(_KINDS[name])
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
@@ -75,7 +88,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             return _read(file, path.stat().st_size)
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except _FAULTS as error:
         raise ConversionError(f"{path.name} cannot be read as PyTorch weights of the old form: {error}") from error
 
 

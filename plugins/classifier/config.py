@@ -42,7 +42,10 @@ class ClassifierConfig(PluginConfig):
         0.1, ge=0, le=1, description="How much is seen around an object, as a share of its longer side, on each side."
     )
     most: int = Field(
-        4, ge=1, le=64, description="Most objects that are looked at on one frame; the others take turns."
+        4,
+        ge=1,
+        le=64,
+        description="Most objects that are looked at on one frame, but of a photograph; the others take turns.",
     )
     top: int = Field(3, ge=1, le=20, description="How many classes are given, the likeliest first.")
     min_score: Share = Field(0.2, description="Classes less likely than this are not drawn or counted.")

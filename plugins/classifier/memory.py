@@ -24,11 +24,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
-    """Of one camera whose pictures are of `size` (width, height), at `at` (s). Never changed, only replaced."""
+    """Of one camera whose pictures are of `size` (width, height), at `at` (s), `pause` s after the look before. Never
+    changed, only replaced."""
 
     size: tuple[int, int]
     at: float
     answers: Mapping[int, Answer]
+    pause: float = 0.0
 
     @classmethod
     def new(cls, size: tuple[int, int]) -> Memory:
@@ -44,10 +46,12 @@ class Memory:
 
     def told(self, new: Mapping[int, FloatArray], at: float, constant: float) -> Memory:
         """With the answers of a frame at `at`, scores float32 [classes] by key, averaged over `constant` seconds; what
-        was not looked at for 5 s is forgotten."""
-        after = {key: answer for key, answer in self.answers.items() if at - answer.at <= _OUTAGE}
+        was not looked at for 5 s, or three pauses where these are longer, is forgotten."""
+        outage = max(_OUTAGE, 3 * self.pause)
+        after = {key: answer for key, answer in self.answers.items() if at - answer.at <= outage}
         for key, scores in new.items():
             before = after.get(key)
             mean = scores if before is None else averaged(before.scores, scores, at - before.at, constant)
             after[key] = Answer(mean, at if before is None else max(at, before.at))
-        return Memory(self.size, max(at, self.at), after)
+        pause = at - self.at if 0 < at - self.at < float("inf") else self.pause
+        return Memory(self.size, max(at, self.at), after, pause)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,7 @@ from plugins.api import Fault, PluginError
 from plugins.labels_file import labels_in
 
 Three = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class OwnClassifier(BaseModel):
@@ -25,7 +26,7 @@ class OwnClassifier(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path = Field(description="The ONNX file.", examples=["/srv/models/birds.onnx"])
-    labels: Path | list[str] = Field(
+    labels: Path | Annotated[list[str], Field(min_length=1)] = Field(
         description="Names of its classes in the network's order: a text file with one name a line, or a list.",
         examples=["/srv/models/birds.txt", ["robin", "wren"]],
     )
@@ -34,7 +35,9 @@ class OwnClassifier(BaseModel):
     colour: ColourOrder = Field(ColourOrder.RGB, description="Order of the colour channels that it is fed.")
     scale: float = Field(1 / 255, gt=0, description="Factor of each pixel value 0-255, before mean and std.")
     mean: Three = Field((0.485, 0.456, 0.406), description="Subtracted from each channel, in the order of `colour`.")
-    std: Three = Field((0.229, 0.224, 0.225), description="Each channel is divided by it at last, likewise.")
+    std: tuple[Positive, Positive, Positive] = Field(
+        (0.229, 0.224, 0.225), description="Each channel is divided by it at last, likewise."
+    )
 
     @model_validator(mode="after")
     def _whole_size(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -17,7 +18,9 @@ from plugins.classifier.own import OwnClassifier
 from plugins.classifier.parts import Part, cut_out, part_of_object, part_of_picture
 from plugins.classifier.scores import likeliest, softmax
 from plugins.classifier.subjects import Subject, subjects_of
-from plugins.types import Canvas, Classification, FloatArray, Frame, Image, Results
+from plugins.types import Canvas, Classification, Detections, FloatArray, Frame, Image, Results, Tracks
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 """Parts in one run of the network: as many as engines are built for."""
@@ -39,7 +42,7 @@ class Classifier(Plugin[ClassifierConfig]):
         super().__init__(config)
         self._engine: Engine | None = None
         self._labels: tuple[str, ...] = ()
-        self._wanted = None if config.classes is None else {name.casefold() for name in config.classes}
+        self._told = False
         self._memories: dict[str, Memory] = {}
         self._turn = threading.Lock()
 
@@ -67,7 +70,7 @@ class Classifier(Plugin[ClassifierConfig]):
         memory = self._memories.get(frame.camera)
         if memory is None or not memory.fits((frame.width, frame.height), frame.captured_at):
             return Results()
-        if self.config.of == "picture" and frame.captured_at - memory.at > _STALE_AFTER:
+        if self.config.of == "picture" and frame.captured_at - memory.at > max(_STALE_AFTER, 2 * memory.pause):
             return Results()
         lasting = [one for one in subjects_of(frame, results, self.config) if one.lasts]
         return Results(self._view(frame, lasting, memory))
@@ -101,10 +104,25 @@ class Classifier(Plugin[ClassifierConfig]):
         if self.config.of == "picture":
             (whole,) = subjects_of(frame, results, self.config)
             return [(whole, part_of_picture(frame.width, frame.height, self.config.area))]
-        known = {one.key: one for one in subjects_of(frame, results, self.config)}
-        turns = (known[key] for key in self._memory_of(frame).in_turn(known))
-        parts = ((one, part_of_object(one.box, frame.width, frame.height, self.config.margin)) for one in turns)
-        return [(one, part) for one, part in parts if part is not None][: self.config.most]
+        if Tracks not in results and Detections not in results and not self._told:
+            self._told = True
+            log.warning("a classifier of objects finds none: put a detector before it in the chain of %s", frame.camera)
+        seen = ((one, self._part_of(one, frame)) for one in self._in_turn(frame, results))
+        parts = [(one, part) for one, part in seen if part is not None]
+        return parts if frame.still else parts[: self.config.most]
+
+    def _part_of(self, one: Subject, frame: Frame) -> Part | None:
+        return part_of_object(one.box, frame.width, frame.height, self.config.margin)
+
+    def _in_turn(self, frame: Frame, results: Results) -> list[Subject]:
+        """Tracks that were not looked at for the longest time first; detections, which nobody knows again, from another
+        row on with each frame."""
+        found = subjects_of(frame, results, self.config)
+        if not all(one.lasts for one in found):
+            first = frame.seq * self.config.most % len(found)
+            return [*found[first:], *found[:first]]
+        known = {one.key: one for one in found}
+        return [known[key] for key in self._memory_of(frame).in_turn(known)]
 
     def _answered(self, frame: Frame, results: Results, new: dict[int, FloatArray]) -> Results:
         objects = subjects_of(frame, results, self.config)
@@ -148,5 +166,7 @@ class Classifier(Plugin[ClassifierConfig]):
                     f"model {self._engine.model.name!r} gives {scores.shape[1]} scores, and {len(self._labels)} labels "
                     "are stated"
                 )
+            if not np.isfinite(scores).all():
+                raise PluginError(f"model {self._engine.model.name!r} gives numbers that are not finite")
             found.append(scores if self._engine.model.head == "probabilities" else softmax(scores))
         return np.concatenate(found)

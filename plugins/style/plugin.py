@@ -181,7 +181,9 @@ class Stylist(Plugin[StyleConfig]):
                 f"model {self._engine.model.name!r} gives pictures {list(planes.shape)}, not of its input's size"
             )
         colours = planes if spec.colour is ColourOrder.BGR else planes[::-1]
-        return np.ascontiguousarray(colours.transpose(1, 2, 0) * np.float32(1 / spec.scale), np.float32)
+        paint = np.ascontiguousarray(colours.transpose(1, 2, 0), np.float32)
+        paint *= np.float32(1 / spec.scale)
+        return np.clip(paint, 0, 255, out=paint)  # networks of Johnson et al. overshoot
 
     def _finished(self, frame: Frame, results: Results, source: Image, painted: Painted) -> Image:
         """The painting in the frame's size, mixed with the picture as the options say."""

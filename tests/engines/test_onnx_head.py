@@ -47,6 +47,15 @@ def test_another_head_gives_its_own_logits_and_can_be_replaced_again(tmp_path: P
         write_with_head(source, tmp_path / "c.onnx", np.zeros((2, 4), np.float32), np.zeros(2, np.float32))
 
 
+def test_a_file_that_lists_its_weights_among_its_inputs_is_taken(tmp_path: Path) -> None:
+    model = onnx.load(write_colours(tmp_path / "a.onnx"))
+    for one in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(one.name, one.data_type, list(one.dims)))
+    onnx.save(model, tmp_path / "old.onnx")
+    write_with_head(tmp_path / "old.onnx", tmp_path / "new.onnx", np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+    np.testing.assert_allclose(run(tmp_path / "new.onnx")[LOGITS], MEANS, rtol=1e-5)
+
+
 def test_a_layer_of_a_product_and_a_sum_is_one(tmp_path: Path) -> None:
     constants = [
         numpy_helper.from_array(np.ones((3, 4), np.float32), "matrix"),

@@ -35,25 +35,28 @@ def squares(pictures: Sequence[Image], side: int, count: int, seed: tuple[int, .
     return cut_out
 
 
-def pictures_of(sources: Sequence[Path], side: int) -> list[Image]:
-    """Up to 300 pictures, evenly spread over the sources, none larger than it needs be for squares of `side` pixels.
-    MediaError where a source is missing or broken, TrainingError where nothing large enough is in them."""
+def pictures_of(sources: Sequence[Path], side: int) -> tuple[list[Image], list[str]]:
+    """Up to 300 pictures, evenly spread over the sources, none larger than it needs be for squares of `side` pixels;
+    and what could not be read, in words. MediaError where a source is missing, TrainingError where nothing large enough
+    is in them."""
     found = [sequence for source in sources for sequence in sequences(source)]
     total = sum(length(one) or sum(1 for _ in frames(one)) for one in found)
-    step, seen, pictures = max(1, total // MOST), 0, list[Image]()
+    wanted = {n * total // MOST for n in range(MOST)} if total > MOST else range(total)
+    pictures, left_out, seen = list[Image](), list[str](), 0
     for sequence in found:
         for item in frames(sequence):
             if isinstance(item, MediaError):
-                raise item
-            if seen % step == 0 and min(item.frame.width, item.frame.height) >= _LEAST_SIDE:
+                left_out.append(str(item))
+                continue
+            if seen in wanted and min(item.frame.width, item.frame.height) >= _LEAST_SIDE:
                 pictures.append(_smaller(item.frame.host(), round(side / _CLOSEST)))
             seen += 1
     if not pictures:
         raise TrainingError(
             f"no picture of {_LEAST_SIDE} pixels or more on its shorter side is in {', '.join(map(str, sources))}: "
-            "name pictures or videos like those that are to be painted"
+            "name pictures or videos like those that are to be painted" + "".join(f"\n  {one}" for one in left_out)
         )
-    return pictures[:MOST]
+    return pictures, left_out
 
 
 def _smaller(picture: Image, side: int) -> Image:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,9 +60,15 @@ class StyleJob:
         self._base_file = store.verify(self._base)
         self._layers = style_network.read(self._base_file)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._trunk = Trunk(vgg.read(store.verify(trunk)), trunk.input, self._device)
+        trunk_file = store.verify(trunk)
+        self._trunk = Trunk(vgg.read(trunk_file), trunk.input, self._device)
         self._material, self._plan, self._store, self._work, self._every = material, plan, store, work, every
-        settings = {**asdict(plan), "painting": material.painting_sha256, "base": digest_of(self._base_file).sha256}
+        settings = {
+            **asdict(plan),
+            "painting": material.painting_sha256,
+            "pictures": hashlib.sha256(b"".join(one.tobytes() for one in material.pictures)).hexdigest(),
+            "networks": [digest_of(file).sha256 for file in (self._base_file, trunk_file)],
+        }
         self._checkpoint = Checkpoint(work, settings)
 
     def run(self, name: str, progress: Progress, told: Callable[[str], None]) -> Model:
@@ -69,18 +76,16 @@ class StyleJob:
         checkpoint is of another training, or what was written paints otherwise than what was learnt; OSError where the
         folder cannot be written; EngineError where the network cannot be stored."""
         plan, shown = self._plan, squares(self._material.pictures, self._plan.side, _SHOWN, (self._plan.seed,))
+        if not plan.whole:
+            self._known()  # before the work
         trainer = self._begun(shown, told)
         recent: list[Distances] = []
-        try:
-            while trainer.step < plan.steps:
-                recent = [*recent, trainer.advance()][-_RECENT:]
-                progress(f"learning {name}", trainer.step, plan.steps)
-                if trainer.step % self._every == 0 or trainer.step == plan.steps:
-                    self._keep(trainer, shown)
-                    told(f"step {trainer.step}: {_text(recent)}")
-        except KeyboardInterrupt:
-            self._keep(trainer, shown)
-            raise
+        while trainer.step < plan.steps:
+            recent = [*recent, trainer.advance()][-_RECENT:]
+            progress(f"learning {name}", trainer.step, plan.steps)
+            if trainer.step % self._every == 0 or trainer.step == plan.steps:
+                self._keep(trainer, shown)
+                told(f"step {trainer.step}: {_text(recent)}")
         learnt = self._stored(name, shown[0])
         self._checkpoint.remove()
         return learnt
@@ -128,17 +133,28 @@ class StyleJob:
                 made_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 labels=labels,
             )
-            return put(replace(self._base, accuracy=""), network, made, origin, directory)
+            return put(self._base, network, made, origin, directory)
 
     def _joined(self, name: str, learnt: Sequence[StyleLayer]) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
         """The network of all styles with this one behind them, or in the place of the one of its name."""
-        before = with_own(Catalog.load(), self._store.directory).models.get(WITH_OWN)
-        layers, labels = self._layers, STYLES
-        if before is not None and before.path is not None:
-            layers, labels = style_network.read(before.path), before.labels
+        layers, labels = self._known()
         row = labels.index(name) if name in labels else len(labels)
         joined = [old.with_style(row, new.scale[0], new.shift[0]) for old, new in zip(layers, learnt, strict=True)]
         return joined, (*labels[:row], name, *labels[row + 1 :])
+
+    def _known(self) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
+        """The network with the styles that were learnt here, or the published one. TrainingError where that is of
+        another published one: its styles would be joined to weights that they were not learnt for."""
+        own = with_own(Catalog.load(), self._store.directory).models.get(WITH_OWN)
+        if own is None or own.path is None:
+            return self._layers, STYLES
+        layers = style_network.read(own.path)
+        alike = all(np.array_equal(one.kernel, two.kernel) for one, two in zip(layers, self._layers, strict=True))
+        if not alike or own.labels[: len(STYLES)] != STYLES:
+            raise TrainingError(
+                f"{own.path} was made of another {self._base.name}: move it away with its note, learn its styles anew"
+            )
+        return layers, own.labels
 
     def _require_faithful(self, made: Path, row: int, styles: int, picture: Image) -> None:
         """TrainingError unless the file paints what was learnt."""
@@ -148,8 +164,9 @@ class StyleJob:
             (found,) = session.run({self._base.input.tensor: tensor, "style_weights": weights}).values()
         finally:
             session.close()
-        with torch.no_grad():
-            expected = self._style.painted(to_tensor([picture], self._device)).cpu().numpy()
+        with torch.no_grad():  # on the CPU: a GPU's shortened arithmetic is no difference of the weights
+            copy = TrainableStyle(self._style.layers(), 0, "cpu", whole=False)
+            expected = copy.painted(to_tensor([picture], "cpu")).numpy()
         off = float(np.abs(found - expected).max())
         if not off < _TOLERANCE:
             raise TrainingError(

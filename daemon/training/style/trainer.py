@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from daemon.training.errors import TrainingError
 from daemon.training.style.crops import squares
 from daemon.training.style.loss import grams, loss_of
 from daemon.training.style.network import TrainableStyle, Trunk
@@ -23,6 +24,8 @@ State = Mapping[str, NDArray[Any]]
 _SMOOTH = 0.1
 """Weight of the steps between neighbouring pixels: against a raster that no viewer could encode well."""
 _DECAY = (0.9, 0.999)
+_LEAST, _MOST = 32, 3000
+"""Sides of the painting as it is looked at, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,12 @@ def example_of(trunk: Trunk, painting: Image, plan: Plan, device: str) -> list[T
     """How the painting looks: its Gram matrices, at the size that the plan says."""
     height, width = painting.shape[:2]
     ratio = plan.side * plan.scale / min(height, width)
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    size = round(width * ratio), round(height * ratio)
+    if min(size) < _LEAST or max(size) > _MOST:
+        raise TrainingError(
+            f"the painting would be looked at in {size[0]}x{size[1]} pixels, and {_LEAST} to {_MOST} on each side are "
+            "possible: take another --scale, or a part of the painting that is not so narrow"
+        )
     seen = cv2.resize(painting, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
     with torch.no_grad():
         return grams(trunk.features(to_tensor([np.asarray(seen, np.uint8)], device)))

@@ -77,6 +77,9 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
         assert (best["label"], best["class_id"]) == ("cat", 0)
         assert best["score"] > 0.9
     assert main(["models", "verify", "things"]) == 0
+    assert main(["classifier", "train", str(photographs), "--name", "more", "--base", "things"]) == 1
+    assert "--base things was made here itself" in capsys.readouterr().err
+    assert main(["classifier", "train", str(photographs)]) == 0, "again: it is replaced"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,7 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
     [
         (["nowhere"], 1, "nowhere is no folder"),
         (["things", "--name", "yunet"], 1, "'yunet' comes with the product"),
+        (["things", "--name", "style26-own"], 1, "'style26-own' comes with the product"),
         (["things", "--base", "nothing"], 2, "no model is called 'nothing'"),
         (["things", "--base", "yunet"], 1, "--base yunet: a face-detector, and no classifier"),
         (["things", "--report", "things/cat/0.png"], 1, "File exists"),

@@ -93,7 +93,7 @@ def test_one_that_is_interrupted_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "advance", interrupted)
         assert train() == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "the same command goes on from the last checkpoint" in capsys.readouterr().err
     assert train("--likeness", "3") == 1
     assert "of another painting, other options or another network" in capsys.readouterr().err
     assert train() == 0
@@ -124,6 +124,8 @@ def test_without_pytorch_it_says_what_to_install(
         (["Red Blocks.png", "--content", "nowhere"], "nowhere: no such file or folder"),
         (["Red Blocks.png", "--content", "photos", "--name", "starry"], "'starry' comes with the product"),
         (["Red Blocks.png", "--content", "photos", "--name", "sface"], "'sface' comes with the product"),
+        (["Red Blocks.png", "--content", "photos", "--name", "style26-own"], "'style26-own' comes with the product"),
+        (["Red Blocks.png", "--content", "photos", "--scale", "0.1", "--side", "64"], "take another --scale"),
     ],
 )
 def test_what_cannot_be_used_is_told(

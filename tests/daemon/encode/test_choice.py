@@ -138,6 +138,15 @@ def test_an_nvenc_that_opens_is_believed_when_it_has_encoded_a_picture(caplog: p
     assert card.tried == 4
 
 
+def test_an_nvenc_that_refuses_after_one_that_never_encoded_is_not_believed() -> None:
+    card = Card("out of sessions")
+    assert card.next_encoder(0) == "x264"
+    card.refuses, card.now = None, card.now + RETRY_AFTER
+    card.choice.open(64, 48, 25, Output())  # on trial, and something else fails before it has encoded
+    card.refuses, card.now = "out of sessions", card.now + RETRY_AFTER
+    assert card.next_encoder(0) == "x264"
+
+
 def test_an_nvenc_that_broke_down_is_tried_again_likewise() -> None:
     card = Card(None)
     assert card.next_encoder(0) == "nvenc"

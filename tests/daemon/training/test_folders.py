@@ -45,6 +45,22 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> None:
     assert "twin.png: the same picture as 0.png" in twin
 
 
+def test_what_is_no_picture_is_left_out_also_where_it_lies_in_two_classes(tmp_path: Path) -> None:
+    root = folder_of(tmp_path, {"wren": 6, "robin": 6})
+    for label in ("wren", "robin"):
+        (root / label / "empty.jpg").touch()
+    found = labelled(root)
+    assert len(found) == 12
+    assert len(found.left_out) == 2
+
+
+def test_a_class_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    root = folder_of(tmp_path, {"wren": 6, "robin": 6})
+    (root / "robin").rename(root / "rot\udcfcbin")
+    with pytest.raises(TrainingError, match="cannot be a class's name: rename it"):
+        labelled(root)
+
+
 def test_one_picture_in_two_classes_is_refused(tmp_path: Path) -> None:
     root = folder_of(tmp_path, {"wren": 6, "robin": 6})
     (root / "wren" / "lost.png").write_bytes((root / "robin" / "0.png").read_bytes())
@@ -70,5 +86,7 @@ def test_names_are_made_of_folders_and_checked() -> None:
         name_from("…")
     with pytest.raises(TrainingError, match="is no name: take small letters"):
         checked("../birds", ())
+    with pytest.raises(TrainingError, match="'mine' is a network of another kind"):
+        checked("mine", (), ["mine"])
     with pytest.raises(TrainingError, match="'resnet50' comes with the product"):
         checked("resnet50", {"resnet50"})

@@ -39,6 +39,10 @@ class Pickler(pickle._Pickler):
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         if isinstance(obj, Named):
             self.write(f"c{obj.module}\n{obj.name}\n".encode())  # type: ignore[attr-defined]
+        elif isinstance(obj, Changed):
+            self.save(obj.what)
+            self.save(obj.state)
+            self.write(pickle.BUILD)  # type: ignore[attr-defined]
         elif isinstance(obj, Call):
             self.save(obj.what)
             self.save(obj.arguments)
@@ -48,6 +52,13 @@ class Pickler(pickle._Pickler):
 
     def persistent_id(self, obj: Any) -> Any:
         return obj.content if isinstance(obj, Storage) else None
+
+
+class Changed:
+    """Pickled as something that is changed after it was made: BUILD."""
+
+    def __init__(self, what: Any, state: Any) -> None:
+        self.what, self.state = what, state
 
 
 class Storage:
@@ -124,6 +135,22 @@ class Evil:
 def test_what_does_not_fit_its_storage_is_told(one: Any, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"w.pth cannot be read as PyTorch weights"):
         read_weights(written(tmp_path / "w.pth", OrderedDict(a=one), of_numbers()))
+
+
+def test_a_tensor_cannot_be_changed_past_its_checks(tmp_path: Path) -> None:
+    """Else a file could have memory read that is not its own."""
+    for state in (["0", "<f4", 0, (9,), (-1,)], {"stride": (-1,)}, (None, {"offset": -100})):
+        changed = OrderedDict(a=Changed(tensor(Storage("0", 6)), state))
+        with pytest.raises(ConversionError, match="changes what it has made"):
+            read_weights(written(tmp_path / "w.pth", changed, of_numbers()))
+
+
+def test_a_file_that_ends_anywhere_is_told(tmp_path: Path) -> None:
+    whole = written(tmp_path / "w.pth", OrderedDict(a=tensor(Storage("0", 6))), of_numbers()).read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "cut.pth").write_bytes(whole[:length])
+        with pytest.raises(ConversionError, match=r"cut\.pth cannot be read"):
+            read_weights(tmp_path / "cut.pth")
 
 
 @pytest.mark.parametrize("count", [7, -1, 2**62])

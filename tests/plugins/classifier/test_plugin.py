@@ -17,6 +17,7 @@ from engines.onnx_session import OnnxRuntimeSession
 from plugins.api import PluginError
 from plugins.classifier import Classifier
 from plugins.classifier.config import ClassifierConfig
+from plugins.classifier.own import OwnClassifier
 from plugins.testing import check_plugin
 from plugins.testing.canvas import BlankCanvas
 from plugins.types import Classification, Detections, Frame, Image, Results, Tracks
@@ -189,6 +190,46 @@ def test_without_a_tracker_detections_are_looked_at_one_by_one(opened: Opened, c
     assert best(seen(plugin, side_by_side(GREEN, RED), 0.1, given)) == ["green", "red"]
     nothing = plugin.carry(Frame.of(side_by_side(RED, GREEN), captured_at=0.2), given).get(Classification)
     assert nothing is None or len(nothing) == 0
+
+
+def detected(count: int) -> Results:
+    tracks = followed(*range(count))
+    return Results(Detections(tracks.boxes, tracks.scores, tracks.class_ids * 0, ("car",)))
+
+
+def test_of_many_detections_all_are_looked_at_on_a_photograph_and_in_turns_on_a_film(
+    opened: Opened, colours: dict[str, Any]
+) -> None:
+    plugin, image = opened(model=colours, of="objects", margin=0, most=2), side_by_side(*[RED] * 5)
+    assert seen(plugin, image, still=True, given=detected(5)).detection.tolist() == [0, 1, 2, 3, 4]
+    rows = {row for n in range(5) for row in seen(plugin, image, n / 10, detected(5), seq=n).detection.tolist()}
+    assert rows == {0, 1, 2, 3, 4}
+
+
+def test_a_chain_in_which_nothing_finds_objects_is_told_of_once(
+    opened: Opened, colours: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = opened(model=colours, of="objects")
+    for n in range(3):
+        seen(plugin, plain(RED), n / 10)
+    assert caplog.text.count("put a detector before it") == 1
+
+
+def test_slow_looks_are_averaged_and_shown_until_the_next(opened: Opened, colours: dict[str, Any]) -> None:
+    plugin = opened(model=colours, smooth="30s", max_fps=0.1)
+    for at in (0.0, 10.0, 20.0):
+        seen(plugin, plain(RED), at)
+    assert best(seen(plugin, plain(BLUE), 30.0)) == ["red"]
+    assert len(plugin.carry(Frame.of(plain(RED), captured_at=39.0), Results()))
+
+
+def test_numbers_that_are_not_finite_are_a_fault_and_no_answer(opened: Opened, tmp_path: Path) -> None:
+    """Of a network that divides by how red a picture is."""
+    model = {"file": write_colours(tmp_path / "log.onnx", last="Log"), "labels": NAMES, **PLAIN}
+    with pytest.raises(PluginError, match="numbers that are not finite"):
+        opened(model=model)
+    with pytest.raises(ValueError, match="greater than 0"):
+        OwnClassifier.model_validate({**model, "std": (1, 0, 1)})
 
 
 def test_nothing_to_look_at_is_no_answer(opened: Opened, colours: dict[str, Any]) -> None:

@@ -243,6 +243,15 @@ def test_a_published_network_of_one_style_takes_no_style() -> None:
     assert (fault.path, fault.message, fault.hint) == (("style",), '"candy-9" has one style alone', "leave style out")
 
 
+@pytest.mark.parametrize("size", [(64, 64), (1280, 720)])
+def test_paint_that_overshoots_is_the_brightest_and_no_other_colour(
+    size: tuple[int, int], opened: Any, tmp_path: Path
+) -> None:
+    file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
+    image = np.full((size[1], size[0], 3), (140, 200, 255), np.uint8)
+    assert painted(opened(model={"file": file}), image).min() >= 254
+
+
 class Single(Context):
     """Has a network of one style under the name of a published one."""
 

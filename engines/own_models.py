@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engines.catalog import Catalog
+from engines.digest import digest_of
 from engines.model import Model
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ class Origin:
     accuracy: str
     made_at: str
     labels: Sequence[str] = ()
+    file: str = ""
+    """Name of the network's file, which is never changed: the note, replaced whole, says which one is meant."""
 
 
 def with_own(catalog: Catalog, directory: Path) -> Catalog:
@@ -54,13 +58,33 @@ def file_of(name: str, directory: Path) -> Path:
 
 
 def put(base: Model, name: str, file: Path, origin: Origin, directory: Path) -> Model:
-    """Moves a `file` of the same file system in as the network `name`; readers see the old one or the new one."""
-    target = file_of(name, directory)
-    note = file.with_suffix(".note")
-    note.write_text(json.dumps(asdict(origin), indent=2) + "\n", encoding="utf-8")
+    """Moves a `file` of the same file system in as the network `name`; readers see the old one or the new one. The old
+    one's file stays until the next is put, for those who have just read its note."""
+    folder = file_of(name, directory).parent
+    target = folder / f"{name}.{digest_of(file).sha256[:12]}.onnx"
+    origin = replace(origin, file=target.name)
+    scratch = file.with_suffix(".note")
+    scratch.write_text(json.dumps(asdict(origin), indent=2) + "\n", encoding="utf-8")
+    before = _file_named(folder / f"{name}.json")
     file.replace(target)
-    note.replace(target.with_suffix(".json"))
+    scratch.replace(folder / f"{name}.json")
+    for old in folder.glob(f"{name}.*onnx"):
+        if old.name not in (target.name, before) and _is_of(old, name):
+            old.unlink()
     return _model(base, name, origin, directory)
+
+
+def _file_named(note: Path) -> str:
+    """The file that a note means; "" where there is none."""
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8")).get("file", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _is_of(file: Path, name: str) -> bool:
+    """Whether it is a file of that network, and not of one whose name begins alike."""
+    return file.name == f"{name}.onnx" or re.fullmatch(r"\.[0-9a-f]{12}\.onnx", file.name[len(name) :]) is not None
 
 
 def _model(base: Model, name: str, origin: Origin, directory: Path) -> Model:
@@ -72,5 +96,5 @@ def _model(base: Model, name: str, origin: Origin, directory: Path) -> Model:
         sources=(),
         convert="",
         labels=tuple(origin.labels) or base.labels,
-        path=directory / _FOLDER / f"{name}.onnx",
+        path=directory / _FOLDER / (origin.file or f"{name}.onnx"),
     )

@@ -15,13 +15,16 @@ from daemon import networks
 from daemon.config.model import Engines, Models
 from daemon.networks import engine_loading, wish_of
 from engines.backends import Backends
+from engines.catalog import Catalog
 from engines.cuda.gpus import Gpus
-from engines.errors import BackendUnavailableError, ModelUnavailableError
+from engines.errors import BackendUnavailableError, ModelUnavailableError, UnknownModelError
+from engines.own_models import Origin, file_of, put
 from engines.placement import RoundRobin
 from engines.preference import DEFAULT_BACKENDS, Preference
 from plugins.api import PluginConfig
 from plugins.detector.config import DetectorConfig
 from tests.support.daemon import one_object_network
+from tests.support.networks import write_colours
 
 without_cuda = pytest.mark.skipif(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="ONNX Runtime has CUDA here"
@@ -39,6 +42,24 @@ def test_a_plugins_own_options_come_before_the_files() -> None:
     assert wish_of(engines, PluginConfig(backends=["tensorrt"], device="cuda:1")) == Preference(
         ("tensorrt",), "bf16", "cuda:1"
     )
+
+
+def test_a_network_that_was_made_since_the_start_is_found(tmp_path: Path) -> None:
+    """As a reload asks for one that was trained meanwhile."""
+    load = engine_loading(Models(directory=tmp_path, fetch=False), Engines())
+    with pytest.raises(UnknownModelError):
+        load(["colours"], 1, PluginConfig())
+    made = write_colours(file_of("colours", tmp_path).with_name("made.onnx"), side="side")
+    put(
+        Catalog.load().get("mobilenet-v2"),
+        "colours",
+        made,
+        Origin("mobilenet-v2", "", "for the test", "", "", ("red", "green", "blue")),
+        tmp_path,
+    )
+    engine = load(["colours"], 1, PluginConfig())
+    assert engine.model.labels == ("red", "green", "blue")
+    engine.close()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:-1", "cuda:0 ", ""])

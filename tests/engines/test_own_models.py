@@ -37,7 +37,7 @@ def test_it_is_found_by_its_name_with_what_its_base_is_fed(own: Model, tmp_path:
             summary="net, int8 calibrated on 9 pictures, on this machine",
             accuracy="lost nothing",
             sources=(),
-            path=tmp_path / "own" / "net-int8.onnx",
+            path=own.path,
         )
     )
     assert ModelStore(tmp_path).find(found) == found.path
@@ -50,6 +50,32 @@ def test_one_with_classes_of_its_own_says_so_itself(tmp_path: Path) -> None:
     made = put(BASE, "parts", write_double(folder / "made.onnx"), origin, tmp_path)
     assert with_own(CATALOG, tmp_path).get("parts") == made
     assert made.labels == ("bolt", "nut")
+
+
+def test_readers_see_the_old_one_or_the_new_one_and_no_mixture(own: Model, tmp_path: Path) -> None:
+    """A file is never changed, so that whoever has read the old note finds the old file until a third one comes."""
+    folder, labels = tmp_path / "own", [("a",), ("a", "b"), ("a", "b", "c")]
+    put(BASE, "net-int8-more", write_double(folder / "made.onnx"), ORIGIN, tmp_path)
+    made = [
+        put(
+            BASE,
+            "net-int8",
+            write_double(folder / "made.onnx", output=f"output{len(names)}"),
+            replace(ORIGIN, labels=names),
+            tmp_path,
+        )
+        for names in labels
+    ]
+    files = [model.path for model in made]
+    assert len(set(files)) == 3
+    assert [file is not None and file.exists() for file in files] == [False, True, True]
+    assert own.path is not None
+    assert not own.path.exists()
+    found = with_own(CATALOG, tmp_path)
+    assert found.get("net-int8") == made[-1]
+    other = found.get("net-int8-more").path
+    assert other is not None
+    assert other.exists()
 
 
 def test_without_any_the_catalogue_is_as_it_was(tmp_path: Path) -> None:

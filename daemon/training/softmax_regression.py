@@ -32,14 +32,16 @@ def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty
 
     Features are standardised first, so that a penalty means the same for every network. The sum is convex; it is
     minimised by Nesterov's accelerated gradient for strongly convex functions (Nesterov 2004, "Introductory Lectures on
-    Convex Optimization", 2.2), whose step follows from the largest singular value: deterministic, nothing to tune.
+    Convex Optimization", 2.2), whose step follows from the largest curvature: deterministic, nothing to tune.
     """
     mean, spread = features.mean(axis=0), features.std(axis=0)
     scale = np.where(spread > 1e-9, spread, np.inf) * np.sqrt(features.shape[1])
     x = np.column_stack(((features - mean) / scale, np.ones(len(features))))
     share = 1 / (count * np.bincount(classes, minlength=count))[classes]
     targets = np.eye(count)[classes]
-    curvature = 0.5 * np.linalg.norm(x * np.sqrt(share)[:, None], 2) ** 2 + penalty
+    weighted = x * np.sqrt(share)[:, None]
+    products = weighted.T @ weighted if len(x) > x.shape[1] else weighted @ weighted.T
+    curvature = 0.5 * float(np.linalg.eigvalsh(products)[-1]) + penalty
     ratio = np.sqrt(penalty / curvature)
     momentum = (1 - ratio) / (1 + ratio)
     penalised = np.append(np.full(x.shape[1] - 1, penalty), penalty * 1e-3)  # the shift is next to free

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Changes]) -> None:
     """Reads `path` and has the daemon follow it; `answer` gets what changed, or why nothing did. Main thread."""
+    if not answer.set_running_or_notify_cancel():  # from now on who asked may go away, but cannot cancel it
+        return
     notifier.reloading()
     try:
         loaded = load(path, environ=os.environ, plugins=installed_plugins())

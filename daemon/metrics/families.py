@@ -6,6 +6,7 @@ Names start with `sightd_` and end in a base unit or `_total`; labels are bounde
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -58,98 +59,64 @@ class Families:
 def declare(registry: CollectorRegistry, version: str) -> Families:
     """Registers all families. ValueError if the registry has them already."""
     Info("sightd_build", "The sightd that runs.", registry=registry).info({"version": version})
+    counter = partial(Counter, registry=registry)
+    gauge = partial(Gauge, registry=registry)
+    histogram = partial(Histogram, registry=registry)
     camera = ("camera",)
     return Families(
-        source_up=Gauge("sightd_source_up", "1 while the camera sends frames, else 0.", camera, registry=registry),
-        source_last_frame=Gauge(
-            "sightd_source_last_frame_timestamp_seconds",
-            "When the last frame came; 0 before the first.",
-            camera,
-            registry=registry,
+        source_up=gauge("sightd_source_up", "1 while the camera sends frames, else 0.", camera),
+        source_last_frame=gauge(
+            "sightd_source_last_frame_timestamp_seconds", "When the last frame came; 0 before the first.", camera
         ),
-        source_reconnects=Counter(
-            "sightd_source_reconnects_total",
-            "How often the camera was lost or not got.",
-            (*camera, "reason"),
-            registry=registry,
+        source_reconnects=counter(
+            "sightd_source_reconnects_total", "How often the camera was lost or not got.", (*camera, "reason")
         ),
-        frames=Counter(
+        frames=counter(
             "sightd_frames_total",
             "Frames by how far they came: captured = shown + unwatched + dropped; some were analysed, some encoded.",
             (*camera, "stage"),
-            registry=registry,
         ),
-        frames_dropped=Counter(
-            "sightd_frames_dropped_total", "Frames left out.", (*camera, "stage", "reason"), registry=registry
+        frames_dropped=counter("sightd_frames_dropped_total", "Frames left out.", (*camera, "stage", "reason")),
+        frame_latency=histogram(
+            "sightd_frame_latency_seconds", "From capture to the encoded packet.", camera, buckets=_LATENCY
         ),
-        frame_latency=Histogram(
-            "sightd_frame_latency_seconds",
-            "From capture to the encoded packet.",
-            camera,
-            buckets=_LATENCY,
-            registry=registry,
+        stage_duration=histogram(
+            "sightd_stage_duration_seconds", "Time a frame spends in a stage.", ("stage",), buckets=_WORK
         ),
-        stage_duration=Histogram(
-            "sightd_stage_duration_seconds",
-            "Time a frame spends in a stage.",
-            ("stage",),
-            buckets=_WORK,
-            registry=registry,
-        ),
-        detections=Counter(
-            "sightd_detections_total", "Objects found, by the model's class.", (*camera, "class"), registry=registry
-        ),
-        face_matches=Counter(
+        detections=counter("sightd_detections_total", "Objects found, by the model's class.", (*camera, "class")),
+        face_matches=counter(
             "sightd_face_matches_total",
             "Faces on analysed frames, by whether it is known whose they are.",
             (*camera, "outcome"),
-            registry=registry,
         ),
-        classifications=Counter(
+        classifications=counter(
             "sightd_classifications_total",
             "Pictures and objects by their likeliest class, where that is likely enough.",
             (*camera, "class"),
-            registry=registry,
         ),
-        stream_clients=Gauge(
-            "sightd_stream_clients", "Viewers at this moment.", (*camera, "protocol"), registry=registry
+        stream_clients=gauge("sightd_stream_clients", "Viewers at this moment.", (*camera, "protocol")),
+        stream_slate_active=gauge(
+            "sightd_stream_slate_active", "1 while the offline picture is shown, else 0.", camera
         ),
-        stream_slate_active=Gauge(
-            "sightd_stream_slate_active", "1 while the offline picture is shown, else 0.", camera, registry=registry
+        encoder_active=gauge("sightd_encoder_active", "1 while H.264 is encoded, else 0.", camera),
+        encoder_info=gauge("sightd_encoder_info", "1 for what encodes the camera's H.264.", (*camera, "encoder")),
+        batch_size=histogram("sightd_batch_size", "Frames in a batch.", ("plugin",), buckets=_BATCH),
+        plugin_duration=histogram(
+            "sightd_plugin_duration_seconds", "Time in a plug-in, per call.", ("plugin", "phase"), buckets=_WORK
         ),
-        encoder_active=Gauge("sightd_encoder_active", "1 while H.264 is encoded, else 0.", camera, registry=registry),
-        encoder_info=Gauge(
-            "sightd_encoder_info", "1 for what encodes the camera's H.264.", (*camera, "encoder"), registry=registry
+        plugin_faults=counter("sightd_plugin_faults_total", "Calls in which a plug-in failed.", ("plugin", "reason")),
+        plugin_breaker_state=gauge(
+            "sightd_plugin_breaker_state", "0 closed (it runs), 1 half-open (on trial), 2 open (left out).", ("plugin",)
         ),
-        batch_size=Histogram("sightd_batch_size", "Frames in a batch.", ("plugin",), buckets=_BATCH, registry=registry),
-        plugin_duration=Histogram(
-            "sightd_plugin_duration_seconds",
-            "Time in a plug-in, per call.",
-            ("plugin", "phase"),
-            buckets=_WORK,
-            registry=registry,
-        ),
-        plugin_faults=Counter(
-            "sightd_plugin_faults_total", "Calls in which a plug-in failed.", ("plugin", "reason"), registry=registry
-        ),
-        plugin_breaker_state=Gauge(
-            "sightd_plugin_breaker_state",
-            "0 closed (it runs), 1 half-open (on trial), 2 open (left out).",
-            ("plugin",),
-            registry=registry,
-        ),
-        engine_info=Gauge(
+        engine_info=gauge(
             "sightd_engine_info",
             "1 for each network that runs, and how.",
             ("plugin", "model", "backend", "precision", "device"),
-            registry=registry,
         ),
-        config_reloads=Counter(
-            "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",), registry=registry
+        config_reloads=counter(
+            "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",)
         ),
-        config_last_reload_successful=Gauge(
-            "sightd_config_last_reload_successful",
-            "1 where the configuration that was read last is what runs, else 0.",
-            registry=registry,
+        config_last_reload_successful=gauge(
+            "sightd_config_last_reload_successful", "1 where the configuration that was read last is what runs, else 0."
         ),
     )

@@ -23,6 +23,7 @@ from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
 from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
+from daemon.serve.access.access import Access
 from daemon.serve.control import AskReload
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -63,6 +64,7 @@ class Daemon:
         self._video_gpu = video_gpu(self._config.engines.device)
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
         self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
+        self._access = Access(self._config.access, self.metrics.refused)
         self._fleet = Fleet(self._host, self.metrics, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._faces: FaceDesk | None = None
@@ -143,7 +145,8 @@ class Daemon:
         if self._http is None:
             return None
         host = reachable(self._config.http.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._http.port}"
+        scheme = "http" if self._config.http.tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._http.port}"
 
     def readiness(self) -> Readiness:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
@@ -184,16 +187,16 @@ class Daemon:
 
     def _listen(self, cameras: Sequence[str]) -> None:
         if self._config.rtsp.enabled:
-            self._fleet.rtsp = RtspServer(self._config.rtsp)
+            self._fleet.rtsp = RtspServer(self._config.rtsp, self._access)
             self._fleet.rtsp.start()
         self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
         if self._config.http.enabled:
             options = self._config.http
             self._faces = self._face_desk()
             app = create_app(
-                self, self.metrics.exposition, options.max_viewers, self._faces, options.host, self._ask_reload
+                self, self.metrics.exposition, options.max_viewers, self._access, self._faces, self._ask_reload
             )
-            self._http = HttpServer(self._config.http, app)
+            self._http = HttpServer(options, app)
             self._http.start()
 
     def _face_desk(self) -> FaceDesk | None:

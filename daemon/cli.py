@@ -21,6 +21,7 @@ COMMANDS = {
     "samples": "fetch sample videos and pictures",
     "plugins": "list and check plug-ins",
     "doctor": "see what is there, what is missing, what to do",
+    "token": "make a token for those who come over the network",
     "schema": "print the configuration's JSON schema",
 }
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.capture.source import CaptureError, source_of
-from daemon.config.model import Camera, Config, Rtsp
+from daemon.config.model import Camera, Config, Tls
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, closest, dotted
 from daemon.config.source_guess import address_meant
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
+_TOKENS = "add access.tokens (`sightd token` makes one), or listen on 127.0.0.1"
 _SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
 
@@ -34,7 +35,9 @@ class Checks:
         for name, camera in self._config.cameras.items():
             yield from self._source(("cameras", name), camera)
         yield from self._servers()
-        yield from self._tls(self._config.rtsp)
+        yield from self._access()
+        for section, tls in (("rtsp", self._config.rtsp.tls), ("http", self._config.http.tls)):
+            yield from self._tls(section, tls) if tls else ()
 
     def warnings(self) -> Iterator[Problem]:
         """What works and is probably not meant."""
@@ -45,10 +48,10 @@ class Checks:
                 "basic sends the password readable over the network",
                 "write method: digest, or add tls:",
             )
-        if rtsp.enabled and rtsp.auth is None and not is_loopback(rtsp.host):
-            yield self._problem(
-                ("rtsp", "host"), "everybody on the network can watch", "add auth:, or listen on 127.0.0.1"
-            )
+        http = self._config.http
+        if http.enabled and http.tls is None and not is_loopback(http.host):
+            hint = "add http.tls:, or have a proxy that speaks TLS in front and listen on 127.0.0.1"
+            yield self._problem(("http", "host"), "tokens and pictures go readable over the network", hint)
         for name, camera in self._config.cameras.items():
             path: PathKey = ("cameras", name, "source")
             source = camera.source.get_secret_value()
@@ -87,17 +90,32 @@ class Checks:
         if rtsp.auth and not rtsp.auth.password.get_secret_value():
             yield self._problem(("rtsp", "auth", "password"), "is empty", "write password: ${env:RTSP_PASSWORD}")
 
-    def _tls(self, rtsp: Rtsp) -> Iterator[Problem]:
-        for option in ("certificate", "key") if rtsp.tls else ():
-            path: Path = getattr(rtsp.tls, option)
+    def _access(self) -> Iterator[Problem]:
+        """A server that others can reach lets nobody in unasked."""
+        config, tokens = self._config, self._config.access.tokens
+        if config.http.enabled and not tokens and not is_loopback(config.http.host):
+            yield self._problem(("http", "host"), "whoever reaches it over the network could see everything", _TOKENS)
+        if config.rtsp.enabled and not tokens and config.rtsp.auth is None and not is_loopback(config.rtsp.host):
+            hint = f"add rtsp.auth, or {_TOKENS}"
+            yield self._problem(("rtsp", "host"), "everybody on the network could watch", hint)
+        known: dict[str, str] = {}
+        for name, token in tokens.items():
+            same = known.setdefault(token.token.get_secret_value(), name)
+            if same != name:
+                hint = "make another: `sightd token`"
+                yield self._problem(("access", "tokens", name, "token"), f"is that of {same}, too", hint)
+
+    def _tls(self, section: str, tls: Tls) -> Iterator[Problem]:
+        for option in ("certificate", "key"):
+            path: Path = getattr(tls, option)
             try:
                 with path.open("rb") as file:
                     if b"-----BEGIN " not in file.read(2**16):
-                        yield self._problem(("rtsp", "tls", option), "is no PEM file", "convert it with openssl")
+                        yield self._problem((section, "tls", option), "is no PEM file", "convert it with openssl")
             except OSError as error:
                 message = f"cannot read {path}: {error.strerror}"
                 hint = "mend the path, which counts from this file, or let the service's user read it"
-                yield self._problem(("rtsp", "tls", option), message, hint)
+                yield self._problem((section, "tls", option), message, hint)
 
     def _unused(self) -> list[str]:
         named = set(self._config.chain)

@@ -70,6 +70,8 @@ def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: 
         return _wrong_type(error, root, path, show)
     if kind in ("literal_error", "enum"):
         return _not_one_of(error, show)
+    if kind in ("too_short", "too_long") and isinstance(error["input"], str):
+        kind = f"string_{kind}"  # a secret's text counts as a list
     if kind in _LIMITS:
         message, hint = _LIMITS[kind](context)
         return (f"{error['input']} is {message}" if show and _is_plain(error["input"]) else f"is {message}"), hint

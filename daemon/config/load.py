@@ -21,7 +21,7 @@ from daemon.known_networks import known_networks
 from daemon.overrides import Override, apply
 from plugins.api import PluginConfig
 
-_CAMERA_SECTIONS = ("cameras", "rtsp", "http")
+_CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http")
 _LEAST_SECRET = 4
 """Shorter texts from references are not looked for in messages: they would black out parts of words."""
 

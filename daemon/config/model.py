@@ -124,7 +124,9 @@ class Rtsp(Section):
     """The RTSP server: rtsp://HOST:PORT/CAMERA."""
 
     enabled: bool = Field(True, description="Serve RTSP.")
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; 0.0.0.0 for every one, which takes auth or access.tokens."
+    )
     port: int = Field(8554, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     auth: Credentials | None = Field(None, description="Ask viewers for a name and a password.")
     tls: Tls | None = Field(None, description="Serve rtsps:// instead (needs glib-networking).")
@@ -133,12 +135,39 @@ class Rtsp(Section):
     )
 
 
+class Token(Section):
+    """What opens the servers for whoever holds it, and how far."""
+
+    role: Literal["view", "operate", "admin"] = Field(
+        description="view: pictures, state, metrics, events; operate: faces, too; admin: also takes persons away or "
+        "out of the machine, and has the configuration read anew."
+    )
+    token: SecretStr = Field(
+        min_length=20,
+        description="The token; `sightd token` makes one. Best as ${file:PATH} or ${env:NAME}.",
+        examples=["${file:/run/credentials/sightd.service/wall-token}"],
+    )
+
+
+class Access(Section):
+    """Who may come in, over HTTP and RTSP. Without tokens everybody on this machine may, and nobody else."""
+
+    tokens: dict[Name, Token] = Field(
+        default_factory=dict,
+        description="By name. Over HTTP: Authorization: Bearer TOKEN, or name and token as user and password; over "
+        "RTSP as user and password.",
+    )
+
+
 class Http(Section):
     """The web server: MJPEG, stills, metrics and health."""
 
     enabled: bool = Field(True, description="Serve HTTP.")
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; 0.0.0.0 for every one, which takes access.tokens."
+    )
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    tls: Tls | None = Field(None, description="Serve https:// instead.")
     max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; a further one is told 503.")
 
 
@@ -210,6 +239,7 @@ class Config(Section):
     )
     render: Render = Field(default_factory=Render, description=Render.__doc__)
     output: Output = Field(default_factory=Output, description=Output.__doc__)
+    access: Access = Field(default_factory=Access, description=Access.__doc__)
     rtsp: Rtsp = Field(default_factory=Rtsp, description=Rtsp.__doc__)
     http: Http = Field(default_factory=Http, description=Http.__doc__)
     models: Models = Field(default_factory=Models, description=Models.__doc__)

@@ -20,6 +20,10 @@ STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid")
 PROTOCOLS = ("rtsp", "mjpeg")
+SERVERS = ("http", "rtsp")
+REFUSALS = ("missing", "wrong", "limited", "role", "foreign")
+"""Why somebody was not let in: no token, a wrong one, too many wrong ones before, its role does not reach, a foreign
+page or program."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the place in this row."""
@@ -52,6 +56,7 @@ class Families:
     plugin_faults: Counter
     plugin_breaker_state: Gauge
     engine_info: Gauge
+    access_refused: Counter
     config_reloads: Counter
     config_last_reload_successful: Gauge
 
@@ -112,6 +117,9 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "sightd_engine_info",
             "1 for each network that runs, and how.",
             ("plugin", "model", "backend", "precision", "device"),
+        ),
+        access_refused=counter(
+            "sightd_access_refused_total", "Requests of those who were not let in.", ("server", "reason")
         ),
         config_reloads=counter(
             "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",)

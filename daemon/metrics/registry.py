@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, GCCollector, Histogram, Metric,
 from prometheus_client.exposition import choose_encoder
 
 from daemon.metrics.camera import CameraMetrics, ClassNames
-from daemon.metrics.families import RELOADS, STAGES, declare
+from daemon.metrics.families import REFUSALS, RELOADS, SERVERS, STAGES, declare
 from daemon.metrics.plugin import PluginMetrics
 from daemon.metrics.transfers import DeviceTransfers
 from engines.cuda.driver import transferred
@@ -35,6 +35,11 @@ class Metrics:
         self.stages: dict[str, Histogram] = {stage: self._families.stage_duration.labels(stage) for stage in STAGES}
         self._reloads = {taken: self._families.config_reloads.labels(word) for taken, word in RELOADS.items()}
         self._families.config_last_reload_successful.set(1)
+        self._refusals = {
+            (server, reason): self._families.access_refused.labels(server, reason)
+            for server in SERVERS
+            for reason in REFUSALS
+        }
         registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -63,6 +68,10 @@ class Metrics:
         """The configuration was read anew, and taken over or not."""
         self._reloads[taken].inc()
         self._families.config_last_reload_successful.set(taken)
+
+    def refused(self, server: str, reason: str) -> None:
+        """Somebody was not let in."""
+        self._refusals[server, reason].inc()
 
     def remove_camera(self, name: str) -> None:
         """Takes the camera's series out. Unknown names are ignored."""

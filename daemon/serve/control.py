@@ -13,18 +13,19 @@ from fastapi.responses import JSONResponse, Response
 
 from daemon.config.changes import Changes
 from daemon.redact import redact
-from daemon.serve.own_machine import guard, include
+from daemon.serve.access.access import Access
+from daemon.serve.access.door import at_least
+from daemon.serve.access.roles import Role
 
-_WHAT = "Control"
 _PATIENCE = 600.0
 """Seconds that a reload may take: a plug-in may have to download its network first."""
 
 AskReload = Callable[[], "Future[Changes]"]
 
 
-def add_control(app: FastAPI, ask_reload: AskReload, host: str) -> None:
-    """Adds the routes; `host` is where the server listens."""
-    router = APIRouter(prefix="/api", tags=["control"], dependencies=[Depends(guard(_WHAT))])
+def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
+    """Adds the routes."""
+    router = APIRouter(prefix="/api", tags=["control"], dependencies=[Depends(at_least(Role.ADMIN, access))])
 
     @router.post("/reload", summary="Read the configuration anew; 409 and what is wrong where it cannot be followed")
     async def reload() -> Response:
@@ -37,7 +38,7 @@ def add_control(app: FastAPI, ask_reload: AskReload, host: str) -> None:
             return JSONResponse({"detail": redact(str(error))}, status_code=409)
         return JSONResponse(_told(changes))
 
-    include(app, router, host, _WHAT)
+    app.include_router(router)
 
 
 def _told(changes: Changes) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The gallery over HTTP: what `sightd faces` does, for programs and pages. Names and faces are nobody else's business:
-until there are tokens and roles, this is for programs of this machine alone."""
+"""The gallery over HTTP: what `sightd faces` does, for programs and pages. Names and faces are more than pictures: a
+token that views does not reach them, and only an administrator's takes persons away or out of the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.faces.desk import FaceDesk
-from daemon.serve.own_machine import guard, include
+from daemon.serve.access.access import Access
+from daemon.serve.access.door import at_least
+from daemon.serve.access.roles import Role
 from engines.errors import EngineError
 from plugins.face.gallery.enrol import Photo
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
@@ -22,7 +24,6 @@ from plugins.face.gallery.exchange import exported, imported
 from plugins.face.gallery.gallery import Person
 from plugins.face.gallery.photos import MOST_BYTES, photo_of
 
-_WHAT = "The gallery"
 _MOST_IMPORT = 512 * 1024 * 1024
 
 
@@ -47,15 +48,20 @@ class Pair(BaseModel):
     b: str
 
 
-def add_faces(app: FastAPI, desk: FaceDesk, host: str) -> None:
-    """Adds the routes; `host` is where the server listens."""
+def add_faces(app: FastAPI, desk: FaceDesk, access: Access) -> None:
+    """Adds the routes."""
     app.add_exception_handler(GalleryError, _refused)
     app.add_exception_handler(EngineError, _unavailable)
-    router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(guard(_WHAT))])
+    for role, add in ((Role.OPERATE, _add_work), (Role.ADMIN, _add_administration)):
+        router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(at_least(role, access))])
+        add(router, desk)
+        app.include_router(router)
+
+
+def _add_work(router: APIRouter, desk: FaceDesk) -> None:
     _add_persons(router, desk)
     _add_unknown(router, desk)
-    _add_whole(router, desk)
-    include(app, router, host, _WHAT)
+    _add_comparison(router, desk)
 
 
 def _add_persons(router: APIRouter, desk: FaceDesk) -> None:
@@ -90,10 +96,6 @@ def _add_persons(router: APIRouter, desk: FaceDesk) -> None:
     def merge(name: str, other: Into) -> dict[str, Any]:
         return _person(gallery.merge(name, other.into))
 
-    @router.delete("/faces/{name}", summary="Forget a person: nothing is left in any file", status_code=204)
-    def forget(name: str) -> None:
-        gallery.forget(name)
-
 
 def _add_unknown(router: APIRouter, desk: FaceDesk) -> None:
     store = desk.unknown
@@ -116,13 +118,8 @@ def _add_unknown(router: APIRouter, desk: FaceDesk) -> None:
     def name(number: int, named: Named, anyway: bool = False) -> dict[str, Any]:
         return _person(desk.name_unknown(number, named.name, anyway=anyway))
 
-    @router.delete("/unknown-faces/{number}", summary="Forget one of them", status_code=204)
-    def forget(number: int) -> None:
-        store.forget([store.find(number).number])
-        desk.gallery.database.scrub()
 
-
-def _add_whole(router: APIRouter, desk: FaceDesk) -> None:
+def _add_comparison(router: APIRouter, desk: FaceDesk) -> None:
     @router.post("/compare-faces", summary="Whether two photographs show one person", max_body_size=3 * MOST_BYTES)
     def compare(pair: Pair) -> dict[str, Any]:
         found = desk.compare(
@@ -134,6 +131,17 @@ def _add_whole(router: APIRouter, desk: FaceDesk) -> None:
             "same": found.same,
             "strangers": found.strangers,
         }
+
+
+def _add_administration(router: APIRouter, desk: FaceDesk) -> None:
+    @router.delete("/faces/{name}", summary="Forget a person: nothing is left in any file", status_code=204)
+    def forget(name: str) -> None:
+        desk.gallery.forget(name)
+
+    @router.delete("/unknown-faces/{number}", summary="Forget an unknown person", status_code=204)
+    def forget_unknown(number: int) -> None:
+        desk.unknown.forget([desk.unknown.find(number).number])
+        desk.gallery.database.scrub()
 
     @router.post("/calibrate-faces", summary="Fit the thresholds to the gallery")
     def calibrate(apply: bool = False) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.faces.desk import FaceDesk
+from daemon.serve.access.access import Access
+from daemon.serve.access.door import Door
 from daemon.serve.audience import Audience
 from daemon.serve.control import AskReload, add_control
 from daemon.serve.faces import add_faces
@@ -24,7 +26,12 @@ _SENT_WITH_ALL = {
     b"x-content-type-options": b"nosniff",
     b"cache-control": b"no-store",
     b"referrer-policy": b"same-origin",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"x-frame-options": b"DENY",
+    b"cross-origin-resource-policy": b"same-site",
+    b"cross-origin-opener-policy": b"same-origin",
 }
+"""`same-site`: a dashboard on another port of the same host may show a picture, a foreign page may not."""
 _MOST_BODY = 1 << 20
 """Bytes of a request, but where a route says otherwise."""
 _READINESS = TypeAdapter(Readiness)
@@ -41,17 +48,18 @@ def create_app(
     view: DaemonView,
     exposition: Exposition,
     max_viewers: int,
+    access: Access,
     faces: FaceDesk | None = None,
-    host: str = "127.0.0.1",
     ask_reload: AskReload | None = None,
 ) -> FastAPI:
-    """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `faces` is the
-    gallery that is served, `host` where the server listens, `ask_reload` has the configuration read anew."""
+    """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `access` says
+    who comes in, `faces` is the gallery that is served, `ask_reload` has the configuration read anew."""
     app = FastAPI(
         title="sightd", version=installed_version(), docs_url=None, redoc_url=None, max_body_size=_MOST_BODY
     )  # their pages load foreign assets
     app.state.audience = Audience(max_viewers)
-    app.add_middleware(_CommonHeaders)
+    app.add_middleware(Door, access)
+    app.add_middleware(_CommonHeaders)  # around the door: what is refused carries them, too
 
     async def unknown_camera(_request: Request, error: Exception) -> Response:
         names = [camera.name for camera in view.cameras()]
@@ -59,12 +67,12 @@ def create_app(
 
     app.add_exception_handler(UnknownCameraError, unknown_camera)
     _add_pictures(app, view, app.state.audience)
-    _add_health(app, view)
+    _add_health(app, view, quiet=bool(access.keyring))
     _add_metrics(app, exposition)
     if faces is not None:
-        add_faces(app, faces, host)
+        add_faces(app, faces, access)
     if ask_reload is not None:
-        add_control(app, ask_reload, host)
+        add_control(app, ask_reload, access)
     return app
 
 
@@ -93,11 +101,14 @@ def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
         return Response(picture.data, media_type="image/jpeg")
 
 
-def _add_health(app: FastAPI, view: DaemonView) -> None:
-    @app.get("/healthz", summary="Whether the process makes progress")
+def _add_health(app: FastAPI, view: DaemonView, *, quiet: bool) -> None:
+    """`quiet`: /healthz, which asks for no token, names no camera."""
+
+    @app.get("/healthz", summary="Whether the process makes progress; asks for no token")
     async def healthz() -> Response:
         healthy, detail = view.healthy()
-        return JSONResponse({"healthy": healthy, "detail": detail}, status_code=200 if healthy else 503)
+        content = {"healthy": healthy} if quiet else {"healthy": healthy, "detail": detail}
+        return JSONResponse(content, status_code=200 if healthy else 503)
 
     @app.get("/readyz", response_model=Readiness, summary="Whether all cameras and plug-ins do their work, and why not")
     async def readyz() -> Response:

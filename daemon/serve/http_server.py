@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
 
-from daemon.config.model import Http
-from daemon.serve.errors import ListenError
+from daemon.config.model import Http, Tls
+from daemon.serve.errors import ListenError, TlsError
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,8 @@ _GRACE_S = 1
 
 
 class HttpServer:
-    """Serves an application of `create_app`. `start` and `close` belong to one thread."""
+    """Serves an application of `create_app`. `start` and `close` belong to one thread. TlsError comes from the
+    constructor."""
 
     def __init__(self, options: Http, app: FastAPI) -> None:
         self._options = options
@@ -40,6 +43,7 @@ class HttpServer:
             timeout_graceful_shutdown=_GRACE_S,
             timeout_notify=1,
             callback_notify=self._turned,
+            ssl_context_factory=None if options.tls is None else _tls(options.tls),
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="http-server", daemon=True)
@@ -84,6 +88,19 @@ class HttpServer:
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket] if self._socket is not None else None)
+
+
+def _tls(tls: Tls) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """What uvicorn takes its context from: TLS 1.2 or newer, as Python's defaults have it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsError(
+            f"http.tls: {tls.certificate} with key {tls.key} cannot be used: {error.strerror or error}. "
+            "Both must be PEM files that this process may read, and the key must be the certificate's own."
+        ) from error
+    return lambda _config, _default: context
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Any
 
-from daemon.config.model import Credentials, Rtsp, Tls
+from daemon.config.model import Rtsp, Tls
+from daemon.serve.access.access import Access
 from daemon.serve.errors import TlsError
 from daemon.serve.gst import GStreamer
 
 _ROLE = "viewer"
+_SERVER = "rtsp"
 
 
-def authentication(options: Rtsp, gstreamer: GStreamer) -> Any | None:
-    """A GstRTSPAuth for the server, or None where anybody may watch in the clear."""
-    if options.auth is None and options.tls is None:
+def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any | None:
+    """A GstRTSPAuth for the server, or None where anybody may watch in the clear.
+
+    Names and passwords are those of `options.auth` and those of the tokens, each of which may watch.
+    """
+    known = list(_credentials(options, access))
+    if not known and options.tls is None:
         return None
-    auth = gstreamer.rtsp_server.RTSPAuth()
+    auth = _watchful(gstreamer)(access)
     auth.set_realm("sightd")
     if options.tls is not None:
         auth.set_tls_certificate(_certificate(options.tls, gstreamer))
     token = gstreamer.rtsp_server.RTSPToken()
     token.set_string("media.factory.role", _ROLE)
-    if options.auth is None:
+    if not known:
         auth.set_default_token(token)
-    else:
-        _add_credentials(auth, options.auth, token, gstreamer)
+    basic = options.auth is not None and options.auth.method == "basic"
+    methods = gstreamer.rtsp.RTSPAuthMethod
+    auth.set_supported_methods(methods.BASIC if basic else methods.DIGEST)
+    for name, password in known:
+        if basic:
+            auth.add_basic(gstreamer.rtsp_server.RTSPAuth.make_basic(name, password), token)
+        else:
+            auth.add_digest(name, password, token)
     return auth
 
 
@@ -37,15 +51,42 @@ def permit(factory: Any, gstreamer: GStreamer) -> None:
     factory.set_permissions(permissions)
 
 
-def _add_credentials(auth: Any, credentials: Credentials, token: Any, gstreamer: GStreamer) -> None:
-    methods = gstreamer.rtsp.RTSPAuthMethod
-    password = credentials.password.get_secret_value()
-    if credentials.method == "digest":
-        auth.set_supported_methods(methods.DIGEST)
-        auth.add_digest(credentials.username, password, token)
-    else:
-        auth.set_supported_methods(methods.BASIC)
-        auth.add_basic(gstreamer.rtsp_server.RTSPAuth.make_basic(credentials.username, password), token)
+def _credentials(options: Rtsp, access: Access) -> Iterator[tuple[str, str]]:
+    if options.auth is not None:
+        yield options.auth.username, options.auth.password.get_secret_value()
+    for name, token in access.tokens.items():
+        yield name, token.token.get_secret_value()
+
+
+@functools.cache
+def _watchful(gstreamer: GStreamer) -> type[Any]:
+    """A GstRTSPAuth that counts wrong answers, and does not look at those of an address that has to wait.
+
+    Made here, since its base exists only once GStreamer is loaded. Called on GStreamer's threads.
+    """
+    base: Any = gstreamer.rtsp_server.RTSPAuth
+    header = gstreamer.rtsp.RTSPHeaderField.AUTHORIZATION
+
+    class WatchfulAuth(base):  # type: ignore[misc]
+        def __init__(self, access: Access) -> None:
+            super().__init__()
+            self._access = access
+
+        def do_authenticate(self, context: Any) -> bool:
+            """True also without a token: the answer is then 401, with the challenge."""
+            found, given = context.request.get_header(header, 0)
+            if found != gstreamer.rtsp.RTSPResult.OK or not given:
+                return bool(base.do_authenticate(self, context))
+            address = context.conn.get_ip()
+            if self._access.attempts.wait(address):
+                self._access.refused(_SERVER, address, "limited")
+                return True
+            passed = bool(base.do_authenticate(self, context))
+            if context.token is None:
+                self._access.refused(_SERVER, address, "wrong")
+            return passed
+
+    return WatchfulAuth
 
 
 def _certificate(tls: Tls, gstreamer: GStreamer) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from daemon.config.model import Rtsp
 from daemon.serve import gst
+from daemon.serve.access.access import Access
 from daemon.serve.errors import ListenError
 from daemon.serve.rtsp_auth import authentication, permit
 from daemon.serve.rtsp_stream import RtspStream
@@ -30,10 +31,11 @@ class RtspServer:
     GStreamerMissingError and TlsError come from the constructor, ListenError from `start`.
     """
 
-    def __init__(self, options: Rtsp) -> None:
+    def __init__(self, options: Rtsp, access: Access) -> None:
+        """Whoever has a name and password of `options`, or a token, may watch; `access` follows who guesses."""
         self._options = options
         self._gstreamer = gst.load()
-        self._auth = authentication(options, self._gstreamer)
+        self._auth = authentication(options, access, self._gstreamer)
         self._streams: dict[str, RtspStream] = {}
         self._viewers = RtspViewers(options.stall_timeout, self._stream_at)
         self._server = self._make_server()

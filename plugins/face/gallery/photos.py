@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from plugins.types import Image
 
 MOST_BYTES = 32 * 1024 * 1024
 _MOST_PIXELS = 80_000_000
+_ONE_AT_A_TIME = threading.Lock()
+"""A picture of the largest size takes a few hundred MiB while it is decoded: many at once would take all there is."""
 
 
 def read_photo(path: Path) -> Image:
@@ -39,7 +42,8 @@ def photo_of(data: bytes, name: str) -> Image:
         raise GalleryError(f"{name}: {width}x{height} pixels, at most {_MOST_PIXELS // 10**6} million: make it smaller")
     if (width, height) == (-1, -1) and data[:2] != b"BM":  # uncompressed: its bytes bound its pixels
         raise GalleryError(f"{name}: not a JPEG, PNG, WebP, TIFF or BMP picture")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    with _ONE_AT_A_TIME:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise GalleryError(f"{name}: not a picture that can be read: it is damaged, or not complete")
     return np.asarray(image, np.uint8)

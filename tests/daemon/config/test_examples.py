@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,13 @@ def test_an_example_names_the_schema_and_satisfies_it(path: Path) -> None:
     assert schema_takes(text)
 
 
-def test_what_the_reference_file_has_commented_out_can_be_used_too() -> None:
+def test_what_the_reference_file_has_commented_out_can_be_used_too(tmp_path: Path) -> None:
     """Every `# option: value` line of sightd.yaml is taken out of its comment; words without a colon stay."""
     lines = (FOLDER / "sightd.yaml").read_text().split("# ── Cameras", 1)[1].splitlines()[1:]
     text = "\n".join(line.replace("# ", "", 1) if line.startswith("  # ") else line for line in lines)
-    text = text.replace("${file:/run/credentials/sightd.service/rtsp}", "${env:RTSP_PASSWORD}")
+    for name in re.findall(r"/run/credentials/sightd\.service/(\w+)", text):
+        (tmp_path / name).write_text(f"a-secret-for-the-{name}")
+    text = text.replace("/run/credentials/sightd.service", str(tmp_path))
     text = text.replace("  tls: {certificate: tls/cert.pem, key: tls/key.pem}", "")
     problems = ""
     try:

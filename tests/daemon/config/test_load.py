@@ -97,9 +97,19 @@ def test_warnings_do_not_keep_it_from_running() -> None:
     ]
 
 
-def test_an_open_server_without_a_password_is_warned_of() -> None:
-    assert "everybody" in str(loaded(CAMERA + "rtsp: {host: 0.0.0.0}").warnings[0])
-    assert not loaded(CAMERA + "rtsp: {host: localhost}").warnings
+TOKEN = "access: {tokens: {wall: {role: view, token: 0123456789-0123456789}}}\n"
+
+
+def test_a_server_that_others_reach_asks_for_a_token() -> None:
+    assert not loaded(CAMERA + "rtsp: {host: localhost}\nhttp: {host: '::1'}").warnings
+    assert not loaded(CAMERA + "rtsp: {host: 0.0.0.0, auth: {username: u, password: p}}").warnings
+    assert not loaded(CAMERA + TOKEN + "rtsp: {host: 0.0.0.0}").warnings
+    assert not loaded(CAMERA + "http: {host: 0.0.0.0, enabled: false}\nrtsp: {host: '::', enabled: false}").warnings
+
+
+def test_tokens_that_go_readable_over_the_network_are_warned_of() -> None:
+    (warning,) = loaded(CAMERA + TOKEN + "http: {host: 0.0.0.0}").warnings
+    assert (warning.path, "readable" in warning.message) == ("http.host", True)
 
 
 def test_without_cameras_only_what_an_analysis_needs_is_read(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from daemon.config.model import Rtsp
 from daemon.serve import gst
+from daemon.serve.access.access import Access
 from daemon.serve.errors import GStreamerMissingError
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.rtsp_stream import RtspStream
 from tests.daemon.serve.numbered import NumberedCamera
+from tests.support.access import NO_TOKENS
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -20,8 +22,8 @@ REPOSITORY = Path(__file__).parents[3]
 class Service:
     """A running server with one camera, "front"."""
 
-    def __init__(self, options: Rtsp) -> None:
-        self.server = RtspServer(options)
+    def __init__(self, options: Rtsp, access: Access) -> None:
+        self.server = RtspServer(options, access)
         self.server.start()
         self.stream: RtspStream = self.server.add("front")
         self.camera = NumberedCamera(self.stream)
@@ -40,8 +42,8 @@ def serve() -> Iterator[Callable[..., Service]]:
         pytest.skip(str(error))
     services: list[Service] = []
 
-    def start(**options: object) -> Service:
-        services.append(service := Service(Rtsp.model_validate({"port": 0, **options})))
+    def start(access: Access = NO_TOKENS, **options: object) -> Service:
+        services.append(service := Service(Rtsp.model_validate({"port": 0, **options}), access))
         service.camera.__enter__()
         return service
 

@@ -4,12 +4,14 @@ import itertools
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,11 +22,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from daemon.config.model import Http
 from daemon.metrics.registry import Metrics
 from daemon.serve import http_server
-from daemon.serve.errors import ListenError
+from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
+from tests.support.access import NO_TOKENS
+from tests.support.certificates import self_signed
 from tests.support.waiting import eventually
 
 
@@ -56,7 +60,7 @@ class Service:
     def __init__(self, max_viewers: int = 3) -> None:
         self.view = View()
         self.metrics = Metrics(CollectorRegistry(), "1.2.3")
-        self.server = HttpServer(Http(port=0), create_app(self.view, self.metrics.exposition, max_viewers))
+        self.server = HttpServer(Http(port=0), create_app(self.view, self.metrics.exposition, max_viewers, NO_TOKENS))
         self.server.start()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.server.port}", timeout=5)
         self.picture_size = 1000
@@ -166,7 +170,7 @@ def test_stopping_is_prompt_with_viewers_and_ends_their_streams_cleanly(service:
 def test_stopping_is_prompt_although_a_viewer_stopped_reading(service: Service) -> None:
     service.picture_size = 2_000_000
     with socket.create_connection(("127.0.0.1", service.server.port)) as viewer:
-        viewer.sendall(b"GET /front.mjpg HTTP/1.1\r\nHost: x\r\n\r\n")
+        viewer.sendall(b"GET /front.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
         eventually(lambda: service.view.stream.clients == 1)
         eventually(lambda: not service.view.stream.wanted and service.view.stream.clients == 1, within=10)
         begun = time.monotonic()
@@ -192,8 +196,8 @@ def test_a_stalled_viewer_loses_its_seat(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_page_lists_cameras_with_their_addresses_and_nothing_from_elsewhere(service: Service) -> None:
-    answer = service.client.get("/", headers={"Host": "watcher.local:8080"})
-    assert "rtsp://watcher.local:8554/front" in answer.text
+    answer = service.client.get("/", headers={"Host": "localhost:8080"})
+    assert "rtsp://localhost:8554/front" in answer.text
     assert "/front.mjpg" in answer.text
     assert "Front &lt;door&gt;" in answer.text
     assert "<door>" not in answer.text
@@ -227,11 +231,13 @@ def test_metrics_are_served_in_the_format_asked_for(
     assert "sightd_frames" in {family.name for family in parse(answer.text)}  # type: ignore[attr-defined]
 
 
-def test_every_answer_may_neither_be_sniffed_nor_stored(service: Service) -> None:
+def test_every_answer_may_neither_be_sniffed_nor_stored_nor_framed(service: Service) -> None:
     for path in ("/", "/front.jpg", "/back.jpg", "/metrics", "/readyz", "/nothing/here"):
         headers = service.client.get(path).headers
         assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
         assert "server" not in headers
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert (headers["x-frame-options"], headers["cross-origin-resource-policy"]) == ("DENY", "same-site")
 
 
 def test_the_api_is_described(service: Service) -> None:
@@ -241,7 +247,29 @@ def test_the_api_is_described(service: Service) -> None:
 
 def test_a_port_in_use_is_told_with_what_to_do(service: Service) -> None:
     port = service.server.port
-    other = HttpServer(Http(port=port), create_app(View(), service.metrics.exposition, 1))
+    other = HttpServer(Http(port=port), create_app(View(), service.metrics.exposition, 1, NO_TOKENS))
     with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port}.*http\.port"):
         other.start()
     other.close()
+
+
+def test_https_speaks_tls_alone(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    metrics = Metrics(CollectorRegistry(), "1.2.3")
+    options = Http.model_validate({"port": 0, "tls": pair})
+    server = HttpServer(options, create_app(View(), metrics.exposition, 1, NO_TOKENS))
+    server.start()
+    trusted = ssl.create_default_context(cafile=pair["certificate"])
+    assert httpx.get(f"https://127.0.0.1:{server.port}/healthz", verify=trusted).status_code == 200
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{server.port}/healthz")
+    server.close()
+
+
+def test_a_key_that_is_not_the_certificates_is_told(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    pair = self_signed(tmp_path / "one") | {"key": self_signed(tmp_path / "other")["key"]}
+    app = create_app(View(), Metrics(CollectorRegistry(), "1.2.3").exposition, 1, NO_TOKENS)
+    with pytest.raises(TlsError, match=r"http\.tls: .*certificate\.pem"):
+        HttpServer(Http.model_validate({"port": 0, "tls": pair}), app)

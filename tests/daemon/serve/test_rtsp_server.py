@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -12,29 +10,29 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
+from daemon.config.model import Access as AccessOptions
 from daemon.config.model import Rtsp
+from daemon.serve.access.access import Access
+from daemon.serve.access.attempts import AT_ONCE
 from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.rtsp_server import RtspServer
 from tests.daemon.serve.numbered import player, until_the_end, watch
+from tests.support.access import NO_TOKENS
+from tests.support.certificates import self_signed
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.daemon.serve.conftest import Service
 
 Serve = Callable[..., "Service"]
+WALL = "a-token-for-the-wall-0123456789"
+TOKENS = AccessOptions.model_validate({"tokens": {"wall": {"role": "view", "token": WALL}}})
 AUTH = {"username": "ann", "password": "canary-4711"}
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A self-signed certificate for 127.0.0.1 and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not on the PATH: no certificate can be made")
-    folder = tmp_path_factory.mktemp("tls")
-    pair = {"certificate": str(folder / "certificate.pem"), "key": str(folder / "key.pem")}
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
-    subprocess.run([*command, "-keyout", pair["key"], "-out", pair["certificate"]], check=True, capture_output=True)
-    return pair
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])
@@ -44,6 +42,26 @@ def test_only_those_who_know_the_password_watch(serve: Serve, method: str) -> No
     for stranger in (service.url, service.url_for("ann", "wrong"), service.url_for("bob", "canary-4711")):
         with pytest.raises(av.error.HTTPUnauthorizedError):
             watch(stranger, 1)
+
+
+def test_whoever_has_a_token_watches_by_its_name(serve: Serve) -> None:
+    service = serve(access=Access(TOKENS))
+    assert watch(service.url_for("wall", WALL), 2)
+    for stranger in (service.url, service.url_for("wall", "wrong"), service.url_for("other", WALL)):
+        with pytest.raises(av.error.HTTPUnauthorizedError):
+            watch(stranger, 1)
+
+
+def test_who_guesses_has_to_wait_and_then_not_even_the_right_password_helps(serve: Serve) -> None:
+    counted: list[tuple[str, str]] = []
+    access = Access(TOKENS, lambda server, reason: counted.append((server, reason)))
+    service = serve(access=access)
+    for _ in range(AT_ONCE):
+        with pytest.raises(av.error.HTTPUnauthorizedError):
+            watch(service.url_for("wall", "a guess that is wrong"), 1)
+    with pytest.raises(av.error.HTTPUnauthorizedError):
+        watch(service.url_for("wall", WALL), 1)
+    assert counted == [("rtsp", "wrong")] * AT_ONCE + [("rtsp", "limited")]
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])
@@ -75,7 +93,7 @@ def test_a_key_that_is_not_the_certificates_is_refused(
     (tmp_path / "key.pem").write_text("no key")
     options = {"port": 0, "tls": {**certificate, "key": str(tmp_path / "key.pem")}}
     with pytest.raises(TlsError, match=r"rtsp\.tls: .*certificate\.pem"):
-        RtspServer(Rtsp.model_validate(options))
+        RtspServer(Rtsp.model_validate(options), NO_TOKENS)
 
 
 def test_an_unknown_camera_is_not_found(serve: Serve) -> None:
@@ -86,11 +104,11 @@ def test_an_unknown_camera_is_not_found(serve: Serve) -> None:
 def test_a_port_in_use_is_told_with_what_to_do(serve: Serve) -> None:
     port = serve().server.port
     with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port}.*rtsp\.port"):
-        RtspServer(Rtsp(port=port)).start()
+        RtspServer(Rtsp(port=port), NO_TOKENS).start()
 
 
 def test_a_camera_is_added_once() -> None:
-    server = RtspServer(Rtsp(port=0))
+    server = RtspServer(Rtsp(port=0), NO_TOKENS)
     server.add("front")
     with pytest.raises(ValueError, match="front"):
         server.add("front")

@@ -1,0 +1,39 @@
+"""`sightd token`: makes a token for `access.tokens`."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+
+from daemon.commands import SubParsers
+
+_BYTES = 32
+_EPILOG = """\
+example:
+  install -m 600 /dev/stdin /etc/sightd/wall.token < <(sightd token)
+
+and in the configuration:
+  access:
+    tokens:
+      wall: {role: view, token: "${file:/etc/sightd/wall.token}"}
+
+roles: view (pictures, state, metrics, events), operate (faces, too), admin (everything)
+"""
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "token",
+        help="make a token",
+        description="Prints a new token: 256 random bits. Nothing is stored; write it where only the service reads it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Prints a token."""
+    print(secrets.token_urlsafe(_BYTES))
+    return 0

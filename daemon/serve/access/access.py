@@ -1,0 +1,49 @@
+"""What both servers share about who may come in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from daemon.config.model import Access as Options
+from daemon.serve.access.attempts import Attempts
+from daemon.serve.access.keyring import Keyring
+
+log = logging.getLogger(__name__)
+
+Reason = Literal["missing", "wrong", "limited", "role", "foreign"]
+"""Why somebody is not let in: no token came, or a wrong one; too many wrong ones came before; the token's role does not
+reach; a page or program that must not reach this machine."""
+Refused = Callable[[str, Reason], None]
+_TELL_EVERY = 10.0
+
+
+class Access:
+    """The tokens, and who comes with wrong ones. Any thread. `count` is told the server's name and the reason."""
+
+    def __init__(self, options: Options, count: Refused = lambda _server, _reason: None) -> None:
+        self.tokens = options.tokens
+        self.keyring = Keyring(options.tokens)
+        self.attempts = Attempts()
+        self._count = count
+        self._lock = threading.Lock()
+        self._told_at = float("-inf")
+
+    def refused(self, server: str, address: str, reason: Reason) -> None:
+        """Counts it; a wrong token or password makes the address wait sooner, and is told, though not each time."""
+        self._count(server, reason)
+        if reason == "wrong":
+            self.attempts.failed(address)
+            if self._may_tell():
+                log.warning("%s: %s came with a wrong token or password", server, address)
+
+    def _may_tell(self) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._told_at < _TELL_EVERY:
+                return False
+            self._told_at = now
+            return True

@@ -1,0 +1,141 @@
+"""The web server's door: every request passes it, and what no rule lets in stays out.
+
+With tokens, everybody needs one, from this machine too. Without, the server listens on loopback (the configuration is
+refused otherwise) and serves programs of this machine, as administrators.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import math
+from collections.abc import Callable, Mapping
+
+from fastapi import HTTPException, Request
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daemon.serve.access.access import Access, Reason
+from daemon.serve.access.keyring import Holder
+from daemon.serve.access.roles import Role
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Sightd"
+"""What changes something carries it, where the browser brings the token by itself: no foreign page can send it."""
+_OPEN = frozenset({"/healthz"})
+"""For whoever looks after the process; it tells nothing else."""
+_SERVER = "http"
+_VISITOR = "sightd.visitor"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+_FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
+_THIS_MACHINE = Holder("this machine", Role.ADMIN)
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="sightd", charset="UTF-8"'}
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, reason: Reason, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.answer = JSONResponse({"detail": detail}, status_code=status, headers=headers)
+
+
+class Door:
+    """ASGI middleware; streams pass unbuffered, and no body of who is not let in is read."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # nothing else is served; "lifespan" is off
+            return
+        request = Request(scope)
+        if request.url.path in _OPEN:
+            await self._app(scope, receive, send)
+            return
+        try:
+            visitor = scope[_VISITOR] = self._visitor(request)
+        except _RefusedError as refusal:
+            self._access.refused(_SERVER, _address(request), refusal.reason)
+            await refusal.answer(scope, receive, send)
+            return
+        if request.method in _READS:
+            await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, _told(scope, visitor, send))
+
+    def _visitor(self, request: Request) -> Holder:
+        if self._access.keyring:
+            visitor, may_be_led = self._token_holder(request)
+        else:
+            visitor, may_be_led = _of_this_machine(request), True
+        if may_be_led and request.method not in _READS and HEADER.lower() not in request.headers:
+            raise _RefusedError(403, "foreign", f"What changes something carries the header {HEADER}: 1.")
+        return visitor
+
+    def _token_holder(self, request: Request) -> tuple[Holder, bool]:
+        """Who it is, and whether a page could have led the browser to bring the token."""
+        if wait := self._access.attempts.wait(_address(request)):
+            told = "Too many wrong tokens came from this address: wait."
+            raise _RefusedError(429, "limited", told, {"Retry-After": str(math.ceil(wait))})
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if not given:
+            told = "A token is needed: Authorization: Bearer TOKEN, or its name and itself as user and password."
+            raise _RefusedError(401, "missing", told, _CHALLENGE)
+        by_browser = scheme.lower() == "basic"
+        name, token = _name_and_token(given) if by_browser else (None, given.strip())
+        holder = self._access.keyring.holder(token, name)
+        if holder is None:
+            raise _RefusedError(401, "wrong", "This is no token of access.tokens, or its name is another.", _CHALLENGE)
+        return holder, by_browser
+
+
+def at_least(role: Role, access: Access) -> Callable[[Request], None]:
+    """A dependency that refuses those whose token does not reach so far."""
+
+    def refuse(request: Request) -> None:
+        visitor: Holder = request.scope[_VISITOR]
+        if visitor.role < role:
+            access.refused(_SERVER, _address(request), "role")
+            told = f'This takes a token of the role "{role!s}"; that of {visitor.name} is of "{visitor.role!s}".'
+            raise HTTPException(403, told)
+
+    return refuse
+
+
+def _of_this_machine(request: Request) -> Holder:
+    if (request.url.hostname or "") not in _LOOPBACK:  # a foreign page's name that was pointed here
+        told = "Without access.tokens sightd is served to 127.0.0.1 and localhost alone, by these names."
+        raise _RefusedError(403, "foreign", told)
+    if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers):
+        told = "Without access.tokens sightd is served to programs of this machine alone, not through a proxy."
+        raise _RefusedError(403, "foreign", told)
+    return _THIS_MACHINE
+
+
+def _name_and_token(given: str) -> tuple[str | None, str]:
+    try:
+        name, separator, token = base64.b64decode(given, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None, ""
+    return (name, token) if separator else (None, "")
+
+
+def _told(scope: Scope, visitor: Holder, send: Send) -> Send:
+    """Writes who changed what into the log: the route, not the path, which may hold a person's name."""
+
+    async def telling(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            route = getattr(scope.get("route"), "path", "an unknown route")
+            method, status = scope["method"], message["status"]
+            log.info("%s (%s): %s %s, answered %d", visitor.name, visitor.role, method, route, status)
+        await send(message)
+
+    return telling
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "an unknown address"

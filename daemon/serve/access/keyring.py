@@ -1,0 +1,44 @@
+"""The tokens of a configuration, compared so that the time it takes tells nothing of them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from daemon.config.model import Token
+from daemon.serve.access.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whoever came with a token, by the token's name."""
+
+    name: str
+    role: Role
+
+
+class Keyring:
+    """Immutable; any thread. Only digests are kept."""
+
+    def __init__(self, tokens: Mapping[str, Token]) -> None:
+        self._holders = [
+            (_digest(token.token.get_secret_value()), Holder(name, Role[token.role.upper()]))
+            for name, token in tokens.items()
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._holders)
+
+    def holder(self, token: str, name: str | None = None) -> Holder | None:
+        """Whose token this is, None where it is nobody's, or (with `name`) another's. Each token is compared, whole."""
+        asked, found = _digest(token), None
+        for digest, holder in self._holders:
+            if hmac.compare_digest(asked, digest) and name in (None, holder.name):
+                found = holder
+        return found
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,198 @@
+"""Who comes in over HTTP, and how far."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from daemon.config.changes import Changes
+from daemon.config.model import Access as AccessOptions
+from daemon.config.model import Http
+from daemon.faces.desk import FaceDesk
+from daemon.metrics.registry import Metrics
+from daemon.serve.access.access import Access
+from daemon.serve.access.attempts import AT_ONCE
+from daemon.serve.http import create_app
+from daemon.serve.http_server import HttpServer
+from tests.daemon.serve.test_http import View
+from tests.support.desks import open_test_desk
+
+TOKENS = {role: f"a-token-of-somebody-to-{role}" for role in ("view", "operate", "admin")}
+Serve = Callable[..., httpx.Client]
+
+
+def reloaded() -> Future[Changes]:
+    done: Future[Changes] = Future()
+    done.set_result(Changes())
+    return done
+
+
+@pytest.fixture
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceDesk]:
+    opened = open_test_desk(tmp_path_factory.mktemp("gallery") / "faces.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def serve(desk: FaceDesk) -> Iterator[Serve]:
+    """Starts a server with these tokens, and gives a client without one."""
+    opened: list[HttpServer | httpx.Client] = []
+
+    def start(tokens: dict[str, str] | None = None) -> httpx.Client:
+        metrics = Metrics(CollectorRegistry(), "1.2.3")
+        options = {role: {"role": role, "token": token} for role, token in (tokens or {}).items()}
+        access = Access(AccessOptions.model_validate({"tokens": options}), metrics.refused)
+        app = create_app(View(), metrics.exposition, 1, access, desk, reloaded)
+        server = HttpServer(Http(port=0), app)
+        server.start()
+        client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20)
+        opened.extend((client, server))
+        return client
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def guarded(serve: Serve) -> httpx.Client:
+    return serve(TOKENS)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def refusals(client: httpx.Client, reason: str) -> float:
+    text = client.get("/metrics", headers=bearer(TOKENS["admin"])).text
+    line = next(line for line in text.splitlines() if line.startswith("sightd_access_refused_total") and reason in line)
+    return float(line.split()[-1])
+
+
+VIEWED = ["/", "/front.jpg", "/readyz", "/metrics", "/openapi.json"]
+OPERATED = [("GET", "/api/faces"), ("GET", "/api/unknown-faces"), ("POST", "/api/unknown-faces/1/name")]
+ADMINISTERED = [
+    ("GET", "/api/export-faces"),
+    ("DELETE", "/api/faces/Ada"),
+    ("DELETE", "/api/unknown-faces/1"),
+    ("POST", "/api/calibrate-faces"),
+    ("POST", "/api/import-faces"),
+    ("POST", "/api/reload"),
+]
+
+
+@pytest.mark.parametrize("path", [*VIEWED, "/front.mjpg", "/api/faces", "/api/reload", "/nothing/here", "//healthz"])
+def test_without_a_token_nothing_is_told(guarded: httpx.Client, path: str) -> None:
+    answer = guarded.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith('Basic realm="sightd"')
+    assert set(answer.json()) == {"detail"}
+    assert "front" not in answer.text
+
+
+def test_the_process_can_be_looked_after_without_a_token(guarded: httpx.Client) -> None:
+    answer = guarded.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"healthy": True})
+
+
+@pytest.mark.parametrize("role", list(TOKENS))
+def test_a_token_comes_as_bearer_and_as_a_password_under_its_name(guarded: httpx.Client, role: str) -> None:
+    assert guarded.get("/metrics", headers=bearer(TOKENS[role])).status_code == 200
+    assert guarded.get("/metrics", auth=(role, TOKENS[role])).status_code == 200
+    assert guarded.get("/metrics", auth=("somebody", TOKENS[role])).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer", "Basic", "Basic !!", "Basic dmlldw==", "Digest x", f"Bearer {TOKENS['view']} x"]
+)
+def test_what_is_no_token_opens_nothing(guarded: httpx.Client, header: str) -> None:
+    assert guarded.get("/metrics", headers={"Authorization": header}).status_code == 401
+
+
+def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
+    def status(role: str, method: str, path: str) -> int:
+        return guarded.request(method, path, headers=bearer(TOKENS[role])).status_code
+
+    assert {status("view", "GET", path) for path in ("/", "/readyz", "/metrics", "/openapi.json")} == {200}
+    assert {status("view", *one) for one in (*OPERATED, *ADMINISTERED)} == {403}
+    assert 403 not in {status("operate", *one) for one in OPERATED}
+    assert {status("operate", *one) for one in ADMINISTERED} == {403}
+    assert 403 not in {status("admin", *one) for one in (*OPERATED, *ADMINISTERED)}
+    assert refusals(guarded, "role") == len(OPERATED) + 2 * len(ADMINISTERED)
+
+
+def test_a_role_that_does_not_reach_is_told(guarded: httpx.Client) -> None:
+    answer = guarded.post("/api/reload", headers=bearer(TOKENS["view"]))
+    assert answer.json()["detail"] == 'This takes a token of the role "admin"; that of view is of "view".'
+
+
+def test_who_guesses_waits_even_with_the_right_one(guarded: httpx.Client) -> None:
+    wrong = [guarded.get("/metrics", headers=bearer(f"guess {n}")).status_code for n in range(AT_ONCE)]
+    assert wrong == [401] * AT_ONCE
+    answer = guarded.get("/metrics", headers=bearer(TOKENS["admin"]))
+    assert (answer.status_code, 1 <= int(answer.headers["retry-after"]) <= 6) == (429, True)
+
+
+def test_a_browser_that_is_led_by_a_foreign_page_changes_nothing(guarded: httpx.Client) -> None:
+    """It brings what it was told for Basic by itself; the header it cannot bring, and is never allowed to."""
+    led = guarded.post("/api/reload", auth=("admin", TOKENS["admin"]), headers={"Origin": "https://evil.example"})
+    assert (led.status_code, "X-Sightd" in led.json()["detail"]) == (403, True)
+    asked = guarded.options("/api/reload", headers={"Origin": "https://evil.example"})
+    assert not [name for name in asked.headers if name.startswith("access-control")]
+    own = guarded.post("/api/reload", auth=("admin", TOKENS["admin"]), headers={"X-Sightd": "1"})
+    assert own.status_code == 200
+
+
+def test_who_changed_what_is_in_the_log_by_the_tokens_name(
+    guarded: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        guarded.patch("/api/faces/Ada Lovelace", headers=bearer(TOKENS["operate"]), json={"name": "Ada"})
+    assert "operate (operate): PATCH /api/faces/{name}, answered 404" in caplog.messages
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("daemon")]
+    assert not [line for line in ours if "Lovelace" in line]
+
+
+def test_no_token_is_in_the_log(guarded: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        for token in (*TOKENS.values(), "a-guess-4711"):
+            guarded.post("/api/reload", headers=bearer(token))
+            guarded.get("/metrics", auth=("admin", token))
+    assert caplog.text
+    assert not [token for token in (*TOKENS.values(), "a-guess-4711") if token in caplog.text]
+
+
+def test_a_body_of_whoever_is_not_let_in_is_not_waited_for(guarded: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
+        connection.sendall(b"POST /api/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+def test_without_tokens_programs_of_this_machine_may_do_all(serve: Serve) -> None:
+    client = serve()
+    assert client.get("/api/export-faces").status_code == 200
+    assert client.post("/api/reload", headers={"X-Sightd": "1"}).status_code == 200
+    assert client.get("/healthz").json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/", "/front.jpg", "/front.mjpg", "/metrics", "/api/faces"])
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Forwarded": "for=192.0.2.1"}, {"X-Forwarded-For": "192.0.2.1"}, {"Via": "1.1 proxy"}],
+)
+def test_without_tokens_a_foreign_name_or_a_proxy_shows_nothing(
+    serve: Serve, path: str, headers: dict[str, str]
+) -> None:
+    """A name of a foreign page that was pointed at this machine; others, behind a proxy on it."""
+    answer = serve().get(path, headers=headers)
+    assert (answer.status_code, set(answer.json())) == (403, {"detail"})
+
+
+def test_without_tokens_too_a_foreign_page_changes_nothing(serve: Serve) -> None:
+    assert serve().post("/api/reload").status_code == 403

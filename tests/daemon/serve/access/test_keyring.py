@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from daemon.config.model import Access
+from daemon.serve.access.keyring import Holder, Keyring
+from daemon.serve.access.roles import Role
+
+WALL, DOOR = "w" * 20, "d" * 20
+KEYRING = Keyring(
+    Access.model_validate(
+        {"tokens": {"wall": {"role": "view", "token": WALL}, "door": {"role": "admin", "token": DOOR}}}
+    ).tokens
+)
+
+
+def test_a_token_is_known_by_itself_and_by_its_name() -> None:
+    assert KEYRING.holder(WALL) == Holder("wall", Role.VIEW)
+    assert KEYRING.holder(DOOR, "door") == Holder("door", Role.ADMIN)
+
+
+@pytest.mark.parametrize(
+    ("token", "name"), [("", None), (WALL[:-1], None), (WALL + "w", None), (WALL, "door"), (WALL, ""), ("\udc80", None)]
+)
+def test_nothing_else_opens(token: str, name: str | None) -> None:
+    assert KEYRING.holder(token, name) is None
+
+
+def test_every_token_is_compared_whichever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time tells neither which one it was nor how much of it was right."""
+    compared: list[bytes] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(other)
+        return one == other
+
+    monkeypatch.setattr("daemon.serve.access.keyring.hmac.compare_digest", compare)
+    KEYRING.holder(WALL)
+    assert len(set(compared)) == 2
+
+
+def test_no_token_is_kept_readable() -> None:
+    assert WALL not in repr(vars(KEYRING))
+
+
+def test_a_role_may_what_those_before_it_may() -> None:
+    assert Role.VIEW < Role.OPERATE < Role.ADMIN
+    assert [str(role) for role in Role] == ["view", "operate", "admin"]

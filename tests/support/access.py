@@ -1,0 +1,8 @@
+"""Servers without tokens, as they are on the loopback by default."""
+
+from __future__ import annotations
+
+from daemon.config.model import Access as Options
+from daemon.serve.access.access import Access
+
+NO_TOKENS = Access(Options())

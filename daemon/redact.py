@@ -19,6 +19,9 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{20,}")
+_NETWORK = re.compile(r"(?:rtsp|rtsps|http|https)://", re.IGNORECASE)
+_STEP = re.compile(r"[^/?#\s]+")
+_TOKEN_STEP = re.compile(r"(?=[A-Z]*[a-z0-9])(?=[a-z0-9]*[A-Z]|[A-Za-z]*\d)[A-Za-z0-9]{16,}")
 _HEADER = re.compile(r"\b((?:proxy-)?authorization\W{1,4}|bearer\s+(?=\S{16}))[^\r\n]+", re.IGNORECASE)
 _CHUNKS = re.compile(r"(\s+)")
 
@@ -57,7 +60,24 @@ def _redact_segment(segment: str) -> str:
     before, opening, rest = segment[: scheme.start()], scheme[0], segment[scheme.end() :]
     at = rest.rfind("@")
     rest = MARK + rest[at:] if at >= 0 else _without_broken_authority(rest)
+    if _NETWORK.fullmatch(opening):
+        address = _CHUNKS.split(rest, maxsplit=1)[0]
+        rest = _redact_path(address) + rest[len(address) :]
     return _redact_bare(before) + opening + rest
+
+
+def _redact_path(address: str) -> str:
+    """Of an address without its scheme. Some recorders have user and password in the path, others a random word."""
+    host, slash, path = address.partition("/")
+    path, question, query = path.partition("?")
+    return host + slash + _STEP.sub(_redact_step, path) + question + query
+
+
+def _redact_step(match: re.Match[str]) -> str:
+    key, equals, _ = match[0].partition("=")
+    if equals and _SECRET_KEY.search(match[0]):
+        return f"{key}={MARK}"
+    return MARK if _TOKEN_STEP.fullmatch(match[0].rstrip(_PUNCTUATION)) else match[0]
 
 
 def _redact_bare(chunk: str) -> str:

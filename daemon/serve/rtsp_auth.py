@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from daemon.config.model import Rtsp, Tls
-from daemon.serve.access.access import Access
+from daemon.serve.access.access import Access, Server
 from daemon.serve.errors import TlsError
 from daemon.serve.gst import GStreamer
 
 _ROLE = "viewer"
-_SERVER = "rtsp"
+_SERVER: Server = "rtsp"
 
 
 def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any | None:
@@ -78,7 +78,7 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
             if found != gstreamer.rtsp.RTSPResult.OK or not given:
                 return bool(base.do_authenticate(self, context))
             address = context.conn.get_ip()
-            if self._access.attempts.wait(address):
+            if self._access.attempts[_SERVER].wait(address):
                 self._access.refused(_SERVER, address, "limited")
                 return True
             passed = bool(base.do_authenticate(self, context))

@@ -31,6 +31,8 @@ Restart=on-failure
 RestartSec=2s
 # The configuration has faults: another start would find the same.
 RestartPreventExitStatus=2
+# A core file would hold pictures and passwords.
+LimitCORE=0
 
 DynamicUser=yes
 StateDirectory=sightd

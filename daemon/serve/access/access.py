@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from daemon.config.model import Access as Options
@@ -14,6 +14,7 @@ from daemon.serve.access.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
+Server = Literal["http", "rtsp"]
 Reason = Literal["missing", "wrong", "limited", "role", "foreign"]
 """Why somebody is not let in: no token came, or a wrong one; too many wrong ones came before; the token's role does not
 reach; a page or program that must not reach this machine."""
@@ -27,16 +28,17 @@ class Access:
     def __init__(self, options: Options, count: Refused = lambda _server, _reason: None) -> None:
         self.tokens = options.tokens
         self.keyring = Keyring(options.tokens)
-        self.attempts = Attempts()
+        self.attempts: Mapping[Server, Attempts] = {"http": Attempts(), "rtsp": Attempts()}
         self._count = count
         self._lock = threading.Lock()
         self._told_at = float("-inf")
 
-    def refused(self, server: str, address: str, reason: Reason) -> None:
-        """Counts it; a wrong token or password makes the address wait sooner, and is told, though not each time."""
+    def refused(self, server: Server, address: str, reason: Reason, guess: str | None = None) -> None:
+        """Counts it; a wrong token or password (`guess`, where it can be read) makes the address wait sooner, and is
+        told, though not each time."""
         self._count(server, reason)
         if reason == "wrong":
-            self.attempts.failed(address)
+            self.attempts[server].failed(address, guess)
             if self._may_tell():
                 log.warning("%s: %s came with a wrong token or password", server, address)
 

@@ -16,7 +16,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.serve.access.access import Access, Reason
+from daemon.serve.access.access import Access, Reason, Server
 from daemon.serve.access.keyring import Holder
 from daemon.serve.access.roles import Role
 
@@ -26,7 +26,7 @@ HEADER = "X-Sightd"
 """What changes something carries it, where the browser brings the token by itself: no foreign page can send it."""
 _OPEN = frozenset({"/healthz"})
 """For whoever looks after the process; it tells nothing else."""
-_SERVER = "http"
+_SERVER: Server = "http"
 _VISITOR = "sightd.visitor"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
@@ -59,7 +59,7 @@ class Door:
         try:
             visitor = scope[_VISITOR] = self._visitor(request)
         except _RefusedError as refusal:
-            self._access.refused(_SERVER, _address(request), refusal.reason)
+            self._access.refused(_SERVER, _address(request), refusal.reason, request.headers.get("authorization"))
             await refusal.answer(scope, receive, send)
             return
         if request.method in _READS:
@@ -78,7 +78,7 @@ class Door:
 
     def _token_holder(self, request: Request) -> tuple[Holder, bool]:
         """Who it is, and whether a page could have led the browser to bring the token."""
-        if wait := self._access.attempts.wait(_address(request)):
+        if wait := self._access.attempts[_SERVER].wait(_address(request)):
             told = "Too many wrong tokens came from this address: wait."
             raise _RefusedError(429, "limited", told, {"Retry-After": str(math.ceil(wait))})
         scheme, _, given = request.headers.get("authorization", "").partition(" ")

@@ -129,3 +129,17 @@ def test_a_name_that_cannot_be_resolved_is_named_as_the_reason() -> None:
     with RunningFeed("rtsp://camera.invalid/a") as running:
         eventually(lambda: running.record.losses != [], 30.0)
     assert running.record.losses[0] is Reason.NAME_NOT_RESOLVED
+
+
+@pytest.mark.parametrize("address", ["{file}", "file://{file}", "concat:{file}", "subfile,,start,0,end,0,,:{file}"])
+def test_a_playlist_from_the_network_shows_no_file_of_this_machine(tmp_path: Path, address: str) -> None:
+    """What the network sends must not become a picture of what lies here."""
+    (tmp_path / "served").mkdir()
+    write_clip(tmp_path / "private.ts", size=(320, 240), frames=25)
+    named = address.format(file=tmp_path / "private.ts")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\n{named}\n#EXT-X-ENDLIST\n"
+    (tmp_path / "served/list.m3u8").write_text(playlist)
+    handler = functools.partial(Folder, directory=str(tmp_path / "served"))
+    with web_server(handler) as web, RunningFeed(f"{web}/list.m3u8") as running:
+        eventually(lambda: len(running.record.losses) > 0, 20.0)
+        assert running.frames == []

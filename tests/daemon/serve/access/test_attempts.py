@@ -41,6 +41,18 @@ def test_then_the_address_waits_and_may_try_once_more(clock: Clock) -> None:
     assert tried.wait("192.0.2.1") == pytest.approx(ONE_MORE_AFTER)
 
 
+def test_the_same_wrong_one_again_is_no_guess(clock: Clock) -> None:
+    """A scraper with two old tokens goes on asking; another program at its address is let in."""
+    tried = Attempts(clock)
+    for _ in range(100):
+        tried.failed("192.0.2.1", "old")
+        tried.failed("192.0.2.1", "older")
+    assert tried.wait("192.0.2.1") == 0
+    for number in range(AT_ONCE):
+        tried.failed("192.0.2.1", f"guess {number}")
+    assert tried.wait("192.0.2.1") > 0
+
+
 def test_guessing_all_the_same_makes_nobody_wait_for_ever(clock: Clock) -> None:
     tried = Attempts(clock)
     fail(tried, "192.0.2.1", 1000)

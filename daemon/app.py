@@ -15,6 +15,7 @@ from daemon.capture.errors import Reason
 from daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
 from daemon.config.load import Loaded
 from daemon.config.model import Config
+from daemon.encode.choice import CodecChoice
 from daemon.faces.desk import FaceDesk
 from daemon.faces.opening import open_desk
 from daemon.fleet import Fleet, codecs_of, uses_nvdec
@@ -23,6 +24,7 @@ from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
 from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
+from daemon.placed import placed
 from daemon.serve.access.access import Access
 from daemon.serve.control import AskReload
 from daemon.serve.http import create_app
@@ -87,18 +89,21 @@ class Daemon:
         """Makes a running daemon that of another configuration: what did not change goes on untouched.
 
         Plug-ins are opened before anything is stopped: where one cannot be, or an encoder is missing, nothing changes
-        (PluginError, EngineError, EncoderMissingError). Sections that take a restart stay as they were.
+        (ConfigError, with its place in the file). Sections that take a restart stay as they were.
         """
         change, old = changes(self._loaded, loaded), self._loaded
         config = loaded.config.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
         loaded = replace(loaded, config=config)
-        begin = (*change.added, *change.changed)
-        codecs = codecs_of(config, begin)
-        self._open_nvdec(config, begin)
+        codecs: dict[str, CodecChoice] = {}
+        for name in (*change.added, *change.changed):
+            with placed(loaded, ("cameras", name)):
+                codecs |= codecs_of(config, [name])
+                self._open_nvdec(config, [name])
         with ExitStack() as undo:
             ready = []
             for name in (*change.opened, *change.replaced):
-                ready.append(self._opened(loaded, name))
+                with placed(loaded, ("plugins", name)):
+                    ready.append(self._opened(loaded, name))
                 undo.callback(self._host.discard, ready[-1])
             undo.pop_all()
         self._fleet.stop((*change.changed, *change.removed))

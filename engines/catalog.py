@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -32,8 +33,9 @@ class Catalog:
     models: Mapping[str, Model]
 
     @classmethod
+    @functools.cache
     def load(cls) -> Catalog:
-        """The catalogue that comes with the product."""
+        """The catalogue that comes with the product; it is read once."""
         return cls.parse(resources.files("engines").joinpath("catalog.yaml").read_text(encoding="utf-8"))
 
     @classmethod

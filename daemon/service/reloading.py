@@ -13,11 +13,8 @@ from daemon.config.changes import Changes
 from daemon.config.installed import installed_plugins
 from daemon.config.load import load
 from daemon.config.problems import ConfigError
-from daemon.encode.choice import EncoderMissingError
 from daemon.logs import configure
 from daemon.service.notify import Notifier
-from engines.errors import EngineError
-from plugins.api import PluginError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +27,7 @@ def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Change
     try:
         loaded = load(path, environ=os.environ, plugins=installed_plugins())
         change = daemon.apply(loaded)
-    except (ConfigError, PluginError, EngineError, EncoderMissingError) as error:
+    except ConfigError as error:
         log.error("%s was not taken over, and nothing changed: %s", path, error)
         daemon.metrics.reloaded(False)
         answer.set_exception(error)

@@ -1,0 +1,101 @@
+"""Cameras that come and go a thousand times, each with a name of its own: `python -m bench.cycles`.
+
+It prints memory, threads, descriptors and metric series over time. What a camera takes must be given back with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.support.daemon import DaemonProcess, one_object_network
+from tests.support.process import Sample, sample
+from tests.support.waiting import eventually
+
+_PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 15}
+GROWTH = 4.0
+"""Aim: MiB of a thousand cycles at the most, after the first tenth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`samples` are from the first to the last, `cycles` apart; `series` are lines of the exposition at those times."""
+
+    cycles: int
+    samples: list[Sample]
+    series: list[int]
+
+    def flat(self) -> bool:
+        """Whether nothing is left of the cameras that were: threads and series as before, a few descriptors at most."""
+        first, last = self.samples[0], self.samples[-1]
+        same = last.threads <= first.threads and self.series[-1] <= self.series[0]
+        return same and last.descriptors <= first.descriptors + 2 and last.memory - first.memory < GROWTH
+
+
+def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -> Outcome:
+    """Does so many; looks after each tenth of them, when all is quiet again."""
+    settings: dict[str, Any] = {
+        "cameras": {"stays": _PATTERN},
+        "chain": ["detector", "tracker"],
+        "plugins": {"detector": one_object_network(folder)},
+        "log": {"level": "warning"},
+    }
+    samples, series = [], []
+    with DaemonProcess(folder, settings) as daemon:
+        base = yaml.safe_load(daemon.path.read_text())
+        for number in range(1, count + 1):
+            _come_and_go(daemon, base, f"guest{number}")
+            if number % (count // 10) == 0:
+                samples.append(sample(daemon.pid))
+                series.append(sum(1 for _ in _series(daemon)))
+                tell(number, samples[-1], series[-1])
+    return Outcome(count, samples, series)
+
+
+def _come_and_go(daemon: DaemonProcess, base: dict[str, Any], name: str) -> None:
+    _become(daemon, {**base, "cameras": {**base["cameras"], name: _PATTERN}})
+    eventually(lambda: daemon.readiness()["cameras"][name]["state"] == "live", 10, f"{name} sends")
+    _become(daemon, base)
+
+
+def _become(daemon: DaemonProcess, settings: dict[str, Any]) -> None:
+    daemon.path.write_text(yaml.safe_dump(settings))
+    answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
+    answer.raise_for_status()
+
+
+def _series(daemon: DaemonProcess) -> Iterator[str]:
+    return (line for line in daemon.get("/metrics").text.splitlines() if not line.startswith("#"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where all is as flat as it should be, else 1."""
+    parser = argparse.ArgumentParser(prog="bench.cycles", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=1000, help="ten or more (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    args = parser.parse_args(argv)
+    print(f"{'cycles':>8} {'MiB':>7} {'threads':>8} {'descriptors':>12} {'series':>7}", file=sys.stderr)
+
+    def tell(number: int, now: Sample, series: int) -> None:
+        print(f"{number:8} {now.memory:7.1f} {now.threads:8} {now.descriptors:12} {series:7}", file=sys.stderr)
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = cycles(Path(folder), args.cycles, tell)
+    grown = found.samples[-1].memory - found.samples[0].memory
+    print(f"{args.cycles} cameras came and went: {'flat' if found.flat() else 'NOT FLAT'}, memory {grown:+.1f} MiB")
+    if args.json:
+        args.json.write_text(json.dumps(asdict(found), indent=1))
+    return 0 if found.flat() else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -65,15 +65,16 @@ class CameraSimulator:
         credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
         return f"rtsp://{credentials}127.0.0.1:{self.port}/cam{mount}"
 
-    def start(self, within: float = 20.0) -> None:
-        """Switches the camera on; after a kill on the same port as before. Returns when it listens."""
+    def start(self, within: float = 20.0, size: tuple[int, int] | None = None) -> None:
+        """Switches the camera on; after a kill on the same port as before. Returns when it listens. `size` may be
+        another than the look's."""
         settings = {
             "port": self.port,
             "mounts": self._mounts,
             "user": self._user,
             "password": self._password,
             "files": [str(path) for path in self._look.files],
-            "size": self._look.size,
+            "size": size or self._look.size,
             "fps": self._look.fps,
             "background": str(self._look.background or ""),
             "faults": {"corruption": self._look.corruption, "loss": self._look.loss},

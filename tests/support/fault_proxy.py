@@ -32,11 +32,12 @@ class FaultProxy:
         self._silent = False
         self._change: Change | None = None
         self._pause = 0.0
+        self._lifetime: float | None = None
         self.port = 0
 
     def heal(self) -> None:
         """Everything is well again, for connections that come from now on; those that were harmed are gone."""
-        self._silent, self._change, self._pause = False, None, 0.0
+        self._silent, self._change, self._pause, self._lifetime = False, None, 0.0, None
         self._cut(harmed_alone=True)
         if self._listening is None:
             self._listen()
@@ -67,6 +68,12 @@ class FaultProxy:
         """One byte a second."""
         self._pause = 1.0
 
+    def end_again_and_again(self) -> None:
+        """The stream ends in order half a second after it began, each time."""
+        self._lifetime = 0.5
+        for connection in self._all():
+            connection.end()
+
     def change(self, change: Change) -> None:
         """What the camera says is changed."""
         self._change = change
@@ -94,7 +101,9 @@ class FaultProxy:
                     near.close()
                     return
                 with self._lock:
-                    self._connections.append(_Connection(self, near, self._target))
+                    self._connections.append(connection := _Connection(self, near, self._target))
+                if self._lifetime is not None:
+                    threading.Timer(self._lifetime, connection.end).start()
 
     def _deafen(self) -> None:
         listening, self._listening = self._listening, None
@@ -135,6 +144,12 @@ class _Connection:
         self.stalled = self.harmed = True
         with suppress(OSError):
             self._near.sendall(b"$\0\x05\0" + bytes(100))
+
+    def end(self) -> None:
+        """As a server does it: nothing more comes, and what came is whole."""
+        self.stalled = self.harmed = True
+        with suppress(OSError):
+            self._near.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         with suppress(OSError):

@@ -15,6 +15,7 @@ from tests.support.camera import CameraSimulator, Look
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault, Patient
+from tests.support.name_server import NAME, NameServer
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
@@ -59,17 +60,18 @@ class Ward:
             camera = parts.enter_context(CameraSimulator(LOOK))
             other = parts.enter_context(CameraSimulator(LOOK))
             proxy = parts.enter_context(FaultProxy(camera.port))
-            self.patient = Patient(camera, proxy)
+            names = NameServer(self._folder)
+            self.patient = Patient(camera, proxy, names)
             options = {"timeout": f"{TIMEOUT:g}s", "reconnect": {"first": "200ms", "longest": f"{LONGEST:g}s"}}
             configuration = {
                 "cameras": {
-                    "patient": {"source": f"rtsp://127.0.0.1:{proxy.port}/cam0", **options},
+                    "patient": {"source": f"rtsp://{NAME}:{proxy.port}/cam0", **options},
                     "other": {"source": other.address(), **options},
                 },
                 "chain": ["detector", "tracker"],
                 "plugins": {"detector": one_object_network(self._folder)},
             }
-            self.daemon = parts.enter_context(DaemonProcess(self._folder, configuration))
+            self.daemon = parts.enter_context(DaemonProcess(self._folder, configuration, names.environ))
             self.viewer = parts.enter_context(Viewer(self.daemon.rtsp("patient")))
             self.other = parts.enter_context(Viewer(self.daemon.rtsp("other")))
             self.viewer.wait_for(25, within=20)

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from tests.support.camera import CameraSimulator
 from tests.support.fault_proxy import FaultProxy, garbage, replacing, shifted
+from tests.support.name_server import NameServer
 
 
 @dataclass(slots=True)
 class Patient:
-    """A camera with the proxy before it."""
+    """A camera with the proxy before it, and who knows its name."""
 
     camera: CameraSimulator
     proxy: FaultProxy
+    names: NameServer
 
 
 def _proxy(begin: Callable[[FaultProxy], None]) -> Callable[[Patient], None]:
@@ -27,13 +29,14 @@ def _heal_proxy(patient: Patient) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`begin` and `heal` return at once. `reasons` are those by which it may be counted; where there is none, pictures
-    go on."""
+    """`begin` and `heal` return soon. `reasons` are those by which it may be counted; where there is none, pictures
+    go on. `lasting`: no picture comes between, so that the slate must."""
 
     name: str
     begin: Callable[[Patient], None]
     heal: Callable[[Patient], None] = _heal_proxy
     reasons: frozenset[str] = field(default_factory=frozenset)
+    lasting: bool = True
 
 
 def _of(*reasons: str) -> frozenset[str]:
@@ -62,10 +65,36 @@ FAULTS = (
         lambda patient: _reconnecting(patient, replacing(b"H264/90000", b"H265/90000")),
         reasons=_of("decode", "no_video", "timeout", "refused", "eof", "other"),
     ),
+    Fault(
+        "name not resolved",
+        lambda patient: _forgotten(patient),
+        lambda patient: patient.names.remember(),
+        _of("name_not_resolved", "refused", "eof", "other"),
+    ),
+    Fault(
+        "ends again and again",
+        _proxy(FaultProxy.end_again_and_again),
+        reasons=_of("eof", "timeout", "other", "refused"),
+        lasting=False,
+    ),
+    Fault("another size", lambda patient: _resized(patient, (480, 272)), lambda patient: _resized(patient, None)),
     Fault("garbage in packets", lambda patient: patient.proxy.change(garbage)),
     Fault("times an hour back", lambda patient: patient.proxy.change(shifted(-3600))),
     Fault("times an hour ahead", lambda patient: patient.proxy.change(shifted(3600))),
 )
+
+
+def _forgotten(patient: Patient) -> None:
+    """The name is asked for with each new connection: the one that stands is reset."""
+    patient.names.forget()
+    patient.proxy.refuse()
+    patient.proxy.heal()
+
+
+def _resized(patient: Patient, size: tuple[int, int] | None) -> None:
+    """As after a change in the camera's settings: it begins anew."""
+    patient.camera.kill()
+    patient.camera.start(size=size)
 
 
 def _reconnecting(patient: Patient, change: Callable[[bytes], bytes]) -> None:

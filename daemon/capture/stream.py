@@ -26,6 +26,8 @@ from plugins.types import Image
 
 av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
 
+MOST_PIXELS = 36_000_000
+"""8192x4320, and a little: what a picture of more would take, a source that lies could use up the machine with."""
 _USUAL_RATE = 25
 _BURSTY_FORMATS = frozenset({"hls"})
 """Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
@@ -219,6 +221,12 @@ def _has_an_end(container: av.container.InputContainer) -> bool:
 def _video_of(container: av.container.InputContainer) -> av.VideoStream:
     for stream in container.streams.video:
         if stream.codec_context is not None:  # None where there is no decoder for it
+            width, height = stream.width, stream.height
+            if width * height > MOST_PIXELS:
+                most = f"at most {MOST_PIXELS // 10**6} million are read"
+                told = f"{width}x{height} pixels, {most}: choose a smaller stream"
+                raise SourceError(Reason.NO_VIDEO, told)
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # what comes later may be larger
             stream.thread_type = "NONE"
             return stream
     raise SourceError(Reason.NO_VIDEO)

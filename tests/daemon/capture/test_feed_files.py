@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.capture import stream
 from daemon.capture.connection import State
 from daemon.capture.errors import Reason
 from tests.support.clips import write_clip
@@ -56,6 +57,24 @@ def test_a_file_that_is_no_video_is_named_so(tmp_path: Path) -> None:
     with RunningFeed(str(text)) as running:
         eventually(lambda: running.record.losses != [], 5.0)
     assert running.record.losses[0] is Reason.NO_VIDEO
+
+
+def test_pictures_that_would_fill_the_memory_are_not_read(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_PIXELS", 320 * 240 - 1)
+    with RunningFeed(str(clip)) as running:
+        eventually(lambda: Reason.NO_VIDEO in running.record.losses, 5.0)
+        assert running.frames == []
+
+
+def test_pictures_that_grow_later_are_not_read_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_PIXELS", 320 * 240)
+    small = write_clip(tmp_path / "small.ts", size=(320, 240), frames=25)
+    large = write_clip(tmp_path / "large.ts", size=(640, 480), frames=25)
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    with RunningFeed(str(both), loop=False) as running:
+        eventually(lambda: running.feed.status.state is not State.LIVE and len(running.frames) >= 24, 10.0)
+        assert {(frame.width, frame.height) for _, frame in running.frames} == {(320, 240)}
 
 
 def test_a_file_stops_at_once(clip: Path) -> None:

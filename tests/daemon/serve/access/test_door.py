@@ -174,6 +174,29 @@ def test_a_body_of_whoever_is_not_let_in_is_not_waited_for(guarded: httpx.Client
         assert connection.recv(4096).startswith(b"HTTP/1.1 401")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../etc/passwd",
+        "/..%2f..%2fetc%2fpasswd.jpg",
+        "/%2e%2e/%2e%2e/etc/passwd.mjpg",
+        "//etc/passwd",
+        "/api/faces/..%2f..%2fetc%2fpasswd",
+        "/front.jpg%00.png",
+        "/api/unknown-faces/..%2f1.png",
+    ],
+)
+def test_no_path_leads_to_a_file(guarded: httpx.Client, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
+        request = (
+            f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['admin']}\r\nConnection: close\r\n\r\n"
+        )
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split()[1] in (b"404", b"422")
+    assert b"root:" not in answer
+
+
 def test_without_tokens_programs_of_this_machine_may_do_all(serve: Serve) -> None:
     client = serve()
     assert client.get("/api/export-faces").status_code == 200

@@ -45,6 +45,7 @@ class CameraMetrics:
         self.last_frame: Gauge = series.bind(families.source_last_frame, name)
         self.latency: Histogram = series.bind(families.frame_latency, name)
         self.slate_active: Gauge = series.bind(families.stream_slate_active, name)
+        self.skipped: Counter = series.bind(families.stream_skipped, name)
         self.encoder_active: Gauge = series.bind(families.encoder_active, name)
         self.clients = {p: series.bind(families.stream_clients, name, p) for p in PROTOCOLS}
         self.frames = {stage: series.bind(families.frames, name, stage) for stage in FRAME_STAGES}

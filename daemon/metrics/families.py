@@ -49,6 +49,7 @@ class Families:
     classifications: Counter
     stream_clients: Gauge
     stream_slate_active: Gauge
+    stream_skipped: Counter
     encoder_active: Gauge
     encoder_info: Gauge
     batch_size: Histogram
@@ -102,6 +103,9 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         stream_clients=gauge("sightd_stream_clients", "Viewers at this moment.", (*camera, "protocol")),
         stream_slate_active=gauge(
             "sightd_stream_slate_active", "1 while the offline picture is shown, else 0.", camera
+        ),
+        stream_skipped=counter(
+            "sightd_stream_skipped_total", "Encoded pictures that no RTSP viewer got: sending them was late.", camera
         ),
         encoder_active=gauge("sightd_encoder_active", "1 while H.264 is encoded, else 0.", camera),
         encoder_info=gauge("sightd_encoder_info", "1 for what encodes the camera's H.264.", (*camera, "encoder")),

@@ -87,9 +87,11 @@ class Publisher:
         if self._codec.name != self._told_codec:
             self._told_codec = self._codec.name
             self._metrics.encoder(self._told_codec)
+        skipped = stream.skipped
         for packet in packets:
             if stream.push(packet):
                 self._metrics.latency.observe(self._clock() - packet.captured_at)
+        self._metrics.skipped.inc(stream.skipped - skipped)
         self._metrics.frames["encoded"].inc()
         self._stages["encode"].observe(self._clock() - begun)
 

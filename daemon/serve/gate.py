@@ -47,6 +47,19 @@ class Gate:
             return True
         return self._playing and not self._needs_key
 
+    def left_out(self) -> None:
+        """A packet was left out: those after it are of no use up to the next key frame."""
+        self._needs_key = True
+
+    def goes_on(self) -> None:
+        """From now on nothing is left out any more: a key frame is wanted."""
+        self._ask()
+
+    @property
+    def playing(self) -> bool:
+        """Whether somebody plays."""
+        return self._playing
+
     def take_key_request(self) -> bool:
         """True once for each time a key frame came to be wanted."""
         asked, self._key_request = self._key_request, False

@@ -17,12 +17,17 @@ log = logging.getLogger(__name__)
 
 LAUNCH = (
     "( appsrc name=packets is-live=true format=time block=false leaky-type=downstream "
-    "max-buffers=30 max-bytes=16777216 max-time=500000000 "
+    "max-buffers=240 max-bytes=16777216 max-time=500000000 "
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
     "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency mtu=1400 )"
 )
 """A launch line, not a pipeline: a pipeline cannot serve a second first viewer. The queue is bounded and drops its
-oldest packet; it only fills while a media waits for its first PLAY."""
+oldest packet: key frames alone, while a media waits for its first PLAY."""
+
+
+_MOST_BEHIND = 400_000_000
+"""Nanoseconds in the queue from which on packets are left out, before the queue itself drops some: it would take one
+from the middle, and every picture up to the next key frame would be smeared."""
 
 
 class RtspStream:
@@ -40,6 +45,13 @@ class RtspStream:
         self._media: Any = None
         self._source: Any = None
         self._clock = MediaClock()
+        self._behind = self._catching_up = False
+        self._skipped = 0
+
+    @property
+    def skipped(self) -> int:
+        """Packets that no viewer got, though some play: the server was behind."""
+        return self._skipped
 
     @property
     def wanted(self) -> bool:
@@ -59,7 +71,7 @@ class RtspStream:
     def push(self, packet: Packet) -> bool:
         """Hands a packet to all viewers. False if nobody wants it, or it cannot be decoded without an earlier one."""
         with self._lock:
-            if not self._gate.admit(packet.keyframe):
+            if not self._admitted(packet):
                 return False
             buffer = self._gstreamer.gst.Buffer.new_wrapped(delimited_early(packet.data))
             buffer.pts = buffer.dts = self._clock.pts(packet.captured_at, self._source)
@@ -97,6 +109,20 @@ class RtspStream:
             if self._source is not None:
                 self._source.emit("end-of-stream")
                 self._gate.closed()
+
+    def _admitted(self, packet: Packet) -> bool:
+        """What viewers who play do not get is counted: packets while the server is behind, and after them those that
+        cannot be decoded."""
+        if self._gate.playing and self._source.get_property("current-level-time") > _MOST_BEHIND:
+            self._gate.left_out()
+            self._behind = True
+        elif self._behind:
+            self._behind = False
+            self._gate.goes_on()
+        admitted = not self._behind and self._gate.admit(packet.keyframe)
+        self._catching_up = self._gate.playing and not admitted and (self._behind or self._catching_up)
+        self._skipped += self._catching_up
+        return admitted
 
     def _opened(self, _factory: Any, media: Any) -> None:
         media.connect("unprepared", self._closed)

@@ -153,7 +153,8 @@ class Ward:
 
     def uncounted(self) -> int:
         """Frames of the other camera that neither came nor were counted as left out, since the beginning."""
-        return self.other.missing() - int(self.daemon.metric("sightd_frames_dropped_total", camera="other"))
+        counted = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
+        return self.other.missing() - int(sum(self.daemon.metric(name, camera="other") for name in counted))
 
 
 def _p95(ages: list[float]) -> float:

@@ -74,6 +74,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "plugin_breaker_state",
         "engine_info",
         "access_refused",
+        "stream_skipped",
         "config_reloads",
         "config_last_reload_successful",
         "detections",

@@ -33,6 +33,7 @@ class Player:
 
     wanted = True
     clients = 1
+    skipped = 0
 
     def __init__(self) -> None:
         self.packets: list[Packet] = []

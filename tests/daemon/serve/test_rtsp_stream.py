@@ -158,3 +158,21 @@ def test_ffprobe_reads_the_stream(serve: Serve) -> None:
     command = ["ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "stream=codec_name,width,height"]
     answer = subprocess.run([*command, "-of", "csv=p=0", serve().url], capture_output=True, text=True, timeout=30)
     assert answer.stdout.strip() == "h264,640,360"
+
+
+def test_what_cannot_be_sent_in_time_is_counted_and_what_follows_can_be_decoded(serve: Serve) -> None:
+    """A pipeline that stands still for two seconds, as on a machine that is overloaded."""
+    service = serve()
+    numbers: list[int] = []
+    with player(service.url) as frames:
+        numbers += [number_in(frame) for frame in itertools.islice(frames, 10)]
+        pad = service.stream._source.get_static_pad("src")
+        kinds = service.stream._gstreamer.gst.PadProbeType
+        blocked = pad.add_probe(kinds.BLOCK | kinds.BUFFER, lambda *_: service.stream._gstreamer.gst.PadProbeReturn.OK)
+        time.sleep(2)  # what is tested is time that passes
+        pad.remove_probe(blocked)
+        numbers += [number_in(frame) for frame in itertools.islice(frames, 50)]
+    whole = [later - earlier for earlier, later in itertools.pairwise(numbers[2:])]
+    assert min(whole) >= 1
+    assert sum(gap - 1 for gap in whole) == service.stream.skipped > 10
+    assert sum(gap > 1 for gap in whole) == 1, "after the gap every picture is whole: a key frame comes first"

@@ -184,7 +184,7 @@ class Daemon:
 
     def _listen(self, cameras: Sequence[str]) -> None:
         if self._config.rtsp.enabled:
-            self._fleet.rtsp = RtspServer(self._config.rtsp)
+            self._fleet.rtsp = RtspServer(self._config.rtsp, self.metrics.refused("rtsp"))
             self._fleet.rtsp.start()
         self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
         if self._config.http.enabled:

@@ -131,6 +131,8 @@ class Rtsp(Section):
     stall_timeout: Span = Field(
         10.0, description="A viewer that takes no packet for so long is disconnected.", examples=["10s"]
     )
+    max_connections: int = Field(128, ge=1, description="Most connections at once; a further one is closed.")
+    max_connections_per_address: int = Field(32, ge=1, description="Most of them from one address.")
 
 
 class Http(Section):
@@ -140,6 +142,10 @@ class Http(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; a further one is told 503.")
+    max_connections: int = Field(256, ge=1, description="Most connections at once; a further one is closed.")
+    max_connections_per_address: int = Field(
+        24, ge=1, description="Most of them from one address; behind a proxy all viewers come from the proxy's."
+    )
 
 
 class Models(Section):

@@ -20,6 +20,9 @@ STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid")
 PROTOCOLS = ("rtsp", "mjpeg")
+REFUSALS = {"rtsp": ("total", "address", "slow", "flood"), "http": ("total", "address", "slow")}
+"""Why servers turn connections away or cut them off: all places, or those of one address, are taken; it asked for
+nothing in time; it sent more than any viewer would."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the place in this row."""
@@ -52,6 +55,7 @@ class Families:
     plugin_faults: Counter
     plugin_breaker_state: Gauge
     engine_info: Gauge
+    connections_refused: Counter
     config_reloads: Counter
     config_last_reload_successful: Gauge
 
@@ -112,6 +116,9 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "sightd_engine_info",
             "1 for each network that runs, and how.",
             ("plugin", "model", "backend", "precision", "device"),
+        ),
+        connections_refused=counter(
+            "sightd_connections_refused_total", "Connections turned away or cut off.", ("protocol", "reason")
         ),
         config_reloads=counter(
             "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from daemon.metrics.camera import CameraMetrics, ClassNames
-from daemon.metrics.families import RELOADS, STAGES, declare
+from daemon.metrics.families import REFUSALS, RELOADS, STAGES, declare
 from daemon.metrics.plugin import PluginMetrics
 from daemon.metrics.transfers import DeviceTransfers
 from engines.cuda.driver import transferred
@@ -35,6 +35,9 @@ class Metrics:
         self.stages: dict[str, Histogram] = {stage: self._families.stage_duration.labels(stage) for stage in STAGES}
         self._reloads = {taken: self._families.config_reloads.labels(word) for taken, word in RELOADS.items()}
         self._families.config_last_reload_successful.set(1)
+        for protocol, reasons in REFUSALS.items():
+            for reason in reasons:
+                self._families.connections_refused.labels(protocol, reason)
         registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -63,6 +66,10 @@ class Metrics:
         """The configuration was read anew, and taken over or not."""
         self._reloads[taken].inc()
         self._families.config_last_reload_successful.set(taken)
+
+    def refused(self, protocol: str) -> Callable[[str], None]:
+        """Counts a connection that the protocol's server turned away or cut off, by its reason."""
+        return lambda reason: self._families.connections_refused.labels(protocol, reason).inc()
 
     def remove_camera(self, name: str) -> None:
         """Takes the camera's series out. Unknown names are ignored."""

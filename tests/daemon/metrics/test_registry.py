@@ -73,6 +73,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "plugin_breaker_state",
         "engine_info",
         "config_reloads",
+        "connections_refused",
         "config_last_reload_successful",
         "detections",
         "classifications",

@@ -193,7 +193,7 @@ class Daemon:
             app = create_app(
                 self, self.metrics.exposition, options.max_viewers, self._faces, options.host, self._ask_reload
             )
-            self._http = HttpServer(self._config.http, app)
+            self._http = HttpServer(self._config.http, app, self.metrics.refused("http"))
             self._http.start()
 
     def _face_desk(self) -> FaceDesk | None:

@@ -20,9 +20,9 @@ STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid")
 PROTOCOLS = ("rtsp", "mjpeg")
-REFUSALS = {"rtsp": ("total", "address", "slow", "flood"), "http": ("total", "address", "slow")}
+REFUSALS = {"rtsp": ("total", "address", "slow", "flood"), "http": ("total", "address", "slow", "invalid")}
 """Why servers turn connections away or cut them off: all places, or those of one address, are taken; it asked for
-nothing in time; it sent more than any viewer would."""
+nothing in time; it sent more than any viewer would, or nonsense."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the place in this row."""

@@ -1,0 +1,68 @@
+"""The web server's listening socket, which closes at once what finds no room.
+
+The limit stands here and not in the protocol, which asyncio makes only after TLS was agreed on: whoever never gets that
+far takes a place, too.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from daemon.serve.door import Door
+
+_STALL_MS = 10_000
+"""A connection that takes no byte for so long is cut off by the kernel; a stopped browser would hold its seat."""
+_BACKLOG = 128
+
+
+class GuardedSocket(socket.socket):
+    """`refused` hears why a connection was closed, and from where it came. For asyncio's own event loop, which accepts
+    by `accept`; others do it past Python."""
+
+    door: Door
+    refused: Callable[[str, str], None]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next connection that finds room; BlockingIOError where none waits."""
+        while True:
+            connection, address = super().accept()
+            if full := self.door.enter(address[0]):
+                connection.close()
+                self.refused(full, address[0])
+                continue
+            admitted = _Admitted(self.family, self.type, self.proto, connection.detach())
+            admitted.leave = partial(self.door.leave, address[0])
+            return admitted, address
+
+
+class _Admitted(socket.socket):
+    """Gives its place back when it is closed."""
+
+    leave: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        super().close()
+        if (leave := self.leave) is not None:
+            self.leave = None
+            leave()
+
+
+def listen(host: str, port: int, door: Door, refused: Callable[[str, str], None]) -> GuardedSocket:
+    """OSError if the address cannot be had."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = GuardedSocket(family, kind, protocol)
+    listening.door, listening.refused = door, refused
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_MS)  # inherited by connections
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -56,7 +56,13 @@ class HttpConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refused("invalid", self._address)
-        super().send_400_response(msg)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # what it answers, or still does, has nowhere to go
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Says nothing: the request is answered as if it had not asked."""

@@ -15,7 +15,7 @@ from daemon.config.model import Http
 from daemon.serve.door import Door
 from daemon.serve.errors import ListenError
 from daemon.serve.http_connection import PATIENCE, SLOWEST, connections
-from daemon.serve.http_socket import listen
+from daemon.serve.http_socket import ACCEPTED_AT_ONCE, listen
 from daemon.serve.refusals import Refusals
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class HttpServer:
             http=connections(self._refusals.add),
             ws="none",
             loop="asyncio",
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -16,6 +16,8 @@ from daemon.serve.door import Door
 _STALL_MS = 10_000
 """A connection that takes no byte for so long is cut off by the kernel; a stopped browser would hold its seat."""
 _BACKLOG = 128
+ACCEPTED_AT_ONCE = 8
+"""Connections, before all others who wait for the event loop have their turn."""
 
 
 class GuardedSocket(socket.socket):
@@ -26,16 +28,22 @@ class GuardedSocket(socket.socket):
     refused: Callable[[str, str], None]
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection that finds room; BlockingIOError where none waits."""
-        while True:
+        """The next connection that finds room. BlockingIOError where none waits, ConnectionAbortedError where some
+        found none: asyncio then turns to others who wait for it, before it accepts more."""
+        for _ in range(ACCEPTED_AT_ONCE):
             connection, address = super().accept()
-            if full := self.door.enter(address[0]):
-                connection.close()
-                self.refused(full, address[0])
-                continue
-            admitted = _Admitted(self.family, self.type, self.proto, connection.detach())
-            admitted.leave = partial(self.door.leave, address[0])
-            return admitted, address
+            full = self.door.enter(address[0])
+            if full is None:
+                admitted = _Admitted(self.family, self.type, self.proto, connection.detach())
+                admitted.leave = partial(self.door.leave, address[0])
+                return admitted, address
+            connection.close()
+            self.refused(full, address[0])
+        raise ConnectionAbortedError
+
+    def listen(self, _at_once: int = 0) -> None:
+        """`_at_once`, how many asyncio accepts at a time, is none of the kernel's business."""
+        super().listen(_BACKLOG)
 
 
 class _Admitted(socket.socket):
@@ -61,7 +69,7 @@ def listen(host: str, port: int, door: Door, refused: Callable[[str, str], None]
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_MS)  # inherited by connections
         listening.bind(address)
-        listening.listen(_BACKLOG)
+        listening.listen()
     except OSError:
         listening.close()
         raise

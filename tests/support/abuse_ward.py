@@ -86,8 +86,8 @@ class AbuseWard:
         assert self.uncounted() <= lost, "frames that came neither to the viewer nor into the count of those left out"
         assert self.viewer.in_order(), "pictures over RTSP out of order"
         assert self.mjpeg.in_order(), "pictures over MJPEG out of order"
-        assert _longest_gap([one.at for one in self.viewer.seen], began) < _LONGEST_GAP
-        assert _longest_gap(self.mjpeg.at, began) < _LONGEST_GAP
+        assert (_longest_gap([one.at for one in self.viewer.seen], began)) < _LONGEST_GAP, "RTSP stood still"
+        assert (_longest_gap(self.mjpeg.at, began)) < _LONGEST_GAP, "MJPEG stood still"
         assert (self.viewer.error, self.mjpeg.error) == (None, None)
         told = self.daemon.log[log:]
         assert "Traceback" not in told

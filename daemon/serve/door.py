@@ -38,12 +38,6 @@ class Door:
             if self._inside[place] <= 0:
                 del self._inside[place]
 
-    @property
-    def inside(self) -> int:
-        """How many there are."""
-        with self._lock:
-            return self._inside.total()
-
 
 def place_of(address: str) -> str:
     """What counts as one address: an IPv4 address, also one written as IPv6, or the first half of an IPv6 address."""

@@ -67,11 +67,6 @@ class RtspServer:
         bound = self._server.get_bound_port()
         return int(bound) if bound > 0 else self._options.port
 
-    @property
-    def connections(self) -> int:
-        """How many there are."""
-        return self._viewers.count
-
     def address(self, camera: str) -> RtspAddress:
         """Where a viewer finds the camera."""
         return RtspAddress(scheme="rtsp" if self._options.tls is None else "rtsps", port=self.port, path=f"/{camera}")

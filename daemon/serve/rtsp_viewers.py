@@ -8,12 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from daemon.config.model import Rtsp
-from daemon.serve import gst
 from daemon.serve.door import Door
 from daemon.serve.refusals import Refusals
 from daemon.serve.rtsp_conduct import SESSIONS, TO_PLAY, Conduct
@@ -120,12 +118,11 @@ class RtspViewers:
             if one.tcp is not None:
                 hang_up(one.tcp)
             told, one.told = one.told, True
-        _hang_up_tunnel(client)
         if not told:
             self._refusals.add(fault, one.address)
 
     def _fault(self, client: Any, one: _Connection) -> Literal["slow", "flood"] | None:
-        if client.get_connection().is_tunneled():
+        if client.get_connection().is_tunneled():  # it reads from a connection that is not followed
             return "flood"
         try:
             received = received_bytes(one.tcp) if one.tcp is not None else 0
@@ -178,14 +175,6 @@ class RtspViewers:
                 stream, one.plays = one.plays, None
         if stream is not None:
             stream.viewer_left(id(client))
-
-
-def _hang_up_tunnel(client: Any) -> None:
-    """A tunnel reads from a second connection, which GStreamer took over from a client that is gone."""
-    connection = client.get_connection()
-    if connection.is_tunneled() and (reads := connection.get_read_socket()) is not None:
-        with suppress(gst.load().glib.Error):  # it is closed already
-            reads.shutdown(True, True)
 
 
 def _told(options: Rtsp) -> dict[str, str]:

@@ -83,7 +83,8 @@ class AbuseWard:
         self.viewer.wait_for(seen[0] + 25)
         self.mjpeg.wait_for(seen[1] + 25)
         self._tidy(before)
-        assert self.uncounted() <= lost, "frames that came neither to the viewer nor into the count of those left out"
+        lost = self.uncounted() - lost
+        assert lost <= 0, f"{lost} frames came neither to the viewer nor into the count of those left out"
         assert self.viewer.in_order(), "pictures over RTSP out of order"
         assert self.mjpeg.in_order(), "pictures over MJPEG out of order"
         assert (_longest_gap([one.at for one in self.viewer.seen], began)) < _LONGEST_GAP, "RTSP stood still"

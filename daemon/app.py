@@ -192,7 +192,7 @@ class Daemon:
 
     def _listen(self, cameras: Sequence[str]) -> None:
         if self._config.rtsp.enabled:
-            self._fleet.rtsp = RtspServer(self._config.rtsp, self._access)
+            self._fleet.rtsp = RtspServer(self._config.rtsp, self._access, self.metrics.connection_refused("rtsp"))
             self._fleet.rtsp.start()
         self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
         if self._config.http.enabled:
@@ -201,7 +201,7 @@ class Daemon:
             app = create_app(
                 self, self.metrics.exposition, options.max_viewers, self._access, self._faces, self._ask_reload
             )
-            self._http = HttpServer(options, app)
+            self._http = HttpServer(options, app, self.metrics.connection_refused("http"))
             self._http.start()
 
     def _face_desk(self) -> FaceDesk | None:

@@ -68,6 +68,7 @@ def _serve(loaded: Loaded) -> int:
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
+    from daemon.service.descriptors import raise_limit, shortage
     from daemon.service.notify import Notifier
     from daemon.service.progress import extending
     from daemon.service.reloading import reload
@@ -79,6 +80,8 @@ def _serve(loaded: Loaded) -> int:
     from plugins.api import PluginError
 
     bound_arenas()
+    if told := shortage(loaded.config, raise_limit()):
+        log.warning("%s", told)
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
     notifier, bar, gpus = Notifier(os.environ), ProgressBar(), Gpus()

@@ -133,6 +133,8 @@ class Rtsp(Section):
     stall_timeout: Span = Field(
         10.0, description="A viewer that takes no packet for so long is disconnected.", examples=["10s"]
     )
+    max_connections: int = Field(128, ge=1, description="Most connections at once; a further one is closed.")
+    max_connections_per_address: int = Field(32, ge=1, description="Most of them from one address.")
 
 
 class Token(Section):
@@ -169,6 +171,10 @@ class Http(Section):
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     tls: Tls | None = Field(None, description="Serve https:// instead.")
     max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; a further one is told 503.")
+    max_connections: int = Field(256, ge=1, description="Most connections at once; a further one is closed.")
+    max_connections_per_address: int = Field(
+        24, ge=1, description="Most of them from one address; behind a proxy all viewers come from the proxy's."
+    )
 
 
 class Models(Section):

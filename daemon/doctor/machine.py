@@ -74,11 +74,11 @@ def memory(system: System) -> Finding:
 
 
 def open_files(system: System) -> Finding:
-    """The limit of open files: each camera and each viewer needs some."""
-    soft, _ = system.limit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < LEAST_FILES:
-        return Finding("open files", "note", f"limit {soft}", "ulimit -n 4096, or LimitNOFILE=4096 under systemd")
-    return Finding("open files", "ok", f"limit {_limit(soft)}")
+    """The limit of open files, to which the daemon raises its own: each camera and each viewer needs some."""
+    _, hard = system.limit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < LEAST_FILES:
+        return Finding("open files", "note", f"limit {hard}", "ulimit -n 4096, or LimitNOFILE=4096 under systemd")
+    return Finding("open files", "ok", f"limit {_limit(hard)}")
 
 
 def locked_memory(system: System) -> Finding:

@@ -24,6 +24,12 @@ SERVERS = ("http", "rtsp")
 REFUSALS = ("missing", "wrong", "limited", "role", "foreign")
 """Why somebody was not let in: no token, a wrong one, too many wrong ones before, its role does not reach, a foreign
 page or program."""
+CONNECTION_REFUSALS = {
+    "rtsp": ("total", "address", "slow", "flood"),
+    "http": ("total", "address", "slow", "invalid"),
+}
+"""Why servers turn connections away or cut them off: all places, or those of one address, are taken; it asked for
+nothing in time; it sent more than any viewer would, or nonsense."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
 """The value of `sightd_plugin_breaker_state` is the place in this row."""
@@ -58,6 +64,7 @@ class Families:
     plugin_breaker_state: Gauge
     engine_info: Gauge
     access_refused: Counter
+    connections_refused: Counter
     config_reloads: Counter
     config_last_reload_successful: Gauge
 
@@ -124,6 +131,9 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         ),
         access_refused=counter(
             "sightd_access_refused_total", "Requests of those who were not let in.", ("server", "reason")
+        ),
+        connections_refused=counter(
+            "sightd_connections_refused_total", "Connections turned away or cut off.", ("server", "reason")
         ),
         config_reloads=counter(
             "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",)

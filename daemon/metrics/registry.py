@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from daemon.metrics.budget import Budget
 from daemon.metrics.camera import CameraMetrics, ClassNames
-from daemon.metrics.families import REFUSALS, RELOADS, SERVERS, STAGES, declare
+from daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
 from daemon.metrics.plugin import PluginMetrics
 from daemon.metrics.transfers import DeviceTransfers
 from engines.cuda.driver import transferred
 
 MOST_CLASSES = 100
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+"""Asked of the library just so: it would make a content type of every version that an Accept header invents."""
+_EXPOSITION_SHARE, _EXPOSITION_BURST = 0.1, 0.5
+"""Of the time, and seconds at once: some fifty scrapes."""
 
 
 class Metrics:
@@ -40,15 +46,30 @@ class Metrics:
             for server in SERVERS
             for reason in REFUSALS
         }
+        for server, reasons in CONNECTION_REFUSALS.items():
+            for reason in reasons:
+                self._families.connections_refused.labels(server, reason)
+        self._exposing = threading.Lock()
+        self._exposed: dict[str, bytes] = {}  # by content type, of which there are two
+        self._budget = Budget(_EXPOSITION_SHARE, _EXPOSITION_BURST)
         registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics as text, in the format that the Accept header asks for, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(_WithoutCreated(self.registry)), content_type
+        """All metrics as text, in the format that the Accept header asks for, and its content type.
+
+        Anybody may ask, and each time costs some 10 ms in which no frame moves: who asks without end gets, beyond a
+        tenth of the time, the text that the last one got.
+        """
+        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS.partition(";")[0] in accept else "")
+        with self._exposing:
+            if self._budget.left or content_type not in self._exposed:
+                began = time.thread_time()
+                self._exposed[content_type] = encode(_WithoutCreated(self.registry))
+                self._budget.spend(time.thread_time() - began)
+            return self._exposed[content_type], content_type
 
     def camera(self, name: str) -> CameraMetrics:
         """The camera's series, made at the first call."""
@@ -72,6 +93,10 @@ class Metrics:
     def refused(self, server: str, reason: str) -> None:
         """Somebody was not let in."""
         self._refusals[server, reason].inc()
+
+    def connection_refused(self, server: str) -> Callable[[str], None]:
+        """Counts a connection that the server turned away or cut off, by its reason."""
+        return lambda reason: self._families.connections_refused.labels(server, reason).inc()
 
     def remove_camera(self, name: str) -> None:
         """Takes the camera's series out. Unknown names are ignored."""

@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from daemon.serve import gst_log
 from daemon.serve.errors import GStreamerMissingError
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
@@ -45,6 +46,7 @@ def load() -> GStreamer:
             "and use a virtual environment of the distribution's python3 with --system-site-packages, "
             "or set rtsp.enabled to false."
         ) from error
+    gst_log.install()
     Gst.init(None)
     missing = [element for element in _ELEMENTS if Gst.ElementFactory.find(element) is None]
     if missing:

@@ -14,11 +14,13 @@ from fastapi import FastAPI
 
 from daemon.config.model import Http, Tls
 from daemon.serve.errors import ListenError, TlsError
+from daemon.serve.http_connection import PATIENCE, SLOWEST, connections
+from daemon.serve.http_socket import ACCEPTED_AT_ONCE, listen
+from daemon.serve.places import Places
+from daemon.serve.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
-_STALL_MS = 10_000
-"""A connection that takes no byte for so long is cut off by the kernel; a stopped browser would hold its seat."""
 _GRACE_S = 1
 """What an answer under way gets when the server stops."""
 
@@ -27,14 +29,21 @@ class HttpServer:
     """Serves an application of `create_app`. `start` and `close` belong to one thread. TlsError comes from the
     constructor."""
 
-    def __init__(self, options: Http, app: FastAPI) -> None:
+    def __init__(self, options: Http, app: FastAPI, refused: Callable[[str], None] = lambda _reason: None) -> None:
+        """`refused` counts a connection that was turned away or cut off, by its reason."""
         self._options = options
         self._audience = app.state.audience
         self._socket: socket.socket | None = None
+        self._places = Places(options.max_connections, options.max_connections_per_address)
+        self._refusals = Refusals("HTTP", _told(options), refused)
         self._port = options.port
         self._progress_at = time.monotonic()
         config = uvicorn.Config(
             app,
+            http=connections(self._refusals.add),
+            ws="none",
+            loop="asyncio",
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -52,7 +61,7 @@ class HttpServer:
         """Listens and serves from now on. ListenError if the address cannot be had."""
         options = self._options
         try:
-            self._socket = _listen(options.host, options.port)
+            self._socket = listen(options.host, options.port, self._places, self._refusals.add)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ListenError("HTTP", "http", options.host, options.port, reason) from error
@@ -103,17 +112,11 @@ def _tls(tls: Tls) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], s
     return lambda _config, _default: context
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_MS)  # inherited by connections
-        listening.bind(address)
-        listening.listen(128)
-    except OSError:
-        listening.close()
-        raise
-    return listening
+def _told(options: Http) -> dict[str, str]:
+    return {
+        "total": f"there are {options.max_connections} already (http.max_connections)",
+        "address": f"there are {options.max_connections_per_address} from one address already "
+        "(http.max_connections_per_address)",
+        "slow": f"its request did not come within {PATIENCE:g} s, or more slowly than {SLOWEST} bytes a second",
+        "invalid": "it sent what is not HTTP",
+    }

@@ -13,13 +13,17 @@ from daemon.serve import gst
 from daemon.serve.access.access import Access
 from daemon.serve.errors import ListenError
 from daemon.serve.rtsp_auth import authentication, permit
+from daemon.serve.rtsp_conduct import SESSIONS
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.rtsp_viewers import RtspViewers
 from daemon.serve.view import RtspAddress
 
 log = logging.getLogger(__name__)
 
-_MOST_CLIENT_THREADS = 64
+_BACKLOG = 128
+"""Connections that wait for the server; GStreamer's five are gone in a burst, and who comes then waits a second."""
+_MOST_CONTENT = 4 * 1024
+"""Bytes of a request's content, of which no viewer sends any to speak of."""
 _FAREWELL_MS = 300
 """How long viewers have to leave by themselves after the end of their stream."""
 
@@ -31,13 +35,14 @@ class RtspServer:
     GStreamerMissingError and TlsError come from the constructor, ListenError from `start`.
     """
 
-    def __init__(self, options: Rtsp, access: Access) -> None:
-        """Whoever has a name and password of `options`, or a token, may watch; `access` follows who guesses."""
+    def __init__(self, options: Rtsp, access: Access, refused: Callable[[str], None] = lambda _reason: None) -> None:
+        """Whoever has a name and password of `options`, or a token, may watch; `access` follows who guesses. `refused`
+        counts a connection that was turned away or cut off, by its reason."""
         self._options = options
         self._gstreamer = gst.load()
         self._auth = authentication(options, access, self._gstreamer)
         self._streams: dict[str, RtspStream] = {}
-        self._viewers = RtspViewers(options.stall_timeout, self._stream_at)
+        self._viewers = RtspViewers(options, self._stream_at, refused)
         self._server = self._make_server()
         self._context = self._gstreamer.glib.MainContext.new()
         self._loop = self._gstreamer.glib.MainLoop.new(self._context, False)
@@ -54,7 +59,7 @@ class RtspServer:
             raise ListenError("RTSP", "rtsp", self._options.host, self._options.port, error.message) from error
         self._listening.attach(self._context)
         self._progress_at = time.monotonic()
-        self._every_second(self._forget_expired_sessions)
+        self._every_second(self._look_after)
         self._thread.start()
         log.info("RTSP listens on %s:%s", self._options.host, self.port)
 
@@ -109,8 +114,11 @@ class RtspServer:
         server = rtsp_server.RTSPServer()
         server.set_address(self._options.host)
         server.set_service(str(self._options.port))
+        server.set_backlog(_BACKLOG)
+        server.set_content_length_limit(_MOST_CONTENT)
+        server.get_session_pool().set_max_sessions(SESSIONS * self._options.max_connections)
         pool = rtsp_server.RTSPThreadPool()
-        pool.set_max_threads(_MOST_CLIENT_THREADS)  # a viewer who waits for a first picture holds up nobody else
+        pool.set_max_threads(-1)  # one a connection: a viewer who waits for a first picture holds up nobody else
         server.set_thread_pool(pool)
         if self._auth is not None:
             server.set_auth(self._auth)
@@ -132,9 +140,10 @@ class RtspServer:
         """Monotonic time at which its loop last turned: it does every second."""
         return self._progress_at
 
-    def _forget_expired_sessions(self) -> bool:
+    def _look_after(self) -> bool:
         self._progress_at = time.monotonic()
         self._server.get_session_pool().cleanup()
+        self._viewers.look_after()
         return True
 
     def _cut_off(self, stream: RtspStream) -> bool:

@@ -84,6 +84,8 @@ class RtspStream:
         factory.set_launch(LAUNCH)
         factory.set_shared(True)
         factory.set_latency(0)
+        lower = self._gstreamer.rtsp.RTSPLowerTrans
+        factory.set_protocols(lower.TCP | lower.UDP)  # no multicast: to whom it would be sent is the viewer's to say
         factory.set_suspend_mode(self._gstreamer.rtsp_server.RTSPSuspendMode.NONE)
         factory.connect("media-configure", self._opened)
         return factory

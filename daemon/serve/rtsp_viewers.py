@@ -1,4 +1,4 @@
-"""The RTSP connections of the moment: who plays which camera, and how one that hangs is got rid of."""
+"""The RTSP connections of the moment: who plays which camera, and how one that hangs or misbehaves is got rid of."""
 
 from __future__ import annotations
 
@@ -6,15 +6,37 @@ import logging
 import math
 import socket
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from daemon.config.model import Rtsp
+from daemon.serve.places import Places
+from daemon.serve.refusals import Refusals
+from daemon.serve.rtsp_conduct import SESSIONS, TO_PLAY, Conduct
 from daemon.serve.rtsp_stream import RtspStream
+from daemon.serve.tcp import cut_off_when_stalled, hang_up, received_bytes
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_SESSION = 10
 """Seconds. Players send sign of life at half the session's time or so, and their RTCP reports every 5 s."""
+
+_MOST_UNREAD = 16 * 1024
+"""Bytes that the kernel keeps for GStreamer, which takes them one by one, at 1.6 µs each, also from those cut off."""
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """`tcp` is a descriptor of our own, since GStreamer may close its own at any moment; None where it broke at once.
+    `told`: that it was cut off is counted and logged."""
+
+    address: str
+    tcp: socket.socket | None
+    conduct: Conduct
+    plays: RtspStream | None = None
+    told: bool = False
 
 
 class RtspViewers:
@@ -22,56 +44,106 @@ class RtspViewers:
 
     A viewer over TCP that takes no byte for `stall_timeout` seconds is cut off by the kernel (TCP_USER_TIMEOUT), one
     over UDP by its session, which expires when neither requests nor RTCP reports come. Without this a stopped player
-    would count as a viewer, and its camera would be encoded, for ever. The methods are called on GStreamer's threads.
+    would count as a viewer, and its camera would be encoded, for ever.
+
+    Who finds no room, or breaks the rules of `Conduct`, is cut off by shutting the connection down under GStreamer,
+    which then ends it on its own thread: its own way to close one from outside is not safe while it is in use. The
+    methods are called on GStreamer's threads.
     """
 
-    def __init__(self, stall_timeout: float, stream_of: Callable[[str], RtspStream | None]) -> None:
-        self._stall_timeout = stall_timeout
+    def __init__(
+        self, options: Rtsp, stream_of: Callable[[str], RtspStream | None], refused: Callable[[str], None]
+    ) -> None:
+        self._stall_timeout = options.stall_timeout
         self._stream_of = stream_of
+        self._places = Places(options.max_connections, options.max_connections_per_address)
+        self._refusals = Refusals("RTSP", _told(options), refused)
         self._lock = threading.Lock()
-        self._plays: dict[Any, RtspStream | None] = {}
+        self._connections: dict[Any, _Connection] = {}
 
     def connected(self, _server: Any, client: Any) -> None:
-        """A new connection: limits are set and its life is followed."""
+        """A new connection: it is let in or cut off, limits are set, and its life is followed."""
+        address, tcp = client.get_connection().get_ip(), self._limited(client)
+        if full := self._places.enter(address):
+            self._refusals.add(full, address)
+            if tcp is not None:
+                hang_up(tcp)
+                tcp.close()
+            return
         with self._lock:
-            self._plays[client] = None
+            self._connections[client] = _Connection(address, tcp, Conduct(time.monotonic()))
         client.set_property("post-session-timeout", 0)
         client.connect("new-session", self._session)
         client.connect("play-request", self._plays_now)
         client.connect("pause-request", self._pauses)
-        client.connect("teardown-request", self._pauses)
+        client.connect("teardown-request", self._tears_down)
         client.connect("closed", self._gone)
-        try:
-            self._limit(client)
-        except OSError as error:  # the connection broke at once; "closed" follows
-            log.debug("a viewer left before limits were set: %s", error)
+
+    def look_after(self) -> None:
+        """Cuts off those that break the rules. To be called every second."""
+        with self._lock:
+            clients = list(self._connections)
+        for client in clients:
+            self._judge(client)
 
     @property
     def count(self) -> int:
         """How many connections there are."""
-        return len(self._plays)
+        return len(self._connections)
 
     def of(self, stream: RtspStream) -> list[Any]:
         """The connections that play this stream."""
         with self._lock:
-            return [client for client, playing in self._plays.items() if playing is stream]
+            return [client for client, one in self._connections.items() if one.plays is stream]
 
-    def _limit(self, client: Any) -> None:
-        connection = client.get_connection().get_write_socket()
-        with socket.socket(fileno=socket.dup(connection.get_fd())) as tcp:
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(self._stall_timeout)))
-            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(self._stall_timeout / 3)))
-            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(self._stall_timeout * 1000)))
+    def _limited(self, client: Any) -> socket.socket | None:
+        try:
+            tcp = socket.socket(fileno=socket.dup(client.get_connection().get_write_socket().get_fd()))
+        except OSError as error:
+            log.debug("a viewer left before limits were set: %s", error)
+            return None
+        try:
+            cut_off_when_stalled(tcp, self._stall_timeout)
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _MOST_UNREAD)
+        except OSError as error:  # the connection broke at once; "closed" follows
+            log.debug("a viewer left while limits were set: %s", error)
+        return tcp
 
-    def _session(self, _client: Any, session: Any) -> None:
+    def _judge(self, client: Any) -> None:
+        with self._lock:
+            one = self._connections.get(client)
+            fault = self._fault(client, one) if one is not None else None
+            if one is None or fault is None:
+                return
+            if one.tcp is not None:
+                hang_up(one.tcp)
+            told, one.told = one.told, True
+        if not told:
+            self._refusals.add(fault, one.address)
+
+    def _fault(self, client: Any, one: _Connection) -> Literal["slow", "flood"] | None:
+        if client.get_connection().is_tunneled():  # it reads from a connection that is not followed
+            return "flood"
+        try:
+            received = received_bytes(one.tcp) if one.tcp is not None else 0
+        except OSError:
+            return None  # it is gone, and "closed" follows
+        return one.conduct.fault(time.monotonic(), received)
+
+    def _session(self, client: Any, session: Any) -> None:
         session.set_timeout(max(_SHORTEST_SESSION, math.ceil(self._stall_timeout)))
+        with self._lock:
+            if client in self._connections:
+                self._connections[client].conduct.opens_session()
+        self._judge(client)
 
     def _plays_now(self, client: Any, context: Any) -> None:
         stream = self._stream_of(context.uri.abspath)
         with self._lock:
-            before = self._plays.get(client)
-            self._plays[client] = stream
+            if (one := self._connections.get(client)) is None:
+                return
+            one.conduct.plays()
+            before, one.plays = one.plays, stream
         if before is not None and before is not stream:
             before.viewer_left(id(client))
         if stream is not None:
@@ -80,15 +152,36 @@ class RtspViewers:
     def _pauses(self, client: Any, _context: Any) -> None:
         self._leaves(client)
 
+    def _tears_down(self, client: Any, _context: Any) -> None:
+        self._leaves(client)
+        with self._lock:
+            if client in self._connections:
+                self._connections[client].conduct.stops(time.monotonic())
+
     def _gone(self, client: Any) -> None:
         self._leaves(client)
         with self._lock:
-            self._plays.pop(client, None)
+            one = self._connections.pop(client, None)
+            if one is not None and one.tcp is not None:
+                one.tcp.close()  # under the lock: another thread may be about to use it
+        if one is not None:
+            self._places.leave(one.address)
 
     def _leaves(self, client: Any) -> None:
         with self._lock:
-            stream = self._plays.get(client)
-            if client in self._plays:
-                self._plays[client] = None
+            one = self._connections.get(client)
+            stream = None
+            if one is not None:
+                stream, one.plays = one.plays, None
         if stream is not None:
             stream.viewer_left(id(client))
+
+
+def _told(options: Rtsp) -> dict[str, str]:
+    return {
+        "total": f"there are {options.max_connections} already (rtsp.max_connections)",
+        "address": f"there are {options.max_connections_per_address} from one address already "
+        "(rtsp.max_connections_per_address)",
+        "slow": f"it did not come to play within {TO_PLAY:g} s",
+        "flood": f"it sent more than a viewer does, opened more than {SESSIONS} sessions, or asked for a tunnel",
+    }

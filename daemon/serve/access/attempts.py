@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from daemon.serve.places import place_of
 
 AT_ONCE = 10
 """Wrong ones in a row that nobody is held up for."""
@@ -40,15 +41,15 @@ class Attempts:
     def wait(self, address: str) -> float:
         """Seconds that the address has to wait; 0 where it need not."""
         with self._lock:
-            bucket = self._buckets.get(_network(address))
+            bucket = self._buckets.get(place_of(address))
             return 0.0 if bucket is None else max(0.0, self._level(bucket) - AT_ONCE + 1) * ONE_MORE_AFTER
 
     def failed(self, address: str, guess: str | None = None) -> None:
         """It came with a wrong one; which, where that is known: it is not kept, only its hash in this process."""
-        network = _network(address)
+        place = place_of(address)
         with self._lock:
-            bucket = self._buckets.setdefault(network, _Bucket())
-            self._buckets.move_to_end(network)
+            bucket = self._buckets.setdefault(place, _Bucket())
+            self._buckets.move_to_end(place)
             if guess is not None:
                 if hash(guess) in bucket.guesses:
                     return
@@ -59,14 +60,3 @@ class Attempts:
 
     def _level(self, bucket: _Bucket) -> float:
         return max(0.0, bucket.level - (self._clock() - bucket.at) / ONE_MORE_AFTER)
-
-
-def _network(address: str) -> str:
-    """An IPv6 host has a whole /64 to come from."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)

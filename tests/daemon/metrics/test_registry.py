@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric
@@ -76,6 +77,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "access_refused",
         "stream_skipped",
         "config_reloads",
+        "connections_refused",
         "config_last_reload_successful",
         "detections",
         "classifications",
@@ -201,3 +203,21 @@ def test_what_went_to_the_gpu_and_back_is_told() -> None:
 
 def test_a_machine_without_a_gpu_tells_of_no_transfers(metrics: Metrics) -> None:
     assert value(metrics, "sightd_device_transfer_bytes_total", direction="to_device") == 0
+
+
+def test_who_asks_without_end_takes_a_tenth_of_the_time(metrics: Metrics) -> None:
+    busy(metrics)
+    began, texts, asked = time.monotonic(), set[bytes](), 0
+    while time.monotonic() - began < 2:
+        metrics.reloaded(True)
+        texts.add(metrics.exposition()[0])
+        asked += 1
+    assert asked > 5 * len(texts), "most got what was there already"
+    assert len(texts) > 10, "and now and then it is made anew"
+
+
+def test_a_format_that_nobody_knows_is_answered_in_one_of_two(metrics: Metrics) -> None:
+    asked = (
+        f"{kind}; version={version}" for kind in ("application/openmetrics-text", "text/plain") for version in "139"
+    )
+    assert len({metrics.exposition(accept)[1] for accept in asked}) == 2

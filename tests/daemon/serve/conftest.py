@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,9 @@ class Service:
     """A running server with one camera, "front"."""
 
     def __init__(self, options: Rtsp, access: Access) -> None:
-        self.server = RtspServer(options, access)
+        self.refused: Counter[str] = Counter()
+        """Connections that were turned away or cut off, by reason."""
+        self.server = RtspServer(options, access, lambda reason: self.refused.update([reason]))
         self.server.start()
         self.stream: RtspStream = self.server.add("front")
         self.camera = NumberedCamera(self.stream)

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from daemon.config.model import Http
 from daemon.metrics.registry import Metrics
-from daemon.serve import http_server
+from daemon.serve import http_socket
 from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -179,7 +179,7 @@ def test_stopping_is_prompt_although_a_viewer_stopped_reading(service: Service) 
 
 
 def test_a_stalled_viewer_loses_its_seat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "_STALL_MS", 1000)
+    monkeypatch.setattr(http_socket, "_STALL_MS", 1000)
     service = Service()
     service.picture_size = 500_000
     address = f"http://127.0.0.1:{service.server.port}/front.mjpg"

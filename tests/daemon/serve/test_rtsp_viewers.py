@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from daemon.config.model import Rtsp
 from daemon.serve.rtsp_viewers import RtspViewers
 
 
@@ -34,7 +36,11 @@ class BrokenConnection:
         pass
 
     def get_connection(self) -> Any:
-        return SimpleNamespace(get_write_socket=lambda: SimpleNamespace(get_fd=lambda: -1))
+        return SimpleNamespace(get_ip=lambda: "192.0.2.1", get_write_socket=lambda: SimpleNamespace(get_fd=lambda: -1))
+
+
+def viewers_of(stream_of: Callable[[str], Any]) -> RtspViewers:
+    return RtspViewers(Rtsp(), stream_of, lambda _: None)
 
 
 def playing(path: str) -> Any:
@@ -42,7 +48,7 @@ def playing(path: str) -> Any:
 
 
 def test_a_connection_that_breaks_at_once_is_not_kept() -> None:
-    viewers, client = RtspViewers(10.0, lambda _: None), BrokenConnection()
+    viewers, client = viewers_of(lambda _: None), BrokenConnection()
     viewers.connected(None, client)
     assert viewers.count == 1
     client.signals["closed"](client)
@@ -51,7 +57,7 @@ def test_a_connection_that_breaks_at_once_is_not_kept() -> None:
 
 def test_a_connection_that_turns_to_another_camera_leaves_the_first() -> None:
     streams = {"/front": Stream(), "/back": Stream()}
-    viewers, client = RtspViewers(10.0, streams.get), BrokenConnection()  # type: ignore[arg-type]
+    viewers, client = viewers_of(streams.get), BrokenConnection()
     viewers.connected(None, client)
     client.signals["play-request"](client, playing("/front"))
     client.signals["play-request"](client, playing("/back"))

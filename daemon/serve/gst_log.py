@@ -1,0 +1,32 @@
+"""What GStreamer's libraries complain of goes into our log. They quote what peers send, as often as it comes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+
+from daemon.serve.thinned import Thinned
+
+log = logging.getLogger(__name__)
+
+_CRITICAL = 1 << 3
+"""G_LOG_LEVEL_CRITICAL; more serious levels have lower bits."""
+_Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_thinned = Thinned()
+
+
+def _handle(domain: bytes | None, level: int, message: bytes | None, _data: int | None) -> None:
+    kind = f"{(domain or b'GLib').decode(errors='replace')}, {'critical' if level & (_CRITICAL * 2 - 1) else 'warning'}"
+    if times := _thinned.add(kind):
+        log.warning("%s, %d time(s), the last: %s", kind, times, ascii((message or b"").decode(errors="replace")))
+
+
+_handler = _Handler(_handle)
+"""Kept: GLib calls it for as long as the process lives."""
+
+
+@functools.cache
+def install() -> None:
+    """For the process, once. Through ctypes: PyGObject fails on messages that are not UTF-8, and prints that."""
+    ctypes.CDLL("libglib-2.0.so.0").g_log_set_default_handler(_handler, None)

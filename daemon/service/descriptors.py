@@ -1,0 +1,33 @@
+"""File descriptors: as many as the system lets this process have, and whether they are enough."""
+
+from __future__ import annotations
+
+import resource
+
+from daemon.config.model import Config
+
+_OF_RTSP, _OF_HTTP, _OF_CAMERA, _OF_PROCESS = 2, 1, 16, 128
+"""Descriptors of a connection over RTSP (GStreamer's and ours), of one over HTTP, of a camera with its source, its
+threads' event descriptors and its stream's four sockets for UDP, and of everything else."""
+
+
+def raise_limit() -> int:
+    """Lifts the soft limit to the hard one, which the system's owner set. Returns what then holds."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def shortage(config: Config, limit: int) -> str | None:
+    """What to do where the configuration may ask for more descriptors than there are; None where it may not."""
+    rtsp = _OF_RTSP * config.rtsp.max_connections if config.rtsp.enabled else 0
+    http = _OF_HTTP * config.http.max_connections if config.http.enabled else 0
+    most = rtsp + http + _OF_CAMERA * len(config.cameras) + _OF_PROCESS
+    if limit == resource.RLIM_INFINITY or most <= limit:
+        return None
+    return (
+        f"rtsp.max_connections, http.max_connections and {len(config.cameras)} camera(s) may need {most} file "
+        f"descriptors together, and the limit is {limit}: lower them, or raise it (LimitNOFILE= in "
+        "`systemctl edit sightd`, or `ulimit -Hn`)."
+    )

@@ -1,0 +1,30 @@
+"""Complaints of GStreamer's libraries, whatever peers put into them."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+
+import pytest
+
+from daemon.serve import gst_log
+from daemon.serve.gst_log import install
+from daemon.serve.thinned import Thinned
+
+WARNING = 1 << 4
+
+
+def test_they_come_into_the_log_in_ascii_and_thinned(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        glib = ctypes.CDLL("libglib-2.0.so.0")
+    except OSError:
+        pytest.skip("GLib is not installed")
+    monkeypatch.setattr(gst_log, "_thinned", Thinned())
+    install()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(100):
+            glib.g_log(b"Example", WARNING, b"%s", b"unknown field \xff\n\x1b[31m")
+    assert caplog.messages == ["Example, warning, 1 time(s), the last: 'unknown field \\ufffd\\n\\x1b[31m'"]
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,73 @@
+"""A viewer of MJPEG, as a browser is one, that notes the bar code of every picture."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+from types import TracebackType
+
+import cv2
+import httpx
+import numpy as np
+
+from tests.support.barcode import get_bar
+from tests.support.waiting import eventually
+
+_START, _END = b"\xff\xd8\xff", b"\xff\xd9\r\n--"
+
+
+class MjpegViewer:
+    """Watches `address` in a thread of its own; a context manager. `numbers` grows by one for each picture with a bar,
+    `at` by when it came (monotonic s); `error` is what ended it."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.numbers: list[int] = []
+        self.at: list[float] = []
+        self.error: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mjpeg-viewer", daemon=True)
+
+    def wait_for(self, pictures: int, within: float = 10.0) -> None:
+        """AssertionError where they do not come."""
+        eventually(lambda: len(self.numbers) >= pictures, within, f"{pictures} pictures, error {self.error}")
+
+    def missing(self) -> int:
+        """How many frames were left out between those seen."""
+        return sum(later - earlier - 1 for earlier, later in pairwise(self.numbers))
+
+    def in_order(self) -> bool:
+        return all(earlier < later for earlier, later in pairwise(self.numbers))
+
+    def __enter__(self) -> MjpegViewer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(15)
+
+    def _run(self) -> None:
+        try:
+            with httpx.stream("GET", self._address, timeout=10) as stream:
+                buffer = b""
+                for data in stream.iter_raw():
+                    if self._stop.is_set():
+                        return
+                    buffer += data
+                    while (end := buffer.find(_END)) >= 0:
+                        self._note(buffer[buffer.find(_START) : end + 2])
+                        buffer = buffer[end + 2 :]
+            self.error = "EOF"
+        except Exception as failure:  # noqa: BLE001 - a thread's edge
+            self.error = repr(failure)
+
+    def _note(self, jpeg: bytes) -> None:
+        grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+        bar = None if grey is None else get_bar(np.asarray(grey, np.uint8))
+        if bar is not None:
+            self.at.append(time.monotonic())
+            self.numbers.append(bar.number)

@@ -18,7 +18,7 @@ DROPS = (("capture", "damaged"), ("admission", "replaced"), ("output", "failed")
 because drawing or encoding them failed, which is a fault."""
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
-FAULTS = ("error", "timeout", "invalid")
+FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
 PROTOCOLS = ("rtsp", "mjpeg")
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.pipeline.gate import Gate
-from daemon.pipeline.guard import Guard, PluginObserver
+from daemon.pipeline.guard import HANGS_AFTER, Guard, PluginObserver
 from daemon.pipeline.line import Line
 from daemon.pipeline.ticket import Ticket
 from daemon.pipeline.worker import Worker, yield_to_the_picture
@@ -27,6 +27,8 @@ GPU_MAX_BATCH = 16
 GPU_THREADS = 2
 """Of a parallel plug-in: the copies of one batch hide behind the arithmetic of another. More only split batches."""
 STOP_DEADLINE = 5.0
+LOOKS_EVERY = 1.0
+"""Seconds between two looks at whether a plug-in hangs."""
 
 
 class Observer(PluginObserver, Protocol):
@@ -85,12 +87,16 @@ class PluginHost:
         observe: Callable[[str], Observer],
         *,
         cores: int = len(os.sched_getaffinity(0)),
+        hangs_after: float = HANGS_AFTER,
     ) -> None:
         self._load_engine = load_engine
         self._observe = observe
         self._cores = cores
         self._instances: dict[str, Instance] = {}
         self._lines: dict[str, Line] = {}
+        self._hangs_after = hangs_after
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._look, name="plugin-watch", daemon=True)
 
     @property
     def instances(self) -> Mapping[str, Instance]:
@@ -119,7 +125,7 @@ class PluginHost:
             observer.engine(engine)
         on_gpu = any(engine.session.backend.device != "cpu" for engine in context.engines)
         worker = Worker(
-            Guard(name, plugin, observer),
+            Guard(name, plugin, observer, hangs_after=self._hangs_after),
             Gate.of(config),
             threads=min(lanes, GPU_THREADS) if on_gpu else lanes,
             max_batch=config.max_batch or (GPU_MAX_BATCH if on_gpu else 1),
@@ -133,6 +139,8 @@ class PluginHost:
     def add(self, instance: Instance) -> None:
         """Has cameras that start from now on use it."""
         self._instances[instance.name] = instance
+        if self._watch.ident is None:
+            self._watch.start()
 
     def remove(self, name: str) -> None:
         """Ends an instance that no camera uses any more."""
@@ -171,8 +179,16 @@ class PluginHost:
 
     def close(self) -> None:
         """Ends all instances."""
+        self._closed.set()
+        if self._watch.is_alive():
+            self._watch.join(STOP_DEADLINE)
         for name in list(self._instances):
             self.remove(name)
+
+    def _look(self) -> None:
+        while not self._closed.wait(LOOKS_EVERY):
+            for instance in list(self._instances.values()):
+                instance.worker.look()
 
     def _pass_on(self, ticket: Ticket) -> None:
         line = self._lines.get(ticket.frame.camera)

@@ -51,6 +51,9 @@ class Families:
     plugin_duration: Histogram
     plugin_faults: Counter
     plugin_breaker_state: Gauge
+    plugin_resident: Gauge
+    plugin_cpu: Counter
+    plugin_restarts: Counter
     engine_info: Gauge
     config_reloads: Counter
     config_last_reload_successful: Gauge
@@ -107,6 +110,15 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         plugin_faults=counter("sightd_plugin_faults_total", "Calls in which a plug-in failed.", ("plugin", "reason")),
         plugin_breaker_state=gauge(
             "sightd_plugin_breaker_state", "0 closed (it runs), 1 half-open (on trial), 2 open (left out).", ("plugin",)
+        ),
+        plugin_resident=gauge(
+            "sightd_plugin_process_resident_bytes", "Memory of an isolated plug-in's process; 0 without.", ("plugin",)
+        ),
+        plugin_cpu=counter(
+            "sightd_plugin_process_cpu_seconds_total", "CPU time of an isolated plug-in's processes.", ("plugin",)
+        ),
+        plugin_restarts=counter(
+            "sightd_plugin_process_restarts_total", "How often an isolated plug-in's process was replaced.", ("plugin",)
         ),
         engine_info=gauge(
             "sightd_engine_info",

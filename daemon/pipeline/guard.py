@@ -65,8 +65,8 @@ class Guard:
     findings do not make its drawing look sound. While `process` is taken out, the others are too.
 
     A call that hangs cannot be ended in Python: it is counted and given up once `look` finds it, and what it says in
-    the end is thrown away. Where a plug-in was lost, `ready` says whether it can be tried again, and begins what that
-    takes.
+    the end is thrown away. `end` ends it where that can be done. Where a plug-in was lost, `ready` says whether it can
+    be tried again, and begins what that takes.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Guard:
         *,
         breaker: Breaker | None = None,
         ready: Callable[[], bool] = lambda: True,
+        end: Callable[[], None] = lambda: None,
         hangs_after: float = HANGS_AFTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -89,6 +90,7 @@ class Guard:
         self._observer = observer
         self._breakers = {"process": breaker or Breaker(), "carry": Breaker(), "draw": Breaker()}
         self._ready = ready
+        self._end = end
         self._hangs_after = hangs_after
         self._lock = threading.Lock()
         self._clock = clock
@@ -149,6 +151,8 @@ class Guard:
             seconds = now - call.begun
             self._failed("process", TimeoutError(f"no answer after {seconds:.0f} s"), "timeout", at_once=True)
             call.given_up()
+        if hang:
+            self._end()
 
     def _hangs(self, call: _Call, now: float) -> bool:
         return not (call.is_given_up or call.has_answered) and now - call.begun > self._hangs_after
@@ -235,12 +239,13 @@ class Guard:
         self._observer.breaker(state)
 
     def _failed(self, phase: str, error: BaseException, kind: str, *, at_once: bool = False) -> None:
-        reason = redact(f"{type(error).__name__} in {phase}: {error}")
+        lost = isinstance(error, PluginLostError)
+        reason = redact(str(error) if lost else f"{type(error).__name__} in {phase}: {error}")
         now = self._clock()
         breaker = self._breakers.get(phase, Breaker())
         with self._lock:
             was = breaker.state
-            if at_once and was is BreakerState.OPEN and kind != "timeout":
+            if lost and was is BreakerState.OPEN:
                 return  # several calls were under way when it was lost: that is one fault
             self.faults += 1
             self.last_fault = reason
@@ -253,7 +258,13 @@ class Guard:
         self._observer.breaker(state)
         if opened:
             wait = breaker.retry_at - now
-            log.error("plug-in %s is taken out and tried again in %.0f s: %s", self.name, wait, reason, exc_info=error)
+            log.error(
+                "plug-in %s is taken out and tried again in %.0f s: %s",
+                self.name,
+                wait,
+                reason,
+                exc_info=None if lost else error,
+            )
         elif warn:
             log.warning("plug-in %s failed, the frame goes on without it: %s", self.name, reason)
 

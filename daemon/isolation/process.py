@@ -51,7 +51,7 @@ class PluginProcess:
                 [sys.executable, "-P", "-m", "daemon.isolation.child", *map(str, theirs)],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
                 pass_fds=theirs,
                 start_new_session=True,
             )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,15 +76,15 @@ def opened() -> Iterator[Open]:
 
     with ExitStack() as closing:
 
-        def open_one(plugin: type[AnyPlugin] = Faulty, hangs_after: float = 60.0, **options: int) -> House:
+        def open_one(plugin: type[AnyPlugin] = Faulty, hangs_after: float = 60.0, **options: Any) -> House:
             told: dict[str, Observations] = {}
             host = PluginHost(
-                no_engines,
+                no_engines,  # type: ignore[arg-type]
                 lambda name: told.setdefault(name, Observations()),
                 hangs_after=hangs_after,
             )
             closing.callback(host.close)
-            return House(host, plugin, PluginConfig(isolate=True, **options), told)  # type: ignore[arg-type]
+            return House(host, plugin, PluginConfig(isolate=True, **options), told)
 
         yield open_one
 

@@ -53,6 +53,13 @@ class Instance:
     def guard(self) -> Guard:
         return self.worker.guard
 
+    def look(self) -> None:
+        """Finds what hangs, and how its process fares if it has one of its own. Once a second, from one thread."""
+        self.worker.look()
+        plugin = self.guard.plugin
+        if isinstance(plugin, IsolatedPlugin):
+            plugin.look(self.observer)
+
 
 class PluginHost:
     """Owns all plug-in instances. One is opened and added before the first camera that uses it starts, removed after
@@ -183,10 +190,7 @@ class PluginHost:
     def _look(self) -> None:
         while not self._closed.wait(LOOKS_EVERY):
             for instance in list(self._instances.values()):
-                instance.worker.look()
-                plugin = instance.guard.plugin
-                if isinstance(plugin, IsolatedPlugin):
-                    plugin.look(instance.observer)
+                instance.look()
 
     def _here(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
         return opened(plugin_class, context.config, context)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from daemon.isolation.channel import GoneError
+from daemon.isolation.elsewhere import elsewhere
 from daemon.isolation.lane import Lane
-from daemon.isolation.messages import Network, Opened, Order
-from daemon.isolation.process import PluginProcess
-from daemon.pipeline.guard import PluginLostError
+from daemon.isolation.messages import Opened, Order
+from daemon.isolation.process import PluginProcess, ProcessObserver
+from daemon.pipeline.faults import PluginLostError
 from engines.engine import Engine
 from engines.progress import Progress
-from engines.session import Backend, Tensor, TensorSpec
 from plugins.api import Context, Plugin, PluginConfig, PluginError
 from plugins.types import Canvas, Frame, Results
 
@@ -26,18 +26,6 @@ QUICK = 2.0
 """Seconds within which `carry`, `draw` and `forget` must answer: the picture waits for them."""
 _CLOSING = 4.0
 _DECLARED = ("needs", "gives", "parallel", "Config")
-
-
-class ProcessObserver(Protocol):
-    """Who is told of the process; called from any thread."""
-
-    def resident(self, size: int) -> None:
-        """So many bytes of memory are its own; 0 where it has none."""
-
-    def used(self, cpu: float) -> None:
-        """It used so many further seconds of CPU."""
-
-    def restarted(self) -> None: ...
 
 
 class _Living:
@@ -89,7 +77,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
     @property
     def engines(self) -> list[Engine]:
         """The networks that it runs there, to be reported; they cannot be run here."""
-        return [] if self._living is None else [_elsewhere(network) for network in self._living.opened.networks]
+        return [] if self._living is None else [elsewhere(network) for network in self._living.opened.networks]
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         living = self._present()
@@ -170,8 +158,9 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             living.process.end("memory", told)
 
     def _begin(self) -> None:
+        process = PluginProcess(self._order.name, self._lanes)
         with self._lock:
-            self._starting = PluginProcess(self._order.name, self._lanes)
+            self._starting = process
 
     def _start(self) -> None:
         """Opens the plug-in in the process that was begun; `_living` or `_lost` tells what came of it."""
@@ -183,6 +172,9 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         except Exception as error:  # noqa: BLE001 — also what the progress or pickling raises: told by whoever asks next
             process.close()
             lost = PluginLostError(str(error), "error")
+        except BaseException:  # whoever starts the daemon has it stopped
+            process.close()
+            raise
         with self._lock:
             self._starting = None
             closed = self._closed
@@ -243,23 +235,3 @@ def isolated(order: Order, lanes: int, progress: Progress) -> IsolatedPlugin:
     declared: dict[str, Any] = {name: getattr(order.plugin_class, name) for name in _DECLARED}
     kind: Callable[..., IsolatedPlugin] = type(f"Isolated{order.plugin_class.__name__}", (IsolatedPlugin,), declared)
     return kind(order, lanes, progress)
-
-
-def _elsewhere(network: Network) -> Engine:
-    return Engine(network.model, _SessionElsewhere(network.backend), network.reason)
-
-
-class _SessionElsewhere:
-    """A session of another process: it can be told of, and not be run."""
-
-    inputs: Mapping[str, TensorSpec] = {}
-    outputs: Mapping[str, TensorSpec] = {}
-
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        raise RuntimeError("this network runs in its plug-in's own process")
-
-    def close(self) -> None:
-        """That process closes it."""

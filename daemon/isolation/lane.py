@@ -10,7 +10,7 @@ from daemon.isolation.canvas import drawn
 from daemon.isolation.channel import Channel
 from daemon.isolation.messages import CANVAS, Answer, Call, Facts, Here, NotHere, Raised, Strokes, Wanted
 from daemon.isolation.shared_pictures import PictureRoom
-from daemon.pipeline.guard import NonsenseError
+from daemon.pipeline.faults import NonsenseError
 from plugins.types import Canvas, Frame, Image, Results
 
 

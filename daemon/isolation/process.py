@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Protocol
 
 from daemon.isolation.channel import Channel, GoneError
 from daemon.isolation.messages import NotOpened, Opened, Order, Progressed
@@ -30,6 +31,18 @@ _LONGEST_LINE = 16384
 _GRACE = 2.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessObserver(Protocol):
+    """Who is told of the process; called from any thread."""
+
+    def resident(self, size: int) -> None:
+        """So many bytes of memory are its own; 0 where it has none."""
+
+    def used(self, cpu: float) -> None:
+        """It used so many further seconds of CPU."""
+
+    def restarted(self) -> None: ...
 
 
 class PluginProcess:

@@ -23,7 +23,7 @@ from daemon.isolation.messages import (
     Wanted,
 )
 from daemon.isolation.shared_pictures import PictureWindow
-from daemon.pipeline.guard import NonsenseError
+from daemon.pipeline.faults import NonsenseError
 from plugins.api import AnyPlugin
 from plugins.types import Frame, Image
 

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from daemon.pipeline.breaker import Breaker, BreakerState
+from daemon.pipeline.faults import NonsenseError, PluginLostError, PluginObserver
 from daemon.redact import redact
 from plugins.api import AnyPlugin
 from plugins.types import Canvas, Frame, Results
@@ -22,30 +23,6 @@ HANGS_AFTER = 10.0
 """Seconds after which a call of `process` counts as hanging, and is given up."""
 _WARN_EVERY = 10.0
 """Seconds between two warnings: a plug-in that fails on every second frame must not fill the log."""
-
-
-class PluginObserver(Protocol):
-    """Who is told how a plug-in fares; called from any thread."""
-
-    def took(self, phase: str, seconds: float) -> None: ...
-
-    def fault(self, reason: str) -> None:
-        """It raised ("error"), gave what its contract does not allow ("invalid") or took too long ("timeout"); its
-        process died ("crashed") or took too much memory ("memory")."""
-
-    def breaker(self, state: BreakerState) -> None: ...
-
-
-class NonsenseError(TypeError):
-    """A plug-in gave what its contract does not allow."""
-
-
-class PluginLostError(Exception):
-    """The process that an isolated plug-in lives in is gone, or cannot be had again. `reason` is that of the metric."""
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(slots=True)

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from daemon.isolation.isolated import IsolatedPlugin, ProcessObserver, isolated
+from daemon.isolation.isolated import IsolatedPlugin, isolated
 from daemon.isolation.messages import NetworkLoading, Order
+from daemon.isolation.process import ProcessObserver
+from daemon.pipeline.faults import PluginObserver
 from daemon.pipeline.gate import Gate
-from daemon.pipeline.guard import HANGS_AFTER, Guard, PluginObserver
+from daemon.pipeline.guard import HANGS_AFTER, Guard
 from daemon.pipeline.line import Line
 from daemon.pipeline.opening import LoadEngine, PluginContext, no_networks, opened
 from daemon.pipeline.ticket import Ticket
@@ -190,7 +192,10 @@ class PluginHost:
     def _look(self) -> None:
         while not self._closed.wait(LOOKS_EVERY):
             for instance in list(self._instances.values()):
-                instance.look()
+                try:
+                    instance.look()
+                except Exception:  # the thread's edge: it looks after all plug-ins
+                    log.exception("plug-in %s could not be looked after; it is tried again", instance.name)
 
     def _here(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
         return opened(plugin_class, context.config, context)

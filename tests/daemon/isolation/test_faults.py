@@ -156,6 +156,7 @@ def test_one_that_leaks_is_replaced(opened: Open) -> None:
     eventually(lambda: bool(house.observations.sizes), 20)
     assert 10 * 2**20 < house.observations.sizes[-1] < 300 * 2**20
     house.guard.process([frame(seq=LEAKS)], [Results()])
+    eventually(lambda: house.pid() == 0, 30, "it was ended at the next look")
     assert house.healed() != pid
     assert house.observations.faults == ["memory"]
     assert "MiB of memory, above max_memory (300 MiB)" in house.guard.last_fault

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -20,10 +21,12 @@ from daemon.faces.desk import FaceDesk
 from daemon.faces.opening import open_desk
 from daemon.fleet import Fleet, codecs_of, uses_nvdec
 from daemon.metrics.registry import Metrics
+from daemon.networks import engine_loading
 from daemon.observe import PluginObservation
 from daemon.pipeline.breaker import BreakerState
 from daemon.pipeline.guard import HANGS_AFTER
-from daemon.pipeline.host import Instance, LoadEngine, PluginHost
+from daemon.pipeline.host import Instance, PluginHost
+from daemon.pipeline.opening import LoadEngine
 from daemon.placed import placed
 from daemon.serve.access.access import Access
 from daemon.serve.control import AskReload
@@ -36,6 +39,7 @@ from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
 from engines.cuda.nvdec import open_nvdec
+from engines.progress import Progress, silent
 from plugins import registry
 from plugins.face.config import FaceConfig
 
@@ -54,10 +58,15 @@ class Daemon:
     """
 
     def __init__(
-        self, loaded: Loaded, load_engine: LoadEngine, gpus: Gpus, ask_reload: AskReload | None = None
+        self,
+        loaded: Loaded,
+        load_engine: LoadEngine,
+        gpus: Gpus,
+        ask_reload: AskReload | None = None,
+        progress: Progress = silent,
     ) -> None:
-        """`gpus` are those that the engines use; `ask_reload` is called for whoever asks for it over HTTP, and has the
-        daemon's own thread call `apply`."""
+        """`gpus` are those that the engines use; `progress` is told how far the opening of isolated plug-ins is;
+        `ask_reload` is called for whoever asks for it over HTTP, and has the daemon's own thread call `apply`."""
         self._ask_reload = ask_reload
         self._loaded = loaded
         self._gpus = gpus
@@ -65,8 +74,13 @@ class Daemon:
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
-        self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
         self._access = Access(self._config.access, self.metrics.refused)
+        self._host = PluginHost(
+            load_engine,
+            lambda name: PluginObservation(self.metrics.plugin(name)),
+            networks=partial(engine_loading, self._config.models, self._config.engines),
+            progress=progress,
+        )
         self._fleet = Fleet(self._host, self.metrics, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._faces: FaceDesk | None = None

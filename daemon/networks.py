@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from daemon.config.model import Engines, Models
 from daemon.judges import judge_of
 from daemon.known_networks import known_networks
-from daemon.pipeline.host import LoadEngine
+from daemon.pipeline.opening import LoadEngine
 from engines.cuda.gpus import Gpus
 from engines.engine import Engine
 from engines.loader import EngineLoader

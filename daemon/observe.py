@@ -25,6 +25,15 @@ class PluginObservation:
     def batch(self, size: int) -> None:
         self._metrics.batch_size.observe(size)
 
+    def resident(self, size: int) -> None:
+        self._metrics.process_resident(size)
+
+    def used(self, cpu: float) -> None:
+        self._metrics.process_used(cpu)
+
+    def restarted(self) -> None:
+        self._metrics.process_restarted()
+
     def engine(self, engine: Engine) -> None:
         backend = engine.session.backend
         self._metrics.engine(engine.model.name, backend.name, backend.precision, backend.device)

@@ -17,7 +17,7 @@ from engines.engine import Engine
 from engines.model import Model
 from engines.preference import BackendName, Precision
 from plugins.types import Canvas, Frame, Results
-from plugins.units import Device, Duration
+from plugins.units import Device, Duration, Size
 
 API_VERSION = 1
 ENTRY_POINT_GROUP = "sightd.plugins"
@@ -71,6 +71,16 @@ class PluginConfig(BaseModel):
     )
     device: Device | None = Field(
         None, description="Where its networks run; the file's `engines.device` by default.", examples=["cuda:1"]
+    )
+    isolate: bool = Field(
+        False,
+        description="Run it in a process of its own: what crashes, hangs or leaks there ends that process alone, which "
+        "is started again. Costs some time for each frame (docs/plugins.md).",
+    )
+    max_memory: Size | None = Field(
+        None,
+        description="Where it is isolated: most resident memory of its process, which is replaced when it takes more.",
+        examples=["2GiB"],
     )
 
     def faults(self, networks: Catalog) -> Sequence[Fault]:

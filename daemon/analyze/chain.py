@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from daemon.pipeline.host import LoadEngine, PluginContext, opened
+from daemon.pipeline.opening import LoadEngine, PluginContext, opened
 from engines.engine import Engine
 from plugins.api import AnyPlugin, PluginConfig
 from plugins.types import Canvas, Frame, Results

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(loaded: Loaded) -> int:
     # Imported here, so that `sightd --help` need not load GStreamer, OpenCV and the networks' runtime.
+    import faulthandler
+
     import cv2
 
     from daemon.app import Daemon
@@ -79,6 +81,7 @@ def _serve(loaded: Loaded) -> int:
     from engines.errors import EngineError
     from plugins.api import PluginError
 
+    faulthandler.enable()  # a crash in a native library tells which thread, and with it which plug-in, it was in
     bound_arenas()
     if told := shortage(loaded.config, raise_limit()):
         log.warning("%s", told)
@@ -87,7 +90,7 @@ def _serve(loaded: Loaded) -> int:
     notifier, bar, gpus = Notifier(os.environ), ProgressBar(), Gpus()
     progress = extending(notifier, bar)
     requests, load_engine = Requests(), engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
-    daemon = Daemon(loaded, load_engine, gpus, requests.reload)
+    daemon = Daemon(loaded, load_engine, gpus, requests.reload, progress)
     watchdog = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ)
     try:
         with bar:

@@ -127,7 +127,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from daemon.analyze.media import MediaError, read_picture
     from daemon.config.model import Engines, Models
     from daemon.networks import engine_loading
-    from daemon.pipeline.host import PluginContext
+    from daemon.pipeline.opening import PluginContext
     from daemon.progress import ProgressBar
     from daemon.style_sheet import contact_sheet
     from engines.errors import EngineError

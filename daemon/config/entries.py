@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from daemon.config.problems import PathKey, Problem, closest, dotted, shown
 from daemon.config.references import Resolved
 from daemon.config.validate import validate
 from engines.catalog import Catalog
-from plugins.api import AnyPlugin, PluginConfig, PluginError
+from plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class EntryReader:
         for name, config in configs.items():
             path: PathKey = ("plugins", name)
             try:
-                faults = tuple(config.faults(networks))
+                faults = (*_isolation_faults(self.entries.classes.get(name), config), *config.faults(networks))
             except Exception as error:  # noqa: BLE001 - a foreign Config's check; its words may quote a secret
                 yield Problem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
                               f"{type(error).__name__} in {type(config).__qualname__}.faults",
@@ -141,6 +142,21 @@ class EntryReader:
     def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
         if first and path not in self._resolved.failed:
             self.entries.problems.append(Problem(*self._positions.value(path), dotted(path), message, hint))
+
+
+def _isolation_faults(plugin: type[AnyPlugin] | None, config: PluginConfig) -> Iterator[Fault]:
+    if not config.isolate:
+        if config.max_memory is not None:
+            yield Fault(("max_memory",), "holds for a process of its own, and this plug-in has none",
+                        "add isolate: true, or leave max_memory out")  # fmt: skip
+        return
+    if config.max_memory == 0:
+        yield Fault(("max_memory",), "no process does with none", "write a size, as 2GiB")
+    try:
+        pickle.dumps((plugin, config))
+    except Exception as error:  # noqa: BLE001 - a foreign class may fail in any way; its words may quote a secret
+        yield Fault(("isolate",), f"its class or options cannot be handed to another process ({type(error).__name__} "
+                    "when pickled)", "leave isolate out, or tell the plug-in's maker")  # fmt: skip
 
 
 def _mapping(value: object) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from daemon.faces.desk import FaceDesk
-from daemon.pipeline.host import LoadEngine
+from daemon.pipeline.opening import LoadEngine
 from engines.catalog import Catalog
 from plugins.face.analyser import FaceAnalyser
 from plugins.face.calibration import calibration_of

@@ -18,7 +18,7 @@ DROPS = (("capture", "damaged"), ("admission", "replaced"), ("output", "failed")
 because drawing or encoding them failed, which is a fault."""
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
-FAULTS = ("error", "timeout", "invalid")
+FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
 PROTOCOLS = ("rtsp", "mjpeg")
 SERVERS = ("http", "rtsp")
 REFUSALS = ("missing", "wrong", "limited", "role", "foreign")
@@ -62,6 +62,9 @@ class Families:
     plugin_duration: Histogram
     plugin_faults: Counter
     plugin_breaker_state: Gauge
+    plugin_resident: Gauge
+    plugin_cpu: Counter
+    plugin_restarts: Counter
     engine_info: Gauge
     access_refused: Counter
     connections_refused: Counter
@@ -123,6 +126,15 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         plugin_faults=counter("sightd_plugin_faults_total", "Calls in which a plug-in failed.", ("plugin", "reason")),
         plugin_breaker_state=gauge(
             "sightd_plugin_breaker_state", "0 closed (it runs), 1 half-open (on trial), 2 open (left out).", ("plugin",)
+        ),
+        plugin_resident=gauge(
+            "sightd_plugin_process_resident_bytes", "Memory of an isolated plug-in's process; 0 without.", ("plugin",)
+        ),
+        plugin_cpu=counter(
+            "sightd_plugin_process_cpu_seconds_total", "CPU time of an isolated plug-in's processes.", ("plugin",)
+        ),
+        plugin_restarts=counter(
+            "sightd_plugin_process_restarts_total", "How often an isolated plug-in's process was replaced.", ("plugin",)
         ),
         engine_info=gauge(
             "sightd_engine_info",

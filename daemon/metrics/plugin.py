@@ -29,6 +29,17 @@ class PluginMetrics:
         """The circuit breaker's state. ValueError unless it is one of `families.BREAKER_STATES`."""
         self._breaker.set(BREAKER_STATES.index(state))
 
+    def process_resident(self, size: int) -> None:
+        """Bytes of the plug-in's own process. These series are there for isolated plug-ins alone."""
+        self._series.bind(self._families.plugin_resident, self.name).set(size)
+        self._series.bind(self._families.plugin_restarts, self.name)
+
+    def process_used(self, cpu: float) -> None:
+        self._series.bind(self._families.plugin_cpu, self.name).inc(cpu)
+
+    def process_restarted(self) -> None:
+        self._series.bind(self._families.plugin_restarts, self.name).inc()
+
     def engine(self, model: str, backend: str, precision: str, device: str) -> None:
         """A network that runs for this plug-in; one that it ran before in another way is taken out."""
         for known in [engine for engine in self._engines if engine[0] == model]:

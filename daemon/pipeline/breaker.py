@@ -32,21 +32,26 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """Whether a call may be made at monotonic time `now`; makes it the trial where one is due."""
-        if self.state is BreakerState.OPEN and now >= self.retry_at:
+        if self.is_due(now):
             self.state = BreakerState.HALF_OPEN
             return True
         return self.state is BreakerState.CLOSED
+
+    def is_due(self, now: float) -> bool:
+        """Whether the next call that is allowed would be a trial."""
+        return self.state is BreakerState.OPEN and now >= self.retry_at
 
     def succeeded(self) -> None:
         self.state = BreakerState.CLOSED
         self.faults_in_a_row = 0
         self._wait = 0.0
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, *, at_once: bool = False) -> None:
+        """`at_once`: so badly that it need not come to `threshold` faults."""
         self.faults_in_a_row += 1
         if self.state is BreakerState.OPEN:
             return  # a call that began before it opened
-        if self.state is BreakerState.HALF_OPEN or self.faults_in_a_row >= self.threshold:
+        if self.state is BreakerState.HALF_OPEN or at_once or self.faults_in_a_row >= self.threshold:
             self._wait = min(self._wait * 2, self.longest) if self._wait else self.cooldown
             self.retry_at = now + self._wait
             self.state = BreakerState.OPEN

@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from daemon.pipeline.breaker import Breaker, BreakerState
+from daemon.pipeline.faults import NonsenseError, PluginLostError, PluginObserver
 from daemon.redact import redact
 from plugins.api import AnyPlugin
 from plugins.types import Canvas, Frame, Results
@@ -18,24 +20,19 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HANGS_AFTER = 10.0
-"""Seconds after which a call of `process` counts as hanging."""
+"""Seconds after which a call of `process` counts as hanging, and is given up."""
 _WARN_EVERY = 10.0
 """Seconds between two warnings: a plug-in that fails on every second frame must not fill the log."""
 
 
-class PluginObserver(Protocol):
-    """Who is told how a plug-in fares; called from any thread."""
+@dataclass(slots=True)
+class _Call:
+    """A call of `process` under way. `given_up` is called once, by whoever finds that it hangs."""
 
-    def took(self, phase: str, seconds: float) -> None: ...
-
-    def fault(self, reason: str) -> None:
-        """It raised ("error"), gave what its contract does not allow ("invalid") or took too long ("timeout")."""
-
-    def breaker(self, state: BreakerState) -> None: ...
-
-
-class NonsenseError(TypeError):
-    """A plug-in gave what its contract does not allow."""
+    begun: float
+    given_up: Callable[[], None]
+    is_given_up: bool = False
+    has_answered: bool = False
 
 
 class Guard:
@@ -43,6 +40,10 @@ class Guard:
 
     `process`, `carry` and `draw` have a circuit breaker each: a plug-in that cannot draw goes on finding, and its good
     findings do not make its drawing look sound. While `process` is taken out, the others are too.
+
+    A call that hangs cannot be ended in Python: it is counted and given up once `look` finds it, and what it says in
+    the end is thrown away. `end` ends it where that can be done. Where a plug-in was lost, `ready` says whether it can
+    be tried again, and begins what that takes.
     """
 
     def __init__(
@@ -52,6 +53,9 @@ class Guard:
         observer: PluginObserver,
         *,
         breaker: Breaker | None = None,
+        ready: Callable[[], bool] = lambda: True,
+        end: Callable[[], None] = lambda: None,
+        hangs_after: float = HANGS_AFTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -62,10 +66,13 @@ class Guard:
         self.faults = 0
         self._observer = observer
         self._breakers = {"process": breaker or Breaker(), "carry": Breaker(), "draw": Breaker()}
+        self._ready = ready
+        self._end = end
+        self._hangs_after = hangs_after
         self._lock = threading.Lock()
         self._clock = clock
         self._warned_at = float("-inf")
-        self._begun: dict[int, float] = {}
+        self._under_way: list[_Call] = []
 
     @property
     def state(self) -> BreakerState:
@@ -77,19 +84,55 @@ class Guard:
     def busy_for(self) -> float:
         """Seconds since the longest call of `process` under way began; 0 where there is none."""
         now = self._clock()
-        return max((now - begun for begun in list(self._begun.values())), default=0.0)
+        with self._lock:
+            return max((now - call.begun for call in self._under_way), default=0.0)
 
-    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results] | None:
-        """What the plug-in found, one a frame; None where it failed or is taken out."""
-        begun = self._begun[threading.get_ident()] = self._clock()
+    @property
+    def hanging(self) -> int:
+        """How many calls of `process` were given up and have not come back."""
+        with self._lock:
+            return sum(call.is_given_up for call in self._under_way)
+
+    def process(
+        self,
+        frames: Sequence[Frame],
+        results: Sequence[Results],
+        given_up: Callable[[], None] = lambda: None,
+    ) -> Sequence[Results] | None:
+        """What the plug-in found, one a frame; None where it failed, is taken out, or was given up.
+
+        `given_up` is called from the thread of `look`, before this returns, where the call hangs.
+        """
+        call = _Call(self._clock(), given_up)
+        with self._lock:
+            self._under_way.append(call)
         try:
             return self._call(
-                "process", lambda: self.plugin.process(frames, results), lambda found: self._check(found, len(frames))
+                "process",
+                lambda: self.plugin.process(frames, results),
+                lambda found: self._check(found, len(frames)),
+                call,
             )
         finally:
-            del self._begun[threading.get_ident()]
-            if self._clock() - begun > HANGS_AFTER:
-                self._observer.fault("timeout")
+            with self._lock:
+                self._under_way.remove(call)
+
+    def look(self) -> None:
+        """Gives up calls of `process` that hang: each is a fault, which takes the plug-in out. Once a second."""
+        now = self._clock()
+        with self._lock:
+            hang = [call for call in self._under_way if self._hangs(call, now)]
+            for call in hang:
+                call.is_given_up = True
+        for call in hang:
+            seconds = now - call.begun
+            self._failed("process", TimeoutError(f"no answer after {seconds:.0f} s"), "timeout", at_once=True)
+            call.given_up()
+        if hang:
+            self._end()
+
+    def _hangs(self, call: _Call, now: float) -> bool:
+        return not (call.is_given_up or call.has_answered) and now - call.begun > self._hangs_after
 
     def carry(self, frame: Frame, results: Results) -> Results:
         """The plug-in's prediction for a frame it has not processed; nothing where it fails or is taken out."""
@@ -107,26 +150,48 @@ class Guard:
     def close(self) -> None:
         self._call("close", self.plugin.close, lambda _: None)
 
-    def _call(self, phase: str, call: Callable[[], T], check: Callable[[T], None]) -> T | None:
-        """What `call` gives where `check` lets it pass; None where it fails or the phase is taken out."""
+    def _call(
+        self, phase: str, call: Callable[[], T], check: Callable[[T], None], watched: _Call | None = None
+    ) -> T | None:
+        """What `call` gives where `check` lets it pass; None where it fails, is given up or the phase is taken out."""
         breaker = self._breakers.get(phase)
-        with self._lock:
-            if breaker is not None and not breaker.allows(self._clock()):
-                return None
+        if breaker is not None and not self._may(phase, breaker):
+            return None
         begun = self._clock()
         try:
             given = call()
             check(given)
-        except NonsenseError as error:
-            self._failed(phase, error, "invalid")
-            return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 — a plug-in may raise anything; it hurts only itself
-            self._failed(phase, error, "error")
+            if not self._is_over(watched):
+                self._judge(phase, error)
+            return None
+        if self._is_over(watched):
             return None
         if breaker is not None:
             self._observer.took(phase, self._clock() - begun)
             self._succeeded(breaker)
         return given
+
+    def _may(self, phase: str, breaker: Breaker) -> bool:
+        now = self._clock()
+        with self._lock:
+            if phase == "process" and breaker.is_due(now) and not self._ready():
+                return False
+            return breaker.allows(now)
+
+    def _is_over(self, call: _Call | None) -> bool:
+        """Whether the call was given up, so that nothing it says counts; if not, it no longer can be."""
+        with self._lock:
+            if call is None or call.is_given_up:
+                return call is not None
+            call.has_answered = True
+            return False
+
+    def _judge(self, phase: str, error: BaseException) -> None:
+        if isinstance(error, PluginLostError):  # whichever call finds it gone: none can be made
+            self._failed("process", error, error.reason, at_once=True)
+        else:
+            self._failed(phase, error, "invalid" if isinstance(error, NonsenseError) else "error")
 
     def _check(self, found: object, expected: int) -> None:
         if not isinstance(found, Sequence) or len(found) != expected:
@@ -150,15 +215,18 @@ class Guard:
             state = self.state
         self._observer.breaker(state)
 
-    def _failed(self, phase: str, error: BaseException, kind: str) -> None:
-        reason = redact(f"{type(error).__name__} in {phase}: {error}")
+    def _failed(self, phase: str, error: BaseException, kind: str, *, at_once: bool = False) -> None:
+        lost = isinstance(error, PluginLostError)
+        reason = redact(str(error) if lost else f"{type(error).__name__} in {phase}: {error}")
         now = self._clock()
         breaker = self._breakers.get(phase, Breaker())
         with self._lock:
+            was = breaker.state
+            if lost and was is BreakerState.OPEN:
+                return  # several calls were under way when it was lost: that is one fault
             self.faults += 1
             self.last_fault = reason
-            was = breaker.state
-            breaker.failed(now)
+            breaker.failed(now, at_once=at_once)
             opened = breaker.state is BreakerState.OPEN and was is not BreakerState.OPEN
             warn = now - self._warned_at >= _WARN_EVERY
             self._warned_at = now if warn and not opened else self._warned_at
@@ -167,7 +235,13 @@ class Guard:
         self._observer.breaker(state)
         if opened:
             wait = breaker.retry_at - now
-            log.error("plug-in %s is taken out and tried again in %.0f s: %s", self.name, wait, reason, exc_info=error)
+            log.error(
+                "plug-in %s is taken out and tried again in %.0f s: %s",
+                self.name,
+                wait,
+                reason,
+                exc_info=None if lost else error,
+            )
         elif warn:
             log.warning("plug-in %s failed, the frame goes on without it: %s", self.name, reason)
 

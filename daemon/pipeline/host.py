@@ -9,16 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from daemon.isolation.isolated import IsolatedPlugin, isolated
+from daemon.isolation.messages import NetworkLoading, Order
+from daemon.isolation.process import ProcessObserver
+from daemon.pipeline.faults import PluginObserver
 from daemon.pipeline.gate import Gate
-from daemon.pipeline.guard import Guard, PluginObserver
+from daemon.pipeline.guard import HANGS_AFTER, Guard
 from daemon.pipeline.line import Line
+from daemon.pipeline.opening import LoadEngine, PluginContext, no_networks, opened
 from daemon.pipeline.ticket import Ticket
-from daemon.pipeline.worker import Worker, yield_to_the_picture
-from daemon.thread_names import name_this_thread
+from daemon.pipeline.worker import Worker
 from engines.engine import Engine
-from engines.errors import EngineError
-from engines.model import Model
-from plugins.api import AnyPlugin, PluginConfig, PluginError
+from engines.progress import Progress, silent
+from plugins.api import AnyPlugin, PluginConfig
 from plugins.types import Results
 
 log = logging.getLogger(__name__)
@@ -27,34 +30,16 @@ GPU_MAX_BATCH = 16
 GPU_THREADS = 2
 """Of a parallel plug-in: the copies of one batch hide behind the arithmetic of another. More only split batches."""
 STOP_DEADLINE = 5.0
+LOOKS_EVERY = 1.0
+"""Seconds between two looks at whether a plug-in hangs."""
 
 
-class Observer(PluginObserver, Protocol):
-    """Who is told of one plug-in instance: its faults and times, its batches, its networks."""
+class Observer(PluginObserver, ProcessObserver, Protocol):
+    """Who is told of one plug-in instance: its faults and times, its batches, its networks, its process."""
 
     def batch(self, size: int) -> None: ...
 
     def engine(self, engine: Engine) -> None: ...
-
-
-LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
-"""Loads the first model of a preference that can be had, to run on so many threads, as a plug-in's options wish."""
-
-
-@dataclass(slots=True)
-class PluginContext:
-    """What a plug-in is given when it opens; remembers the networks it took, to close and to report them."""
-
-    name: str
-    engine_threads: int
-    load_engine: LoadEngine
-    config: PluginConfig
-    engines: list[Engine]
-
-    def engine(self, choice: Sequence[str | Model]) -> Engine:
-        engine = self.load_engine(choice, self.engine_threads, self.config)
-        self.engines.append(engine)
-        return engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +49,18 @@ class Instance:
     name: str
     worker: Worker
     engines: tuple[Engine, ...]
+    observer: Observer
 
     @property
     def guard(self) -> Guard:
         return self.worker.guard
+
+    def look(self) -> None:
+        """Finds what hangs, and how its process fares if it has one of its own. Once a second, from one thread."""
+        self.worker.look()
+        plugin = self.guard.plugin
+        if isinstance(plugin, IsolatedPlugin):
+            plugin.look(self.observer)
 
 
 class PluginHost:
@@ -84,13 +77,23 @@ class PluginHost:
         load_engine: LoadEngine,
         observe: Callable[[str], Observer],
         *,
+        networks: NetworkLoading = no_networks,
+        progress: Progress = silent,
         cores: int = len(os.sched_getaffinity(0)),
+        hangs_after: float = HANGS_AFTER,
     ) -> None:
+        """`networks` is `load_engine` for the processes of isolated plug-ins, which load their own; `progress` is told
+        how far that is."""
         self._load_engine = load_engine
+        self._networks = networks
+        self._progress = progress
         self._observe = observe
         self._cores = cores
         self._instances: dict[str, Instance] = {}
         self._lines: dict[str, Line] = {}
+        self._hangs_after = hangs_after
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._look, name="plugin-watch", daemon=True)
 
     @property
     def instances(self) -> Mapping[str, Instance]:
@@ -104,7 +107,8 @@ class PluginHost:
         """
         lanes = max(1, min(self._cores, cameras)) if plugin_class.parallel else 1
         context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, config, [])
-        plugin = opened(plugin_class, config, context)
+        open_in = self._isolated if config.isolate else self._here
+        plugin = open_in(plugin_class, context, lanes)
         observer = self._observe(name)
         for engine in context.engines:
             log.info(
@@ -119,7 +123,7 @@ class PluginHost:
             observer.engine(engine)
         on_gpu = any(engine.session.backend.device != "cpu" for engine in context.engines)
         worker = Worker(
-            Guard(name, plugin, observer),
+            self._guard(name, plugin, observer),
             Gate.of(config),
             threads=min(lanes, GPU_THREADS) if on_gpu else lanes,
             max_batch=config.max_batch or (GPU_MAX_BATCH if on_gpu else 1),
@@ -128,11 +132,13 @@ class PluginHost:
             pass_on=self._pass_on,
         )
         worker.start()
-        return Instance(name, worker, tuple(context.engines))
+        return Instance(name, worker, tuple(context.engines), observer)
 
     def add(self, instance: Instance) -> None:
         """Has cameras that start from now on use it."""
         self._instances[instance.name] = instance
+        if self._watch.ident is None:
+            self._watch.start()
 
     def remove(self, name: str) -> None:
         """Ends an instance that no camera uses any more."""
@@ -140,10 +146,16 @@ class PluginHost:
 
     def discard(self, instance: Instance) -> None:
         """Stops its worker, then closes plug-in and networks. A worker that hangs is left and told."""
-        if not instance.worker.stop(STOP_DEADLINE):
+        stopped, plugin = instance.worker.stop(STOP_DEADLINE), instance.guard.plugin
+        if not stopped and isinstance(plugin, IsolatedPlugin):
+            plugin.end_hanging()
+            stopped = instance.worker.stop(STOP_DEADLINE)
+        if not stopped:
             log.error("plug-in %s did not stop within %.0f s and is left behind", instance.name, STOP_DEADLINE)
             return
         instance.guard.close()
+        if isinstance(plugin, IsolatedPlugin):
+            instance.observer.resident(0)
         for engine in instance.engines:
             engine.close()
 
@@ -171,8 +183,40 @@ class PluginHost:
 
     def close(self) -> None:
         """Ends all instances."""
+        self._closed.set()
+        if self._watch.is_alive():
+            self._watch.join(STOP_DEADLINE)
         for name in list(self._instances):
             self.remove(name)
+
+    def _look(self) -> None:
+        while not self._closed.wait(LOOKS_EVERY):
+            for instance in list(self._instances.values()):
+                try:
+                    instance.look()
+                except Exception:  # the thread's edge: it looks after all plug-ins
+                    log.exception("plug-in %s could not be looked after; it is tried again", instance.name)
+
+    def _here(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
+        return opened(plugin_class, context.config, context)
+
+    def _isolated(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
+        """Open in a process of its own. Raises PluginError; the process has ended then."""
+        level = logging.getLogger().level
+        order = Order(context.name, plugin_class, context.config, context.engine_threads, self._networks, level)
+        plugin = isolated(order, lanes, self._progress)
+        try:
+            plugin.open(context)
+        except BaseException:
+            plugin.close()
+            raise
+        context.engines += plugin.engines
+        return plugin
+
+    def _guard(self, name: str, plugin: AnyPlugin, observer: Observer) -> Guard:
+        if not isinstance(plugin, IsolatedPlugin):
+            return Guard(name, plugin, observer, hangs_after=self._hangs_after)
+        return Guard(name, plugin, observer, hangs_after=self._hangs_after, ready=plugin.ready, end=plugin.end_hanging)
 
     def _pass_on(self, ticket: Ticket) -> None:
         line = self._lines.get(ticket.frame.camera)
@@ -180,41 +224,3 @@ class PluginHost:
             ticket.supersede()
         else:
             line.advance(ticket)
-
-
-def opened(plugin_class: type[AnyPlugin], config: PluginConfig, context: PluginContext) -> AnyPlugin:
-    """A plug-in, made and opened. Raises PluginError or EngineError; it is closed then, and so are its networks."""
-    try:
-        plugin = plugin_class(config)
-        try:
-            _call_quietly_scheduled(lambda: plugin.open(context), context.name)
-        except BaseException:
-            plugin.close()
-            raise
-    except BaseException as error:
-        for engine in context.engines:
-            engine.close()
-        if isinstance(error, (PluginError, EngineError)) or not isinstance(error, Exception):
-            raise
-        raise PluginError(f"plug-in {context.name} cannot be opened: {type(error).__name__}: {error}") from error
-    return plugin
-
-
-def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
-    """Runs `call` in a thread of low priority: the threads that a network's session makes inherit both that (sched(7))
-    and its name."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        name_this_thread(f"network:{name}")
-        yield_to_the_picture()
-        try:
-            call()
-        except BaseException as error:  # noqa: BLE001 — handed over to the caller's thread, which raises it
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name=f"open:{name}", daemon=True)
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]

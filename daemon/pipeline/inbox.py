@@ -48,6 +48,13 @@ class Inbox:
                 if cameras:  # else another worker took them, or their camera was removed, while this one waited
                     return [self._waiting.pop(camera) for camera in cameras]
 
+    def drain(self) -> list[Ticket]:
+        """All that waits, for whoever sends it on."""
+        with self._changed:
+            left = list(self._waiting.values())
+            self._waiting.clear()
+        return left
+
     def discard(self, camera: str) -> None:
         """Lets go of what a removed camera left."""
         with self._changed:

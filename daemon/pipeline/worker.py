@@ -60,7 +60,18 @@ class Worker:
 
     def may_be_due(self, frame: Frame, *, watched: bool) -> bool:
         """Whether it should, as far as that does not depend on the plug-ins before it."""
-        return (watched or not self._for_viewers) and self.gate.due(frame)
+        return (watched or not self._for_viewers) and self.gate.due(frame) and not self._stuck
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether all threads are in calls that hang."""
+        return 0 < len(self._threads) <= self.guard.hanging
+
+    def look(self) -> None:
+        """Has frames go on whose call hangs, and those that wait where no thread is left. Thread: the host's watch."""
+        self.guard.look()
+        if self._stuck:
+            self._send_on(self.inbox.drain(), None)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -78,8 +89,6 @@ class Worker:
         yield_to_the_picture()
         while tickets := self.inbox.take(self._max_batch, self._max_wait):
             self._safely(lambda tickets=tickets: self._process(tickets))  # type: ignore[misc]
-            for ticket in tickets:
-                self._safely(lambda ticket=ticket: self._pass_on(ticket))  # type: ignore[misc]
 
     def _safely(self, call: Callable[[], None]) -> None:
         try:
@@ -90,14 +99,30 @@ class Worker:
     def _process(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
             self.gate.passed(ticket.frame)  # now, and not when it was put in: a newer one may have taken its place
-        self._on_batch(len(tickets))
-        found = self.guard.process([t.frame for t in tickets], [t.results for t in tickets])
+        first = threading.Lock()  # who gets it sends the tickets on, and nobody else touches them
+
+        def send_on(found: Sequence[Results] | None = None) -> None:
+            if first.acquire(blocking=False):
+                self._send_on(tickets, found)
+
+        try:
+            self._on_batch(len(tickets))
+            send_on(self.guard.process([t.frame for t in tickets], [t.results for t in tickets], send_on))
+        finally:  # a fault of ours must not keep them
+            send_on()
+
+    def _send_on(self, tickets: Sequence[Ticket], found: Sequence[Results] | None) -> None:
+        """Each ticket, with what was found on its frame; where nothing could be found, with a prediction."""
         for n, ticket in enumerate(tickets):
-            if found is None:
-                self.carry(ticket)
-            else:
-                ticket.results = self._added(ticket.results, found[n], ticket.frame)
-                ticket.processed.update(self.guard.plugin.gives)
+            self._safely(lambda n=n, ticket=ticket: self._take_in(ticket, None if found is None else found[n]))  # type: ignore[misc]
+            self._safely(lambda ticket=ticket: self._pass_on(ticket))  # type: ignore[misc]
+
+    def _take_in(self, ticket: Ticket, found: Results | None) -> None:
+        if found is None:
+            self.carry(ticket)
+        else:
+            ticket.results = self._added(ticket.results, found, ticket.frame)
+            ticket.processed.update(self.guard.plugin.gives)
 
     def carry(self, ticket: Ticket) -> None:
         """The plug-in does not run on this frame: its prediction takes the place of a finding."""

@@ -19,7 +19,7 @@ from daemon.camera import CameraRun
 from daemon.cli import main
 from daemon.config.installed import installed_plugins
 from daemon.config.load import load_text
-from daemon.pipeline.host import LoadEngine
+from daemon.pipeline.opening import LoadEngine
 from engines.cuda.gpus import Gpus
 from engines.errors import EngineError
 from plugins.types import Frame

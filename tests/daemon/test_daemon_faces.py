@@ -110,3 +110,21 @@ def test_no_viewer_sees_a_face_that_is_hidden(tmp_path: Path) -> None:
         assert image is not None
         for look in analyser().looks([Frame.of(np.asarray(image, np.uint8), still=True)])[0].embeddings:
             assert float(look @ person) < table.cosine(1e-3)
+
+
+def test_in_a_process_of_its_own_it_knows_whom_the_daemon_enrols(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, configuration(tmp_path, isolate=True)) as process:
+        eventually(lambda: seen(process), 60)
+        told = process.readiness()["plugins"]["face"]
+        assert told["model"] == "sface"
+        assert told["backend"] == "onnxruntime-cpu"
+        added = httpx.post(
+            process.url(f"/api/faces/{NAME}/photos"),
+            content=media.path("single_face.jpg").read_bytes(),
+            headers=CHANGES,
+            timeout=60,
+        )
+        assert added.status_code == 201, added.text
+        eventually(lambda: matches(process, "known") > 0, 20)
+        assert process.terminate(20)[0] == 0
+        assert "Stranger" not in process.log

@@ -49,6 +49,8 @@ FAULTS = [
     ("cameras: {a: {source: 'rtsp://h:70000/x'}}", 1, 23, "cameras.a.source", "cannot be used", "no host and port"),
     ("cameras: {a: {source: 'testpatern://'}}", 1, 23, "cameras.a.source", "did you mean testpattern://?", "rtsp://"),
     ("cameras: {a: {source: 'file:///'}}", 1, 23, "cameras.a.source", "is a folder", "file"),
+    (CAMERA + "plugins: {picky: {max_memory: 1GiB}}", 2, 31, "plugins.picky.max_memory", "a process of its own", "add"),
+    (CAMERA + "plugins: {picky: {isolate: true, max_memory: 0}}", 2, 46, "plugins.picky.max_memory", "none", "size"),
     (CAMERA + "plugins: {picky: {word: no}}", 2, 25, "plugins.picky.word", "no is refused", "write another word"),
     (CAMERA + "plugins: {picky: {words: [a, no]}}", 2, 30, "plugins.picky.words[1]", "no is refused", "another"),
     (CAMERA + "plugins: {picky: {word: fail}}", 2, 18, "plugins.picky", "KeyError in PickyConfig.faults", "maker"),

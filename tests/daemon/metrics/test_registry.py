@@ -54,6 +54,9 @@ def busy(metrics: Metrics) -> None:
     camera.encoder("x264")
     plugin.engine("yolox-tiny", "onnxruntime-cpu", "fp32", "cpu")
     plugin.failed("error")
+    plugin.process_resident(2**20)
+    plugin.process_used(0.1)
+    plugin.process_restarted()
 
 
 def test_the_core_set_is_there(metrics: Metrics) -> None:
@@ -73,6 +76,9 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "plugin_duration_seconds",
         "plugin_faults",
         "plugin_breaker_state",
+        "plugin_process_resident_bytes",
+        "plugin_process_cpu_seconds",
+        "plugin_process_restarts",
         "engine_info",
         "access_refused",
         "stream_skipped",

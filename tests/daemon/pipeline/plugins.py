@@ -87,6 +87,9 @@ class Observations:
     states: list[BreakerState] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     engines: list[Engine] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    cpu: float = 0.0
+    restarts: int = 0
 
     def took(self, phase: str, seconds: float) -> None:
         self.phases.append(phase)
@@ -102,3 +105,12 @@ class Observations:
 
     def engine(self, engine: Engine) -> None:
         self.engines.append(engine)
+
+    def resident(self, size: int) -> None:
+        self.sizes.append(size)
+
+    def used(self, cpu: float) -> None:
+        self.cpu += cpu
+
+    def restarted(self) -> None:
+        self.restarts += 1

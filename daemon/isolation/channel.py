@@ -1,0 +1,100 @@
+"""Messages between the daemon and the process of a plug-in: pickles over a pair of sockets, now and then with a file.
+
+The plug-in's process runs code that the daemon would otherwise run itself, under the same user. It is trusted as much,
+so that pickles are fair: it is kept apart for its faults, not for its intentions.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import socket
+import struct
+from typing import Any
+
+from plugins.types import Picture
+
+_HEAD = struct.Struct("<Q")
+
+
+class GoneError(Exception):
+    """The other process has ended."""
+
+
+class Channel:
+    """One end. One thread at a time; whoever gets a file descriptor owns it."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def fileno(self) -> int:
+        return self._end.fileno()
+
+    def send(self, message: object, file: int | None = None) -> None:
+        """GoneError where nobody is there; TimeoutError as with `receive`. An error of pickling sends nothing."""
+        data = _pickled(message)
+        head = _HEAD.pack(len(data))
+        try:
+            if file is None:
+                self._end.sendall(head + data)
+            else:
+                socket.send_fds(self._end, [head], [file])
+                self._end.sendall(data)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise GoneError(str(error)) from error
+
+    def receive(self, patience: float | None = None) -> tuple[Any, int | None]:
+        """The next message, and the file that came with it. TimeoutError where for `patience` s nothing comes, here or
+        in a `send` that follows; the channel is then of no further use. GoneError where nobody is there."""
+        self._end.settimeout(patience)
+        try:
+            head, files = self._head()
+            (size,) = _HEAD.unpack(head)
+            data = self._body(size)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise GoneError(str(error)) from error
+        return pickle.loads(data), files[0] if files else None
+
+    def close(self) -> None:
+        self._end.close()
+
+    def _head(self) -> tuple[bytes, list[int]]:
+        """The message's length; a file comes with its first byte."""
+        head, files, _, _ = socket.recv_fds(self._end, _HEAD.size, 1)
+        if not head:
+            raise GoneError("the connection was closed")
+        return head + self._body(_HEAD.size - len(head)), files
+
+    def _body(self, size: int) -> bytearray:
+        data = bytearray(size)
+        rest = memoryview(data)
+        while rest:
+            count = self._end.recv_into(rest)
+            if not count:
+                raise GoneError("the connection was closed")
+            rest = rest[count:]
+        return data
+
+
+def channel_of(descriptor: int) -> Channel:
+    """The end that this process was started with."""
+    os.set_inheritable(descriptor, False)
+    return Channel(socket.socket(fileno=descriptor))
+
+
+class _Pickler(pickle.Pickler):
+    """Knows how a `Picture` travels, which has a lock and may lie on a GPU: as what it is on the host."""
+
+    def reducer_override(self, item: object) -> Any:
+        return (Picture, (item.image,)) if type(item) is Picture else NotImplemented
+
+
+def _pickled(message: object) -> bytes:
+    into = io.BytesIO()
+    _Pickler(into, protocol=5).dump(message)
+    return into.getvalue()

@@ -1,0 +1,115 @@
+"""The process of one isolated plug-in: `python -m daemon.isolation.child LIFE SIDE LANE...`, started by the daemon.
+
+The arguments are file descriptors of sockets: one that tells that the daemon lives, one for what must be quick
+(`carry`, `draw`, `forget`, and before these the opening), and one for each call of `process` that may run at once.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+
+import cv2
+
+from daemon.isolation.channel import Channel, GoneError, channel_of
+from daemon.isolation.messages import Network, NotOpened, Opened, Order, Progressed
+from daemon.isolation.process import RECORD
+from daemon.isolation.service import Service
+from daemon.memory import bound_arenas
+from daemon.pipeline.opening import PluginContext, opened
+from daemon.pipeline.worker import yield_to_the_picture
+from daemon.thread_names import name_this_thread
+from plugins.api import AnyPlugin, Plugin
+
+EXIT_FAULT = 70
+
+
+def main(life: int, side: Channel, lanes: list[Channel]) -> None:
+    """Opens the plug-in and answers calls until the daemon closes it or goes."""
+    _end_with(life)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd sends it to the daemon's whole group; the daemon ends us
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    faulthandler.enable()
+    bound_arenas()
+    cv2.setNumThreads(1)  # as in the daemon: the cores are used already
+    sys.setswitchinterval(0.001)
+    try:
+        plugin = _opened(side)
+        if plugin is None:
+            return
+        for number, lane in enumerate(lanes):
+            threading.Thread(target=_work, args=(plugin, lane), name=f"plugin:{number}", daemon=True).start()
+        Service(plugin, side).run()
+    except GoneError:
+        return
+
+
+def _opened(side: Channel) -> AnyPlugin | None:
+    """The plug-in; None where it cannot be opened, which is told."""
+    try:
+        order, _ = side.receive()
+        assert isinstance(order, Order)
+        _log_to_the_daemon(order.log_level)
+        name_this_thread(f"isolated:{order.name}")
+
+        def progress(task: str, done: int, total: int | None) -> None:
+            side.send(Progressed(task, done, total))
+
+        context = PluginContext(order.name, order.engine_threads, order.networks(progress), order.config, [])
+        plugin = opened(order.plugin_class, order.config, context)
+        networks = tuple(Network(e.model, e.session.backend, e.reason) for e in context.engines)
+        kind = type(plugin)
+        side.send(Opened(plugin.hides, kind.carry is not Plugin.carry, kind.draw is not Plugin.draw, networks))
+    except GoneError:
+        raise
+    except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; the daemon is told, and decides
+        side.send(NotOpened(str(error)))
+        return None
+    return plugin
+
+
+def _work(plugin: AnyPlugin, lane: Channel) -> None:
+    yield_to_the_picture()
+    try:
+        Service(plugin, lane).run()
+    except GoneError:
+        return  # the daemon has gone, or ends us
+    except BaseException:  # the thread's edge: nobody would answer the daemon any more
+        logging.getLogger(__name__).exception("the plug-in's process stops by a fault in sightd itself")
+        os._exit(EXIT_FAULT)
+
+
+def _end_with(life: int) -> None:
+    """Has the kernel end this process when the daemon's end of the socket closes, however either fares: no code of ours
+    need run for it, which in a hanging native library would not. (The signal is SIGIO, whose default is to end;
+    PR_SET_PDEATHSIG would follow the daemon's thread that started us.)"""
+    fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    if select.select([life], [], [], 0)[0]:
+        sys.exit("the daemon has gone")
+
+
+def _log_to_the_daemon(level: int) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Records())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+class _Records(logging.Formatter):
+    """A line a record, tracebacks too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return RECORD + json.dumps([record.levelno, record.name, super().format(record)])
+
+
+if __name__ == "__main__":
+    arguments = [int(word) for word in sys.argv[1:]]
+    main(arguments[0], channel_of(arguments[1]), [channel_of(descriptor) for descriptor in arguments[2:]])

@@ -1,0 +1,237 @@
+"""Stands here for a plug-in that lives in a process of its own, so that nothing else in the daemon need know."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from daemon.isolation.channel import GoneError
+from daemon.isolation.elsewhere import elsewhere
+from daemon.isolation.lane import Lane
+from daemon.isolation.messages import Opened, Order
+from daemon.isolation.process import PluginProcess, ProcessObserver
+from daemon.pipeline.faults import PluginLostError
+from engines.engine import Engine
+from engines.progress import Progress
+from plugins.api import Context, Plugin, PluginConfig, PluginError
+from plugins.types import Canvas, Frame, Results
+
+log = logging.getLogger(__name__)
+
+QUICK = 2.0
+"""Seconds within which `carry`, `draw` and `forget` must answer: the picture waits for them."""
+_CLOSING = 4.0
+_DECLARED = ("needs", "gives", "parallel", "Config")
+
+
+class _Living:
+    """A process with the plug-in open in it."""
+
+    def __init__(self, process: PluginProcess, opened: Opened) -> None:
+        self.process = process
+        self.opened = opened
+        self.side = Lane(process.side)
+        self.side_lock = threading.Lock()
+        self.free: SimpleQueue[Lane] = SimpleQueue()
+        for channel in process.lanes:
+            self.free.put(Lane(channel))
+        self.cpu = 0.0
+
+
+class IsolatedPlugin(Plugin[PluginConfig]):
+    """Calls go over to the process. Where that is gone they raise PluginLostError, until `ready` has started another,
+    which takes its time on threads of its own; a start that fails is told by the next `process`.
+
+    Made by `isolated`, which gives it what the plug-in's class declares.
+    """
+
+    def __init__(self, order: Order, lanes: int, progress: Progress) -> None:
+        super().__init__(order.config)
+        self._order = order
+        self._lanes = lanes
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._starting: PluginProcess | None = None
+        self._living: _Living | None = None
+        self._lost: PluginLostError | None = None
+        self._is_wanted = False
+        self._closed = False
+        self._hides = False
+
+    @property
+    def hides(self) -> bool:
+        return self._hides
+
+    def open(self, context: Context) -> None:
+        """Waits until the plug-in is open in its process."""
+        self._begin()
+        self._start()
+        if self._living is None:
+            raise PluginError(str(self._lost))
+        self._hides = self._living.opened.hides
+
+    @property
+    def engines(self) -> list[Engine]:
+        """The networks that it runs there, to be reported; they cannot be run here."""
+        return [] if self._living is None else [elsewhere(network) for network in self._living.opened.networks]
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        living = self._present()
+        lane = living.free.get()
+        try:
+            return lane.call("process", frames, results)  # type: ignore[return-value]  # the guard checks it
+        except GoneError:
+            self._gone(living)
+        finally:
+            living.free.put(lane)
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        living = self._present()
+        if not living.opened.carries:
+            return Results()
+        return self._quickly(living, "carry", [frame], [results])  # type: ignore[return-value]  # likewise
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        living = self._present()
+        if living.opened.draws:
+            self._quickly(living, "draw", [frame], [results], canvas=canvas)
+
+    def forget(self, camera: str) -> None:
+        if (living := self._living) is not None:  # else what it knew is gone already
+            self._quickly(living, "forget", camera=camera)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            living, self._living = self._living, None
+            starting = self._starting
+        if starting is not None:
+            starting.end("error", "was stopped")  # whoever waits for it closes it
+        if living is not None:
+            with suppress(GoneError, TimeoutError), living.side_lock:
+                living.side.call("close", patience=_CLOSING)
+            living.process.close()
+
+    def ready(self) -> bool:
+        """Whether the plug-in can be tried. Where its process is gone, the next `look` starts another."""
+        with self._lock:
+            if self._living is not None or self._closed:
+                return True
+            if self._lost is not None and self._lost.reason == "error":
+                return True  # it could not be started: `process` tells that
+            self._is_wanted = True
+            return False
+
+    def end_hanging(self) -> None:
+        """A call hangs: the process is ended, so that the call comes back."""
+        if (living := self._living) is not None:
+            living.process.end("timeout", "was ended since a call hung")
+
+    def look(self, observer: ProcessObserver) -> None:
+        """Reports the process, ends one that takes more memory than it may, starts another that is wanted. Once a
+        second, from a thread of normal priority, which the process inherits."""
+        with self._lock:
+            begin, self._is_wanted = self._is_wanted and self._starting is None and not self._closed, False
+        if begin:
+            self._begin()
+            threading.Thread(
+                target=self._restart, args=(observer,), name=f"open:{self._order.name}", daemon=True
+            ).start()
+        self._report(observer)
+
+    def _report(self, observer: ProcessObserver) -> None:
+        living, most = self._living, self.config.max_memory
+        usage = None if living is None else living.process.usage()
+        if living is None or usage is None:
+            observer.resident(0)
+            return
+        resident, cpu = usage
+        observer.resident(resident)
+        observer.used(cpu - living.cpu)
+        living.cpu = cpu
+        if most is not None and resident > most:
+            told = f"took {resident / 2**20:.0f} MiB of memory, above max_memory ({most / 2**20:.0f} MiB)"
+            living.process.end("memory", told)
+
+    def _begin(self) -> None:
+        process = PluginProcess(self._order.name, self._lanes)
+        with self._lock:
+            self._starting = process
+
+    def _start(self) -> None:
+        """Opens the plug-in in the process that was begun; `_living` or `_lost` tells what came of it."""
+        process = self._starting
+        assert process is not None
+        living = lost = None
+        try:
+            living = _Living(process, process.open(self._order, self._progress))
+        except Exception as error:  # noqa: BLE001 — also what the progress or pickling raises: told by whoever asks next
+            process.close()
+            lost = PluginLostError(str(error), "error")
+        except BaseException:  # whoever starts the daemon has it stopped
+            process.close()
+            raise
+        with self._lock:
+            self._starting = None
+            closed = self._closed
+            if not closed:
+                self._living, self._lost = living, lost
+        if closed:
+            process.close()
+
+    def _restart(self, observer: ProcessObserver) -> None:
+        self._start()
+        if self._living is not None:
+            observer.restarted()
+            log.info("plug-in %s: its process was started again", self._order.name)
+
+    def _present(self) -> _Living:
+        with self._lock:
+            living, lost = self._living, self._lost
+            if living is not None:
+                return living
+            if lost is not None and lost.reason == "error":
+                self._lost = PluginLostError(str(lost), "crashed")  # told; the next trial starts anew
+        raise lost or PluginLostError("it was closed", "error")
+
+    def _quickly(
+        self,
+        living: _Living,
+        method: str,
+        frames: Sequence[Frame] = (),
+        results: Sequence[Results] = (),
+        *,
+        canvas: Canvas | None = None,
+        camera: str = "",
+    ) -> object:
+        try:
+            with living.side_lock:
+                return living.side.call(method, frames, results, canvas=canvas, camera=camera, patience=QUICK)
+        except TimeoutError:
+            living.process.end("timeout", f"was ended since {method} took longer than {QUICK:.0f} s")
+            self._gone(living)
+        except GoneError:
+            self._gone(living)
+
+    def _gone(self, living: _Living) -> NoReturn:
+        """Tells how the process ended."""
+        told = f"its process {living.process.death()}"
+        lost = PluginLostError(told, living.process.ended_for or "crashed")
+        with self._lock:
+            mine = self._living is living
+            if mine:
+                self._living, self._lost = None, lost
+        if mine:
+            living.process.close()
+        raise lost
+
+
+def isolated(order: Order, lanes: int, progress: Progress) -> IsolatedPlugin:
+    """Declares what the plug-in's class does; not open yet."""
+    declared: dict[str, Any] = {name: getattr(order.plugin_class, name) for name in _DECLARED}
+    kind: Callable[..., IsolatedPlugin] = type(f"Isolated{order.plugin_class.__name__}", (IsolatedPlugin,), declared)
+    return kind(order, lanes, progress)

@@ -1,0 +1,96 @@
+"""One call of a plug-in in another process at a time: asks, serves it what it asks for, takes the answer."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+
+from daemon.isolation.canvas import drawn
+from daemon.isolation.channel import Channel
+from daemon.isolation.messages import CANVAS, Answer, Call, Facts, Here, NotHere, Raised, Strokes, Wanted
+from daemon.isolation.shared_pictures import PictureRoom
+from daemon.pipeline.faults import NonsenseError
+from plugins.types import Canvas, Frame, Image, Results
+
+
+class RemoteError(Exception):
+    """What a plug-in raised in its process; classes of their names are derived from it."""
+
+
+class Lane:
+    """The daemon's end of a channel on which calls are made. One thread at a time."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._rooms: dict[int, PictureRoom] = defaultdict(PictureRoom)
+
+    def call(
+        self,
+        method: str,
+        frames: Sequence[Frame] = (),
+        results: Sequence[Results] = (),
+        *,
+        canvas: Canvas | None = None,
+        camera: str = "",
+        patience: float | None = None,
+    ) -> object:
+        """What the method gives. RemoteError where it raises; TimeoutError where for `patience` s nothing is heard, and
+        GoneError where the process ended: then nothing more can be called."""
+        size = (0, 0) if canvas is None else canvas.size
+        self._channel.send(Call(method, [Facts.of(frame) for frame in frames], list(results), size, camera))
+        lent = False
+        while True:
+            message, _ = self._channel.receive(patience)
+            if isinstance(message, Wanted):
+                self._give(message.place, frames)
+            elif isinstance(message, Strokes) and canvas is not None:
+                self._draw(canvas, message, lent=lent)
+                self._put(CANVAS, canvas.image)
+                lent = True
+            elif isinstance(message, Raised):
+                self._leave(message.kept)
+                raise _error(message)
+            else:
+                assert isinstance(message, Answer)
+                if canvas is not None:
+                    self._draw(canvas, message, lent=lent)
+                self._leave(message.kept)
+                return message.value
+
+    def close(self) -> None:
+        self._channel.close()
+        self._rooms.clear()
+
+    def _give(self, place: int, frames: Sequence[Frame]) -> None:
+        try:
+            image = frames[place].host()
+        except Exception as error:  # noqa: BLE001 — the other side waits for an answer, whatever decoding says
+            self._channel.send(NotHere(f"{type(error).__name__}: {error}"))
+        else:
+            self._put(place, image)
+
+    def _put(self, place: int, image: Image) -> None:
+        file = self._rooms[place].put(image)
+        try:
+            self._channel.send(Here(image.shape), file)
+        finally:
+            if file is not None:
+                os.close(file)
+
+    def _draw(self, canvas: Canvas, message: Strokes | Answer, *, lent: bool) -> None:
+        if lent:
+            canvas.image[:] = self._rooms[CANVAS].back()
+        drawn(canvas, message.strokes)
+
+    def _leave(self, kept: Sequence[int]) -> None:
+        for place in kept:
+            self._rooms[place].leave()
+
+
+def _error(raised: Raised) -> Exception:
+    if raised.kind == NonsenseError.__name__:
+        return NonsenseError(raised.message)
+    error: RemoteError = type(raised.kind, (RemoteError,), {})(raised.message)
+    error.add_note(f"in the plug-in's own process:\n{raised.trace}")
+    return error

@@ -1,0 +1,155 @@
+"""The process that an isolated plug-in lives in, as the daemon has it: started, opened, watched, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from daemon.isolation.channel import Channel, GoneError
+from daemon.isolation.messages import NotOpened, Opened, Order, Progressed
+from daemon.redact import redact
+from engines.progress import Progress
+from plugins.api import PluginError
+
+log = logging.getLogger(__name__)
+
+OPENING_PATIENCE = 120.0
+"""Seconds for which a plug-in that opens may say nothing; fetching and building say something every second."""
+RECORD = "\x1e"
+"""Begins a line of standard error that is a log record: JSON of weight, logger and text."""
+
+_LONGEST_LINE = 16384
+_GRACE = 2.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessObserver(Protocol):
+    """Who is told of the process; called from any thread."""
+
+    def resident(self, size: int) -> None:
+        """So many bytes of memory are its own; 0 where it has none."""
+
+    def used(self, cpu: float) -> None:
+        """It used so many further seconds of CPU."""
+
+    def restarted(self) -> None: ...
+
+
+class PluginProcess:
+    """Begins with the constructor, in which nothing is waited for. Any thread; each channel one at a time.
+
+    It has its own session, so that Ctrl-C is the daemon's to handle, and the kernel ends it with the daemon. What it
+    writes to standard error goes into the log.
+    """
+
+    def __init__(self, name: str, lanes: int) -> None:
+        self.name = name
+        self.ended_for: str | None = None
+        """The reason, of `sightd_plugin_faults_total`, for which it was ended on purpose."""
+        self._why = ""
+        pairs = [socket.socketpair() for _ in range(lanes + 2)]
+        theirs = [their.fileno() for _, their in pairs]
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "daemon.isolation.child", *map(str, theirs)],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+                pass_fds=theirs,
+                start_new_session=True,
+            )
+        finally:
+            for _, their in pairs:
+                their.close()
+        self._life, *ours = (our for our, _ in pairs)
+        self.side, *self.lanes = (Channel(our) for our in ours)
+        self._reader = threading.Thread(target=self._read, name=f"stderr:{name}", daemon=True)
+        self._reader.start()
+
+    def open(self, order: Order, progress: Progress) -> Opened:
+        """Has the plug-in open there; PluginError with what to do where it cannot. `progress` as `engines` tells it."""
+        try:
+            self.side.send(order)
+            while True:
+                message, _ = self.side.receive(OPENING_PATIENCE)
+                if isinstance(message, Opened):
+                    return message
+                if isinstance(message, NotOpened):
+                    raise PluginError(message.message)
+                assert isinstance(message, Progressed)
+                progress(message.task, message.done, message.total)
+        except GoneError:
+            raise PluginError(f"plug-in {self.name} cannot be opened: its process {self.death()}") from None
+        except TimeoutError:
+            raise PluginError(
+                f"plug-in {self.name} cannot be opened: no word of its process for {OPENING_PATIENCE:.0f} s"
+            ) from None
+
+    def end(self, reason: str, why: str) -> None:
+        """Ends it for a reason of the metric, told in words; once. Waits for nothing."""
+        if self.ended_for is None:
+            self.ended_for, self._why = reason, why
+        self._kill()
+
+    def death(self) -> str:
+        """How it ended, in words that go on a sentence; it is ended if it has not."""
+        try:
+            self._process.wait(_GRACE)  # its sockets close a moment before it can be waited for
+        except subprocess.TimeoutExpired:
+            self.end("crashed", "stopped answering and was ended")
+        code = self._process.wait()
+        if self.ended_for is not None:
+            return self._why
+        if code >= 0:
+            return f"ended with code {code}"
+        name = signal.Signals(-code).name
+        return f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+
+    def usage(self) -> tuple[int, float] | None:
+        """Resident bytes and seconds of CPU so far, as the kernel counts them; None where it has ended."""
+        try:
+            process = Path(f"/proc/{self._process.pid}")
+            resident = int((process / "statm").read_text().split()[1]) * _PAGE
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        except (OSError, IndexError):
+            return None
+        return resident, (int(fields[11]) + int(fields[12])) / _TICK  # utime and stime, proc_pid_stat(5)
+
+    def close(self) -> None:
+        """Ends it, if it has not ended, and lets go of all that belongs to it."""
+        self._kill()
+        self._process.wait()
+        self._reader.join(_GRACE)
+        for channel in (self.side, *self.lanes):
+            channel.close()
+        self._life.close()
+
+    def _kill(self) -> None:
+        """With all that it started, which would hold its sockets open."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            while line := stream.readline(_LONGEST_LINE):
+                self._tell(line.decode(errors="replace").rstrip())
+
+    def _tell(self, line: str) -> None:
+        try:
+            weight, logger, text = json.loads(line[1:]) if line.startswith(RECORD) else (logging.WARNING, "", line)
+        except ValueError:  # cut off by its death, or too long
+            weight, logger, text = logging.WARNING, "", line
+        if text:
+            logging.getLogger(logger or __name__).log(weight, "plug-in %s: %s", self.name, redact(text))

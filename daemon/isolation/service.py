@@ -1,0 +1,125 @@
+"""Answers the daemon's calls with a plug-in that lives here."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from daemon.isolation.canvas import RemoteCanvas
+from daemon.isolation.channel import Channel, GoneError
+from daemon.isolation.messages import (
+    CANVAS,
+    Answer,
+    Call,
+    Facts,
+    Here,
+    NotHere,
+    Raised,
+    Stroke,
+    Strokes,
+    Wanted,
+)
+from daemon.isolation.shared_pictures import PictureWindow
+from daemon.pipeline.faults import NonsenseError
+from plugins.api import AnyPlugin
+from plugins.types import Frame, Image
+
+
+class PictureError(Exception):
+    """A frame's picture cannot be had."""
+
+
+class Service:
+    """One channel, one call at a time. `run` belongs to one thread; a plug-in may ask for pictures from others."""
+
+    def __init__(self, plugin: AnyPlugin, channel: Channel) -> None:
+        self._plugin = plugin
+        self._channel = channel
+        self._windows: dict[int, PictureWindow] = defaultdict(PictureWindow)
+        self._windows[CANVAS] = PictureWindow(writable=True)
+        self._asking = threading.Lock()
+        self._call: object = None
+        """Stands for the call under way: pictures are had during their own alone."""
+
+    def run(self) -> None:
+        """Until the plug-in is closed. GoneError where the daemon is gone."""
+        while True:
+            call, _ = self._channel.receive()
+            assert isinstance(call, Call)
+            self._call = object()
+            answer = self._answer(call)
+            self._call = None
+            kept = tuple(place for place, window in self._windows.items() if window.is_held())
+            if isinstance(answer, Raised):
+                self._channel.send(Raised(answer.kind, answer.message, answer.trace, kept))
+            else:
+                self._send(Answer(answer.value, kept, answer.strokes))
+            if call.method == "close":
+                return
+
+    def _send(self, answer: Answer) -> None:
+        try:
+            self._channel.send(answer)
+        except GoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 — pickle raises many kinds, and nothing of the message was sent
+            told = f"what it gave cannot be handed over: {type(error).__name__}: {error}"
+            self._channel.send(Raised(NonsenseError.__name__, told, "", answer.kept))
+
+    def _answer(self, call: Call) -> Answer | Raised:
+        """In a method of its own, so that no picture is held any more when it has returned."""
+        canvas = RemoteCanvas(call.canvas, self._lent)
+        try:
+            return Answer(self._result(call, canvas), (), canvas.strokes)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 — a plug-in may raise anything; the daemon counts it
+            return Raised(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+
+    def _result(self, call: Call, canvas: RemoteCanvas) -> object:
+        plugin = self._plugin
+        frames = [_frame(facts, partial(self._picture, self._call, n)) for n, facts in enumerate(call.frames)]
+        if call.method == "process":
+            return plugin.process(frames, call.results)
+        if call.method == "carry":
+            return plugin.carry(frames[0], call.results[0])
+        if call.method == "draw":
+            plugin.draw(canvas, frames[0], call.results[0])
+        elif call.method == "forget":
+            plugin.forget(call.camera)
+        else:
+            plugin.close()
+        return None
+
+    def _picture(self, call: object, place: int) -> Image:
+        with self._asking:
+            if call is not self._call:
+                raise PictureError("an isolated plug-in gets a frame's picture during the call that brings the frame")
+            self._channel.send(Wanted(place))
+            return self._shown(place)
+
+    def _lent(self, strokes: Sequence[Stroke]) -> Image:
+        with self._asking:
+            self._channel.send(Strokes(strokes))
+            return self._shown(CANVAS)
+
+    def _shown(self, place: int) -> Image:
+        message, file = self._channel.receive()
+        if isinstance(message, NotHere):
+            raise PictureError(message.message)
+        assert isinstance(message, Here)
+        return self._windows[place].show(message.shape, file)
+
+
+def _frame(facts: Facts, decode: Callable[[], Image]) -> Frame:
+    return Frame(
+        facts.camera,
+        facts.seq,
+        facts.size,
+        decode,
+        captured_at=facts.captured_at,
+        wall_time=facts.wall_time,
+        pts=facts.pts,
+        still=facts.still,
+    )

@@ -1,0 +1,81 @@
+"""Opens a plug-in with its networks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from daemon.pipeline.worker import yield_to_the_picture
+from daemon.thread_names import name_this_thread
+from engines.engine import Engine
+from engines.errors import EngineError
+from engines.model import Model
+from engines.progress import Progress
+from plugins.api import AnyPlugin, PluginConfig, PluginError
+
+LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
+"""Loads the first model of a preference that can be had, to run on so many threads, as a plug-in's options wish."""
+
+
+def no_networks(progress: Progress) -> LoadEngine:
+    """For plug-ins that take none."""
+
+    def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
+        raise EngineError("no way to load networks was given")
+
+    return load
+
+
+@dataclass(slots=True)
+class PluginContext:
+    """What a plug-in is given when it opens; remembers the networks it took, to close and to report them."""
+
+    name: str
+    engine_threads: int
+    load_engine: LoadEngine
+    config: PluginConfig
+    engines: list[Engine]
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        engine = self.load_engine(choice, self.engine_threads, self.config)
+        self.engines.append(engine)
+        return engine
+
+
+def opened(make: Callable[[PluginConfig], AnyPlugin], config: PluginConfig, context: PluginContext) -> AnyPlugin:
+    """A plug-in, made and opened. Raises PluginError or EngineError; it is closed then, and so are its networks."""
+    try:
+        plugin = make(config)
+        try:
+            _call_quietly_scheduled(lambda: plugin.open(context), context.name)
+        except BaseException:
+            plugin.close()
+            raise
+    except BaseException as error:
+        for engine in context.engines:
+            engine.close()
+        if isinstance(error, (PluginError, EngineError)) or not isinstance(error, Exception):
+            raise
+        raise PluginError(f"plug-in {context.name} cannot be opened: {type(error).__name__}: {error}") from error
+    return plugin
+
+
+def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
+    """Runs `call` in a thread of low priority: the threads that a network's session makes inherit both that (sched(7))
+    and its name."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        name_this_thread(f"network:{name}")
+        yield_to_the_picture()
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 — handed over to the caller's thread, which raises it
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name=f"open:{name}", daemon=True)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]

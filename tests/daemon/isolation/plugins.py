@@ -1,0 +1,139 @@
+"""Plug-ins for processes of their own: they are told what to do by the number of the frame."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plugins.api import Context, Plugin, PluginConfig, PluginError
+from plugins.types import Canvas, Detections, Frame, Hidden, Image, Picture, Results
+
+RAISES, HANGS, NONSENSE, UNSENDABLE, SEGFAULTS, EXITS, LEAKS, HANGS_NATIVELY = range(1001, 1009)
+
+
+def found(*values: float) -> Results:
+    """Detections whose scores say something."""
+    scores = np.array(values, np.float32)
+    n = len(scores)
+    return Results(Detections(np.zeros((n, 4), np.float32), scores, np.zeros(n, np.int64), ("x",)))
+
+
+def scores(results: Results) -> list[float]:
+    detections = results.get(Detections)
+    assert detections is not None
+    return [round(score, 4) for score in detections.scores.tolist()]
+
+
+class Faulty(Plugin[PluginConfig]):
+    """Tells its process and the mean of each picture; on the frames named above it fails as they say."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+
+    def __init__(self, config: PluginConfig) -> None:
+        super().__init__(config)
+        self._leak: list[Image] = []
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        for frame in frames:
+            if (answer := self._act(frame.seq)) is not None:
+                return answer  # type: ignore[no-any-return]
+        return [found(os.getpid(), frame.host().mean()) for frame in frames]
+
+    def _act(self, seq: int) -> Any:
+        if seq == RAISES:
+            raise ValueError("cannot see rtsp://me:hunter2@camera/")
+        if seq == HANGS:
+            threading.Event().wait()
+        elif seq == HANGS_NATIVELY:
+            ctypes.PyDLL(None).sleep(600)  # with the interpreter's lock
+        elif seq == NONSENSE:
+            return [None]
+        elif seq == UNSENDABLE:
+            return [lambda: None]
+        elif seq == SEGFAULTS:
+            ctypes.string_at(0)
+        elif seq == EXITS:
+            os._exit(3)
+        elif seq == LEAKS:
+            self._leak.append(np.ones((400, 1024, 1024), np.uint8))
+        return None
+
+
+class SlowOpener(Faulty):
+    """Cannot open again while a file named by the environment is there."""
+
+    def open(self, context: Context) -> None:
+        if os.path.exists(os.environ.get("SLOW_OPENER", "")):  # noqa: PTH110
+            raise PluginError("its licence has run out")
+
+
+class Keeper(Plugin[PluginConfig]):
+    """Keeps each picture until the next call, when it tells the mean of the one before and of this one."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    _last: Image | None = None
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        image = frames[0].host()
+        before = image if self._last is None else self._last
+        self._last = image[1:]
+        return [found(before.mean(), image.mean(), float(image.flags.writeable))]
+
+
+class Painter(Plugin[PluginConfig]):
+    """Turns pictures dark and light, hides their upper half, draws a box, a mark of its own and words."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Picture, Hidden})
+    forgotten = ""
+
+    @property
+    def hides(self) -> bool:
+        return True
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        half = Hidden(np.array([[0, 0, frames[0].width, frames[0].height / 2]], np.float32))
+        return [Results(Picture(255 - frame.host()), half) for frame in frames]
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        told = results.get(Picture)
+        return Results(Hidden.all_of(frame)) if told is None else Results(told, Hidden.all_of(frame))
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        if frame.seq == HANGS:
+            time.sleep(60)
+        canvas.box(np.array([1, 1, 5, 5], np.float32), (1, 2, 3), "a box")
+        width, height = canvas.size
+        canvas.image[height - 1, width - 1] = (7, 7, 7)
+        canvas.text((3.0, 4.0), self.forgotten or "words", (4, 5, 6))
+
+    def forget(self, camera: str) -> None:
+        self.forgotten = f"forgot {camera}"
+
+
+class Careless(Plugin[PluginConfig]):
+    """Opens as a child of death."""
+
+    def open(self, context: Context) -> None:
+        os.kill(os.getpid(), signal.SIGABRT)
+
+
+class Meeting(Plugin[PluginConfig]):
+    """Comes back from `process` when two calls are in it."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    parallel = True
+
+    def __init__(self, config: PluginConfig) -> None:
+        super().__init__(config)
+        self._both = threading.Barrier(2)
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        self._both.wait(60)
+        return [found(frame.seq) for frame in frames]

@@ -1,0 +1,146 @@
+"""A plug-in that hangs: found while it hangs, given up, left out; all else goes on, and later it is tried."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.pipeline.breaker import Breaker, BreakerState
+from daemon.pipeline.guard import Guard
+from daemon.pipeline.host import PluginHost
+from daemon.pipeline.line import Line
+from plugins.api import PluginConfig
+from plugins.types import Detections, Results, Tracks
+from tests.daemon.pipeline.plugins import Finder, Follower, Observations, frame
+from tests.support.waiting import eventually
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Hanging:
+    """A guard whose plug-in is in a call, on a clock of the test's."""
+
+    def __init__(self) -> None:
+        self.clock, self.plugin, self.observations = Clock(), Finder(), Observations()
+        self.guard = Guard("finder", self.plugin, self.observations, breaker=Breaker(cooldown=5.0), clock=self.clock)
+        self.plugin.let.clear()
+        self.answer: list[object] = []
+        self.given_up: list[str] = []
+        self._thread = threading.Thread(target=self._call)
+        self._thread.start()
+        self.plugin.entered.acquire()
+
+    def _call(self) -> None:
+        self.answer.append(self.guard.process([frame(seq=1)], [Results()], lambda: self.given_up.append("once")))
+
+    def comes_back(self) -> None:
+        self.plugin.let.set()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    case = Hanging()
+    yield case
+    case.comes_back()
+
+
+def test_a_call_within_the_limit_is_left_alone(hanging: Hanging) -> None:
+    hanging.clock.now = 9.9
+    hanging.guard.look()
+    assert hanging.observations.faults == []
+    hanging.comes_back()
+    assert hanging.answer != [None]
+
+
+def test_a_call_beyond_it_is_one_fault_that_takes_the_plugin_out_while_it_still_hangs(hanging: Hanging) -> None:
+    for hanging.clock.now in (10.1, 11.1, 12.1):
+        hanging.guard.look()
+    assert hanging.observations.faults == ["timeout"]
+    assert hanging.given_up == ["once"]
+    assert hanging.guard.state is BreakerState.OPEN
+    assert hanging.guard.last_fault == "TimeoutError in process: no answer after 10 s"
+    assert hanging.guard.hanging == 1
+
+
+def test_a_late_answer_is_thrown_away_and_a_trial_decides(hanging: Hanging) -> None:
+    hanging.clock.now = 10.1
+    hanging.guard.look()
+    hanging.comes_back()
+    assert hanging.answer == [None]
+    assert hanging.guard.process([frame(seq=2)], [Results()]) is None, "that it came back at last says nothing"
+    hanging.clock.now = 15.2
+    assert hanging.guard.process([frame(seq=3)], [Results()]) is not None
+    assert hanging.observations.states == [BreakerState.OPEN, BreakerState.CLOSED]
+
+
+def test_a_late_fault_is_not_a_second_one(hanging: Hanging) -> None:
+    def fails() -> None:
+        raise RuntimeError("too late")
+
+    hanging.plugin.before = fails
+    hanging.clock.now = 10.1
+    hanging.guard.look()
+    hanging.comes_back()
+    assert hanging.observations.faults == ["timeout"]
+
+
+@pytest.fixture
+def host() -> Iterator[PluginHost]:
+    def no_engines(*_: object) -> object:
+        raise AssertionError("asks for no network")
+
+    plugins = PluginHost(no_engines, lambda _: Observations(), hangs_after=0.3)  # type: ignore[arg-type]
+    plugins.add(plugins.open("finder", Finder, PluginConfig(), cameras=2))
+    plugins.add(plugins.open("follower", Follower, PluginConfig(), cameras=2))
+    plugins.add(plugins.open("other", Finder, PluginConfig(), cameras=2))
+    yield plugins
+    finder_of(plugins, "finder").let.set()
+    plugins.close()
+
+
+def finder_of(plugins: PluginHost, name: str) -> Finder:
+    plugin = plugins.instances[name].guard.plugin
+    assert isinstance(plugin, Finder)
+    return plugin
+
+
+def analysed(line: Line, seq: int) -> Results:
+    ticket = line.offer(frame(line.camera, seq))
+    assert ticket is not None
+    assert ticket.wait(20)
+    return ticket.results
+
+
+def test_frames_go_on_while_its_thread_is_stuck_and_come_to_it_again_when_it_is_free(host: PluginHost) -> None:
+    finder = finder_of(host, "finder")
+    a, b = (host.line(name, ["other", "finder", "follower"]) for name in "ab")
+    analysed(a, 0)
+    finder.let.clear()
+    assert Tracks in analysed(a, 1), "the frame it hangs at goes on, with predictions"
+    assert Tracks in analysed(b, 1), "so do those of cameras that waited for it"
+    assert "b" not in {camera for camera, _ in finder.seen}
+    for seq in range(2, 5):
+        assert Detections in analysed(a, seq), "the plug-in before it finds on every frame"
+    assert finder_of(host, "other").seen[-1] == ("a", 4)
+    finder.let.set()
+    guard = host.instances["finder"].guard
+    eventually(lambda: guard.hanging == 0, 10)
+    guard._breakers["process"].retry_at = 0.0
+    eventually(lambda: analysed(a, 5) is not None and guard.state is BreakerState.CLOSED, 10)
+
+
+def test_what_waited_for_a_plugin_that_hangs_does_not_wait_for_ever(host: PluginHost) -> None:
+    finder = finder_of(host, "finder")
+    finder.let.clear()
+    lines = [host.line(name, ["finder"]) for name in "abc"]
+    tickets = [line.offer(frame(line.camera, 1)) for line in lines]
+    assert all(ticket is not None and ticket.wait(20) for ticket in tickets)
+    assert lines[0].offer(frame("a", 2)) is None, "there is nobody to offer it to"

@@ -1,0 +1,61 @@
+"""A plug-in that fails in the way that a file orders, and how it is installed for a daemon."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plugins.api import Plugin, PluginConfig
+from plugins.types import Classification, Frame, Results
+
+
+class FaultyConfig(PluginConfig):
+    orders: Path
+
+
+class Faulty(Plugin[FaultyConfig]):
+    """Finds nothing; once there is a file `orders` it takes it away and does what it says."""
+
+    Config: ClassVar[type[PluginConfig]] = FaultyConfig
+    gives: ClassVar[frozenset[type]] = frozenset({Classification})
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        orders = self.config.orders
+        if orders.exists():
+            order = orders.read_text()
+            orders.unlink()
+            return _obey(order)  # type: ignore[no-any-return]
+        return [Results() for _ in frames]
+
+
+def _obey(order: str) -> Any:
+    match order:
+        case "raise":
+            raise RuntimeError("as ordered")
+        case "nonsense":
+            return "nonsense"
+        case "hang":
+            threading.Event().wait()
+        case "leak":
+            _leak.append(np.ones(600 * 2**20, np.uint8))
+        case "segfault":
+            ctypes.string_at(0)
+    return [Results()]
+
+
+_leak: list[object] = []
+
+
+def installed(folder: Path) -> dict[str, str]:
+    """Installs it under `folder` as `faulty`, the way pip would; gives the environment in which it is found."""
+    about = folder / "faulty-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[sightd.plugins]\nfaulty = {__name__}:Faulty\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from prometheus_client import CollectorRegistry
 
@@ -15,20 +15,22 @@ from daemon.capture.errors import Reason
 from daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
 from daemon.config.load import Loaded
 from daemon.config.model import Config
+from daemon.events.event import Kind
+from daemon.events.journal import Journal
+from daemon.events.place import journal_of
 from daemon.faces.desk import FaceDesk
 from daemon.faces.opening import open_desk
 from daemon.fleet import Fleet, codecs_of, uses_nvdec
 from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
+from daemon.readiness import camera_reasons, plugin_reasons, plugin_status
 from daemon.serve.control import AskReload
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness
+from daemon.serve.view import CameraEntry, Readiness
 from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
@@ -61,15 +63,19 @@ class Daemon:
         self._load_engine = load_engine
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
-        self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
-        self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name)))
-        self._fleet = Fleet(self._host, self.metrics, gpus, self._video_gpu)
+        self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason], list(Kind))
+        events = self._config.events
+        self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)
+        self._host = PluginHost(load_engine, lambda name: PluginObservation(self.metrics.plugin(name), self.journal))
+        self._fleet = Fleet(self._host, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._faces: FaceDesk | None = None
         self._started = False
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
+        self.journal.start()
+        self.journal.note(Kind.DAEMON_STARTED, version=installed_version())
         cameras = list(enabled(self._config))
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
@@ -112,12 +118,20 @@ class Daemon:
         self._fleet.start(config, codecs)
         return change
 
+    def reloaded(self, change: Changes | None) -> None:
+        """The configuration was read anew and followed, or (None) could not be; it is counted and noted."""
+        self.metrics.reloaded(change is not None)
+        outcome = "refused" if change is None else "applied"
+        self.journal.note(Kind.CONFIG_RELOADED, outcome=outcome, **({} if change is None else asdict(change)))
+
     def stop(self) -> None:
         """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
 
         A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
         """
         with ExitStack() as parts:  # ends what was entered last first
+            parts.callback(self.journal.close)
+            parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
             if self._faces is not None:
                 parts.callback(self._faces.close)
             if self._http is not None:
@@ -148,8 +162,9 @@ class Daemon:
     def readiness(self) -> Readiness:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
         cameras = {name: run.status() for name, run in self._fleet.runs.items()}
-        plugins = {name: _plugin_status(instance) for name, instance in dict(self._host.instances).items()}
-        reasons = [*_reasons(self._started, cameras), *_plugin_reasons(self._host.instances)]
+        plugins = {name: plugin_status(instance) for name, instance in dict(self._host.instances).items()}
+        state = [f"events cannot be kept: {fault}"] if (fault := self.journal.fault) else []
+        reasons = [*camera_reasons(self._started, cameras), *plugin_reasons(self._host.instances), *state]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 
     def healthy(self) -> tuple[bool, str]:
@@ -191,7 +206,13 @@ class Daemon:
             options = self._config.http
             self._faces = self._face_desk()
             app = create_app(
-                self, self.metrics.exposition, options.max_viewers, self._faces, options.host, self._ask_reload
+                self,
+                self.metrics.exposition,
+                options.max_viewers,
+                self._faces,
+                options.host,
+                self._ask_reload,
+                self.journal,
             )
             self._http = HttpServer(self._config.http, app)
             self._http.start()
@@ -207,39 +228,3 @@ class Daemon:
 def reachable(host: str) -> str:
     """A host to write into an address where a server listens on every one."""
     return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
-
-
-def _plugin_status(instance: Instance) -> PluginStatus:
-    guard = instance.guard
-    if not instance.engines:
-        return PluginStatus(breaker=guard.state.value, faults=guard.faults)
-    engine = instance.engines[0]
-    backend = engine.session.backend
-    return PluginStatus(
-        model=engine.model.name,
-        backend=backend.name,
-        precision=backend.precision,
-        device=backend.device,
-        reason=engine.reason,
-        breaker=guard.state.value,
-        faults=guard.faults,
-    )
-
-
-def _plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
-    for name, instance in dict(instances).items():
-        guard = instance.guard
-        if guard.state is BreakerState.OPEN:
-            yield f"plug-in {name} is taken out after faults: {guard.last_fault}"
-        if guard.busy_for > HANGS_AFTER:
-            yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
-
-
-def _reasons(started: bool, cameras: Mapping[str, CameraStatus]) -> Sequence[str]:
-    if not started:
-        return ["starting: plug-ins are being opened"]
-    return [
-        f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
-        for name, status in cameras.items()
-        if status.state not in ("live", "ended")
-    ]

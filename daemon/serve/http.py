@@ -10,9 +10,11 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.events.journal import Journal
 from daemon.faces.desk import FaceDesk
 from daemon.serve.audience import Audience
 from daemon.serve.control import AskReload, add_control
+from daemon.serve.events import add_events
 from daemon.serve.faces import add_faces
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
@@ -44,9 +46,11 @@ def create_app(
     faces: FaceDesk | None = None,
     host: str = "127.0.0.1",
     ask_reload: AskReload | None = None,
+    journal: Journal | None = None,
 ) -> FastAPI:
     """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `faces` is the
-    gallery that is served, `host` where the server listens, `ask_reload` has the configuration read anew."""
+    gallery that is served, `host` where the server listens, `ask_reload` has the configuration read anew,
+    `journal` is of events."""
     app = FastAPI(
         title="sightd", version=installed_version(), docs_url=None, redoc_url=None, max_body_size=_MOST_BODY
     )  # their pages load foreign assets
@@ -65,6 +69,8 @@ def create_app(
         add_faces(app, faces, host)
     if ask_reload is not None:
         add_control(app, ask_reload, host)
+    if journal is not None:
+        add_events(app, journal, host, app.state.audience)
     return app
 
 

@@ -12,6 +12,8 @@ from engines.cuda.transfers import TransferCounter
 
 LABELS = {
     "camera",
+    "kind",
+    "store",
     "stage",
     "reason",
     "class",
@@ -74,6 +76,10 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "engine_info",
         "config_reloads",
         "config_last_reload_successful",
+        "events",
+        "events_lost",
+        "events_waiting",
+        "state_writable",
         "detections",
         "classifications",
         "face_matches",

@@ -73,7 +73,7 @@ class JournalReader:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            if not self.path.exists():
+            if not self.path.exists() or "no such table" in str(error):  # or it is being made
                 raise JournalError(f"there is no journal {self.path}: a daemon that runs makes it") from error
             raise JournalError(f"journal {self.path}: {error}: it is read by who may read it and its folder") from error
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -31,6 +32,7 @@ from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.view import CameraEntry, Readiness
+from daemon.state_watch import StateWatch
 from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
@@ -70,6 +72,7 @@ class Daemon:
         self._fleet = Fleet(self._host, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._faces: FaceDesk | None = None
+        self._state_watch: StateWatch | None = None
         self._started = False
 
     def start(self) -> None:
@@ -134,6 +137,8 @@ class Daemon:
             parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
             if self._faces is not None:
                 parts.callback(self._faces.close)
+            if self._state_watch is not None:
+                parts.callback(self._state_watch.close)
             if self._http is not None:
                 parts.callback(self._http.close)
             if self._fleet.rtsp is not None:
@@ -163,7 +168,9 @@ class Daemon:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
         cameras = {name: run.status() for name, run in self._fleet.runs.items()}
         plugins = {name: plugin_status(instance) for name, instance in dict(self._host.instances).items()}
-        state = [f"events cannot be kept: {fault}"] if (fault := self.journal.fault) else []
+        faces = None if self._state_watch is None else self._state_watch.fault
+        faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": faces}
+        state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
         reasons = [*camera_reasons(self._started, cameras), *plugin_reasons(self._host.instances), *state]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 
@@ -205,6 +212,10 @@ class Daemon:
         if self._config.http.enabled:
             options = self._config.http
             self._faces = self._face_desk()
+            if self._faces is not None:
+                mend = self._faces.gallery.database.mend
+                told = partial(self.metrics.state_writable, "faces")
+                self._state_watch = StateWatch("the gallery of faces", mend, told)
             app = create_app(
                 self,
                 self.metrics.exposition,
@@ -221,7 +232,7 @@ class Daemon:
         """Of the first face plug-in that a camera uses."""
         for config in plugins_in_use(self._loaded).values():
             if isinstance(config, FaceConfig):
-                return open_desk(config, self._load_engine, os.environ)
+                return open_desk(config, self._load_engine, os.environ, may_stand_in=True)
         return None
 
 

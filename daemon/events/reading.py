@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from daemon.events.event import Event
+from plugins.written_ahead import read_only
 
 _COLUMNS = "id, kind, at, camera, plugin, facts"
 
@@ -76,10 +76,3 @@ class JournalReader:
             if not self.path.exists() or "no such table" in str(error):  # or it is being made
                 raise JournalError(f"there is no journal {self.path}: a daemon that runs makes it") from error
             raise JournalError(f"journal {self.path}: {error}: it is read by who may read it and its folder") from error
-
-
-def read_only(path: Path) -> str:
-    """The address under which SQLite reads a database that is written ahead, and changes nothing. Where nothing is
-    written ahead nobody has it open, and it is read as a file that does not change: its folder may be read-only."""
-    written_ahead = path.with_name(path.name + "-wal").exists()
-    return f"file:{quote(str(path))}?mode=ro" + ("" if written_ahead else "&immutable=1")

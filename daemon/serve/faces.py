@@ -17,7 +17,7 @@ from daemon.faces.desk import FaceDesk
 from daemon.serve.own_machine import guard, include
 from engines.errors import EngineError
 from plugins.face.gallery.enrol import Photo
-from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError, UnwritableError
 from plugins.face.gallery.exchange import exported, imported
 from plugins.face.gallery.gallery import Person
 from plugins.face.gallery.photos import MOST_BYTES, photo_of
@@ -182,7 +182,8 @@ def _person(person: Person) -> dict[str, Any]:
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, UnknownPersonError) else 409 if isinstance(error, NameTakenError) else 422
+    statuses = {UnknownPersonError: 404, NameTakenError: 409, UnwritableError: 507}
+    status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 422)
     return JSONResponse({"error": str(error)}, status_code=status)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
-from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.errors import GalleryError, UnwritableError
+from plugins.written_ahead import is_unwritable, read_only
 
 _VERSION = 1
 _LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
@@ -47,20 +48,25 @@ class Database:
     `generation` rises with each change of persons and embeddings, by whomever: readers compare it.
     """
 
-    def __init__(self, path: Path, key: str | None = None) -> None:
-        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own."""
+    def __init__(self, path: Path, key: str | None = None, *, may_stand_in: bool = False) -> None:
+        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own.
+
+        `may_stand_in`: where it cannot be written (`fault` tells why), it is read, or an empty one that takes nothing
+        stands in for one that is not there, until `mend` finds that it can be.
+        """
         self.path = path
+        self.fault: str | None = None
+        """Why nothing could be written of late; None where it could."""
+        self._key = key
         self._lock = threading.RLock()
+        self._stands_in = False
         try:
-            is_new = _made(path)
-            self._connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            try:
-                self.cipher = self._prepared(key, is_new)
-            except BaseException:
-                self._connection.close()
+            self._open()
+        except UnwritableError as error:
+            if not may_stand_in:
                 raise
-        except (OSError, sqlite3.Error) as error:
-            raise GalleryError(f"gallery {path}: {_reason(error)}") from error
+            self.fault, self._stands_in = str(error), True
+            self._open_stand_in()
 
     @property
     def generation(self) -> int:
@@ -76,6 +82,8 @@ class Database:
         """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told. `wipes`: what it
         deletes must be wiped, by `scrub`, now or whenever that can be done."""
         with self._lock, self._told():
+            if self._stands_in:
+                raise UnwritableError(self.fault)
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -84,10 +92,28 @@ class Database:
                 if persons:
                     self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
                 self._connection.execute("COMMIT")
+                self.fault = None
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has ended it already
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def mend(self) -> str | None:
+        """Tries anew where nothing could be written; what still keeps it from that, None where nothing does."""
+        with self._lock:
+            if self.fault is None:
+                return None
+            try:
+                if self._stands_in:
+                    before = self._connection
+                    self._open()
+                    self._stands_in = False
+                    before.close()
+                with self.changing(persons=False) as run:
+                    run.execute("UPDATE meta SET value = value WHERE key = 'generation'")
+            except GalleryError as error:
+                self.fault = str(error)
+            return self.fault
 
     @property
     def to_be_wiped(self) -> bool:
@@ -117,6 +143,33 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _open(self) -> None:
+        try:
+            with self._told():
+                is_new = _made(self.path)
+                connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        except OSError as error:
+            raise UnwritableError(f"gallery {self.path}: {_reason(error)}") from error
+        before, self._connection = getattr(self, "_connection", None), connection
+        try:
+            with self._told():
+                self.cipher = self._prepared(self._key, is_new)
+        except BaseException:
+            connection.close()
+            if before is not None:
+                self._connection = before
+            raise
+
+    def _open_stand_in(self) -> None:
+        """The file as it can be read, or an empty one in memory."""
+        is_there = self.path.exists() and self.path.stat().st_size > 0
+        where = read_only(self.path) if is_there else ":memory:"
+        with self._told():
+            self._connection = sqlite3.connect(
+                where, uri=True, timeout=10, isolation_level=None, check_same_thread=False
+            )
+            self.cipher = self._prepared(self._key, not is_there)
 
     def _prepared(self, key: str | None, is_new: bool) -> Cipher:
         run = self._connection.execute
@@ -163,7 +216,11 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise GalleryError(f"gallery {self.path}: {_reason(error)}") from error
+            told = f"gallery {self.path}: {_reason(error)}"
+            if is_unwritable(error):
+                self.fault = told
+                raise UnwritableError(told) from error
+            raise GalleryError(told) from error
 
 
 def _made(path: Path) -> bool:
@@ -184,8 +241,8 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if "readonly" in text or "unable to open" in text:
         return f"{text}: the user who runs this needs to read and write it and its folder"
-    if "full" in text:
-        return f"{text}: make room on the disk"
+    if "full" in text or "disk I/O" in text:
+        return f"{text}: make room on the disk; it is tried again by itself"
     if "locked" in text:
         return f"{text}: another program has been writing for ten seconds; try again"
     if "not a database" in text or "malformed" in text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,9 +11,15 @@ from typing import Any
 
 from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
 from plugins.face.gallery.errors import GalleryError, UnwritableError
+from plugins.face.gallery.file import made, reason
 from plugins.written_ahead import is_unwritable, read_only
 
 _VERSION = 1
+_ROOM_FOR_A_PERSON = (
+    "INSERT OR REPLACE INTO meta VALUES ('room', zeroblob(131072))",
+    "DELETE FROM meta WHERE key = 'room'",
+)
+"""Whether there is room again is tried with what a person takes: a few bytes may fit where that does not."""
 _LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -109,8 +114,9 @@ class Database:
                     self._open()
                     self._stands_in = False
                     before.close()
-                with self.changing(persons=False) as run:
-                    run.execute("UPDATE meta SET value = value WHERE key = 'generation'")
+                for statement in _ROOM_FOR_A_PERSON:
+                    with self.changing(persons=False) as run:
+                        run.execute(statement)
             except GalleryError as error:
                 self.fault = str(error)
             return self.fault
@@ -147,10 +153,10 @@ class Database:
     def _open(self) -> None:
         try:
             with self._told():
-                is_new = _made(self.path)
+                is_new = made(self.path)
                 connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         except OSError as error:
-            raise UnwritableError(f"gallery {self.path}: {_reason(error)}") from error
+            raise UnwritableError(f"gallery {self.path}: {reason(error)}") from error
         before, self._connection = getattr(self, "_connection", None), connection
         try:
             with self._told():
@@ -216,35 +222,8 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            told = f"gallery {self.path}: {_reason(error)}"
+            told = f"gallery {self.path}: {reason(error)}"
             if is_unwritable(error):
                 self.fault = told
                 raise UnwritableError(told) from error
             raise GalleryError(told) from error
-
-
-def _made(path: Path) -> bool:
-    """Whether the file was made now, for its owner alone; the folder too, where it is not there."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        return False
-    return True
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.strerror}: give another place (`gallery` of the face plug-in, --gallery), or access to it"
-    text = str(error)
-    if "readonly" in text or "unable to open" in text:
-        return f"{text}: the user who runs this needs to read and write it and its folder"
-    if "full" in text or "disk I/O" in text:
-        return f"{text}: make room on the disk; it is tried again by itself"
-    if "locked" in text:
-        return f"{text}: another program has been writing for ten seconds; try again"
-    if "not a database" in text or "malformed" in text:
-        return f"{text}: restore it from an export or a copy"
-    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +168,14 @@ class Database:
             raise
 
     def _open_stand_in(self) -> None:
-        """The file as it can be read, or an empty one in memory."""
-        is_there = self.path.exists() and self.path.stat().st_size > 0
-        where = read_only(self.path) if is_there else ":memory:"
+        """A copy in memory of what can be read. The file itself does not stay open: SQLite has all connections of a
+        process share what they know of a file, also that it is read-only."""
         with self._told():
-            self._connection = sqlite3.connect(
-                where, uri=True, timeout=10, isolation_level=None, check_same_thread=False
-            )
+            self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            is_there = self.path.exists() and self.path.stat().st_size > 0
+            if is_there:
+                with closing(sqlite3.connect(read_only(self.path), uri=True, timeout=10)) as file:
+                    file.backup(self._connection)
             self.cipher = self._prepared(self._key, not is_there)
 
     def _prepared(self, key: str | None, is_new: bool) -> Cipher:

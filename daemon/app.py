@@ -26,6 +26,7 @@ from daemon.metrics.registry import Metrics
 from daemon.observe import PluginObservation
 from daemon.pipeline.host import Instance, LoadEngine, PluginHost
 from daemon.readiness import camera_reasons, plugin_reasons, plugin_status
+from daemon.serve import descriptors
 from daemon.serve.control import AskReload
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -171,6 +172,8 @@ class Daemon:
         faces = None if self._state_watch is None else self._state_watch.fault
         faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": faces}
         state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
+        if few := descriptors.fault():
+            state.append(few)
         reasons = [*camera_reasons(self._started, cameras), *plugin_reasons(self._host.instances), *state]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
 import socket
 import threading
 import time
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from daemon.config.model import Http
+from daemon.serve.descriptors import fault
 from daemon.serve.errors import ListenError
 
 log = logging.getLogger(__name__)
 
 _STALL_MS = 10_000
 """A connection that takes no byte for so long is cut off by the kernel; a stopped browser would hold its seat."""
+_BACKLOG = 128
+"""Connections that may wait to be taken."""
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_TELL_EVERY = 10.0
+"""Seconds between two log records of connections that could not be taken."""
 _GRACE_S = 1
 """What an answer under way gets when the server stops."""
 
@@ -30,6 +39,7 @@ class HttpServer:
         self._socket: socket.socket | None = None
         self._port = options.port
         self._progress_at = time.monotonic()
+        self._told_at = float("-inf")
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -38,6 +48,7 @@ class HttpServer:
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
+            backlog=_BACKLOG,
             timeout_notify=1,
             callback_notify=self._turned,
         )
@@ -83,7 +94,21 @@ class HttpServer:
         self._progress_at = time.monotonic()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket] if self._socket is not None else None)
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+        await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Without descriptors asyncio fails to accept as often as there may be connections waiting, each second: that
+        is told once in a while, and who wants to connect waits."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._told_at >= _TELL_EVERY:
+            self._told_at = time.monotonic()
+            log.error("HTTP cannot take a connection: %s; %s", error.strerror, fault() or "it is tried again")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -95,7 +120,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_MS)  # inherited by connections
         listening.bind(address)
-        listening.listen(128)
+        listening.listen(_BACKLOG)
     except OSError:
         listening.close()
         raise

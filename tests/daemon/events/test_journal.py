@@ -191,3 +191,25 @@ def test_where_there_is_no_journal_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="there is no journal"):
         JournalReader(tmp_path / "events.db").latest(1)
     assert not list(tmp_path.iterdir()), "who reads makes nothing"
+
+
+def test_a_clock_that_jumps_ahead_and_back_deletes_nothing_and_the_order_stays(
+    tmp_path: Path, counts: EventCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_TIDY_EVERY", 0.0)
+    now = time.time()
+    wall = [now]
+    journal = Journal(tmp_path / "events.db", 86400.0, 1000, counts, lambda: wall[0])
+    journal.start()
+    for offset in (0, 365 * 86400, -5 * 3600, 40 * 86400):
+        wall[0] = now + offset
+        journal.note(Kind.CAMERA_UP, camera="a")
+        eventually(lambda: counts.waiting_ones == 0 and journal.fault is None)
+        eventually(lambda: _ids(journal.reader)[-1:] == [sum(counts.kinds.values())])
+    journal.close()
+    assert [event.id for event in journal.reader.after(0, 10)] == [1, 2, 3, 4]
+    later = Journal(tmp_path / "events.db", 86400.0, 1000, counts, lambda: now + 90 * 86400)
+    later.start()
+    later.note(Kind.CAMERA_DOWN, camera="a")
+    assert kept(later, 5) == [1, 2, 3, 4, 5], "nor does one that jumped while nothing ran"
+    later.close()

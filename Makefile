@@ -22,7 +22,7 @@ demo: setup
 
 test: compiler setup lint types
 	$(BIN)/python -m tests.support.pycuda_env
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m tests.side_by_side
 
 bench: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -17,24 +17,28 @@ from daemon.config.changes import Changes, chain_of, changes, enabled, plugins_i
 from daemon.config.load import Loaded
 from daemon.config.model import Config
 from daemon.encode.choice import CodecChoice
+from daemon.events.event import Kind
+from daemon.events.journal import Journal
+from daemon.events.place import journal_of
 from daemon.faces.desk import FaceDesk
 from daemon.faces.opening import open_desk
 from daemon.fleet import Fleet, codecs_of, uses_nvdec
 from daemon.metrics.registry import Metrics
 from daemon.networks import engine_loading
 from daemon.observe import PluginObservation
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.guard import HANGS_AFTER
 from daemon.pipeline.host import Instance, PluginHost
 from daemon.pipeline.opening import LoadEngine
 from daemon.placed import placed
+from daemon.readiness import camera_reasons, plugin_reasons, plugin_status
+from daemon.serve import descriptors
 from daemon.serve.access.access import Access
 from daemon.serve.control import AskReload
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness
+from daemon.serve.view import CameraEntry, Readiness
+from daemon.state_watch import StateWatch
 from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
@@ -73,21 +77,26 @@ class Daemon:
         self._load_engine = load_engine
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
-        self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason])
+        self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason], list(Kind))
         self._access = Access(self._config.access, self.metrics.refused)
+        events = self._config.events
+        self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)
         self._host = PluginHost(
             load_engine,
-            lambda name: PluginObservation(self.metrics.plugin(name)),
+            lambda name: PluginObservation(self.metrics.plugin(name), self.journal),
             networks=partial(engine_loading, self._config.models, self._config.engines),
             progress=progress,
         )
-        self._fleet = Fleet(self._host, self.metrics, gpus, self._video_gpu)
+        self._fleet = Fleet(self._host, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._faces: FaceDesk | None = None
+        self._state_watch: StateWatch | None = None
         self._started = False
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
+        self.journal.start()
+        self.journal.note(Kind.DAEMON_STARTED, version=installed_version())
         cameras = list(enabled(self._config))
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
@@ -133,14 +142,24 @@ class Daemon:
         self._fleet.start(config, codecs)
         return change
 
+    def reloaded(self, change: Changes | None) -> None:
+        """The configuration was read anew and followed, or (None) could not be; it is counted and noted."""
+        self.metrics.reloaded(change is not None)
+        outcome = "refused" if change is None else "applied"
+        self.journal.note(Kind.CONFIG_RELOADED, outcome=outcome, **({} if change is None else asdict(change)))
+
     def stop(self) -> None:
         """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
 
         A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
         """
         with ExitStack() as parts:  # ends what was entered last first
+            parts.callback(self.journal.close)
+            parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
             if self._faces is not None:
                 parts.callback(self._faces.close)
+            if self._state_watch is not None:
+                parts.callback(self._state_watch.close)
             if self._http is not None:
                 parts.callback(self._http.close)
             if self._fleet.rtsp is not None:
@@ -170,8 +189,13 @@ class Daemon:
     def readiness(self) -> Readiness:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
         cameras = {name: run.status() for name, run in self._fleet.runs.items()}
-        plugins = {name: _plugin_status(instance) for name, instance in dict(self._host.instances).items()}
-        reasons = [*_reasons(self._started, cameras), *_plugin_reasons(self._host.instances)]
+        plugins = {name: plugin_status(instance) for name, instance in dict(self._host.instances).items()}
+        faces = None if self._state_watch is None else self._state_watch.fault
+        faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": faces}
+        state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
+        if few := descriptors.fault():
+            state.append(few)
+        reasons = [*camera_reasons(self._started, cameras), *plugin_reasons(self._host.instances), *state]
         return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
 
     def healthy(self) -> tuple[bool, str]:
@@ -212,8 +236,18 @@ class Daemon:
         if self._config.http.enabled:
             options = self._config.http
             self._faces = self._face_desk()
+            if self._faces is not None:
+                mend = self._faces.gallery.database.mend
+                told = partial(self.metrics.state_writable, "faces")
+                self._state_watch = StateWatch("the gallery of faces", mend, told)
             app = create_app(
-                self, self.metrics.exposition, options.max_viewers, self._access, self._faces, self._ask_reload
+                self,
+                self.metrics.exposition,
+                options.max_viewers,
+                self._access,
+                self._faces,
+                self._ask_reload,
+                self.journal,
             )
             self._http = HttpServer(options, app, self.metrics.connection_refused("http"))
             self._http.start()
@@ -222,46 +256,10 @@ class Daemon:
         """Of the first face plug-in that a camera uses."""
         for config in plugins_in_use(self._loaded).values():
             if isinstance(config, FaceConfig):
-                return open_desk(config, self._load_engine, os.environ)
+                return open_desk(config, self._load_engine, os.environ, may_stand_in=True)
         return None
 
 
 def reachable(host: str) -> str:
     """A host to write into an address where a server listens on every one."""
     return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
-
-
-def _plugin_status(instance: Instance) -> PluginStatus:
-    guard = instance.guard
-    if not instance.engines:
-        return PluginStatus(breaker=guard.state.value, faults=guard.faults)
-    engine = instance.engines[0]
-    backend = engine.session.backend
-    return PluginStatus(
-        model=engine.model.name,
-        backend=backend.name,
-        precision=backend.precision,
-        device=backend.device,
-        reason=engine.reason,
-        breaker=guard.state.value,
-        faults=guard.faults,
-    )
-
-
-def _plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
-    for name, instance in dict(instances).items():
-        guard = instance.guard
-        if guard.state is BreakerState.OPEN:
-            yield f"plug-in {name} is taken out after faults: {guard.last_fault}"
-        if guard.busy_for > HANGS_AFTER:
-            yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
-
-
-def _reasons(started: bool, cameras: Mapping[str, CameraStatus]) -> Sequence[str]:
-    if not started:
-        return ["starting: plug-ins are being opened"]
-    return [
-        f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
-        for name, status in cameras.items()
-        if status.state not in ("live", "ended")
-    ]

@@ -13,6 +13,8 @@ from daemon.capture.feed import Feed
 from daemon.capture.slot import FrameSlot
 from daemon.config.model import Camera, Output, Render
 from daemon.encode.choice import CodecChoice
+from daemon.events.journal import Journal
+from daemon.events.sight import Sight
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.host import PluginHost
 from daemon.pipeline.output import CameraOutput
@@ -44,6 +46,7 @@ class CameraRun:
         drawing: FrameDrawing | None,
         host: PluginHost,
         metrics: Metrics,
+        journal: Journal,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
     ) -> None:
@@ -54,6 +57,7 @@ class CameraRun:
         self._metrics = metrics.camera(name)
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
+        self._sight = Sight(name, self._metrics, journal)
         self._slot = FrameSlot()
         self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec)
         self._output = CameraOutput(
@@ -65,6 +69,7 @@ class CameraRun:
             Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
             metrics.stages,
+            self._sight,
         )
 
     def start(self) -> None:
@@ -118,11 +123,11 @@ class CameraRun:
         )
 
     def state_changed(self, camera: str, state: State) -> None:
-        self._metrics.up.set(state is State.LIVE)
         self._output.ended = state is State.ENDED
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)
+        self._sight.fault(reason)
         self._output.camera_lost(time.time())
 
     def frame_damaged(self, camera: str) -> None:

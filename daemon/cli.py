@@ -15,6 +15,7 @@ COMMANDS = {
     "analyze": "run the same plug-ins over files",
     "models": "list, fetch, verify, quantize networks",
     "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
+    "events": "what happened, and what happens",
     "faces": "enrol, list, rename, forget persons",
     "style": "list styles, show a picture in each, learn new ones",
     "classifier": "train a classifier on folders of pictures",

@@ -11,6 +11,7 @@ from daemon.camera import CameraRun
 from daemon.config.changes import chain_of, output_of, render_of
 from daemon.config.model import Camera, Config
 from daemon.encode.choice import CodecChoice
+from daemon.events.journal import Journal
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.host import PluginHost
 from daemon.serve.mjpeg import JpegStream
@@ -41,8 +42,9 @@ class Fleet:
     """Places are made before cameras start, so that who comes early waits for the first picture. One thread, but for
     the properties and `entries`, `jpeg` and `address`, which any may ask."""
 
-    def __init__(self, host: PluginHost, metrics: Metrics, gpus: Gpus, video_gpu: str) -> None:
-        self._host, self._metrics, self._gpus, self._video_gpu = host, metrics, gpus, video_gpu
+    def __init__(self, host: PluginHost, metrics: Metrics, journal: Journal, gpus: Gpus, video_gpu: str) -> None:
+        self._host, self._metrics, self._journal = host, metrics, journal
+        self._gpus, self._video_gpu = gpus, video_gpu
         self._places: dict[str, _Place] = {}
         self._runs: dict[str, CameraRun] = {}
         self.rtsp: RtspServer | None = None
@@ -127,6 +129,7 @@ class Fleet:
             drawing=open_drawing(self._gpus, self._video_gpu, name) if nvdec else None,
             host=self._host,
             metrics=self._metrics,
+            journal=self._journal,
             rtsp=place.rtsp,
             jpeg=place.jpeg,
         )

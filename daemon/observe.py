@@ -1,26 +1,47 @@
-"""What the pipeline tells of a plug-in instance, as metrics."""
+"""What the pipeline tells of a plug-in instance, as metrics and events."""
 
 from __future__ import annotations
 
+import threading
+import time
+
+from daemon.events.event import Kind
+from daemon.events.journal import Journal
 from daemon.metrics.plugin import PluginMetrics
 from daemon.pipeline.breaker import BreakerState
 from engines.engine import Engine
 
 
 class PluginObservation:
-    """A `daemon.pipeline.host.Observer` that writes metrics. Any thread."""
+    """A `daemon.pipeline.host.Observer` that writes metrics, and events where a plug-in is taken out and runs again.
+    Any thread."""
 
-    def __init__(self, metrics: PluginMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: PluginMetrics, journal: Journal) -> None:
+        self._metrics, self._journal = metrics, journal
+        self._lock = threading.Lock()
+        self._reason = ""
+        self._out_since: float | None = None
 
     def took(self, phase: str, seconds: float) -> None:
         self._metrics.duration[phase].observe(seconds)
 
     def fault(self, reason: str) -> None:
+        self._reason = reason
         self._metrics.failed(reason)
 
     def breaker(self, state: BreakerState) -> None:
         self._metrics.breaker(state)
+        if (state is BreakerState.CLOSED) is (self._out_since is None):
+            return  # the common case, with each frame; a trial that is under way is no news
+        with self._lock:
+            since = self._out_since
+            if state is BreakerState.OPEN and since is None:
+                self._out_since = time.monotonic()
+                self._journal.note(Kind.PLUGIN_DOWN, plugin=self._metrics.name, reason=self._reason)
+            elif state is BreakerState.CLOSED and since is not None:
+                self._out_since = None
+                away = round(time.monotonic() - since, 3)
+                self._journal.note(Kind.PLUGIN_UP, plugin=self._metrics.name, away=away)
 
     def batch(self, size: int) -> None:
         self._metrics.batch_size.observe(size)

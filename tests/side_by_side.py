@@ -1,42 +1,58 @@
-"""All tests on as little time as two cores allow: `python -m tests.side_by_side`.
+"""All tests in as little time as two cores allow: `python -m tests.side_by_side`.
 
-Tests that look at the clock (cameras, servers, whole daemons) mostly wait, and must not be disturbed. The others mostly
-compute, and do not mind: they run beside them at the lowest priority, and fill the time.
+Tests that look at the clock (cameras, servers, whole daemons) mostly wait, and must not be disturbed. Beside them runs
+what does not mind: first the soak, which goes on for its three minutes whatever happens, then, at the lowest priority,
+the tests that mostly compute and fill the time that is left.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_COMPUTE = ("engines", "plugins", "support", *(f"daemon/{name}" for name in (
-    "analyze", "commands", "config", "doctor", "encode", "metrics", "quantize", "render", "training",
-)))  # fmt: skip
-_PATIENCE = 600
-"""Seconds that one of them may take, since it waits for the others."""
+_SOAK = str(_HERE / "test_soak.py")
+_COMPUTING = [
+    str(_HERE / name)
+    for name in (
+        "engines",
+        "plugins",
+        "support",
+        *(f"daemon/{room}" for room in ("analyze", "commands", "config", "encode", "quantize", "render", "training")),
+    )
+]
+_PATIENCE = "--timeout=900"
+"""Seconds that one of the computing tests may take, since it waits for the others."""
 _PYTEST = [sys.executable, "-m", "pytest", "-q"]
+_QUIETLY = [*_PYTEST, "-p", "no:cacheprovider"]
 
 
 def main() -> int:
-    """0 where all tests of both kinds passed. What the second kind says comes after the first has ended."""
-    computing = [str(_HERE / folder) for folder in _COMPUTE]
-    beside = [*_PYTEST, f"--timeout={_PATIENCE}", "-p", "no:cacheprovider", *computing]
+    """0 where all tests passed. What those beside say comes after the first have ended."""
     with tempfile.TemporaryFile() as told:
-        second = subprocess.Popen(beside, stdout=told, stderr=told, preexec_fn=lambda: os.nice(19))
+        beside = [
+            subprocess.Popen([*_QUIETLY, _SOAK], stdout=told, stderr=told),
+            subprocess.Popen(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], stdout=told, stderr=told),
+        ]
         try:
-            sys.stderr.write("tests that look at the clock (the others run beside them):\n")
-            first = subprocess.run([*_PYTEST, *(f"--ignore={folder}" for folder in computing), str(_HERE)], check=False)
-            sys.stderr.write("the others:\n")
-            second.wait()
+            _say("tests that look at the clock (the soak and those that compute run beside them)")
+            ignored = [f"--ignore={path}" for path in (_SOAK, *_COMPUTING)]
+            codes = [subprocess.run([*_PYTEST, *ignored, str(_HERE)], check=False).returncode]
+            _say("the soak, and tests that compute")
+            codes += [process.wait() for process in beside]
         finally:
-            second.terminate()
+            for process in beside:
+                process.terminate()
         told.seek(0)
         sys.stdout.write(told.read().decode(errors="replace"))
-    return first.returncode or second.returncode
+    return max(codes)
+
+
+def _say(what: str) -> None:
+    sys.stdout.write(f"--- {what}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

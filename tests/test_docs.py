@@ -38,8 +38,14 @@ def with_the_example() -> PluginSource:
 
 
 @pytest.mark.parametrize(("path", "text"), blocks("yaml"))
-def test_every_configuration_in_a_document_loads(path: Path, text: str) -> None:
+def test_every_configuration_in_a_document_loads(path: Path, text: str, tmp_path: Path) -> None:
     environ = {"CAMERA_PASSWORD": "x"}
+    secrets = tmp_path / "etc"
+    secrets.mkdir()
+    (secrets / "wall.token").write_text("a-token-for-the-wall-0123456789")
+    for name in ("cert", "key"):
+        (secrets / f"{name}.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    text = text.replace("/etc/sightd", str(secrets))
     loaded = load_text(text, path, environ=environ, plugins=with_the_example(), cameras="cameras:" in text)
     assert loaded.config.version == 1
 
@@ -51,7 +57,7 @@ def commands() -> list[tuple[Path, str]]:
 
 @pytest.mark.parametrize(("path", "line"), commands())
 def test_every_command_in_a_document_is_understood(path: Path, line: str) -> None:
-    words = line.partition("#")[0].split()[1:]
+    words = re.split(r"[#|]", line)[0].split()[1:]
     assert callable(build_parser().parse_args(words).run)
 
 

@@ -218,6 +218,18 @@ class Engines(Section):
     )
 
 
+class Events(Section):
+    """The journal of what happens, among the state: `sightd events`, and /api/events."""
+
+    path: Path | None = Field(
+        None,
+        description="Its file. By default events.db in $SIGHTD_STATE_DIR, in the service's state directory, or in "
+        "~/.local/state/sightd.",
+    )
+    keep: Span = Field(30 * 86400.0, description="Older events are deleted.", examples=["30d"])
+    most: int = Field(100_000, ge=100, description="Most events that are kept; beyond, the oldest are deleted.")
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -250,4 +262,5 @@ class Config(Section):
     http: Http = Field(default_factory=Http, description=Http.__doc__)
     models: Models = Field(default_factory=Models, description=Models.__doc__)
     engines: Engines = Field(default_factory=Engines, description=Engines.__doc__)
+    events: Events = Field(default_factory=Events, description=Events.__doc__)
     log: Log = Field(default_factory=Log, description=Log.__doc__)

@@ -22,13 +22,16 @@ _PHOTO_SIZE = 1024
 """Longest side in which faces of photographs are looked for: there is time for it, and portraits are large."""
 
 
-def open_desk(config: FaceConfig, load_engine: LoadEngine, environ: Mapping[str, str]) -> FaceDesk:
-    """Opens the gallery, or makes it; the networks wait until one is needed. GalleryError where it cannot be."""
+def open_desk(
+    config: FaceConfig, load_engine: LoadEngine, environ: Mapping[str, str], *, may_stand_in: bool = False
+) -> FaceDesk:
+    """Opens the gallery, or makes it; the networks wait until one is needed. GalleryError where it cannot be, but with
+    `may_stand_in` where it cannot be written."""
     calibration = calibration_of(config.recogniser)
     if calibration is None:
         raise GalleryError(f"no figures are known of the recogniser {config.recogniser!r}: take sface")
     key = None if config.key is None else config.key.get_secret_value()
-    gallery = Gallery(config.gallery or default_gallery(environ), key)
+    gallery = Gallery(config.gallery or default_gallery(environ), key, may_stand_in=may_stand_in)
 
     def load(closing: ExitStack) -> FaceAnalyser:
         detector = Catalog.load().get(config.detector)

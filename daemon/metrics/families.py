@@ -70,6 +70,10 @@ class Families:
     connections_refused: Counter
     config_reloads: Counter
     config_last_reload_successful: Gauge
+    events: Counter
+    events_lost: Counter
+    events_waiting: Gauge
+    state_writable: Gauge
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
@@ -80,7 +84,7 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
     histogram = partial(Histogram, registry=registry)
     camera = ("camera",)
     return Families(
-        source_up=gauge("sightd_source_up", "1 while the camera sends frames, else 0.", camera),
+        source_up=gauge("sightd_source_up", "1 while the camera is seen, 0 while the slate stands in for it.", camera),
         source_last_frame=gauge(
             "sightd_source_last_frame_timestamp_seconds", "When the last frame came; 0 before the first.", camera
         ),
@@ -152,5 +156,11 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         ),
         config_last_reload_successful=gauge(
             "sightd_config_last_reload_successful", "1 where the configuration that was read last is what runs, else 0."
+        ),
+        events=counter("sightd_events_total", "Events, by what happened.", ("kind",)),
+        events_lost=counter("sightd_events_lost_total", "Events that could not be kept."),
+        events_waiting=gauge("sightd_events_waiting", "Events that wait for the disk."),
+        state_writable=gauge(
+            "sightd_state_writable", "1 while what belongs to the state can be written, else 0.", ("store",)
         ),
     )

@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from daemon.metrics.budget import Budget
 from daemon.metrics.camera import CameraMetrics, ClassNames
+from daemon.metrics.events import EventMetrics
 from daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
 from daemon.metrics.plugin import PluginMetrics
 from daemon.metrics.transfers import DeviceTransfers
@@ -26,11 +27,17 @@ _EXPOSITION_SHARE, _EXPOSITION_BURST = 0.1, 0.5
 class Metrics:
     """Declares all families in `registry`, with the process's, Python's and its garbage collector's own.
 
-    Cameras and plug-ins come and go with their series. `reconnect_reasons` are the known values of that label, which
-    begin at 0. Any thread.
+    Cameras and plug-ins come and go with their series. `reconnect_reasons` and `event_kinds` are the known values of
+    those labels, which begin at 0. Any thread.
     """
 
-    def __init__(self, registry: CollectorRegistry, version: str, reconnect_reasons: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        version: str,
+        reconnect_reasons: Iterable[str] = (),
+        event_kinds: Iterable[str] = (),
+    ) -> None:
         self.registry = registry
         self._families = declare(registry, version)
         self._reasons = tuple(reconnect_reasons)
@@ -52,6 +59,7 @@ class Metrics:
         self._exposing = threading.Lock()
         self._exposed: dict[str, bytes] = {}  # by content type, of which there are two
         self._budget = Budget(_EXPOSITION_SHARE, _EXPOSITION_BURST)
+        self.events = EventMetrics(self._families, event_kinds)
         registry.register(DeviceTransfers(transferred))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -84,6 +92,10 @@ class Metrics:
             if name not in self._plugins:
                 self._plugins[name] = PluginMetrics(name, self._families)
             return self._plugins[name]
+
+    def state_writable(self, store: str, able: bool) -> None:
+        """Whether something that belongs to the state can be written. `store` is one of a fixed set."""
+        self._families.state_writable.labels(store).set(able)
 
     def reloaded(self, taken: bool) -> None:
         """The configuration was read anew, and taken over or not."""

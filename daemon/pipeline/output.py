@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from prometheus_client import Histogram
 
@@ -37,6 +38,17 @@ FIRST_SIZE = (1280, 720)
 """Width and height of the picture before a camera has told its own."""
 
 
+class Sighted(Protocol):
+    """Who is told, on the output's thread, when the picture turns to the slate and back."""
+
+    def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
+        """To the slate, `ago` s after the last picture, which was of that time in seconds since the epoch; both count
+        from the start where there never was one (None). `why`: "ended" or "failing", None where no picture comes."""
+
+    def found(self) -> None:
+        """To live pictures, at the first one."""
+
+
 class CameraOutput:
     """One thread a camera, so that its frames leave in the order in which they came.
 
@@ -57,6 +69,7 @@ class CameraOutput:
         publisher: Publisher,
         metrics: CameraMetrics,
         stages: Mapping[str, Histogram],
+        sight: Sighted,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.camera = camera
@@ -70,6 +83,8 @@ class CameraOutput:
         self._publisher = publisher
         self._metrics = metrics
         self._stages = stages
+        self._sight = sight
+        self._seen: bool | None = None
         self._clock = clock
         self._patience = Patience(always=line.replaces_picture or line.hides)
         self._last: Frame | None = None
@@ -210,6 +225,9 @@ class CameraOutput:
         """The frame was shown, or would have been had anybody watched."""
         self._shown, self._shown_at = frame, self._clock()
         self._turn_slate(False)
+        if not self._seen:
+            self._seen = True
+            self._sight.found()
 
     def _nothing_came(self) -> None:
         if self._clock() - self._last_at < max(SLATE_AFTER, min(2 * self._patience.interval, SLATE_AT_LAST)):
@@ -218,12 +236,20 @@ class CameraOutput:
 
     def _show_slate(self, *, failing: bool = False) -> None:
         self._turn_slate(True)
+        if self._seen is not False:
+            self._seen = False
+            self._tell_lost(failing)
         if not self._publisher.wanted:
             self._publisher.rest()
             return
         if self._slate is None:
             self._slate = self._draw_slate(failing)
         self._publisher.publish(self._slate, self._clock(), 1 / SLATE_INTERVAL)
+
+    def _tell_lost(self, failing: bool) -> None:
+        why = "failing" if failing else "ended" if self.ended else None
+        wall_time = None if self._shown is None else self._shown.wall_time
+        self._sight.lost(why, wall_time, self._clock() - (self._shown_at if failing else self._last_at))
 
     def _draw_slate(self, failing: bool) -> Image:
         if self._shown is None:

@@ -19,7 +19,7 @@ from daemon.serve.access.door import at_least
 from daemon.serve.access.roles import Role
 from engines.errors import EngineError
 from plugins.face.gallery.enrol import Photo
-from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError, UnwritableError
 from plugins.face.gallery.exchange import exported, imported
 from plugins.face.gallery.gallery import Person
 from plugins.face.gallery.photos import MOST_BYTES, photo_of
@@ -190,7 +190,8 @@ def _person(person: Person) -> dict[str, Any]:
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, UnknownPersonError) else 409 if isinstance(error, NameTakenError) else 422
+    statuses = {UnknownPersonError: 404, NameTakenError: 409, UnwritableError: 507}
+    status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 422)
     return JSONResponse({"error": str(error)}, status_code=status)
 
 

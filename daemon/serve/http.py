@@ -10,11 +10,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.events.journal import Journal
 from daemon.faces.desk import FaceDesk
 from daemon.serve.access.access import Access
 from daemon.serve.access.door import Door
 from daemon.serve.audience import Audience
 from daemon.serve.control import AskReload, add_control
+from daemon.serve.events import add_events
 from daemon.serve.faces import add_faces
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
@@ -51,9 +53,11 @@ def create_app(
     access: Access,
     faces: FaceDesk | None = None,
     ask_reload: AskReload | None = None,
+    journal: Journal | None = None,
 ) -> FastAPI:
     """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `access` says
-    who comes in, `faces` is the gallery that is served, `ask_reload` has the configuration read anew."""
+    who comes in, `faces` is the gallery that is served, `ask_reload` has the configuration read anew, `journal` is of
+    events."""
     app = FastAPI(
         title="sightd", version=installed_version(), docs_url=None, redoc_url=None, max_body_size=_MOST_BODY
     )  # their pages load foreign assets
@@ -73,6 +77,8 @@ def create_app(
         add_faces(app, faces, access)
     if ask_reload is not None:
         add_control(app, ask_reload, access)
+    if journal is not None:
+        add_events(app, journal, app.state.audience)
     return app
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from daemon.config.model import Http, Tls
+from daemon.serve.descriptors import fault
 from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.http_connection import PATIENCE, SLOWEST, connections
 from daemon.serve.http_socket import ACCEPTED_AT_ONCE, listen
@@ -21,6 +25,9 @@ from daemon.serve.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_TELL_EVERY = 10.0
+"""Seconds between two log records of connections that could not be taken."""
 _GRACE_S = 1
 """What an answer under way gets when the server stops."""
 
@@ -38,6 +45,7 @@ class HttpServer:
         self._refusals = Refusals("HTTP", _told(options), refused)
         self._port = options.port
         self._progress_at = time.monotonic()
+        self._told_at = float("-inf")
         config = uvicorn.Config(
             app,
             http=connections(self._refusals.add),
@@ -96,7 +104,21 @@ class HttpServer:
         self._progress_at = time.monotonic()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket] if self._socket is not None else None)
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+        await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
+
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Without descriptors asyncio fails to accept as often as there may be connections waiting, each second: that
+        is told once in a while, and who wants to connect waits."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._told_at >= _TELL_EVERY:
+            self._told_at = time.monotonic()
+            log.error("HTTP cannot take a connection: %s; %s", error.strerror, fault() or "it is tried again")
 
 
 def _tls(tls: Tls) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:

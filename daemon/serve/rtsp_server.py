@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 from daemon.config.model import Rtsp
 from daemon.serve import gst
 from daemon.serve.access.access import Access
+from daemon.serve.descriptors import RESERVE, fault, free
 from daemon.serve.errors import ListenError
 from daemon.serve.rtsp_auth import authentication, permit
 from daemon.serve.rtsp_conduct import SESSIONS
@@ -47,6 +49,9 @@ class RtspServer:
         self._context = self._gstreamer.glib.MainContext.new()
         self._loop = self._gstreamer.glib.MainLoop.new(self._context, False)
         self._listening: Any = None
+        self._port = options.port
+        self._door = threading.Lock()
+        self._closing = False
         self._progress_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="rtsp-server", daemon=True)
 
@@ -54,20 +59,19 @@ class RtspServer:
         """Listens and serves from now on. ListenError if the address cannot be had."""
         glib = self._gstreamer.glib
         try:
-            self._listening = self._server.create_source(None)
+            self._listen()
         except glib.Error as error:
             raise ListenError("RTSP", "rtsp", self._options.host, self._options.port, error.message) from error
-        self._listening.attach(self._context)
         self._progress_at = time.monotonic()
         self._every_second(self._look_after)
+        self._every_second(self._keep_door)
         self._thread.start()
         log.info("RTSP listens on %s:%s", self._options.host, self.port)
 
     @property
     def port(self) -> int:
         """The TCP port in use; the real one where 0 was asked for."""
-        bound = self._server.get_bound_port()
-        return int(bound) if bound > 0 else self._options.port
+        return self._port
 
     def address(self, camera: str) -> RtspAddress:
         """Where a viewer finds the camera."""
@@ -100,14 +104,43 @@ class RtspServer:
             stream = self._streams.pop(camera)
             self._server.get_mount_points().remove_factory(f"/{camera}")
             stream.end()
-        if self._listening is None:
+        if self._closing or not self._thread.is_alive():
             return
-        self._listening.destroy()
-        self._listening = None
+        with self._door:
+            self._closing = True
+            self._shut()
         self._after(_FAREWELL_MS if self._viewers.count else 0, self._quit)
         self._thread.join(deadline)
         if self._thread.is_alive():
             log.error("the RTSP server did not stop within %g s", deadline)
+
+    def _listen(self) -> None:
+        """Raises glib.Error where the address cannot be had."""
+        self._listening = self._server.create_source(None)
+        self._port = int(self._server.get_bound_port())
+        self._server.set_service(str(self._port))  # it is the same where it has to be taken anew
+        self._listening.attach(self._context)
+
+    def _shut(self) -> None:
+        if self._listening is not None:
+            self._listening.destroy()
+            self._listening = None
+
+    def _keep_door(self) -> bool:
+        """Lets nobody in while descriptors run out: GStreamer would try in vain without end, and GLib aborts the
+        process where it gets none. Those who watch stay."""
+        left = free()
+        with self._door:
+            if self._closing:
+                return False
+            if left < RESERVE and self._listening is not None:
+                log.error("RTSP takes no new viewers: %s", fault())
+                self._shut()
+            elif left >= 2 * RESERVE and self._listening is None:
+                with contextlib.suppress(self._gstreamer.glib.Error):  # the next second may be better
+                    self._listen()
+                    log.info("RTSP takes new viewers again")
+        return True
 
     def _make_server(self) -> Any:
         rtsp_server = self._gstreamer.rtsp_server

@@ -29,7 +29,7 @@ def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Change
         change = daemon.apply(loaded)
     except ConfigError as error:
         log.error("%s was not taken over, and nothing changed: %s", path, error)
-        daemon.metrics.reloaded(False)
+        daemon.reloaded(None)
         answer.set_exception(error)
     else:
         configure(loaded.config.log, sys.stderr, os.environ)
@@ -38,7 +38,7 @@ def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Change
         log.info("%s was taken over: %s", path, change)
         if change.fixed:
             log.warning("%s: these sections take a restart: %s", path, ", ".join(change.fixed))
-        daemon.metrics.reloaded(True)
+        daemon.reloaded(change)
         answer.set_result(change)
     finally:
         notifier.ready()

@@ -77,11 +77,11 @@ class FaceRecogniser(Plugin[FaceConfig]):
             search = replace(search, min_score=min(_MAY_BE, search.min_score), min_size=0.0)
         self._finder = finder_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
-        self._gallery = Gallery(config.gallery or default_gallery(os.environ), key)
+        self._gallery = Gallery(config.gallery or default_gallery(os.environ), key, may_stand_in=True)
         keep_versions_apart(self._gallery, config.recogniser)
         keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
         self._books_gallery = Gallery(
-            self._gallery.database.path, key
+            self._gallery.database.path, key, may_stand_in=True
         )  # one of its own: no frame waits for its writing
         self._book = VisitBook(self._books_gallery, config.recogniser, calibration, keeping)
         self._recogniser = Recogniser(self._gallery, self._book, calibration, config)

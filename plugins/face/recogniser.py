@@ -77,6 +77,8 @@ class Recogniser:
             return
         self._asked_at = now
         try:
+            if self._gallery.database.fault is not None:
+                self._gallery.database.mend()
             if self._gallery.generation != self._matcher.generation:
                 self._take()
         except GalleryError as error:

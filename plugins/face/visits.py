@@ -16,6 +16,7 @@ from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.sightings import Sighting, Sightings
 from plugins.face.gallery.unknown_store import Best, UnknownStore
+from plugins.steady import SteadyClock
 from plugins.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ _ROOM = 256
 _TIDY_EVERY = 600.0
 """Seconds between two looks for what is too old."""
 _ENDS_WITHIN = 5.0
+_TELL_EVERY = 10.0
+"""Seconds between two log records of what cannot be written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +77,8 @@ class VisitBook:
         self._store, self._sightings = UnknownStore(gallery, model), Sightings(gallery)
         self._calibration, self._keeping, self._clock = calibration, keeping, clock
         self._waiting: queue.Queue[Visit | None] = queue.Queue(_ROOM)
-        self._tidied_at = float("-inf")
+        self._tidied_at = self._told_at = float("-inf")
+        self._steady: SteadyClock | None = None
         self._ends_at: float | None = None
         self._thread = threading.Thread(target=self._write_all, name="faces:visits", daemon=True)
         self._thread.start()
@@ -112,9 +116,12 @@ class VisitBook:
 
     def _attempt(self, work: Callable[[], None], told: str) -> None:
         try:
+            self._database.mend()
             work()
         except GalleryError as error:
-            log.error("%s: %s", told, error)
+            if time.monotonic() - self._told_at >= _TELL_EVERY:
+                self._told_at = time.monotonic()
+                log.error("%s: %s", told, error)
         except Exception:  # the thread's edge: one thing is lost, the next is tried
             log.exception("%s", told)
 
@@ -145,12 +152,17 @@ class VisitBook:
 
     def _tidy(self) -> None:
         """Now and then: deletes what is too old, and wipes what somebody could not."""
-        now = self._clock()
-        if now - self._tidied_at < _TIDY_EVERY:
+        if time.monotonic() - self._tidied_at < _TIDY_EVERY:
             return
-        self._tidied_at = now
+        self._tidied_at = time.monotonic()
+        self._forget_old()
+        if self._database.to_be_wiped:
+            self._database.scrub()
+
+    def _forget_old(self) -> None:
+        self._steady = self._steady or SteadyClock(self._clock, last_seen=self._sightings.newest())
+        if (now := self._steady.trusted()) is None:
+            return
         oldest = now - self._keeping.retention
         if self._store.forget_before(oldest) | self._sightings.forget_before(oldest):
             self._database.settle()
-        if self._database.to_be_wiped:
-            self._database.scrub()

@@ -43,7 +43,7 @@ class DaemonProcess:
         self.path = folder / "sightd.yaml"
         """The configuration file."""
         self.path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
-        self._environ = {**os.environ, **(environ or {})}
+        self._environ = {**os.environ, "SIGHTD_STATE_DIR": str(folder / "state"), **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._rtsp = self._http = ""
 

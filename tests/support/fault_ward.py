@@ -119,7 +119,7 @@ class Ward:
         detected = slate = None
         last_picture = began
         while time.monotonic() < began + seconds:
-            if detected is None and self.daemon.metric("sightd_source_up", camera="patient") == 0:
+            if detected is None and self.daemon.readiness()["cameras"]["patient"]["state"] != "live":
                 detected = time.monotonic() - began
             if slate is None:
                 if self.daemon.metric("sightd_stream_slate_active", camera="patient") == 1:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
-from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.errors import GalleryError, UnwritableError
+from plugins.face.gallery.file import made, reason
+from plugins.written_ahead import is_unwritable, read_only
 
 _VERSION = 1
+_ROOM_FOR_A_PERSON = (
+    "INSERT OR REPLACE INTO meta VALUES ('room', zeroblob(131072))",
+    "DELETE FROM meta WHERE key = 'room'",
+)
+"""Whether there is room again is tried with what a person takes: a few bytes may fit where that does not."""
 _LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -47,20 +53,25 @@ class Database:
     `generation` rises with each change of persons and embeddings, by whomever: readers compare it.
     """
 
-    def __init__(self, path: Path, key: str | None = None) -> None:
-        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own."""
+    def __init__(self, path: Path, key: str | None = None, *, may_stand_in: bool = False) -> None:
+        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own.
+
+        `may_stand_in`: where it cannot be written (`fault` tells why), it is read, or an empty one that takes nothing
+        stands in for one that is not there, until `mend` finds that it can be.
+        """
         self.path = path
+        self.fault: str | None = None
+        """Why nothing could be written of late; None where it could."""
+        self._key = key
         self._lock = threading.RLock()
+        self._stands_in = False
         try:
-            is_new = _made(path)
-            self._connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            try:
-                self.cipher = self._prepared(key, is_new)
-            except BaseException:
-                self._connection.close()
+            self._open()
+        except UnwritableError as error:
+            if not may_stand_in:
                 raise
-        except (OSError, sqlite3.Error) as error:
-            raise GalleryError(f"gallery {path}: {_reason(error)}") from error
+            self.fault, self._stands_in = str(error), True
+            self._open_stand_in()
 
     @property
     def generation(self) -> int:
@@ -76,6 +87,8 @@ class Database:
         """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told. `wipes`: what it
         deletes must be wiped, by `scrub`, now or whenever that can be done."""
         with self._lock, self._told():
+            if self._stands_in:
+                raise UnwritableError(self.fault)
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -84,10 +97,29 @@ class Database:
                 if persons:
                     self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
                 self._connection.execute("COMMIT")
+                self.fault = None
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has ended it already
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def mend(self) -> str | None:
+        """Tries anew where nothing could be written; what still keeps it from that, None where nothing does."""
+        with self._lock:
+            if self.fault is None:
+                return None
+            try:
+                if self._stands_in:
+                    before = self._connection
+                    self._open()
+                    self._stands_in = False
+                    before.close()
+                for statement in _ROOM_FOR_A_PERSON:
+                    with self.changing(persons=False) as run:
+                        run.execute(statement)
+            except GalleryError as error:
+                self.fault = str(error)
+            return self.fault
 
     @property
     def to_be_wiped(self) -> bool:
@@ -117,6 +149,34 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _open(self) -> None:
+        try:
+            with self._told():
+                is_new = made(self.path)
+                connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        except OSError as error:
+            raise UnwritableError(f"gallery {self.path}: {reason(error)}") from error
+        before, self._connection = getattr(self, "_connection", None), connection
+        try:
+            with self._told():
+                self.cipher = self._prepared(self._key, is_new)
+        except BaseException:
+            connection.close()
+            if before is not None:
+                self._connection = before
+            raise
+
+    def _open_stand_in(self) -> None:
+        """A copy in memory of what can be read. The file itself does not stay open: SQLite has all connections of a
+        process share what they know of a file, also that it is read-only."""
+        with self._told():
+            self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            is_there = self.path.exists() and self.path.stat().st_size > 0
+            if is_there:
+                with closing(sqlite3.connect(read_only(self.path), uri=True, timeout=10)) as file:
+                    file.backup(self._connection)
+            self.cipher = self._prepared(self._key, not is_there)
 
     def _prepared(self, key: str | None, is_new: bool) -> Cipher:
         run = self._connection.execute
@@ -163,31 +223,8 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise GalleryError(f"gallery {self.path}: {_reason(error)}") from error
-
-
-def _made(path: Path) -> bool:
-    """Whether the file was made now, for its owner alone; the folder too, where it is not there."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        return False
-    return True
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.strerror}: give another place (`gallery` of the face plug-in, --gallery), or access to it"
-    text = str(error)
-    if "readonly" in text or "unable to open" in text:
-        return f"{text}: the user who runs this needs to read and write it and its folder"
-    if "full" in text:
-        return f"{text}: make room on the disk"
-    if "locked" in text:
-        return f"{text}: another program has been writing for ten seconds; try again"
-    if "not a database" in text or "malformed" in text:
-        return f"{text}: restore it from an export or a copy"
-    return text
+            told = f"gallery {self.path}: {reason(error)}"
+            if is_unwritable(error):
+                self.fault = told
+                raise UnwritableError(told) from error
+            raise GalleryError(told) from error

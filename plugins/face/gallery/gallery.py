@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.face.calibration import calibration_of
+from plugins.face.gallery.cipher import Cipher
 from plugins.face.gallery.database import Database
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
 from plugins.face.gallery.unknown_rows import drop
@@ -69,11 +70,21 @@ class Gallery:
     Names are compared without regard to case.
     """
 
-    def __init__(self, path: Path, key: str | None = None, clock: Callable[[], float] = time.time) -> None:
-        """Opens the gallery at `path`, or makes it; `key` encrypts it."""
-        self.database = Database(path, key)
-        self._cipher = self.database.cipher
+    def __init__(
+        self,
+        path: Path,
+        key: str | None = None,
+        clock: Callable[[], float] = time.time,
+        *,
+        may_stand_in: bool = False,
+    ) -> None:
+        """Opens the gallery at `path`, or makes it; `key` encrypts it; `may_stand_in` as of `Database`."""
+        self.database = Database(path, key, may_stand_in=may_stand_in)
         self._clock = clock
+
+    @property
+    def _cipher(self) -> Cipher:
+        return self.database.cipher
 
     @property
     def generation(self) -> int:

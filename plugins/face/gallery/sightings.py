@@ -53,6 +53,11 @@ class Sightings:
         )
         return (Sighting(*row) for row in rows)
 
+    def newest(self) -> float | None:
+        """When somebody was seen last, in seconds since the epoch."""
+        found: float | None = self._database.rows("SELECT max(last_seen) FROM sightings")[0][0]
+        return found
+
     def take_back(self, camera: str, first_seen: float) -> int | None:
         """Removes a visit that was noted while it went on as one of an unknown person: that person's number, None where
         there is none any more."""

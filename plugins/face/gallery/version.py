@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from engines.catalog import Catalog
+from plugins.face.gallery.errors import UnwritableError
 from plugins.face.gallery.gallery import Gallery
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,11 @@ def keep_versions_apart(gallery: Gallery, recogniser: str) -> None:
     model = Catalog.load().models.get(recogniser)
     if model is None or not model.sources or not model.sources[0].sha256:
         return
-    others = gallery.keep_apart(recogniser, model.sources[0].sha256)
+    try:
+        others = gallery.keep_apart(recogniser, model.sources[0].sha256)
+    except UnwritableError as error:
+        log.error("enrolled faces are taken for those of this version of %s: %s", recogniser, error)
+        return
     if others:
         log.warning(
             "%d enrolled faces were seen by another version of %s and are not compared any more: `sightd faces "

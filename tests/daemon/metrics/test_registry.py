@@ -13,6 +13,8 @@ from engines.cuda.transfers import TransferCounter
 
 LABELS = {
     "camera",
+    "kind",
+    "store",
     "stage",
     "reason",
     "class",
@@ -85,6 +87,10 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "config_reloads",
         "connections_refused",
         "config_last_reload_successful",
+        "events",
+        "events_lost",
+        "events_waiting",
+        "state_writable",
         "detections",
         "classifications",
         "face_matches",

@@ -53,6 +53,7 @@ class Bench:
 
     def __init__(self, player: Player | None = None) -> None:
         self.now = 100.0
+        self.told: list[object] = []
         self.metrics = Metrics(CollectorRegistry(), "0", [])
         self.camera = self.metrics.camera("a")
         self.slot, self.jpeg = FrameSlot(), JpegStream(1000.0, clock=lambda: self.now)
@@ -65,8 +66,15 @@ class Bench:
             Publisher(Output(), CodecChoice("a", "x264"), player, self.jpeg, self.camera, self.metrics.stages),  # type: ignore[arg-type]
             self.camera,
             self.metrics.stages,
+            self,
             clock=lambda: self.now,
         )
+
+    def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
+        self.told.append((why, round(ago, 3)))
+
+    def found(self) -> None:
+        self.told.append("found")
 
     def failed(self) -> float:
         value = self.metrics.registry.get_sample_value(
@@ -192,8 +200,18 @@ def test_turns_to_the_slate_when_nothing_comes_and_back_with_the_first_frame() -
     assert not bench.output.slate_active
     bench.wait(0.2)
     assert bench.output.slate_active
+    bench.wait(0.2)
     bench.frame(60.0)
     assert not bench.output.slate_active
+    assert bench.told == ["found", (None, 1.4), "found"], "once each, with the age of the last picture"
+
+
+def test_an_outage_that_ends_before_the_slate_comes_is_told_to_nobody() -> None:
+    bench = Bench()
+    for _ in range(10):
+        bench.frame(1.2)
+        bench.wait(0.05)
+    assert bench.told == ["found"]
 
 
 def test_a_camera_that_was_never_reached_is_not_said_to_be_connecting_for_ever() -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -84,6 +85,7 @@ class Bench:
             Publisher(Output(), CodecChoice("a", "x264"), rtsp, None, camera, self.metrics.stages),
             camera,
             self.metrics.stages,
+            Mock(),
         )
 
 

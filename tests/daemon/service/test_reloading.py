@@ -18,15 +18,15 @@ class Daemon:
     """Follows every configuration; while it does, whoever asked gives up."""
 
     def __init__(self, answer: Future[Changes]) -> None:
-        self.metrics, self._answer, self.applied = self, answer, 0
+        self._answer, self.applied = answer, 0
 
     def apply(self, _loaded: object) -> Changes:
         self.applied += 1
         self._answer.cancel()
         return CHANGES
 
-    def reloaded(self, taken: bool) -> None:
-        assert taken
+    def reloaded(self, change: Changes | None) -> None:
+        assert change == CHANGES
 
 
 def reload(tmp_path: Path, answer: Future[Changes]) -> Daemon:

@@ -1,0 +1,81 @@
+"""What an event is, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    CAMERA_DOWN = "camera.down"
+    """Its picture turned to the slate. Facts: `reason`, `last_picture` (UTC, or null where there never was one)."""
+    CAMERA_UP = "camera.up"
+    """Its picture is live. Facts: `away`, seconds; null where it is the first picture of a run."""
+    PLUGIN_DOWN = "plugin.down"
+    """Its circuit breaker took it out. Facts: `reason` (error, invalid or timeout)."""
+    PLUGIN_UP = "plugin.up"
+    """It runs again. Facts: `away`, seconds."""
+    CONFIG_RELOADED = "config.reloaded"
+    """Facts: `outcome` (applied or refused), and what changed, or why nothing did."""
+    DAEMON_STARTED = "daemon.started"
+    """Facts: `version`."""
+    DAEMON_STOPPED = "daemon.stopped"
+    """In order. A start without a stop before it follows a crash, a kill or a power cut."""
+    EVENTS_LOST = "events.lost"
+    """Events could not be kept for so long that not all of them had room. Facts: `count`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event that is not kept yet. `at` in seconds since the epoch; `facts` is for JSON and holds no secret."""
+
+    kind: Kind
+    at: float
+    camera: str | None = None
+    plugin: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event that is kept. Ids rise and are never given twice; `kind` may be one that a newer sightd wrote."""
+
+    id: int
+    kind: str
+    at: float
+    camera: str | None
+    plugin: str | None
+    facts: Mapping[str, Any]
+
+    def for_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "time": utc(self.at),
+            "camera": self.camera,
+            "plugin": self.plugin,
+            "facts": dict(self.facts),
+        }
+
+
+def utc(at: float) -> str:
+    """Seconds since the epoch as ISO 8601 with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def told(what: Happening | Event) -> str:
+    """A line for people: "camera door: camera.down, reason timeout"."""
+    subject = f"camera {what.camera}: " if what.camera else f"plug-in {what.plugin}: " if what.plugin else ""
+    facts = ", ".join(f"{name} {_shown(value)}" for name, value in what.facts.items() if value not in (None, [], ""))
+    return f"{subject}{what.kind}" + (f", {facts}" if facts else "")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,196 @@
+"""What happens on its way into the journal: written by a thread of its own, so that nobody waits for the disk."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from daemon.events.event import Happening, Kind, told
+from daemon.events.reading import JournalError, JournalReader
+from daemon.events.store import EventStore
+from daemon.redact import redact
+from plugins.steady import SteadyClock
+
+log = logging.getLogger(__name__)
+
+ROOM = 2000
+"""Events that wait for the disk at most; beyond, the oldest of them are lost, which is an event itself."""
+_BATCH = 200
+_RETRY = 1.0
+"""Seconds between two attempts where the journal cannot be written."""
+_TELL_EVERY = 10.0
+"""Seconds between two log records of that."""
+_TIDY_EVERY = 600.0
+"""Seconds between two looks for what is too old."""
+
+
+class JournalObserver(Protocol):
+    """Who counts; called from any thread."""
+
+    def noted(self, kind: str) -> None: ...
+
+    def lost(self, count: int) -> None: ...
+
+    def waiting(self, count: int) -> None: ...
+
+    def writable(self, able: bool) -> None: ...
+
+
+class Journal:
+    """Any thread notes; what is read, by `reader` or after a wake-up, is kept for good. `close` twice is safe.
+
+    Where the file cannot be opened or written, events wait in memory, `fault` says why, and it is tried again until it
+    can be.
+    """
+
+    def __init__(
+        self, path: Path, keep: float, most: int, observer: JournalObserver, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Events older than `keep` s, and the oldest beyond `most`, are deleted. `clock`: seconds since the epoch."""
+        self.reader = JournalReader(path)
+        self._keep, self._most, self._observer, self._clock = keep, most, observer, clock
+        self._changed = threading.Condition()
+        self._waiting: deque[Happening] = deque()
+        self._batch: list[Happening] = []
+        self._lost = 0
+        self._ending = False
+        self._fault: str | None = None
+        self._told_at = float("-inf")
+        self._store: EventStore | None = None
+        self._steady: SteadyClock | None = None
+        self._tidied_at = float("-inf")
+        self._followers: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def start(self) -> None:
+        """What was noted before is written from now on."""
+        self._thread.start()
+
+    @property
+    def fault(self) -> str | None:
+        """Why events cannot be kept now, and how many wait; None where they can."""
+        fault = self._fault
+        return None if fault is None else f"{fault} ({self._count()} events wait in memory)"
+
+    def note(self, kind: Kind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
+        """Something happened now. Never waits for the disk."""
+        clean = {name: redact(value) if isinstance(value, str) else value for name, value in facts.items()}
+        happening = Happening(kind, self._clock(), camera, plugin, clean)
+        log.info("%s", told(happening), extra={} if camera is None else {"camera": camera})
+        self._observer.noted(kind)
+        with self._changed:
+            if len(self._waiting) >= ROOM:
+                self._waiting.popleft()
+                self._lost += 1
+                self._observer.lost(1)
+            self._waiting.append(happening)
+            self._changed.notify()
+
+    @contextmanager
+    def followed(self, wake: Callable[[], None]) -> Iterator[None]:
+        """`wake` is called, on the journal's thread, each time when there is more to read; it must return at once."""
+        with self._changed:
+            self._followers.append(wake)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._followers.remove(wake)
+
+    def close(self, deadline: float = 3.0) -> None:
+        """Writes what waits, where that can be done, and ends the thread. Also where it never began."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(deadline)
+        if self._thread.is_alive():
+            log.error("the journal's disk did not answer in %.0f s: %d events are not kept", deadline, self._count())
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._batch:
+                    self._changed.wait_for(lambda: self._waiting or self._ending, self._pause())
+                    self._take()
+                ending = self._ending
+            able = self._attempt()
+            with self._changed:
+                if ending and (not able or not (self._waiting or self._batch)):
+                    break
+                if not able:
+                    self._changed.wait_for(lambda: self._ending, _RETRY)
+        if count := self._count():
+            log.error("%d events are not kept: %s", count, self._fault)
+        if self._store is not None:
+            self._store.close()
+
+    def _pause(self) -> float:
+        """Seconds until something is to be done though nothing happens."""
+        if self._fault:
+            return _RETRY
+        return 0.0 if self._store is None else _TIDY_EVERY
+
+    def _take(self) -> None:
+        """What is written next; first, that others were lost."""
+        if self._lost:
+            self._batch.append(Happening(Kind.EVENTS_LOST, self._clock(), facts={"count": self._lost}))
+            self._lost = 0
+        while self._waiting and len(self._batch) < _BATCH:
+            self._batch.append(self._waiting.popleft())
+
+    def _attempt(self) -> bool:
+        """Writes the batch, and deletes what is too old; whether the journal can be written."""
+        try:
+            if self._store is None:
+                self._store = EventStore(self.reader.path)
+            if self._batch:
+                self._store.append(self._batch, self._most)
+                self._batch.clear()
+                self._wake()
+            self._tidy(self._store)
+        except JournalError as error:
+            self._failed(str(error))
+        except Exception as error:  # the thread's edge: one attempt fails, the next is made
+            log.exception("a fault in the journal")
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            if self._fault is not None:
+                log.info("events are kept again, those that waited too")
+            self._fault = None
+            self._observer.writable(True)
+        self._observer.waiting(self._count())
+        return self._fault is None
+
+    def _failed(self, fault: str) -> None:
+        self._fault = fault
+        self._observer.writable(False)
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        if time.monotonic() - self._told_at >= _TELL_EVERY:
+            self._told_at = time.monotonic()
+            log.error("events cannot be kept and wait in memory: %s", fault)
+
+    def _wake(self) -> None:
+        with self._changed:
+            followers = list(self._followers)
+        for wake in followers:
+            wake()
+
+    def _tidy(self, store: EventStore) -> None:
+        if time.monotonic() - self._tidied_at < _TIDY_EVERY:
+            return
+        self._tidied_at = time.monotonic()
+        self._steady = self._steady or SteadyClock(self._clock, last_seen=store.newest())
+        if (now := self._steady.trusted()) is not None:
+            store.forget_before(now - self._keep)
+
+    def _count(self) -> int:
+        return len(self._waiting) + len(self._batch)

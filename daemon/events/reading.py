@@ -1,0 +1,78 @@
+"""The journal read: by the daemon's own routes and by `sightd events`, whether or not a daemon writes it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.events.event import Event
+from plugins.written_ahead import read_only
+
+_COLUMNS = "id, kind, at, camera, plugin, facts"
+
+
+class JournalError(Exception):
+    """The journal cannot be read or written; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events: None is any. `since` in seconds since the epoch."""
+
+    camera: str | None = None
+    kind: str | None = None
+    since: float | None = None
+
+
+class JournalReader:
+    """A journal's file, which it never changes; opened for each question, so any thread may ask."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def after(self, last: int, limit: int, wanted: Filter | None = None) -> list[Event]:
+        """At most `limit` events with an id above `last`, the oldest first. JournalError."""
+        return self._events(wanted or Filter(), "id > ?", last, "id", limit)
+
+    def latest(self, limit: int, wanted: Filter | None = None) -> list[Event]:
+        """The newest `limit` events, the oldest of them first. JournalError."""
+        return self._events(wanted or Filter(), "id > ?", 0, "id DESC", limit)[::-1]
+
+    def span(self) -> tuple[int, int]:
+        """The oldest and the newest id there are; (0, 0) where there is none. JournalError."""
+        with self._opened() as run:
+            first, last = run.execute("SELECT min(id), max(id) FROM events").fetchone()
+        return first or 0, last or 0
+
+    def _events(self, wanted: Filter, condition: str, value: int, order: str, limit: int) -> list[Event]:
+        conditions: list[str] = [condition]
+        values: list[object] = [value]
+        for column, sign, asked in (
+            ("camera", "=", wanted.camera),
+            ("kind", "=", wanted.kind),
+            ("at", ">=", wanted.since),
+        ):
+            if asked is not None:
+                conditions.append(f"{column} {sign} ?")
+                values.append(asked)
+        query = f"SELECT {_COLUMNS} FROM events WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
+        with self._opened() as run:
+            rows = run.execute(query, (*values, limit)).fetchall()
+        return [Event(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])) for row in rows]
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = sqlite3.connect(read_only(self.path), uri=True, timeout=5)
+            try:
+                yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            if not self.path.exists() or "no such table" in str(error):  # or it is being made
+                raise JournalError(f"there is no journal {self.path}: a daemon that runs makes it") from error
+            raise JournalError(f"journal {self.path}: {error}: it is read by who may read it and its folder") from error

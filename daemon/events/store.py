@@ -1,0 +1,118 @@
+"""The journal's file: SQLite, written ahead; what was committed outlives a kill and a power cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from daemon.events.event import Event, Happening
+from daemon.events.reading import JournalError
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, at REAL NOT NULL, camera TEXT, plugin TEXT, facts TEXT NOT NULL
+);
+CREATE INDEX events_by_time ON events (at);
+"""
+
+
+class EventStore:
+    """Open for writing, by one thread. The file is its user's alone (mode 0600). `close` twice is safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Makes the file where there is none. JournalError where it cannot be used."""
+        self._path = path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise self._told(error) from error
+
+    def append(self, happened: Sequence[Happening], most: int) -> list[Event]:
+        """Keeps all of them or none, and at most `most` of all; when it returns they are kept. JournalError."""
+        run = self._connection.execute
+        try:
+            run("BEGIN IMMEDIATE")
+            try:
+                events = [self._inserted(one) for one in happened]
+                run("DELETE FROM events WHERE id <= ?", (events[-1].id - most,))
+                run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    run("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+        return events
+
+    def newest(self) -> float | None:
+        """When the last event was, in seconds since the epoch. JournalError."""
+        try:
+            row = self._connection.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+        return None if row is None else float(row[0])
+
+    def forget_before(self, oldest: float) -> None:
+        """Deletes what happened before then (seconds since the epoch). JournalError."""
+        try:
+            self._connection.execute("DELETE FROM events WHERE at < ?", (oldest,))
+        except sqlite3.Error as error:
+            raise self._told(error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA temp_store = MEMORY")
+        run("PRAGMA journal_mode = WAL")
+        run("BEGIN IMMEDIATE")
+        try:
+            version = run("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    run(statement)
+                run(f"PRAGMA user_version = {_VERSION}")
+            run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                run("ROLLBACK")
+            raise
+        if version not in (0, _VERSION):
+            raise JournalError(f"journal {self._path} was made by a newer sightd (form {version}): update")
+
+    def _inserted(self, one: Happening) -> Event:
+        facts = json.dumps(dict(one.facts), ensure_ascii=False)
+        values = str(one.kind), one.at, one.camera, one.plugin, facts
+        number = self._connection.execute(
+            "INSERT INTO events (kind, at, camera, plugin, facts) VALUES (?, ?, ?, ?, ?)", values
+        ).lastrowid
+        assert number is not None
+        return Event(number, str(one.kind), one.at, one.camera, one.plugin, one.facts)
+
+    def _told(self, error: Exception) -> JournalError:
+        return JournalError(f"journal {self._path}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    if "full" in text or "No space" in text:
+        return f"{text}: make room on the disk"
+    if "not a database" in text or "malformed" in text:
+        return f"{text}: move it away, and a new one is begun"
+    if "locked" in text:
+        return f"{text}: another program writes it"
+    return f"{text}: the user who runs this needs to write it and its folder; `events.path` names another place"

@@ -1,0 +1,46 @@
+"""What keeps the daemon from what it was set up for, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from daemon.pipeline.breaker import BreakerState
+from daemon.pipeline.guard import HANGS_AFTER
+from daemon.pipeline.host import Instance
+from daemon.serve.view import CameraStatus, PluginStatus
+
+
+def plugin_status(instance: Instance) -> PluginStatus:
+    guard = instance.guard
+    if not instance.engines:
+        return PluginStatus(breaker=guard.state.value, faults=guard.faults)
+    engine = instance.engines[0]
+    backend = engine.session.backend
+    return PluginStatus(
+        model=engine.model.name,
+        backend=backend.name,
+        precision=backend.precision,
+        device=backend.device,
+        reason=engine.reason,
+        breaker=guard.state.value,
+        faults=guard.faults,
+    )
+
+
+def plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
+    for name, instance in dict(instances).items():
+        guard = instance.guard
+        if guard.state is BreakerState.OPEN:
+            yield f"plug-in {name} is taken out after faults: {guard.last_fault}"
+        if guard.busy_for > HANGS_AFTER:
+            yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
+
+
+def camera_reasons(started: bool, cameras: Mapping[str, CameraStatus]) -> Sequence[str]:
+    if not started:
+        return ["starting: plug-ins are being opened"]
+    return [
+        f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
+        for name, status in cameras.items()
+        if status.state not in ("live", "ended")
+    ]

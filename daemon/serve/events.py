@@ -1,0 +1,118 @@
+"""The journal of events over HTTP: asked for, or live as server-sent events (WHATWG HTML, 9.2), for all who view."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from daemon.events.event import Event
+from daemon.events.journal import Journal
+from daemon.events.reading import Filter, JournalError
+from daemon.serve.audience import Audience
+
+_MOST_STREAMS = 32
+_AT_ONCE = 200
+"""Events that are read at a time for a stream: what one that is slow holds in memory."""
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment is sent, so that what lies between does not hang up."""
+
+Camera = Annotated[str | None, Query(max_length=63)]
+KindOf = Annotated[str | None, Query(alias="kind", max_length=63)]
+LastEventId = Annotated[str | None, Header()]
+
+
+def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
+    """Adds the routes; streams end with `audience`."""
+    app.add_exception_handler(JournalError, _unavailable)
+    router = APIRouter(prefix="/api/events", tags=["events"])
+    seats = Audience(_MOST_STREAMS)
+
+    @router.get("", summary="Events after an id, the oldest first; the newest ones where no id is given")
+    def events(
+        after: Annotated[int | None, Query(ge=0)] = None,
+        camera: Camera = None,
+        kind: KindOf = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> list[dict[str, Any]]:
+        wanted = Filter(camera, kind)
+        reader = journal.reader
+        found = reader.latest(limit, wanted) if after is None else reader.after(after, limit, wanted)
+        return [event.for_json() for event in found]
+
+    @router.get("/stream", response_class=Response, summary="Events from now on, or after Last-Event-ID, as they come")
+    async def stream(
+        after: Annotated[int | None, Query(ge=0)] = None,
+        camera: Camera = None,
+        kind: KindOf = None,
+        last_event_id: LastEventId = None,
+    ) -> Response:
+        if last_event_id is not None and last_event_id.isdecimal():  # a browser that comes back sends it
+            after = int(last_event_id)
+        return _Stream(journal, Filter(camera, kind), after, seats, audience)
+
+    app.include_router(router)
+
+
+class _Stream(Response):
+    """Reads the journal as fast as the client takes it: one that is slow, or was away, misses nothing that is kept."""
+
+    def __init__(
+        self, journal: Journal, wanted: Filter, after: int | None, seats: Audience, audience: Audience
+    ) -> None:
+        super().__init__()
+        self._journal, self._wanted, self._after = journal, wanted, after
+        self._seats, self._audience = seats, audience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._seats.seat() as seated:
+            if not seated:
+                told = {"error": f"All {_MOST_STREAMS} streams of events are taken."}
+                await JSONResponse(told, status_code=503, headers={"Retry-After": "5"})(scope, receive, send)
+                return
+            oldest, newest = await run_in_threadpool(self._journal.reader.span)
+            response = StreamingResponse(self._lines(oldest, newest), media_type="text/event-stream")
+            await response(scope, receive, send)
+
+    async def _lines(self, oldest: int, newest: int) -> AsyncIterator[str]:
+        loop, more = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(more.set)
+
+        with self._journal.followed(wake):
+            last = newest if self._after is None else self._after
+            if last > newest or last + 1 < oldest:  # those between were deleted, or the journal is another
+                last = max(0, oldest - 1)
+                yield f"event: gap\ndata: {json.dumps({'oldest': oldest})}\n\n"
+            yield ": events follow\n\n"
+            while True:
+                more.clear()
+                events = await run_in_threadpool(self._journal.reader.after, last, _AT_ONCE, self._wanted)
+                for event in events:
+                    yield _line(event)
+                    last = event.id
+                if events:
+                    continue
+                try:
+                    woken = await asyncio.wait_for(self._audience.unless_closed(more.wait()), HEARTBEAT)
+                except TimeoutError:
+                    yield ":\n\n"
+                else:
+                    if woken is None:
+                        return
+
+
+def _line(event: Event) -> str:
+    return f"id: {event.id}\ndata: {json.dumps(event.for_json(), ensure_ascii=False)}\n\n"
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=503)

@@ -1,0 +1,215 @@
+"""What happened is kept, in order, bounded, and read by whoever asks; who notes it never waits."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.events import journal as journal_module
+from daemon.events.event import Kind
+from daemon.events.journal import ROOM, Journal
+from daemon.events.reading import Filter, JournalError, JournalReader
+from daemon.events.store import EventStore
+from tests.support.event_counts import EventCounts
+from tests.support.waiting import eventually
+
+Opened = Callable[..., Journal]
+
+
+@pytest.fixture
+def counts() -> EventCounts:
+    return EventCounts()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, counts: EventCounts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    monkeypatch.setattr(journal_module, "_RETRY", 0.02)
+    journals: list[Journal] = []
+
+    def open_journal(path: Path = tmp_path / "events.db", most: int = 10_000, clock: float | None = None) -> Journal:
+        journals.append(Journal(path, 86400.0, most, counts, time.time if clock is None else lambda: clock))
+        journals[-1].start()
+        return journals[-1]
+
+    yield open_journal
+    for one in journals:
+        one.close()
+
+
+def kept(journal: Journal, count: int) -> list[int]:
+    """The ids of all that is kept, once there are so many."""
+    eventually(lambda: journal.reader.path.exists() and journal.fault is None)
+    eventually(lambda: len(_ids(journal.reader)) == count, what=f"{count} events")
+    return _ids(journal.reader)
+
+
+def _ids(reader: JournalReader) -> list[int]:
+    try:
+        return [event.id for event in reader.after(0, 10_000)]
+    except JournalError:
+        return []
+
+
+def test_what_was_noted_is_there_after_a_restart_and_ids_go_on(opened: Opened) -> None:
+    first = opened()
+    first.note(Kind.CAMERA_DOWN, camera="door", reason="timeout", last_picture=None)
+    first.close()
+    second = opened()
+    second.note(Kind.CAMERA_UP, camera="door", away=2.5)
+    assert kept(second, 2) == [1, 2]
+    down, up = second.reader.after(0, 10)
+    assert (down.kind, down.camera, down.facts) == ("camera.down", "door", {"reason": "timeout", "last_picture": None})
+    assert (up.kind, up.facts) == ("camera.up", {"away": 2.5})
+    assert second.reader.after(1, 10) == [up]
+    assert second.reader.latest(1) == [up]
+
+
+def test_the_oldest_go_beyond_the_bound_and_no_id_is_given_twice(opened: Opened) -> None:
+    journal = opened(most=10)
+    for _ in range(25):
+        journal.note(Kind.CAMERA_UP, camera="a")
+    assert kept(journal, 10) == list(range(16, 26))
+    journal.close()
+    with sqlite3.connect(journal.reader.path) as connection:
+        connection.execute("DELETE FROM events")
+    connection.close()
+    again = opened(most=10)
+    again.note(Kind.CAMERA_UP, camera="a")
+    assert kept(again, 1) == [26]
+
+
+def test_what_is_too_old_goes(tmp_path: Path, opened: Opened) -> None:
+    now = time.time()
+    old = opened(clock=now - 86400.0 - 60)
+    old.note(Kind.DAEMON_STARTED)
+    old.close()
+    young = opened(clock=now - 86400.0 + 3600)
+    young.note(Kind.DAEMON_STOPPED)
+    young.close()
+    assert kept(opened(clock=now), 1) == [2]
+
+
+def test_events_are_asked_for_by_camera_kind_and_time(opened: Opened) -> None:
+    journal = opened()
+    journal.note(Kind.CAMERA_DOWN, camera="a")
+    journal.note(Kind.CAMERA_DOWN, camera="b")
+    journal.note(Kind.PLUGIN_DOWN, plugin="detector", reason="error")
+    kept(journal, 3)
+    reader = journal.reader
+    assert [event.id for event in reader.after(0, 10, Filter(camera="b"))] == [2]
+    assert [event.id for event in reader.latest(10, Filter(kind="camera.down"))] == [1, 2]
+    assert reader.after(0, 10, Filter(since=time.time() + 60)) == []
+
+
+def test_no_password_of_an_address_is_kept(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    journal = opened()
+    journal.note(Kind.CAMERA_DOWN, camera="a", reason="rtsp://me:hunter2@camera/1 is away")
+    kept(journal, 1)
+    assert "hunter2" not in str(journal.reader.after(0, 1))
+    assert "hunter2" not in caplog.text
+
+
+def test_events_wait_in_memory_until_the_journal_can_be_written(
+    tmp_path: Path, opened: Opened, counts: EventCounts, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "state"
+    place.write_text("a file where the folder should be")
+    journal = opened(place / "events.db")
+    for _ in range(5):
+        journal.note(Kind.CAMERA_DOWN, camera="a")
+    eventually(lambda: "5 events wait" in (journal.fault or ""))
+    assert counts.able is False
+    assert str(place) in (journal.fault or "")
+    time.sleep(0.2)
+    assert len([line for line in caplog.messages if "cannot be kept" in line]) == 1, "told once, then at intervals"
+    place.unlink()
+    assert kept(journal, 5) == [1, 2, 3, 4, 5]
+    assert counts.able
+    assert counts.lost_ones == 0
+
+
+def test_what_has_no_room_is_counted_and_that_is_an_event(tmp_path: Path, opened: Opened, counts: EventCounts) -> None:
+    place = tmp_path / "state"
+    place.write_text("")
+    journal = opened(place / "events.db")
+    eventually(lambda: journal.fault is not None)
+    begun = time.monotonic()
+    for _ in range(ROOM + 300):
+        journal.note(Kind.CAMERA_UP, camera="a")
+    assert time.monotonic() - begun < 5, "who notes it never waits"
+    lost = counts.lost_ones
+    assert 0 < lost <= 300
+    place.unlink()
+    kept(journal, ROOM + 300 - lost + 1)
+    [told] = journal.reader.after(0, 10_000, Filter(kind="events.lost"))
+    assert told.facts == {"count": lost}
+    eventually(lambda: counts.waiting_ones == 0)
+
+
+def test_followers_are_woken_and_find_what_woke_them(opened: Opened) -> None:
+    journal = opened()
+    woken = threading.Event()
+    with journal.followed(woken.set):
+        journal.note(Kind.CAMERA_UP, camera="a")
+        assert woken.wait(5)
+        assert len(journal.reader.after(0, 10)) == 1
+    woken.clear()
+    journal.note(Kind.CAMERA_DOWN, camera="a")
+    kept(journal, 2)
+    assert not woken.is_set()
+
+
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path, opened: Opened) -> None:
+    path = tmp_path / "events.db"
+    path.write_bytes(b"no database at all" * 100)
+    journal = opened(path)
+    eventually(lambda: "move it away" in (journal.fault or ""))
+    assert path.read_bytes() == b"no database at all" * 100
+    path.unlink()
+    journal.note(Kind.CAMERA_UP, camera="a")
+    assert kept(journal, 1) == [1]
+
+
+def test_one_that_a_newer_sightd_made_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    EventStore(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    with pytest.raises(JournalError, match="newer sightd"):
+        EventStore(path)
+
+
+def test_where_there_is_no_journal_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no journal"):
+        JournalReader(tmp_path / "events.db").latest(1)
+    assert not list(tmp_path.iterdir()), "who reads makes nothing"
+
+
+def test_a_clock_that_jumps_ahead_and_back_deletes_nothing_and_the_order_stays(
+    tmp_path: Path, counts: EventCounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_TIDY_EVERY", 0.0)
+    now = time.time()
+    wall = [now]
+    journal = Journal(tmp_path / "events.db", 86400.0, 1000, counts, lambda: wall[0])
+    journal.start()
+    for offset in (0, 365 * 86400, -5 * 3600, 40 * 86400):
+        wall[0] = now + offset
+        journal.note(Kind.CAMERA_UP, camera="a")
+        eventually(lambda: counts.waiting_ones == 0 and journal.fault is None)
+        eventually(lambda: _ids(journal.reader)[-1:] == [sum(counts.kinds.values())])
+    journal.close()
+    assert [event.id for event in journal.reader.after(0, 10)] == [1, 2, 3, 4]
+    later = Journal(tmp_path / "events.db", 86400.0, 1000, counts, lambda: now + 90 * 86400)
+    later.start()
+    later.note(Kind.CAMERA_DOWN, camera="a")
+    assert kept(later, 5) == [1, 2, 3, 4, 5], "nor does one that jumped while nothing ran"
+    later.close()

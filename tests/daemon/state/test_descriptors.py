@@ -1,0 +1,80 @@
+"""Out of file descriptors: who is connected goes on, it is told, nothing spins, and it is over with the shortage."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.camera import CameraSimulator, Look, need_rtsp_server
+from tests.support.daemon import DaemonProcess
+from tests.support.viewer import Viewer
+from tests.support.waiting import eventually
+
+_ASIDE = 2.5
+"""Seconds of looking on: the web server keeps a connection that is not used for five."""
+
+
+@contextmanager
+def none_left(daemon: DaemonProcess) -> Iterator[None]:
+    """The process may open nothing more than it has open now."""
+    before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{daemon.pid}/fd")), before[1]))  # noqa: PTH208
+    try:
+        yield
+    finally:
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+
+
+def cpu_seconds(daemon: DaemonProcess) -> float:
+    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(daemon: DaemonProcess) -> float:
+    """Of a core, over some seconds."""
+    used, begun = cpu_seconds(daemon), time.monotonic()
+    time.sleep(_ASIDE)
+    return (cpu_seconds(daemon) - used) / (time.monotonic() - begun)
+
+
+def alive(connected: httpx.Client) -> bool:
+    """Asked over a connection that stands, and by that keeps it."""
+    return connected.get("/healthz").status_code == 200
+
+
+def test_connected_feeds_and_viewers_go_on_and_nothing_spins(tmp_path: Path) -> None:
+    need_rtsp_server()
+    with ExitStack() as parts:
+        camera = parts.enter_context(CameraSimulator(Look(size=(320, 240), fps=10)))
+        configuration = {"cameras": {"a": {"source": camera.address()}}}
+        daemon = parts.enter_context(DaemonProcess(tmp_path, configuration))
+        eventually(lambda: bool(daemon.readiness()["ready"]), 20)
+        viewer = parts.enter_context(Viewer(daemon.rtsp("a")))
+        viewer.wait_for(5)
+        connected = parts.enter_context(httpx.Client(base_url=daemon.url(""), timeout=20))
+        assert connected.get("/readyz").json()["ready"]
+        quiet = load(daemon)
+        assert alive(connected)
+        with none_left(daemon):
+            for _ in range(3):
+                parts.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(daemon.url("")).port or 0)))
+            eventually(lambda: alive(connected) and "RTSP takes no new viewers" in daemon.log, 20)
+            assert load(daemon) < quiet + 0.2, "of a core"
+            [reason] = connected.get("/readyz").json()["reasons"]
+            assert "file descriptors are left: raise the limit" in reason
+            seen = len(viewer.seen)
+            viewer.wait_for(seen + 10)
+            assert viewer.error is None
+            assert daemon.log.count("cannot take a connection") <= 3, "not with each attempt"
+        eventually(lambda: bool(connected.get("/readyz").json()["ready"]), 30)
+        eventually(lambda: "RTSP takes new viewers again" in daemon.log, 30)
+        with Viewer(daemon.rtsp("a")) as another:
+            another.wait_for(5)
+        assert daemon.get("/readyz").status_code == 200

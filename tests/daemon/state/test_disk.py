@@ -1,0 +1,101 @@
+"""A full or read-only disk: video goes on, it is told, nothing is pretended, and with room again all is as before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.state.abused import captured, configuration, enrol, events, persons, reload, state_of
+from tests.support.daemon import DaemonProcess
+from tests.support.networks import stored
+from tests.support.small_disk import SmallDisk
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _networks() -> None:
+    for name in ("yunet", "sface"):
+        stored(name)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with SmallDisk(tmp_path / "disk") as one:
+        yield one
+
+
+def told(daemon: DaemonProcess, what: str) -> bool:
+    return any(reason.startswith(what) for reason in daemon.readiness()["reasons"])
+
+
+def writable(daemon: DaemonProcess) -> dict[str, float]:
+    return daemon.values("sightd_state_writable", "store")
+
+
+def goes_on(daemon: DaemonProcess) -> None:
+    before = captured(daemon)
+    eventually(lambda: captured(daemon) > before + 10, 30, "video goes on")
+
+
+def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(tmp_path: Path, disk: SmallDisk) -> None:
+    with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
+        eventually(lambda: bool(daemon.readiness()["ready"]), 60)
+        assert enrol(daemon, "Ada").status_code == 201
+        kept = len(events(daemon))
+        disk.fill()
+        for _ in range(20):
+            reload(daemon)
+        refused = enrol(daemon, "Grace")
+        assert refused.status_code == 507
+        assert "make room on the disk" in refused.json()["error"]
+        eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
+        assert writable(daemon) == {"events": 0, "faces": 0}
+        goes_on(daemon)
+        assert persons(daemon) == {"Ada"}, "what is there can be read"
+        assert daemon.log.count("events cannot be kept and wait in memory") <= 3, "not with each attempt"
+        disk.empty()
+        eventually(lambda: writable(daemon) == {"events": 1, "faces": 1}, 60, "recovered by itself")
+        eventually(lambda: bool(daemon.readiness()["ready"]), 60)
+        reloads = [one for one in events(daemon)[kept:] if one["kind"] == "config.reloaded"]
+        assert len(reloads) == 20, "none is lost"
+        assert enrol(daemon, "Grace").status_code == 201
+        assert daemon.metric("sightd_events_lost_total") == 0
+
+
+def test_a_disk_that_is_read_only_at_the_start_is_read(tmp_path: Path, disk: SmallDisk) -> None:
+    with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
+        assert enrol(daemon, "Ada").status_code == 201
+        eventually(lambda: len(events(daemon)) >= 2)
+        daemon.terminate()
+    disk.read_only(True)
+    _read_only_then_mended(tmp_path, disk, {"Ada"})
+
+
+def test_one_that_is_read_only_after_a_kill_is_read_with_all_that_was_written(tmp_path: Path, disk: SmallDisk) -> None:
+    with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
+        assert enrol(daemon, "Ada").status_code == 201
+    assert (disk.path / "faces.db-wal").stat().st_size > 0
+    disk.read_only(True)
+    _read_only_then_mended(tmp_path, disk, {"Ada"})
+
+
+def test_one_that_is_empty_and_read_only_knows_nobody(tmp_path: Path, disk: SmallDisk) -> None:
+    disk.read_only(True)
+    _read_only_then_mended(tmp_path, disk, set())
+
+
+def _read_only_then_mended(folder: Path, disk: SmallDisk, enrolled: set[str]) -> None:
+    with DaemonProcess(folder, configuration(), state_of(disk.path)) as daemon:
+        eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
+        goes_on(daemon)
+        assert persons(daemon) == enrolled
+        refused = enrol(daemon, "Grace")
+        assert refused.status_code == 507
+        assert "needs to" in refused.json()["error"] or "give another place" in refused.json()["error"]
+        disk.read_only(False)
+        eventually(lambda: writable(daemon) == {"events": 1, "faces": 1}, 60, "recovered by itself")
+        assert enrol(daemon, "Grace").status_code == 201
+        assert persons(daemon) == enrolled | {"Grace"}
+        assert "daemon.started" in [one["kind"] for one in events(daemon)], "what waited is kept"

@@ -1,0 +1,74 @@
+"""A real daemon's events: they agree with the slate, and outlive what happens to the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.camera import CameraSimulator, Look, need_rtsp_server
+from tests.support.daemon import DaemonProcess
+from tests.support.waiting import eventually
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _server() -> None:
+    need_rtsp_server()
+
+
+def configuration(camera: CameraSimulator) -> dict[str, Any]:
+    quick = {"timeout": "1s", "reconnect": {"first": "200ms", "longest": "500ms"}}
+    return {"cameras": {"door": {"source": camera.address(), **quick}}, "rtsp": {"enabled": False}}
+
+
+def kinds(daemon: DaemonProcess) -> list[str]:
+    return [one["kind"] for one in daemon.get("/api/events?camera=door").json()]
+
+
+def agrees(daemon: DaemonProcess) -> bool:
+    """Slate, metric and event, each asked for by itself; one moment lies between the first and the last."""
+    slate = daemon.metric("sightd_stream_slate_active", camera="door")
+    up = daemon.metric("sightd_source_up", camera="door")
+    return (slate, up) == ((0, 1) if kinds(daemon)[-1] == "camera.up" else (1, 0))
+
+
+def test_slate_metric_and_event_agree_when_a_camera_goes_and_comes(tmp_path: Path) -> None:
+    with (
+        CameraSimulator(Look(size=(320, 240), fps=25)) as camera,
+        DaemonProcess(tmp_path, configuration(camera)) as daemon,
+    ):
+        eventually(lambda: kinds(daemon) == ["camera.up"], 20)
+        assert agrees(daemon)
+        camera.freeze()
+        eventually(lambda: kinds(daemon) == ["camera.up", "camera.down"], 10)
+        eventually(lambda: agrees(daemon), 2)
+        camera.thaw()
+        eventually(lambda: kinds(daemon)[-1] == "camera.up", 10)
+        eventually(lambda: agrees(daemon), 2)
+        started, first, down, up = daemon.get("/api/events?after=0").json()
+        assert started["kind"] == "daemon.started"
+        assert first["facts"] == {"away": None}
+        assert down["facts"]["reason"] in ("silent", "timeout")
+        assert down["facts"]["last_picture"] < down["time"] < up["time"]
+        assert 1.2 < up["facts"]["away"] < 10
+        assert daemon.metric("sightd_events_total", kind="camera.up") == 2
+        told = followed(daemon, tmp_path)
+        assert [one["id"] for one in told] == [1, 2, 3, 4]
+        daemon.terminate()
+        assert [one["kind"] for one in followed(daemon, tmp_path)][-1] == "daemon.stopped"
+        assert "camera door: camera.down, reason" in daemon.log
+
+
+def followed(daemon: DaemonProcess, folder: Path) -> list[Any]:
+    """What `sightd events` tells, whether or not the daemon runs."""
+    command = [sys.executable, "-m", "daemon.cli", "events", "--json", "--since", "1h"]
+    environ = {**os.environ, "SIGHTD_STATE_DIR": str(folder / "state")}
+    done = subprocess.run(command, cwd=_ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]

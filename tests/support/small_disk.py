@@ -1,0 +1,53 @@
+"""A file system of its own, to fill and to make read-only: needs root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+
+class SmallDisk:
+    """A context manager: a tmpfs on `path`; the test is skipped, with the reason, where none may be mounted."""
+
+    def __init__(self, path: Path, mebibytes: int = 4) -> None:
+        self.path, self._size = path, mebibytes
+        path.mkdir()
+
+    def fill(self) -> None:
+        """Leaves no room at all."""
+        with (self.path / "filler").open("wb", buffering=0) as file:
+            for size in (1 << 16, 1 << 12, 1):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    continue
+
+    def empty(self) -> None:
+        (self.path / "filler").unlink()
+
+    def read_only(self, on: bool) -> None:
+        """For whoever opens a file from now on. Only where none is open for writing."""
+        _run("mount", "-o", f"remount,{'ro' if on else 'rw'}", str(self.path))
+
+    def __enter__(self) -> SmallDisk:
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount a small disk")
+        try:
+            _run("mount", "-t", "tmpfs", "-o", f"size={self._size}m", "tmpfs", str(self.path))
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no small disk can be mounted here: {error}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _run("umount", "-l", str(self.path))
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 _HERE = Path(__file__).parent
 _SOAK = str(_HERE / "test_soak.py")
@@ -31,23 +33,29 @@ _QUIETLY = [*_PYTEST, "-p", "no:cacheprovider"]
 
 def main() -> int:
     """0 where all tests passed. What those beside say comes after the first have ended."""
-    with tempfile.TemporaryFile() as told:
-        beside = [
-            subprocess.Popen([*_QUIETLY, _SOAK], stdout=told, stderr=told),
-            subprocess.Popen(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], stdout=told, stderr=told),
-        ]
+    with ExitStack() as files:
+        beside = {
+            "the soak": _started([*_QUIETLY, _SOAK], files),
+            "tests that compute": _started(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], files),
+        }
         try:
-            _say("tests that look at the clock (the soak and those that compute run beside them)")
+            _say(f"tests that look at the clock; beside them run {' and '.join(beside)}")
             ignored = [f"--ignore={path}" for path in (_SOAK, *_COMPUTING)]
             codes = [subprocess.run([*_PYTEST, *ignored, str(_HERE)], check=False).returncode]
-            _say("the soak, and tests that compute")
-            codes += [process.wait() for process in beside]
+            for name, (process, told) in beside.items():
+                _say(name)
+                codes.append(process.wait())
+                told.seek(0)
+                sys.stdout.write(told.read().decode(errors="replace"))
         finally:
-            for process in beside:
+            for process, _ in beside.values():
                 process.terminate()
-        told.seek(0)
-        sys.stdout.write(told.read().decode(errors="replace"))
     return max(codes)
+
+
+def _started(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    told = files.enter_context(tempfile.TemporaryFile())
+    return subprocess.Popen(command, stdout=told, stderr=told), told
 
 
 def _say(what: str) -> None:

@@ -27,7 +27,7 @@ _COMPUTING = [
 ]
 _PATIENCE = "--timeout=900"
 """Seconds that one of the computing tests may take, since it waits for the others."""
-_PYTEST = [sys.executable, "-m", "pytest", "-q"]
+_PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=12"]
 _QUIETLY = [*_PYTEST, "-p", "no:cacheprovider"]
 
 
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _started(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    told = files.enter_context(tempfile.TemporaryFile())
+    told = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 — the stack closes it
     return subprocess.Popen(command, stdout=told, stderr=told), told
 
 

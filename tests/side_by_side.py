@@ -1,8 +1,8 @@
 """All tests in as little time as two cores allow: `python -m tests.side_by_side`.
 
-Tests that look at the clock (cameras, servers, whole daemons) mostly wait, and must not be disturbed. Beside them runs
-what does not mind: first the soak, which goes on for its three minutes whatever happens, then, at the lowest priority,
-the tests that mostly compute and fill the time that is left.
+Tests of cameras, servers and whole daemons mostly wait. Those that look closely at the clock run in the foreground.
+Beside them run, one after the other, those that only wait for what must come: the soak first, for its three minutes.
+The tests that mostly compute have the lowest priority, and fill the time that is left.
 """
 
 from __future__ import annotations
@@ -15,14 +15,28 @@ from pathlib import Path
 from typing import IO
 
 _HERE = Path(__file__).parent
-_SOAK = str(_HERE / "test_soak.py")
+_WAITING = [
+    str(_HERE / name)
+    for name in (
+        "test_soak.py",
+        "daemon/test_daemon_plugin_faults.py",
+        "daemon/state",
+        "daemon/isolation",
+        "daemon/test_secrecy.py",
+        "daemon/test_daemon_mutations.py",
+        "daemon/test_daemon_faces.py",
+        "daemon/test_daemon_classifier.py",
+        "daemon/events",
+        "daemon/commands",
+    )
+]
 _COMPUTING = [
     str(_HERE / name)
     for name in (
         "engines",
         "plugins",
         "support",
-        *(f"daemon/{room}" for room in ("analyze", "commands", "config", "encode", "quantize", "render", "training")),
+        *(f"daemon/{room}" for room in ("analyze", "config", "encode", "quantize", "render", "training")),
     )
 ]
 _PATIENCE = "--timeout=900"
@@ -35,12 +49,12 @@ def main() -> int:
     """0 where all tests passed. What those beside say comes after the first have ended."""
     with ExitStack() as files:
         beside = {
-            "the soak": _started([*_QUIETLY, _SOAK], files),
-            "tests that compute": _started(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], files),
+            "those that wait": _started([*_QUIETLY, *_WAITING], files),
+            "those that compute": _started(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], files),
         }
         try:
             _say(f"tests that look at the clock; beside them run {' and '.join(beside)}")
-            ignored = [f"--ignore={path}" for path in (_SOAK, *_COMPUTING)]
+            ignored = [f"--ignore={path}" for path in (*_WAITING, *_COMPUTING)]
             codes = [subprocess.run([*_PYTEST, *ignored, str(_HERE)], check=False).returncode]
             for name, (process, told) in beside.items():
                 _say(name)

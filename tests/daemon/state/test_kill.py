@@ -18,7 +18,7 @@ from tests.support.daemon import DaemonProcess
 from tests.support.networks import stored
 from tests.support.waiting import eventually
 
-KILLS = 8
+KILLS = 6
 
 
 class Abuse:

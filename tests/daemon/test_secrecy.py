@@ -79,10 +79,17 @@ def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
     paths += ["/right.jpg", "/gone.jpg", f"/right.jpg?token={quote(CANARY, safe='')}", "/api/faces/nobody"]
     wrong = {"Authorization": f"Bearer {TOKEN}x"}
     for path in paths:
-        for headers in (OWNER, wrong, {}):
+        for who, headers in (("owner", OWNER), ("wrong", wrong), ("nobody", {})):
             for method in ("GET", "POST"):
-                answer = httpx.request(method, daemon.url(path), headers={"X-Sightd": "1", **headers}, timeout=20)
-                yield f"{method} {path}", f"{answer.headers}{answer.text}"
+                yield f"{who}: {method} {path}", answer(method, daemon.url(path), {"X-Sightd": "1", **headers})
+
+
+def answer(method: str, url: str, headers: dict[str, str]) -> str:
+    """Head and body; of a stream without end what comes first."""
+    with httpx.stream(method, url, headers=headers, timeout=20) as response:
+        endless = response.headers.get("content-type", "").startswith("text/event-stream")
+        body = next(response.iter_text(), "") if endless else response.read().decode("latin-1")
+        return f"{response.headers}{body}"
 
 
 def api(daemon: DaemonProcess) -> list[str]:

@@ -81,8 +81,15 @@ def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
     for path in paths:
         for headers in (OWNER, wrong, {}):
             for method in ("GET", "POST"):
-                answer = httpx.request(method, daemon.url(path), headers={"X-Sightd": "1", **headers}, timeout=20)
-                yield f"{method} {path}", f"{answer.headers}{answer.text}"
+                yield f"{method} {path}", told_to(daemon.url(path), method, headers)
+
+
+def told_to(url: str, method: str, headers: dict[str, str]) -> str:
+    """Head and body; of the stream of events, which has no end, the first piece: /api/events tells the same."""
+    with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=20) as answer:
+        pieces = answer.iter_text()
+        endless = answer.headers.get("content-type", "").startswith("text/event-stream")
+        return f"{answer.headers}{next(pieces) if endless else ''.join(pieces)}"
 
 
 def api(daemon: DaemonProcess) -> list[str]:

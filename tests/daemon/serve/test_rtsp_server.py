@@ -73,6 +73,29 @@ def described(service: Service, *authorizations: str) -> str:
         return connection.recv(4096).decode().partition("\r\n")[0]
 
 
+def asked(connection: socket.socket, method: str, url: str, *headers: str) -> str:
+    """What is answered; a picture's packets may follow."""
+    lines = "".join(f"{header}\r\n" for header in headers)
+    connection.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n".encode())
+    return connection.recv(4096).decode("latin-1")
+
+
+def test_another_connections_session_opens_nothing_and_cannot_be_guessed(serve: Serve) -> None:
+    """GStreamer's own ids can be told from its nonces, which it shows to everybody."""
+    service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
+    known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}"
+    place, track = ("127.0.0.1", service.server.port), f"{service.url}/stream=0"
+    transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+    with socket.create_connection(place, 5) as viewer, socket.create_connection(place, 5) as stranger:
+        answer = asked(viewer, "SETUP", track, known, transport)
+        session = answer.partition("Session: ")[2].partition(";")[0].strip()
+        assert len(session) >= 22
+        for method, url in (("SETUP", track), ("PLAY", service.url), ("PAUSE", service.url), ("TEARDOWN", service.url)):
+            told = asked(stranger, method, url, f"Session: {session}", transport)
+            assert told.startswith("RTSP/1.0 454"), (method, told)
+        assert asked(viewer, "PLAY", service.url, f"Session: {session}").startswith("RTSP/1.0 200")
+
+
 def test_a_request_is_one_guess(serve: Serve) -> None:
     service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
     assert described(service, "ann:canary-4711").endswith("200 OK")

@@ -79,9 +79,9 @@ def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
     paths += ["/right.jpg", "/gone.jpg", f"/right.jpg?token={quote(CANARY, safe='')}", "/api/faces/nobody"]
     wrong = {"Authorization": f"Bearer {TOKEN}x"}
     for path in paths:
-        for headers in (OWNER, wrong, {}):
+        for who, headers in (("owner", OWNER), ("wrong", wrong), ("nobody", {})):
             for method in ("GET", "POST"):
-                yield f"{method} {path}", told_to(daemon.url(path), method, headers)
+                yield f"{method} {path}, {who}", told_to(daemon.url(path), method, headers)
 
 
 def told_to(url: str, method: str, headers: dict[str, str]) -> str:
@@ -132,7 +132,8 @@ def test_a_secret_comes_out_nowhere(tmp_path: Path, camera: CameraSimulator, for
         daemon.signal(signal.SIGABRT)
         assert daemon.exit_code() != 0
         told["log"] = daemon.log
-    assert len(told) > 20
+    assert '"right"' in told["GET /readyz, owner"]
+    assert len(told) > 60
     assert "password=" in told["log"], "the log speaks of the addresses"
     assert {where: found for where, text in told.items() if (found := secrets_in(text))} == {}
 

@@ -110,8 +110,8 @@ class HttpServer:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_failed)
-        if self._options.tls is not None:  # uvicorn hands no times on, and asyncio's own are 60 s and 30 s
-            impatient = partial(loop.create_server, ssl_handshake_timeout=PATIENCE, ssl_shutdown_timeout=_GRACE_S)
+        if self._options.tls is not None:  # uvicorn hands no times on, and asyncio waits for a minute
+            impatient = partial(loop.create_server, ssl_handshake_timeout=PATIENCE)
             loop.create_server = impatient  # type: ignore[method-assign]
         await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
 

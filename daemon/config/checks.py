@@ -98,6 +98,9 @@ class Checks:
         if config.rtsp.enabled and not tokens and config.rtsp.auth is None and not is_loopback(config.rtsp.host):
             hint = f"add rtsp.auth, or {_TOKENS}"
             yield self._problem(("rtsp", "host"), "everybody on the network could watch", hint)
+        if config.rtsp.auth and config.rtsp.auth.username in tokens:
+            hint = "write another name: each has its own password over RTSP"
+            yield self._problem(("rtsp", "auth", "username"), "is the name of a token, too", hint)
         known: dict[str, str] = {}
         for name, token in tokens.items():
             same = known.setdefault(token.token.get_secret_value(), name)

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from daemon.config.changes import Changes
@@ -25,7 +25,7 @@ AskReload = Callable[[], "Future[Changes]"]
 
 def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     """Adds the routes."""
-    router = APIRouter(prefix="/api", tags=["control"], dependencies=[Depends(at_least(Role.ADMIN, access))])
+    router = APIRouter(prefix="/api", tags=["control"], route_class=at_least(Role.ADMIN, access))
 
     @router.post("/reload", summary="Read the configuration anew; 409 and what is wrong where it cannot be followed")
     async def reload() -> Response:

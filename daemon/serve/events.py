@@ -23,6 +23,12 @@ _AT_ONCE = 200
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that what lies between does not hang up."""
 
+_HIGHEST = 2**63 - 1
+"""Of an id, as SQLite counts."""
+_MOST_DIGITS = 20
+"""Of an id that is looked at: more is above all there are, and Python refuses to read some thousand."""
+
+After = Annotated[int | None, Query(ge=0, le=_HIGHEST)]
 Camera = Annotated[str | None, Query(max_length=63)]
 KindOf = Annotated[str | None, Query(alias="kind", max_length=63)]
 LastEventId = Annotated[str | None, Header()]
@@ -36,7 +42,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
 
     @router.get("", summary="Events after an id, the oldest first; the newest ones where no id is given")
     def events(
-        after: Annotated[int | None, Query(ge=0)] = None,
+        after: After = None,
         camera: Camera = None,
         kind: KindOf = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -48,13 +54,13 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
 
     @router.get("/stream", response_class=Response, summary="Events from now on, or after Last-Event-ID, as they come")
     async def stream(
-        after: Annotated[int | None, Query(ge=0)] = None,
+        after: After = None,
         camera: Camera = None,
         kind: KindOf = None,
         last_event_id: LastEventId = None,
     ) -> Response:
         if last_event_id is not None and last_event_id.isdecimal():  # a browser that comes back sends it
-            after = int(last_event_id)
+            after = int(last_event_id[:_MOST_DIGITS])
         return _Stream(journal, Filter(camera, kind), after, seats, audience)
 
     app.include_router(router)

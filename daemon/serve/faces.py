@@ -8,7 +8,7 @@ import binascii
 from typing import Any
 
 import cv2
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,7 +53,7 @@ def add_faces(app: FastAPI, desk: FaceDesk, access: Access) -> None:
     app.add_exception_handler(GalleryError, _refused)
     app.add_exception_handler(EngineError, _unavailable)
     for role, add in ((Role.OPERATE, _add_work), (Role.ADMIN, _add_administration)):
-        router = APIRouter(prefix="/api", tags=["faces"], dependencies=[Depends(at_least(role, access))])
+        router = APIRouter(prefix="/api", tags=["faces"], route_class=at_least(role, access))
         add(router, desk)
         app.include_router(router)
 

@@ -10,13 +10,15 @@ from daemon.serve.thinned import Thinned
 
 log = logging.getLogger(__name__)
 
-_CRITICAL = 1 << 3
-"""G_LOG_LEVEL_CRITICAL; more serious levels have lower bits."""
+_CRITICAL, _WARNING = 1 << 3, 1 << 4
+"""G_LOG_LEVEL_CRITICAL and G_LOG_LEVEL_WARNING; more serious levels have lower bits."""
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _thinned = Thinned()
 
 
 def _handle(domain: bytes | None, level: int, message: bytes | None, _data: int | None) -> None:
+    if not level & (_WARNING * 2 - 1):
+        return  # no complaint
     kind = f"{(domain or b'GLib').decode(errors='replace')}, {'critical' if level & (_CRITICAL * 2 - 1) else 'warning'}"
     if times := _thinned.add(kind):
         log.warning("%s, %d time(s), the last: %s", kind, times, ascii((message or b"").decode(errors="replace")))

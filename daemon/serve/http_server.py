@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -107,7 +108,11 @@ class HttpServer:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        asyncio.get_running_loop().set_exception_handler(self._loop_failed)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_failed)
+        if self._options.tls is not None:  # uvicorn hands no times on, and asyncio waits for a minute
+            impatient = partial(loop.create_server, ssl_handshake_timeout=PATIENCE)
+            loop.create_server = impatient  # type: ignore[method-assign]
         await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -81,9 +81,13 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
             if self._access.attempts[_SERVER].wait(address):
                 self._access.refused(_SERVER, address, "limited")
                 return True
+            several, _ = context.request.get_header(header, 1)
+            if several == gstreamer.rtsp.RTSPResult.OK:  # GStreamer would try each: a hundred guesses for one
+                self._access.refused(_SERVER, address, "wrong")
+                return True
             passed = bool(base.do_authenticate(self, context))
             if context.token is None:
-                self._access.refused(_SERVER, address, "wrong")
+                self._access.refused(_SERVER, address, "wrong", given if given.lower().startswith("basic") else None)
             return passed
 
     return WatchfulAuth

@@ -16,6 +16,7 @@ from daemon.serve.descriptors import RESERVE, fault, free
 from daemon.serve.errors import ListenError
 from daemon.serve.rtsp_auth import authentication, permit
 from daemon.serve.rtsp_conduct import SESSIONS
+from daemon.serve.rtsp_sessions import session_pool
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.rtsp_viewers import RtspViewers
 from daemon.serve.view import RtspAddress
@@ -149,7 +150,9 @@ class RtspServer:
         server.set_service(str(self._options.port))
         server.set_backlog(_BACKLOG)
         server.set_content_length_limit(_MOST_CONTENT)
-        server.get_session_pool().set_max_sessions(SESSIONS * self._options.max_connections)
+        sessions = session_pool(self._gstreamer)
+        sessions.set_max_sessions(SESSIONS * self._options.max_connections)
+        server.set_session_pool(sessions)
         pool = rtsp_server.RTSPThreadPool()
         pool.set_max_threads(-1)  # one a connection: a viewer who waits for a first picture holds up nobody else
         server.set_thread_pool(pool)

@@ -115,6 +115,8 @@ class RtspStream:
     def _admitted(self, packet: Packet) -> bool:
         """What viewers who play do not get is counted: packets while the server is behind, and after them those that
         cannot be decoded."""
+        if self._source is None:  # no media, whatever a viewer whose PLAY ends just now says
+            return False
         if self._gate.playing and self._source.get_property("current-level-time") > _MOST_BEHIND:
             self._gate.left_out()
             self._behind = True

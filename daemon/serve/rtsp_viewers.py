@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from daemon.config.model import Rtsp
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 _SHORTEST_SESSION = 10
 """Seconds. Players send sign of life at half the session's time or so, and their RTCP reports every 5 s."""
+
+_OK, _SESSION_NOT_FOUND = 200, 454
+_IN_A_SESSION = ("setup", "play", "pause", "teardown", "get-parameter", "set-parameter")
 
 _MOST_UNREAD = 16 * 1024
 """Bytes that the kernel keeps for GStreamer, which takes them one by one, at 1.6 µs each, also from those cut off."""
@@ -37,6 +40,7 @@ class _Connection:
     conduct: Conduct
     plays: RtspStream | None = None
     told: bool = False
+    sessions: set[str] = field(default_factory=set)
 
 
 class RtspViewers:
@@ -74,6 +78,8 @@ class RtspViewers:
             self._connections[client] = _Connection(address, tcp, Conduct(time.monotonic()))
         client.set_property("post-session-timeout", 0)
         client.connect("new-session", self._session)
+        for method in _IN_A_SESSION:
+            client.connect(f"pre-{method}-request", self._in_own_session)
         client.connect("play-request", self._plays_now)
         client.connect("pause-request", self._pauses)
         client.connect("teardown-request", self._tears_down)
@@ -135,7 +141,17 @@ class RtspViewers:
         with self._lock:
             if client in self._connections:
                 self._connections[client].conduct.opens_session()
+                self._connections[client].sessions.add(session.get_sessionid())
         self._judge(client)
+
+    def _in_own_session(self, client: Any, context: Any) -> int:
+        """Another connection's session is as good as none: GStreamer asks for no password within one."""
+        if context.session is None:
+            return _OK
+        with self._lock:
+            one = self._connections.get(client)
+            own = one is not None and context.session.get_sessionid() in one.sessions
+        return _OK if own else _SESSION_NOT_FOUND
 
     def _plays_now(self, client: Any, context: Any) -> None:
         stream = self._stream_of(context.uri.abspath)

@@ -10,10 +10,12 @@ import base64
 import binascii
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from fastapi import HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.serve.access.access import Access, Reason, Server
@@ -53,7 +55,7 @@ class Door:
         if scope["type"] != "http":  # nothing else is served; "lifespan" is off
             return
         request = Request(scope)
-        if request.url.path in _OPEN:
+        if scope["path"] in _OPEN:  # what is routed by; a URL is made of the Host header, and without tabs
             await self._app(scope, receive, send)
             return
         try:
@@ -93,8 +95,9 @@ class Door:
         return holder, by_browser
 
 
-def at_least(role: Role, access: Access) -> Callable[[Request], None]:
-    """A dependency that refuses those whose token does not reach so far."""
+def at_least(role: Role, access: Access) -> type[APIRoute]:
+    """The class of a router's routes that refuse those whose token does not reach so far. No dependency: before these
+    FastAPI reads the body, which may be large, and parses it."""
 
     def refuse(request: Request) -> None:
         visitor: Holder = request.scope[_VISITOR]
@@ -103,7 +106,17 @@ def at_least(role: Role, access: Access) -> Callable[[Request], None]:
             told = f'This takes a token of the role "{role!s}"; that of {visitor.name} is of "{visitor.role!s}".'
             raise HTTPException(403, told)
 
-    return refuse
+    class Guarded(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                refuse(request)
+                return await handle(request)
+
+            return guarded
+
+    return Guarded
 
 
 def _of_this_machine(request: Request) -> Holder:

@@ -111,6 +111,15 @@ FAULTS = [
         "is that of a, too",
         "sightd token",
     ),
+    (
+        CAMERA + "access: {tokens: {a: {role: view, token: 0123456789-0123456789}}}\n"
+        "rtsp: {auth: {username: a, password: hidden}}",
+        3,
+        25,
+        "rtsp.auth.username",
+        "the name of a token, too",
+        "another name",
+    ),
     (CAMERA + "rtsp: {auth: {username: u, password: ''}}", 2, 38, "rtsp.auth.password", "is empty", "${env:"),
     (CAMERA + "rtsp: {auth: {username: u, password: 1234}}", 2, 38, "rtsp.auth.password", "text is wanted", "quotes"),
     ("cameras: {a: {source: '${env:NONE}'}}", 1, 23, "cameras.a.source", "no variable NONE", "NONE="),

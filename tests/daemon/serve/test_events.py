@@ -137,6 +137,13 @@ def test_one_who_knows_ids_of_another_journal_is_told_and_gets_all(journal: Jour
     assert listener.messages[1]["id"] == "1"
 
 
+@pytest.mark.parametrize("known", ["9" * 20, "9" * 5000])
+def test_an_id_that_no_journal_has_is_no_fault_of_ours(journal: Journal, base: str, known: str) -> None:
+    note(journal, "a")
+    assert Listener(f"{base}/stream", 2, {"Last-Event-ID": known}).wait()[0] == {"oldest": 1}
+    assert httpx.get(f"{base}?after={known}").status_code == 422
+
+
 def test_silence_is_broken_by_comments(journal: Journal, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "HEARTBEAT", 0.1)
     note(journal, "a")

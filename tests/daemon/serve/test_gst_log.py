@@ -11,7 +11,7 @@ from daemon.serve import gst_log
 from daemon.serve.gst_log import install
 from daemon.serve.thinned import Thinned
 
-WARNING = 1 << 4
+WARNING, DEBUG = 1 << 4, 1 << 7
 
 
 def test_they_come_into_the_log_in_ascii_and_thinned(
@@ -24,6 +24,7 @@ def test_they_come_into_the_log_in_ascii_and_thinned(
     monkeypatch.setattr(gst_log, "_thinned", Thinned())
     install()
     with caplog.at_level(logging.WARNING):
+        glib.g_log(b"Example", DEBUG, b"%s", b"found default implementation")
         for _ in range(100):
             glib.g_log(b"Example", WARNING, b"%s", b"unknown field \xff\n\x1b[31m")
     assert caplog.messages == ["Example, warning, 1 time(s), the last: 'unknown field \\ufffd\\n\\x1b[31m'"]

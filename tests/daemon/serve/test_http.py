@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from daemon.config.model import Http
 from daemon.metrics.registry import Metrics
-from daemon.serve import http_socket
+from daemon.serve import http_server, http_socket
 from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -263,6 +263,16 @@ def test_https_speaks_tls_alone(tmp_path: Path) -> None:
     assert httpx.get(f"https://127.0.0.1:{server.port}/healthz", verify=trusted).status_code == 200
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://127.0.0.1:{server.port}/healthz")
+    server.close()
+
+
+def test_who_opens_a_connection_and_speaks_no_tls_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "PATIENCE", 1.0)
+    app = create_app(View(), Metrics(CollectorRegistry(), "1.2.3").exposition, 1, NO_TOKENS)
+    server = HttpServer(Http.model_validate({"port": 0, "tls": self_signed(tmp_path)}), app)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as silent:
+        assert silent.recv(1) == b""
     server.close()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 import time
@@ -62,6 +63,51 @@ def test_who_guesses_has_to_wait_and_then_not_even_the_right_password_helps(serv
     with pytest.raises(av.error.HTTPUnauthorizedError):
         watch(service.url_for("wall", WALL), 1)
     assert counted == [("rtsp", "wrong")] * AT_ONCE + [("rtsp", "limited")]
+
+
+def described(service: Service, *authorizations: str) -> str:
+    """The first line of what is answered."""
+    lines = "".join(f"Authorization: Basic {base64.b64encode(one.encode()).decode()}\r\n" for one in authorizations)
+    with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:
+        connection.sendall(f"DESCRIBE {service.url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n".encode())
+        return connection.recv(4096).decode().partition("\r\n")[0]
+
+
+def asked(connection: socket.socket, method: str, url: str, *headers: str) -> str:
+    """What is answered; a picture's packets may follow."""
+    lines = "".join(f"{header}\r\n" for header in headers)
+    connection.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n".encode())
+    return connection.recv(4096).decode("latin-1")
+
+
+def test_another_connections_session_opens_nothing_and_cannot_be_guessed(serve: Serve) -> None:
+    """GStreamer's own ids can be told from its nonces, which it shows to everybody."""
+    service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
+    known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}"
+    place, track = ("127.0.0.1", service.server.port), f"{service.url}/stream=0"
+    transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+    with socket.create_connection(place, 5) as viewer, socket.create_connection(place, 5) as stranger:
+        answer = asked(viewer, "SETUP", track, known, transport)
+        session = answer.partition("Session: ")[2].partition(";")[0].strip()
+        assert len(session) >= 22
+        for method, url in (("SETUP", track), ("PLAY", service.url), ("PAUSE", service.url), ("TEARDOWN", service.url)):
+            told = asked(stranger, method, url, f"Session: {session}", transport)
+            assert told.startswith("RTSP/1.0 454"), (method, told)
+        assert asked(viewer, "PLAY", service.url, f"Session: {session}").startswith("RTSP/1.0 200")
+
+
+def test_a_request_is_one_guess(serve: Serve) -> None:
+    service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
+    assert described(service, "ann:canary-4711").endswith("200 OK")
+    assert described(service, *(f"ann:guess {n}" for n in range(20)), "ann:canary-4711").endswith("401 Unauthorized")
+
+
+def test_the_same_wrong_password_again_is_no_guess(serve: Serve) -> None:
+    """As over HTTP; with digest each answer is another, and which password it was made of cannot be told."""
+    service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
+    for _ in range(AT_ONCE + 1):
+        assert described(service, "ann:of last year").endswith("401 Unauthorized")
+    assert described(service, "ann:canary-4711").endswith("200 OK")
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])

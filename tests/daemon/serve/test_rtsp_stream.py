@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from daemon.encode.packet import Packet
 from tests.daemon.serve.numbered import FPS, number_in, player, watch
 from tests.support.waiting import eventually
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 Serve = Callable[..., "Service"]
 StartViewer = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_a_play_that_ends_after_its_media_harms_no_camera(serve: Serve) -> None:
+    stream = serve().server.add("other")
+    stream.viewer_plays(1)
+    assert not stream.push(Packet(b"\0\0\0\1\x65", time.monotonic(), keyframe=True))
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

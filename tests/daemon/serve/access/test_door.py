@@ -87,7 +87,9 @@ ADMINISTERED = [
 ]
 
 
-@pytest.mark.parametrize("path", [*VIEWED, "/front.mjpg", "/api/faces", "/api/reload", "/nothing/here", "//healthz"])
+@pytest.mark.parametrize(
+    "path", [*VIEWED, "/front.mjpg", "/api/faces", "/api/reload", "/nothing/here", "//healthz", "/heal%09thz"]
+)
 def test_without_a_token_nothing_is_told(guarded: httpx.Client, path: str) -> None:
     answer = guarded.get(path)
     assert answer.status_code == 401
@@ -172,6 +174,14 @@ def test_a_body_of_whoever_is_not_let_in_is_not_waited_for(guarded: httpx.Client
     with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
         connection.sendall(b"POST /api/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
         assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize("path", ["/api/compare-faces", "/api/reload", "/api/unknown-faces/1/name"])
+def test_a_body_of_whoever_has_too_small_a_role_is_not_waited_for(guarded: httpx.Client, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['view']}\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n{{".encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 403")
 
 
 @pytest.mark.parametrize(

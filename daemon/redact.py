@@ -21,7 +21,12 @@ _SECRET_KEY = re.compile(
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{20,}")
 _NETWORK = re.compile(r"(?:rtsp|rtsps|http|https)://", re.IGNORECASE)
 _STEP = re.compile(r"[^/?#\s]+")
-_TOKEN_STEP = re.compile(r"(?=[A-Z]*[a-z0-9])(?=[a-z0-9]*[A-Z]|[A-Za-z]*\d)[A-Za-z0-9]{16,}")
+_TOKEN_STEP = re.compile(
+    r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{22,}"
+    r"|(?=[A-Z]*[a-z0-9])(?=[a-z0-9]*[A-Z]|[A-Za-z]*\d)[A-Za-z0-9]{16,}"
+)
+    r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{22,}|(?=[A-Z]*[a-z0-9])(?=[a-z0-9]*[A-Z]|[A-Za-z]*\d)[A-Za-z0-9]{16,}"
+)
 _HEADER = re.compile(r"\b((?:proxy-)?authorization\W{1,4}|bearer\s+(?=\S{16}))[^\r\n]+", re.IGNORECASE)
 _CHUNKS = re.compile(r"(\s+)")
 

@@ -101,9 +101,18 @@ class Checks:
         if config.rtsp.auth and config.rtsp.auth.username in tokens:
             hint = "write another name: each has its own password over RTSP"
             yield self._problem(("rtsp", "auth", "username"), "is the name of a token, too", hint)
+        for number, proxy in enumerate(config.http.proxies):
+            if not _is_address(proxy):
+                hint = "write its address: 127.0.0.1, or a network: 10.0.0.0/8"
+                yield self._problem(("http", "proxies", number), "is no address", hint)
         known: dict[str, str] = {}
         for name, token in tokens.items():
-            same = known.setdefault(token.token.get_secret_value(), name)
+            text = token.token.get_secret_value()
+            if not (text.isascii() and text.isprintable() and " " not in text):
+                hint = "make one: `sightd token`"
+                message = "has characters that cannot be sent in a header"
+                yield self._problem(("access", "tokens", name, "token"), message, hint)
+            same = known.setdefault(text, name)
             if same != name:
                 hint = "make another: `sightd token`"
                 yield self._problem(("access", "tokens", name, "token"), f"is that of {same}, too", hint)
@@ -136,6 +145,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_address(text: str) -> bool:
+    """Of a host or a network."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _file_of(source: str) -> Path:

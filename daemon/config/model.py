@@ -170,6 +170,12 @@ class Http(Section):
     )
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     tls: Tls | None = Field(None, description="Serve https:// instead.")
+    proxies: list[str] = Field(
+        default_factory=list,
+        description="Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; by default "
+        "nobody's, and whoever comes through one counts as it.",
+        examples=[["127.0.0.1"]],
+    )
     max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; a further one is told 503.")
     max_connections: int = Field(256, ge=1, description="Most connections at once; a further one is closed.")
     max_connections_per_address: int = Field(

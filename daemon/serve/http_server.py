@@ -58,6 +58,8 @@ class HttpServer:
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=bool(options.proxies),
+            forwarded_allow_ips=options.proxies,
             timeout_graceful_shutdown=_GRACE_S,
             timeout_notify=1,
             callback_notify=self._turned,

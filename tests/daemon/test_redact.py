@@ -23,6 +23,7 @@ CANARY = "Kanari3nvogel"
         ("from rtsp://a:b@one/1 to https://c:d@two/2", "from rtsp://***@one/1 to https://***@two/2"),
         ("rtsp://dvr:554/user=admin_password=tlJw_bo6_channel=1_stream=0.sdp", "rtsp://dvr:554/user=***"),
         ("rtsps://nvr:7441/aBcDeFgH1jKlMnOp?enableSrtp", "rtsps://nvr:7441/***?enableSrtp"),
+        ("rtsp://nvr/live/0b9f7c1e-6a52-4c1e-9d55-0d5b0c7d2f11/main", "rtsp://nvr/live/***/main"),
         ("http://cam/cgi?user=admin&pwd=12345&channel=1", "http://cam/cgi?user=***&pwd=***&channel=1"),
         ("GET /live?token=abc HTTP/1.1", "GET /live?token=*** HTTP/1.1"),
         ("http://cam/v?x=0123456789abcdef01234567", "http://cam/v?x=***"),

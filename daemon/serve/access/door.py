@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.config.checks import is_loopback
 from daemon.serve.access.access import Access, Reason, Server
 from daemon.serve.access.keyring import Holder
 from daemon.serve.access.roles import Role
@@ -30,7 +31,6 @@ _OPEN = frozenset({"/healthz"})
 """For whoever looks after the process; it tells nothing else."""
 _SERVER: Server = "http"
 _VISITOR = "sightd.visitor"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
 _THIS_MACHINE = Holder("this machine", Role.ADMIN)
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -120,7 +120,7 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
 
 
 def _of_this_machine(request: Request) -> Holder:
-    if (request.url.hostname or "") not in _LOOPBACK:  # a foreign page's name that was pointed here
+    if not is_loopback(request.url.hostname or ""):  # a foreign page's name that was pointed here
         told = "Without access.tokens sightd is served to 127.0.0.1 and localhost alone, by these names."
         raise _RefusedError(403, "foreign", told)
     if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers):

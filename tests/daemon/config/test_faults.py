@@ -87,6 +87,15 @@ FAULTS = [
     (CAMERA + "http: {tls: {certificate: /dev/null, key: no.pem}}", 2, 27, "http.tls.certificate", "no PEM", "openssl"),
     (CAMERA + "rtsp: {host: 0.0.0.0}", 2, 14, "rtsp.host", "everybody on the network", "rtsp.auth"),
     (CAMERA + "http: {host: 192.0.2.1}", 2, 14, "http.host", "could see everything", "sightd token"),
+    (CAMERA + "http: {proxies: [nginx]}", 2, 18, "http.proxies[0]", "is no address", "10.0.0.0/8"),
+    (
+        CAMERA + "access: {tokens: {a: {role: view, token: ÄäÖöÜüßÄäÖöÜüßÄäÖöÜü}}}",
+        2,
+        42,
+        "access.tokens.a.token",
+        "cannot be sent",
+        "sightd token",
+    ),
     (
         CAMERA + "access: {tokens: {a: {role: view, token: short}}}",
         2,

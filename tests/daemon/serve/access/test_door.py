@@ -141,6 +141,31 @@ def test_who_guesses_waits_even_with_the_right_one(guarded: httpx.Client) -> Non
     assert (answer.status_code, 1 <= int(answer.headers["retry-after"]) <= 6) == (429, True)
 
 
+def forwarded_guesses(server: HttpServer) -> list[int]:
+    base = f"http://127.0.0.1:{server.port}/metrics"
+    return [
+        httpx.get(base, headers={"X-Forwarded-For": f"192.0.2.{n}", **bearer(f"guess {n}")}).status_code
+        for n in range(AT_ONCE + 1)
+    ]
+
+
+@pytest.mark.parametrize(("proxies", "last"), [([], 429), (["127.0.0.1"], 401), (["192.0.2.77"], 429)])
+def test_only_a_proxy_that_is_named_says_where_somebody_comes_from(proxies: list[str], last: int) -> None:
+    access = Access(AccessOptions.model_validate({"tokens": {"a": {"role": "view", "token": TOKENS["view"]}}}))
+    app = create_app(View(), Metrics(CollectorRegistry(), "1.2.3").exposition, 1, access)
+    server = HttpServer(Http.model_validate({"port": 0, "proxies": proxies}), app)
+    server.start()
+    try:
+        assert forwarded_guesses(server) == [401] * AT_ONCE + [last]
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.2", 200), ("LOCALHOST", 200), ("localhost.evil.example", 403)])
+def test_without_tokens_any_name_of_the_loopback_will_do(serve: Serve, host: str, status: int) -> None:
+    assert serve().get("/readyz", headers={"Host": host}).status_code == status
+
+
 def test_a_browser_that_is_led_by_a_foreign_page_changes_nothing(guarded: httpx.Client) -> None:
     """It brings what it was told for Basic by itself; the header it cannot bring, and is never allowed to."""
     led = guarded.post("/api/reload", auth=("admin", TOKENS["admin"]), headers={"Origin": "https://evil.example"})

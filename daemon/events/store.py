@@ -33,11 +33,19 @@ class EventStore:
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
+                self._file = _identity(path)
             except BaseException:
                 self._connection.close()
                 raise
         except (OSError, sqlite3.Error) as error:
             raise self._told(error) from error
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is written is still the one at its path: it may have been deleted, or put back."""
+        try:
+            return _identity(self._path) == self._file
+        except OSError:
+            return False
 
     def append(self, happened: Sequence[Happening], most: int) -> list[Event]:
         """Keeps all of them or none, and at most `most` of all; when it returns they are kept. JournalError."""
@@ -105,6 +113,11 @@ class EventStore:
 
     def _told(self, error: Exception) -> JournalError:
         return JournalError(f"journal {self._path}: {_reason(error)}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _reason(error: Exception) -> str:

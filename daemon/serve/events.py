@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -23,8 +24,10 @@ _AT_ONCE = 200
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that what lies between does not hang up."""
 
+_ID = re.compile(r"[0-9]{1,18}")
 Camera = Annotated[str | None, Query(max_length=63)]
 KindOf = Annotated[str | None, Query(alias="kind", max_length=63)]
+AfterId = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
 LastEventId = Annotated[str | None, Header()]
 
 
@@ -36,7 +39,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
 
     @router.get("", summary="Events after an id, the oldest first; the newest ones where no id is given")
     def events(
-        after: Annotated[int | None, Query(ge=0)] = None,
+        after: AfterId = None,
         camera: Camera = None,
         kind: KindOf = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -48,12 +51,12 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
 
     @router.get("/stream", response_class=Response, summary="Events from now on, or after Last-Event-ID, as they come")
     async def stream(
-        after: Annotated[int | None, Query(ge=0)] = None,
+        after: AfterId = None,
         camera: Camera = None,
         kind: KindOf = None,
         last_event_id: LastEventId = None,
     ) -> Response:
-        if last_event_id is not None and last_event_id.isdecimal():  # a browser that comes back sends it
+        if last_event_id is not None and _ID.fullmatch(last_event_id):  # a browser that comes back sends it
             after = int(last_event_id)
         return _Stream(journal, Filter(camera, kind), after, seats, audience)
 

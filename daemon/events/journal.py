@@ -58,7 +58,7 @@ class Journal:
         self._changed = threading.Condition()
         self._waiting: deque[Happening] = deque()
         self._batch: list[Happening] = []
-        self._lost = 0
+        self._lost = self._last_id = 0
         self._ending = False
         self._fault: str | None = None
         self._told_at = float("-inf")
@@ -153,11 +153,11 @@ class Journal:
                 self._store.close()
                 self._store = None
             if self._store is None:
-                self._store = EventStore(self.reader.path)
+                self._store = EventStore(self.reader.path, self._last_id)
             if self._steady is None:  # before anything is written: that says nothing of the clock
                 self._steady = SteadyClock(self._clock, last_seen=self._store.newest())
             if self._batch:
-                self._store.append(self._batch, self._most)
+                self._last_id = self._store.append(self._batch, self._most)[-1].id
                 self._batch.clear()
                 self._wake()
             self._tidy(self._store, self._steady)

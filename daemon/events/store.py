@@ -24,15 +24,15 @@ CREATE INDEX events_by_time ON events (at);
 class EventStore:
     """Open for writing, by one thread. The file is its user's alone (mode 0600). `close` twice is safe."""
 
-    def __init__(self, path: Path) -> None:
-        """Makes the file where there is none. JournalError where it cannot be used."""
+    def __init__(self, path: Path, after: int = 0) -> None:
+        """Makes the file where there is none; ids above `after` are given. JournalError where it cannot be used."""
         self._path = path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             try:
-                self._prepare()
+                self._prepare(after)
                 self._file = _identity(path)
             except BaseException:
                 self._connection.close()
@@ -82,7 +82,7 @@ class EventStore:
     def close(self) -> None:
         self._connection.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, after: int) -> None:
         run = self._connection.execute
         run("PRAGMA synchronous = FULL")
         run("PRAGMA temp_store = MEMORY")
@@ -94,6 +94,10 @@ class EventStore:
                 for statement in _SCHEMA.split(";"):
                     run(statement)
                 run(f"PRAGMA user_version = {_VERSION}")
+            if after and version in (0, _VERSION):
+                known = run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'", (after,)).rowcount
+                if not known:
+                    run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (after,))
             run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

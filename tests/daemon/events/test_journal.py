@@ -234,4 +234,4 @@ def test_a_file_that_was_deleted_or_put_back_is_found_out_and_events_are_kept(tm
     journal.note(Kind.CAMERA_DOWN, camera="a")
     kept(journal, 1)
     [event] = journal.reader.after(0, 10)
-    assert event.kind == "camera.down"
+    assert (event.id, event.kind) == (2, "camera.down"), "those who follow wait for ids above the last one"

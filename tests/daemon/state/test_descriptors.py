@@ -24,9 +24,11 @@ _ASIDE = 2.5
 
 @contextmanager
 def none_left(daemon: DaemonProcess) -> Iterator[None]:
-    """The process may open nothing more than it has open now."""
+    """The process may open nothing more than it has open now: the limit is on the numbers, among which are gaps."""
     before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{daemon.pid}/fd")), before[1]))  # noqa: PTH208
+    used = {int(number) for number in os.listdir(f"/proc/{daemon.pid}/fd")}  # noqa: PTH208
+    first_free = min(set(range(len(used) + 1)) - used)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
     try:
         yield
     finally:
@@ -87,11 +89,11 @@ def test_a_reload_is_refused_and_the_daemon_goes_on(tmp_path: Path) -> None:
     settings = {"cameras": {"a": pattern}, "chain": ["detector"], "plugins": {"detector": network}}
     with DaemonProcess(tmp_path, {**settings, "rtsp": {"enabled": False}}) as daemon:
         eventually(lambda: bool(daemon.readiness()["ready"]), 30)
-        connected = httpx.Client(base_url=daemon.url(""), timeout=20)
-        with connected, none_left(daemon):
+        with httpx.Client(base_url=daemon.url(""), timeout=20) as connected:
             assert alive(connected)
-            os.kill(daemon.pid, signal.SIGHUP)
-            eventually(lambda: "was not taken over, and nothing changed" in daemon.log, 20)
+            with none_left(daemon):
+                os.kill(daemon.pid, signal.SIGHUP)
+                eventually(lambda: alive(connected) and "was not taken over, and nothing changed" in daemon.log, 20)
             assert alive(connected)
         answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=60)
         assert answer.status_code == 200, answer.text

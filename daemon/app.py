@@ -81,9 +81,10 @@ class Daemon:
         self._access = Access(self._config.access, self.metrics.refused)
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)
+        self._observations: dict[str, PluginObservation] = {}
         self._host = PluginHost(
             load_engine,
-            lambda name: PluginObservation(self.metrics.plugin(name), self.journal),
+            self._observation,
             networks=partial(engine_loading, self._config.models, self._config.engines),
             progress=progress,
         )
@@ -125,6 +126,8 @@ class Daemon:
         with ExitStack() as undo:
             ready = []
             for name in (*change.opened, *change.replaced):
+                if name in change.opened:
+                    undo.callback(self._lose_sight_of, name)
                 with placed(loaded, ("plugins", name)):
                     ready.append(self._opened(loaded, name))
                 undo.callback(self._host.discard, ready[-1])
@@ -134,7 +137,7 @@ class Daemon:
         for name in (*change.closed, *change.replaced):
             self._host.remove(name)
             if name in change.closed:
-                self.metrics.remove_plugin(name)
+                self._lose_sight_of(name)
         for instance in ready:
             self._host.add(instance)
         self._loaded, self._config = loaded, config
@@ -221,6 +224,17 @@ class Daemon:
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._fleet.nvdec is None and uses_nvdec(config, cameras):
             self._fleet.nvdec = open_nvdec(self._gpus, self._video_gpu)
+
+    def _observation(self, name: str) -> PluginObservation:
+        """Of a plug-in, whichever instance of it runs: one that is replaced while it is taken out is out until the next
+        one runs."""
+        if name not in self._observations:
+            self._observations[name] = PluginObservation(self.metrics.plugin(name), self.journal)
+        return self._observations[name]
+
+    def _lose_sight_of(self, plugin: str) -> None:
+        self._observations.pop(plugin, None)
+        self.metrics.remove_plugin(plugin)
 
     def _opened(self, loaded: Loaded, name: str) -> Instance:
         """A plug-in that runs, and serves no camera yet."""

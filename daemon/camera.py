@@ -124,6 +124,8 @@ class CameraRun:
 
     def state_changed(self, camera: str, state: State) -> None:
         self._output.ended = state is State.ENDED
+        if state is State.LIVE:
+            self._sight.connected()
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)

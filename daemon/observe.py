@@ -22,6 +22,9 @@ class PluginObservation:
         self._reason = ""
         self._out_since: float | None = None
 
+    def begins(self) -> None:
+        self._metrics.begins()
+
     def took(self, phase: str, seconds: float) -> None:
         self._metrics.duration[phase].observe(seconds)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -64,7 +65,12 @@ def main() -> int:
         finally:
             for process, _ in beside.values():
                 process.terminate()
-    return max(codes)
+    return verdict(codes)
+
+
+def verdict(codes: Sequence[int]) -> int:
+    """What to exit with; a process that was killed by a signal has a code below 0."""
+    return max(map(abs, codes))
 
 
 def _started(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:

@@ -58,7 +58,7 @@ class Journal:
         self._changed = threading.Condition()
         self._waiting: deque[Happening] = deque()
         self._batch: list[Happening] = []
-        self._lost = 0
+        self._lost = self._last_id = 0
         self._ending = False
         self._fault: str | None = None
         self._told_at = float("-inf")
@@ -148,13 +148,19 @@ class Journal:
     def _attempt(self) -> bool:
         """Writes the batch, and deletes what is too old; whether the journal can be written."""
         try:
+            if self._store is not None and not self._store.is_in_place():
+                log.warning("the journal's file was taken away or put back: %s is opened anew", self.reader.path)
+                self._store.close()
+                self._store = None
             if self._store is None:
-                self._store = EventStore(self.reader.path)
+                self._store = EventStore(self.reader.path, self._last_id)
+            if self._steady is None:  # before anything is written: that says nothing of the clock
+                self._steady = SteadyClock(self._clock, last_seen=self._store.newest())
             if self._batch:
-                self._store.append(self._batch, self._most)
+                self._last_id = self._store.append(self._batch, self._most)[-1].id
                 self._batch.clear()
                 self._wake()
-            self._tidy(self._store)
+            self._tidy(self._store, self._steady)
         except JournalError as error:
             self._failed(str(error))
         except Exception as error:  # the thread's edge: one attempt fails, the next is made
@@ -184,12 +190,11 @@ class Journal:
         for wake in followers:
             wake()
 
-    def _tidy(self, store: EventStore) -> None:
+    def _tidy(self, store: EventStore, steady: SteadyClock) -> None:
         if time.monotonic() - self._tidied_at < _TIDY_EVERY:
             return
         self._tidied_at = time.monotonic()
-        self._steady = self._steady or SteadyClock(self._clock, last_seen=store.newest())
-        if (now := self._steady.trusted()) is not None:
+        if (now := steady.trusted()) is not None:
             store.forget_before(now - self._keep)
 
     def _count(self) -> int:

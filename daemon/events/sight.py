@@ -28,6 +28,11 @@ class Sight:
         with self._lock:
             self._reason = reason
 
+    def connected(self) -> None:
+        """Frames come again, be it before the slate: what was wrong until now is over. From the feed's thread."""
+        with self._lock:
+            self._reason = None
+
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
         """See `daemon.pipeline.output.Sighted`."""
         self._metrics.up.set(0)
@@ -40,7 +45,5 @@ class Sight:
     def found(self) -> None:
         """Its picture is live from now on."""
         self._metrics.up.set(1)
-        with self._lock:
-            self._reason = None
         away = None if self._gone_since is None else round(self._clock() - self._gone_since, 3)
         self._journal.note(Kind.CAMERA_UP, camera=self._camera, away=away)

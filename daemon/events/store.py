@@ -24,20 +24,28 @@ CREATE INDEX events_by_time ON events (at);
 class EventStore:
     """Open for writing, by one thread. The file is its user's alone (mode 0600). `close` twice is safe."""
 
-    def __init__(self, path: Path) -> None:
-        """Makes the file where there is none. JournalError where it cannot be used."""
+    def __init__(self, path: Path, after: int = 0) -> None:
+        """Makes the file where there is none; ids above `after` are given. JournalError where it cannot be used."""
         self._path = path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             try:
-                self._prepare()
+                self._prepare(after)
+                self._file = _identity(path)
             except BaseException:
                 self._connection.close()
                 raise
         except (OSError, sqlite3.Error) as error:
             raise self._told(error) from error
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is written is still the one at its path: it may have been deleted, or put back."""
+        try:
+            return _identity(self._path) == self._file
+        except OSError:
+            return False
 
     def append(self, happened: Sequence[Happening], most: int) -> list[Event]:
         """Keeps all of them or none, and at most `most` of all; when it returns they are kept. JournalError."""
@@ -74,7 +82,7 @@ class EventStore:
     def close(self) -> None:
         self._connection.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, after: int) -> None:
         run = self._connection.execute
         run("PRAGMA synchronous = FULL")
         run("PRAGMA temp_store = MEMORY")
@@ -86,6 +94,10 @@ class EventStore:
                 for statement in _SCHEMA.split(";"):
                     run(statement)
                 run(f"PRAGMA user_version = {_VERSION}")
+            if after and version in (0, _VERSION):
+                known = run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'events'", (after,)).rowcount
+                if not known:
+                    run("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (after,))
             run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -105,6 +117,11 @@ class EventStore:
 
     def _told(self, error: Exception) -> JournalError:
         return JournalError(f"journal {self._path}: {_reason(error)}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _reason(error: Exception) -> str:

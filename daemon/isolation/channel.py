@@ -31,6 +31,14 @@ class Channel:
     def fileno(self) -> int:
         return self._end.fileno()
 
+    def be_patient(self, patience: float | None) -> None:
+        """How long each `send` and `receive` from now on waits for the other side, in seconds; None for ever. GoneError
+        where the channel was closed."""
+        try:
+            self._end.settimeout(patience)
+        except OSError as error:
+            raise GoneError(str(error)) from error
+
     def send(self, message: object, file: int | None = None) -> None:
         """GoneError where nobody is there; TimeoutError as with `receive`. An error of pickling sends nothing."""
         data = _pickled(message)
@@ -46,10 +54,9 @@ class Channel:
         except OSError as error:
             raise GoneError(str(error)) from error
 
-    def receive(self, patience: float | None = None) -> tuple[Any, int | None]:
-        """The next message, and the file that came with it. TimeoutError where for `patience` s nothing comes, here or
-        in a `send` that follows; the channel is then of no further use. GoneError where nobody is there."""
-        self._end.settimeout(patience)
+    def receive(self) -> tuple[Any, int | None]:
+        """The next message, and the file that came with it. TimeoutError where nothing comes for longer than was said;
+        the channel is then of no further use. GoneError where nobody is there."""
         try:
             head, files = self._head()
             (size,) = _HEAD.unpack(head)

@@ -158,9 +158,16 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             living.process.end("memory", told)
 
     def _begin(self) -> None:
-        process = PluginProcess(self._order.name, self._lanes)
+        """PluginError where the system lets no process be started."""
+        name = self._order.name
+        try:
+            process = PluginProcess(name, self._lanes)
+        except OSError as error:
+            raise PluginError(f"plug-in {name} cannot be opened: no process for it: {error}") from error
         with self._lock:
-            self._starting = process
+            self._starting, closed = process, self._closed
+        if closed:
+            process.end("error", "was stopped")
 
     def _start(self) -> None:
         """Opens the plug-in in the process that was begun; `_living` or `_lost` tells what came of it."""

@@ -38,10 +38,11 @@ class Lane:
         """What the method gives. RemoteError where it raises; TimeoutError where for `patience` s nothing is heard, and
         GoneError where the process ended: then nothing more can be called."""
         size = (0, 0) if canvas is None else canvas.size
+        self._channel.be_patient(patience)
         self._channel.send(Call(method, [Facts.of(frame) for frame in frames], list(results), size, camera))
         lent = False
         while True:
-            message, _ = self._channel.receive(patience)
+            message, _ = self._channel.receive()
             if isinstance(message, Wanted):
                 self._give(message.place, frames)
             elif isinstance(message, Strokes) and canvas is not None:

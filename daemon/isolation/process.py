@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +58,7 @@ class PluginProcess:
         self.ended_for: str | None = None
         """The reason, of `sightd_plugin_faults_total`, for which it was ended on purpose."""
         self._why = ""
+        self._ending = threading.Lock()
         pairs = [socket.socketpair() for _ in range(lanes + 2)]
         theirs = [their.fileno() for _, their in pairs]
         try:
@@ -79,9 +81,10 @@ class PluginProcess:
     def open(self, order: Order, progress: Progress) -> Opened:
         """Has the plug-in open there; PluginError with what to do where it cannot. `progress` as `engines` tells it."""
         try:
+            self.side.be_patient(OPENING_PATIENCE)
             self.side.send(order)
             while True:
-                message, _ = self.side.receive(OPENING_PATIENCE)
+                message, _ = self.side.receive()
                 if isinstance(message, Opened):
                     return message
                 if isinstance(message, NotOpened):
@@ -103,10 +106,12 @@ class PluginProcess:
 
     def death(self) -> str:
         """How it ended, in words that go on a sentence; it is ended if it has not."""
-        try:
-            self._process.wait(_GRACE)  # its sockets close a moment before it can be waited for
-        except subprocess.TimeoutExpired:
+        until = time.monotonic() + _GRACE  # its sockets close a moment before it can be waited for
+        while not (ended := self._has_ended()) and time.monotonic() < until:
+            time.sleep(0.005)
+        if not ended:
             self.end("crashed", "stopped answering and was ended")
+        self._kill()
         code = self._process.wait()
         if self.ended_for is not None:
             return self._why
@@ -135,10 +140,19 @@ class PluginProcess:
         self._life.close()
 
     def _kill(self) -> None:
-        """With all that it started, which would hold its sockets open."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        """With all that it started, which would hold its sockets open and which nobody else ends. Before the process is
+        waited for: until then its number is that of no other group."""
+        with self._ending:
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _has_ended(self) -> bool:
+        """Without waiting for it, as `_kill` wants it."""
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # somebody has waited for it
+            return True
 
     def _read(self) -> None:
         assert self._process.stderr is not None

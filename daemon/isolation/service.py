@@ -51,7 +51,8 @@ class Service:
             assert isinstance(call, Call)
             self._call = object()
             answer = self._answer(call)
-            self._call = None
+            with self._asking:  # a thread of the plug-in's may be at a picture just now
+                self._call = None
             kept = tuple(place for place, window in self._windows.items() if window.is_held())
             if isinstance(answer, Raised):
                 self._channel.send(Raised(answer.kind, answer.message, answer.trace, kept))

@@ -21,6 +21,16 @@ class PluginMetrics:
         self._breaker: Gauge = series.bind(families.plugin_breaker_state, name)
         self._faults = {reason: series.bind(families.plugin_faults, name, reason) for reason in FAULTS}
 
+    def begins(self) -> None:
+        """An instance begins to run: what was told of the one before, if there was one, is so no more."""
+        for engine in self._engines:
+            self._series.unbind(self._families.engine_info, self.name, *engine)
+        self._engines.clear()
+        self._series.unbind(self._families.plugin_resident, self.name)
+        self._series.unbind(self._families.plugin_restarts, self.name)
+        self._series.unbind(self._families.plugin_cpu, self.name)
+        self.breaker(BREAKER_STATES[0])
+
     def failed(self, reason: str) -> None:
         """The plug-in failed once. KeyError unless the reason is one of `families.FAULTS`."""
         self._faults[reason].inc()

@@ -161,7 +161,9 @@ class Guard:
         try:
             given = call()
             check(given)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 — a plug-in may raise anything; it hurts only itself
+        except BaseException as error:  # a plug-in may raise anything; it hurts only itself
+            if _is_of_a_signal(error):
+                raise
             if not self._is_over(watched):
                 self._judge(phase, error)
             return None
@@ -190,8 +192,16 @@ class Guard:
     def _judge(self, phase: str, error: BaseException) -> None:
         if isinstance(error, PluginLostError):  # whichever call finds it gone: none can be made
             self._failed("process", error, error.reason, at_once=True)
+            self._break_off(phase)
         else:
             self._failed(phase, error, "invalid" if isinstance(error, NonsenseError) else "error")
+
+    def _break_off(self, phase: str) -> None:
+        """A trial of `phase` came to nothing, since the whole plug-in was lost: there is another one later."""
+        breaker = self._breakers.get(phase)
+        with self._lock:
+            if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
+                breaker.failed(self._clock())
 
     def _check(self, found: object, expected: int) -> None:
         if not isinstance(found, Sequence) or len(found) != expected:
@@ -244,6 +254,12 @@ class Guard:
             )
         elif warn:
             log.warning("plug-in %s failed, the frame goes on without it: %s", self.name, reason)
+
+
+def _is_of_a_signal(error: BaseException) -> bool:
+    """Whether it may have been raised by a signal's handler, which only the main thread runs."""
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    return on_main_thread and not isinstance(error, (Exception, SystemExit))
 
 
 def _shape(found: object) -> str:

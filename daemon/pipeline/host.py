@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,6 +37,9 @@ LOOKS_EVERY = 1.0
 
 class Observer(PluginObserver, ProcessObserver, Protocol):
     """Who is told of one plug-in instance: its faults and times, its batches, its networks, its process."""
+
+    def begins(self) -> None:
+        """An instance of this name runs from now on, in the place of one before."""
 
     def batch(self, size: int) -> None: ...
 
@@ -120,7 +124,6 @@ class PluginHost:
                 engine.session.backend.precision,
                 engine.reason,
             )
-            observer.engine(engine)
         on_gpu = any(engine.session.backend.device != "cpu" for engine in context.engines)
         worker = Worker(
             self._guard(name, plugin, observer),
@@ -136,6 +139,9 @@ class PluginHost:
 
     def add(self, instance: Instance) -> None:
         """Has cameras that start from now on use it."""
+        instance.observer.begins()
+        for engine in instance.engines:
+            instance.observer.engine(engine)
         self._instances[instance.name] = instance
         if self._watch.ident is None:
             self._watch.start()
@@ -144,14 +150,16 @@ class PluginHost:
         """Ends an instance that no camera uses any more."""
         self.discard(self._instances.pop(name))
 
-    def discard(self, instance: Instance) -> None:
-        """Stops its worker, then closes plug-in and networks. A worker that hangs is left and told."""
-        stopped, plugin = instance.worker.stop(STOP_DEADLINE), instance.guard.plugin
+    def discard(self, instance: Instance, until: float | None = None) -> None:
+        """Stops its worker, then closes plug-in and networks. A worker that hangs (until a monotonic time, that of
+        others too; else for STOP_DEADLINE) is left and told."""
+        until = time.monotonic() + STOP_DEADLINE if until is None else until
+        stopped, plugin = instance.worker.stop(max(0.0, until - time.monotonic())), instance.guard.plugin
         if not stopped and isinstance(plugin, IsolatedPlugin):
             plugin.end_hanging()
             stopped = instance.worker.stop(STOP_DEADLINE)
         if not stopped:
-            log.error("plug-in %s did not stop within %.0f s and is left behind", instance.name, STOP_DEADLINE)
+            log.error("plug-in %s did not stop in time and is left behind", instance.name)
             return
         instance.guard.close()
         if isinstance(plugin, IsolatedPlugin):
@@ -182,12 +190,17 @@ class PluginHost:
             worker.guard.forget(camera)
 
     def close(self) -> None:
-        """Ends all instances."""
+        """Ends all instances, those that hang in the time of one."""
         self._closed.set()
         if self._watch.is_alive():
             self._watch.join(STOP_DEADLINE)
-        for name in list(self._instances):
-            self.remove(name)
+        instances = list(self._instances.values())
+        self._instances.clear()
+        for instance in instances:
+            instance.worker.request_stop()
+        until = time.monotonic() + STOP_DEADLINE
+        for instance in instances:
+            self.discard(instance, until)
 
     def _look(self) -> None:
         while not self._closed.wait(LOOKS_EVERY):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -77,12 +78,17 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
+    def request_stop(self) -> None:
+        """Has the threads end after the running batch; waits for nothing."""
+        self.inbox.close()
+
     def stop(self, deadline: float) -> bool:
         """Stops after the running batch; False where a thread has not ended `deadline` seconds later."""
-        self.inbox.close()
+        until = time.monotonic() + deadline
+        self.request_stop()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(deadline)
+                thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:

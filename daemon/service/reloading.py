@@ -11,8 +11,8 @@ from pathlib import Path
 from daemon.app import Daemon
 from daemon.config.changes import Changes
 from daemon.config.installed import installed_plugins
-from daemon.config.load import load
-from daemon.config.problems import ConfigError
+from daemon.config.load import Loaded, load
+from daemon.config.problems import ConfigError, Problem
 from daemon.logs import configure
 from daemon.service.notify import Notifier
 
@@ -25,7 +25,7 @@ def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Change
         return
     notifier.reloading()
     try:
-        loaded = load(path, environ=os.environ, plugins=installed_plugins())
+        loaded = _loaded(path)
         change = daemon.apply(loaded)
     except ConfigError as error:
         log.error("%s was not taken over, and nothing changed: %s", path, error)
@@ -42,3 +42,10 @@ def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Change
         answer.set_result(change)
     finally:
         notifier.ready()
+
+
+def _loaded(path: Path) -> Loaded:
+    try:
+        return load(path, environ=os.environ, plugins=installed_plugins())
+    except OSError as error:  # as without file descriptors: what runs goes on
+        raise ConfigError([Problem(0, 0, "", f"it cannot be read now: {error}", "", str(path))]) from error

@@ -163,3 +163,30 @@ def test_systemd_is_told_of_the_start_the_reload_and_the_end(tmp_path: Path) -> 
             code, took = daemon.terminate()
             assert (code, took < 5) == (0, True)
             until(b"STOPPING=1")
+
+
+def of_plugins(daemon: DaemonProcess, family: str) -> list[str]:
+    return [line for line in daemon.get("/metrics").text.splitlines() if line.startswith(f"{family}{{")]
+
+
+def test_the_network_that_a_plugin_ran_before_is_told_no_more(daemon: DaemonProcess, tmp_path: Path) -> None:
+    before = Path(yaml.safe_load(daemon.path.read_text())["plugins"]["detector"]["model"]["file"])
+    another = tmp_path / "another.onnx"
+    another.write_bytes(before.read_bytes())
+    rewrite(daemon, lambda s: s["plugins"]["detector"]["model"].update(file=str(another)))
+    assert reload(daemon).json()["replaced"] == ["detector"]
+    [told] = of_plugins(daemon, "sightd_engine_info")
+    assert "another" in told
+
+
+def test_a_plugin_that_a_refused_file_would_have_had_leaves_no_series(daemon: DaemonProcess, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+
+    def change(settings: dict[str, Any]) -> None:
+        settings["chain"] = ["detector", "tracker"]
+        settings["plugins"]["detector"]["model"]["file"] = str(broken)
+
+    rewrite(daemon, change)
+    assert reload(daemon).status_code == 409
+    assert len(of_plugins(daemon, "sightd_plugin_breaker_state")) == 1

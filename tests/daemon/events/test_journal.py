@@ -213,3 +213,25 @@ def test_a_clock_that_jumps_ahead_and_back_deletes_nothing_and_the_order_stays(
     later.note(Kind.CAMERA_DOWN, camera="a")
     assert kept(later, 5) == [1, 2, 3, 4, 5], "nor does one that jumped while nothing ran"
     later.close()
+
+
+def test_what_is_noted_before_the_first_look_does_not_vouch_for_the_clock(tmp_path: Path, counts: EventCounts) -> None:
+    now, path = time.time(), tmp_path / "events.db"
+    for wall in (now, now + 90 * 86400):
+        journal = Journal(path, 86400.0, 1000, counts, lambda wall=wall: wall)  # type: ignore[misc]
+        journal.note(Kind.DAEMON_STARTED)
+        journal.start()
+        journal.close()
+    assert [event.id for event in JournalReader(path).after(0, 10)] == [1, 2]
+
+
+def test_a_file_that_was_deleted_or_put_back_is_found_out_and_events_are_kept(tmp_path: Path, opened: Opened) -> None:
+    journal = opened()
+    journal.note(Kind.CAMERA_UP, camera="a")
+    kept(journal, 1)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    journal.note(Kind.CAMERA_DOWN, camera="a")
+    kept(journal, 1)
+    [event] = journal.reader.after(0, 10)
+    assert (event.id, event.kind) == (2, "camera.down"), "those who follow wait for ids above the last one"

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from daemon.pipeline.breaker import Breaker, BreakerState
 from daemon.pipeline.host import Instance, PluginHost
 from daemon.pipeline.line import Line
 from plugins.api import AnyPlugin, PluginConfig
-from plugins.types import Detections, Results, Tracks
+from plugins.types import Detections, Frame, Results, Tracks
 from tests.daemon.isolation.plugins import (
     EXITS,
     HANGS,
@@ -31,6 +31,7 @@ from tests.daemon.isolation.plugins import (
     Faulty,
     Painter,
     SlowOpener,
+    found,
     scores,
 )
 from tests.daemon.isolation.test_isolated import Board
@@ -234,3 +235,21 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return ""
+
+
+class Parent(Faulty):
+    """Has a program run beside it, which goes on when it dies."""
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        if frames[0].seq == 1:
+            return [found(subprocess.Popen(["sleep", "600"]).pid)]
+        return super().process(frames, results)
+
+
+def test_what_it_started_goes_with_it_when_it_dies_by_itself(opened: Open) -> None:
+    house = opened(Parent)
+    sleeper = house.pid()
+    assert _state(sleeper) in ("R", "S", "D")
+    house.guard.process([frame(seq=EXITS)], [Results()])
+    assert "ended with code 3" in house.guard.last_fault
+    eventually(lambda: _state(sleeper) in ("", "Z"), 5, "the program is gone")

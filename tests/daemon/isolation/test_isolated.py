@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -144,3 +145,12 @@ def test_is_ended_with_its_instance_and_leaves_no_shared_memory(isolated: Open) 
     instance.guard.close()
     assert not Path(f"/proc/{pid}").exists()
     assert set(os.listdir("/dev/shm")) <= before  # noqa: PTH208
+
+
+def test_where_no_process_can_be_started_that_is_said(isolated: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> NoReturn:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("daemon.isolation.process.socket.socketpair", none_left)
+    with pytest.raises(PluginError, match=r"faulty cannot be opened: .*Too many open files"):
+        isolated(Faulty)

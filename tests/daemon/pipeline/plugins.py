@@ -100,6 +100,9 @@ class Observations:
     def breaker(self, state: BreakerState) -> None:
         self.states.append(state)
 
+    def begins(self) -> None:
+        self.engines.clear()
+
     def batch(self, size: int) -> None:
         self.batches.append(size)
 

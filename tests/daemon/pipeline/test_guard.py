@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +12,18 @@ import numpy as np
 import pytest
 
 from daemon.pipeline.breaker import Breaker, BreakerState
+from daemon.pipeline.faults import PluginLostError
 from daemon.pipeline.guard import Guard
 from plugins.types import Canvas, Frame, Results, Tracks
-from tests.daemon.pipeline.plugins import Finder, Observations, frame
+from tests.daemon.pipeline.plugins import IMAGE, Finder, Observations, frame
 from tests.daemon.render.scenes import canvas_on
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Faulty(Finder):
@@ -159,3 +169,52 @@ def test_tells_how_long_a_call_has_been_under_way() -> None:
     plugin.let.set()
     call.join(5)
     assert guard.busy_for == 0.0
+
+
+class Drawer(Finder):
+    """Raises what it is told, when it draws and when it finds."""
+
+    raised: BaseException | None = None
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        if self.raised is not None:
+            raise self.raised
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        if self.raised is not None:
+            raise self.raised
+        return super().process(frames, results)
+
+
+def test_one_whose_process_is_lost_at_the_trial_of_its_drawing_draws_again() -> None:
+    clock, plugin, canvas = Clock(), Drawer(), canvas_on(IMAGE.copy())
+    guard = Guard("drawer", plugin, Observations(), clock=clock)
+    plugin.raised = ValueError("cannot draw")
+    for _ in range(3):
+        guard.draw(canvas, frame(), Results())
+    clock.now, plugin.raised = 6.0, PluginLostError("its process died", "crashed")
+    guard.draw(canvas, frame(), Results())
+    plugin.raised = None
+    for clock.now in (20.0, 40.0):
+        guard.process([frame()], [Results()])
+        guard.draw(canvas, frame(), Results())
+    assert guard.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError(), KeyboardInterrupt(), GeneratorExit()])
+def test_nothing_that_it_raises_ends_the_thread_that_calls_it(raised: BaseException) -> None:
+    plugin, observations = Drawer(), Observations()
+    guard = Guard("drawer", plugin, observations)
+    plugin.raised = raised
+    said: list[object] = []
+
+    def work() -> None:
+        with contextlib.suppress(type(raised)):
+            said.append(guard.process([frame()], [Results()]))
+            guard.draw(canvas_on(IMAGE.copy()), frame(), Results())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join(10)
+    assert said == [None]
+    assert observations.faults == ["error", "error"]

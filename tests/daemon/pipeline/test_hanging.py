@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from daemon.pipeline.host import PluginHost
 from daemon.pipeline.line import Line
 from plugins.api import PluginConfig
 from plugins.types import Detections, Results, Tracks
-from tests.daemon.pipeline.plugins import Finder, Follower, Observations, frame
+from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
 
 
@@ -144,3 +145,23 @@ def test_what_waited_for_a_plugin_that_hangs_does_not_wait_for_ever(host: Plugin
     tickets = [line.offer(frame(line.camera, 1)) for line in lines]
     assert all(ticket is not None and ticket.wait(20) for ticket in tickets)
     assert lines[0].offer(frame("a", 2)) is None, "there is nobody to offer it to"
+
+
+def test_all_that_hang_are_left_behind_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.pipeline.host.STOP_DEADLINE", 1.0)
+    plugins = PluginHost(None, lambda _: Observations(), cores=3)  # type: ignore[arg-type]
+    names = ["one", "two", "three"]
+    for name in names:
+        plugins.add(plugins.open(name, ParallelFinder, PluginConfig(), cameras=3))
+        finder_of(plugins, name).let.clear()
+    for camera in "abc":
+        for name in names:
+            plugins.line(f"{camera} {name}", [name]).offer(frame(f"{camera} {name}", 1))
+    finders = [finder_of(plugins, name) for name in names]
+    eventually(lambda: all(len(finder.seen) == 3 for finder in finders))
+    begun = time.monotonic()
+    plugins.close()
+    took = time.monotonic() - begun
+    for finder in finders:
+        finder.let.set()
+    assert took < 2

@@ -171,3 +171,14 @@ def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
             assert "there is no journal" in answer.json()["error"]
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("digits", [19, 30, 5000])
+def test_an_id_that_cannot_be_is_no_fault_of_the_server(journal: Journal, base: str, digits: int) -> None:
+    note(journal, "a")
+    number = "9" * digits
+    assert httpx.get(base, params={"after": number}).status_code == 422
+    assert httpx.get(f"{base}/stream", params={"after": number}).status_code == 422
+    listener = Listener(f"{base}/stream", 1, {"Last-Event-ID": number})
+    note(journal, "b")
+    assert [one["camera"] for one in listener.wait()] == ["b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
-from tests.support.daemon import DaemonProcess
+from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
@@ -23,9 +24,11 @@ _ASIDE = 2.5
 
 @contextmanager
 def none_left(daemon: DaemonProcess) -> Iterator[None]:
-    """The process may open nothing more than it has open now."""
+    """The process may open nothing more than it has open now: the limit is on the numbers, among which are gaps."""
     before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{daemon.pid}/fd")), before[1]))  # noqa: PTH208
+    used = {int(number) for number in os.listdir(f"/proc/{daemon.pid}/fd")}  # noqa: PTH208
+    first_free = min(set(range(len(used) + 1)) - used)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
     try:
         yield
     finally:
@@ -78,3 +81,19 @@ def test_connected_feeds_and_viewers_go_on_and_nothing_spins(tmp_path: Path) -> 
         with Viewer(daemon.rtsp("a")) as another:
             another.wait_for(5)
         assert daemon.get("/readyz").status_code == 200
+
+
+def test_a_reload_is_refused_and_the_daemon_goes_on(tmp_path: Path) -> None:
+    pattern = {"source": "testpattern://", "width": 320, "height": 240, "fps": 10}
+    network = {**one_object_network(tmp_path), "isolate": True}
+    settings = {"cameras": {"a": pattern}, "chain": ["detector"], "plugins": {"detector": network}}
+    with DaemonProcess(tmp_path, {**settings, "rtsp": {"enabled": False}}) as daemon:
+        eventually(lambda: bool(daemon.readiness()["ready"]), 30)
+        with httpx.Client(base_url=daemon.url(""), timeout=20) as connected:
+            assert alive(connected)
+            with none_left(daemon):
+                os.kill(daemon.pid, signal.SIGHUP)
+                eventually(lambda: alive(connected) and "was not taken over, and nothing changed" in daemon.log, 20)
+            assert alive(connected)
+        answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=60)
+        assert answer.status_code == 200, answer.text

@@ -1,0 +1,46 @@
+"""Why a camera is away is told as it is now, not as it was some other time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from daemon.capture.errors import Reason
+from daemon.events.event import Kind
+from daemon.events.journal import Journal
+from daemon.events.sight import Sight
+from daemon.metrics.registry import Metrics
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    events = Metrics(CollectorRegistry(), "1", event_kinds=list(Kind)).events
+    journal = Journal(tmp_path / "events.db", 86400.0, 1000, events)
+    journal.start()
+    yield journal
+    journal.close()
+
+
+def reasons(journal: Journal) -> list[str]:
+    journal.close()
+    return [event.facts["reason"] for event in journal.reader.after(0, 100) if event.kind == Kind.CAMERA_DOWN]
+
+
+def test_an_outage_that_was_over_before_the_slate_came_is_no_reason_for_the_next(journal: Journal) -> None:
+    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal)
+    sight.found()
+    sight.fault(Reason.REFUSED)
+    sight.connected()  # within a second: viewers saw nothing
+    sight.lost(None, 0.0, 1.3)
+    assert reasons(journal) == ["silent"]
+
+
+def test_what_keeps_it_away_is_told(journal: Journal) -> None:
+    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal)
+    sight.found()
+    sight.fault(Reason.REFUSED)
+    sight.lost(None, 0.0, 1.3)
+    assert reasons(journal) == ["refused"]

@@ -1,0 +1,37 @@
+"""What metrics and events tell of a plug-in that a reload replaces is that of the one that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from daemon.events.journal import Journal
+from daemon.metrics.registry import Metrics
+from daemon.observe import PluginObservation
+from daemon.pipeline.breaker import BreakerState
+from daemon.pipeline.host import PluginHost
+from plugins.api import PluginConfig
+from tests.daemon.pipeline.plugins import Finder
+from tests.support.event_counts import EventCounts
+
+
+def test_one_that_was_taken_out_and_is_replaced_is_told_to_run_again(tmp_path: Path) -> None:
+    metrics = Metrics(CollectorRegistry(), "1")
+    journal = Journal(tmp_path / "events.db", 86400.0, 1000, EventCounts())
+    journal.start()
+    observation = PluginObservation(metrics.plugin("finder"), journal)
+    host = PluginHost(lambda *_: None, lambda _: observation)  # type: ignore[arg-type]
+    host.add(host.open("finder", Finder, PluginConfig(isolate=False), cameras=1))
+    observation.fault("error")
+    observation.breaker(BreakerState.OPEN)
+    observation.resident(5)
+    host.remove("finder")
+    host.add(host.open("finder", Finder, PluginConfig(), cameras=1))
+    told = metrics.registry.get_sample_value
+    assert told("sightd_plugin_breaker_state", {"plugin": "finder"}) == 0
+    assert told("sightd_plugin_process_resident_bytes", {"plugin": "finder"}) is None, "it has no process of its own"
+    observation.breaker(BreakerState.CLOSED)
+    host.close()
+    journal.close()
+    assert [event.kind for event in journal.reader.after(0, 10)] == ["plugin.down", "plugin.up"]

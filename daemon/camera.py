@@ -14,7 +14,7 @@ from daemon.capture.slot import FrameSlot
 from daemon.config.model import Camera, Output, Render
 from daemon.encode.choice import CodecChoice
 from daemon.events.journal import Journal
-from daemon.events.sight import Sight
+from daemon.events.sight import Sight, Told
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.host import PluginHost
 from daemon.pipeline.output import CameraOutput
@@ -47,6 +47,7 @@ class CameraRun:
         host: PluginHost,
         metrics: Metrics,
         journal: Journal,
+        told: Told,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
     ) -> None:
@@ -57,7 +58,7 @@ class CameraRun:
         self._metrics = metrics.camera(name)
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
-        self._sight = Sight(name, self._metrics, journal)
+        self._sight = Sight(name, self._metrics, journal, told)
         self._slot = FrameSlot()
         self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec)
         self._output = CameraOutput(

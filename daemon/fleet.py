@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon.camera import CameraRun
 from daemon.config.changes import chain_of, output_of, render_of
 from daemon.config.model import Camera, Config
 from daemon.encode.choice import CodecChoice
 from daemon.events.journal import Journal
+from daemon.events.sight import Told
 from daemon.metrics.registry import Metrics
 from daemon.pipeline.host import PluginHost
 from daemon.serve.mjpeg import JpegStream
@@ -36,6 +37,7 @@ class _Place:
     jpeg: JpegStream | None = None
     jpeg_max_fps: float = 0.0
     rtsp: RtspStream | None = None
+    told: Told = field(default_factory=Told)
 
 
 class Fleet:
@@ -130,6 +132,7 @@ class Fleet:
             host=self._host,
             metrics=self._metrics,
             journal=self._journal,
+            told=place.told,
             rtsp=place.rtsp,
             jpeg=place.jpeg,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from daemon.capture.errors import Reason
 from daemon.events.event import Kind, utc
@@ -12,16 +13,29 @@ from daemon.events.journal import Journal
 from daemon.metrics.camera import CameraMetrics
 
 
+@dataclass(slots=True)
+class Told:
+    """What was told of a camera last, `gone_since` by the monotonic clock. It outlives the camera's run: one that was
+    changed while it runs is told of anew only where something is new."""
+
+    seen: bool | None = None
+    gone_since: float | None = None
+
+
 class Sight:
     """Whether a camera is seen. An outage that ends before the slate comes is none."""
 
     def __init__(
-        self, camera: str, metrics: CameraMetrics, journal: Journal, clock: Callable[[], float] = time.monotonic
+        self,
+        camera: str,
+        metrics: CameraMetrics,
+        journal: Journal,
+        told: Told,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._camera, self._metrics, self._journal, self._clock = camera, metrics, journal, clock
+        self._camera, self._metrics, self._journal, self._told, self._clock = camera, metrics, journal, told, clock
         self._lock = threading.Lock()
         self._reason: Reason | None = None
-        self._gone_since: float | None = None
 
     def fault(self, reason: Reason) -> None:
         """Why the camera was lost, or not got, of late. From the feed's thread."""
@@ -38,12 +52,18 @@ class Sight:
         self._metrics.up.set(0)
         with self._lock:
             reason = why or str(self._reason or "silent")
-        self._gone_since = self._clock() - ago
+        if self._told.seen is False:
+            return
+        self._told.seen, self._told.gone_since = False, self._clock() - ago
         when = None if last_picture is None else utc(last_picture)
         self._journal.note(Kind.CAMERA_DOWN, camera=self._camera, reason=reason, last_picture=when)
 
     def found(self) -> None:
         """Its picture is live from now on."""
         self._metrics.up.set(1)
-        away = None if self._gone_since is None else round(self._clock() - self._gone_since, 3)
+        if self._told.seen:
+            return
+        gone_since = self._told.gone_since
+        self._told.seen = True
+        away = None if gone_since is None else round(self._clock() - gone_since, 3)
         self._journal.note(Kind.CAMERA_UP, camera=self._camera, away=away)

@@ -31,6 +31,8 @@ GPU_MAX_BATCH = 16
 GPU_THREADS = 2
 """Of a parallel plug-in: the copies of one batch hide behind the arithmetic of another. More only split batches."""
 STOP_DEADLINE = 5.0
+FORGET_DEADLINE = 2.0
+"""Seconds that a camera's plug-ins have to let go of it: one that hangs must hold up neither a stop nor a reload."""
 LOOKS_EVERY = 1.0
 """Seconds between two looks at whether a plug-in hangs."""
 
@@ -185,9 +187,14 @@ class PluginHost:
         if line is None:
             return
         line.close()
-        for worker in line.chain:
-            worker.gate.forget(camera)
-            worker.guard.forget(camera)
+        patience = FORGET_DEADLINE
+        if any(worker.guard.busy_for > FORGET_DEADLINE for worker in line.chain):
+            patience = 0.0  # it may hold what `forget` waits for; that was waited for often enough
+        thread = threading.Thread(target=_forget, args=(line, camera), name=f"forget:{camera}", daemon=True)
+        thread.start()
+        thread.join(patience)
+        if thread.is_alive():
+            log.error("camera %s: a plug-in has not let go of it, and is left to do so", camera)
 
     def close(self) -> None:
         """Ends all instances, those that hang in the time of one."""
@@ -237,3 +244,9 @@ class PluginHost:
             ticket.supersede()
         else:
             line.advance(ticket)
+
+
+def _forget(line: Line, camera: str) -> None:
+    for worker in line.chain:
+        worker.gate.forget(camera)
+        worker.guard.forget(camera)

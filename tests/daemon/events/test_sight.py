@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from daemon.capture.errors import Reason
 from daemon.events.event import Kind
 from daemon.events.journal import Journal
-from daemon.events.sight import Sight
+from daemon.events.sight import Sight, Told
 from daemon.metrics.registry import Metrics
 
 
@@ -30,7 +30,7 @@ def reasons(journal: Journal) -> list[str]:
 
 
 def test_an_outage_that_was_over_before_the_slate_came_is_no_reason_for_the_next(journal: Journal) -> None:
-    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal)
+    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, Told())
     sight.found()
     sight.fault(Reason.REFUSED)
     sight.connected()  # within a second: viewers saw nothing
@@ -39,8 +39,27 @@ def test_an_outage_that_was_over_before_the_slate_came_is_no_reason_for_the_next
 
 
 def test_what_keeps_it_away_is_told(journal: Journal) -> None:
-    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal)
+    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, Told())
     sight.found()
     sight.fault(Reason.REFUSED)
     sight.lost(None, 0.0, 1.3)
     assert reasons(journal) == ["refused"]
+
+
+def test_a_camera_that_is_changed_while_it_runs_is_told_of_only_where_something_is_new(journal: Journal) -> None:
+    told = Told()
+
+    def sight() -> Sight:
+        """As each run has one."""
+        return Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, told)
+
+    sight().found()
+    sight().found()
+    sight().lost("refused", 0.0, 1.3)
+    sight().lost("refused", None, 1.3)
+    sight().found()
+    journal.close()
+    events = journal.reader.after(0, 100)
+    assert [event.kind for event in events] == [Kind.CAMERA_UP, Kind.CAMERA_DOWN, Kind.CAMERA_UP]
+    assert events[1].facts["last_picture"] is not None
+    assert events[2].facts["away"] >= 1.3

@@ -165,3 +165,29 @@ def test_all_that_hang_are_left_behind_in_the_time_of_one(monkeypatch: pytest.Mo
     for finder in finders:
         finder.let.set()
     assert took < 2
+
+
+class Holding(Finder):
+    """Lets go of a camera only when the test lets it."""
+
+    released = threading.Event()
+
+    def forget(self, camera: str) -> None:
+        self.released.wait(20)
+        super().forget(camera)
+
+
+def test_one_that_does_not_let_go_of_a_camera_holds_up_no_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("daemon.pipeline.host.FORGET_DEADLINE", 0.2)
+    host = PluginHost(lambda *_: None, lambda _: Observations(), cores=2)  # type: ignore[arg-type]
+    host.add(host.open("finder", Holding, PluginConfig(), cameras=1))
+    host.line("a", ["finder"])
+    begun = time.monotonic()
+    host.forget("a")
+    assert time.monotonic() - begun < 5
+    assert "camera a: a plug-in has not let go of it" in caplog.text
+    Holding.released.set()
+    eventually(lambda: not any(thread.name == "forget:a" for thread in threading.enumerate()))
+    host.close()

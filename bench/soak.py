@@ -149,7 +149,7 @@ def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -
             time.sleep(0.5)
         doing.close()
         faults = sum(ward.daemon.values("sightd_plugin_faults_total", "reason").values())
-        lost = max(0, ward.uncounted() - lost)
+        lost = ward.lost_since(lost)
     warm = [(at, one) for at, one in samples if at > min(_WARM_UP, seconds / 3)]
     return Outcome(
         seconds=seconds,

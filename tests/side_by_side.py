@@ -1,7 +1,7 @@
 """All tests in as little time as two cores allow: `python -m tests.side_by_side`.
 
 Tests of cameras, servers and whole daemons mostly wait. Those that look closely at the clock run in the foreground.
-Beside them run, one after the other, those that only wait for what must come: the soak first, for its three minutes.
+Beside them run, one after the other, those that only wait for what must come: at the end the soak, for three minutes.
 The tests that mostly compute have the lowest priority, and fill the time that is left.
 """
 
@@ -19,7 +19,6 @@ _HERE = Path(__file__).parent
 _WAITING = [
     str(_HERE / name)
     for name in (
-        "test_soak.py",
         "daemon/test_daemon_plugin_faults.py",
         "daemon/state",
         "daemon/isolation",
@@ -29,6 +28,7 @@ _WAITING = [
         "daemon/test_daemon_classifier.py",
         "daemon/events",
         "daemon/commands",
+        "test_soak.py",
     )
 ]
 _COMPUTING = [

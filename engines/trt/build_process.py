@@ -52,9 +52,12 @@ def build(
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with contextlib.suppress(BrokenPipeError):  # it died at once: its exit tells
+            try:
                 process.stdin.write(f"{encode(order, plan)}\n".encode())
                 process.stdin.flush()
+            except BrokenPipeError:  # it died at once: its exit tells
+                with contextlib.suppress(BrokenPipeError):  # closing tries once more to send what it holds
+                    process.stdin.close()
             outcome = _follow(process.stdout, progress, order, deadline)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE)

@@ -24,6 +24,8 @@ TIMEOUT, LONGEST = 1.0, 1.0
 """The patient's `timeout` and `reconnect.longest`, s."""
 SLATE_AFTER = 1.5
 _POLL = 0.05
+_COUNTED_WITHIN = 3.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Ward:
             slate=slate,
             recovered=recovered,
             viewer_stayed=self.viewer.error is None,
-            others_lost=max(0, self.uncounted() - lost),
+            others_lost=self.lost_since(lost),
             others_before=_p95(self._since(before)[: begun - before]),
             others_during=_p95(during),
         )
@@ -122,17 +124,23 @@ class Ward:
             if detected is None and self.daemon.readiness()["cameras"]["patient"]["state"] != "live":
                 detected = time.monotonic() - began
             if slate is None:
-                if self.daemon.metric("sightd_stream_slate_active", camera="patient") == 1:
+                shown, wall = self._slate_and_last_frame()
+                if shown:
                     slate = time.monotonic() - last_picture
-                else:
-                    last_picture = self._last_frame(last_picture)
+                elif wall:
+                    last_picture = time.monotonic() - (time.time() - wall)
             time.sleep(_POLL)
         return detected, slate
 
-    def _last_frame(self, otherwise: float) -> float:
-        """Monotonic time of the patient's last frame."""
-        wall = self.daemon.metric("sightd_source_last_frame_timestamp_seconds", camera="patient")
-        return time.monotonic() - (time.time() - wall) if wall else otherwise
+    def _slate_and_last_frame(self) -> tuple[bool, float]:
+        """Of the patient, from one look: who asks for metrics too often gets those that the last one got."""
+        names = ("sightd_stream_slate_active", "sightd_source_last_frame_timestamp_seconds")
+        values = dict.fromkeys(names, 0.0)
+        for line in self.daemon.get("/metrics").text.splitlines():
+            name, _, rest = line.partition("{")
+            if name in values and 'camera="patient"' in rest:
+                values[name] = float(rest.rpartition(" ")[2])
+        return values[names[0]] == 1, values[names[1]]
 
     def _is_live(self) -> bool:
         up = self.daemon.metric("sightd_source_up", camera="patient")
@@ -150,6 +158,14 @@ class Ward:
 
     def _since(self, mark: int) -> list[float]:
         return [one.latency for one in self.other.seen[mark:] if one.latency is not None]
+
+    def lost_since(self, before: int) -> int:
+        """How many more `uncounted` there are than before, once the count had time to come: metrics may be those of a
+        moment ago."""
+        until = time.monotonic() + _COUNTED_WITHIN
+        while (lost := max(0, self.uncounted() - before)) and time.monotonic() < until:
+            time.sleep(0.3)
+        return lost
 
     def uncounted(self) -> int:
         """Frames of the other camera that neither came nor were counted as left out, since the beginning."""

@@ -24,6 +24,7 @@ TIMEOUT, LONGEST = 1.0, 1.0
 """The patient's `timeout` and `reconnect.longest`, s."""
 SLATE_AFTER = 1.5
 _POLL = 0.05
+_LOOKS, _PICTURES_LATER = 10, 8
 _COUNTED_WITHIN = 3.0
 """Seconds."""
 
@@ -168,9 +169,19 @@ class Ward:
         return lost
 
     def uncounted(self) -> int:
-        """Frames of the other camera that neither came nor were counted as left out, since the beginning."""
+        """Frames of the other camera that neither came nor were counted as left out, since the beginning. Read while
+        none is left out, if there is such a time: what is counted now the viewer sees missing a little later."""
+        for _ in range(_LOOKS):
+            left_out = self._left_out()
+            self.other.wait_for(len(self.other.seen) + _PICTURES_LATER)
+            missing = self.other.missing()
+            if self._left_out() == left_out:
+                break
+        return missing - int(left_out)
+
+    def _left_out(self) -> float:
         counted = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
-        return self.other.missing() - int(sum(self.daemon.metric(name, camera="other") for name in counted))
+        return sum(self.daemon.metric(name, camera="other") for name in counted)
 
 
 def _p95(ages: list[float]) -> float:

@@ -229,6 +229,7 @@ def test_no_more_than_all_places_are_taken_and_each_is_given_back(serve: Serve) 
         assert not service.answers("127.0.0.9")
     eventually(lambda: service.answers("127.0.0.9"))
     assert set(service.refused) == {"total"}
+    eventually(lambda: service.server._places._inside.total() == 0)
     with ExitStack() as held:
         for _ in range(4):
             held.enter_context(service.connect())

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tests.support.camera import CameraSimulator, Look
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.mjpeg_viewer import MjpegViewer
+from tests.support.uncounted import uncounted
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
@@ -96,20 +97,8 @@ class AbuseWard:
         assert self.daemon.readiness()["ready"]
 
     def uncounted(self) -> int:
-        """Frames that the RTSP viewer lacks and that were not counted as left out, since the beginning. Read while
-        none is left out, since what is counted now the viewer sees missing a little later."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            dropped = self._left_out()
-            self.viewer.wait_for(len(self.viewer.seen) + 15)
-            missing = self.viewer.missing()
-            if self._left_out() == dropped:
-                return missing - int(dropped)
-        raise AssertionError("frames are left out all the time, although nobody does anything")
-
-    def _left_out(self) -> float:
-        counted = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
-        return sum(self.daemon.metric(name, camera="front") for name in counted)
+        """Frames that the RTSP viewer lacks and that were not counted as left out, since the beginning."""
+        return uncounted(self.daemon, self.viewer, "front")
 
     def refused(self, protocol: str) -> dict[str, float]:
         return self.daemon.values("sightd_connections_refused_total", "reason", server=protocol)

@@ -16,6 +16,7 @@ from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault, Patient
 from tests.support.name_server import NAME, NameServer
+from tests.support.uncounted import uncounted
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
@@ -24,7 +25,6 @@ TIMEOUT, LONGEST = 1.0, 1.0
 """The patient's `timeout` and `reconnect.longest`, s."""
 SLATE_AFTER = 1.5
 _POLL = 0.05
-_LOOKS, _PICTURES_LATER = 10, 8
 _COUNTED_WITHIN = 3.0
 """Seconds."""
 
@@ -169,19 +169,8 @@ class Ward:
         return lost
 
     def uncounted(self) -> int:
-        """Frames of the other camera that neither came nor were counted as left out, since the beginning. Read while
-        none is left out, if there is such a time: what is counted now the viewer sees missing a little later."""
-        for _ in range(_LOOKS):
-            left_out = self._left_out()
-            self.other.wait_for(len(self.other.seen) + _PICTURES_LATER)
-            missing = self.other.missing()
-            if self._left_out() == left_out:
-                break
-        return missing - int(left_out)
-
-    def _left_out(self) -> float:
-        counted = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
-        return sum(self.daemon.metric(name, camera="other") for name in counted)
+        """Frames of the other camera that neither came nor were counted as left out, since the beginning."""
+        return uncounted(self.daemon, self.other, "other")
 
 
 def _p95(ages: list[float]) -> float:

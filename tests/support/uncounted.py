@@ -1,0 +1,28 @@
+"""Frames that are missing at a viewer and that no count explains."""
+
+from __future__ import annotations
+
+import time
+
+from tests.support.daemon import DaemonProcess
+from tests.support.viewer import Viewer
+
+_COUNTS = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
+_PICTURES_LATER = 8
+_WITHIN = 10.0
+
+
+def uncounted(daemon: DaemonProcess, viewer: Viewer, camera: str) -> int:
+    """Since the viewer came. Read while none is left out, if there is such a time within 10 s: what is counted now the
+    viewer sees missing a little later, and metrics may be those of a moment ago."""
+    deadline = time.monotonic() + _WITHIN
+    while True:
+        before = _left_out(daemon, camera)
+        viewer.wait_for(len(viewer.seen) + _PICTURES_LATER)
+        missing, after = viewer.missing(), _left_out(daemon, camera)
+        if after == before or time.monotonic() > deadline:
+            return missing - int(after)
+
+
+def _left_out(daemon: DaemonProcess, camera: str) -> float:
+    return sum(daemon.metric(name, camera=camera) for name in _COUNTS)

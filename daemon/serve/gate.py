@@ -47,12 +47,8 @@ class Gate:
             return True
         return self._playing and not self._needs_key
 
-    def left_out(self) -> None:
-        """A packet was left out: those after it are of no use up to the next key frame."""
-        self._needs_key = True
-
     def goes_on(self) -> None:
-        """From now on nothing is left out any more: a key frame is wanted."""
+        """Packets were left out, and from now on no more: none is of use before a key frame, which is wanted."""
         self._ask()
 
     @property

@@ -118,7 +118,6 @@ class RtspStream:
         if self._source is None:  # no media, whatever a viewer whose PLAY ends just now says
             return False
         if self._gate.playing and self._source.get_property("current-level-time") > _MOST_BEHIND:
-            self._gate.left_out()
             self._behind = True
         elif self._behind:
             self._behind = False

@@ -7,7 +7,7 @@ BIN := .venv/bin
 CACHE := $(or $(SIGHTD_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sightd)
 export SIGHTD_SAMPLES := $(CACHE)/samples
 
-.PHONY: demo test bench setup system compiler lint types lock schema clean help
+.PHONY: demo test bench setup system test-tools lint types lock schema clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/sightd faces add "Demo guest" $(SIGHTD_SAMPLES)/single_face.jpg -c config/demo.yaml
 	$(BIN)/sightd run -c config/demo.yaml
 
-test: compiler setup lint types
+test: test-tools setup lint types
 	$(BIN)/python -m tests.support.pycuda_env
 	$(BIN)/python -m tests.side_by_side
 
@@ -33,9 +33,9 @@ setup: system $(BIN)/.installed
 system:
 	@config/install-system-packages.sh
 
-# CUDA kernels are tested as the host's own code, and PyCUDA over a stand-in for its driver.
-compiler:
-	@config/install-system-packages.sh g++ python3-dev
+# CUDA kernels are tested as the host's own code, PyCUDA over a stand-in for its driver, and clocks by jumps.
+test-tools:
+	@config/install-system-packages.sh g++ python3-dev faketime
 
 $(BIN)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sightd needs Python 3.11 or newer, this is " + sys.version.split()[0])'

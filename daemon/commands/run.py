@@ -66,7 +66,7 @@ def _serve(loaded: Loaded) -> int:
 
     from daemon.app import Daemon
     from daemon.encode.choice import EncoderMissingError
-    from daemon.memory import bound_arenas
+    from daemon.memory import Trimmer, bound_arenas, spare_what_stays
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
@@ -90,11 +90,13 @@ def _serve(loaded: Loaded) -> int:
     notifier, bar, gpus = Notifier(os.environ), ProgressBar(), Gpus()
     progress = extending(notifier, bar)
     requests, load_engine = Requests(), engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
+    spare_what_stays()
     daemon = Daemon(loaded, load_engine, gpus, requests.reload, progress)
-    watchdog = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ)
+    watchdog, trimmer = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ), Trimmer()
     try:
         with bar:
             daemon.start()
+        trimmer.start()
         name_threads("sightd")
         _announce(daemon)
         notifier.ready()
@@ -113,6 +115,7 @@ def _serve(loaded: Loaded) -> int:
     finally:
         notifier.stopping()
         watchdog.close()
+        trimmer.close()
         daemon.stop()
     return 0
 

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from daemon.serve.gst import GStreamer
 
+HELD_MS = 1000
+"""For so long a media does not end that was given to a viewer who does not hold it yet himself."""
 
-def media_factory(gstreamer: GStreamer) -> Any:
+Later = Callable[[int, Callable[[], bool]], None]
+"""Calls something once, after milliseconds, on the server's thread."""
+
+
+def media_factory(gstreamer: GStreamer, later: Later) -> Any:
     """A GstRTSPMediaFactory, without a launch line yet."""
-    return _factory_class(gstreamer)()
+    return _factory_class(gstreamer)(later)
 
 
 @functools.cache
 def _factory_class(gstreamer: GStreamer) -> Any:
     """GstRTSPMediaFactory keeps a shared media under a key until it has ended, and gst-rtsp-server up to 1.22 gives it
-    to whoever comes while it ends: that viewer is told 503. So the key changes as soon as the media begins to end."""
+    to whoever comes while it ends: that viewer is told 503. So the key changes as soon as the media begins to end, and
+    one that does not end yet is kept from it until the viewer has it."""
     status = gstreamer.rtsp_server.RTSPMediaStatus
-    ending = {status.UNPREPARING, status.ERROR}
+    in_use, ending = {status.PREPARED, status.SUSPENDED}, {status.UNPREPARING, status.ERROR}
 
     class Factory(gstreamer.rtsp_server.RTSPMediaFactory):  # type: ignore[name-defined,misc]
         __gtype_name__ = "SightdMediaFactory"
 
-        def __init__(self) -> None:
+        def __init__(self, later: Later) -> None:
             super().__init__()
+            self._later = later
             self._lock = threading.Lock()
             self._generation = 0
             self._media: Any = None
@@ -36,11 +45,21 @@ def _factory_class(gstreamer: GStreamer) -> Any:
             with self._lock:
                 media, was_prepared = self._media, self._was_prepared
             now = media.get_status() if media is not None else None  # waits while the media is being prepared
+            ended = now in ending or (was_prepared and now == status.UNPREPARED)
+            if now in in_use:
+                ended = not self._holds(media)
             with self._lock:
-                if media is self._media and (now in ending or (was_prepared and now == status.UNPREPARED)):
+                if media is self._media and ended:
                     self._generation += 1
                     self._media = None
                 return str(self._generation)
+
+        def _holds(self, media: Any) -> bool:
+            """False where it began to end since one looked."""
+            if not media.prepare(None):
+                return False
+            self._later(HELD_MS, lambda: not media.unprepare())
+            return True
 
         def _constructed(self, _factory: Any, media: Any) -> None:
             with self._lock:

@@ -82,7 +82,7 @@ class RtspServer:
         """Serves the camera. ValueError if it is served already."""
         if camera in self._streams:
             raise ValueError(f"camera {camera!r} is served over RTSP already")
-        stream = RtspStream(camera, self._gstreamer)
+        stream = RtspStream(camera, self._gstreamer, self._after)
         factory = stream.factory()
         if self._auth is not None:
             permit(factory, self._gstreamer)

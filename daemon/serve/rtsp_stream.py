@@ -11,7 +11,7 @@ from daemon.encode.packet import Packet
 from daemon.serve.delimiter import delimited_early
 from daemon.serve.gate import Gate
 from daemon.serve.gst import GStreamer
-from daemon.serve.rtsp_factory import media_factory
+from daemon.serve.rtsp_factory import Later, media_factory
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,10 @@ class RtspStream:
     Made by `RtspServer.add`, which also tells it of viewers (`viewer_plays`, `viewer_left`).
     """
 
-    def __init__(self, camera: str, gstreamer: GStreamer) -> None:
+    def __init__(self, camera: str, gstreamer: GStreamer, later: Later) -> None:
         self.camera = camera
         self._gstreamer = gstreamer
+        self._later = later
         self._lock = threading.Lock()
         self._gate = Gate()
         self._viewers: set[int] = set()
@@ -80,7 +81,7 @@ class RtspStream:
 
     def factory(self) -> Any:
         """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
-        factory = media_factory(self._gstreamer)
+        factory = media_factory(self._gstreamer, self._later)
         factory.set_launch(LAUNCH)
         factory.set_shared(True)
         factory.set_latency(0)

@@ -31,9 +31,9 @@ _COUNTED_WITHIN = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a fault went, times in s. `detected` after it began (None: pictures went on), `slate` after the last picture,
-    `recovered` after the camera was well again; `others_lost`: frames of the other camera that no count explains;
-    `others_before` and `others_during`: ages of its pictures (95 %)."""
+    """How a fault went, times in s. `detected` (None: pictures went on) and `slate` after the last picture, some of
+    which come during a fault; `recovered` after the camera was well again; `others_lost`: frames of the other camera
+    that no count explains; `others_before` and `others_during`: ages of its pictures (95 %)."""
 
     fault: str
     reasons: Mapping[str, int]
@@ -118,12 +118,12 @@ class Ward:
         )
 
     def _watch(self, began: float, seconds: float) -> tuple[float | None, float | None]:
-        """When the loss was seen, and when the slate was shown, both s after `began` and after the last picture."""
+        """When the loss was seen, and when the slate was shown, both s after the last picture."""
         detected = slate = None
         last_picture = began
         while time.monotonic() < began + seconds:
             if detected is None and self.daemon.readiness()["cameras"]["patient"]["state"] != "live":
-                detected = time.monotonic() - began
+                detected = time.monotonic() - last_picture
             if slate is None:
                 shown, wall = self._slate_and_last_frame()
                 if shown:

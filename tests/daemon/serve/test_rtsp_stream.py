@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from daemon.encode.packet import Packet
+from daemon.serve import rtsp_factory
 from tests.daemon.serve.numbered import FPS, number_in, player, watch
 from tests.support.waiting import eventually
 
@@ -154,6 +155,23 @@ def test_viewers_come_and_go_without_a_trace(serve: Serve) -> None:
     eventually(lambda: not service.stream.wanted)
     eventually(lambda: _descriptors() <= descriptors + 8, what="descriptors go back")
     assert threading.active_count() <= threads + 1
+
+
+def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one leaves between the two steps in which another's DESCRIBE finds the stream and takes hold of it."""
+    monkeypatch.setattr(rtsp_factory, "HELD_MS", 3000)
+    service = serve()
+    factory, _ = service.server._server.get_mount_points().match("/front")
+    with player(service.url) as frames:
+        next(frames)
+        media = service.stream._media
+        before = factory.do_gen_key(None)
+    eventually(lambda: service.stream.clients == 0)
+    time.sleep(0.3)  # in which it would end
+    assert media.prepare(None), "the viewer who came last may use it"
+    media.unprepare()
+    eventually(lambda: not service.stream.wanted)
+    assert factory.do_gen_key(None) != before, "nobody is given it once it has ended"
 
 
 def _descriptors() -> int:

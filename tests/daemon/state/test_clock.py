@@ -1,0 +1,77 @@
+"""The wall clock jumps while a daemon runs, as where a machine without a battery hears of the time: pictures go on, no
+age is taken from it, and events keep their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.state.abused import events, reload
+from tests.support.daemon import DaemonProcess
+from tests.support.uncounted import uncounted
+from tests.support.viewer import Viewer
+from tests.support.waiting import eventually
+
+HOUR = 3600.0
+_PICTURES = 25
+
+
+def jumping(offset: Path) -> dict[str, str]:
+    """The environment of a process whose wall clock is ahead by what the file says, as "+3600"; its monotonic clock is
+    the system's."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        pytest.skip("libfaketime is not installed")
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@pytest.fixture
+def jump(tmp_path: Path) -> Callable[[float], None]:
+    """Sets the daemon's clock ahead of the true one, by seconds."""
+
+    def to(ahead: float) -> None:
+        written = tmp_path / "offset.new"
+        written.write_text(f"{ahead:+.0f}\n")
+        written.replace(tmp_path / "offset")
+
+    to(0)
+    return to
+
+
+def is_near(daemon: DaemonProcess, wall: float) -> bool:
+    """Whether a picture came at about this time of the daemon's clock."""
+    return abs(daemon.metric("sightd_source_last_frame_timestamp_seconds", camera="a") - wall) < HOUR / 2
+
+
+def test_pictures_go_on_and_events_keep_their_order(tmp_path: Path, jump: Callable[[float], None]) -> None:
+    camera = {"source": "testpattern://", "width": 320, "height": 240, "fps": 25, "chain": []}
+    environ = jumping(tmp_path / "offset")
+    with DaemonProcess(tmp_path, {"cameras": {"a": camera}}, environ) as daemon, Viewer(daemon.rtsp("a")) as viewer:
+        viewer.wait_for(_PICTURES)
+        eventually(lambda: bool(daemon.readiness()["ready"]), 15, "daemon ready")
+        for ahead in (HOUR, -2 * HOUR, 24 * HOUR, 0.0):
+            now = time.time() + ahead
+            jump(ahead)
+            eventually(partial(is_near, daemon, now), 10, "the clock has jumped")
+            reload(daemon)
+            viewer.wait_for(len(viewer.seen) + _PICTURES)
+            assert daemon.readiness()["ready"]
+        assert uncounted(daemon, viewer, "a") <= 0
+        assert viewer.in_order()
+        assert viewer.error is None
+        kept = events(daemon)
+        total, count = (daemon.metric(f"sightd_frame_latency_seconds_{part}", camera="a") for part in ("sum", "count"))
+        told = daemon.log
+    assert [event["id"] for event in kept] == list(range(1, len(kept) + 1))
+    assert {event["kind"] for event in kept} == {"daemon.started", "camera.up", "config.reloaded"}
+    assert 0 < total / count < 1.0, "no picture's age was taken from the wall clock"
+    assert "Traceback" not in told

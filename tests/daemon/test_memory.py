@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def told(program: str) -> list[float]:
+    """What a process of its own prints, since memory and garbage are the whole process's."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=True
+    )
+    return [float(word) for word in done.stdout.split()]
+
+
+def test_gaps_between_what_stays_go_back_to_the_system() -> None:
+    """Of pictures of 100 kB each, all but every tenth are freed."""
+    full, gaps, trimmed = told("""
+        import ctypes, os, time
+        from daemon.memory import Trimmer
+        from tests.support.process import sample
+
+        if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+            print("-1 -1 -1")
+            raise SystemExit
+        pictures = [bytearray(100_000) for _ in range(1000)]
+        print(sample(os.getpid()).memory)
+        pictures = pictures[::10]
+        gaps = sample(os.getpid()).memory
+        print(gaps)
+        trimmer, deadline = Trimmer(every=0.01), time.monotonic() + 10
+        trimmer.start()
+        while sample(os.getpid()).memory > gaps - 10 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        trimmer.close()
+        print(sample(os.getpid()).memory)
+    """)
+    if full < 0:
+        pytest.skip("this C library has no malloc_trim")
+    assert full - gaps < 10, "by itself it keeps them"
+    assert gaps - trimmed > 60
+
+
+def test_what_was_there_at_the_start_is_not_searched_for_garbage_and_what_came_after_is() -> None:
+    searched, after, alive = told("""
+        import gc, weakref
+        import daemon.app
+        from daemon.memory import spare_what_stays
+
+        class Camera:
+            def __init__(self):
+                self.me = self
+
+        spare_what_stays()
+        print(len(gc.get_objects()))
+        cameras = [Camera() for _ in range(100)]
+        print(len(gc.get_objects()))
+        last = weakref.ref(cameras[-1])
+        del cameras
+        gc.collect()
+        print(int(last() is not None))
+    """)
+    assert searched < 100
+    assert after >= 100
+    assert not alive

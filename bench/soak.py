@@ -1,7 +1,8 @@
 """Months in minutes: cameras come and go, faults, viewers, reloads, at random from a seed: `python -m bench.soak`.
 
-A daemon with a camera that faults befall and one that must not notice; every few seconds something happens. It prints
-what happened, what was lost without a count, and how memory, threads and descriptors grew after the warm-up.
+A daemon with a camera that faults befall and one that must not notice; every few seconds something happens. Now and
+then it comes to rest: all cameras and viewers that came go, and what it takes then is compared. It prints what
+happened, what was lost without a count, and how memory, threads and descriptors grew after the warm-up.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import yaml
 
+from daemon.memory import TRIM_EVERY
 from tests.support.fault_ward import Ward
 from tests.support.faults import FAULTS
 from tests.support.process import Sample, sample
@@ -31,19 +32,18 @@ from tests.support.viewer import Viewer
 _WARM_UP = 600.0
 """Seconds after which growth is measured: until then the pools of FFmpeg, GStreamer and the allocator fill up. Of a
 shorter soak its first third."""
+_RESTS = 6
+_REST = TRIM_EVERY + 5.0
+"""Seconds, in which freed memory is given back once. Of a short soak less."""
 GROWTH = 1.0
 """Aim: MiB in ten minutes at the most."""
 _MOST_CAMERAS, _MOST_VIEWERS = 4, 3
 
 
-Samples = Sequence[tuple[float, Sample]]
-"""The daemon's process at times (s since the start)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`lost`: frames of the camera that must not notice which no count explains. Growth in MiB and in things for ten
-    minutes: from the median of the first third after the warm-up to that of the last."""
+    """`lost`: frames of the camera that must not notice which no count explains. Growth from rest to rest after the
+    warm-up, in MiB and in things for ten minutes: the slope of the line through them."""
 
     seconds: float
     happened: dict[str, int]
@@ -60,7 +60,6 @@ class Soak:
 
     def __init__(self, ward: Ward, seed: int) -> None:
         self._ward, self._random = ward, random.Random(seed)
-        self._viewers = ExitStack()
         self._watching: list[Viewer] = []
         self._cameras: dict[str, dict[str, Any]] = {}
         self._next = 0
@@ -83,9 +82,12 @@ class Soak:
         act()
         self.happened[name] += 1
 
-    def close(self) -> None:
-        for viewer in self._watching:
-            viewer.stop()
+    def rest(self) -> None:
+        """Whatever came goes."""
+        while self._watching:
+            self._watching.pop().stop()
+        self._cameras.clear()
+        self._reload()
 
     def _add(self) -> None:
         if len(self._cameras) < _MOST_CAMERAS:
@@ -138,41 +140,50 @@ class Soak:
 
 def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -> Outcome:
     """Lets it happen for so long."""
-    samples: list[tuple[float, Sample]] = []
+    rests: list[tuple[float, Sample]] = []
     with Ward(folder) as ward:
         doing, begun, lost = Soak(ward, seed), time.monotonic(), ward.uncounted()
-        while (at := time.monotonic() - begun) < seconds:
-            doing.turn()
-            now, things = sample(ward.daemon.pid), sum(doing.happened.values())
-            samples.append((at, now))
-            tell(f"{at:5.0f} s  {now.memory:.0f} MiB, {now.threads} threads, {things} things")
-            time.sleep(0.5)
-        doing.close()
+        for end in (seconds * (number + 1) / _RESTS for number in range(_RESTS)):
+            resting = min(_REST, seconds / _RESTS / 4)
+            while (at := time.monotonic() - begun) < end - resting:
+                doing.turn()
+                now, things = sample(ward.daemon.pid), sum(doing.happened.values())
+                tell(f"{at:5.0f} s  {now.memory:.0f} MiB, {now.threads} threads, {things} things")
+                time.sleep(0.5)
+            doing.rest()
+            rests.append((time.monotonic() - begun, now := _at_rest(ward.daemon.pid, resting)))
+            tell(f"{at:5.0f} s  at rest: {now.memory:.1f} MiB, {now.threads} threads, {now.descriptors} descriptors")
         faults = sum(ward.daemon.values("sightd_plugin_faults_total", "reason").values())
         lost = ward.lost_since(lost)
-    warm = [(at, one) for at, one in samples if at > min(_WARM_UP, seconds / 3)]
+    warm = [(at, one) for at, one in rests if at > min(_WARM_UP, seconds / 3)]
     return Outcome(
         seconds=seconds,
         happened=dict(doing.happened),
         recovered=doing.recovered,
         lost=lost,
-        memory_growth=_growth(warm, lambda one: one.memory),
-        thread_growth=_growth(warm, lambda one: one.threads),
-        descriptor_growth=_growth(warm, lambda one: one.descriptors),
+        memory_growth=_growth([(at, one.memory) for at, one in warm]),
+        thread_growth=_growth([(at, one.threads) for at, one in warm]),
+        descriptor_growth=_growth([(at, one.descriptors) for at, one in warm]),
         faults_of_plugins=int(faults),
     )
 
 
-def _growth(samples: Samples, of: Callable[[Sample], float]) -> float:
+def _at_rest(pid: int, seconds: float) -> Sample:
+    """The least that it takes within that time."""
+    until, seen = time.monotonic() + seconds, [sample(pid)]
+    while time.monotonic() < until:
+        time.sleep(0.5)
+        seen.append(sample(pid))
+    return Sample(
+        memory=min(one.memory for one in seen),
+        threads=min(one.threads for one in seen),
+        descriptors=min(one.descriptors for one in seen),
+    )
+
+
+def _growth(rests: Sequence[tuple[float, float]]) -> float:
     """In ten minutes."""
-    third = max(1, len(samples) // 3)
-    first, last = samples[:third], samples[-third:]
-
-    def middle(part: Samples) -> tuple[float, float]:
-        return statistics.median(at for at, _ in part), statistics.median(of(one) for _, one in part)
-
-    (begun, before), (ended, after) = middle(first), middle(last)
-    return (after - before) / (ended - begun) * 600 if ended > begun else 0.0
+    return statistics.linear_regression(*zip(*rests, strict=True)).slope * 600
 
 
 def main(argv: Sequence[str] | None = None) -> int:

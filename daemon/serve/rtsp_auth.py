@@ -13,6 +13,8 @@ from daemon.serve.gst import GStreamer
 
 _ROLE = "viewer"
 _SERVER: Server = "rtsp"
+_CHECK_ADDRESS, _CHECK_SETTINGS = "auth.check.url", "auth.check.transport.client-settings"
+"""GST_RTSP_AUTH_CHECK_URL and GST_RTSP_AUTH_CHECK_TRANSPORT_CLIENT_SETTINGS."""
 
 
 def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any | None:
@@ -60,17 +62,26 @@ def _credentials(options: Rtsp, access: Access) -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def _watchful(gstreamer: GStreamer) -> type[Any]:
-    """A GstRTSPAuth that counts wrong answers, and does not look at those of an address that has to wait.
+    """A GstRTSPAuth that counts wrong answers, does not look at those of an address that has to wait, and asks for a
+    password before it says whether there is such a camera.
 
     Made here, since its base exists only once GStreamer is loaded. Called on GStreamer's threads.
     """
     base: Any = gstreamer.rtsp_server.RTSPAuth
     header = gstreamer.rtsp.RTSPHeaderField.AUTHORIZATION
+    looks_for_a_camera = gstreamer.rtsp.RTSPMethod.DESCRIBE | gstreamer.rtsp.RTSPMethod.SETUP
 
     class WatchfulAuth(base):  # type: ignore[misc]
         def __init__(self, access: Access) -> None:
             super().__init__()
             self._access = access
+
+        def do_check(self, context: Any, check: str) -> bool:
+            """The first check of a request is that of its address."""
+            if check == _CHECK_ADDRESS and context.method & looks_for_a_camera:
+                base.do_check(self, context, _CHECK_SETTINGS)  # answers 401 with the challenge where there is no token
+                return context.token is not None
+            return bool(base.do_check(self, context, check))
 
         def do_authenticate(self, context: Any) -> bool:
             """True also without a token: the answer is then 401, with the challenge."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Serve = Callable[..., "Service"]
 WALL = "a-token-for-the-wall-0123456789"
 TOKENS = AccessOptions.model_validate({"tokens": {"wall": {"role": "view", "token": WALL}}})
+OVER_TCP = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
 AUTH = {"username": "ann", "password": "canary-4711"}
 
 
@@ -85,13 +86,14 @@ def test_another_connections_session_opens_nothing_and_cannot_be_guessed(serve: 
     service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
     known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}"
     place, track = ("127.0.0.1", service.server.port), f"{service.url}/stream=0"
-    transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
     with socket.create_connection(place, 5) as viewer, socket.create_connection(place, 5) as stranger:
-        answer = asked(viewer, "SETUP", track, known, transport)
+        answer = asked(viewer, "SETUP", track, known, OVER_TCP)
         session = answer.partition("Session: ")[2].partition(";")[0].strip()
         assert len(session) >= 22
         for method, url in (("SETUP", track), ("PLAY", service.url), ("PAUSE", service.url), ("TEARDOWN", service.url)):
-            told = asked(stranger, method, url, f"Session: {session}", transport)
+            told = asked(stranger, method, url, f"Session: {session}", OVER_TCP)
+            assert told.startswith(f"RTSP/1.0 {401 if method == 'SETUP' else 454}"), (method, told)
+            told = asked(stranger, method, url, known, f"Session: {session}", OVER_TCP)
             assert told.startswith("RTSP/1.0 454"), (method, told)
         assert asked(viewer, "PLAY", service.url, f"Session: {session}").startswith("RTSP/1.0 200")
 
@@ -108,6 +110,19 @@ def test_the_same_wrong_password_again_is_no_guess(serve: Serve) -> None:
     for _ in range(AT_ONCE + 1):
         assert described(service, "ann:of last year").endswith("401 Unauthorized")
     assert described(service, "ann:canary-4711").endswith("200 OK")
+
+
+@pytest.mark.parametrize("method", ["DESCRIBE", "SETUP"])
+def test_who_has_no_password_is_not_told_which_cameras_there_are(serve: Serve, method: str) -> None:
+    service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
+    known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}"
+    nowhere = service.url.replace("front", "nowhere")
+    with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:
+        for url in (service.url, nowhere):
+            answer = asked(connection, method, url, OVER_TCP)
+            assert answer.startswith("RTSP/1.0 401")
+            assert "WWW-Authenticate: Basic" in answer
+        assert asked(connection, method, nowhere, known, OVER_TCP).startswith("RTSP/1.0 404")
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])

@@ -121,7 +121,7 @@ class Careless(Plugin[PluginConfig]):
     """Opens as a child of death."""
 
     def open(self, context: Context) -> None:
-        os.kill(os.getpid(), signal.SIGABRT)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Meeting(Plugin[PluginConfig]):

@@ -130,7 +130,7 @@ class Unopenable(Faulty):
 
 @pytest.mark.parametrize(
     ("plugin", "told"),
-    [(Unopenable, "no such network: fetch it"), (Careless, "cannot be opened: its process was killed by SIGABRT")],
+    [(Unopenable, "no such network: fetch it"), (Careless, "cannot be opened: its process was killed by SIGKILL")],
 )
 def test_one_that_cannot_open_says_why(isolated: Open, plugin: type[AnyPlugin], told: str) -> None:
     with pytest.raises(PluginError, match=told):

@@ -30,12 +30,13 @@ def bound_arenas() -> None:
 def spare_what_stays() -> None:
     """Has the search for garbage leave out all that there is now: modules, classes and functions, which stay.
 
-    Once all is loaded, and before anything is made that may go again: of that nothing in a cycle would ever be freed.
+    Once most is loaded, and before anything is made that may go again: of that nothing in a cycle would ever be freed.
     A full search of them stops every thread for some 100 ms, which is a late picture, and comes so rarely that the
     encoder of a camera that went waits for it.
     """
     gc.collect()
     gc.freeze()
+    gc.collect()  # of nearly nothing: CPython waits for the next until a quarter as much as it found now came to it
 
 
 class Trimmer:

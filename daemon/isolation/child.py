@@ -22,7 +22,7 @@ from daemon.isolation.channel import Channel, GoneError, channel_of
 from daemon.isolation.messages import Network, NotOpened, Opened, Order, Progressed
 from daemon.isolation.process import RECORD
 from daemon.isolation.service import Service
-from daemon.memory import bound_arenas
+from daemon.memory import Trimmer, bound_arenas, spare_what_stays
 from daemon.pipeline.opening import PluginContext, opened
 from daemon.pipeline.worker import yield_to_the_picture
 from daemon.thread_names import name_this_thread
@@ -38,6 +38,8 @@ def main(life: int, side: Channel, lanes: list[Channel]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     faulthandler.enable()
     bound_arenas()
+    spare_what_stays()
+    Trimmer().start()
     cv2.setNumThreads(1)  # as in the daemon: the cores are used already
     sys.setswitchinterval(0.001)
     try:

@@ -69,7 +69,8 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
     """
     base: Any = gstreamer.rtsp_server.RTSPAuth
     header = gstreamer.rtsp.RTSPHeaderField.AUTHORIZATION
-    looks_for_a_camera = gstreamer.rtsp.RTSPMethod.DESCRIBE | gstreamer.rtsp.RTSPMethod.SETUP
+    methods = gstreamer.rtsp.RTSPMethod
+    looks_for_a_camera = methods.DESCRIBE | methods.ANNOUNCE | methods.SETUP
 
     class WatchfulAuth(base):  # type: ignore[misc]
         def __init__(self, access: Access) -> None:

@@ -13,7 +13,7 @@ HELD_MS = 1000
 """For so long a media does not end that was given to a viewer who does not hold it yet himself."""
 
 Later = Callable[[int, Callable[[], bool]], None]
-"""Calls something once, after milliseconds, on the server's thread."""
+"""Calls something after milliseconds, on the server's thread, and again as long as it returns True."""
 
 
 def media_factory(gstreamer: GStreamer, later: Later) -> Any:
@@ -36,6 +36,8 @@ def _factory_class(gstreamer: GStreamer) -> Any:
             super().__init__()
             self._later = later
             self._lock = threading.Lock()
+            self._held: list[Any] = []
+            self._ended = False
             self._generation = 0
             self._media: Any = None
             self._was_prepared = False
@@ -54,12 +56,36 @@ def _factory_class(gstreamer: GStreamer) -> Any:
                     self._media = None
                 return str(self._generation)
 
+        def end(self) -> None:
+            """Holds no media, now and from now on."""
+            with self._lock:
+                self._ended = True
+                held, self._held = self._held, []
+            for media in held:
+                media.unprepare()
+
         def _holds(self, media: Any) -> bool:
             """False where it began to end since one looked."""
             if not media.prepare(None):
                 return False
-            self._later(HELD_MS, lambda: not media.unprepare())
+            with self._lock:
+                self._held.append(media)
+                ended = self._ended
+            if ended:
+                self._let_go(media)
+            else:
+                self._later(HELD_MS, lambda: self._let_go(media))
             return True
+
+        def _let_go(self, media: Any) -> bool:
+            """Where nobody else has it any more, it ends here: its pipeline stops, which takes some ms."""
+            with self._lock:
+                held = media in self._held
+                if held:
+                    self._held.remove(media)
+            if held:
+                media.unprepare()
+            return False  # once is enough
 
         def _constructed(self, _factory: Any, media: Any) -> None:
             with self._lock:

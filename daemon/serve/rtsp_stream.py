@@ -43,6 +43,7 @@ class RtspStream:
         self._lock = threading.Lock()
         self._gate = Gate()
         self._viewers: set[int] = set()
+        self._factory: Any = None
         self._media: Any = None
         self._source: Any = None
         self._clock = MediaClock()
@@ -81,7 +82,7 @@ class RtspStream:
 
     def factory(self) -> Any:
         """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
-        factory = media_factory(self._gstreamer, self._later)
+        factory = self._factory = media_factory(self._gstreamer, self._later)
         factory.set_launch(LAUNCH)
         factory.set_shared(True)
         factory.set_latency(0)
@@ -112,6 +113,8 @@ class RtspStream:
             if self._source is not None:
                 self._source.emit("end-of-stream")
                 self._gate.closed()
+        if self._factory is not None:
+            self._factory.end()
 
     def _admitted(self, packet: Packet) -> bool:
         """What viewers who play do not get is counted: packets while the server is behind, and after them those that

@@ -74,10 +74,10 @@ def described(service: Service, *authorizations: str) -> str:
         return connection.recv(4096).decode().partition("\r\n")[0]
 
 
-def asked(connection: socket.socket, method: str, url: str, *headers: str) -> str:
+def asked(connection: socket.socket, method: str, url: str, *headers: str, content: str = "") -> str:
     """What is answered; a picture's packets may follow."""
     lines = "".join(f"{header}\r\n" for header in headers)
-    connection.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n".encode())
+    connection.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n{content}".encode())
     return connection.recv(4096).decode("latin-1")
 
 
@@ -112,17 +112,26 @@ def test_the_same_wrong_password_again_is_no_guess(serve: Serve) -> None:
     assert described(service, "ann:canary-4711").endswith("200 OK")
 
 
-@pytest.mark.parametrize("method", ["DESCRIBE", "SETUP"])
-def test_who_has_no_password_is_not_told_which_cameras_there_are(serve: Serve, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "headers", "content"),
+    [
+        ("DESCRIBE", (), ""),
+        ("SETUP", (OVER_TCP,), ""),
+        ("ANNOUNCE", ("Content-Type: application/sdp", "Content-Length: 5"), "v=0\r\n"),
+    ],
+)
+def test_who_has_no_password_is_not_told_which_cameras_there_are(
+    serve: Serve, method: str, headers: tuple[str, ...], content: str
+) -> None:
     service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
     known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}"
     nowhere = service.url.replace("front", "nowhere")
     with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:
         for url in (service.url, nowhere):
-            answer = asked(connection, method, url, OVER_TCP)
+            answer = asked(connection, method, url, *headers, content=content)
             assert answer.startswith("RTSP/1.0 401")
             assert "WWW-Authenticate: Basic" in answer
-        assert asked(connection, method, nowhere, known, OVER_TCP).startswith("RTSP/1.0 404")
+        assert asked(connection, method, nowhere, known, *headers, content=content).startswith("RTSP/1.0 404")
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from daemon.encode.packet import Packet
-from daemon.serve import rtsp_factory
 from tests.daemon.serve.numbered import FPS, number_in, player, watch
 from tests.support.waiting import eventually
 
@@ -157,11 +156,12 @@ def test_viewers_come_and_go_without_a_trace(serve: Serve) -> None:
     assert threading.active_count() <= threads + 1
 
 
-def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve) -> None:
     """The last one leaves between the two steps in which another's DESCRIBE finds the stream and takes hold of it."""
-    monkeypatch.setattr(rtsp_factory, "HELD_MS", 3000)
     service = serve()
     factory, _ = service.server._server.get_mount_points().match("/front")
+    later: list[Callable[[], bool]] = []
+    factory._later = lambda _milliseconds, call: later.append(call)
     with player(service.url) as frames:
         next(frames)
         media = service.stream._media
@@ -170,8 +170,22 @@ def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve, mon
     time.sleep(0.3)  # in which it would end
     assert media.prepare(None), "the viewer who came last may use it"
     media.unprepare()
+    [let_go] = later
+    assert not let_go()
     eventually(lambda: not service.stream.wanted)
     assert factory.do_gen_key(None) != before, "nobody is given it once it has ended"
+
+
+def test_a_server_that_closes_holds_nothing(serve: Serve) -> None:
+    service = serve()
+    factory, _ = service.server._server.get_mount_points().match("/front")
+    with player(service.url) as frames:
+        next(frames)
+        media = service.stream._media
+        factory.do_gen_key(None)
+        service.server.close()
+    unprepared = service.stream._gstreamer.rtsp_server.RTSPMediaStatus.UNPREPARED
+    eventually(lambda: media.get_status() == unprepared)
 
 
 def _descriptors() -> int:

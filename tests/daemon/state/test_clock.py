@@ -1,5 +1,5 @@
-"""The wall clock jumps while a daemon runs, as where a machine without a battery hears of the time: pictures go on, no
-age is taken from it, and events keep their order."""
+"""The wall clock jumps while a daemon runs, as where a machine without a battery hears of the time: no camera is taken
+for lost, no frame is, and events keep their order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def jumping(offset: Path) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(found[0]),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
 
@@ -58,7 +58,7 @@ def test_pictures_go_on_and_events_keep_their_order(tmp_path: Path, jump: Callab
     with DaemonProcess(tmp_path, {"cameras": {"a": camera}}, environ) as daemon, Viewer(daemon.rtsp("a")) as viewer:
         viewer.wait_for(_PICTURES)
         eventually(lambda: bool(daemon.readiness()["ready"]), 15, "daemon ready")
-        for ahead in (HOUR, -2 * HOUR, 24 * HOUR, 0.0):
+        for ahead in (24 * HOUR, -2 * HOUR):
             now = time.time() + ahead
             jump(ahead)
             eventually(partial(is_near, daemon, now), 10, "the clock has jumped")
@@ -71,7 +71,9 @@ def test_pictures_go_on_and_events_keep_their_order(tmp_path: Path, jump: Callab
         kept = events(daemon)
         total, count = (daemon.metric(f"sightd_frame_latency_seconds_{part}", camera="a") for part in ("sum", "count"))
         told = daemon.log
-    assert [event["id"] for event in kept] == list(range(1, len(kept) + 1))
-    assert {event["kind"] for event in kept} == {"daemon.started", "camera.up", "config.reloaded"}
-    assert 0 < total / count < 1.0, "no picture's age was taken from the wall clock"
+    assert [event["id"] for event in kept] == [1, 2, 3, 4]
+    assert [event["kind"] for event in kept] == ["daemon.started", "camera.up", "config.reloaded", "config.reloaded"]
+    first, _, ahead, behind = (event["time"] for event in kept)
+    assert behind < first < ahead, "as the clock showed it"
+    assert 0 < total / count < 1.0
     assert "Traceback" not in told

@@ -28,6 +28,7 @@ _WAITING = [
         "daemon/test_daemon_classifier.py",
         "daemon/events",
         "daemon/commands",
+        "dashboards/test_alerts.py",
         "test_soak.py",
     )
 ]

@@ -19,8 +19,11 @@ class FaultyConfig(PluginConfig):
     orders: Path
 
 
+_STANDING = "keep raising"
+
+
 class Faulty(Plugin[FaultyConfig]):
-    """Finds nothing; once there is a file `orders` it takes it away and does what it says."""
+    """Finds nothing; once there is a file `orders` it takes it away and does what it says. The standing order stays."""
 
     Config: ClassVar[type[PluginConfig]] = FaultyConfig
     gives: ClassVar[frozenset[type]] = frozenset({Classification})
@@ -29,14 +32,15 @@ class Faulty(Plugin[FaultyConfig]):
         orders = self.config.orders
         if orders.exists():
             order = orders.read_text()
-            orders.unlink()
+            if order != _STANDING:
+                orders.unlink()
             return _obey(order)  # type: ignore[no-any-return]
         return [Results() for _ in frames]
 
 
 def _obey(order: str) -> Any:
     match order:
-        case "raise":
+        case "raise" | "keep raising":
             raise RuntimeError("as ordered")
         case "nonsense":
             return "nonsense"

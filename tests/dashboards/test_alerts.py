@@ -1,0 +1,115 @@
+"""Alerts of what fails within a daemon, in a real Prometheus. `test_prometheus` has those of cameras and configuration.
+
+Of four there are made-up series alone (`sightd.tests.yml`): a processor that is overloaded for minutes (two), memory
+that grows for hours, and pictures that cannot be drawn or encoded, which nothing that a user does brings about.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from daemon.serve.access.attempts import AT_ONCE
+from tests.support.camera import need_rtsp_server
+from tests.support.daemon import DaemonProcess
+from tests.support.debian import program
+from tests.support.faulty_plugin import installed
+from tests.support.prometheus import Prometheus
+from tests.support.small_disk import SmallDisk
+from tests.support.viewer import Viewer
+from tests.support.waiting import eventually
+
+
+class Ward:
+    """A daemon whose plug-in obeys orders, whose state lies on a small disk, with Prometheus and a viewer."""
+
+    def __init__(self, daemon: DaemonProcess, prometheus: Prometheus, folder: Path, disk: SmallDisk) -> None:
+        self.daemon, self.disk = daemon, disk
+        self._prometheus, self._orders = prometheus, folder / "orders"
+
+    def order(self, what: str) -> None:
+        part = self._orders.with_suffix(".part")
+        part.write_text(what)
+        part.rename(self._orders)
+
+    def fires(self, *alerts: str, within: float = 40.0) -> None:
+        eventually(lambda: set(alerts) <= self._prometheus.firing(), within, f"{alerts} fire")
+
+    def quiet(self, alert: str) -> None:
+        eventually(lambda: alert not in self._prometheus.firing(), 40, f"{alert} does not fire any more")
+
+    def started_anew(self, times: int) -> bool:
+        """Whether Prometheus saw it."""
+        found = self._prometheus.query("changes(process_start_time_seconds[15m])")
+        return [int(sample["value"][1]) for sample in found] == [times]
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    program("prometheus", "prometheus")
+    need_rtsp_server()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    camera = {"source": "testpattern://", "width": 320, "height": 180, "fps": 25, "chain": ["faulty"]}
+    configuration = {
+        "cameras": {"a": camera},
+        "plugins": {"faulty": {"orders": str(tmp_path / "orders")}},
+        "rtsp": {"port": 0, "auth": {"username": "ann", "password": "right", "method": "basic"}},
+        "http": {"port": port},
+    }
+    with SmallDisk(tmp_path / "disk") as disk:
+        environ = {**installed(tmp_path / "site"), "SIGHTD_STATE_DIR": str(disk.path)}
+        with (
+            DaemonProcess(tmp_path, configuration, environ) as daemon,
+            Prometheus(tmp_path, f"127.0.0.1:{port}") as prometheus,
+            Viewer(daemon.rtsp("a").replace("://", "://ann:right@")) as viewer,
+        ):
+            viewer.wait_for(10)
+            eventually(lambda: prometheus.up, 20, "the daemon scraped")
+            yield Ward(daemon, prometheus, tmp_path, disk)
+
+
+def guess(daemon: DaemonProcess, password: str) -> None:
+    address = urlsplit(daemon.rtsp("a"))
+    tried = base64.b64encode(f"ann:{password}".encode()).decode()
+    with socket.create_connection(("127.0.0.1", address.port or 0), timeout=5) as connection:
+        request = f"DESCRIBE {address.geturl()} RTSP/1.0\r\nCSeq: 1\r\nAuthorization: Basic {tried}\r\n\r\n"
+        connection.sendall(request.encode())
+        assert connection.recv(4096).startswith(b"RTSP/1.0 401")
+
+
+def leave_few_descriptors(daemon: DaemonProcess, few: int) -> None:
+    numbers = [int(name) for name in os.listdir(f"/proc/{daemon.pid}/fd")]  # noqa: PTH208 — names alone
+    _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (max(numbers) + few, hard))
+
+
+def test_each_fires_on_its_fault(ward: Ward) -> None:
+    ward.order("keep raising")
+    ward.fires("SightdPluginTakenOut", "SightdPluginFaults")
+    for number in range(AT_ONCE + 1):
+        guess(ward.daemon, f"wrong {number}")
+    ward.fires("SightdGuessing")
+    ward.disk.fill()
+    ward.daemon.signal(signal.SIGHUP)  # which is an event
+    ward.fires("SightdStateNotWritable")
+    ward.disk.empty()
+    ward.quiet("SightdStateNotWritable")
+    leave_few_descriptors(ward.daemon, 4)
+    ward.fires("SightdDescriptorsLow")
+    for times in (1, 2, 3):
+        ward.daemon.signal(signal.SIGKILL)
+        ward.daemon.exit_code()
+        ward.daemon.start()
+        eventually(partial(ward.started_anew, times), 20, "the new one is scraped")
+    ward.fires("SightdRestarts")
+    ward.quiet("SightdDescriptorsLow")

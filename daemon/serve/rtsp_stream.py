@@ -11,7 +11,8 @@ from daemon.encode.packet import Packet
 from daemon.serve.delimiter import delimited_early
 from daemon.serve.gate import Gate
 from daemon.serve.gst import GStreamer
-from daemon.serve.rtsp_factory import Later, media_factory
+from daemon.serve.rtsp_factory import media_factory
+from daemon.serve.rtsp_holds import Later
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class RtspStream:
                 self._source.emit("end-of-stream")
                 self._gate.closed()
         if self._factory is not None:
-            self._factory.end()
+            self._factory.holds.end()
 
     def _admitted(self, packet: Packet) -> bool:
         """What viewers who play do not get is counted: packets while the server is behind, and after them those that

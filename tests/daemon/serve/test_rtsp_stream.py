@@ -161,7 +161,7 @@ def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve) -> 
     service = serve()
     factory, _ = service.server._server.get_mount_points().match("/front")
     later: list[Callable[[], bool]] = []
-    factory._later = lambda _milliseconds, call: later.append(call)
+    factory.holds._later = lambda _milliseconds, call: later.append(call)
     with player(service.url) as frames:
         next(frames)
         media = service.stream._media

@@ -1,8 +1,8 @@
 """All tests in as little time as two cores allow: `python -m tests.side_by_side`.
 
 Tests of cameras, servers and whole daemons mostly wait. Those that look closely at the clock run in the foreground.
-Beside them run, one after the other, those that only wait for what must come: at the end the soak, for three minutes.
-The tests that mostly compute have the lowest priority, and fill the time that is left.
+Beside them run, one after the other and with less priority, those that only wait for what must come: at the end the
+soak, for three minutes. The tests that mostly compute have the lowest priority, and fill the time that is left.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> int:
     """0 where all tests passed. What those beside say comes after the first have ended."""
     with ExitStack() as files:
         beside = {
-            "those that wait": _started([*_QUIETLY, *_WAITING], files),
+            "those that wait": _started(["nice", "-n", "5", *_QUIETLY, *_WAITING], files),
             "those that compute": _started(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], files),
         }
         try:

@@ -28,6 +28,8 @@ _TELL_EVERY = 10.0
 """Seconds between two log records of that."""
 _TIDY_EVERY = 600.0
 """Seconds between two looks for what is too old."""
+_OPENING = 5.0
+"""Seconds that who reads waits for the file to be opened at the start, at most."""
 
 
 class JournalObserver(Protocol):
@@ -53,7 +55,8 @@ class Journal:
         self, path: Path, keep: float, most: int, observer: JournalObserver, clock: Callable[[], float] = time.time
     ) -> None:
         """Events older than `keep` s, and the oldest beyond `most`, are deleted. `clock`: seconds since the epoch."""
-        self.reader = JournalReader(path)
+        self._begun = threading.Event()
+        self.reader = JournalReader(path, lambda: self._begun.wait(_OPENING))
         self._keep, self._most, self._observer, self._clock = keep, most, observer, clock
         self._changed = threading.Condition()
         self._waiting: deque[Happening] = deque()
@@ -108,6 +111,7 @@ class Journal:
         with self._changed:
             self._ending = True
             self._changed.notify()
+        self._begun.set()
         if self._thread.is_alive():
             self._thread.join(deadline)
         if self._thread.is_alive():
@@ -171,6 +175,7 @@ class Journal:
                 log.info("events are kept again, those that waited too")
             self._fault = None
             self._observer.writable(True)
+        self._begun.set()
         self._observer.waiting(self._count())
         return self._fault is None
 

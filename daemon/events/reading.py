@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,9 @@ class Filter:
 class JournalReader:
     """A journal's file, which it never changes; opened for each question, so any thread may ask."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, ready: Callable[[], object] = lambda: None) -> None:
+        """`ready` is called before each question, and returns once the file need no longer be waited for."""
+        self.path, self._ready = path, ready
 
     def after(self, last: int, limit: int, wanted: Filter | None = None) -> list[Event]:
         """At most `limit` events with an id above `last`, the oldest first. JournalError."""
@@ -66,6 +67,7 @@ class JournalReader:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
+        self._ready()
         try:
             connection = sqlite3.connect(read_only(self.path), uri=True, timeout=5)
             try:

@@ -12,6 +12,8 @@ from tests.support.faults import FAULTS, Fault
 
 POLLING = 0.7
 """Seconds that looking from outside may add, on a busy machine."""
+ATTEMPT = TIMEOUT + LONGEST
+"""Seconds that it costs if the camera is well, and a busy machine has no time for it: `bench.faults` allows for none."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def test_it_recovers_and_nobody_else_notices(fault: Fault, ward: Ward) -> None:
     if fault.reasons and fault.lasting:
         assert course.slate is not None
         assert course.slate < SLATE_AFTER + POLLING
-    assert course.recovered < LONGEST + 2 + POLLING
+    assert course.recovered < LONGEST + 2 + ATTEMPT + POLLING
     assert course.viewer_stayed
     assert course.others_lost == 0
     assert ward.other.error is None

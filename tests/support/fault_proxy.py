@@ -36,7 +36,8 @@ class FaultProxy:
         self.port = 0
 
     def heal(self) -> None:
-        """Everything is well again, for connections that come from now on; those that were harmed are gone."""
+        """Everything is well again, for connections that come from now on; those that were harmed are gone, and those
+        that were to end."""
         self._silent, self._change, self._pause, self._lifetime = False, None, 0.0, None
         self._cut(harmed_alone=True)
         if self._listening is None:
@@ -102,8 +103,9 @@ class FaultProxy:
                     return
                 with self._lock:
                     self._connections.append(connection := _Connection(self, near, self._target))
-                if self._lifetime is not None:
-                    threading.Timer(self._lifetime, connection.end).start()
+                    if self._lifetime is not None:
+                        connection.harmed = True
+                        threading.Timer(self._lifetime, connection.end).start()
 
     def _deafen(self) -> None:
         listening, self._listening = self._listening, None

@@ -7,6 +7,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,16 @@ def test_what_was_noted_is_there_after_a_restart_and_ids_go_on(opened: Opened) -
     assert (up.kind, up.facts) == ("camera.up", {"away": 2.5})
     assert second.reader.after(1, 10) == [up]
     assert second.reader.latest(1) == [up]
+
+
+def test_who_asks_before_the_file_is_made_waits_for_it(tmp_path: Path, counts: EventCounts) -> None:
+    journal = Journal(tmp_path / "events.db", 86400.0, 10_000, counts)
+    with ThreadPoolExecutor(1) as asker, closing(journal):
+        answer = asker.submit(journal.reader.latest, 10)
+        with pytest.raises(TimeoutError):
+            answer.result(0.05)
+        journal.start()
+        assert answer.result(5) == []
 
 
 def test_the_oldest_go_beyond_the_bound_and_no_id_is_given_twice(opened: Opened) -> None:

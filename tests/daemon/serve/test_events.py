@@ -14,7 +14,6 @@ import pytest
 from daemon.config.model import Http
 from daemon.events.event import Kind
 from daemon.events.journal import Journal
-from daemon.events.reading import JournalError
 from daemon.serve import events as served
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
@@ -50,10 +49,7 @@ def note(journal: Journal, *cameras: str) -> None:
 
 
 def newest(journal: Journal) -> int:
-    try:
-        return journal.reader.span()[1]
-    except JournalError:
-        return 0  # it is being made
+    return journal.reader.span()[1]
 
 
 class Listener:
@@ -160,7 +156,9 @@ def test_a_foreign_page_reads_nothing(journal: Journal, base: str) -> None:
 
 
 def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "none").write_text("a file where its folder should be")
     journal = Journal(tmp_path / "none" / "events.db", 86400.0, 100, EventCounts())
+    journal.start()
     app = create_app(View(), lambda _: (b"", "text/plain"), 8, NO_TOKENS, journal=journal)
     server = HttpServer(Http(port=0), app)
     server.start()
@@ -171,3 +169,4 @@ def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
             assert "there is no journal" in answer.json()["error"]
     finally:
         server.close()
+        journal.close()

@@ -38,11 +38,14 @@ _COMPUTING = [
         "engines",
         "plugins",
         "support",
+        "daemon/commands/test_classifier.py",
+        "daemon/commands/test_style_train.py",
         *(f"daemon/{room}" for room in ("analyze", "config", "encode", "quantize", "render", "training")),
     )
 ]
-_PATIENCE = "--timeout=900"
-"""Seconds that one of the computing tests may take, since it waits for the others."""
+_WAITING_AT_MOST = "--timeout=300"
+_COMPUTING_AT_MOST = "--timeout=900"
+"""Seconds that one of these tests may take, since it gives way to the others."""
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=12"]
 _QUIETLY = [*_PYTEST, "-p", "no:cacheprovider"]
 
@@ -51,13 +54,15 @@ def main() -> int:
     """0 where all tests passed. What those beside say comes after the first have ended."""
     with ExitStack() as files:
         beside = {
-            "those that wait": _started(["nice", "-n", "5", *_QUIETLY, *_WAITING], files),
-            "those that compute": _started(["nice", "-n", "19", *_QUIETLY, _PATIENCE, *_COMPUTING], files),
+            "those that wait": _started(
+                ["nice", "-n", "5", *_QUIETLY, _WAITING_AT_MOST, *_ignoring(_COMPUTING), *_WAITING], files
+            ),
+            "those that compute": _started(["nice", "-n", "19", *_QUIETLY, _COMPUTING_AT_MOST, *_COMPUTING], files),
         }
         try:
             _say(f"tests that look at the clock; beside them run {' and '.join(beside)}")
-            ignored = [f"--ignore={path}" for path in (*_WAITING, *_COMPUTING)]
-            codes = [subprocess.run([*_PYTEST, *ignored, str(_HERE)], check=False).returncode]
+            seen_to = _ignoring([*_WAITING, *_COMPUTING])
+            codes = [subprocess.run([*_PYTEST, *seen_to, str(_HERE)], check=False).returncode]
             for name, (process, told) in beside.items():
                 _say(name)
                 codes.append(process.wait())
@@ -72,6 +77,10 @@ def main() -> int:
 def verdict(codes: Sequence[int]) -> int:
     """What to exit with; a process that was killed by a signal has a code below 0."""
     return max(map(abs, codes))
+
+
+def _ignoring(paths: Sequence[str]) -> list[str]:
+    return [f"--ignore={path}" for path in paths]
 
 
 def _started(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:

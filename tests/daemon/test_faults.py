@@ -13,7 +13,7 @@ from tests.support.faults import FAULTS, Fault
 POLLING = 0.7
 """Seconds that looking from outside may add, on a busy machine."""
 ATTEMPT = TIMEOUT + LONGEST
-"""Seconds that it costs if the camera is well, and a busy machine has no time for it: `bench.faults` allows for none."""
+"""Seconds lost where the camera is well but a busy machine has no time for it; `bench.faults` allows for none."""
 
 
 @pytest.fixture(scope="module")

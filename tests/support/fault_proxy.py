@@ -103,9 +103,9 @@ class FaultProxy:
                     return
                 with self._lock:
                     self._connections.append(connection := _Connection(self, near, self._target))
-                    if self._lifetime is not None:
+                    if (lifetime := self._lifetime) is not None:
                         connection.harmed = True
-                        threading.Timer(self._lifetime, connection.end).start()
+                        threading.Timer(lifetime, connection.end).start()
 
     def _deafen(self) -> None:
         listening, self._listening = self._listening, None

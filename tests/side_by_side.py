@@ -29,6 +29,7 @@ _WAITING = [
         "daemon/events",
         "daemon/commands",
         "dashboards/test_alerts.py",
+        "dashboards/test_alerts_of_load.py",
         "test_soak.py",
     )
 ]

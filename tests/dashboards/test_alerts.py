@@ -1,7 +1,5 @@
-"""Alerts of what fails within a daemon, in a real Prometheus. `test_prometheus` has those of cameras and configuration.
-
-Of four there are made-up series alone (`sightd.tests.yml`): a processor that is overloaded for minutes (two), memory
-that grows for hours, and pictures that cannot be drawn or encoded, which nothing that a user does brings about.
+"""Alerts of what fails within a daemon, in a real Prometheus. `test_prometheus` has those of cameras and configuration,
+`test_alerts_of_load` those that take minutes or hours.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import numpy as np
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.exposition import samples, total
 from tests.support.onnx_models import constant_network
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -91,24 +91,24 @@ class DaemonProcess:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels; KeyError where there is none."""
-        found = [
-            sample.value
-            for family in text_string_to_metric_families(self.get("/metrics").text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
-        if not found:
-            raise KeyError(f"{name}{labels}")
-        return sum(found)
+        return total(self.get("/metrics").text, name, **labels)
 
     def values(self, name: str, by: str, **labels: str) -> dict[str, float]:
         """A metric's samples that have these labels, by another label's value."""
-        return {
-            sample.labels[by]: sample.value
-            for family in text_string_to_metric_families(self.get("/metrics").text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        }
+        return {one.labels[by]: one.value for one in samples(self.get("/metrics").text, name, **labels)}
+
+    def metrics_of_now(self, within: float = 10.0) -> str:
+        """The text of metrics, made after this call: who asks often gets the one that was made for somebody before, and
+        each that is made tells of more CPU time. AssertionError where the daemon is at rest."""
+        known, deadline = self._cpu_seconds(self.get("/metrics").text), time.monotonic() + within
+        while self._cpu_seconds(text := self.get("/metrics").text) == known:
+            assert time.monotonic() < deadline, f"the same metrics for {within:g} s"
+            time.sleep(0.05)
+        return text
+
+    @staticmethod
+    def _cpu_seconds(text: str) -> float:
+        return total(text, "process_cpu_seconds_total")
 
     def terminate(self, within: float = 10.0) -> tuple[int, float]:
         """SIGTERM; its exit code, and the seconds that it took."""

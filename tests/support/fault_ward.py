@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ import numpy as np
 
 from tests.support.camera import CameraSimulator, Look
 from tests.support.daemon import DaemonProcess, one_object_network
+from tests.support.distant_viewer import DistantViewer
+from tests.support.exposition import samples, total
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault, Patient
 from tests.support.name_server import NAME, NameServer
@@ -25,15 +27,16 @@ TIMEOUT, LONGEST = 1.0, 1.0
 """The patient's `timeout` and `reconnect.longest`, s."""
 SLATE_AFTER = 1.5
 _POLL = 0.05
-_COUNTED_WITHIN = 3.0
-"""Seconds."""
+_SETTLED = 0.5
+"""Seconds, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """How a fault went, times in s. `detected` (None: pictures went on) and `slate` after the last picture, some of
     which come during a fault; `recovered` after the camera was well again; `others_lost`: frames of the other camera
-    that no count explains; `others_before` and `others_during`: ages of its pictures (95 %)."""
+    that no count explains; `others_before` and `others_during`: ages of its pictures before the fault and from its
+    begin until it was over."""
 
     fault: str
     reasons: Mapping[str, int]
@@ -42,13 +45,13 @@ class Course:
     recovered: float
     viewer_stayed: bool
     others_lost: int
-    others_before: float
-    others_during: float
+    others_before: Sequence[float]
+    others_during: Sequence[float]
 
     @property
     def effect(self) -> float:
-        """By how much the other camera's latency moved, as a share."""
-        return self.others_during / self.others_before - 1
+        """By how much the other camera's latency (95 %) moved, as a share."""
+        return p95(self.others_during) / p95(self.others_before) - 1
 
 
 class Ward:
@@ -76,7 +79,7 @@ class Ward:
             }
             self.daemon = parts.enter_context(DaemonProcess(self._folder, configuration, names.environ))
             self.viewer = parts.enter_context(Viewer(self.daemon.rtsp("patient")))
-            self.other = parts.enter_context(Viewer(self.daemon.rtsp("other")))
+            self.other = parts.enter_context(DistantViewer(self.daemon.rtsp("other")))
             self.viewer.wait_for(25, within=20)
             self.other.wait_for(25, within=20)
             self._parts = parts.pop_all()
@@ -90,20 +93,21 @@ class Ward:
     def suffer(self, fault: Fault, *, well: float = 2.0, ill: float = 3.0) -> Course:
         """Waits until the patient is well and looks on for `well` s, lets a fault befall it for `ill` s and heals it.
         AssertionError where it does not recover within 30 s."""
-        eventually(self._is_live, 30, f"the patient well before {fault.name}")
-        before = self._mark()
-        self._watch(time.monotonic(), well)  # which costs the daemon something, too
-        counts, begun, lost = self._counts(), self._mark(), self.uncounted()
+        eventually(self._is_live, 30, f"the patient well before {fault.name}", every=_POLL)
+        counts, lost = self._counts(), self.uncounted()
+        quiet = time.monotonic()
+        self._watch(quiet, well)  # looking costs the daemon something, too
         began = time.monotonic()
         fault.begin(self.patient)
         detected, slate = self._watch(began, ill)
         fault.heal(self.patient)
-        healed = time.monotonic()
-        seen = self._newest_number()
-        eventually(lambda: self._is_live() and self._newest_number() != seen, 30, f"recovery from {fault.name}")
+        healed, seen = time.monotonic(), self._newest_number()
+        eventually(
+            lambda: self._newest_number() != seen and self._is_live(), 30, f"recovery from {fault.name}", every=_POLL
+        )
         recovered = time.monotonic() - healed
-        time.sleep(0.5)
-        during = self._since(begun)
+        time.sleep(_SETTLED)
+        over = time.monotonic()
         after = self._counts()
         return Course(
             fault=fault.name,
@@ -113,8 +117,8 @@ class Ward:
             recovered=recovered,
             viewer_stayed=self.viewer.error is None,
             others_lost=self.lost_since(lost),
-            others_before=_p95(self._since(before)[: begun - before]),
-            others_during=_p95(during),
+            others_before=self._ages(quiet, began),
+            others_during=self._ages(began, over),
         )
 
     def _watch(self, began: float, seconds: float) -> tuple[float | None, float | None]:
@@ -122,26 +126,22 @@ class Ward:
         detected = slate = None
         last_picture = began
         while time.monotonic() < began + seconds:
-            if detected is None and self.daemon.readiness()["cameras"]["patient"]["state"] != "live":
+            live = self.daemon.readiness()["cameras"]["patient"]["state"] == "live"
+            if not live and detected is None:
                 detected = time.monotonic() - last_picture
-            if slate is None:
-                shown, wall = self._slate_and_last_frame()
-                if shown:
-                    slate = time.monotonic() - last_picture
-                elif wall:
-                    last_picture = time.monotonic() - (time.time() - wall)
+            shown, wall = self._slate_and_last_frame()
+            if shown and slate is None:
+                slate = time.monotonic() - last_picture
+            elif not shown and wall:
+                last_picture = time.monotonic() - (time.time() - wall)
             time.sleep(_POLL)
         return detected, slate
 
     def _slate_and_last_frame(self) -> tuple[bool, float]:
         """Of the patient, from one look: who asks for metrics too often gets those that the last one got."""
-        names = ("sightd_stream_slate_active", "sightd_source_last_frame_timestamp_seconds")
-        values = dict.fromkeys(names, 0.0)
-        for line in self.daemon.get("/metrics").text.splitlines():
-            name, _, rest = line.partition("{")
-            if name in values and 'camera="patient"' in rest:
-                values[name] = float(rest.rpartition(" ")[2])
-        return values[names[0]] == 1, values[names[1]]
+        text = self.daemon.get("/metrics").text
+        slate = total(text, "sightd_stream_slate_active", camera="patient")
+        return slate == 1, total(text, "sightd_source_last_frame_timestamp_seconds", camera="patient")
 
     def _is_live(self) -> bool:
         up = self.daemon.metric("sightd_source_up", camera="patient")
@@ -152,26 +152,23 @@ class Ward:
         return numbers[-1] if numbers else -1
 
     def _counts(self) -> dict[str, float]:
-        return self.daemon.values("sightd_source_reconnects_total", "reason", camera="patient")
+        text = self.daemon.metrics_of_now()
+        return {
+            one.labels["reason"]: one.value for one in samples(text, "sightd_source_reconnects_total", camera="patient")
+        }
 
-    def _mark(self) -> int:
-        return len(self.other.seen)
-
-    def _since(self, mark: int) -> list[float]:
-        return [one.latency for one in self.other.seen[mark:] if one.latency is not None]
+    def _ages(self, since: float, until: float) -> list[float]:
+        """Of the other camera's pictures that came between two moments."""
+        return [one.latency for one in self.other.seen if since <= one.at < until and one.latency is not None]
 
     def lost_since(self, before: int) -> int:
-        """How many more `uncounted` there are than before, once the count had time to come: metrics may be those of a
-        moment ago."""
-        until = time.monotonic() + _COUNTED_WITHIN
-        while (lost := max(0, self.uncounted() - before)) and time.monotonic() < until:
-            time.sleep(0.3)
-        return lost
+        """How many more `uncounted` there are than before."""
+        return max(0, self.uncounted() - before)
 
     def uncounted(self) -> int:
         """Frames of the other camera that neither came nor were counted as left out, since the beginning."""
         return uncounted(self.daemon, self.other, "other")
 
 
-def _p95(ages: list[float]) -> float:
-    return float(np.percentile(ages, 95)) if ages else float("nan")
+def p95(ages: Sequence[float]) -> float:
+    return float(np.percentile(ages, 95))

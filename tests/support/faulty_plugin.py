@@ -19,11 +19,11 @@ class FaultyConfig(PluginConfig):
     orders: Path
 
 
-_STANDING = "keep raising"
+_STANDING = ("keep raising", "keep leaking")
 
 
 class Faulty(Plugin[FaultyConfig]):
-    """Finds nothing; once there is a file `orders` it takes it away and does what it says. The standing order stays."""
+    """Finds nothing; once there is a file `orders` it takes it away and does what it says. Standing orders stay."""
 
     Config: ClassVar[type[PluginConfig]] = FaultyConfig
     gives: ClassVar[frozenset[type]] = frozenset({Classification})
@@ -32,7 +32,7 @@ class Faulty(Plugin[FaultyConfig]):
         orders = self.config.orders
         if orders.exists():
             order = orders.read_text()
-            if order != _STANDING:
+            if order not in _STANDING:
                 orders.unlink()
             return _obey(order)  # type: ignore[no-any-return]
         return [Results() for _ in frames]
@@ -48,6 +48,8 @@ def _obey(order: str) -> Any:
             threading.Event().wait()
         case "leak":
             _leak.append(np.ones(600 * 2**20, np.uint8))
+        case "keep leaking":
+            _leak.append(np.ones(2**20, np.uint8))
         case "segfault":
             ctypes.string_at(0)
     return [Results()]

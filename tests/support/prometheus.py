@@ -20,14 +20,15 @@ RULES = Path(__file__).parents[2] / "config" / "prometheus"
 class Prometheus:
     """A context manager. Alerts fire at once: their `for` is taken out."""
 
-    def __init__(self, folder: Path, target: str) -> None:
-        """`target` is the daemon's "host:port"."""
+    def __init__(self, folder: Path, target: str, *, hurried: bool = False) -> None:
+        """`target` is the daemon's "host:port". `hurried`: rules look back on ten seconds, where they do on minutes or
+        hours, and wait for as long after a start."""
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         for file in ("sightd.rules.yml", "sightd.alerts.yml"):
             text = re.sub(r"^ +for: .*\n", "", (RULES / file).read_text(), flags=re.MULTILINE)
-            (folder / file).write_text(text)
+            (folder / file).write_text(_hurried(text) if hurried else text)
         configuration = yaml.safe_load((RULES / "prometheus.yml").read_text())
         configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         configuration["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
@@ -80,3 +81,7 @@ class Prometheus:
         assert self._process is not None
         self._process.terminate()
         self._process.wait(15)
+
+
+def _hurried(rules: str) -> str:
+    return re.sub(r"\[\d+[mh]\]", "[10s]", rules).replace("> 7200", "> 10")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 
 from tests.support.daemon import DaemonProcess
-from tests.support.viewer import Viewer
+from tests.support.exposition import total
+from tests.support.viewer import Watching
 
 _COUNTS = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
 _PICTURES_LATER = 8
 _WITHIN = 10.0
 
 
-def uncounted(daemon: DaemonProcess, viewer: Viewer, camera: str) -> int:
+def uncounted(daemon: DaemonProcess, viewer: Watching, camera: str) -> int:
     """Since the viewer came. Read while none is left out, if there is such a time within 10 s: what is counted now the
-    viewer sees missing a little later, and metrics may be those of a moment ago."""
+    viewer sees missing a little later."""
     deadline = time.monotonic() + _WITHIN
     while True:
         before = _left_out(daemon, camera)
@@ -25,4 +26,5 @@ def uncounted(daemon: DaemonProcess, viewer: Viewer, camera: str) -> int:
 
 
 def _left_out(daemon: DaemonProcess, camera: str) -> float:
-    return sum(daemon.metric(name, camera=camera) for name in _COUNTS)
+    text = daemon.metrics_of_now()
+    return sum(total(text, name, camera=camera) for name in _COUNTS)

@@ -25,41 +25,26 @@ class Seen:
     latency: float | None
 
 
-class Viewer:
-    """Watches `address` in a thread of its own; a context manager. `seen` grows by one for each picture.
+class Watching:
+    """What somebody who watches saw. `seen` grows by one for each picture; `error` is the kind of exception that ended
+    it. Written by one thread, read by any."""
 
-    `first_picture` is s from start to the first picture, `error` the kind of exception that ended it.
-    `keep` more than 0 keeps that many of the last pictures as grey images in `pictures`.
-    `container` is FFmpeg's name of what an address holds that is not RTSP ("mpegts").
-    """
-
-    def __init__(
-        self, address: str, *, transport: str = "tcp", timeout: float = 5.0, keep: int = 0, container: str | None = None
-    ) -> None:
-        self._address, self._transport, self._timeout, self._keep = address, transport, timeout, keep
-        self._container = container
+    def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self.pictures: list[NDArray[np.uint8]] = []
-        self.first_picture: float | None = None
         self.error: str | None = None
         self._changed = threading.Condition()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(2 * self._timeout + 5)
 
     def wait_for(self, pictures: int, within: float = 10.0) -> list[Seen]:
         """The pictures seen, as soon as there are so many; AssertionError where they do not come."""
+        seen = self.look(pictures, within)
+        if len(seen) < pictures:
+            raise AssertionError(f"{len(seen)} of {pictures} pictures within {within:g} s, error {self.error}")
+        return seen
+
+    def look(self, pictures: int, within: float = 10.0) -> list[Seen]:
+        """The pictures seen, as soon as there are so many, no more will come, or `within` s are over."""
         with self._changed:
-            enough = self._changed.wait_for(lambda: len(self.seen) >= pictures or self.error is not None, within)
-            if not enough or len(self.seen) < pictures:
-                raise AssertionError(f"{len(self.seen)} of {pictures} pictures within {within:g} s, error {self.error}")
+            self._changed.wait_for(lambda: len(self.seen) >= pictures or self.error is not None, within)
             return list(self.seen)
 
     def latencies(self, skip: int = 15) -> list[float]:
@@ -75,6 +60,44 @@ class Viewer:
         """Whether every picture was newer than the one before."""
         numbers = [seen.bar.number for seen in self.seen if seen.bar is not None]
         return all(earlier < later for earlier, later in itertools.pairwise(numbers))
+
+    def _add(self, seen: Seen) -> None:
+        with self._changed:
+            self.seen.append(seen)
+            self._changed.notify_all()
+
+    def _end(self, error: str) -> None:
+        with self._changed:
+            self.error = error
+            self._changed.notify_all()
+
+
+class Viewer(Watching):
+    """Watches `address` in a thread of its own; a context manager.
+
+    `first_picture` is s from start to the first picture.
+    `keep` more than 0 keeps that many of the last pictures as grey images in `pictures`.
+    `container` is FFmpeg's name of what an address holds that is not RTSP ("mpegts").
+    """
+
+    def __init__(
+        self, address: str, *, transport: str = "tcp", timeout: float = 5.0, keep: int = 0, container: str | None = None
+    ) -> None:
+        super().__init__()
+        self._address, self._transport, self._timeout, self._keep = address, transport, timeout, keep
+        self._container = container
+        self.pictures: list[NDArray[np.uint8]] = []
+        self.first_picture: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * self._timeout + 5)
 
     def __enter__(self) -> Viewer:
         self.start()
@@ -100,9 +123,7 @@ class Viewer:
             ended = "EOF"
         except Exception as failure:  # noqa: BLE001 - a thread's edge; FFmpeg's text would show the password
             ended = type(failure).__name__
-        with self._changed:
-            self.error = ended
-            self._changed.notify_all()
+        self._end(ended)
 
     def _options(self) -> dict[str, str]:
         # probesize and analyzeduration this small show the first picture at once; fflags=nobuffer would lose it.
@@ -118,10 +139,8 @@ class Viewer:
         plane = frame.planes[0]
         luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
         bar = get_bar(luma)
-        with self._changed:
-            if self.first_picture is None:
-                self.first_picture = now - began
-            self.seen.append(Seen(now, (frame.width, frame.height), bar, None if bar is None else bar.age()))
-            if self._keep:
-                self.pictures = [*self.pictures, luma.copy()][-self._keep :]
-            self._changed.notify_all()
+        if self.first_picture is None:
+            self.first_picture = now - began
+        if self._keep:
+            self.pictures = [*self.pictures, luma.copy()][-self._keep :]
+        self._add(Seen(now, (frame.width, frame.height), bar, None if bar is None else bar.age()))

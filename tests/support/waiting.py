@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], bool], within: float = 10.0, what: str = "") -> None:
-    """Returns as soon as `condition` holds; AssertionError after `within` seconds."""
+def eventually(condition: Callable[[], bool], within: float = 10.0, what: str = "", *, every: float = 0.005) -> None:
+    """Returns as soon as `condition`, asked `every` so many seconds, holds; AssertionError after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within:g} s: {what or condition}")
-        time.sleep(0.005)
+        time.sleep(every)

@@ -1,0 +1,107 @@
+"""Alerts of what takes minutes or hours of a user's time, in a real Prometheus whose rules look back on seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+import yaml
+
+from tests.support.camera import CameraSimulator, Look, need_rtsp_server
+from tests.support.daemon import DaemonProcess
+from tests.support.debian import program
+from tests.support.faulty_plugin import installed
+from tests.support.prometheus import Prometheus
+from tests.support.quota import quota
+from tests.support.viewer import Viewer
+from tests.support.waiting import eventually
+
+_SHARE = 0.08
+"""Of the processor's time, which is too little for the camera."""
+_TOO_WIDE = 16400
+"""Pixels: H.264 ends at 16384."""
+
+
+def too_wide(path: Path) -> Path:
+    """A recording, as of a camera that scans lines, of which no H.264 can be made."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = _TOO_WIDE, 64, "yuvj420p"
+        picture = av.VideoFrame.from_ndarray(np.full((64, _TOO_WIDE, 3), 90, np.uint8), "bgr24")
+        for _ in range(20):
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+class Ward:
+    """A daemon with a viewer of its camera "a" and a plug-in that obeys orders, and Prometheus."""
+
+    def __init__(self, daemon: DaemonProcess, prometheus: Prometheus, orders: Path) -> None:
+        self.daemon, self.orders = daemon, orders
+        self._prometheus = prometheus
+
+    def fires(self, *alerts: str) -> None:
+        eventually(lambda: set(alerts) <= self._prometheus.firing(), 60, f"{alerts} fire")
+
+    def quiet(self, *alerts: str) -> None:
+        eventually(lambda: not set(alerts) & self._prometheus.firing(), 60, f"{alerts} do not fire")
+
+    def settled(self) -> bool:
+        """Whether the daemon runs for so long that its memory is looked at."""
+        return bool(self._prometheus.query("time() - process_start_time_seconds > 20"))
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    program("prometheus", "prometheus")
+    need_rtsp_server()
+    orders = tmp_path / "orders"
+    with ExitStack() as parts:
+        camera = parts.enter_context(CameraSimulator(Look(size=(320, 180), fps=25)))
+        configuration = {
+            "cameras": {"a": {"source": camera.address(), "chain": ["faulty"]}},
+            "plugins": {"faulty": {"orders": str(orders)}},
+        }
+        daemon = parts.enter_context(DaemonProcess(tmp_path, configuration, installed(tmp_path / "site")))
+        target = daemon.url("").removeprefix("http://")
+        prometheus = parts.enter_context(Prometheus(tmp_path, target, hurried=True))
+        parts.enter_context(Viewer(daemon.rtsp("a"))).wait_for(25)
+        eventually(lambda: prometheus.up, 20, "the daemon scraped")
+        yield Ward(daemon, prometheus, orders)
+
+
+def reload(daemon: DaemonProcess, cameras: dict[str, Any]) -> None:
+    settings = yaml.safe_load(daemon.path.read_text())
+    daemon.path.write_text(yaml.safe_dump({**settings, "cameras": {**settings["cameras"], **cameras}}))
+    assert httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30).status_code == 200
+
+
+def test_a_processor_that_is_too_slow(ward: Ward) -> None:
+    ward.quiet("SightdLatencyHigh", "SightdFramesReplaced")
+    with quota(ward.daemon.pid, _SHARE):
+        ward.fires("SightdLatencyHigh", "SightdFramesReplaced")
+    ward.quiet("SightdLatencyHigh", "SightdFramesReplaced")
+
+
+def test_a_plugin_that_leaks(ward: Ward) -> None:
+    eventually(ward.settled, 30)
+    ward.quiet("SightdMemoryGrows")
+    ward.orders.write_text("keep leaking")
+    ward.fires("SightdMemoryGrows")
+    ward.orders.unlink()
+    ward.quiet("SightdMemoryGrows")
+
+
+def test_a_camera_whose_pictures_cannot_be_encoded(ward: Ward, tmp_path: Path) -> None:
+    ward.quiet("SightdPicturesFail")
+    reload(ward.daemon, {"wide": {"source": str(too_wide(tmp_path / "wide.avi")), "chain": []}})
+    with Viewer(ward.daemon.rtsp("wide")):
+        ward.fires("SightdPicturesFail")
+    ward.quiet("SightdPicturesFail")

@@ -26,6 +26,9 @@ from tests.support.small_disk import SmallDisk
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
+_POLL = 0.2
+"""Seconds."""
+
 
 class Ward:
     """A daemon whose plug-in obeys orders, whose state lies on a small disk, with Prometheus and a viewer."""
@@ -40,10 +43,10 @@ class Ward:
         part.rename(self._orders)
 
     def fires(self, *alerts: str, within: float = 40.0) -> None:
-        eventually(lambda: set(alerts) <= self._prometheus.firing(), within, f"{alerts} fire")
+        eventually(lambda: set(alerts) <= self._prometheus.firing(), within, f"{alerts} fire", every=_POLL)
 
     def quiet(self, alert: str) -> None:
-        eventually(lambda: alert not in self._prometheus.firing(), 40, f"{alert} does not fire any more")
+        eventually(lambda: alert not in self._prometheus.firing(), 40, f"{alert} does not fire any more", every=_POLL)
 
     def started_anew(self, times: int) -> bool:
         """Whether Prometheus saw it."""

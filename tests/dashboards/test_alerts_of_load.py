@@ -24,6 +24,8 @@ from tests.support.waiting import eventually
 
 _SHARE = 0.08
 """Of the processor's time, which is too little for the camera."""
+_POLL = 0.2
+"""Seconds."""
 _TOO_WIDE = 16400
 """Pixels: H.264 ends at 16384."""
 
@@ -48,30 +50,31 @@ class Ward:
         self._prometheus = prometheus
 
     def fires(self, *alerts: str) -> None:
-        eventually(lambda: set(alerts) <= self._prometheus.firing(), 60, f"{alerts} fire")
+        eventually(lambda: set(alerts) <= self._prometheus.firing(), 60, f"{alerts} fire", every=_POLL)
 
     def quiet(self, *alerts: str) -> None:
-        eventually(lambda: not set(alerts) & self._prometheus.firing(), 60, f"{alerts} do not fire")
+        eventually(lambda: not set(alerts) & self._prometheus.firing(), 60, f"{alerts} do not fire", every=_POLL)
 
     def settled(self) -> bool:
         """Whether the daemon runs for so long that its memory is looked at."""
         return bool(self._prometheus.query("time() - process_start_time_seconds > 20"))
 
 
-@pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     program("prometheus", "prometheus")
     need_rtsp_server()
-    orders = tmp_path / "orders"
+    folder = tmp_path_factory.mktemp("ward")
+    orders = folder / "orders"
     with ExitStack() as parts:
         camera = parts.enter_context(CameraSimulator(Look(size=(320, 180), fps=25)))
         configuration = {
             "cameras": {"a": {"source": camera.address(), "chain": ["faulty"]}},
             "plugins": {"faulty": {"orders": str(orders)}},
         }
-        daemon = parts.enter_context(DaemonProcess(tmp_path, configuration, installed(tmp_path / "site")))
+        daemon = parts.enter_context(DaemonProcess(folder, configuration, installed(folder / "site")))
         target = daemon.url("").removeprefix("http://")
-        prometheus = parts.enter_context(Prometheus(tmp_path, target, hurried=True))
+        prometheus = parts.enter_context(Prometheus(folder, target, hurried=True))
         parts.enter_context(Viewer(daemon.rtsp("a"))).wait_for(25)
         eventually(lambda: prometheus.up, 20, "the daemon scraped")
         yield Ward(daemon, prometheus, orders)

@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import yaml
 
+from tests.support import http
 from tests.support.exposition import samples, total
 from tests.support.onnx_models import constant_network
 
@@ -80,7 +81,7 @@ class DaemonProcess:
         return f"{self._rtsp}/{camera}"
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self._http}{path}", timeout=10.0)
+        return http.get(f"{self._http}{path}", timeout=10.0)
 
     def url(self, path: str) -> str:
         return f"{self._http}{path}"

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.support import http
 from tests.support.debian import program
 
 RULES = Path(__file__).parents[2] / "config" / "prometheus"
@@ -37,7 +38,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query. AssertionError where it is none."""
-        answer = httpx.get(f"http://{self.address}/api/v1/query", params={"query": expression}, timeout=10).json()
+        answer = http.get(f"http://{self.address}/api/v1/query", params={"query": expression}, timeout=10).json()
         assert answer["status"] == "success", (expression, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
@@ -45,7 +46,7 @@ class Prometheus:
     def query_range(self, expression: str, since: float, until: float) -> list[dict[str, Any]]:
         """The series of a range query, a sample a second."""
         asked = {"query": expression, "start": str(since), "end": str(until), "step": "1"}
-        answer = httpx.get(f"http://{self.address}/api/v1/query_range", params=asked, timeout=10).json()
+        answer = http.get(f"http://{self.address}/api/v1/query_range", params=asked, timeout=10).json()
         assert answer["status"] == "success", (expression, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found

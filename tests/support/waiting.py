@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], bool], within: float = 10.0, what: str = "", *, every: float = 0.005) -> None:
+def eventually(condition: Callable[[], bool], within: float = 10.0, what: str = "", *, every: float = 0.02) -> None:
     """Returns as soon as `condition`, asked `every` so many seconds, holds; AssertionError after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():

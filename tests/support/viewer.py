@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tests.support.barcode import Bar, get_bar
 
+_OF_DESCRIPTION = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -52,8 +54,9 @@ class Watching:
         return [seen.latency for seen in self.seen[skip:] if seen.latency is not None]
 
     def missing(self) -> int:
-        """How many frame numbers were left out between pictures that were seen."""
-        numbers = [seen.bar.number for seen in self.seen if seen.bar is not None]
+        """How many frame numbers were left out between pictures that were seen, from the third on: the first may be key
+        frames with which the stream was described, from before this viewer's PLAY."""
+        numbers = [seen.bar.number for seen in self.seen if seen.bar is not None][_OF_DESCRIPTION:]
         return sum(max(0, later - earlier - 1) for earlier, later in itertools.pairwise(numbers))
 
     def in_order(self) -> bool:

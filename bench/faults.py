@@ -28,9 +28,11 @@ _NOTHING = Fault("nothing", lambda patient: None, lambda patient: None)
 
 
 def missed(fault: Fault, rounds: Sequence[Course]) -> list[str]:
-    """The aims that were missed in any of the rounds."""
+    """The aims that were missed in any of the rounds; first of all, that what must be noticed was."""
     seen = SEEN if fault.reasons else SLATE
     aims = {
+        "noticed": not fault.reasons or all(course.detected is not None for course in rounds),
+        "shown": not (fault.reasons and fault.lasting) or all(course.slate is not None for course in rounds),
         "seen": _most(course.detected for course in rounds) <= seen,
         "slate": _most(course.slate for course in rounds) <= SLATE,
         "over": _most(course.recovered for course in rounds) <= RECOVERY,

@@ -9,7 +9,7 @@ from tests.support.exposition import total
 from tests.support.viewer import Watching
 
 _COUNTS = ("sightd_frames_dropped_total", "sightd_stream_skipped_total")
-_PICTURES_LATER = 8
+_PICTURES_LATER = 12
 _WITHIN = 10.0
 
 

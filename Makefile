@@ -1,5 +1,7 @@
 # make demo   everything from a bare clone to a live annotated stream
 # make test   everything from a bare clone to a green test run
+# make test-one T=tests/test_docs.py::test_name   one file, class or test, with everything it needs
+# make test-systemd   the service on a booted systemd (root only)
 # make bench  latency and CPU figures of this machine
 # The distribution's own python3 is used: GStreamer's Python bindings fit that version only.
 PYTHON ?= /usr/bin/python3
@@ -7,11 +9,11 @@ BIN := .venv/bin
 CACHE := $(or $(SIGHTD_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sightd)
 export SIGHTD_SAMPLES := $(CACHE)/samples
 
-.PHONY: demo test bench setup system test-tools lint types lock schema clean help
+.PHONY: demo test test-one test-systemd bench setup system test-tools lint types lock schema clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 demo: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
@@ -23,6 +25,14 @@ demo: setup
 test: test-tools setup lint types
 	$(BIN)/python -m tests.support.pycuda_env
 	$(BIN)/python -m tests.side_by_side
+
+test-one: test-tools setup
+	@test -n "$(T)" || { echo 'say which: make test-one T=tests/test_docs.py, or T=tests/test_docs.py::test_name' >&2; exit 2; }
+	$(BIN)/python -m tests.support.pycuda_env
+	$(BIN)/python -m pytest -v -m "" "$(T)"
+
+test-systemd: test-tools setup
+	$(BIN)/python -m pytest -v -m systemd
 
 bench: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2

@@ -1,8 +1,15 @@
-"""All tests in as little time as two cores allow: `python -m tests.side_by_side`.
+"""Runs the whole suite in three lanes at once: `python -m tests.side_by_side`.
 
-Tests of cameras, servers and whole daemons mostly wait. Those that look closely at the clock run in the foreground.
-Beside them run, one after the other and with less priority, those that only wait for what must come: at the end the
-soak, for three minutes. The tests that mostly compute have the lowest priority, and fill the time that is left.
+Tests of cameras, servers and whole daemons mostly wait, so two cores can do more than one thing. A test's marks choose
+its lane; a new test needs none unless it belongs to another lane than the first:
+
+- no mark: the test may look closely at the clock. It runs in the foreground, with nothing of its kind beside it.
+- `waiting`: it waits for events, no matter how long they take. Runs beside the foreground, with less priority.
+- `computing`: it needs the processor and does not look at the clock. Runs with the least priority. A test marked both
+  ways is a computing one.
+
+A folder marks its tests in its conftest.py, a module by `pytestmark`. Tests marked `slow` or `systemd` are left out.
+At the end one table lists everything that did not run, and the run fails if any other test was not run exactly once.
 """
 
 from __future__ import annotations
@@ -10,87 +17,117 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-_HERE = Path(__file__).parent
-_WAITING = [
-    str(_HERE / name)
-    for name in (
-        "daemon/test_daemon_plugin_faults.py",
-        "daemon/state",
-        "daemon/isolation",
-        "daemon/test_secrecy.py",
-        "daemon/test_daemon_mutations.py",
-        "daemon/test_daemon_faces.py",
-        "daemon/test_daemon_classifier.py",
-        "daemon/events",
-        "daemon/commands",
-        "dashboards/test_alerts.py",
-        "dashboards/test_alerts_of_load.py",
-        "test_soak.py",
-    )
-]
-_COMPUTING = [
-    str(_HERE / name)
-    for name in (
-        "engines",
-        "plugins",
-        "support",
-        "daemon/commands/test_classifier.py",
-        "daemon/commands/test_style_train.py",
-        *(f"daemon/{room}" for room in ("analyze", "config", "encode", "quantize", "render", "training")),
-    )
-]
-_WAITING_AT_MOST = "--timeout=300"
-_COMPUTING_AT_MOST = "--timeout=900"
-"""Seconds that one of these tests may take, since it gives way to the others."""
-_PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=12"]
-_QUIETLY = [*_PYTEST, "-p", "no:cacheprovider"]
+from tests.support.outcomes import Outcomes
+
+TESTS = Path(__file__).parent
+LEFT_OUT: Mapping[str, str] = {
+    "slow": "`.ci/run`, or `.venv/bin/python -m pytest -m slow`",
+    "systemd": "`make test-systemd`, as root",
+}
+"""Marks of the tests that this command does not run, and what runs them."""
 
 
-def main() -> int:
-    """0 where all tests passed. What those beside say comes after the first have ended."""
-    with ExitStack() as files:
-        beside = {
-            "those that wait": _started(
-                ["nice", "-n", "5", *_QUIETLY, _WAITING_AT_MOST, *_ignoring(_COMPUTING), *_WAITING], files
-            ),
-            "those that compute": _started(["nice", "-n", "19", *_QUIETLY, _COMPUTING_AT_MOST, *_COMPUTING], files),
-        }
+@dataclass(frozen=True, slots=True)
+class Lane:
+    name: str
+    marks: str
+    """Expression that selects its tests."""
+    niceness: int
+    timeout: int
+    """Seconds a test may take: a lane that gives way to the others needs more."""
+
+    def command(self, folder: Path, outcomes: Path) -> list[str]:
+        marks = " and ".join([*(f"not {mark}" for mark in LEFT_OUT), self.marks])
+        pytest = [sys.executable, "-m", "pytest", "-q", "--durations=12", "-p", "tests.support.outcomes", "-m", marks]
+        options = ["-p", "no:cacheprovider", f"--outcomes={outcomes}", f"--timeout={self.timeout}", str(folder)]
+        return ["nice", "-n", str(self.niceness), *pytest, *options]
+
+
+LANES = (
+    Lane("foreground", "not waiting and not computing", niceness=0, timeout=120),
+    Lane("waiting", "waiting and not computing", niceness=5, timeout=300),
+    Lane("computing", "computing", niceness=19, timeout=900),
+)
+
+
+def main(folder: Path = TESTS) -> int:
+    """Returns 0 if all tests passed. The background lanes' output follows that of the foreground."""
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as files:
+        written = [Path(scratch) / f"{lane.name}.json" for lane in LANES]
+        commands = [lane.command(folder, path) for lane, path in zip(LANES, written, strict=True)]
+        background = [_start(command, files) for command in commands[1:]]
         try:
-            _say(f"tests that look at the clock; beside them run {' and '.join(beside)}")
-            seen_to = _ignoring([*_WAITING, *_COMPUTING])
-            codes = [subprocess.run([*_PYTEST, *seen_to, str(_HERE)], check=False).returncode]
-            for name, (process, told) in beside.items():
-                _say(name)
+            _print(f"--- {LANES[0].name}; {' and '.join(lane.name for lane in LANES[1:])} run beside it")
+            codes = [subprocess.run(commands[0], check=False).returncode]
+            for lane, (process, output) in zip(LANES[1:], background, strict=True):
+                _print(f"--- {lane.name}")
                 codes.append(process.wait())
-                told.seek(0)
-                sys.stdout.write(told.read().decode(errors="replace"))
+                output.seek(0)
+                sys.stdout.write(output.read().decode(errors="replace"))
         finally:
-            for process, _ in beside.values():
+            for process, _ in background:
                 process.terminate()
-    return verdict(codes)
+        outcomes = [Outcomes.read(path) for path in written]
+    for lane, outcome in zip(LANES, outcomes, strict=True):
+        _print(f"{lane.name}: {', '.join(f'{count} {name}' for name, count in outcome.counts.items()) or 'died'}")
+    _print(table_of_skips(outcomes))
+    wrong = not_run_once(outcomes)
+    for line in wrong:
+        _print(f"ERROR: {line}")
+    return verdict([*codes, int(bool(wrong))])
 
 
 def verdict(codes: Sequence[int]) -> int:
-    """What to exit with; a process that was killed by a signal has a code below 0."""
+    """The exit code; that of a process killed by a signal is below 0."""
     return max(map(abs, codes))
 
 
-def _ignoring(paths: Sequence[str]) -> list[str]:
-    return [f"--ignore={path}" for path in paths]
+def not_run_once(outcomes: Iterable[Outcomes]) -> list[str]:
+    """Complaints about tests that no lane ran, or that ran more than once."""
+    collected: dict[str, list[str]] = {}
+    ran = Counter[str]()
+    for outcome in outcomes:
+        collected.update(outcome.collected)
+        ran.update(outcome.ran)
+    wanted = {test for test, marks in collected.items() if not LEFT_OUT.keys() & set(marks)}
+    return [
+        *(f"no lane ran {test}" for test in sorted(wanted - ran.keys())),
+        *(f"{test} ran {times} times" for test, times in sorted(ran.items()) if times > 1),
+    ]
 
 
-def _started(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    told = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 — the stack closes it
-    return subprocess.Popen(command, stdout=told, stderr=told), told
+def table_of_skips(outcomes: Iterable[Outcomes]) -> str:
+    """All tests that did not run, grouped by reason."""
+    reasons: dict[str, str] = {}
+    collected: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        reasons.update(outcome.skipped)
+        collected.update(outcome.collected)
+    rows = Counter(reasons.values())
+    for mark, how in LEFT_OUT.items():
+        if count := sum(mark in marks for marks in collected.values()):
+            rows[f"marked {mark}: run by {how}"] = count
+    lines = [f"--- not run here: {sum(rows.values())} tests"]
+    for reason, count in rows.most_common():
+        lines += textwrap.wrap(reason, 112, initial_indent=f"{count:5}  ", subsequent_indent=" " * 7)
+    return "\n".join(lines)
 
 
-def _say(what: str) -> None:
-    sys.stdout.write(f"--- {what}\n")
+def _start(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    output = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 — the stack closes it
+    return subprocess.Popen(command, stdout=output, stderr=output), output
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 

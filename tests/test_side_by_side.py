@@ -1,10 +1,42 @@
-"""What ends badly is told, however it ended."""
+"""The whole suite as one command: nothing is left out, skipped unseen, or passed although it failed."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.side_by_side import verdict
+from tests.side_by_side import main, not_run_once, table_of_skips, verdict
+from tests.support.outcomes import Outcomes
+
+pytestmark = pytest.mark.computing
+
+SUITE = """
+import pytest
+
+def test_of_the_clock(): pass
+
+@pytest.mark.waiting
+def test_that_waits(): pass
+
+@pytest.mark.computing
+@pytest.mark.parametrize("number", [1, 2])
+def test_that_computes(number): pass
+
+@pytest.mark.waiting
+@pytest.mark.computing
+def test_of_both(): pass
+
+@pytest.mark.skip(reason="needs a moon; install one")
+def test_skipped(): raise AssertionError
+
+@pytest.mark.slow
+def test_left_to_ci(): raise AssertionError
+
+@pytest.mark.systemd
+@pytest.mark.waiting
+def test_of_a_booted_system(): raise AssertionError
+"""
 
 
 @pytest.mark.parametrize("codes", [[1, 0, 0], [0, 2, 0], [-11, 0, 0], [0, 0, -9]])
@@ -14,3 +46,39 @@ def test_tests_that_fail_or_are_killed_are_no_success(codes: list[int]) -> None:
 
 def test_all_is_well_where_all_is() -> None:
     assert verdict([0, 0, 0]) == 0
+
+
+def test_every_test_runs_in_the_one_lane_of_its_marks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test_small.py").write_text(SUITE)
+    assert main(tmp_path) == 0
+    printed = capfd.readouterr().out
+    for lane in ("foreground: 1 passed, 0 failed, 1 skipped", "waiting: 1 passed", "computing: 3 passed"):
+        assert lane in printed
+    table = printed.partition("--- not run here: 3 tests")[2]
+    assert "    1  needs a moon; install one\n" in table
+    assert "    1  marked slow: run by `.ci/run`" in table
+    assert "    1  marked systemd: run by `make test-systemd`" in table
+
+
+def test_a_failure_in_a_background_lane_fails_the_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "test_small.py").write_text(SUITE.replace("test_that_waits(): pass", "test_that_waits(): assert False"))
+    assert main(tmp_path) == 1
+    printed = capfd.readouterr().out
+    assert "test_small.py::test_that_waits" in printed
+    assert "waiting: 0 passed, 1 failed" in printed
+
+
+def test_a_test_that_no_lane_ran_is_named() -> None:
+    wrong = not_run_once([Outcomes(collected={"a": [], "b": ["systemd"]}), Outcomes(collected={"a": ["waiting"]})])
+    assert wrong == ["no lane ran a"]
+
+
+def test_a_test_that_two_lanes_ran_is_named() -> None:
+    lane = Outcomes(collected={"a": []}, ran={"a": 1})
+    assert not_run_once([lane]) == []
+    assert not_run_once([lane, lane]) == ["a ran 2 times"]
+
+
+def test_skips_of_all_lanes_are_counted_by_reason() -> None:
+    lanes = [Outcomes(skipped={"a": "no GPU", "b": "no disk"}), Outcomes(skipped={"c": "no GPU"})]
+    assert table_of_skips(lanes).splitlines() == ["--- not run here: 3 tests", "    2  no GPU", "    1  no disk"]

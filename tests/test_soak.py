@@ -9,6 +9,8 @@ import pytest
 from bench.soak import soak
 from tests.support.camera import need_rtsp_server
 
+pytestmark = pytest.mark.waiting
+
 SECONDS = 180.0
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import pytest
 
 from tests.support.daemon import DaemonProcess
 from tests.support.faces import photo
 from tests.support.networks import stored
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.waiting
 
 
 def test_what_a_camera_shows_is_counted_and_drawn(tmp_path: Path) -> None:

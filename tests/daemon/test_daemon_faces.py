@@ -22,6 +22,8 @@ from tests.support.faces import analyser, photo
 from tests.support.networks import stored
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 NAME = "Tom Q. Stranger"
 CHANGES = {"X-Sightd": "1"}
 

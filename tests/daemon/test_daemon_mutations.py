@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from bench.cycles import cycles
 from bench.mutations import Trial, mutate, trial
 from tests.support.daemon import DaemonProcess
+
+pytestmark = pytest.mark.waiting
 
 
 def test_no_mutated_configuration_is_taken_by_half(tmp_path: Path) -> None:

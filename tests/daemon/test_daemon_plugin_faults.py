@@ -17,6 +17,8 @@ from tests.support.faulty_plugin import installed
 from tests.support.networks import stored
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 HANG = 10.0
 """Seconds after which a call counts as hanging."""
 

@@ -22,6 +22,8 @@ from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 CANARY = "Kanari3n/vo gel@4711"
 TOKEN = "Kanari3nvogel-token-of-the-owner"
 SECRETS = (

@@ -26,6 +26,8 @@ from tests.support.small_disk import SmallDisk
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 _POLL = 0.2
 """Seconds."""
 

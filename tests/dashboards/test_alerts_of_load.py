@@ -22,6 +22,8 @@ from tests.support.quota import quota
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 _SHARE = 0.08
 """Of the processor's time, which is too little for the camera."""
 _POLL = 0.2

@@ -18,6 +18,8 @@ from engines.store import default_directory
 from tests.support.faces import photo
 from tests.support.networks import stored
 
+pytestmark = pytest.mark.computing
+
 CLASSES = {"cat": "chelsea.png", "coffee": "coffee.png", "motorcycle": "motorcycle_left.png"}
 
 

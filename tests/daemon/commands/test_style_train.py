@@ -19,6 +19,8 @@ from engines.styles import STYLES, WITH_OWN
 from tests.support.faces import photo
 from tests.support.networks import stored
 
+pytestmark = pytest.mark.computing
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

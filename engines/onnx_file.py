@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
 
 from engines.errors import ModelFileError
+from engines.regular_file import open_regular
 
 Shape = tuple[int | None, ...]
 _RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
@@ -42,7 +44,7 @@ def last_operation(path: Path) -> str:
     makers = {name: node for node in graph.node for name in node.output}
     maker = makers.get(graph.output[0].name) if graph.output else None
     while maker is not None and maker.op_type in _RESHAPING:
-        maker = makers.get(maker.input[0])
+        maker = makers.get(maker.input[0]) if maker.input else None
     return "" if maker is None else maker.op_type
 
 
@@ -61,6 +63,19 @@ def precision_of(graph: onnx.GraphProto) -> str:
     return "fp16" if sizes.get(TensorProto.FLOAT16, 0) > sizes.get(TensorProto.FLOAT, 0) else "fp32"
 
 
+def require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
+    """ModelFileError if a node needs its own output, directly or through others: whoever follows it never ends."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    needs = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        ring = [graph.node[index].name or graph.node[index].op_type for index in error.args[1][:5]]
+        raise ModelFileError(
+            f"{path} is not a valid ONNX file: its nodes form a cycle ({' - '.join(ring)}). Export it again"
+        ) from None
+
+
 def text(shapes: Mapping[str, Shape]) -> str:
     """Names and shapes for people: "images [?, 3, 416, 416]"."""
     parts = (f"{name} [{', '.join('?' if a is None else str(a) for a in shape)}]" for name, shape in shapes.items())
@@ -69,11 +84,14 @@ def text(shapes: Mapping[str, Shape]) -> str:
 
 def _load(path: Path) -> onnx.GraphProto:
     try:
-        return onnx.load(path, load_external_data=False).graph
+        with open_regular(path) as file:
+            graph = onnx.load(file, load_external_data=False).graph
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
         raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
+    require_acyclic(graph, path)
+    return graph
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:

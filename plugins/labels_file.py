@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engines.regular_file import read_regular
 from plugins.api import PluginError
+
+_MOST_BYTES = 2**20
 
 
 def labels_in(path: Path) -> list[str]:
     """The names in order. PluginError where the file cannot be read, or a line is empty."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
         raise PluginError(

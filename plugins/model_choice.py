@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag
 from engines.catalog import Catalog
 from engines.model import Model
 from engines.own_file import model_from_file
+from engines.regular_file import require_regular
 from engines.spec import ColourOrder, Resize
 from plugins.api import Fault, PluginError
 from plugins.labels_file import labels_in
@@ -66,8 +67,7 @@ class OwnFile(BaseModel):
         """Files that are not there or cannot be read. The network itself is not loaded."""
         file = self.file.expanduser()
         try:
-            with file.open("rb"):
-                pass
+            require_regular(file)
         except OSError as fault:
             hint = "mend the path, which counts from the configuration file, or let the service's user read it"
             yield Fault(("file",), f"cannot read {file}: {fault.strerror}", hint)

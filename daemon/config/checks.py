@@ -11,6 +11,7 @@ from daemon.config.model import Camera, Config, Tls
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, closest, dotted
 from daemon.config.source_guess import address_meant
+from engines.regular_file import open_regular
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _TOKENS = "add access.tokens (`sightd token` makes one), or listen on 127.0.0.1"
@@ -121,7 +122,7 @@ class Checks:
         for option in ("certificate", "key"):
             path: Path = getattr(tls, option)
             try:
-                with path.open("rb") as file:
+                with open_regular(path) as file:
                     if b"-----BEGIN " not in file.read(2**16):
                         yield self._problem((section, "tls", option), "is no PEM file", "convert it with openssl")
             except OSError as error:

@@ -19,6 +19,7 @@ from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
 from daemon.known_networks import known_networks
 from daemon.overrides import Override, apply
+from engines.regular_file import open_regular
 from plugins.api import PluginConfig
 
 _CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http")
@@ -135,7 +136,7 @@ def _below(path: str, above: str) -> bool:
 def _read(path: Path) -> str:
     """The file's text. ConfigError where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         hint = "name a file: sightd run -c FILE; `config/` has examples"

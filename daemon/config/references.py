@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, dotted
+from engines.regular_file import read_regular
 
 MAX_FILE = 64 * 1024
 
@@ -109,16 +111,15 @@ class _Resolver:
     def _file(self, name: str) -> str:
         path = self.folder / name
         try:
-            with path.open("rb") as file:
-                content = file.read(MAX_FILE + 1)
+            content = read_regular(path, MAX_FILE)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no possible path"
+            if isinstance(error, OSError) and error.errno == errno.EFBIG:
+                raise _UnresolvedError(f"the file {path} is {reason}", "a value is a short text") from None
             raise _UnresolvedError(
                 f"cannot read the file {path}: {reason}",
                 "create it, let the service's user read it, or mend the path (relative ones count from this file)",
             ) from None
-        if len(content) > MAX_FILE:
-            raise _UnresolvedError(f"the file {path} is larger than {MAX_FILE} bytes", "a value is a short text")
         try:
             text = content.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:

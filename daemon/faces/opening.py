@@ -10,6 +10,7 @@ from pathlib import Path
 from daemon.faces.desk import FaceDesk
 from daemon.pipeline.opening import LoadEngine
 from engines.catalog import Catalog
+from engines.regular_file import read_regular
 from plugins.face.analyser import FaceAnalyser
 from plugins.face.calibration import calibration_of
 from plugins.face.config import FaceConfig
@@ -18,6 +19,8 @@ from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.gallery import Gallery
 from plugins.face.gallery.place import default_gallery
 
+_MOST_KEY = 64 * 1024
+"""Bytes of a key file."""
 _PHOTO_SIZE = 1024
 """Longest side in which faces of photographs are looked for: there is time for it, and portraits are large."""
 
@@ -53,9 +56,11 @@ def key_in(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        key = file.read_text().strip()
+        key = read_regular(file, _MOST_KEY).decode().strip()
     except OSError as error:
         raise GalleryError(f"key file {file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise GalleryError(f"key file {file} is not UTF-8 text") from None
     if not key:
         raise GalleryError(f"key file {file} is empty")
     return key

@@ -59,6 +59,7 @@ class Translation:
     def _in_order(self, name: str) -> Iterable[str]:
         """All that `name` needs and that is not translated yet, what is needed first in front (depth first)."""
         order: dict[str, None] = {}
+        entered = set[str]()
         stack = [(name, False)]
         while stack:
             current, ready = stack.pop()
@@ -68,7 +69,10 @@ class Translation:
                 raise ConversionError(f"the graph has no node {current}: not the network that was expected")
             if ready:
                 order[current] = None
+            elif current in entered:
+                raise ConversionError(f"the graph's node {current} needs its own output: the graph has a cycle")
             else:
+                entered.add(current)
                 stack.append((current, True))
                 stack.extend((needed, False) for needed in self._nodes[current].inputs)
         return order

@@ -108,8 +108,16 @@ def test_a_fault_is_told_once_and_where_it_is(value: Any, where: tuple[str | int
         ("yolox-tinny", (), 'no network is called "yolox-tinny"; did you mean "yolox-tiny"?'),
         (["yolox-nano", "YOLOX_S"], (1,), 'no network is called "YOLOX_S"; did you mean "yolox-s"?'),
         ({"file": "none.onnx", "head": "ssd", "labels": ["a"]}, ("file",), "cannot read none.onnx: No such file"),
-        ({"file": "/dev/null", "head": "ssd", "labels": "no.txt"}, ("labels",), "labels file no.txt cannot be read"),
-        (["yolox-nano", {"file": "/", "head": "ssd", "labels": ["a"]}], (1, "file"), "cannot read /: Is a directory"),
+        (
+            {"file": "/proc/version", "head": "ssd", "labels": "no.txt"},
+            ("labels",),
+            "labels file no.txt cannot be read",
+        ),
+        (
+            ["yolox-nano", {"file": "/", "head": "ssd", "labels": ["a"]}],
+            (1, "file"),
+            "cannot read /: a directory, not a regular",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_told_before_anything_is_loaded(

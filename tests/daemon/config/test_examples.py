@@ -120,7 +120,7 @@ TAKEN = [
     CAMERA + "rtsp:\nhttp:\nplugins:\n  detector:\nchain:\n",
     CAMERA + "rtsp: {port: '${env:YES}', tls: null}",
     CAMERA + "chain: [detector]\nplugins: {detector: {min_score: 1, max_wait: 0}}",
-    CAMERA + "chain: [d]\nplugins: {d: {use: detector, model: {file: /dev/null, head: yolox, labels: [x]}}}",
+    CAMERA + "chain: [d]\nplugins: {d: {use: detector, model: {file: /proc/version, head: yolox, labels: [x]}}}",
 ]
 
 

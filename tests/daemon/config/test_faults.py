@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,15 @@ FAULTS = [
     (CAMERA + "rtsp: {port: 8080}", 1, 1, "http.port", "RTSP server's port too", "another"),
     (CAMERA + "render: {min_score: .nan}", 2, 21, "render.min_score", "a number is wanted", "min_score: 0.4"),
     (CAMERA + "models: {max_download: 5}", 2, 24, "models.max_download", "cannot be understood", "MiB"),
-    (CAMERA + "rtsp: {tls: {certificate: /dev/null, key: no.pem}}", 2, 43, "rtsp.tls.key", "cannot read", "path"),
-    (CAMERA + "http: {tls: {certificate: /dev/null, key: no.pem}}", 2, 27, "http.tls.certificate", "no PEM", "openssl"),
+    (CAMERA + "rtsp: {tls: {certificate: /proc/version, key: no.pem}}", 2, 47, "rtsp.tls.key", "cannot read", "path"),
+    (
+        CAMERA + "http: {tls: {certificate: /proc/version, key: no.pem}}",
+        2,
+        27,
+        "http.tls.certificate",
+        "no PEM",
+        "openssl",
+    ),
     (CAMERA + "rtsp: {host: 0.0.0.0}", 2, 14, "rtsp.host", "everybody on the network", "rtsp.auth"),
     (CAMERA + "http: {host: 192.0.2.1}", 2, 14, "http.host", "could see everything", "sightd token"),
     (CAMERA + "http: {proxies: [nginx]}", 2, 18, "http.proxies[0]", "is no address", "10.0.0.0/8"),
@@ -133,6 +141,9 @@ FAULTS = [
     (CAMERA + "rtsp: {auth: {username: u, password: 1234}}", 2, 38, "rtsp.auth.password", "text is wanted", "quotes"),
     ("cameras: {a: {source: '${env:NONE}'}}", 1, 23, "cameras.a.source", "no variable NONE", "NONE="),
     ("cameras: {a: {source: '${file:none}'}}", 1, 23, "cameras.a.source", "cannot read the file", "create it"),
+    ("cameras: {a: {source: '${file:/dev/zero}'}}", 1, 23, "cameras.a.source", "a character device", "create it"),
+    ("cameras: {a: {source: '${file:/proc/kallsyms}'}}", 1, 23, "cameras.a.source", "larger than 64 KiB", "short"),
+    (CAMERA + "http: {tls: {certificate: /dev/zero, key: no.pem}}", 2, 27, "http.tls.certificate", "device", "path"),
     ("cameras: {a: {source: '${vault:x}'}}", 1, 23, "cameras.a.source", "no known kind", "${env:NAME}"),
     ("cameras: {a: {source: '${env:X'}}", 1, 23, "cameras.a.source", "no known kind", "$${"),
     (CAMERA + "rtsp: {port: '${env:WORD}'}", 2, 14, "rtsp.port", "its reference stands for text", "whole number"),
@@ -236,3 +247,17 @@ def test_a_file_that_is_not_there_too_large_or_no_text_is_told(tmp_path: Path) -
     for path, told in ((tmp_path / "none.yaml", "cannot be read"), (large, "1 MiB"), (binary, ":2:1: this line")):
         with pytest.raises(ConfigError, match=told):
             load(path, environ={}, plugins=STUBS)
+
+
+@pytest.mark.timeout(10)
+def test_a_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="a named pipe, not a regular file"):
+        load(pipe, environ={}, plugins=STUBS)
+    for text in (
+        "cameras: {a: {source: '${file:pipe}'}}",
+        CAMERA + "http: {tls: {certificate: pipe, key: pipe}}",
+    ):
+        with pytest.raises(ConfigError, match="a named pipe, not a regular file"):
+            load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)

@@ -113,6 +113,12 @@ class CameraRun:
             elif self._output.slate_active:
                 since = feed.since if feed.last_frame_at is None else feed.last_frame_at
                 state, reason = "stale", "no picture comes, though the connection stands"
+            elif feed.late_since is not None:
+                since = feed.late_since
+                state, reason = (
+                    "late",
+                    f"pictures arrive {feed.age or 0.0:.1f} s after they were taken; the network is too slow",
+                )
         return CameraStatus(
             state=state,
             since=time.time() - (time.monotonic() - since),
@@ -121,6 +127,7 @@ class CameraRun:
             fps=round(feed.fps, 2),
             encoder=self._codec.name,
             encoder_reason=self._codec.reason,
+            age=None if feed.age is None else round(feed.age, 2),
         )
 
     def state_changed(self, camera: str, state: State) -> None:
@@ -135,6 +142,14 @@ class CameraRun:
 
     def frame_damaged(self, camera: str) -> None:
         self._metrics.dropped("capture", "damaged")
+
+    def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
+        self._metrics.age.set(age)
+        self._output.late_by = age if late else None
+        self._sight.timeliness(age, late=late)
+
+    def frame_skipped(self, camera: str) -> None:
+        self._metrics.dropped("capture", "late")
 
     def size_changed(self, camera: str, size: tuple[int, int]) -> None:
         """The output sees it by itself, from the frame."""

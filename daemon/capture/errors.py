@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     NAME_NOT_RESOLVED = "name_not_resolved"
     DECODE = "decode"
+    LATE = "late"
     OTHER = "other"
 
 
@@ -33,6 +34,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NOT_FOUND: "there is nothing at this address; check the path",
     Reason.NAME_NOT_RESOLVED: "the host's name is not known; check its spelling and the name server",
     Reason.DECODE: "its data cannot be decoded; check the camera's codec settings and the network for loss",
+    Reason.LATE: "its pictures came late and did not catch up, so it is opened again; check the network's bandwidth or "
+    "choose a smaller stream",
     Reason.OTHER: "it failed",
 }
 

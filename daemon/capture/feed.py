@@ -13,7 +13,8 @@ from daemon.capture.complaints import Complaints, in_words
 from daemon.capture.connection import Connection, Policy, State
 from daemon.capture.damage import DamageGate
 from daemon.capture.errors import Reason, SourceError, fault_of
-from daemon.capture.source import source_of
+from daemon.capture.lateness import Lateness
+from daemon.capture.source import Kind, source_of
 from daemon.capture.status import FeedStatus, Tally
 from daemon.capture.stream import Gap, Playback, Shot, Stream, open_stream
 from daemon.config.model import Camera
@@ -36,6 +37,14 @@ class FeedEvents(Protocol):
 
     def frame_damaged(self, camera: str) -> None:
         """A picture was held back because data it needs were damaged."""
+        ...
+
+    def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
+        """A frame was `age` s old when it arrived; `late`: the stream counts as late."""
+        ...
+
+    def frame_skipped(self, camera: str) -> None:
+        """A frame of a backlog was skipped, so that the picture is fresh again sooner."""
         ...
 
     def size_changed(self, camera: str, size: tuple[int, int]) -> None:
@@ -77,6 +86,7 @@ class Feed:
         self._connection = Connection(policy, now)
         self._tally = Tally(now)
         self._gate = DamageGate()
+        self._lateness = Lateness(options.late_after)
         self._complaints = Complaints()
         self._news = True
         """Whether it is worth telling that pictures come: they never came before, or their loss was told."""
@@ -146,6 +156,7 @@ class Feed:
             stream = open_stream(self.source, self._playback)
             try:
                 self._connection.opened(self._clock.monotonic(), recorded=stream.recorded)
+                self._lateness.restart()
                 self._read(stream)
             finally:
                 stream.close()
@@ -174,12 +185,12 @@ class Feed:
                 raise SourceError(reason)
             self._connection.packet(now)
             if isinstance(shot, Shot):
-                self._take(shot, now)
+                self._take(shot, now, live=not stream.recorded and self.source.kind is not Kind.PATTERN)
             elif shot is Gap.DAMAGED:
                 self._gate.damaged(now)
                 self._hold_back()
 
-    def _take(self, shot: Shot, now: float) -> None:
+    def _take(self, shot: Shot, now: float, *, live: bool) -> None:
         if not self._gate.passes(corrupt=shot.corrupt, key=shot.key, now=now):
             self._hold_back()
             return
@@ -188,6 +199,9 @@ class Feed:
         if self._tally.frame(shot.captured_at, shot.wall_time, shot.size):
             _log.info("camera %s: pictures are now %d x %d", self.camera, *shot.size)
             self._events.size_changed(self.camera, shot.size)
+        if live and shot.pts is not None and not self._is_worth_showing(shot.pts, shot.captured_at):
+            self._events.frame_skipped(self.camera)
+            return
         frame = Frame(
             self.camera,
             self._next_seq,
@@ -200,6 +214,25 @@ class Feed:
         )
         self._next_seq += 1
         self._sink(frame)
+
+    def _is_worth_showing(self, pts: float, arrival: float) -> bool:
+        """Whether a live frame is to be shown; reports how late it is. Raises SourceError to open the stream again."""
+        lateness = self._lateness
+        was_late, shown = lateness.late, lateness.frame(pts, arrival)
+        age = lateness.age or 0.0
+        if lateness.late is not was_late:
+            self._log_lateness(age)
+        self._tally.timeliness(age, lateness.since if lateness.late else None)
+        self._events.frame_aged(self.camera, age, late=lateness.late)
+        if lateness.hopeless(arrival):
+            raise SourceError(Reason.LATE, f"{age:.1f} s late")
+        return shown
+
+    def _log_lateness(self, age: float) -> None:
+        if self._lateness.late:
+            _log.warning("camera %s (%s): pictures arrive %.1f s late", self.camera, self.source.label, age)
+        else:
+            _log.info("camera %s (%s): pictures arrive on time again", self.camera, self.source.label)
 
     def _hold_back(self) -> None:
         self._tally.damage()

@@ -18,6 +18,8 @@ class FeedStatus:
 
     `fps` is the rate of late. `frames` counts those given on, `damaged` those that were
     not. `faults` counts how often the camera was lost (or not got), by reason. `last_error` holds no credentials.
+    `age` is how old the newest frame was when it arrived, in s by the stream's own clock (None: not measured);
+    `late_since` is monotonic s, None while the stream is on time.
     """
 
     state: State
@@ -30,6 +32,8 @@ class FeedStatus:
     damaged: int
     faults: Mapping[Reason, int]
     last_error: str | None
+    age: float | None = None
+    late_since: float | None = None
 
 
 class FrameRate:
@@ -75,6 +79,8 @@ class Tally:
         self._frames = self._damaged = 0
         self._faults: Counter[Reason] = Counter()
         self._last_error: str | None = None
+        self._age: float | None = None
+        self._late_since: float | None = None
 
     def enter(self, state: State, since: float) -> bool:
         """Whether the state is a new one."""
@@ -97,6 +103,10 @@ class Tally:
         with self._lock:
             self._damaged += 1
 
+    def timeliness(self, age: float | None, late_since: float | None) -> None:
+        with self._lock:
+            self._age, self._late_since = age, late_since
+
     def fault(self, reason: Reason, message: str) -> None:
         with self._lock:
             self._faults[reason] += 1
@@ -116,4 +126,6 @@ class Tally:
                 damaged=self._damaged,
                 faults=dict(self._faults),
                 last_error=self._last_error,
+                age=self._age,
+                late_since=self._late_since,
             )

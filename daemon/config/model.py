@@ -86,6 +86,13 @@ class Camera(Section):
         "cannot be.",
     )
     timeout: Span = Field(3.0, description="A camera that is silent for so long is taken for lost.", examples=["3s"])
+    late_after: Duration = Field(
+        2.0,
+        description="A live stream whose pictures arrive later than this, by its own clock, is reported as late: in "
+        "/readyz, the metrics, the journal and the picture. Its backlog is skipped, and a stream that stays late is "
+        "opened again. 0: never.",
+        examples=["2s"],
+    )
     loop: bool = Field(True, description="Begin a file again at its end.")
     width: int | None = Field(
         None, ge=16, le=8192, description="Picture width asked of a /dev/video device or the test pattern."

@@ -15,11 +15,12 @@ from daemon.metrics.camera import CameraMetrics
 
 @dataclass(slots=True)
 class Told:
-    """What was told of a camera last, `gone_since` by the monotonic clock. It outlives the camera's run: one that was
-    changed while it runs is told of anew only where something is new."""
+    """What was told of a camera last, `gone_since` and `late_since` by the monotonic clock. It outlives the camera's
+    run: one that was changed while it runs is told of anew only where something is new."""
 
     seen: bool | None = None
     gone_since: float | None = None
+    late_since: float | None = None
 
 
 class Sight:
@@ -67,3 +68,13 @@ class Sight:
         self._told.seen = True
         away = None if gone_since is None else round(self._clock() - gone_since, 3)
         self._journal.note(Kind.CAMERA_UP, camera=self._camera, away=away)
+
+    def timeliness(self, age: float, *, late: bool) -> None:
+        """A frame came that was `age` s old; `late`: the stream counts as late. From the feed's thread."""
+        since = self._told.late_since
+        if late and since is None:
+            self._told.late_since = self._clock()
+            self._journal.note(Kind.CAMERA_LATE, camera=self._camera, age=round(age, 3))
+        elif not late and since is not None:
+            self._told.late_since = None
+            self._journal.note(Kind.CAMERA_ON_TIME, camera=self._camera, late=round(self._clock() - since, 3))

@@ -43,6 +43,7 @@ class CameraMetrics:
         self._series = series = Series()
         self.up: Gauge = series.bind(families.source_up, name)
         self.last_frame: Gauge = series.bind(families.source_last_frame, name)
+        self.age: Gauge = series.bind(families.source_age, name)
         self.latency: Histogram = series.bind(families.frame_latency, name)
         self.slate_active: Gauge = series.bind(families.stream_slate_active, name)
         self.skipped: Counter = series.bind(families.stream_skipped, name)

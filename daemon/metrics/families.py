@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 FRAME_STAGES = ("captured", "analysed", "shown", "unwatched", "encoded")
 """How far frames come: read from the camera; through its chain; drawn; not drawn, since nobody watched; encoded as
 H.264. What was captured is shown, unwatched, dropped, or on its way."""
-DROPS = (("capture", "damaged"), ("admission", "replaced"), ("output", "failed"))
-"""Where and why frames are left out: broken on arrival; replaced by a newer one before a worker was free; not shown
-because drawing or encoding them failed, which is a fault."""
+DROPS = (("capture", "damaged"), ("capture", "late"), ("admission", "replaced"), ("output", "failed"))
+"""Where and why frames are left out: broken on arrival; part of a backlog that was skipped; replaced by a newer one
+before a worker was free; not shown because drawing or encoding them failed, which is a fault."""
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
@@ -45,6 +45,7 @@ class Families:
 
     source_up: Gauge
     source_last_frame: Gauge
+    source_age: Gauge
     source_reconnects: Counter
     frames: Counter
     frames_dropped: Counter
@@ -87,6 +88,11 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         source_up=gauge("sightd_source_up", "1 while the camera is seen, 0 while the slate stands in for it.", camera),
         source_last_frame=gauge(
             "sightd_source_last_frame_timestamp_seconds", "When the last frame came; 0 before the first.", camera
+        ),
+        source_age=gauge(
+            "sightd_source_age_seconds",
+            "How old the newest live frame was when it arrived, by the stream's own clock; 0 if that is not measured.",
+            camera,
         ),
         source_reconnects=counter(
             "sightd_source_reconnects_total", "How often the camera was lost or not got.", (*camera, "reason")

@@ -76,6 +76,8 @@ class CameraOutput:
         self.slate_active = False
         self.ended = False
         """Whether the camera is a recording that was played to its end; set by whoever knows the feed."""
+        self.late_by: float | None = None
+        """How late, in s, the camera's frames arrive, if they are late; set from the feed's thread."""
         self._title = title
         self._slot = slot
         self._line = line
@@ -207,7 +209,7 @@ class CameraOutput:
             return self._drawn_by(frame, results, on_host=True)
 
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
-        canvas = self._renderer.render(frame, results, fps=self._fps, on_host=on_host)
+        canvas = self._renderer.render(frame, results, fps=self._fps, late_by=self.late_by, on_host=on_host)
         self._line.draw(canvas, frame, results)
         return canvas.picture()
 

@@ -37,7 +37,7 @@ class Renderer:
         self._max_height = max_height
         self._drawing = drawing
         self._overlay = Overlay(options)
-        self._status = Status(title)
+        self._status = Status(title, late_only=not options.status)
         self._size = (0, 0)
         self._buffer: Image = np.empty((0, 0, 3), np.uint8)
         self._stamps = Stamps(Measures.of(0, 0))
@@ -47,10 +47,19 @@ class Renderer:
         """Whether frames that lie on a GPU are drawn on there."""
         return self._drawing is not None
 
-    def render(self, frame: Frame, results: Results, *, fps: float | None, on_host: bool = False) -> OutputCanvas:
+    def render(
+        self,
+        frame: Frame,
+        results: Results,
+        *,
+        fps: float | None,
+        late_by: float | None = None,
+        on_host: bool = False,
+    ) -> OutputCanvas:
         """The frame (or the `Picture` that replaces it) with everything drawn; plug-ins may go on drawing on it.
 
-        Its picture has even width and height, `output_size` of the frame's. `on_host`: drawn by the CPU, wherever the
+        Its picture has even width and height, `output_size` of the frame's. `late_by`: the frame is that many s
+        late, which the picture says even if the status line is switched off. `on_host`: drawn by the CPU, wherever the
         frame lies. EngineError where a GPU refuses, here or when the canvas is asked for its picture.
         """
         size = self.size_of(frame)
@@ -60,10 +69,11 @@ class Renderer:
         if (hidden := results.get(Hidden)) is not None:
             hide(surface, hidden.boxes * np.float32(scale))
         canvas = OutputCanvas(surface, scale, self._stamps)
-        if self._options.status:
-            canvas.keep_free(self._status.prepare(canvas, frame.wall_time, fps))
+        status = self._options.status or late_by is not None
+        if status:
+            canvas.keep_free(self._status.prepare(canvas, frame.wall_time, fps, late_by))
         self._overlay.draw(canvas, frame, results)
-        if self._options.status:
+        if status:
             self._status.draw(canvas)
         return canvas
 

@@ -1,4 +1,4 @@
-"""The status line: camera name, local time and frames a second, top left in the picture."""
+"""The status line: camera name, local time, frames a second and lateness, top left in the picture."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ _QUIET = 0.78
 class Status:
     """Draws the line; it is lettered once a second and copied in between. Used by one thread."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, late_only: bool = False) -> None:
+        """`late_only`: the line consists only of how late the picture is."""
         self._title = title
-        self._drawn: tuple[int, Measures] | None = None
+        self._late_only = late_only
+        self._drawn: tuple[int, Measures, bool] | None = None
         self._stamp: Stamp | None = None
 
-    def prepare(self, canvas: OutputCanvas, wall_time: float, fps: float | None) -> Rect:
+    def prepare(self, canvas: OutputCanvas, wall_time: float, fps: float | None, late_by: float | None = None) -> Rect:
         """Letters the line where the second or the size is new. Gives the place that it will take."""
-        wanted = int(wall_time), canvas.measures
+        wanted = int(wall_time), canvas.measures, late_by is not None
         if self._stamp is None or self._drawn != wanted:
-            self._stamp, self._drawn = self._letter(canvas.measures, wall_time, fps), wanted
+            self._stamp, self._drawn = self._letter(canvas.measures, self._parts(wall_time, fps, late_by)), wanted
         margin = canvas.measures.margin
         return margin, margin, margin + self._stamp.width, margin + self._stamp.height
 
@@ -37,14 +39,22 @@ class Status:
         if self._stamp is not None:
             canvas.stamp(self._stamp, canvas.measures.margin, canvas.measures.margin)
 
-    def _letter(self, measures: Measures, wall_time: float, fps: float | None) -> Stamp:
-        size = measures.font
+    def _parts(self, wall_time: float, fps: float | None, late_by: float | None) -> list[tuple[str, int, float]]:
+        late = [] if late_by is None else [(f"late by {late_by:.1f} s", lettering.BOLD, 1.0)]
+        if self._late_only:
+            return late
         parts = [(time.strftime("%H:%M:%S", time.localtime(wall_time)), lettering.REGULAR, _QUIET)]
         if fps is not None:
             parts.append((f"{fps:.0f} fps" if fps >= 9.95 else f"{fps:.1f} fps", lettering.REGULAR, _QUIET))
+        return parts + late
+
+    def _letter(self, measures: Measures, parts: list[tuple[str, int, float]]) -> Stamp:
+        size = measures.font
+        if self._late_only:
+            return plate(parts, size, BLACK, GLASS)
         taken = sum(lettering.width_of(text, size) + size for text, _, _ in parts)
         room = max(0, measures.width - 2 * measures.margin - taken - size)
         title = lettering.fitted(self._title, size, room, lettering.BOLD)
         if title:
-            parts.insert(0, (title, lettering.BOLD, 1.0))
+            parts = [(title, lettering.BOLD, 1.0), *parts]
         return plate(parts, size, BLACK, GLASS)

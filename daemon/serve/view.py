@@ -35,7 +35,8 @@ class CameraEntry:
 class CameraStatus:
     """How a camera's feed fares. `since` is when the state began, in seconds since the epoch; `reason` says why the
     state is not "live", without any secret; `size` is (width, height) in pixels; `encoder` is what encodes H.264 while
-    somebody watches, and `encoder_reason` why that."""
+    somebody watches, and `encoder_reason` why that. `age` is how
+    old the newest live frame was when it arrived, in s by the stream's own clock; None if that is not measured."""
 
     state: str
     since: float
@@ -44,6 +45,7 @@ class CameraStatus:
     fps: float | None = None
     encoder: str | None = None
     encoder_reason: str | None = None
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

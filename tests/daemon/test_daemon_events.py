@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess
+from tests.support.fault_proxy import FaultProxy
 from tests.support.waiting import eventually
 
 _ROOT = Path(__file__).parents[2]
@@ -64,6 +65,33 @@ def test_slate_metric_and_event_agree_when_a_camera_goes_and_comes(tmp_path: Pat
         daemon.terminate()
         assert [one["kind"] for one in followed(daemon, tmp_path)][-1] == "daemon.stopped"
         assert "camera door: camera.down, reason" in daemon.log
+
+
+def test_a_late_camera_is_late_wherever_one_looks_until_it_is_on_time_again(tmp_path: Path) -> None:
+    with CameraSimulator(Look(size=(640, 360))) as camera, FaultProxy(camera.port) as proxy:
+        door = {"source": f"rtsp://127.0.0.1:{proxy.port}/cam0", "timeout": "10s", "late_after": "1s"}
+        with DaemonProcess(tmp_path, {"cameras": {"door": door}, "rtsp": {"enabled": False}}) as daemon:
+            eventually(lambda: state(daemon)["fps"] > 20, 20)
+            on_time = state(daemon)
+            proxy.throttle(14_000)
+            eventually(lambda: state(daemon)["state"] == "late", 30)
+            late, age = state(daemon), daemon.metric("sightd_source_age_seconds", camera="door")
+            assert "camera door is late: pictures arrive" in daemon.readiness()["reasons"][0]
+            proxy.heal()
+            eventually(lambda: state(daemon)["state"] == "live", 20)
+            eventually(lambda: kinds(daemon)[-1] == "camera.on_time", 5)
+            events = daemon.get("/api/events?camera=door").json()
+    assert (on_time["state"], on_time["reason"]) == ("live", None)
+    assert on_time["age"] < 0.5
+    assert late["age"] > 0.5
+    assert age > 0.5
+    assert [event["kind"] for event in events] == ["camera.up", "camera.late", "camera.on_time"]
+    assert events[1]["facts"]["age"] > 1
+    assert events[2]["facts"]["late"] > 0.5
+
+
+def state(daemon: DaemonProcess) -> Any:
+    return daemon.readiness()["cameras"]["door"]
 
 
 def followed(daemon: DaemonProcess, folder: Path) -> list[Any]:

@@ -14,6 +14,8 @@ from types import TracebackType
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: a closed connection is reset."""
+_CHUNK = 1024
+"""Bytes that are sent at once to a throttled connection."""
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 
 Change = Callable[[bytes], bytes]
@@ -32,13 +34,14 @@ class FaultProxy:
         self._silent = False
         self._change: Change | None = None
         self._pause = 0.0
+        self._rate: float | None = None
         self._lifetime: float | None = None
         self.port = 0
 
     def heal(self) -> None:
         """Everything is well again, for connections that come from now on; those that were harmed are gone, and those
         that were to end."""
-        self._silent, self._change, self._pause, self._lifetime = False, None, 0.0, None
+        self._silent, self._change, self._pause, self._lifetime, self._rate = False, None, 0.0, None, None
         self._cut(harmed_alone=True)
         if self._listening is None:
             self._listen()
@@ -68,6 +71,11 @@ class FaultProxy:
     def trickle(self) -> None:
         """One byte a second."""
         self._pause = 1.0
+
+    def throttle(self, rate: float) -> None:
+        """Every connection brings at most `rate` bytes a second; what the camera sends beyond that waits its turn. They
+        stand on after `heal`, which lets the backlog through at once."""
+        self._rate = rate
 
     def end_again_and_again(self) -> None:
         """The stream ends in order half a second after it began, each time."""
@@ -132,6 +140,7 @@ class _Connection:
     def __init__(self, proxy: FaultProxy, near: socket.socket, target: int) -> None:
         self._proxy, self._near = proxy, near
         self.stalled = self.harmed = False
+        self._due = 0.0
         self._far: socket.socket | None = None
         with suppress(OSError):
             self._far = socket.create_connection(("127.0.0.1", target), timeout=5)
@@ -197,7 +206,17 @@ class _Connection:
                 if not self._proxy._pause:
                     return
             return
-        self._near.sendall(message)
+        self._send_slowly(message)
+
+    def _send_slowly(self, message: bytes) -> None:
+        """At once if the proxy is not throttled any more."""
+        for begin in range(0, len(message), _CHUNK):
+            chunk = message[begin : begin + _CHUNK]
+            self._near.sendall(chunk)
+            self._due = max(self._due, time.monotonic())
+            while (rate := self._proxy._rate) and (left := self._due + len(chunk) / rate - time.monotonic()) > 0:
+                time.sleep(min(left, 0.02))
+            self._due += len(chunk) / rate if rate else 0.0
 
     def _held(self) -> bool:
         """Whether nothing comes through."""

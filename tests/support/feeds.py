@@ -26,6 +26,9 @@ class Record:
     losses: list[Reason] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     damaged: int = 0
+    ages: list[float] = field(default_factory=list)
+    late: list[bool] = field(default_factory=list)
+    skipped: int = 0
 
     def state_changed(self, camera: str, state: State) -> None:
         self.states.append(state)
@@ -35,6 +38,13 @@ class Record:
 
     def frame_damaged(self, camera: str) -> None:
         self.damaged += 1
+
+    def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
+        self.ages.append(age)
+        self.late.append(late)
+
+    def frame_skipped(self, camera: str) -> None:
+        self.skipped += 1
 
     def size_changed(self, camera: str, size: tuple[int, int]) -> None:
         self.sizes.append(size)

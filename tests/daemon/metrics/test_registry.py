@@ -69,6 +69,7 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "device_transfer_bytes",
         "source_up",
         "source_last_frame_timestamp_seconds",
+        "source_age_seconds",
         "source_reconnects",
         "frames",
         "frames_dropped",

@@ -46,6 +46,11 @@ def test_everything_on_draws_boxes_and_the_status_line() -> None:
     assert changed(grey()[60:], image[60:]) is not None
 
 
+def test_a_late_picture_says_so_even_without_a_status_line() -> None:
+    image = Renderer("a", Render(status=False)).render(frame(), Results(), fps=25.0, late_by=6.7).image
+    assert changed(grey()[:40], image[:40]) is not None
+
+
 def test_the_bottom_of_the_picture_stays_free_where_nothing_is_found() -> None:
     image = Renderer("a", Render()).render(frame(), Results(), fps=25.0).image
     assert changed(grey()[60:], image[60:]) is None

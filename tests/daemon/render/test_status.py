@@ -64,3 +64,29 @@ def test_a_long_title_is_cut_and_the_time_stays() -> None:
 def test_on_the_smallest_picture_it_harms_nothing() -> None:
     drawn(Status("front door"), size=(64, 48))
     drawn(Status(""), size=(64, 48))
+
+
+def test_a_late_picture_says_so_and_by_how_much() -> None:
+    def line(late_by: float | None, *, late_only: bool = False) -> Image:
+        image = grey()
+        canvas = canvas_on(image)
+        status = Status("front door", late_only=late_only)
+        status.prepare(canvas, 1000.0, 25.0, late_by)
+        status.draw(canvas)
+        return image
+
+    on_time, late = changed(grey(), line(None)), changed(grey(), line(6.7))
+    assert on_time is not None
+    assert late is not None
+    assert late[2] > on_time[2]
+    assert not np.array_equal(line(6.7), line(7.6))
+    alone = changed(grey(), line(6.7, late_only=True))
+    assert alone is not None
+    assert alone[2] < on_time[2]
+
+
+def test_a_picture_that_becomes_late_says_so_at_once() -> None:
+    image, status = grey(), Status("front door")
+    canvas = canvas_on(image)
+    width = status.prepare(canvas, 1000.0, 25.0, None)[2]
+    assert status.prepare(canvas, 1000.1, 25.0, 2.1)[2] > width

@@ -1,0 +1,73 @@
+"""A camera behind a network that is slower than its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.capture.errors import Reason
+from tests.support.barcode import get_bar
+from tests.support.camera import CameraSimulator, Look, need_rtsp_server
+from tests.support.fault_proxy import FaultProxy
+from tests.support.feeds import RunningFeed
+from tests.support.waiting import eventually
+
+SLOW = 14_000
+"""Bytes a second of the slow network; the stream has some 50,000."""
+
+
+@pytest.fixture
+def proxy() -> Iterator[FaultProxy]:
+    need_rtsp_server()
+    with CameraSimulator(Look(size=(640, 360))) as camera, FaultProxy(camera.port) as proxy:
+        yield proxy
+
+
+def test_a_late_stream_is_told_with_its_true_age_and_fresh_soon_after_the_network_is(proxy: FaultProxy) -> None:
+    with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="10s") as running:
+        running.wait_for(50)
+        assert running.feed.status.late_since is None
+        proxy.throttle(SLOW)
+        eventually(lambda: running.feed.status.late_since is not None, 30.0, f"late: {running.feed.status}")
+        eventually(lambda: running.record.ages[-1] > 2.5, 20.0)
+        proxy.heal()
+        eventually(lambda: running.feed.status.late_since is None, 15.0, f"on time: {running.feed.status}")
+        running.wait_for_more(10)
+        frames = list(running.frames)
+        status = running.feed.status
+    bars = [(at, get_bar(frame.host())) for at, frame in frames[-10:]]
+    assert status.age is not None
+    assert status.age < 0.5
+    assert max(at - bar.made_us / 1e6 for at, bar in bars if bar) < 0.5
+    assert running.record.losses == [], "it caught up on the same connection"
+
+
+def test_the_age_is_the_time_since_the_picture_was_made(proxy: FaultProxy) -> None:
+    with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="10s", late_after=0) as running:
+        running.wait_for(50)
+        proxy.throttle(SLOW)
+        eventually(lambda: running.record.ages[-1] > 1.5, 30.0)
+        proxy.heal()
+        received = [frame for _, frame in running.frames if frame.pts is not None]
+        ages = running.record.ages[: len(received)]  # as many: nothing is skipped if `late_after` is 0
+    bars = [get_bar(frame.host()) for frame in received]
+    wrong_by = [
+        abs(age - (frame.captured_at - bar.made_us / 1e6))
+        for age, frame, bar in zip(ages, received, bars, strict=True)
+        if bar is not None
+    ]
+    assert max(ages) > 1.5
+    assert max(wrong_by) < 0.3
+    assert set(running.record.late) == {False}
+
+
+def test_a_stream_that_stays_late_is_opened_again(proxy: FaultProxy) -> None:
+    with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="10s", late_after="500ms") as running:
+        running.wait_for(25)
+        proxy.throttle(SLOW)
+        eventually(lambda: Reason.LATE in running.record.losses, 60.0, f"opened again: {running.feed.status}")
+        error = running.feed.status.last_error
+        proxy.heal()
+        eventually(lambda: running.feed.status.late_since is None and running.record.ages[-1] < 0.3, 30.0)
+    assert "s late" in (error or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,7 +14,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from daemon.capture.errors import Reason, SourceError
-from daemon.capture.picture import lazily, to_bgr
+from daemon.capture.pacing import PresentationTimes
+from daemon.capture.picture import PLAIN, Geometry, geometry_of, lazily, to_bgr
 from engines.cuda.device_image import DeviceImage
 from engines.cuda.launch.picture import Matrix
 from engines.cuda.nvdec import Nvdec
@@ -28,8 +30,10 @@ _AVCC = 1
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture as the decoder gave it. `size` is (width, height); `time` is s in the source's own time; `decode` makes
-    the BGR image, downloading it first where the picture is `on_device`."""
+    """A decoded picture. `size` is (width, height) of the BGR image that `decode` makes: upright, with square pixels.
+
+    `time` is s in the source's own time. `on_device` is the picture on a GPU, if it can be used there as it is.
+    """
 
     size: tuple[int, int]
     decode: Callable[[], Image]
@@ -51,30 +55,62 @@ class Decoding(Protocol):
 
 
 class CpuDecoding:
-    """FFmpeg's decoder, in the caller's thread: frame threads would add delay."""
+    """FFmpeg's decoder, in the caller's thread: frame threads would add delay and lose errors."""
+
+    def __init__(self, context: av.VideoCodecContext, aspect: Fraction | None = None) -> None:
+        """`aspect` is the sample aspect ratio that the container states, if any. It outranks the codec's, until that
+        changes within the stream."""
+        self._context = context
+        self._aspect = _Aspect(context, aspect)
+        self._times = PresentationTimes()
+        self._geometry: Geometry | None = None
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        return [
-            Decoded((frame.width, frame.height), lazily(frame), frame.time, frame.key_frame, frame.is_corrupt)
-            for frame in packet.decode()
-        ]
+        return [self._decoded(frame) for frame in self._context.decode(packet)]
 
     def close(self) -> None:
-        """The container owns the decoder."""
+        """The context's owner closes it."""
+
+    def _decoded(self, frame: av.VideoFrame) -> Decoded:
+        if self._geometry is None or frame.key_frame:
+            self._geometry = geometry_of(frame, self._aspect.now())
+        geometry = self._geometry
+        ticks = self._times.of(frame.pts, frame.dts)
+        time = None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
+        size = geometry.size(frame.width, frame.height)
+        return Decoded(size, lazily(frame, geometry), time, frame.key_frame, frame.is_corrupt)
+
+
+class _Aspect:
+    """The sample aspect ratio in force."""
+
+    def __init__(self, context: av.VideoCodecContext, stated: Fraction | None) -> None:
+        self._context = context
+        self._opened, self._stated = context.sample_aspect_ratio, stated
+
+    def now(self) -> Fraction | None:
+        of_codec = self._context.sample_aspect_ratio
+        return self._stated if self._stated and of_codec == self._opened else of_codec
 
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
     """What a packet says of its picture, which may come several packets later."""
 
-    time: float | None
+    pts: int | None
+    time_base: Fraction | None
     key: bool
     corrupt: bool
+
+
+_NOTHING_TOLD = _Packet(None, None, False, False)
 
 
 class GpuDecoding:
     """NVDEC's decoder; pictures stay on the GPU. It conceals what was lost on the way: of damage only what the packets
     themselves tell is known. SourceError where it cannot go on.
+
+    Pictures that must be turned or stretched are downloaded, and are not `on_device`.
     """
 
     def __init__(self, nvdec: Nvdec, video: av.VideoStream) -> None:
@@ -83,6 +119,8 @@ class GpuDecoding:
         self._video = video
         self._told: dict[int, _Packet] = {}
         self._numbers = itertools.count()
+        self._times = PresentationTimes()
+        self._geometry: Geometry | None = None
         try:
             self._decoder = nvdec.decoder(codec)
         except EngineError as error:
@@ -90,10 +128,13 @@ class GpuDecoding:
         self._filter = av.BitStreamFilterContext(_filters(codec, video.codec_context.extradata), video)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
+        if self._geometry is None and packet.is_keyframe:
+            self._geometry = _geometry_by_cpu(self._video, packet)
         colours = self._video.codec_context
         matrix = Matrix.BT709 if colours.colorspace == Colorspace.ITU709 else Matrix.BT601
         full_range = colours.color_range == ColorRange.JPEG
-        number, ends = self._note(packet), packet.size == 0  # before the filter, which empties the packet
+        # before the filter, which empties the packet
+        number, dts, ends = self._note(packet), packet.dts, packet.size == 0
         found: list[Decoded] = []
         for unit in [*map(bytes, self._filter.filter(None if ends else packet)), *([b""] if ends else [])]:
             try:
@@ -101,17 +142,24 @@ class GpuDecoding:
             except EngineError as error:
                 raise SourceError(Reason.DECODE, str(error)) from error
             for image, of_packet in pictures:
-                size = (image.picture.width, image.picture.height)
-                decode = partial(downloaded, image, matrix, full_range)
-                told = self._told.get(of_packet, _Packet(None, False, False))
-                found.append(Decoded(size, decode, told.time, told.key, told.corrupt, image))
+                told = self._told.get(of_packet, _NOTHING_TOLD)
+                found.append(self._decoded(image, told, dts, partial(downloaded, image, matrix, full_range)))
         return found
+
+    def _decoded(
+        self, image: DeviceImage, told: _Packet, dts: int | None, download: Callable[[Geometry], Image]
+    ) -> Decoded:
+        geometry = self._geometry or PLAIN
+        ticks = self._times.of(told.pts, dts)
+        time = None if ticks is None or told.time_base is None else float(ticks * told.time_base)
+        size = geometry.size(image.picture.width, image.picture.height)
+        on_device = image if geometry == PLAIN else None
+        return Decoded(size, partial(download, geometry), time, told.key, told.corrupt, on_device)
 
     def _note(self, packet: av.Packet[Any]) -> int:
         """The packet's number, which the decoder gives back with its picture: some streams have no times."""
         number = next(self._numbers)
-        time = None if packet.pts is None or packet.time_base is None else float(packet.pts * packet.time_base)
-        self._told[number] = _Packet(time, packet.is_keyframe, packet.is_corrupt)
+        self._told[number] = _Packet(packet.pts, packet.time_base, packet.is_keyframe, packet.is_corrupt)
         self._told.pop(number - _REORDERED, None)
         return number
 
@@ -119,7 +167,19 @@ class GpuDecoding:
         self._decoder.close()
 
 
-def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool) -> Image:
+def _geometry_by_cpu(video: av.VideoStream, packet: av.Packet[Any]) -> Geometry | None:
+    """The geometry of the key frame in `packet`, which only FFmpeg's decoder tells; None if it is damaged."""
+    context = video.codec_context
+    try:
+        frames = context.decode(packet) or context.decode(None)
+    except av.FFmpegError:
+        return None
+    finally:
+        context.flush_buffers()
+    return geometry_of(frames[0], _Aspect(context, video.sample_aspect_ratio).now()) if frames else None
+
+
+def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: Geometry = PLAIN) -> Image:
     """The BGR picture of one on a GPU: the very numbers of one that FFmpeg decodes."""
     nv12 = image.nv12()
     height, width = image.picture.height, image.picture.width
@@ -129,7 +189,8 @@ def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool) -> Image:
         _fill(plane, rows)
     frame.colorspace = Colorspace.ITU709 if matrix is Matrix.BT709 else Colorspace.ITU601
     frame.color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
-    return np.ascontiguousarray(to_bgr(frame)[:height, :width])
+    picture = np.ascontiguousarray(to_bgr(frame)[:height, :width])
+    return geometry.applied(picture)
 
 
 def _fill(plane: av.video.plane.VideoPlane, rows: Image) -> None:

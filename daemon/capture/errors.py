@@ -46,6 +46,7 @@ class SourceError(Exception):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(EXPLANATIONS[reason] + (f" ({detail})" if detail else ""))
         self.reason = reason
+        self.detail = detail
 
 
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Reason], ...] = (

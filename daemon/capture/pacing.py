@@ -26,6 +26,33 @@ class Pacer:
         return max(0.0, ahead)
 
 
+class PresentationTimes:
+    """When each picture of a stream is shown, in ticks, by the rule of FFmpeg's own tools (guess_correct_pts).
+
+    AVI states decoding times only; read as presentation times, those of pictures with B-frames jump back and forth.
+    Decoding times are taken as long as they went wrong less often than presentation times.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts = self._last_dts = -(1 << 63)
+        self._wrong_pts = self._wrong_dts = 0
+
+    def of(self, pts: int | None, dts: int | None) -> int | None:
+        """The time of the next picture that the decoder returned; `dts` is of the packet decoded last."""
+        if dts is not None:
+            self._wrong_dts += dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._wrong_pts += pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        trusted = self._wrong_pts <= self._wrong_dts or dts is None
+        return pts if pts is not None and trusted else dts
+
+
 class Timeline:
     """Lays the times of one play after another on one line that never goes back, in seconds from the first.
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import av
 
 from daemon.capture.clock import Clock
+from daemon.capture.container import video_of
 from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.pacing import Pacer, Timeline
@@ -26,8 +27,6 @@ from plugins.types import Image
 
 av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
 
-MOST_PIXELS = 36_000_000
-"""8192x4320, and a little: what a picture of more would take, a source that lies could use up the machine with."""
 _USUAL_RATE = 25
 _BURSTY_FORMATS = frozenset({"hls"})
 """Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
@@ -97,14 +96,15 @@ class AvStream:
         self._playback = playback
         self._container = _open(source, playback.clock)
         try:
-            self._video = _video_of(self._container)
+            self._video = video_of(self._container)
+            self._video.thread_type = "NONE"
             self._decoding = self._decoding_of(playback.nvdec)
         except BaseException:
             self._container.close()
             raise
         self.recorded = source.paced or (source.kind is Kind.HTTP and _has_an_end(self._container))
         self._paced = self.recorded or self._container.format.name in _BURSTY_FORMATS
-        rate = self._video.average_rate or self._video.guessed_rate or _USUAL_RATE
+        rate = self._video.guessed_rate or self._video.average_rate or _USUAL_RATE
         self._interval = 1 / float(rate)
         playback.timeline.new_play()
 
@@ -133,7 +133,9 @@ class AvStream:
             self._container.close()
 
     def _decoding_of(self, nvdec: Nvdec | None) -> Decoding:
-        return CpuDecoding() if nvdec is None else GpuDecoding(nvdec, self._video)
+        if nvdec is not None:
+            return GpuDecoding(nvdec, self._video)
+        return CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio)
 
     def _shot(self, frame: Decoded, arrival: tuple[float, float]) -> Shot:
         pts = frame.time
@@ -216,17 +218,3 @@ def _has_an_end(container: av.container.InputContainer) -> bool:
     if container.duration is not None and container.duration > 0:
         return True
     return container.format.name not in _SIZE_SAYS_NOTHING and container.size > 0
-
-
-def _video_of(container: av.container.InputContainer) -> av.VideoStream:
-    for stream in container.streams.video:
-        if stream.codec_context is not None:  # None where there is no decoder for it
-            width, height = stream.width, stream.height
-            if width * height > MOST_PIXELS:
-                most = f"at most {MOST_PIXELS // 10**6} million are read"
-                told = f"{width}x{height} pixels, {most}: choose a smaller stream"
-                raise SourceError(Reason.NO_VIDEO, told)
-            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # what comes later may be larger
-            stream.thread_type = "NONE"
-            return stream
-    raise SourceError(Reason.NO_VIDEO)

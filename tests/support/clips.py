@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import cv2
 import numpy as np
+from av.stream import Disposition
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
@@ -78,6 +81,101 @@ def write_clip(
             container.mux(stream.encode(scene.frame(number)))
         container.mux(stream.encode(None))
     return path
+
+
+QUADRANTS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
+"""Colours of the quadrants of `quadrants`, BGR: top left, top right, bottom left, bottom right."""
+
+
+def quadrants(width: int, height: int) -> NDArray[np.uint8]:
+    """A BGR picture whose quadrants tell which way up it is."""
+    blue, green, red, white = QUADRANTS
+    few = np.array([[blue, green], [red, white]], np.uint8)
+    return cv2.resize(few, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+
+
+def corners(image: NDArray[np.uint8]) -> list[int]:
+    """Which quadrant of `quadrants` is seen top left, top right, bottom left and bottom right: its index."""
+    height, width = image.shape[:2]
+    places = [(y, x) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
+    colours = np.array(QUADRANTS, int)
+    return [int(np.abs(colours - image[place].astype(int)).sum(axis=1).argmin()) for place in places]
+
+
+def write_film(
+    path: Path,
+    pictures: Iterable[NDArray[np.uint8]],
+    *,
+    fps: int = 10,
+    matrix: Sequence[int] | None = None,
+    aspect: Fraction | None = None,
+    codec: str = "libx264",
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """A video of BGR pictures. `matrix` is its display matrix [9], `aspect` its sample aspect ratio."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps, options={**options})
+        assert isinstance(stream, av.VideoStream)
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+                if aspect is not None:
+                    stream.codec_context.sample_aspect_ratio = aspect
+                if matrix is not None:
+                    stream.set_display_matrix(matrix)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def display_matrix(x_from_x: int, y_from_x: int, x_from_y: int, y_from_y: int) -> list[int]:
+    """A display matrix as MP4 holds it."""
+    return [65536 * cell for cell in (x_from_x, y_from_x, 0, x_from_y, y_from_y, 0)] + [0, 0, 1 << 30]
+
+
+CLOCKWISE = display_matrix(0, 1, -1, 0)
+
+
+def write_with_cover(path: Path, pictures: Sequence[NDArray[np.uint8]], *, audio_only: bool = False) -> Path:
+    """An MP4 whose first stream is a cover picture marked as attached, and whose second is the video (or audio)."""
+    cover = np.full((48, 64, 3), 200, np.uint8)
+    with av.open(str(path), "w") as container:
+        attached = container.add_stream("mjpeg", rate=1)
+        attached.width, attached.height, attached.pix_fmt = 64, 48, "yuvj420p"
+        attached.disposition = Disposition.attached_pic
+        if audio_only:
+            stream: av.AudioStream | av.VideoStream = container.add_stream("aac", rate=8000)
+        else:
+            stream = container.add_stream("libx264", rate=10)
+            stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+            stream.disposition = Disposition.default
+        container.mux(attached.encode(av.VideoFrame.from_ndarray(cover, format="bgr24")))
+        container.mux(attached.encode(None))
+        if isinstance(stream, av.VideoStream):
+            for picture in pictures:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+            container.mux(stream.encode(None))
+        else:
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            sound.sample_rate = 8000
+            container.mux(stream.encode(sound))
+            container.mux(stream.encode(None))
+    path.write_bytes(_metadata_first(path.read_bytes()))
+    return path
+
+
+def _metadata_first(mp4: bytes) -> bytes:
+    """The file with `udta`, which holds the cover, in front of the tracks: FFmpeg numbers streams as they come."""
+    at = mp4.index(b"moov") - 4
+    size = int.from_bytes(mp4[at : at + 4])
+    boxes, place = list[bytes](), at + 8
+    while place < at + size:
+        length = int.from_bytes(mp4[place : place + 4])
+        boxes.append(mp4[place : place + length])
+        place += length
+    boxes.sort(key=lambda box: (b"mvhd", b"udta").index(box[4:8]) if box[4:8] in (b"mvhd", b"udta") else 2)
+    return mp4[: at + 8] + b"".join(boxes) + mp4[at + size :]
 
 
 def _photograph(path: Path | None, width: int, height: int) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from engines.cuda.launch.picture import Matrix
 from engines.cuda.nvdec import Nvdec
 from plugins.types import Frame
 from tests.support import media
+from tests.support.clips import CLOCKWISE, corners, quadrants, write_film
 from tests.support.fake_cuda import StandIn, build_stand_in, on_stand_in
 from tests.support.fake_nvcodec import Library
 
@@ -137,6 +139,28 @@ def test_a_bare_stream_has_key_frames_and_no_times(kernels: bytes) -> None:
     assert [shot.key for shot in on_gpu] == [shot.key for shot in on_cpu]
     assert any(shot.key for shot in on_gpu)
     assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
+    on_gpu.clear()
+    nvdec.close()
+    device.close()
+
+
+@on_stand_in()
+def test_a_turned_film_is_turned_on_the_host(kernels: bytes) -> None:
+    """Nothing on a GPU turns pictures: they are downloaded, and networks and drawing use them on the CPU."""
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
+    with TemporaryDirectory() as folder:
+        options = {"bf": "2", "g": "6"}
+        pictures = [quadrants(96, 64)] * 8
+        path = write_film(
+            Path(folder) / "phone.mp4", pictures, matrix=CLOCKWISE, aspect=Fraction(4, 3), options=options
+        )
+        on_cpu, on_gpu = shots(path, None, 100), shots(path, nvdec, 100)
+        assert [shot.size for shot in on_gpu] == [shot.size for shot in on_cpu] == [(64, 128)] * 8
+        assert [shot.on_device for shot in on_gpu] == [None] * 8
+        assert [shot.pts for shot in on_gpu] == [shot.pts for shot in on_cpu]
+        assert [corners(shot.decode()) for shot in on_gpu] == [[2, 0, 3, 1]] * 8
+        assert on_gpu[0].decode().shape == (128, 64, 3)
     on_gpu.clear()
     nvdec.close()
     device.close()

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import itertools
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from daemon.capture import stream
+from daemon.capture import container
 from daemon.capture.connection import State
 from daemon.capture.errors import Reason
-from tests.support.clips import write_clip
+from tests.support.clips import (
+    CLOCKWISE,
+    corners,
+    display_matrix,
+    quadrants,
+    write_clip,
+    write_film,
+    write_with_cover,
+)
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
 
@@ -60,14 +69,14 @@ def test_a_file_that_is_no_video_is_named_so(tmp_path: Path) -> None:
 
 
 def test_pictures_that_would_fill_the_memory_are_not_read(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MOST_PIXELS", 320 * 240 - 1)
+    monkeypatch.setattr(container, "MOST_PIXELS", 320 * 240 - 1)
     with RunningFeed(str(clip)) as running:
         eventually(lambda: Reason.NO_VIDEO in running.record.losses, 5.0)
         assert running.frames == []
 
 
 def test_pictures_that_grow_later_are_not_read_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MOST_PIXELS", 320 * 240)
+    monkeypatch.setattr(container, "MOST_PIXELS", 320 * 240)
     small = write_clip(tmp_path / "small.ts", size=(320, 240), frames=25)
     large = write_clip(tmp_path / "large.ts", size=(640, 480), frames=25)
     both = tmp_path / "both.ts"
@@ -105,3 +114,75 @@ def test_a_listener_that_fails_does_not_end_the_feed(clip: Path) -> None:
     running.record.state_changed = fails_once  # type: ignore[method-assign]
     with running:
         running.wait_for(3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "seen"),
+    [
+        (None, (96, 64), [0, 1, 2, 3]),
+        (CLOCKWISE, (64, 96), [2, 0, 3, 1]),
+        (display_matrix(-1, 0, 0, -1), (96, 64), [3, 2, 1, 0]),
+        (display_matrix(0, -1, 1, 0), (64, 96), [1, 3, 0, 2]),
+        (display_matrix(-1, 0, 0, 1), (96, 64), [1, 0, 3, 2]),
+    ],
+    ids=["as decoded", "clockwise", "upside down", "counterclockwise", "mirrored"],
+)
+def test_a_film_is_shown_upright(
+    tmp_path: Path, matrix: list[int] | None, size: tuple[int, int], seen: list[int]
+) -> None:
+    film = write_film(tmp_path / "phone.mp4", [quadrants(96, 64)] * 3, matrix=matrix)
+    with RunningFeed(str(film), loop=False) as running:
+        frames = running.wait_for(3)
+    assert {(frame.width, frame.height) for frame in frames} == {size}
+    assert [corners(frame.host()) for frame in frames] == [seen] * 3
+    assert frames[0].host().shape == (size[1], size[0], 3)
+
+
+def test_a_film_of_oblong_pixels_is_shown_with_square_ones(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "pal.mp4", [quadrants(360, 288)] * 2, aspect=Fraction(64, 45))
+    with RunningFeed(str(film), loop=False) as running:
+        frames = running.wait_for(2)
+    assert (frames[0].width, frames[0].height) == (512, 288)
+    assert frames[0].host().shape == (288, 512, 3)
+    assert corners(frames[0].host()) == [0, 1, 2, 3]
+
+
+def test_an_aspect_ratio_that_changes_within_a_stream_is_followed(tmp_path: Path) -> None:
+    parts = [
+        write_film(tmp_path / f"{number}.ts", [quadrants(360, 288)] * 5, aspect=aspect)
+        for number, aspect in enumerate((Fraction(64, 45), Fraction(16, 15)))
+    ]
+    film = tmp_path / "both.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with RunningFeed(str(film), loop=False) as running:
+        eventually(lambda: running.feed.status.state is State.ENDED, 10.0)
+    assert [frame.width for _, frame in running.frames] == [512] * 5 + [384] * 5
+
+
+def test_an_avi_with_b_frames_plays_at_its_own_rate(tmp_path: Path) -> None:
+    film = write_film(
+        tmp_path / "film.avi", [quadrants(96, 64)] * 50, fps=25, options={"bf": "2", "b_strategy": "0", "g": "50"}
+    )
+    with RunningFeed(str(film), loop=False) as running:
+        eventually(lambda: running.feed.status.state is State.ENDED, 20.0)
+    times = [frame.pts for _, frame in running.frames if frame.pts is not None]
+    assert len(times) == 50
+    assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.2)
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= 0.13
+
+
+def test_a_cover_picture_is_not_played(tmp_path: Path) -> None:
+    film = write_with_cover(tmp_path / "cover.mp4", [quadrants(96, 64)] * 4)
+    with RunningFeed(str(film), loop=False) as running:
+        eventually(lambda: running.feed.status.state is State.ENDED, 10.0)
+    assert [(frame.width, frame.height) for _, frame in running.frames] == [(96, 64)] * 4
+
+
+def test_a_source_with_audio_only_says_so(tmp_path: Path) -> None:
+    song = write_with_cover(tmp_path / "song.mp4", [], audio_only=True)
+    with RunningFeed(str(song)) as running:
+        eventually(lambda: running.record.losses != [], 5.0)
+        told = running.feed.status.last_error
+    assert running.record.losses[0] is Reason.NO_VIDEO
+    assert told is not None
+    assert "it has no video, only audio" in told

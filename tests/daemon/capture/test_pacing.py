@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.capture.pacing import Pacer, Timeline
+from daemon.capture.pacing import Pacer, PresentationTimes, Timeline
 
 
 def test_the_first_picture_is_due_at_once() -> None:
@@ -71,3 +71,16 @@ def test_time_never_goes_back(times: list[float | str | None]) -> None:
         place = timeline.place(time, 0.04)
         assert last <= place <= last + 10.0 + 1e-6
         last = place
+
+
+def test_presentation_times_are_taken_as_they_are_if_they_rise() -> None:
+    times = PresentationTimes()
+    assert [times.of(pts, None) for pts in (0, 1, 5)] == [0, 1, 5]
+    assert times.of(None, 9) == 9
+
+
+def test_decoding_times_are_taken_if_presentation_times_jump_back_more_often() -> None:
+    """As AVI files with B-frames have them: decoding times in both places."""
+    times = PresentationTimes()
+    pairs = [(1, 2), (3, 3), (2, 4), (5, 5), (6, 6), (4, 7), (8, 8), (7, 9)]
+    assert [times.of(*pair) for pair in pairs] == [1, 3, 4, 5, 6, 7, 8, 9]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import cv2
@@ -13,7 +14,7 @@ import pytest
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from daemon.capture.picture import lazily, to_bgr
+from daemon.capture.picture import MOST_PIXELS, Geometry, lazily, to_bgr, turns_of_matrix
 from plugins.types import Frame
 
 BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
@@ -92,6 +93,8 @@ def test_a_frame_lets_go_of_the_decoder_s_buffer_once_it_is_converted() -> None:
     class Decoder:
         """Stands for a decoded frame: av.VideoFrame takes no weak reference."""
 
+        width, height = 64, 48
+
         def to_ndarray(self, **_: object) -> NDArray[np.uint8]:
             return np.zeros((48, 64, 3), np.uint8)
 
@@ -104,3 +107,52 @@ def test_a_frame_lets_go_of_the_decoder_s_buffer_once_it_is_converted() -> None:
     assert not frame.host().flags.writeable
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        ((1, 0, 0, 0, 1, 0), [[1, 2], [3, 4]]),
+        ((0, 1, 0, -1, 0, 0), [[3, 1], [4, 2]]),
+        ((-1, 0, 0, 0, -1, 0), [[4, 3], [2, 1]]),
+        ((0, -1, 0, 1, 0, 0), [[2, 4], [1, 3]]),
+        ((-1, 0, 0, 0, 1, 0), [[2, 1], [4, 3]]),
+        ((1, 0, 0, 0, -1, 0), [[3, 4], [1, 2]]),
+        ((0, 1, 0, 1, 0, 0), [[1, 3], [2, 4]]),
+        ((0, -1, 0, -1, 0, 0), [[4, 2], [3, 1]]),
+    ],
+    ids=["0", "90 clockwise", "180", "270 clockwise", "mirrored", "upside down", "transposed", "anti-transposed"],
+)
+def test_a_display_matrix_turns_the_picture_as_iso_14496_says(
+    matrix: tuple[int, ...], expected: list[list[int]]
+) -> None:
+    transposed, flip_x, flip_y = turns_of_matrix([65536 * cell for cell in matrix])
+    geometry = Geometry(Fraction(1), transposed, flip_x, flip_y)
+    image = np.repeat(np.array([[[1], [2]], [[3], [4]]], np.uint8), 3, axis=2)
+    assert geometry.upright(image)[:, :, 0].tolist() == expected
+    assert geometry.size(640, 480) == ((480, 640) if transposed else (640, 480))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size", "shown"),
+    [
+        (Fraction(1), (641, 361), (641, 361)),
+        (Fraction(64, 45), (720, 576), (1024, 576)),
+        (Fraction(16, 15), (720, 576), (768, 576)),
+        (Fraction(8, 9), (720, 480), (720, 540)),
+        (Fraction(4), (6000, 4000), (6000, 1000)),
+    ],
+    ids=["square", "PAL 16:9", "PAL 4:3", "NTSC 4:3", "bounded"],
+)
+def test_oblong_pixels_become_square_and_none_is_lost(
+    aspect: Fraction, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    assert Geometry(aspect).size(*size) == shown
+    assert shown[0] * shown[1] <= MOST_PIXELS
+
+
+def test_a_picture_of_oblong_pixels_is_stretched_before_it_is_turned() -> None:
+    frame = grey_to_colour()
+    geometry = Geometry(Fraction(3, 2), transposed=True)
+    assert to_bgr(frame, geometry).shape == (96, 48, 3)
+    assert geometry.applied(to_bgr(frame)).shape == (96, 48, 3)

@@ -1,0 +1,40 @@
+"""Which of the streams in a container is the video."""
+
+from __future__ import annotations
+
+import av
+from av.stream import Disposition
+
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.picture import MOST_PIXELS
+
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+"""Cover art and thumbnails: video streams to FFmpeg, and not what the file shows."""
+
+
+def video_of(container: av.container.InputContainer) -> av.VideoStream:
+    """The video stream: one marked as default if there is one, else the first. Attached pictures do not count.
+
+    Raises SourceError with a `detail` that says why there is none, or that its frames have too many pixels. The limit
+    also holds for frames that come later.
+    """
+    videos = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+    decodable = [stream for stream in videos if stream.codec_context is not None]
+    if not decodable:
+        raise SourceError(Reason.NO_VIDEO, _why_none(container, unknown_codec=bool(videos)))
+    chosen = next((stream for stream in decodable if stream.disposition & Disposition.default), decodable[0])
+    width, height = chosen.width, chosen.height
+    if width * height > MOST_PIXELS:
+        most = f"at most {MOST_PIXELS // 10**6} million are read"
+        raise SourceError(Reason.NO_VIDEO, f"{width}x{height} pixels, {most}: choose a smaller stream")
+    chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return chosen
+
+
+def _why_none(container: av.container.InputContainer, *, unknown_codec: bool) -> str:
+    if unknown_codec:
+        return "it has video in a codec that this build of FFmpeg cannot decode"
+    audio = "only audio" if container.streams.audio else ""
+    pictures = "attached pictures" if container.streams.video else ""
+    held = " and ".join(part for part in (audio, pictures) if part)
+    return f"it has no video, {held if audio else 'only ' + held}" if held else ""

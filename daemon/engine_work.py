@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from engines.trt.provide import EngineRequest, open_session
 from engines.trt.reference import reference_pictures
 from engines.trt.seam import Device
 from engines.trt.session import TensorRTSession
+from plugins.still import StillError, read_still
 
 _SECONDS = 2.0
 
@@ -92,10 +92,10 @@ def _session(wish: Wish, place: Place) -> Iterator[TensorRTSession]:
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise EngineError(f"{path} is no picture that can be read")
-    return image.astype(np.uint8, copy=False)
+    try:
+        return read_still(path)
+    except StillError as error:
+        raise EngineError(str(error)) from error
 
 
 def _zeros(session: Session, wish: Wish, batch: int) -> dict[str, NDArray[np.float32]]:

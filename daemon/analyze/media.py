@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import cv2
-import numpy as np
 
 from daemon.capture.picture import lazily
+from plugins.still import StillError, read_still
 from plugins.types import Frame, Image
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -106,13 +105,9 @@ def frames(sequence: Sequence) -> Iterator[Item | MediaError]:
 def read_picture(path: Path) -> Image:
     """A picture file as BGR uint8 [height, width, 3]. Raises MediaError."""
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise MediaError(f"{path}: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise MediaError(f"{path}: not a picture that can be read")
-    return np.asarray(image, np.uint8)
+        return read_still(path)
+    except StillError as error:
+        raise MediaError(str(error)) from error
 
 
 def _video(sequence: Sequence) -> Iterator[Item | MediaError]:

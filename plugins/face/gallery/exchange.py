@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from engines.printable import printable
 from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.gallery import Face, Gallery, checked_name, decoded, encoded, plain
 from plugins.face.looks import DIMENSIONS
 
 _FORM = "sightd faces 1"
+_LATEST = 253402300800.0
+"""The year 10000, in seconds since the epoch: later times cannot be written."""
 
 
 def exported(gallery: Gallery) -> str:
-    """All persons and faces as JSON, readable to anybody who has it."""
+    """All persons and faces as JSON, readable to anybody who has it; every text in it prints."""
     persons = [
-        {"name": person.name, "added_at": person.added_at, "faces": [_written(face) for face in gallery.faces(person)]}
+        {
+            "name": printable(person.name),
+            "added_at": person.added_at,
+            "faces": [_written(face) for face in gallery.faces(person)],
+        }
         for person in gallery.persons()
     ]
     return json.dumps({"form": _FORM, "persons": persons}, ensure_ascii=False, indent=1)
@@ -45,9 +51,9 @@ def imported(gallery: Gallery, text: str) -> tuple[int, int]:
 
 def _written(face: Face) -> dict[str, Any]:
     return {
-        "model": face.model,
+        "model": printable(face.model),
         "quality": round(face.quality, 4),
-        "source": face.source,
+        "source": printable(face.source),
         "added_at": face.added_at,
         "embedding": base64.b64encode(face.embedding.astype("<f4").tobytes()).decode(),
         "crop": None if face.crop is None else base64.b64encode(encoded(face.crop)).decode(),
@@ -71,16 +77,17 @@ def _face(entry: dict[str, Any]) -> Face:
     if embedding.shape != (DIMENSIONS,) or not 0.99 < length < 1.01:
         raise ValueError(f"an embedding has {DIMENSIONS} numbers and length 1, not {embedding.shape}, {length:.2f}")
     quality, added_at = float(entry["quality"]), float(entry["added_at"])
-    if not (math.isfinite(quality) and math.isfinite(added_at)):
-        raise ValueError(f"quality and added_at are numbers, not {quality} and {added_at}")
+    if not (0 <= quality <= 1 and 0 <= added_at < _LATEST):
+        raise ValueError(f"quality is 0 to 1 and added_at in seconds since 1970, not {quality} and {added_at}")
     crop = None if entry["crop"] is None else decoded(base64.b64decode(entry["crop"], validate=True))
     return Face(_text(entry["model"]), embedding, quality, _text(entry["source"]), crop, added_at)
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable():
-        raise ValueError(f"a text that can be printed is wanted, not {value!r}")
-    return value
+    """Escaped as `exported` and `Gallery.add` escape it: earlier versions stored and exported what does not print."""
+    if not isinstance(value, str):
+        raise ValueError(f"a text is expected, not {value!r}")
+    return printable(value)
 
 
 def _same(one: Face, other: Face) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -13,15 +14,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.printable import printable
 from plugins.face.calibration import calibration_of
 from plugins.face.gallery.cipher import Cipher
 from plugins.face.gallery.database import Database
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
 from plugins.face.gallery.unknown_rows import drop
-from plugins.face.looks import DIMENSIONS
+from plugins.face.looks import CROP, DIMENSIONS
 from plugins.types import FloatArray, Image
 
 _LONGEST_NAME = 80
+_LONGEST_SOURCE = 255
+_CROP_HEADER = (
+    b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + struct.pack(">IIBBBBB", CROP, CROP, 8, 2, 0, 0, 0)
+)
+"""A PNG image begins with this and its header comes first (ISO/IEC 15948): CROP pixels each way, 8-bit RGB."""
+_LONGEST_CROP = 2 * CROP * CROP * 3
 _MAY_BE = 1e-3
 """False match rate at which an unknown person is forgotten with one they look like."""
 
@@ -40,8 +48,8 @@ class Person:
 class Face:
     """One embedding float32 [DIMENSIONS] of length 1, by the network `model`.
 
-    `source` says of what photograph (its file name); `crop` is the aligned face, uint8 [112, 112, 3] BGR, where it is
-    kept.
+    `source` says of what photograph (its file name), stored escaped and cut to 255 characters; `crop` is the aligned
+    face, uint8 [112, 112, 3] BGR, where it is kept.
     """
 
     model: str
@@ -243,8 +251,9 @@ class Gallery:
         run.execute(
             "INSERT INTO embeddings (person, model, vector, quality, source, added_at, crop) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (person, face.model, vector, face.quality, self._sealed(face.source), face.added_at or self._clock(), crop),
-        )
+            (person, face.model, vector, face.quality, self._sealed(_source(face.source)),
+             face.added_at or self._clock(), crop),
+        )  # fmt: skip
 
     def _id_of(self, run: sqlite3.Connection, name: str) -> int | None:
         """Names are encrypted under nonces: they are compared here, not by the database."""
@@ -282,6 +291,12 @@ def checked_name(name: str) -> str:
     return name
 
 
+def _source(text: str) -> str:
+    """As it is stored: it prints, and has a bounded length."""
+    text = printable(text)
+    return text if len(text) <= _LONGEST_SOURCE else f"{text[: _LONGEST_SOURCE - 1]}…"
+
+
 def encoded(crop: Image) -> bytes:
     """A crop as PNG: another network must see what this one saw."""
     _, data = cv2.imencode(".png", crop)
@@ -289,7 +304,13 @@ def encoded(crop: Image) -> bytes:
 
 
 def decoded(data: bytes) -> Image:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise GalleryError("a kept face cannot be read: restore the gallery from an export or a copy")
+    """What `encoded` made. GalleryError for anything else, before it is decoded: imported files hold such data, too."""
+    image = None
+    if len(data) <= _LONGEST_CROP and data.startswith(_CROP_HEADER):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None or image.shape != (CROP, CROP, 3):
+        raise GalleryError(
+            f"a kept face is damaged, or no PNG image of {CROP}x{CROP} pixels: restore the gallery from an export or a "
+            "copy"
+        )
     return np.asarray(image, np.uint8)

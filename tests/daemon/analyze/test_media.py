@@ -80,8 +80,8 @@ def test_names_that_mix_letters_and_digits_can_be_sorted(tmp_path: Path) -> None
     ("name", "content", "told"),
     [
         ("missing.mp4", None, "no such file"),
-        ("empty.png", b"", "not a picture"),
-        ("broken.jpg", b"\xff\xd8\xff nonsense", "not a picture"),
+        ("empty.png", b"", "not an image"),
+        ("broken.jpg", b"\xff\xd8\xff nonsense", "not an image"),
         ("broken.mp4", b"nonsense" * 100, "not a video or picture"),
         ("text.txt", b"hello", "not a video or picture"),
         ("notes.md", b"# Notes\n" * 500, "not a video or picture"),

@@ -41,7 +41,7 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> None:
     found = labelled(root)
     assert len(found) == 12
     broken, twin = found.left_out
-    assert "broken.jpg: not a picture that can be read" in broken
+    assert "broken.jpg: not an image that can be read" in broken
     assert "twin.png: the same picture as 0.png" in twin
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.exchange import exported, imported
 from plugins.face.gallery.gallery import Gallery
 from tests.plugins.face.gallery.faces import crop, face, vector
+from tests.support.hostile_images import huge_images
 
 
 def test_all_of_it_arrives_and_a_second_time_nothing_more(tmp_path: Path) -> None:
@@ -45,9 +48,20 @@ def test_all_of_it_comes_or_nothing(tmp_path: Path) -> None:
     there.close()
 
 
+EMBEDDING = base64.b64encode(vector(1).astype("<f4").tobytes()).decode()
+
+
 def changed(**fields: object) -> str:
-    entry = {"model": "sface", "quality": 1, "source": "a", "added_at": 0, "embedding": "AAAA", "crop": None, **fields}
+    entry = {
+        "model": "sface", "quality": 1, "source": "a", "added_at": 0, "embedding": EMBEDDING, "crop": None, **fields,
+    }  # fmt: skip
     return json.dumps({"form": "sightd faces 1", "persons": [{"name": "A", "faces": [entry]}]})
+
+
+def test_a_file_that_says_what_it_should_is_taken(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    assert imported(gallery, changed()) == (1, 1)
+    gallery.close()
 
 
 @pytest.mark.parametrize(
@@ -57,18 +71,68 @@ def changed(**fields: object) -> str:
         "[]",
         "{}",
         '{"form": "sightd faces 9", "persons": []}',
-        changed(),
         changed(embedding="!"),
+        changed(embedding="AAAA"),
         changed(crop="AA=="),
         changed(quality="nan"),
+        changed(quality=1e300),
+        changed(added_at=1e300),
         changed(source=5),
         changed().replace('"A"', "5"),
         "[" * 100_000,
+        *(changed(crop=base64.b64encode(image).decode()) for image in huge_images().values()),
     ],
 )
 def test_another_file_is_refused_and_nothing_is_added(text: str, tmp_path: Path) -> None:
     gallery = Gallery(tmp_path / "faces.db")
-    with pytest.raises(GalleryError, match=r"not a file of `sightd faces export`|update sightd|cannot be read"):
+    with pytest.raises(GalleryError, match=r"not a file of `sightd faces export`|update sightd|is damaged"):
         imported(gallery, text)
     assert not gallery.persons()
+    gallery.close()
+
+
+UNPRINTABLE = [
+    "a\u202eb.jpg",
+    "\x1b[2J\x07.jpg",
+    "line\nbreak",
+    "\udce9.jpg",
+    "zero\u200bwidth",
+    "\x00",
+    "\x9b31m",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("source", [*UNPRINTABLE, "x" * 5000, "naïve 写真.jpg"])
+def test_whatever_is_stored_as_a_source_prints_and_travels(source: str, tmp_path: Path) -> None:
+    here, there = Gallery(tmp_path / "here.db"), Gallery(tmp_path / "there.db")
+    here.add("Ada", [replace(face(1), source=source)])
+    (kept,) = here.faces(here.person("Ada"))
+    assert kept.source.isprintable()
+    assert len(kept.source) <= 255
+    assert kept.source == source or source in UNPRINTABLE or len(source) > 255
+    assert imported(there, exported(here)) == (1, 1)
+    assert there.faces(there.person("Ada"))[0].source == kept.source
+    here.close()
+    there.close()
+
+
+@pytest.mark.parametrize("text", UNPRINTABLE[:3])
+def test_a_gallery_of_an_earlier_version_with_texts_that_do_not_print_travels(text: str, tmp_path: Path) -> None:
+    here, there = Gallery(tmp_path / "here.db"), Gallery(tmp_path / "there.db")
+    here.add("Ada", [face(1)])
+    here.database.rows("UPDATE embeddings SET source = ?", text.encode())
+    here.database.rows("UPDATE persons SET name = ?", text.encode())
+    assert imported(there, exported(here)) == (1, 1)
+    (person,) = there.persons()
+    assert person.name.isprintable()
+    assert there.faces(person)[0].source.isprintable()
+    here.close()
+    there.close()
+
+
+def test_an_export_of_an_earlier_version_is_imported(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    assert imported(gallery, changed(source="a\u202eb")) == (1, 1)
+    assert gallery.faces(gallery.person("A"))[0].source == r"a\u202eb"
     gallery.close()

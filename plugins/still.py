@@ -1,0 +1,200 @@
+"""Still images from files and uploads, which may be damaged or hostile.
+
+They are decoded in a process of their own (`plugins.still_decoder`), in which the decoder's own limit of pixels and a
+limit of memory hold: whatever a header says, this process allocates nothing but the pixels that were decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.printable import printable
+from engines.regular import NotRegularError, read_regular
+from plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
+from plugins.types import Image
+
+_BYTES_PER_PIXEL = 16
+"""Of a decoder's memory: the image with its colours, the decoder's own copies, and one that is turned upright."""
+_DEADLINE_S = 90.0
+"""For one image, on a busy machine; more than the decoder's limit of CPU time."""
+_IDLE_S = 10.0
+"""After which the process is ended until it is needed again."""
+_LONGEST_ANSWER = 200
+_FORMATS = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or JPEG 2000"
+_UNSUPPORTED = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+"""Brands of ISO base media files (ISO/IEC 23008-12) that OpenCV does not decode."""
+
+
+class StillError(Exception):
+    """An image cannot be read: which, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest image that is read: bytes of its file, and pixels."""
+
+    bytes: int
+    pixels: int
+
+
+UPLOAD = Limits(32 << 20, 80_000_000)
+LOCAL = Limits(512 << 20, 256_000_000)
+"""Of files on this machine that somebody named."""
+
+
+def read_still(path: Path, limits: Limits = LOCAL) -> Image:
+    """The image file as BGR uint8 [height, width, 3], upright as its EXIF data say. Raises StillError, for anything but
+    a regular file before it is read."""
+    name = printable(str(path))
+    try:
+        data = read_regular(path, limits.bytes + 1)
+    except NotRegularError as error:
+        raise StillError(f"{name}: {error}, not an image file") from error
+    except OSError as error:
+        raise StillError(f"{name}: {error.strerror}") from error
+    return still_of(data, str(path), limits)
+
+
+def still_of(data: bytes, name: str, limits: Limits = UPLOAD) -> Image:
+    """As `read_still`, of a file's content; `name` is what messages call it. Any thread; images are decoded one at a
+    time."""
+    name = printable(name)
+    if len(data) > limits.bytes:
+        raise StillError(_too_long(name, limits))
+    if not data:
+        raise StillError(f"{name}: not an image, it is empty")
+    if data[4:8] == b"ftyp" and data[8:12] in _UNSUPPORTED:
+        raise StillError(f"{name}: HEIC images are not read here: save it as a JPEG")
+    found = _decoder(limits.pixels).decode(data)
+    if isinstance(found, str):
+        raise StillError(f"{name}: {found}")
+    return found
+
+
+class _GoneError(Exception):
+    """The process has ended, or answers nonsense."""
+
+
+class _Decoder:
+    """The process, started when it is needed and ended when it is idle. Any thread, one at a time."""
+
+    def __init__(self, most_pixels: int) -> None:
+        self._most_pixels = most_pixels
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+        self._used_at = 0.0
+        self._watched = False
+
+    def decode(self, data: bytes) -> Image | str:
+        """The image, or in words what is wrong with it."""
+        with self._lock:
+            try:
+                return self._asked(self._connected(), data)
+            except TimeoutError:
+                self._end()
+                return "decoding it takes too long"
+            except (_GoneError, OSError):
+                self._end()
+                return "not an image that can be read: its decoder failed"
+            finally:
+                self._used_at = time.monotonic()
+
+    def _asked(self, connection: socket.socket, data: bytes) -> Image | str:
+        connection.sendall(len(data).to_bytes(LENGTH_BYTES, "big"))
+        connection.sendall(data)
+        answer = json.loads(_line(connection))
+        if fault := answer.get("fault"):
+            return self._words(fault)
+        width, height = int(answer["width"]), int(answer["height"])
+        if not 0 < width * height <= self._most_pixels:
+            raise _GoneError
+        pixels = receive(connection, width * height * 3)
+        if pixels is None:
+            raise _GoneError
+        return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+    def _words(self, fault: str) -> str:
+        if fault == "pixels":
+            return f"more than {self._most_pixels // 10**6} million pixels: make it smaller"
+        if fault == "memory":
+            return "decoding it takes too much memory: save it as a plain JPEG or PNG"
+        return (
+            "not an image that can be read: damaged, not complete, or not JPEG, PNG, WebP, TIFF, BMP, GIF or JPEG 2000"
+        )
+
+    def _connected(self) -> socket.socket:
+        if self._connection is None:
+            ours, theirs = socket.socketpair()
+            ours.settimeout(_DEADLINE_S)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "plugins.still_decoder", str(theirs.fileno()),
+                     str(self._most_pixels * _BYTES_PER_PIXEL)],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    env=_environment(self._most_pixels), pass_fds=[theirs.fileno()], start_new_session=True,
+                )  # fmt: skip
+            self._connection = ours
+            if not self._watched:
+                self._watched = True
+                threading.Thread(target=self._end_when_idle, name="still-decoder", daemon=True).start()
+        return self._connection
+
+    def _end_when_idle(self) -> None:
+        while True:
+            time.sleep(_IDLE_S)
+            with self._lock:
+                if time.monotonic() - self._used_at >= _IDLE_S or self._connection is None:
+                    self._end()
+                    self._watched = False
+                    return
+
+    def _end(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+_decoders: dict[int, _Decoder] = {}
+_decoders_lock = threading.Lock()
+
+
+def _decoder(most_pixels: int) -> _Decoder:
+    with _decoders_lock:
+        if most_pixels not in _decoders:
+            _decoders[most_pixels] = _Decoder(most_pixels)
+        return _decoders[most_pixels]
+
+
+def _line(connection: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        part = connection.recv(1)
+        if not part or len(line) > _LONGEST_ANSWER:
+            raise _GoneError
+        line += part
+    return line
+
+
+def _environment(most_pixels: int) -> dict[str, str]:
+    home = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path, PIXEL_LIMIT: str(most_pixels), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _too_long(name: str, limits: Limits) -> str:
+    return f"{name}: larger than {limits.bytes >> 20} MiB: make it smaller"

@@ -1,0 +1,117 @@
+"""Small image files whose headers announce huge images, in every format that is read, and in the ways in which a header
+can hide it from a reader that is not the decoder."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+WIDTH, HEIGHT = 40_000, 26_000
+"""1.04 gigapixels: below OpenCV's own default limit, and negative as signed 16-bit numbers."""
+_BLACK = np.zeros((64, 64, 3), np.uint8)
+_TIFF_TILE = ((322, WIDTH // 16 * 16), (323, HEIGHT // 16 * 16), (324, 8), (325, 4))
+
+
+def huge_images() -> Mapping[str, bytes]:
+    """By a name that ends with the format's usual suffix."""
+    return {
+        "screen.gif": gif((WIDTH, HEIGHT), (1, 1)),
+        "frame.gif": gif((8, 8), (WIDTH, HEIGHT)),
+        "plain.png": png(WIDTH, HEIGHT),
+        "interlaced16.png": png(WIDTH, HEIGHT, depth=16, interlaced=True),
+        "animated.png": _animated_png(),
+        "strips.tiff": tiff(WIDTH, HEIGHT),
+        "float64.tiff": tiff(WIDTH, HEIGHT, bits=64),
+        "lzw.tiff": tiff(WIDTH, HEIGHT, ((259, 5),)),
+        "planar.tiff": tiff(WIDTH, HEIGHT, ((284, 2),)),
+        "tile.tiff": tiff(64, 64, _TIFF_TILE),
+        "bottom-up.bmp": bmp(WIDTH, HEIGHT),
+        "top-down.bmp": bmp(WIDTH, -HEIGHT),
+        "rle.bmp": bmp(WIDTH, HEIGHT, bits=8, compression=1),
+        "baseline.jpg": _jpeg(progressive=False),
+        "progressive.jpg": _jpeg(progressive=True),
+        "still.webp": _webp(animated=False),
+        "animated.webp": _webp(animated=True),
+        "image.jp2": _jpeg2000(),
+        "tile.jp2": _jpeg2000(tile=True),
+        "pixels.ppm": f"P6\n{WIDTH} {HEIGHT}\n255\n".encode() + b"\0" * 50,
+        "bits.pbm": f"P4\n{WIDTH} {HEIGHT}\n".encode() + b"\0" * 50,
+    }
+
+
+def png(width: int, height: int, *, depth: int = 8, interlaced: bool = False) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, interlaced)
+    return _png(("IHDR", header), ("IDAT", zlib.compress(b"\0" * 100)))
+
+
+def gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
+    return (
+        b"GIF89a" + struct.pack("<HH", *screen) + b"\x80\0\0" + b"\0" * 6
+        + b"," + struct.pack("<HHHH", 0, 0, *frame) + b"\0\x02\x02\x44\x01\0;"
+    )  # fmt: skip
+
+
+def tiff(width: int, height: int, more: Sequence[tuple[int, int]] = (), *, bits: int = 8) -> bytes:
+    """`more`: tags and their values."""
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 2, 273: 8, 277: 3, 278: height, 279: 4} | dict(more)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    return b"II*\0" + struct.pack("<I", 16) + b"\0" * 8 + struct.pack("<H", len(tags)) + entries + b"\0" * 4
+
+
+def bmp(width: int, height: int, *, bits: int = 24, compression: int = 0) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 100, 0, 0, 54) + header + b"\0" * 200
+
+
+def _png(*chunks: tuple[str, bytes]) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind.encode(), content) for kind, content in (*chunks, ("IEND", b"")))
+
+
+def _animated_png() -> bytes:
+    frame = struct.pack(">IIIIIHHBB", 0, WIDTH, HEIGHT, 0, 0, 1, 1, 0, 0)
+    return _png(
+        ("IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)),
+        ("acTL", struct.pack(">II", 2, 0)),
+        ("fcTL", frame),
+        ("IDAT", zlib.compress(b"\0" * 100)),
+    )
+
+
+def _jpeg(*, progressive: bool) -> bytes:
+    data = bytearray(cv2.imencode(".jpg", _BLACK, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])[1].tobytes())
+    at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", HEIGHT, WIDTH)
+    return bytes(data)
+
+
+def _webp(*, animated: bool) -> bytes:
+    picture = cv2.imencode(".webp", _BLACK[:8, :8], [cv2.IMWRITE_WEBP_QUALITY, 80])[1].tobytes()[12:]
+    canvas = _three(WIDTH - 1) + _three(HEIGHT - 1)
+    content = b"WEBPVP8X" + struct.pack("<I", 10) + bytes([2 * animated, 0, 0, 0]) + canvas
+    if animated:
+        frame = b"\0" * 6 + _three(7) + _three(7) + _three(100) + b"\0" + picture
+        picture = b"ANIM" + struct.pack("<I", 6) + b"\0" * 6 + b"ANMF" + struct.pack("<I", len(frame)) + frame
+    return b"RIFF" + struct.pack("<I", len(content + picture)) + content + picture
+
+
+def _three(number: int) -> bytes:
+    return struct.pack("<I", number)[:3]
+
+
+def _jpeg2000(*, tile: bool = False) -> bytes:
+    """`tile`: one tile is as large as the image says it is."""
+    data = bytearray(cv2.imencode(".jp2", _BLACK)[1].tobytes())
+    size = data.index(b"\xff\x51") + 6
+    data[size : size + 8] = struct.pack(">II", WIDTH, HEIGHT)
+    if tile:
+        data[size + 16 : size + 24] = struct.pack(">II", WIDTH, HEIGHT)
+    header = data.index(b"ihdr") + 4
+    data[header : header + 8] = struct.pack(">II", HEIGHT, WIDTH)
+    return bytes(data)

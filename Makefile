@@ -45,7 +45,7 @@ system:
 
 # CUDA kernels are tested as the host's own code, PyCUDA over a stand-in for its driver, and clocks by jumps.
 test-tools:
-	@config/install-system-packages.sh g++ python3-dev faketime
+	@config/install-system-packages.sh g++ python3-dev faketime strace
 
 $(BIN)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sightd needs Python 3.11 or newer, this is " + sys.version.split()[0])'

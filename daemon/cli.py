@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import platform
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
+
+from engines.cache import NoHomeError, cache_directory
 
 COMMANDS = {
     "run": "run the daemon",
@@ -54,14 +59,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     arguments = parser.parse_args(argv)
     try:
+        _use_own_gstreamer_registry()
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as in `sightd models list | head -1`
-        sys.stderr.close()
-        return 1
+    except NoHomeError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
     return code
 
 
+def _use_own_gstreamer_registry() -> None:
+    """Keeps GStreamer's list of plug-ins in our cache. By default it is a file in the user's home."""
+    with suppress(NoHomeError):
+        registry = cache_directory(os.environ) / f"gstreamer-{platform.machine()}.bin"
+        os.environ.setdefault("GST_REGISTRY", str(registry))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    from daemon.__main__ import main as run_process
+
+    sys.exit(run_process())

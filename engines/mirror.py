@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from engines.cache import expanded
 from engines.digest import Digest, copy, digest_of, require
 from engines.errors import EngineError
 from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
@@ -15,7 +16,7 @@ from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 def default_mirror(environ: Mapping[str, str]) -> Path | None:
     """$SIGHTD_MODEL_MIRROR, None where it is not set."""
     folder = environ.get("SIGHTD_MODEL_MIRROR")
-    return Path(folder).expanduser() if folder else None
+    return expanded(folder) if folder else None
 
 
 def file_name(source: Source) -> str:

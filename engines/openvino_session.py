@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,9 +122,7 @@ def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
 
 
 def _library() -> Any:
-    """The library, without its telemetry: by default importing it tells its makers, over the network."""
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: it cannot be imported
+    """The library; its telemetry was switched off when `engines` was imported."""
     try:
         return importlib.import_module("openvino")
     except ImportError as error:

@@ -52,7 +52,7 @@ def _download(source: PackageSource, wheels: Path, *, task: str, limit: int, pro
     requirements = wheels / "requirements.txt"
     requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.wheel_sha256}\n")
     log = wheels / "pip.log"
-    environ = {**os.environ, "TMPDIR": str(wheels), "PIP_NO_INPUT": "1"}
+    environ = {**os.environ, "TMPDIR": str(wheels), "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     if source.sdist:
         environ["PYTHONPATH"] = str(sdist.write_backend(wheels, source.package, source.version))
     command = [sys.executable, "-m", "pip", *_arguments(source, wheels)]

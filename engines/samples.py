@@ -30,7 +30,7 @@ class Sample:
 
 def samples() -> Mapping[str, Sample]:
     """All samples by name, in the order in which `samples.yaml` states them."""
-    document = yaml.safe_load(resources.files("engines").joinpath("samples.yaml").read_text())
+    document = yaml.safe_load(resources.files("engines").joinpath("samples.yaml").read_text(encoding="utf-8"))
     return {
         name: Sample(name, entry["summary"], entry["licence"], PackageSource(**entry["source"]))
         for name, entry in document["samples"].items()

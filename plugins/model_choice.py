@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
 
+from engines.cache import expanded
 from engines.catalog import Catalog
 from engines.model import Model
 from engines.own_file import model_from_file
@@ -61,11 +62,11 @@ class OwnFile(BaseModel):
 
     def names(self) -> list[str]:
         """Its labels, read from their file where they stand in one. PluginError says what is wrong with that."""
-        return labels_in(self.labels.expanduser()) if isinstance(self.labels, Path) else self.labels
+        return labels_in(expanded(self.labels)) if isinstance(self.labels, Path) else self.labels
 
     def faults(self) -> Iterator[Fault]:
         """Files that are not there or cannot be read. The network itself is not loaded."""
-        file = self.file.expanduser()
+        file = expanded(self.file)
         try:
             require_regular(file)
         except OSError as fault:
@@ -79,7 +80,7 @@ class OwnFile(BaseModel):
     def model(self) -> Model:
         """Reads the labels, and the file's input. PluginError or EngineError with what to do."""
         return model_from_file(
-            self.file.expanduser(),
+            expanded(self.file),
             self.head,
             self.names(),
             size=(self.width, self.height) if self.width and self.height else None,

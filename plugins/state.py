@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from engines.cache import expanded, home_directory
+
 
 def state_directory(environ: Mapping[str, str]) -> Path:
     """$SIGHTD_STATE_DIR, the state directory that systemd gives the service, or the user's own."""
     if folder := environ.get("SIGHTD_STATE_DIR"):
-        return Path(folder).expanduser()
+        return expanded(folder)
     if folder := environ.get("STATE_DIRECTORY"):
         return Path(folder.partition(":")[0])  # systemd gives a list of several
     if folder := environ.get("XDG_STATE_HOME"):
         return Path(folder) / "sightd"
-    return Path(environ.get("HOME") or Path.home()) / ".local/state/sightd"
+    return home_directory(environ, "SIGHTD_STATE_DIR") / ".local/state/sightd"

@@ -77,7 +77,7 @@ class DaemonProcess:
             raise DaemonError(f"the daemon ended with exit code {code}:\n{self._last_lines()}")
 
     def __enter__(self) -> DaemonProcess:
-        command = [sys.executable, "-m", "daemon.cli", "run", "-c", str(self._config)]
+        command = [sys.executable, "-m", "daemon", "run", "-c", str(self._config)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.began = time.monotonic()
         with self._log.open("wb") as log:

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from daemon.config.model import Camera
 from daemon.redact import redact
+from engines.cache import expanded
 
 
 class CaptureError(Exception):
@@ -101,7 +102,7 @@ def _http(address: str, camera: Camera) -> Source:
 
 def _file(path: Path, camera: Camera) -> Source:
     # "file:" keeps FFmpeg from reading a name with a colon as a protocol.
-    return Source(Kind.FILE, str(path), f"file:{path.expanduser()}", paced=True, loop=camera.loop)
+    return Source(Kind.FILE, str(path), f"file:{expanded(path)}", paced=True, loop=camera.loop)
 
 
 def _device(address: str, camera: Camera) -> Source:

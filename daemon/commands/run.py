@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.commands import SubParsers
+from daemon.streams import OutputError, discard_output
 
 if TYPE_CHECKING:
     from daemon.app import Daemon
@@ -121,7 +122,15 @@ def _serve(loaded: Loaded) -> int:
 
 
 def _announce(daemon: Daemon) -> None:
-    """Tells where to look: on standard output, since it is what was asked for and no log."""
+    """Prints where to look, on standard output. The daemon runs without one, too."""
+    try:
+        _print_addresses(daemon)
+    except OutputError as error:
+        discard_output()
+        log.debug("%s", error)
+
+
+def _print_addresses(daemon: Daemon) -> None:
     for camera in daemon.cameras():
         rtsp = daemon.rtsp_url(camera.name) or "no RTSP"
         http = daemon.http_url()

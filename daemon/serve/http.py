@@ -59,8 +59,13 @@ def create_app(
     who comes in, `faces` is the gallery that is served, `ask_reload` has the configuration read anew, `journal` is of
     events."""
     app = FastAPI(
-        title="sightd", version=installed_version(), docs_url=None, redoc_url=None, max_body_size=_MOST_BODY
-    )  # their pages load foreign assets
+        title="sightd",
+        version=installed_version(),
+        docs_url=None,  # these pages load foreign assets
+        redoc_url=None,
+        max_body_size=_MOST_BODY,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
     app.state.audience = Audience(max_viewers)
     app.add_middleware(Door, access)
     app.add_middleware(_CommonHeaders)  # around the door: what is refused carries them, too

@@ -92,7 +92,7 @@ class DeviceKernels:
 
 @cache
 def _read(name: str) -> str:
-    return (_FOLDER / name).read_text()
+    return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 def _headers() -> dict[str, str]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,12 +38,19 @@ class DaemonProcess:
     """`sightd run` with a configuration; a context manager. Servers listen on free ports of the loopback."""
 
     def __init__(
-        self, folder: Path, configuration: Mapping[str, Any], environ: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        configuration: Mapping[str, Any],
+        environ: Mapping[str, str] | None = None,
+        *,
+        before: Sequence[str] = (),
     ) -> None:
+        """`before`: a command that runs the daemon, such as a tracer."""
         self.errors = folder / "sightd.log"
         self.path = folder / "sightd.yaml"
         """The configuration file."""
         self.path.write_text(yaml.safe_dump({"rtsp": {"port": 0}, "http": {"port": 0}, **configuration}))
+        self._before = before
         self._environ = {**os.environ, "SIGHTD_STATE_DIR": str(folder / "state"), **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._rtsp = self._http = ""
@@ -52,7 +59,7 @@ class DaemonProcess:
         """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
         with self.errors.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "daemon.cli", "run", "-c", str(self.path)],
+                [*self._before, sys.executable, "-m", "daemon", "run", "-c", str(self.path)],
                 cwd=_ROOT,
                 env=self._environ,
                 stdout=subprocess.PIPE,

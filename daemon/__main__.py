@@ -1,0 +1,53 @@
+"""The process of a `sightd` command: `python -m daemon`, and the script that pip installs.
+
+Imported by these only: until the command runs, Ctrl-C ends the process at once and without a traceback.
+"""
+
+import signal
+
+_INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background
+if _INTERRUPTIBLE:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import sys  # noqa: E402 — nothing that takes time is imported before the lines above
+
+from daemon import streams  # noqa: E402
+
+
+def main() -> int:
+    """Runs the command that the arguments name and returns its exit code; see `daemon.cli.main`."""
+    streams.prepare()
+    try:
+        code = _run()
+        streams.finish()
+    except streams.OutputError as error:
+        streams.discard_output()
+        code = 1
+        if not error.reader_left:
+            print(error, file=sys.stderr)  # noqa: T201
+    finally:
+        _end_at_once_if_interrupted()
+    return code
+
+
+def _run() -> int:
+    from daemon import cli
+
+    try:
+        if _INTERRUPTIBLE:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return cli.main()
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as stop:  # argparse's
+        return stop.code if isinstance(stop.code, int) else 1
+
+
+def _end_at_once_if_interrupted() -> None:
+    """All is done: an interrupt must not show where the interpreter is while it ends."""
+    if _INTERRUPTIBLE:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

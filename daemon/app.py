@@ -32,7 +32,9 @@ from daemon.placed import placed
 from daemon.readiness import camera_reasons, plugin_reasons, plugin_status
 from daemon.serve import descriptors
 from daemon.serve.access.access import Access
+from daemon.serve.access.peers import PeerRoles
 from daemon.serve.control import AskReload
+from daemon.serve.control_socket import ControlSocket, open_control
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
@@ -78,7 +80,7 @@ class Daemon:
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
         self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason], list(Kind))
-        self._access = Access(self._config.access, self.metrics.refused)
+        self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)
         self._observations: dict[str, PluginObservation] = {}
@@ -90,12 +92,16 @@ class Daemon:
         )
         self._fleet = Fleet(self._host, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
+        self._control: ControlSocket | None = None
         self._faces: FaceDesk | None = None
         self._state_watch: StateWatch | None = None
         self._started = False
 
     def start(self) -> None:
-        """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated."""
+        """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated.
+        AlreadyRunningError, before anything is written, if a daemon with the same control socket runs."""
+        refused = self.metrics.connection_refused("http")
+        self._control = open_control(self._config.control, self._loaded.path, self._access.peers, os.environ, refused)
         self.journal.start()
         self.journal.note(Kind.DAEMON_STARTED, version=installed_version())
         cameras = list(enabled(self._config))
@@ -163,6 +169,8 @@ class Daemon:
                 parts.callback(self._faces.close)
             if self._state_watch is not None:
                 parts.callback(self._state_watch.close)
+            if self._control is not None:  # also if the web server, whose own it becomes, was never made
+                parts.callback(self._control.close)
             if self._http is not None:
                 parts.callback(self._http.close)
             if self._fleet.rtsp is not None:
@@ -183,7 +191,7 @@ class Daemon:
 
     def http_url(self) -> str | None:
         """The web server's address as this machine reaches it."""
-        if self._http is None:
+        if self._http is None or not self._config.http.enabled:
             return None
         host = reachable(self._config.http.host)
         scheme = "http" if self._config.http.tls is None else "https"
@@ -247,7 +255,7 @@ class Daemon:
             self._fleet.rtsp = RtspServer(self._config.rtsp, self._access, self.metrics.connection_refused("rtsp"))
             self._fleet.rtsp.start()
         self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
-        if self._config.http.enabled:
+        if self._config.http.enabled or self._control is not None:
             options = self._config.http
             self._faces = self._face_desk()
             if self._faces is not None:
@@ -263,7 +271,7 @@ class Daemon:
                 self._ask_reload,
                 self.journal,
             )
-            self._http = HttpServer(options, app, self.metrics.connection_refused("http"))
+            self._http = HttpServer(options, app, self.metrics.connection_refused("http"), self._control)
             self._http.start()
 
     def _face_desk(self) -> FaceDesk | None:

@@ -75,7 +75,7 @@ class Fleet:
             place = self._places.setdefault(name, _Place(""))
             place.title = camera.title or name
             max_fps = output_of(config, camera).mjpeg_max_fps
-            if config.http.enabled and place.jpeg_max_fps != max_fps:
+            if place.jpeg_max_fps != max_fps:
                 if place.jpeg is not None:
                     place.jpeg.close()
                 place.jpeg, place.jpeg_max_fps = JpegStream(max_fps), max_fps

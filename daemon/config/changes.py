@@ -9,7 +9,7 @@ from daemon.config.load import Loaded
 from daemon.config.model import Camera, Config, Output, Render
 from plugins.api import PluginConfig
 
-_FIXED = ("access", "rtsp", "http", "engines", "models", "events")
+_FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
 """Sections that are read at the start alone."""
 
 

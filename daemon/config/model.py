@@ -144,10 +144,13 @@ class Rtsp(Section):
     max_connections_per_address: int = Field(32, ge=1, description="Most of them from one address.")
 
 
+RoleName = Literal["view", "operate", "admin"]
+
+
 class Token(Section):
     """What opens the servers for whoever holds it, and how far."""
 
-    role: Literal["view", "operate", "admin"] = Field(
+    role: RoleName = Field(
         description="view: pictures, state, metrics, events; operate: faces, too; admin: also takes persons away or "
         "out of the machine, and has the configuration read anew."
     )
@@ -187,6 +190,23 @@ class Http(Section):
     max_connections: int = Field(256, ge=1, description="Most connections at once; a further one is closed.")
     max_connections_per_address: int = Field(
         24, ge=1, description="Most of them from one address; behind a proxy all viewers come from the proxy's."
+    )
+
+
+class Control(Section):
+    """The Unix socket by which `sightd` commands of this machine reach the daemon. root and the daemon's own user are
+    admin there, without a token."""
+
+    enabled: bool = Field(True, description="Serve the API on the socket.")
+    socket: Path | None = Field(
+        None,
+        description="Path of the socket. By default control.sock in the service's runtime directory (/run/sightd), "
+        "otherwise a name derived from the configuration file's path, in $XDG_RUNTIME_DIR/sightd or /tmp/sightd-UID.",
+    )
+    groups: dict[Annotated[str, StringConstraints(min_length=1, max_length=64)], RoleName] = Field(
+        default_factory=dict,
+        description="Members of these Unix groups (name or number) get this role; all other users are refused.",
+        examples=[{"operators": "operate", "adm": "view"}],
     )
 
 
@@ -273,6 +293,7 @@ class Config(Section):
     access: Access = Field(default_factory=Access, description=Access.__doc__)
     rtsp: Rtsp = Field(default_factory=Rtsp, description=Rtsp.__doc__)
     http: Http = Field(default_factory=Http, description=Http.__doc__)
+    control: Control = Field(default_factory=Control, description=Control.__doc__)
     models: Models = Field(default_factory=Models, description=Models.__doc__)
     engines: Engines = Field(default_factory=Engines, description=Engines.__doc__)
     events: Events = Field(default_factory=Events, description=Events.__doc__)

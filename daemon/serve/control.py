@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from daemon.config.changes import Changes
+from daemon.config.problems import ConfigError, Problem
 from daemon.redact import redact
 from daemon.serve.access.access import Access
 from daemon.serve.access.door import at_least
@@ -34,6 +35,9 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
         except TimeoutError:
             told = "The reload is still under way; the log says how it ends."
             return JSONResponse({"detail": told}, status_code=503)
+        except ConfigError as error:
+            problems = [_problem(one) for one in error.problems]
+            return JSONResponse({"detail": redact(str(error)), "problems": problems}, status_code=409)
         except Exception as error:  # noqa: BLE001 — whatever kept the configuration from being followed
             return JSONResponse({"detail": redact(str(error))}, status_code=409)
         return JSONResponse(_told(changes))
@@ -41,7 +45,12 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     app.include_router(router)
 
 
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {name: redact(value) if isinstance(value, str) else value for name, value in asdict(problem).items()}
+
+
 def _told(changes: Changes) -> dict[str, Any]:
     """By what was done; `restart` are sections that take one."""
     found = {name: list(names) for name, names in asdict(changes).items()}
-    return {**found, "restart": found.pop("fixed")}
+    found["restart"] = found.pop("fixed")
+    return found

@@ -11,6 +11,9 @@ import h11
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from daemon.serve.access.door import PEER
+from daemon.serve.access.peers import peer_at
+
 log = logging.getLogger(__name__)
 # uvicorn's warnings, one a message, are about what peers do wrong: that is counted. Nor is one who leaves our fault.
 log.setLevel(logging.ERROR)
@@ -38,6 +41,10 @@ class HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        peer = peer_at(transport.get_extra_info("socket"))
+        if peer is not None:  # whom the kernel vouches for; no header or token can put it there
+            self.app_state = {**self.app_state, PEER: peer}
+            self.client = (peer.name, 0)
         self._look(0)
 
     def data_received(self, data: bytes) -> None:

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from daemon.config.model import Http, Tls
+from daemon.serve.control_socket import ControlSocket
 from daemon.serve.descriptors import fault
 from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.http_connection import PATIENCE, SLOWEST, connections
@@ -37,11 +38,19 @@ class HttpServer:
     """Serves an application of `create_app`. `start` and `close` belong to one thread. TlsError comes from the
     constructor."""
 
-    def __init__(self, options: Http, app: FastAPI, refused: Callable[[str], None] = lambda _reason: None) -> None:
-        """`refused` counts a connection that was turned away or cut off, by its reason."""
+    def __init__(
+        self,
+        options: Http,
+        app: FastAPI,
+        refused: Callable[[str], None] = lambda _reason: None,
+        control: ControlSocket | None = None,
+    ) -> None:
+        """`refused` counts a connection that was turned away or cut off, by its reason. `control` is served as well,
+        and becomes the server's own; with `options.enabled` false it is served alone."""
         self._options = options
         self._audience = app.state.audience
-        self._socket: socket.socket | None = None
+        self._control = control
+        self._sockets: list[socket.socket] = []
         self._places = Places(options.max_connections, options.max_connections_per_address)
         self._refusals = Refusals("HTTP", _told(options), refused)
         self._port = options.port
@@ -63,7 +72,7 @@ class HttpServer:
             timeout_graceful_shutdown=_GRACE_S,
             timeout_notify=1,
             callback_notify=self._turned,
-            ssl_context_factory=None if options.tls is None else _tls(options.tls),
+            ssl_context_factory=None if options.tls is None or not options.enabled else _tls(options.tls),
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="http-server", daemon=True)
@@ -71,15 +80,21 @@ class HttpServer:
     def start(self) -> None:
         """Listens and serves from now on. ListenError if the address cannot be had."""
         options = self._options
-        try:
-            self._socket = listen(options.host, options.port, self._places, self._refusals.add)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ListenError("HTTP", "http", options.host, options.port, reason) from error
-        self._port = self._socket.getsockname()[1]
+        if self._control is not None:
+            self._sockets.append(self._control)
+        if options.enabled:
+            try:
+                self._sockets.append(listen(options.host, options.port, self._places, self._refusals.add))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise ListenError("HTTP", "http", options.host, options.port, reason) from error
+            self._port = self._sockets[-1].getsockname()[1]
         self._progress_at = time.monotonic()
         self._thread.start()
-        log.info("HTTP listens on %s:%s", options.host, self._port)
+        if options.enabled:
+            log.info("HTTP listens on %s:%s", options.host, self._port)
+        if self._control is not None:
+            log.info("the control socket is %s", self._control.path)
 
     @property
     def progress_at(self) -> float:
@@ -93,15 +108,15 @@ class HttpServer:
 
     def close(self, deadline: float = 2.0) -> None:
         """Sends the viewers home, stops and joins within `deadline` seconds. Twice is safe."""
-        if self._socket is None:
-            return
-        self._audience.close()
-        self._server.should_exit = True
-        self._thread.join(deadline)
-        if self._thread.is_alive():
-            log.error("the web server did not stop within %g s", deadline)
-        self._socket.close()
-        self._socket = None
+        if self._thread.ident is not None:
+            self._audience.close()
+            self._server.should_exit = True
+            self._thread.join(deadline)
+            if self._thread.is_alive():
+                log.error("the web server did not stop within %g s", deadline)
+        for one in self._sockets:
+            one.close()
+        self._sockets.clear()
 
     async def _turned(self) -> None:
         self._progress_at = time.monotonic()
@@ -112,10 +127,8 @@ class HttpServer:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_failed)
-        if self._options.tls is not None:  # uvicorn hands no times on, and asyncio waits for a minute
-            impatient = partial(loop.create_server, ssl_handshake_timeout=PATIENCE)
-            loop.create_server = impatient  # type: ignore[method-assign]
-        await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
+        loop.create_server = partial(_create_server, loop.create_server)  # type: ignore[method-assign]
+        await self._server.serve(sockets=self._sockets)
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Without descriptors asyncio fails to accept as often as there may be connections waiting, each second: that
@@ -126,6 +139,16 @@ class HttpServer:
         elif time.monotonic() - self._told_at >= _TELL_EVERY:
             self._told_at = time.monotonic()
             log.error("HTTP cannot take a connection: %s; %s", error.strerror, fault() or "it is tried again")
+
+
+async def _create_server(
+    create: Callable[..., Any], protocol: Any, *, sock: socket.socket, ssl: Any, backlog: int
+) -> Any:
+    """As uvicorn calls it. No TLS on a Unix socket; elsewhere a limit for its handshake, for which asyncio would wait a
+    minute."""
+    if ssl is None or sock.family == socket.AF_UNIX:
+        return await create(protocol, sock=sock, backlog=backlog)
+    return await create(protocol, sock=sock, backlog=backlog, ssl=ssl, ssl_handshake_timeout=PATIENCE)
 
 
 def _tls(tls: Tls) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:

@@ -32,14 +32,19 @@ class GuardedSocket(socket.socket):
         found none: asyncio then turns to others who wait for it, before it accepts more."""
         for _ in range(ACCEPTED_AT_ONCE):
             connection, address = super().accept()
-            full = self.places.enter(address[0])
+            origin = self.origin(connection, address)
+            full = self.places.enter(origin)
             if full is None:
                 admitted = _Admitted(self.family, self.type, self.proto, connection.detach())
-                admitted.leave = partial(self.places.leave, address[0])
+                admitted.leave = partial(self.places.leave, origin)
                 return admitted, address
             connection.close()
-            self.refused(full, address[0])
+            self.refused(full, origin)
         raise ConnectionAbortedError
+
+    def origin(self, _connection: socket.socket, address: Any) -> str:
+        """Whose connections are counted together, and how the log names them."""
+        return str(address[0])
 
     def listen(self, _at_once: int = 0) -> None:
         """`_at_once`, how many asyncio accepts at a time, is none of the kernel's business."""

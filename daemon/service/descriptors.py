@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 
 from daemon.config.model import Config
+from daemon.serve.control_socket import MOST
 
 _OF_RTSP, _OF_HTTP, _OF_CAMERA, _OF_PROCESS = 2, 1, 16, 128
 """Descriptors of a connection over RTSP (GStreamer's and ours), of one over HTTP, of a camera with its source, its
@@ -23,7 +24,8 @@ def shortage(config: Config, limit: int) -> str | None:
     """What to do where the configuration may ask for more descriptors than there are; None where it may not."""
     rtsp = _OF_RTSP * config.rtsp.max_connections if config.rtsp.enabled else 0
     http = _OF_HTTP * config.http.max_connections if config.http.enabled else 0
-    most = rtsp + http + _OF_CAMERA * len(config.cameras) + _OF_PROCESS
+    control = _OF_HTTP * MOST if config.control.enabled else 0
+    most = rtsp + http + control + _OF_CAMERA * len(config.cameras) + _OF_PROCESS
     if limit == resource.RLIM_INFINITY or most <= limit:
         return None
     return (

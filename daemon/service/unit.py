@@ -38,6 +38,8 @@ DynamicUser=yes
 StateDirectory=sightd
 StateDirectoryMode=0700
 CacheDirectory=sightd
+# The control socket: root and the service's own user, others as control.groups says.
+RuntimeDirectory=sightd
 {credentials}
 # Cameras at /dev/videoN, NVIDIA GPUs.
 SupplementaryGroups=video render

@@ -11,6 +11,7 @@ from typing import Literal
 from daemon.config.model import Access as Options
 from daemon.serve.access.attempts import Attempts
 from daemon.serve.access.keyring import Keyring
+from daemon.serve.access.peers import PeerRoles
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,11 @@ _TELL_EVERY = 10.0
 class Access:
     """The tokens, and who comes with wrong ones. Any thread. `count` is told the server's name and the reason."""
 
-    def __init__(self, options: Options, count: Refused = lambda _server, _reason: None) -> None:
+    def __init__(
+        self, options: Options, count: Refused = lambda _server, _reason: None, peers: PeerRoles | None = None
+    ) -> None:
+        """`peers` decides which users of this machine may use the control socket."""
+        self.peers = peers or PeerRoles()
         self.tokens = options.tokens
         self.keyring = Keyring(options.tokens)
         self.attempts: Mapping[Server, Attempts] = {"http": Attempts(), "rtsp": Attempts()}

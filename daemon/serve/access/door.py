@@ -1,6 +1,7 @@
 """The web server's door: every request passes it, and what no rule lets in stays out.
 
-With tokens, everybody needs one, from this machine too. Without, the server listens on loopback (the configuration is
+By the control socket come users of this machine, with the role that their user or groups have. Over TCP, with tokens,
+everybody needs one, from this machine too. Without, the server listens on loopback (the configuration is
 refused otherwise) and serves programs of this machine, as administrators.
 """
 
@@ -21,10 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from daemon.config.checks import is_loopback
 from daemon.serve.access.access import Access, Reason, Server
 from daemon.serve.access.keyring import Holder
+from daemon.serve.access.peers import Peer
 from daemon.serve.access.roles import Role
 
 log = logging.getLogger(__name__)
 
+PEER = "sightd.peer"
+"""In the state of a request's scope: the `Peer` of a connection by the control socket."""
 HEADER = "X-Sightd"
 """What changes something carries it, where the browser brings the token by itself: no foreign page can send it."""
 _OPEN = frozenset({"/healthz"})
@@ -70,13 +74,29 @@ class Door:
             await self._app(scope, receive, _told(scope, visitor, send))
 
     def _visitor(self, request: Request) -> Holder:
-        if self._access.keyring:
+        peer = request.scope.get("state", {}).get(PEER)
+        if peer is not None:  # no browser speaks over a Unix socket: no page could have led it here
+            visitor, may_be_led = self._peer_holder(request, peer), False
+        elif self._access.keyring:
             visitor, may_be_led = self._token_holder(request)
         else:
             visitor, may_be_led = _of_this_machine(request), True
         if may_be_led and request.method not in _READS and HEADER.lower() not in request.headers:
             raise _RefusedError(403, "foreign", f"What changes something carries the header {HEADER}: 1.")
         return visitor
+
+    def _peer_holder(self, request: Request, peer: Peer) -> Holder:
+        if _is_forwarded(request):
+            told = "The control socket serves programs of this machine, not a proxy: it would lend everybody its role."
+            raise _RefusedError(403, "foreign", told)
+        holder = self._access.peers.holder(peer)
+        if holder is None:
+            told = (
+                f"{peer.name} has no role here: use sudo, or have control.groups of the configuration give a group of "
+                "that user one."
+            )
+            raise _RefusedError(403, "role", told)
+        return holder
 
     def _token_holder(self, request: Request) -> tuple[Holder, bool]:
         """Who it is, and whether a page could have led the browser to bring the token."""
@@ -103,7 +123,7 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
         visitor: Holder = request.scope[_VISITOR]
         if visitor.role < role:
             access.refused(_SERVER, _address(request), "role")
-            told = f'This takes a token of the role "{role!s}"; that of {visitor.name} is of "{visitor.role!s}".'
+            told = f'This takes the role "{role!s}"; {visitor.name} has the role "{visitor.role!s}".'
             raise HTTPException(403, told)
 
     class Guarded(APIRoute):
@@ -123,10 +143,14 @@ def _of_this_machine(request: Request) -> Holder:
     if not is_loopback(request.url.hostname or ""):  # a foreign page's name that was pointed here
         told = "Without access.tokens sightd is served to 127.0.0.1 and localhost alone, by these names."
         raise _RefusedError(403, "foreign", told)
-    if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers):
+    if _is_forwarded(request):
         told = "Without access.tokens sightd is served to programs of this machine alone, not through a proxy."
         raise _RefusedError(403, "foreign", told)
     return _THIS_MACHINE
+
+
+def _is_forwarded(request: Request) -> bool:
+    return any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
 
 
 def _name_and_token(given: str) -> tuple[str | None, str]:

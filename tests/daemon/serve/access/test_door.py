@@ -131,7 +131,7 @@ def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
 
 def test_a_role_that_does_not_reach_is_told(guarded: httpx.Client) -> None:
     answer = guarded.post("/api/reload", headers=bearer(TOKENS["view"]))
-    assert answer.json()["detail"] == 'This takes a token of the role "admin"; that of view is of "view".'
+    assert answer.json()["detail"] == 'This takes the role "admin"; view has the role "view".'
 
 
 def test_who_guesses_waits_even_with_the_right_one(guarded: httpx.Client) -> None:

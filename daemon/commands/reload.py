@@ -1,0 +1,93 @@
+"""`sightd reload`: has the daemon that runs read its configuration again, and says what that changed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from daemon.commands import SubParsers
+from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, printable
+from daemon.control.discovery import HELP, Choice, add_options, client_for
+from plugins.units import parse_duration
+
+_EPILOG = f"""\
+examples:
+  sudo sightd reload                        the installed service
+  sightd reload -c cameras.yaml             the daemon that you started with this file
+  sightd reload --url https://box:8080 --token-file box.token
+
+Cameras and plug-ins that did not change go on without losing a frame. If the file has faults, nothing changes.
+
+{HELP}
+The exit code is 0 if the configuration was applied, 2 if it was refused (each fault is printed with its file and line),
+3 if no daemon answers, 1 for any other failure.
+"""
+_WORDS = {
+    "added": "cameras added",
+    "changed": "cameras changed",
+    "removed": "cameras removed",
+    "opened": "plug-ins started",
+    "replaced": "plug-ins restarted",
+    "closed": "plug-ins stopped",
+}
+EXIT_REFUSED, EXIT_NO_DAEMON = 2, 3
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "reload",
+        help="have the daemon that runs read its configuration again",
+        description="Has the daemon that runs read its configuration file again, waits until that is done, and prints "
+        "what changed.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.add_argument(
+        "--timeout", type=_seconds, default=600.0, metavar="TIME",
+        help="how long to wait: a new plug-in may have to download its model (default: 10m)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Asks for the reload and waits for its answer."""
+    try:
+        changes = client_for(Choice.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
+    except NoDaemonError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return EXIT_NO_DAEMON
+    except ApiError as error:
+        if error.status != 409:
+            print(f"sightd: {error}", file=sys.stderr)
+            return 1
+        print(f"{error}\nsightd: the configuration was refused, and nothing changed", file=sys.stderr)
+        return EXIT_REFUSED
+    except LateError as error:
+        print(f"sightd: {error}; the reload may still go on, and the log says how it ends", file=sys.stderr)
+        return 1
+    except ControlError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(changes, ensure_ascii=False) if args.json else printable(told(changes)))
+    return 0
+
+
+def told(changes: Mapping[str, Sequence[str]]) -> str:
+    """The answer of /api/reload in words, a line for each kind of change."""
+    lines = [f"{words}: {', '.join(names)}" for key, words in _WORDS.items() if (names := changes.get(key))]
+    if restart := changes.get("restart"):
+        lines.append(f"take effect only after a restart: {', '.join(restart)}")
+    return "\n".join(lines) or "nothing changed"
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

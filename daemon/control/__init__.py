@@ -1,0 +1,1 @@
+"""How commands reach the daemon that runs: its control socket, and the HTTP client that uses it."""

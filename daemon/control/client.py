@@ -1,0 +1,284 @@
+"""An HTTP client of a daemon: over its control socket, or over HTTP(S) with a token."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit
+
+from daemon.control.address import connected
+
+CONNECT = 5.0
+"""Seconds in which a daemon must accept a connection."""
+ANSWER = 30.0
+"""Seconds in which it must answer, if a request says nothing else."""
+_MOST = 64 << 20
+"""Bytes of an answer that are read, if a request says nothing else."""
+_CHUNK = 1 << 16
+
+Query = Mapping[str, object] | Sequence[tuple[str, object]]
+
+
+class ControlError(Exception):
+    """A daemon could not be asked; the message says why and what to do."""
+
+
+class NoDaemonError(ControlError):
+    """No daemon answers."""
+
+
+class LateError(ControlError):
+    """A daemon did not answer in time; it may still do what it was asked."""
+
+
+class DeniedError(ControlError):
+    """A daemon runs, and this user or token may not do that."""
+
+
+class ApiError(Exception):
+    """The daemon answered with an error: its HTTP status, its message, and the body it came in."""
+
+    def __init__(self, status: int, message: str, body: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.body = status, body or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Of one request. `media_type` is its Content-Type."""
+
+    status: int
+    media_type: str
+    data: bytes
+
+
+class Endpoint(Protocol):
+    """Where a daemon is."""
+
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        """Not connected yet; `timeout` in seconds holds for each wait."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEndpoint:
+    """The daemon that listens at a control socket."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        return _UnixConnection(self.path, timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlEndpoint:
+    """A daemon's web server; certificates are verified, against `context`'s authorities. The token is in no text of
+    this object."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    context: ssl.SSLContext | None
+    headers: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}{self.path}"
+
+    def __repr__(self) -> str:
+        return f"UrlEndpoint({self})"
+
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        if self.context is not None:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
+
+def url_endpoint(url: str, token: str | None, ca_file: Path | None) -> UrlEndpoint:
+    """ControlError if the address cannot be used, or the authorities' file cannot be read."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ControlError("--url takes an address such as https://camera-box.example:8080")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ControlError("--url takes no user, password or query; put the token into a file: --token-file FILE")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
+    except ValueError as error:
+        raise ControlError(f"--url: {error}") from None
+    except OSError as error:  # ssl.SSLError too
+        raise ControlError(f"--ca-file {ca_file}: {error.strerror or error}") from error
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return UrlEndpoint(parts.scheme, parts.hostname, port, parts.path.rstrip("/"), context, headers)
+
+
+class Client:
+    """One connection a request. Any thread. Methods raise NoDaemonError if nobody answers, LateError if the answer does
+    not come in time, DeniedError if this user or token may not ask, ApiError for every other answer that is not a
+    success."""
+
+    def __init__(self, endpoint: SocketEndpoint | UrlEndpoint) -> None:
+        self.endpoint = endpoint
+        self._base = endpoint.path if isinstance(endpoint, UrlEndpoint) else ""
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: object = None,
+        timeout: float = ANSWER,
+    ) -> Any:
+        """What the daemon answers, parsed; None if the answer is empty. `body` is sent as JSON, bytes as they are."""
+        answer = self.request(method, path, query=query, body=body, timeout=timeout)
+        if not answer.data:
+            return None
+        try:
+            return json.loads(answer.data)
+        except ValueError:
+            raise ControlError(f"{self.endpoint} did not answer in JSON: is that sightd?") from None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: object = None,
+        timeout: float = ANSWER,
+        most: int = _MOST,
+    ) -> Answer:
+        """The whole answer, of at most `most` bytes, within `timeout` seconds for each wait and in all."""
+        until = time.monotonic() + timeout
+        with self._response(method, path, query, body, timeout) as response:
+            data = b"".join(self._pieces(response, most, until))
+            answer = Answer(response.status, response.headers.get_content_type(), data)
+        if not 200 <= answer.status < 300:
+            raise self._error(answer)
+        return answer
+
+    @contextmanager
+    def lines(self, path: str, *, query: Query = (), silence: float = 60.0) -> Iterator[Iterator[str]]:
+        """The lines of an answer that has no end, as they come. LateError after `silence` seconds without one."""
+        with self._response("GET", path, query, None, silence) as response:
+            if response.status != 200:
+                data = b"".join(self._pieces(response, _CHUNK, time.monotonic() + silence))
+                raise self._error(Answer(response.status, response.headers.get_content_type(), data))
+            yield self._lines(response)
+
+    @contextmanager
+    def _response(
+        self, method: str, path: str, query: Query, body: object, timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        data, media_type = (body, "application/octet-stream") if isinstance(body, bytes) else (None, "")
+        if data is None and body is not None:
+            data, media_type = json.dumps(body).encode(), "application/json"
+        headers = {"X-Sightd": "1", **self.endpoint.headers, **({"Content-Type": media_type} if media_type else {})}
+        if isinstance(self.endpoint, SocketEndpoint):
+            headers["Host"] = "localhost"
+        target = self._base + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        connection = self.endpoint.connection(CONNECT)
+        try:
+            with self._told():
+                connection.connect()
+                connection.sock.settimeout(timeout)
+                connection.request(method, target, data, headers)
+                response = connection.getresponse()
+            yield response
+        finally:
+            connection.close()
+
+    def _pieces(self, response: http.client.HTTPResponse, most: int, until: float) -> Iterator[bytes]:
+        read = 0
+        while True:
+            with self._told():
+                piece = response.read1(_CHUNK)
+                if time.monotonic() > until:
+                    raise TimeoutError
+            if not piece:
+                return
+            read += len(piece)
+            if read > most:
+                raise ControlError(f"{self.endpoint} answered with more than {most >> 20} MiB")
+            yield piece
+
+    def _lines(self, response: http.client.HTTPResponse) -> Iterator[str]:
+        while True:
+            with self._told():
+                line = response.readline(_CHUNK)
+            if not line:
+                return
+            yield line.decode("utf-8", "replace").rstrip("\r\n")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except ssl.SSLCertVerificationError as error:
+            told = f"{self.endpoint}: its certificate is not trusted: {error.verify_message} (--ca-file FILE)"
+            raise NoDaemonError(told) from error
+        except PermissionError as error:
+            raise DeniedError(denied(self.endpoint)) from error
+        except TimeoutError as error:
+            raise LateError(f"{self.endpoint} does not answer in time") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+            raise NoDaemonError(f"no sightd daemon answers at {self.endpoint}: {reason}") from error
+
+    def _error(self, answer: Answer) -> Exception:
+        try:
+            body = json.loads(answer.data)
+        except ValueError:
+            body = {}
+        body = body if isinstance(body, dict) else {}
+        told = body.get("error") or body.get("detail")
+        if isinstance(told, list):  # FastAPI's list of what is wrong with a request
+            told = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in told)
+        message = printable(str(told or f"HTTP status {answer.status}"))
+        if answer.status in (401, 403, 429):
+            return DeniedError(f"{self.endpoint}: {message}")
+        return ApiError(answer.status, message, body)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path, self._wait = path, timeout
+
+    def connect(self) -> None:
+        self.sock = connected(self._path, self._wait)
+
+
+def denied(endpoint: object) -> str:
+    """What to do if a control socket may not be connected to."""
+    return (
+        f"a sightd daemon listens at {endpoint}, and this user may not connect to it: use sudo, or have control.groups "
+        "of its configuration give a group of yours a role"
+    )
+
+
+def segment(text: str) -> str:
+    """A text as one part of a path."""
+    return quote(text, safe="")
+
+
+def printable(text: str) -> str:
+    """A text from elsewhere without characters that steer a terminal; line breaks stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)

@@ -1,0 +1,178 @@
+"""Which daemon a command is for: the options that name it, and how it is found without them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
+from daemon.config.yaml_values import parse
+from daemon.control.address import (
+    SERVICE_SOCKET,
+    UnsafeDirectoryError,
+    check_private,
+    connected,
+    default_socket,
+    service_runtime,
+    user_runtime,
+    user_sockets,
+)
+from daemon.control.client import (
+    CONNECT,
+    Client,
+    ControlError,
+    DeniedError,
+    NoDaemonError,
+    SocketEndpoint,
+    denied,
+    url_endpoint,
+)
+from daemon.control.service import InstalledService, installed_service
+
+HELP = """\
+Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service, or else the only
+daemon that you run yourself. --url reaches one elsewhere, with a token of its access.tokens in --token-file.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that say which daemon is meant."""
+    group = parser.add_argument_group("which daemon")
+    group.add_argument("-c", "--config", type=Path, metavar="FILE", help="the daemon that runs this configuration")
+    group.add_argument("--socket", type=Path, metavar="PATH", help="the daemon with this control socket")
+    group.add_argument("--url", metavar="URL", help="a daemon's web server: https://HOST:PORT or http://HOST:PORT")
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token for --url")
+    group.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="PEM file with the CA certificates that vouch for --url"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which daemon is meant, as the command line says."""
+
+    config: Path | None = None
+    socket: Path | None = None
+    url: str | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    @staticmethod
+    def of(args: argparse.Namespace) -> Choice:
+        """ControlError for options that do not go together."""
+        choice = Choice(args.config, args.socket, args.url, args.token_file, args.ca_file)
+        if choice.url is None and (choice.token_file or choice.ca_file):
+            raise ControlError("--token-file and --ca-file belong to --url")
+        if sum(one is not None for one in (choice.config, choice.socket, choice.url)) > 1:
+            raise ControlError("give one of -c, --socket and --url")
+        return choice
+
+
+def client_for(choice: Choice, environ: Mapping[str, str]) -> Client:
+    """As `find`; NoDaemonError if no daemon runs."""
+    client = find(choice, environ)
+    if client is None:
+        places = list(_candidates(choice, installed_service(), environ))
+        if choice.config is None:
+            places.append(user_runtime(environ) / "control-*.sock")
+        of = "" if choice.config is None else f" with {choice.config}"
+        raise NoDaemonError(f"no sightd daemon runs{of} (looked for {', '.join(map(str, places))})")
+    return client
+
+
+def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
+    """The daemon that is meant; None if none runs, so that a command may work on its files.
+
+    DeniedError if one runs that this user may not reach, NoDaemonError if the one named by --socket does not run,
+    ControlError if several run and none is named.
+    """
+    if choice.url is not None:
+        return Client(url_endpoint(choice.url, _token(choice.token_file), choice.ca_file))
+    if choice.socket is not None:
+        if not _listens(choice.socket):
+            raise NoDaemonError(f"no sightd daemon listens at {choice.socket}")
+        return Client(SocketEndpoint(choice.socket))
+    refused: list[Path] = []
+    for path in _candidates(choice, installed_service(), environ):
+        try:
+            if _listens(path):
+                return Client(SocketEndpoint(path))
+        except DeniedError:
+            refused.append(path)
+    own = [] if choice.config is not None else [path for path in user_sockets(environ) if _listens(path)]
+    if len(own) > 1:
+        raise ControlError(
+            f"{len(own)} daemons of yours run: name one with -c FILE, or with --socket: {', '.join(map(str, own))}"
+        )
+    if own:
+        return Client(SocketEndpoint(own[0]))
+    if refused:
+        raise DeniedError(denied(refused[0]))
+    return None
+
+
+def _candidates(choice: Choice, service: InstalledService | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Sockets at which the daemon may listen, the likeliest first."""
+    if choice.config is None:
+        if folder := service_runtime(environ):  # a command of the service's own unit
+            yield folder / SERVICE_SOCKET.name
+        yield (_configured(service.config) if service else None) or SERVICE_SOCKET
+        return
+    if configured := _configured(choice.config):
+        yield configured
+        return
+    if service is not None and service.runs(choice.config):
+        yield SERVICE_SOCKET
+    own = default_socket(choice.config, environ)
+    yield own
+    with suppress(OSError):
+        owner = choice.config.stat().st_uid
+        if os.geteuid() == 0 and owner != 0:  # their daemon, if they run one; the file says that they may be trusted
+            theirs = default_socket(choice.config, {}, owner)
+            with suppress(UnsafeDirectoryError):
+                check_private(theirs.parent, owner)
+                yield theirs
+
+
+def _configured(config: Path) -> Path | None:
+    """`control.socket` of a configuration file. Whatever is wrong with the file is somebody else's to say."""
+    try:
+        if not config.is_file():
+            return None
+        with config.open("rb") as file:
+            value = parse(file.read(MAX_BYTES).decode("utf-8-sig")).value
+    except (OSError, UnicodeDecodeError, YamlSyntaxError):
+        return None
+    control = value.get("control") if isinstance(value, dict) else None
+    path = control.get("socket") if isinstance(control, dict) else None
+    return config.absolute().parent / path if isinstance(path, str) and path else None
+
+
+def _listens(path: Path) -> bool:
+    """Whether a daemon accepts at `path`. DeniedError if this user may not connect."""
+    try:
+        connected(path, CONNECT).close()
+    except PermissionError as error:
+        raise DeniedError(denied(path)) from error
+    except (TimeoutError, BlockingIOError):  # it runs, and is late
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ControlError(f"--token-file {file}: {reason}") from None
+    if not token or not token.isascii() or not token.isprintable():
+        raise ControlError(f"--token-file {file}: it holds no token")
+    return token

@@ -1,0 +1,174 @@
+"""The daemon's control socket: the web server's API for commands of this machine, over a Unix socket."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from daemon.config.model import Control
+from daemon.control.address import (
+    UnsafeDirectoryError,
+    check_private,
+    connected,
+    default_socket,
+    service_runtime,
+    socket_address,
+)
+from daemon.serve.access.peers import PeerRoles, peer_of
+from daemon.serve.errors import ServeError
+from daemon.serve.http_socket import GuardedSocket
+from daemon.serve.places import Places
+from daemon.serve.refusals import Refusals
+
+log = logging.getLogger(__name__)
+
+MOST, _MOST_PER_USER = 64, 32
+"""Connections at once, and of one user."""
+_REFUSALS = {"total": f"there are {MOST} already", "address": f"there are {_MOST_PER_USER} of one user already"}
+_LOCK = ".sightd.lock"
+_PROBE = 1.0
+"""Seconds in which a socket that is there must accept, to count as that of a running daemon."""
+
+
+class ControlSocketError(ServeError):
+    """The control socket cannot be opened."""
+
+
+class AlreadyRunningError(ControlSocketError):
+    """A daemon with the same control socket runs."""
+
+
+class ControlSocket(GuardedSocket):
+    """A listening AF_UNIX socket at `path`; `close` removes the file."""
+
+    path: Path
+    identity: tuple[int, int] | None = None
+    """Device and inode of the file."""
+
+    def origin(self, connection: socket.socket, _address: Any) -> str:
+        return peer_of(connection).name
+
+    def close(self) -> None:
+        """Idempotent. Leaves a file alone that another daemon has put there since."""
+        if self.identity is not None:
+            try:
+                with _locked(self.path.parent):
+                    if _identity(self.path) == self.identity:
+                        self.path.unlink()
+            except OSError as error:
+                log.warning("the control socket %s could not be removed: %s", self.path, error.strerror)
+            self.identity = None
+        super().close()
+
+
+def open_control(
+    options: Control,
+    config: Path,
+    roles: PeerRoles,
+    environ: Mapping[str, str],
+    count: Callable[[str], None],
+) -> ControlSocket | None:
+    """The socket, listening; `count` counts connections that find no room, by reason. None if it is switched off, or if
+    its default place cannot be used: that is logged, and no reason to serve no video.
+
+    Raises AlreadyRunningError if a daemon listens there, and ControlSocketError if `control.socket` cannot be used.
+    """
+    if not options.enabled:
+        return None
+    path = options.socket or default_socket(config, environ)
+    try:
+        if options.socket is None and service_runtime(environ) is None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_private(path.parent)
+        listening = _listening(path, 0o666 if roles.admits_groups else 0o600)
+    except (OSError, UnsafeDirectoryError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        told = f"the control socket {path} cannot be opened: {reason}; set control.socket to another path"
+        if options.socket is not None:
+            raise ControlSocketError(told) from error
+        log.warning("%s. Until then sightd commands cannot reach this daemon by it", told)
+        return None
+    refusals = Refusals("the control socket", _REFUSALS, count)
+    listening.places, listening.refused = Places(MOST, _MOST_PER_USER), refusals.add
+    if roles.admits_groups and (closed := _closed_to_others(path)):
+        log.warning("control.groups: other users cannot enter %s; set control.socket to a path they can reach", closed)
+    return listening
+
+
+def _listening(path: Path, mode: int) -> ControlSocket:
+    with _locked(path.parent):
+        _clear(path)
+        for other in path.parent.glob("control-*.sock"):
+            if other != path and _is_dead(other):
+                other.unlink(missing_ok=True)
+        listening = ControlSocket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        with ExitStack() as undo:
+            undo.callback(listening.close)
+            with socket_address(path) as address:
+                listening.bind(address)
+            undo.callback(path.unlink)
+            path.chmod(mode)
+            listening.listen()
+            undo.pop_all()
+        listening.path, listening.identity = path, _identity(path)
+    return listening
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Daemons that start together look at and replace files in `folder` one after the other. A file of our own is
+    locked: any user who can open the folder could hold a lock on the folder itself."""
+    descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear(path: Path) -> None:
+    """Removes the socket of a daemon that was killed. AlreadyRunningError if its daemon runs."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise FileExistsError(17, "it is not a socket")
+    try:
+        with connected(path, _PROBE) as connection:
+            pid = peer_of(connection).pid
+    except ConnectionRefusedError:
+        path.unlink()
+    except (TimeoutError, BlockingIOError):  # it accepts nothing now
+        raise AlreadyRunningError(f"sightd already runs with this configuration (control socket {path})") from None
+    else:
+        raise AlreadyRunningError(
+            f"sightd already runs with this configuration (process {pid}, control socket {path}). Stop it first; a "
+            "second daemon needs a configuration file of its own"
+        )
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        connected(path, _PROBE).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _closed_to_others(path: Path) -> Path | None:
+    return next((folder for folder in path.parents if not folder.stat().st_mode & stat.S_IXOTH), None)

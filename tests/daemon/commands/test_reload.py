@@ -1,0 +1,101 @@
+"""`sightd reload` says what changed, or why nothing did."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from daemon.commands.reload import told
+from tests.support.daemon import DaemonProcess
+
+ROOT = Path(__file__).parents[3]
+PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}
+TOKEN = "a-token-of-somebody-who-may-all"
+OWNER = {"role": "admin", "token": TOKEN}
+
+
+def sightd(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "daemon.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    settings = {
+        "cameras": {"a": PATTERN},
+        "access": {"tokens": {"owner": OWNER, "wall": {"role": "view", "token": TOKEN[::-1]}}},
+    }
+    with DaemonProcess(tmp_path_factory.mktemp("reload"), settings) as process:
+        yield process
+
+
+def test_what_changed_is_told_and_what_takes_a_restart(daemon: DaemonProcess) -> None:
+    settings = yaml.safe_load(daemon.path.read_text())
+    daemon.path.write_text(
+        yaml.safe_dump({**settings, "cameras": {"a": PATTERN, "b": PATTERN}, "events": {"most": 500}})
+    )
+    done = sightd("reload", "-c", daemon.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "cameras added: b\ntake effect only after a restart: events\n"
+    daemon.path.write_text(yaml.safe_dump(settings))
+    assert json.loads(sightd("reload", "-c", daemon.path, "--json").stdout)["removed"] == ["b"]
+    assert sightd("reload", "-c", daemon.path).stdout == "nothing changed\n"
+
+
+def test_a_file_with_faults_is_refused_with_their_lines(daemon: DaemonProcess) -> None:
+    before = daemon.path.read_text()
+    daemon.path.write_text(before.replace("fps: 5", "fsp: 5"))
+    done = sightd("reload", "-c", daemon.path)
+    daemon.path.write_text(before)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.search(rf'{daemon.path}:\d+:\d+: cameras\.a\.fsp: unknown option; did you mean "fps"', done.stderr)
+    assert done.stderr.endswith("sightd: the configuration was refused, and nothing changed\n")
+
+
+def test_a_daemon_elsewhere_takes_a_token_with_the_role(daemon: DaemonProcess, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    assert sightd("reload", "--url", daemon.url(""), "--token-file", file).stdout == "nothing changed\n"
+    for token, why in ((TOKEN[::-1], 'takes the role "admin"'), ("x" * 24, "no token of access.tokens")):
+        file.write_text(token)
+        done = sightd("reload", "--url", daemon.url(""), "--token-file", file)
+        assert done.returncode == 1
+        assert why in done.stderr
+        assert token not in done.stderr
+
+
+def test_without_a_daemon_that_is_said(tmp_path: Path) -> None:
+    done = sightd("reload", "-c", tmp_path / "none.yaml")
+    assert done.returncode == 3
+    assert "no sightd daemon runs with" in done.stderr
+    done = sightd("reload", "--url", "http://127.0.0.1:9")
+    assert (done.returncode, "no sightd daemon answers at http://127.0.0.1:9" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--url", "http://me:secret@box"], "--token-file"),
+        (["--url", "ftp://box"], "--url takes an address"),
+        (["--token-file", "x"], "belong to --url"),
+        (["--url", "http://box", "-c", "x"], "one of -c, --socket and --url"),
+        (["--url", "http://box", "--token-file", "/nonexistent"], "No such file"),
+    ],
+)
+def test_options_that_cannot_be_meant(arguments: list[str], why: str) -> None:
+    done = sightd("reload", *arguments)
+    assert done.returncode != 0
+    assert why in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_no_list_is_empty() -> None:
+    assert told({"added": [], "changed": ["a", "b"], "restart": []}) == "cameras changed: a, b"

@@ -1,0 +1,65 @@
+"""A process of another user of this machine, which root can start."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+UID, GID = 64501, 64502
+"""Of nobody's, and of a group without a name."""
+_PYTHON = "/usr/bin/python3"
+"""The distribution's: that of the checkout may lie where other users cannot reach it."""
+_GET = """
+import http.client, json, socket, sys
+connection = http.client.HTTPConnection("localhost")
+connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.settimeout(10)
+try:
+    connection.sock.connect(sys.argv[1])
+except OSError as error:
+    print(json.dumps([0, type(error).__name__]))
+    sys.exit()
+connection.request(sys.argv[2], sys.argv[3])
+answer = connection.getresponse()
+print(json.dumps([answer.status, answer.read().decode()]))
+"""
+
+
+def need_root() -> None:
+    if os.geteuid() != 0 or not Path(_PYTHON).exists():
+        pytest.skip("only root can start a process of another user")
+
+
+def as_other(command: Sequence[str | Path], groups: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
+    """Runs a program as user UID, in group GID and `groups`."""
+    return subprocess.run(
+        list(command), user=UID, group=GID, extra_groups=list(groups), cwd="/", env={}, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+
+
+def asked(path: Path, method: str, target: str, groups: Sequence[int] = ()) -> tuple[int, str]:
+    """Status and body of a request to a Unix socket by the other user; (0, the error's name) if it cannot connect."""
+    done = as_other([_PYTHON, "-I", "-c", _GET, path, method, target], groups)
+    assert done.returncode == 0, done.stderr
+    status, body = json.loads(done.stdout)
+    return status, body
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter, as /run/sightd is."""
+    folder = Path(tempfile.mkdtemp(prefix="sightd-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

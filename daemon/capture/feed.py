@@ -14,9 +14,10 @@ from daemon.capture.connection import Connection, Policy, State
 from daemon.capture.damage import DamageGate
 from daemon.capture.errors import Reason, SourceError, fault_of
 from daemon.capture.lateness import Lateness
+from daemon.capture.opening import open_stream
 from daemon.capture.source import Kind, source_of
 from daemon.capture.status import FeedStatus, Tally
-from daemon.capture.stream import Gap, Playback, Shot, Stream, open_stream
+from daemon.capture.stream import Gap, Playback, Shot, Stream
 from daemon.config.model import Camera
 from engines.cuda.nvdec import Nvdec
 from plugins.types import Frame
@@ -80,6 +81,7 @@ class Feed:
             longest=options.reconnect.longest,
             timeout=self.source.timeout,
             loop=self.source.loop,
+            opening=self.source.open_timeout,
         )
         self._longest_wait = policy.longest
         now = self._clock.monotonic()
@@ -110,7 +112,8 @@ class Feed:
     @property
     def patience(self) -> float:
         """Seconds that an attempt to open, a read and a wait may take together, and some more for a name's resolver."""
-        return 4 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
+        opening = self._connection.policy.longest_opening
+        return opening + 2 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
 
     def start(self) -> None:
         """Starts the thread; once."""
@@ -124,9 +127,10 @@ class Feed:
     def stop(self, deadline: float) -> bool:
         """Ends the thread; False where it has not ended within `deadline` s.
 
-        A feed that gets packets, paces or waits ends at once. FFmpeg cannot be interrupted from outside: a feed that
-        is blocked in it ends after the rest of the camera's `timeout` (opening: up to twice that, and as long as the
-        system's resolver takes for a name). It gives no frame on in that time and closes its source when it wakes.
+        A feed of an RTSP camera, and one that gets packets, paces or waits, ends at once. FFmpeg cannot be interrupted
+        from outside: a feed that is blocked in it ends after the rest of the camera's `timeout` (opening: up to its
+        limit, and as long as the system's resolver takes for a name). It gives no frame on in that time and closes its
+        source when it wakes.
         """
         self.request_stop()
         if self._thread.is_alive():
@@ -153,7 +157,7 @@ class Feed:
         self._report_state()
         fault: SourceError | None = None
         try:
-            stream = open_stream(self.source, self._playback)
+            stream = open_stream(self.source, self._playback, self._connection.opening_limit)
             try:
                 self._connection.opened(self._clock.monotonic(), recorded=stream.recorded)
                 self._lateness.restart()

@@ -93,6 +93,12 @@ class Camera(Section):
         "opened again. 0: never.",
         examples=["2s"],
     )
+    open_timeout: Span = Field(
+        10.0,
+        description="Longest time for opening the camera. Doubled at the second attempt and tripled from the third on, "
+        "for cameras and recorders that start their stream on demand.",
+        examples=["10s"],
+    )
     loop: bool = Field(True, description="Begin a file again at its end.")
     width: int | None = Field(
         None, ge=16, le=8192, description="Picture width asked of a /dev/video device or the test pattern."

@@ -60,7 +60,7 @@ class CameraRun:
         self._all_metrics = metrics
         self._sight = Sight(name, self._metrics, journal, told)
         self._slot = FrameSlot()
-        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec)
+        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec, wanted_height=output.max_height)
         self._output = CameraOutput(
             name,
             title,

@@ -7,9 +7,6 @@ from enum import StrEnum
 
 from daemon.capture.errors import Reason
 
-_MOST_PATIENCE = 3
-"""The limit of an attempt to open a source grows up to so many times the first one."""
-
 
 class State(StrEnum):
     """Where a feed stands. The values are shown to people and are labels of a metric."""
@@ -28,8 +25,7 @@ class Policy:
     `first`, `longest`: shortest and longest wait. `steady`: how long frames must have come for the camera to count as
     well again; before that the waits go on growing, so that a camera that flaps is not hammered. `timeout`: silence
     that counts as a fault (None: never). `blind`: how long data may come without a picture; cameras with rare key
-    frames need some of it after each start. `loop`: a recording is begun again at its end. `opening`: limit of the
-    first attempt to open the source (None: there is none).
+    frames need some of it after each start. `loop`: a recording is begun again at its end.
     """
 
     first: float = 0.5
@@ -38,12 +34,6 @@ class Policy:
     timeout: float | None = 3.0
     blind: float = 10.0
     loop: bool = True
-    opening: float | None = None
-
-    @property
-    def longest_opening(self) -> float:
-        """Seconds that an attempt to open the source may take; 0 if there is no limit."""
-        return (self.opening or 0.0) * _MOST_PATIENCE
 
 
 class Connection:
@@ -61,16 +51,11 @@ class Connection:
         self.attempts = 0
         """Failed attempts in a row: those since frames last came steadily."""
         self._recorded = False
+        self._interval = 0.0
         self._opened_at: float | None = None
         self._heard_at: float | None = None
         self._first_frame_at: float | None = None
         self._last_frame_at: float | None = None
-
-    @property
-    def opening_limit(self) -> float | None:
-        """Seconds that the attempt under way may take: after each failure more, up to three times the first limit."""
-        opening = self.policy.opening
-        return None if opening is None else opening * min(self.attempts + 1, _MOST_PATIENCE)
 
     @property
     def over(self) -> bool:
@@ -85,10 +70,11 @@ class Connection:
         self.next_attempt = None
         self._opened_at = self._heard_at = self._first_frame_at = self._last_frame_at = None
 
-    def opened(self, now: float, *, recorded: bool) -> None:
-        """The source is open. `recorded`: it has an end of its own, which is then no fault."""
+    def opened(self, now: float, *, recorded: bool, interval: float = 0.0) -> None:
+        """The source is open. `recorded`: it has an end of its own, which is then no fault. `interval`: s between two
+        pictures that are in order for this source."""
         self._require(not self.over and self.next_attempt is None, "opened")
-        self._recorded = recorded
+        self._recorded, self._interval = recorded, interval
         self._opened_at = now
 
     def frame(self, now: float) -> None:
@@ -113,9 +99,10 @@ class Connection:
         """
         if self._opened_at is None or self._recorded or self.policy.timeout is None:
             return None
-        if now - max(self._opened_at, self._heard_at or 0.0) > self.policy.timeout:
+        if now - max(self._opened_at, self._heard_at or 0.0) > self.policy.timeout + self._interval:
             return Reason.TIMEOUT
-        if now - max(self._opened_at, self._last_frame_at or 0.0) > max(self.policy.blind, self.policy.timeout):
+        blind = max(self.policy.blind, self.policy.timeout) + self._interval
+        if now - max(self._opened_at, self._last_frame_at or 0.0) > blind:
             return Reason.DECODE
         return None
 

@@ -22,6 +22,8 @@ class Reason(StrEnum):
     NAME_NOT_RESOLVED = "name_not_resolved"
     DECODE = "decode"
     LATE = "late"
+    TOO_LARGE = "too_large"
+    REDIRECT = "redirect"
     OTHER = "other"
 
 
@@ -36,6 +38,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.DECODE: "its data cannot be decoded; check the camera's codec settings and the network for loss",
     Reason.LATE: "its pictures came late and did not catch up, so it is opened again; check the network's bandwidth or "
     "choose a smaller stream",
+    Reason.TOO_LARGE: "it sends more than a camera has to; it may be broken, or taken over by somebody",
+    Reason.REDIRECT: "it leads elsewhere, which is not followed",
     Reason.OTHER: "it failed",
 }
 

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from daemon.capture.clock import Clock
@@ -57,8 +58,9 @@ class Feed:
     """Reads one camera in a thread of its own and gives every whole frame to `sink`, in order.
 
     Frames are numbered without a gap from 0 over the feed's whole life. `sink` is called from the feed's thread and
-    must not block: `FrameSlot.put` is meant. `nvdec` decodes in FFmpeg's place, where it is given. CaptureError where
-    the camera's address cannot be used.
+    must not block: `FrameSlot.put` is meant. `nvdec` decodes in FFmpeg's place, where it is given. Of a source
+    that offers several sizes the smallest of at least `wanted_height` lines is read (None: the largest). CaptureError
+    if the camera's address cannot be used.
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class Feed:
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
         nvdec: Nvdec | None = None,
+        wanted_height: int | None = None,
     ) -> None:
         self.camera = camera
-        self.source = source_of(options)
+        self.source = replace(source_of(options), wanted_height=wanted_height)
         self._sink, self._events, self._chance = sink, events, chance
         self._clock = clock or Clock()
         policy = Policy(
@@ -81,7 +84,6 @@ class Feed:
             longest=options.reconnect.longest,
             timeout=self.source.timeout,
             loop=self.source.loop,
-            opening=self.source.open_timeout,
         )
         self._longest_wait = policy.longest
         now = self._clock.monotonic()
@@ -112,8 +114,7 @@ class Feed:
     @property
     def patience(self) -> float:
         """Seconds that an attempt to open, a read and a wait may take together, and some more for a name's resolver."""
-        opening = self._connection.policy.longest_opening
-        return opening + 2 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
+        return 4 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
 
     def start(self) -> None:
         """Starts the thread; once."""
@@ -127,10 +128,9 @@ class Feed:
     def stop(self, deadline: float) -> bool:
         """Ends the thread; False where it has not ended within `deadline` s.
 
-        A feed of an RTSP camera, and one that gets packets, paces or waits, ends at once. FFmpeg cannot be interrupted
-        from outside: a feed that is blocked in it ends after the rest of the camera's `timeout` (opening: up to its
-        limit, and as long as the system's resolver takes for a name). It gives no frame on in that time and closes its
-        source when it wakes.
+        A feed that gets packets, paces or waits ends at once. FFmpeg cannot be interrupted from outside: a feed that
+        is blocked in it ends after the rest of the camera's `timeout` (opening: up to twice that, and as long as the
+        system's resolver takes for a name). It gives no frame on in that time and closes its source when it wakes.
         """
         self.request_stop()
         if self._thread.is_alive():
@@ -157,9 +157,9 @@ class Feed:
         self._report_state()
         fault: SourceError | None = None
         try:
-            stream = open_stream(self.source, self._playback, self._connection.opening_limit)
+            stream = open_stream(self.source, self._playback)
             try:
-                self._connection.opened(self._clock.monotonic(), recorded=stream.recorded)
+                self._connection.opened(self._clock.monotonic(), recorded=stream.recorded, interval=stream.interval)
                 self._lateness.restart()
                 self._read(stream)
             finally:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import av
+from av.format import Flags
 
 from daemon.capture.clock import Clock
 from daemon.capture.container import video_of
 from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hosts import resolves
 from daemon.capture.pacing import Pacer, Timeline
 from daemon.capture.source import Kind, Source
 from daemon.capture.testpattern import TestPattern
@@ -29,8 +31,6 @@ av.logging.set_level(None)  # FFmpeg's own messages show addresses with their pa
 _USUAL_RATE = 25
 _BURSTY_FORMATS = frozenset({"hls"})
 """Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
-_SIZE_SAYS_NOTHING = frozenset({"hls", "mpjpeg"})
-"""The size of a playlist is not that of the video, and some cameras send their endless stream with a made-up one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,11 @@ class Playback:
 
 
 class Stream(Protocol):
-    """An open source, used by one thread. `recorded`: it has an end, which is no fault."""
+    """An open source, used by one thread. `recorded`: it has an end, which is no fault. `interval`: s between two
+    pictures that are in order, beyond what any source may take."""
 
     recorded: bool
+    interval: float
 
     def shots(self) -> Iterator[Shot | Gap]:
         """Pictures as they come; blocks up to the source's timeout. Raises what PyAV raises; see `errors.fault_of`."""
@@ -84,10 +86,20 @@ class Stream(Protocol):
 class AvStream:
     """A source that FFmpeg reads, and FFmpeg or NVDEC decodes."""
 
-    def __init__(self, source: Source, playback: Playback, limit: float | None = None) -> None:
-        """Blocks up to `limit` s (None: without a limit, for files)."""
+    interval = 0.0
+
+    def __init__(
+        self,
+        source: Source,
+        playback: Playback,
+        *,
+        container: av.container.InputContainer | None = None,
+        recorded: bool | None = None,
+    ) -> None:
+        """Opens the source, unless it is open as `container`, which is closed with this. `recorded` outranks what the
+        source says."""
         self._playback = playback
-        self._container = _open(source, playback.clock, limit)
+        self._container = _open(source, playback.clock) if container is None else container
         try:
             self._video = video_of(self._container)
             self._video.thread_type = "NONE"
@@ -95,7 +107,8 @@ class AvStream:
         except BaseException:
             self._container.close()
             raise
-        self.recorded = source.paced or (source.kind is Kind.HTTP and _has_an_end(self._container))
+        self.recorded = source.paced if recorded is None else recorded
+        self._timed = not Flags(self._container.format.flags) & Flags.no_timestamps
         self._paced = self.recorded or self._container.format.name in _BURSTY_FORMATS
         rate = self._video.guessed_rate or self._video.average_rate or _USUAL_RATE
         self._interval = 1 / float(rate)
@@ -136,6 +149,8 @@ class AvStream:
             position = self._playback.timeline.place(pts, self._interval)
             pts = position if self.recorded else pts
             arrival = self._when_due(position)
+        elif not self._timed:
+            pts = None  # FFmpeg counts frames, which says nothing of when they were taken
         return Shot(
             frame.size,
             frame.decode,
@@ -159,6 +174,7 @@ class PatternStream:
     """The test pattern, made in real time and without end."""
 
     recorded = False
+    interval = 0.0
 
     def __init__(self, source: Source, playback: Playback) -> None:
         self._pattern = TestPattern(source.width, source.height, source.fps)
@@ -178,27 +194,29 @@ class PatternStream:
         """There is nothing to close."""
 
 
-def _open(source: Source, clock: Clock, limit: float | None) -> av.container.InputContainer:
+def _open(source: Source, clock: Clock) -> av.container.InputContainer:
     began = clock.monotonic()
     try:
         return av.open(
             source.address,
             format=source.format,
             options=dict(source.options),
-            timeout=None if source.timeout is None else (limit, source.timeout),
+            timeout=None if source.timeout is None else (source.timeout, source.timeout),
         )
     except av.error.OSError as failure:
-        if failure.errno == errno.EIO and source.kind in (Kind.RTSP, Kind.HTTP) and not resolves(source.address):
+        if failure.errno == errno.EIO and source.kind is Kind.RTSP and not _resolves(source.address):
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
         raise
     except av.error.InvalidDataError:
         # RTSP's opening says so even where it was the timeout that broke it off.
-        timed_out = limit is not None and clock.monotonic() - began >= limit
+        timed_out = source.timeout is not None and clock.monotonic() - began >= source.timeout
         raise SourceError(Reason.TIMEOUT if timed_out else Reason.NO_VIDEO) from None
 
 
-def _has_an_end(container: av.container.InputContainer) -> bool:
-    """Whether what a web server sends is a recording: it has a duration, or is a file of a known size."""
-    if container.duration is not None and container.duration > 0:
-        return True
-    return container.format.name not in _SIZE_SAYS_NOTHING and container.size > 0
+def _resolves(address: str) -> bool:
+    """Whether the host's name is known. FFmpeg does not tell: an unknown name is an input/output error to it."""
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, None)
+    except socket.gaierror:
+        return False
+    return True

@@ -13,6 +13,9 @@ from plugins.units import Device, Duration, Size, Span
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower-case letters, digits, "-" and "_": it becomes part of an address and a metric's label."""
 
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
+"""A host's name or address, without port."""
+
 
 class Section(BaseModel):
     """A part of the file: unknown keys are refused, and nothing changes after it was read."""
@@ -70,7 +73,7 @@ class Camera(Section):
     """One camera: where its pictures come from, what is done to them, how they are shown."""
 
     source: SecretStr = Field(
-        description="rtsp://, rtsps://, http(s):// (MJPEG, HLS, MPEG-TS), a file's path, /dev/videoN, or "
+        description="rtsp://, rtsps://, http(s):// (MJPEG, a single picture, HLS, MPEG-TS), a file's path, /dev/videoN, or "
         "testpattern:// (a moving picture made here). User and password may be part of the address.",
         examples=["rtsp://user:${env:CAMERA_PASSWORD}@10.0.0.7/stream1", "/dev/video0", "testpattern://"],
     )
@@ -93,13 +96,18 @@ class Camera(Section):
         "opened again. 0: never.",
         examples=["2s"],
     )
-    open_timeout: Span = Field(
-        10.0,
-        description="Longest time for opening the camera. Doubled at the second attempt and tripled from the third on, "
-        "for cameras and recorders that start their stream on demand.",
-        examples=["10s"],
-    )
     loop: bool = Field(True, description="Begin a file again at its end.")
+    poll_interval: Span = Field(
+        1.0,
+        description="Time between requests to an http(s):// address that answers with a single picture.",
+        examples=["1s", "1m"],
+    )
+    allowed_hosts: list[HostName] = Field(
+        default_factory=list,
+        description="Hosts other than its own to which an http(s):// source may redirect, or its playlists may lead. "
+        "User and password are not sent to them.",
+        examples=[["cdn.example.com"]],
+    )
     width: int | None = Field(
         None, ge=16, le=8192, description="Picture width asked of a /dev/video device or the test pattern."
     )

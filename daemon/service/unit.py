@@ -26,7 +26,7 @@ ExecStart={executable} run -c {config}
 WatchdogSec=30s
 # A start may download a network or build an engine: it asks for more time as long as it gets on.
 TimeoutStartSec=2min
-TimeoutStopSec=20s
+TimeoutStopSec=10s
 Restart=on-failure
 RestartSec=2s
 # The configuration has faults: another start would find the same.

@@ -53,11 +53,13 @@ class Record:
 class RunningFeed:
     """A started feed that keeps all its frames; a context manager that stops it and insists that it ends."""
 
-    def __init__(self, address: str, **options: Any) -> None:
+    def __init__(self, address: str, *, wanted_height: int | None = None, **options: Any) -> None:
         options = {"timeout": "800ms", "reconnect": {"first": "100ms", "longest": "500ms"}, **options}
         self.frames: list[tuple[float, Frame]] = []
         self.record = Record()
-        self.feed = Feed("front", Camera(source=SecretStr(address), **options), self._take, self.record)
+        self.feed = Feed(
+            "front", Camera(source=SecretStr(address), **options), self._take, self.record, wanted_height=wanted_height
+        )
 
     def wait_for(self, frames: int, within: float = 15.0) -> list[Frame]:
         """The frames so far, as soon as there are `frames` of them."""

@@ -1,0 +1,204 @@
+"""Cameras and recordings on web servers: MJPEG, single pictures, and whatever FFmpeg reads, within budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import av
+
+from daemon.capture.decoding import CpuDecoding
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.hls import PLAYLIST_START, address_to_read
+from daemon.capture.image_parts import MOST_PICTURE, Part, PartReader, TooLargeError
+from daemon.capture.picture import MOST_PIXELS
+from daemon.capture.source import Source
+from daemon.capture.stream import AvStream, Gap, Playback, Shot, Stream
+from daemon.capture.web import WebClient, WebResponse
+from daemon.capture.web_files import WebFile, WebFiles
+
+_PICTURE_TYPES = {"image/jpeg": "mjpeg", "image/jpg": "mjpeg", "image/png": "png", "image/webp": "webp"}
+_STARTS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}
+_HEADERS = (b"--", b"content-type: image/jpeg", b"content-length:")
+"""How multipart begins if the server does not call it that."""
+_SNIFFED = 64
+_PIECE = 64 * 1024
+_USUAL_TIMEOUT = 3.0
+_SHORTEST = 1.0
+"""Seconds that remain at least for FFmpeg to look into what was opened."""
+_LONGEST_WAIT = 5.0
+"""Longest pause, in s, in which the feed hears nothing of a source that waits for its next request."""
+
+
+def open_web(source: Source, playback: Playback, limit: float | None = None) -> Stream:
+    """Opens an http or https source; blocks up to about `limit` s, by default twice its timeout.
+
+    Raises SourceError, or what sockets raise.
+    """
+    timeout, clock = source.timeout or _USUAL_TIMEOUT, playback.clock.monotonic
+    limit = 2 * timeout if limit is None else limit
+    until = clock() + limit
+    hosts = source.allowed_hosts
+    client = WebClient(source.address, timeout=timeout, opening=limit, allowed_hosts=hosts, clock=clock)
+    try:
+        response = client.get()
+        start = _start_of(response, lambda: clock() < until)
+        codec = _codec_of(response.content_type, start)
+        if codec is not None:
+            return ImageStream(source, playback, client, response, codec)
+        files = WebFiles(client, max(_SHORTEST, until - clock()), clock)
+        stream = _opened_by_ffmpeg(source, playback, files, response, start)
+        files.opened(timeout)
+        return stream
+    except BaseException:
+        client.close()
+        raise
+
+
+def _start_of(response: WebResponse, in_time: Callable[[], bool]) -> bytes:
+    """The first bytes of an answer, which remain to be read."""
+    start = b""
+    while len(start) < _SNIFFED and (data := response.read()):
+        start += data
+        if not in_time():
+            raise SourceError(Reason.TIMEOUT)
+    response.unread(start)
+    return start[:_SNIFFED].lstrip(b"\r\n")
+
+
+def _codec_of(content_type: str, start: bytes) -> str | None:
+    """What decodes the pictures of an answer; None if it does not consist of pictures."""
+    for begin, codec in _STARTS.items():
+        if start.startswith(begin):
+            return codec
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "webp"
+    if content_type.startswith("multipart/") or start.lower().startswith(_HEADERS):
+        return "mjpeg"
+    return _PICTURE_TYPES.get(content_type)
+
+
+class ImageStream:
+    """Pictures one after another in an endless answer, or one in each answer to a request that is then repeated.
+
+    Of several pictures that are there at once only the newest is decoded. Those that are cut off are damage.
+    """
+
+    recorded = False
+
+    def __init__(
+        self, source: Source, playback: Playback, client: WebClient, response: WebResponse, codec: str
+    ) -> None:
+        if playback.nvdec is not None:
+            raise SourceError(Reason.NO_VIDEO, "decoder: nvdec cannot decode single pictures; write decoder: cpu")
+        self.interval = 0.0 if response.content_type.startswith("multipart/") else source.poll_interval
+        self._source, self._playback, self._client, self._response = source, playback, client, response
+        self._whole = codec != "mjpeg"
+        context: av.VideoCodecContext = av.CodecContext.create(codec, "r")  # type: ignore[assignment]
+        context.options = {"err_detect": "explode", "max_pixels": str(MOST_PIXELS)}
+        context.thread_count = 1
+        self._decoding: Final = CpuDecoding(context)
+
+    def shots(self) -> Iterator[Shot | Gap]:
+        while True:
+            asked_at = self._playback.clock.monotonic()
+            pictures = 0
+            for parts in self._parts():
+                pictures += len(parts)
+                yield self._newest(parts) if parts else Gap.NOTHING
+            if pictures != 1:
+                return
+            yield from self._wait_until(asked_at + self._source.poll_interval)
+            self._response = self._client.get()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _parts(self) -> Iterator[list[Part]]:
+        """The pictures of an answer as they come, several if several came at once; often none."""
+        reader, body = PartReader(), bytearray()
+        try:
+            while data := self._response.read():
+                if not self._whole:
+                    yield reader.feed(data)
+                elif len(body) > MOST_PICTURE:
+                    raise TooLargeError(f"a picture does not end within {MOST_PICTURE // 2**20} MiB")
+                else:
+                    body += data
+                    yield []
+            yield [Part(bytes(body))] if body else reader.finish()
+        except TooLargeError as error:
+            raise SourceError(Reason.TOO_LARGE, str(error)) from None
+
+    def _newest(self, parts: list[Part]) -> Shot | Gap:
+        clock, part = self._playback.clock, parts[-1]
+        arrival = (clock.monotonic(), clock.wall())
+        try:
+            frames = self._decoding.decode(av.Packet(part.data))
+        except (av.error.InvalidDataError, av.error.ArgumentError):
+            return Gap.DAMAGED
+        if not frames:
+            return Gap.DAMAGED
+        frame = frames[-1]
+        return Shot(frame.size, frame.decode, *arrival, pts=part.time, key=True, corrupt=frame.corrupt)
+
+    def _wait_until(self, moment: float) -> Iterator[Gap]:
+        while (left := moment - self._playback.clock.monotonic()) > 0:
+            self._playback.wait(min(left, _LONGEST_WAIT))
+            yield Gap.NOTHING
+
+
+class WebStream:
+    """What FFmpeg reads through our own client."""
+
+    def __init__(self, inner: AvStream, files: WebFiles) -> None:
+        self._inner, self._files = inner, files
+        self.recorded, self.interval = inner.recorded, inner.interval
+
+    def shots(self) -> Iterator[Shot | Gap]:
+        for shot in self._inner.shots():
+            self._files.renew()
+            yield shot
+
+    def close(self) -> None:
+        try:
+            self._inner.close()
+        finally:
+            self._files.close()
+
+
+def _opened_by_ffmpeg(
+    source: Source, playback: Playback, files: WebFiles, response: WebResponse, start: bytes
+) -> WebStream:
+    options, playlist = dict(source.options), start.startswith(PLAYLIST_START)
+    if playlist:
+        content, url = _all_of(files.first(response)), response.url
+        address = address_to_read(url, content.decode("utf-8", "replace"), source.wanted_height)
+        files.provide(url, content)
+        options |= {"http_persistent": "0", "http_multiple": "0"}  # both would bypass our client
+        container = _open(files, address, "hls", options)
+    else:
+        container = _open(files, files.first(response), source.format, options)
+    try:
+        has_end = bool(container.duration and container.duration > 0) or (not playlist and response.length is not None)
+        return WebStream(AvStream(source, playback, container=container, recorded=has_end), files)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _all_of(file: WebFile) -> bytes:
+    """A playlist; `WebFile` bounds it."""
+    content = bytearray()
+    while data := file.read(_PIECE):
+        content += data
+    return bytes(content)
+
+
+def _open(
+    files: WebFiles, file: str | WebFile, format_: str | None, options: dict[str, str]
+) -> av.container.InputContainer:
+    try:
+        return av.open(file, "r", format=format_, options=options, io_open=files.open)
+    except av.error.InvalidDataError:
+        raise SourceError(Reason.NO_VIDEO) from None

@@ -1,0 +1,286 @@
+"""A bounded HTTP client for cameras: it limits every wait, header, redirect and host."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.web_auth import Authenticator
+
+HEADER_BYTES = 128 * 1024
+"""Most bytes of an answer's header."""
+_REDIRECTS = 5
+_ROOM = 64 * 1024
+_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _GONE = 401, 403, 404, 410
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+
+class Wire(io.RawIOBase):
+    """The bytes of a connection. No operation outlasts its deadline or reads more than it may."""
+
+    def __init__(self, sock: socket.socket, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._socket, self._clock = sock, clock
+        self._deadline = 0.0
+        self._left = 0
+
+    def allow(self, seconds: float, size: int) -> None:
+        """Starts an operation that may take `seconds` and read `size` bytes."""
+        self._deadline, self._left = self._clock() + seconds, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # it is always called with one
+        if self._left <= 0:
+            raise SourceError(Reason.TOO_LARGE, "the header of its answer does not end")
+        self._wait()
+        received = self._socket.recv_into(buffer[: max(1, self._left)])
+        self._left -= received
+        return received
+
+    def sendall(self, data: bytes) -> None:
+        self._wait()
+        self._socket.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What `http.client` asks of a socket."""
+        return io.BufferedReader(self, _ROOM)
+
+    def close(self) -> None:
+        """Keeps the socket open: `WebClient` closes it."""
+
+    def close_socket(self) -> None:
+        self._socket.close()
+
+    def _wait(self) -> None:
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+
+
+class WebResponse:
+    """An answer whose body is read bit by bit. `url` is where it came from after redirects."""
+
+    def __init__(self, response: http.client.HTTPResponse, wire: Wire, url: str, timeout: float) -> None:
+        self._response, self._wire, self._timeout = response, wire, timeout
+        self._unread = b""
+        self.url = url
+        self.status = response.status
+        self.content_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+        self.length = response.length
+        """Bytes of the body if the server states them."""
+        self.seekable = self.length is not None and (response.getheader("Accept-Ranges") or "").lower() == "bytes"
+
+    def read(self, size: int = _ROOM) -> bytes:
+        """At least one byte, at most `size`; nothing at the end. SourceError if nothing comes for the timeout."""
+        if self._unread:
+            data, self._unread = self._unread[:size], self._unread[size:]
+            return data
+        self._wire.allow(self._timeout, size + HEADER_BYTES)
+        try:
+            return self._response.read1(size)
+        except (http.client.HTTPException, ValueError) as error:
+            raise SourceError(Reason.REFUSED, f"a broken HTTP answer: {type(error).__name__}") from None
+
+    def unread(self, data: bytes) -> None:
+        """Puts bytes back that were read."""
+        self._unread = data + self._unread
+
+    def close(self) -> None:
+        self._response.close()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection takes another request: the body is at its end."""
+        ended = self._response.isclosed() or (self._response.length == 0 and not self._response.chunked)
+        return ended and not self._response.will_close
+
+    def header(self, name: str) -> list[str]:
+        return self._response.headers.get_all(name) or []
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a camera's address allows: its own host, and `others` to which redirects and playlists may lead."""
+
+    parts: SplitResult
+    others: frozenset[str]
+
+    def check(self, url: str) -> SplitResult:
+        """The parts of an address that may be asked. SourceError if it may not."""
+        try:
+            parts = urlsplit(url)
+            host, _ = (parts.hostname or "").lower(), parts.port
+        except ValueError:
+            raise SourceError(Reason.REDIRECT, "to an address that cannot be read") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise SourceError(Reason.REDIRECT, "to what is not http or https")
+        if not self.is_own(parts) and host not in self.others:
+            raise SourceError(Reason.REDIRECT, f"to the host {host[:64]!a}; add it to `allowed_hosts` if it is yours")
+        if self.parts.scheme == "https" and parts.scheme == "http" and self.is_own(parts):
+            raise SourceError(Reason.REDIRECT, "from https to http")
+        return parts
+
+    def is_own(self, parts: SplitResult) -> bool:
+        return (parts.hostname or "").lower() == (self.parts.hostname or "").lower()
+
+
+class WebClient:
+    """Asks one camera, one request at a time. User and password go to the camera's own host only.
+
+    `timeout` is the longest silence, `opening` the longest time until an answer begins, in s. Certificates are not
+    verified, since those of cameras cannot be.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float,
+        opening: float,
+        allowed_hosts: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        parts = urlsplit(address)
+        self._access = Access(parts, allowed_hosts)
+        self._timeout, self._opening, self._clock = timeout, opening, clock
+        self._auth = Authenticator(unquote(parts.username or ""), unquote(parts.password or ""))
+        self._address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+        self._deadline = 0.0
+        self._kept: tuple[str, Wire] | None = None
+        self._response: WebResponse | None = None
+
+    def get(self, url: str | None = None, *, first: int = 0, last: int | None = None) -> WebResponse:
+        """Asks for `url` (the camera's address by default), from byte `first` to `last`. It ends the answer before.
+
+        Raises SourceError, or what a socket raises; see `errors.fault_of`.
+        """
+        self._deadline = self._clock() + self._opening
+        url, asked = urljoin(self._address, url or ""), 0
+        ranged = {"Range": f"bytes={first}-{'' if last is None else last}"} if first or last is not None else {}
+        for _ in range(_REDIRECTS + 1):
+            parts = self._access.check(url)
+            own = self._access.is_own(parts)
+            response = self._ask(parts, url, own, ranged)
+            while response.status == _UNAUTHORISED and own and asked < 2:  # the second time its nonce was stale
+                asked += 1
+                if not self._auth.challenged(response.header("WWW-Authenticate")):
+                    break
+                response = self._ask(parts, url, own, ranged)
+            if response.status not in _MOVED:
+                return self._usable(response, bool(ranged))
+            url = _joined(url, next(iter(response.header("Location")), ""))
+        raise SourceError(Reason.REDIRECT, f"more than {_REDIRECTS} times")
+
+    def close(self) -> None:
+        """Ends the answer and the connection. Idempotent."""
+        if self._response is not None:
+            self._response.close()
+        if self._kept is not None:
+            self._kept[1].close_socket()
+        self._response = self._kept = None
+
+    def _usable(self, response: WebResponse, ranged: bool) -> WebResponse:
+        if response.status in (_UNAUTHORISED, _FORBIDDEN):
+            raise SourceError(Reason.UNAUTHORISED, self._auth.why_not)
+        if response.status in (_NOT_FOUND, _GONE):
+            raise SourceError(Reason.NOT_FOUND)
+        if response.status != (206 if ranged else 200):
+            raise SourceError(Reason.OTHER, f"the server answered with HTTP status {response.status}")
+        return response
+
+    def _ask(self, parts: SplitResult, url: str, own: bool, headers: dict[str, str]) -> WebResponse:
+        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        headers = {**headers, "User-Agent": "sightd", "Accept": "*/*", "Accept-Encoding": "identity"}
+        if own and (authorization := self._auth.authorization("GET", target)):
+            headers["Authorization"] = authorization
+        wire, kept = self._connected(parts)
+        try:
+            response = self._exchange(wire, parts, target, headers)
+        except ConnectionError:
+            self.close()
+            if not kept:
+                raise
+            wire, _ = self._connected(parts)  # the camera closed the connection that was kept
+            response = self._exchange(wire, parts, target, headers)
+        self._response = WebResponse(response, wire, url, self._timeout)
+        return self._response
+
+    def _exchange(
+        self, wire: Wire, parts: SplitResult, target: str, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        connection.sock = wire  # all that it needs of a socket
+        wire.allow(self._left(), HEADER_BYTES)
+        try:
+            connection.request("GET", target or "/", headers={"Host": parts.netloc.rpartition("@")[2], **headers})
+            return connection.getresponse()
+        except http.client.LineTooLong:
+            raise SourceError(Reason.TOO_LARGE, "a line of its answer's header does not end") from None
+        except http.client.RemoteDisconnected:
+            raise
+        except http.client.HTTPException as error:
+            if type(error) is http.client.HTTPException:  # the one for more than a hundred headers
+                raise SourceError(Reason.TOO_LARGE, "its answer has too many headers") from None
+            raise SourceError(Reason.NO_VIDEO, f"a broken HTTP answer: {type(error).__name__}") from None
+
+    def _connected(self, parts: SplitResult) -> tuple[Wire, bool]:
+        """A connection to that host, and whether it was used before."""
+        target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        if self._response is not None and self._kept is not None and self._kept[0] == target:
+            reusable, wire = self._drained(self._response), self._kept[1]
+            if reusable:
+                self._response = None
+                return wire, True
+        self.close()
+        wire = self._connect(parts)
+        self._kept = target, wire
+        return wire, False
+
+    def _drained(self, response: WebResponse) -> bool:
+        """Whether a short rest of an answer, such as the page that goes with a 401, was read to its end."""
+        if response.length is not None and response.length <= _ROOM and response.status != 200:
+            while not response.reusable and response.read():
+                pass
+        return response.reusable
+
+    def _left(self) -> float:
+        """Seconds until the answer must have begun. TimeoutError if there are none."""
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def _connect(self, parts: SplitResult) -> Wire:
+        tls = parts.scheme == "https"
+        try:
+            sock = socket.create_connection((parts.hostname, parts.port or (443 if tls else 80)), self._left())
+        except socket.gaierror:
+            raise SourceError(Reason.NAME_NOT_RESOLVED) from None
+        if not tls:
+            return Wire(sock, self._clock)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            return Wire(context.wrap_socket(sock, server_hostname=parts.hostname), self._clock)
+        except (ssl.SSLError, OSError) as error:
+            sock.close()
+            if isinstance(error, ssl.SSLError):
+                raise SourceError(Reason.OTHER, f"no TLS connection: {error.reason or type(error).__name__}") from None
+            raise
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise SourceError(Reason.REDIRECT, "to an address that cannot be read") from None

@@ -1,0 +1,92 @@
+"""How a camera is told user and password over HTTP: basic, or digest (RFC 7616)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+
+_CHALLENGE = re.compile(r"(?:^|,)\s*([A-Za-z]+)(?=\s+[A-Za-z]+\s*=|\s*(?:,|$))")
+_FIELD = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+_BEST_FIRST = ("SHA-512-256", "SHA-256", "MD5")
+
+
+class Authenticator:
+    """Answers the challenges of one camera. Holds the password, which is in none of its texts."""
+
+    def __init__(self, user: str, password: str) -> None:
+        self._user, self._password = user, password
+        self._digest: dict[str, str] | None = None
+        self._basic = False
+        self._count = 0
+        self._offered: list[str] = []
+
+    @property
+    def why_not(self) -> str:
+        """What an answer of 401 is about, beyond a wrong password."""
+        if self._offered and not (self._basic or self._digest) and self._user:
+            return f"the camera asks for {', '.join(self._offered)[:80]!a}, which is not supported"
+        return "" if self._user else "the address has neither user nor password"
+
+    def challenged(self, headers: Sequence[str]) -> bool:
+        """Takes in the WWW-Authenticate headers of a 401; whether another attempt makes sense."""
+        before = self._digest, self._basic
+        offers = [offer for header in headers[:8] for offer in _offers(header[:4096])]
+        self._offered = [f"{scheme} {fields.get('algorithm', '')}".strip() for scheme, fields in offers]
+        digests = {_algorithm(fields): fields for scheme, fields in offers if scheme == "digest" and "nonce" in fields}
+        self._digest = next((digests[name] for name in _BEST_FIRST if name in digests), None)
+        self._basic = self._digest is None and any(scheme == "basic" for scheme, _ in offers)
+        self._count = 0
+        return bool(self._user) and (self._digest is not None or self._basic) and before != (self._digest, self._basic)
+
+    def authorization(self, method: str, target: str) -> str | None:
+        """The Authorization header of a request; None before the first challenge."""
+        if self._digest is not None:
+            return self._digest_of(self._digest, method, target)
+        if self._basic:
+            return "Basic " + base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
+        return None
+
+    def _digest_of(self, challenge: dict[str, str], method: str, target: str) -> str:
+        self._count += 1
+        count, client, realm, nonce = f"{self._count:08x}", os.urandom(8).hex(), challenge.get("realm", ""), ""
+        nonce, algorithm = challenge["nonce"], _algorithm(challenge)
+
+        def hashed(*parts: str) -> str:
+            return hashlib.new(_HASHES[algorithm], ":".join(parts).encode()).hexdigest()
+
+        secret = hashed(self._user, realm, self._password)
+        if challenge.get("algorithm", "").upper().endswith("-SESS"):
+            secret = hashed(secret, nonce, client)
+        asked = hashed(method, target)
+        with_count = "auth" in [word.strip() for word in challenge.get("qop", "").split(",")]
+        response = hashed(secret, nonce, count, client, "auth", asked) if with_count else hashed(secret, nonce, asked)
+        fields = {"username": self._user, "realm": realm, "nonce": nonce, "uri": target, "response": response}
+        if "opaque" in challenge:
+            fields["opaque"] = challenge["opaque"]
+        quoted = [f'{name}="{_escaped(value)}"' for name, value in fields.items()]
+        plain = [f"algorithm={challenge['algorithm']}"] if "algorithm" in challenge else []
+        plain += ["qop=auth", f"nc={count}", f'cnonce="{client}"'] if with_count else []
+        return "Digest " + ", ".join(quoted + plain)
+
+
+def _offers(header: str) -> list[tuple[str, dict[str, str]]]:
+    """The schemes of a header, with their fields."""
+    starts = list(_CHALLENGE.finditer(header))
+    ends = [*(match.start() for match in starts[1:]), len(header)]
+    return [(match[1].lower(), _fields(header[match.end() : end])) for match, end in zip(starts, ends, strict=True)]
+
+
+def _fields(text: str) -> dict[str, str]:
+    return {name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain for name, quoted, plain in _FIELD.findall(text)}
+
+
+def _algorithm(challenge: dict[str, str]) -> str:
+    return challenge.get("algorithm", "MD5").upper().removesuffix("-SESS")
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,89 @@
+"""A web server whose answers a test writes byte by byte, as cameras, broken ones and hostile ones do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked, and when (monotonic s)."""
+
+    path: str
+    headers: Message
+    at: float
+    client: tuple[str, int]
+
+
+Answer = Callable[[Request], Iterable[bytes]]
+"""The bytes of an answer, its status line and header among them. The connection ends with it unless it has a length."""
+
+
+@dataclass
+class WebCamera:
+    """Its port on the loopback, what was asked of it, and how many bytes it could send."""
+
+    port: int = 0
+    requests: list[Request] = field(default_factory=list)
+    sent: int = 0
+
+    def url(self, path: str, credentials: str = "", host: str = "127.0.0.1") -> str:
+        return f"http://{credentials}{host}:{self.port}{path}"
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.path for request in self.requests]
+
+
+def answer(
+    body: bytes = b"", content_type: str = "image/jpeg", status: str = "200 OK", headers: Iterable[str] = ()
+) -> bytes:
+    """A whole answer with a length."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def endless(content_type: str) -> bytes:
+    """The header of an answer without a length."""
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n".encode()
+
+
+@contextmanager
+def web_camera(give: Answer) -> Iterator[WebCamera]:
+    """Serves `give` until the context ends."""
+    camera, stopping = WebCamera(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            request = Request(self.path, self.headers, time.monotonic(), self.client_address)
+            camera.requests.append(request)
+            first = b""
+            with suppress(OSError):
+                for data in give(request):
+                    first = first or data
+                    self.connection.sendall(data)
+                    camera.sent += len(data)
+                    if stopping.is_set():
+                        break
+            self.close_connection = b"Content-Length" not in first
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        camera.port = server.server_port
+        threading.Thread(target=server.serve_forever, args=(0.05,), name="web-camera", daemon=True).start()
+        try:
+            yield camera
+        finally:
+            stopping.set()
+            server.shutdown()

@@ -20,6 +20,7 @@ _RULES = Rules(
     low_score=0.0,
     min_overlap=0.2,  # faces are small, and move far between two looks
     min_hits=1,
+    confirm_within=0.0,
     max_lost=1.5,
     max_tracks=300,
     match_classes=False,

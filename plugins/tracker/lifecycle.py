@@ -57,6 +57,7 @@ class Rules:
     low_score: float
     min_overlap: float
     min_hits: int
+    confirm_within: float
     max_lost: float
     max_tracks: int
     match_classes: bool
@@ -90,8 +91,9 @@ def step(before: CameraTracks, found: Detections, now: float, rules: Rules) -> t
     if len(starting):
         rows = np.concatenate((rows, fresh(seen.boxes[starting], seen.scores[starting], seen.class_ids[starting], now)))
         detection = np.concatenate((detection, seen.row[starting]))
-    next_id = _confirm(rows, before, rules)
-    return replace(before, at=now, rows=rows, labels=found.labels, next_id=next_id), detection
+    next_id = _confirm(rows, before, now, rules)
+    after = replace(before, at=now, interval=now - before.at, rows=rows, labels=found.labels, next_id=next_id)
+    return after, detection
 
 
 def _usable(found: Detections, low_score: float) -> _Seen:
@@ -185,13 +187,23 @@ def _starting(seen: _Seen, matched: Indices, room: int, high_score: float) -> In
     return starting
 
 
-def _confirm(rows: Rows, before: CameraTracks, rules: Rules) -> int:
+def _confirm(rows: Rows, before: CameraTracks, now: float, rules: Rules) -> int:
     """Gives ids to tracks seen often enough, in place, and says which id is next.
 
     Those of a camera's very first frame are confirmed at once: nothing can have been missed before it.
     """
-    needed = 1 if before.at == -np.inf else rules.min_hits
-    new = np.flatnonzero((rows[:, ID] == 0) & (rows[:, HITS] >= needed))
+    new = np.flatnonzero((rows[:, ID] == 0) & (rows[:, HITS] >= _needed(before, now, rules)))
     if len(new):
         rows[new, ID] = np.arange(before.next_id, before.next_id + len(new))
     return before.next_id + len(new)
+
+
+def _needed(before: CameraTracks, now: float, rules: Rules) -> float:
+    """How often a track must have been seen. The shorter of the last two intervals counts: one late frame is no low
+    frame rate."""
+    if before.at == -np.inf:
+        return 1
+    interval = min(now - before.at, before.interval)
+    if interval <= 0:
+        return rules.min_hits
+    return min(rules.min_hits, 1 + rules.confirm_within // interval)

@@ -49,6 +49,12 @@ class TrackerConfig(PluginConfig):
     min_hits: int = Field(
         2, ge=1, description="A track is shown once it was seen this often in a row; those of the first frame at once."
     )
+    confirm_within: Duration = Field(
+        0.4,
+        description="An object is shown sooner than after `min_hits` if those would take longer than this: at 2 analysed "
+        "frames a second or fewer, at once.",
+        examples=["400ms"],
+    )
     max_lost: Duration = Field(
         1.0,
         description="An object that was looked for and not seen for longer gets a new id when it comes back.",
@@ -58,7 +64,7 @@ class TrackerConfig(PluginConfig):
         0.3, description="An object out of sight is shown where it should be for so long.", examples=["300ms"]
     )
     max_carry: Duration = Field(
-        1.0, description="Boxes are predicted at most so far from the last analysed frame.", examples=["1s"]
+        1.5, description="Boxes are predicted at most so far from the last analysed frame.", examples=["1500ms"]
     )
     max_tracks: int = Field(300, ge=1, le=5000, description="Most objects followed at once on one camera.")
     match_classes: bool = Field(
@@ -87,6 +93,7 @@ class Tracker(Plugin[TrackerConfig]):
             low_score=min(config.low_score, config.high_score),
             min_overlap=config.min_overlap,
             min_hits=config.min_hits,
+            confirm_within=config.confirm_within,
             max_lost=config.max_lost,
             max_tracks=config.max_tracks,
             match_classes=config.match_classes,
@@ -119,7 +126,7 @@ class Tracker(Plugin[TrackerConfig]):
         passed = frame.captured_at - known.at
         outage = max(self._rules.max_lost, _OUTAGE)
         if known.size != size or passed < -self._rules.max_lost or passed > outage:
-            return replace(known, at=-np.inf, size=size, rows=np.zeros((0, WIDTH)))
+            return replace(known, at=-np.inf, interval=np.inf, size=size, rows=np.zeros((0, WIDTH)))
         return known
 
     def carry(self, frame: Frame, results: Results) -> Results:

@@ -48,6 +48,45 @@ def test_the_first_frame_s_objects_have_ids_at_once_later_ones_when_seen_again()
     assert look(one, 0.2, both).ids.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(("fps", "shown_on"), [(25, 2), (10, 2), (5, 2), (2, 1), (1, 1), (0.5, 1), (0.1, 1)])
+def test_a_new_object_is_shown_when_seen_twice_or_at_once_if_frames_are_rare(fps: float, shown_on: int) -> None:
+    one = tracker()
+    for index in range(3):
+        look(one, index / fps, detections([]))
+    seen = [len(look(one, (3 + index) / fps, detections([box(200, 300)], [0.94]))) for index in range(3)]
+    assert seen.index(1) + 1 == shown_on
+    assert len(look(one, 6 / fps, detections([box(200, 300), box(700, 300)], [0.94, 0.3]))) == 1, "a doubtful one"
+
+
+def test_a_walker_is_shown_on_each_frame_of_one_a_second() -> None:
+    """Who moves by more than their own size is another object to the tracker each time, and is shown all the same."""
+    one = tracker()
+    look(one, 0.0, detections([]))
+    assert [len(look(one, at, detections([box(100 + 150 * at, 300)]))) for at in (1.0, 2.04, 3.0, 4.01)] == [1] * 4
+
+
+def test_one_late_frame_is_no_low_frame_rate() -> None:
+    one = tracker()
+    for index in range(10):
+        look(one, index * 0.04, detections([]))
+    assert len(look(one, 1.0, detections([box(200, 300)]))) == 0
+    assert len(look(one, 1.04, detections([box(200, 300)]))) == 1
+
+
+def test_confirm_within_is_how_long_a_new_object_may_take_to_be_shown() -> None:
+    one = tracker(min_hits=5, confirm_within="1s")
+    for index in range(3):
+        look(one, index / 2, detections([]))
+    assert [len(look(one, (3 + index) / 2, detections([box(200, 300)]))) for index in range(4)] == [0, 0, 1, 1]
+
+
+def test_boxes_stay_between_frames_that_are_analysed_once_a_second() -> None:
+    one = tracker()
+    for second in range(3):
+        look(one, 1.04 * second, detections([box(200, 300)]))
+    assert [len(carried(one, 2.08 + 0.04 * index)) for index in range(26)] == [1] * 26
+
+
 def test_a_track_names_its_row_of_the_detections() -> None:
     one = tracker()
     look(one, 0.0, detections([box(200, 300), box(600, 300), box(900, 300)]))

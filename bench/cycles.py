@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,11 +53,14 @@ def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -
     samples, series = [], []
     with DaemonProcess(folder, settings) as daemon:
         base = yaml.safe_load(daemon.path.read_text())
+        eventually(lambda: daemon.readiness()["cameras"]["stays"]["state"] == "live", 10, "stays sends")
+        sum(1 for _ in _series(daemon))  # the HTTP server starts a thread for its first /metrics and keeps it
+        threads = sample(daemon.pid).threads
         for number in range(1, count + 1):
             _come_and_go(daemon, base, f"guest{number}")
             if number % (count // 10) == 0:
-                samples.append(sample(daemon.pid))
                 series.append(sum(1 for _ in _series(daemon)))
+                samples.append(_settled(daemon.pid, threads))
                 tell(number, samples[-1], series[-1])
     return Outcome(count, samples, series)
 
@@ -71,6 +75,18 @@ def _become(daemon: DaemonProcess, settings: dict[str, Any]) -> None:
     daemon.path.write_text(yaml.safe_dump(settings))
     answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
     answer.raise_for_status()
+
+
+def _settled(pid: int, threads: int, within: float = 10.0) -> Sample:
+    """Returns a sample taken once no more than `threads` threads are left, or after `within` seconds.
+
+    `Thread.join` returns before the kernel has ended the thread, so a camera's last one may still be counted just after
+    the reload that removed the camera. A thread that leaks stays.
+    """
+    deadline = time.monotonic() + within
+    while (now := sample(pid)).threads > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return now
 
 
 def _series(daemon: DaemonProcess) -> Iterator[str]:

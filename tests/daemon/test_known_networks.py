@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from daemon.config.installed import installed_plugins
-from daemon.config.load import load_text
+from daemon.config.load import Loaded, load_text
 from daemon.config.problems import ConfigError
 from engines.catalog import Catalog
 from engines.own_models import Origin, put
+from plugins.detector.config import DetectorConfig
 
 TEXT = """
 cameras: {a: {source: 'testpattern://'}}
@@ -19,8 +20,8 @@ plugins: {detector: {model: yolox-nano-int8, classes: [person]}}
 """
 
 
-def check(text: str, folder: Path) -> None:
-    load_text(text, folder / "site.yaml", environ={"SIGHTD_CACHE_DIR": str(folder)}, plugins=installed_plugins())
+def check(text: str, folder: Path) -> Loaded:
+    return load_text(text, folder / "site.yaml", environ={"SIGHTD_CACHE_DIR": str(folder)}, plugins=installed_plugins())
 
 
 def made(directory: Path) -> None:
@@ -33,7 +34,10 @@ def made(directory: Path) -> None:
 @pytest.mark.parametrize(("section", "folder"), [("", "models"), ("models: {directory: here}", "here")])
 def test_a_network_made_here_can_be_named(tmp_path: Path, section: str, folder: str) -> None:
     made(tmp_path / folder)
-    check(TEXT + section, tmp_path)
+    loaded = check(TEXT + section, tmp_path)
+    options = loaded.plugin_configs["detector"]
+    assert isinstance(options, DetectorConfig)
+    assert options.model.root == "yolox-nano-int8"
 
 
 def test_it_cannot_where_it_was_not_made(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_a_listener_that_fails_does_not_end_the_feed(clip: Path) -> None:
     running.record.state_changed = fails_once  # type: ignore[method-assign]
     with running:
         running.wait_for(3)
+    assert next(calls) >= 2, "it is called again after it failed"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import jsonschema
@@ -80,5 +79,9 @@ def test_a_mutated_example_is_read_or_told_without_a_secret(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.sampled_from(list("ab:{}[]-\n \t'\"&*!|>#%@`?,<.~0\\$\ud800")), max_size=60))
 def test_no_text_makes_the_reader_fail_otherwise(text: str) -> None:
-    with contextlib.suppress(YamlSyntaxError):
-        parse(text)
+    try:
+        problems = parse(text).problems
+    except YamlSyntaxError as error:
+        problems = [error.problem]
+    lines = 2 + text.count("\n")
+    assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in problems)

@@ -1,5 +1,7 @@
 """Boxes and texts land where they belong, whatever is asked for."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,14 +98,35 @@ def test_a_box_larger_than_the_picture_is_shown_along_its_edges() -> None:
     assert tuple(image[358, 320]) == GREEN
 
 
+RIM = 4
+"""Pixels, at least the width of a box's line in these sizes."""
+
+
+def overlaps(one: tuple[float, ...], other: tuple[float, ...], least: float = 0.0) -> bool:
+    """Whether two rectangles share more than `least` pixels each way; one with a NaN shares nothing."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return all(map(math.isfinite, one)) and width > least and height > least
+
+
 coordinate = st.one_of(st.floats(-300, 900, width=32), st.floats(width=32))
 
 
 @settings(max_examples=150)
 @given(st.tuples(coordinate, coordinate, coordinate, coordinate), st.sampled_from([(64, 48), (320, 180)]))
 def test_no_box_can_break_the_canvas(xyxy: tuple[float, ...], size: tuple[int, int]) -> None:
-    image = grey(*size)
-    canvas_on(image).box(box(*xyxy), GREEN, "person 0.87 #12")
+    bare, labelled = grey(*size), grey(*size)
+    canvas_on(bare).box(box(*xyxy), GREEN)
+    canvas_on(labelled).box(box(*xyxy), GREEN, "person 0.87 #12")
+    near = (-RIM, -RIM, size[0] + RIM, size[1] + RIM)
+    if not overlaps(xyxy, near):
+        assert changed(grey(*size), bare) is None
+        assert changed(grey(*size), labelled) is None
+    elif overlaps(xyxy, (RIM, RIM, size[0] - RIM, size[1] - RIM), least=RIM):
+        place = changed(grey(*size), bare)
+        assert place is not None
+        assert min(place[0] - xyxy[0], place[1] - xyxy[1], xyxy[2] - place[2], xyxy[3] - place[3]) >= -RIM
+        assert changed(bare, labelled) is not None
 
 
 @given(st.floats(0, 600), st.floats(0, 340), st.floats(2, 200), st.floats(2, 200))

@@ -58,8 +58,12 @@ def test_the_words_stand_in_the_middle() -> None:
 
 @pytest.mark.parametrize("title", ["", "正門カメラ · Haustür", "a very long camera name " * 4])
 def test_any_title_can_be_shown(title: str) -> None:
-    slate(noise(640, 360), (640, 360), title, 1000.0)
-    slate(None, (64, 48), title, None)
+    for size in ((640, 360), (64, 48)):
+        titled, untitled = (slate(noise(640, 360), size, text, 1000.0) for text in (title, " "))
+        assert titled.shape == (size[1], size[0], 3)
+        assert np.array_equal(titled, untitled) is (title == "")
+    columns = np.nonzero(slate(None, (640, 360), title, 1000.0).max(axis=2) > 150)[1]
+    assert 0 < columns.min() < columns.max() < 639, "cut, so that it does not run into the picture's edges"
 
 
 def test_a_recording_at_its_end_is_not_called_offline() -> None:

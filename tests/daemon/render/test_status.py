@@ -62,8 +62,11 @@ def test_a_long_title_is_cut_and_the_time_stays() -> None:
 
 
 def test_on_the_smallest_picture_it_harms_nothing() -> None:
-    drawn(Status("front door"), size=(64, 48))
-    drawn(Status(""), size=(64, 48))
+    titled, untitled = (drawn(Status(title), size=(64, 48)) for title in ("front door", ""))
+    place = changed(grey(64, 48), titled)
+    assert place is not None
+    assert place[3] < 24, "the picture below stays free"
+    assert np.array_equal(titled, untitled), "a title that does not fit is left out, and the time stays"
 
 
 def test_a_late_picture_says_so_and_by_how_much() -> None:

@@ -98,5 +98,7 @@ def test_a_trail_outside_the_picture_harms_nothing() -> None:
     trails, image = Trails(2.0), grey(64, 48)
     for n in range(20):
         trails.update(tracks((-5e5 + n * 1e5, -500, 5e5, 5e5)), n / 25)
+    assert len(trails.places(1)) > 2
     trails.draw(canvas_on(image), 1, GREEN)
     trails.draw(canvas_on(image), 77, GREEN)
+    assert changed(grey(64, 48), image) is None

@@ -93,12 +93,13 @@ def test_a_publisher_on_another_thread_wakes_all_who_wait() -> None:
 def test_a_publisher_outlives_the_event_loop_of_a_viewer() -> None:
     stream = JpegStream()
 
-    async def leave() -> None:
-        asyncio.create_task(stream.newest())  # noqa: RUF006 - cancelled with the loop
-        await asyncio.sleep(0)
-
-    asyncio.run(leave())
+    loop = asyncio.new_event_loop()
+    waiting = loop.create_task(stream.newest())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
     stream.publish(b"one", 1.0)
+    assert not waiting.done()
+    assert data(asyncio.run(stream.newest())) == b"one"
 
 
 def test_an_old_picture_is_no_still(clock: Clock) -> None:

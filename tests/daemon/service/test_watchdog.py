@@ -97,5 +97,8 @@ def test_where_no_watchdog_is_asked_for_the_state_is_told_alone(
         assert not supervisor.ended
 
 
-def test_one_that_never_began_can_be_closed() -> None:
-    Watchdog(Notifier({}), lambda: (True, ""), lambda: "", {}).close()
+def test_one_that_never_began_can_be_closed(supervisor: Supervisor) -> None:
+    watchdog = supervisor.watchdog()
+    watchdog.close()
+    assert "watchdog" not in {thread.name for thread in threading.enumerate()}
+    assert not supervisor.ended

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -65,5 +64,9 @@ def test_a_damaged_graph_is_read_or_told_and_nothing_else(
 ) -> None:
     damaged = bytearray(EXAMPLE)
     damaged[at] = byte
-    with contextlib.suppress(ConversionError):
-        read(tmp_path_factory.getbasetemp(), bytes(damaged))
+    try:
+        nodes = read(tmp_path_factory.getbasetemp(), bytes(damaged))
+    except ConversionError as error:
+        assert "graph.pb" in str(error)  # noqa: PT017 — most damage is read as another graph
+    else:
+        assert all(isinstance(node, graphdef.Node) for node in nodes.values())

@@ -13,6 +13,7 @@ from engines.cuda.errors import (
     CudaError,
 )
 from tests.support.fake_cuda import on_stand_in
+from tests.support.fake_cuda.control import alive
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -61,13 +62,18 @@ def test_what_cannot_be_captured_gives_an_error_and_no_graph(kernels: bytes) -> 
 @on_stand_in()
 def test_what_is_forgotten_during_a_capture_does_not_break_it(kernels: bytes) -> None:
     with open_device(0) as device:
-        stream, kept = device.stream(), device.allocate(4)
-        device.allocate(1 << 20)
+        stream, kept, host = device.stream(), device.allocate(4), np.zeros(4, np.uint8)
+        forgotten = [device.allocate(1 << 20)]
         with stream.capture() as capture:
+            forgotten.clear()
             gc.collect()
             kept.fill(1, stream)
             stream.record()
+            assert alive()["device memory"] == 2, "a capture refuses to free memory"
         capture.graph.launch(stream)
+        kept.download(host, stream)
+        stream.synchronize()
+        assert host.tolist() == [1] * 4
 
 
 @on_stand_in()

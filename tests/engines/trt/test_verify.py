@@ -20,6 +20,7 @@ from engines.session import Backend, Tensor, TensorSpec
 from engines.trt.errors import EngineVerificationError
 from engines.trt.reference import reference_inputs, reference_pictures
 from engines.trt.verify import (
+    LEAST_PSNR,
     Boxes,
     boxes_judge,
     compare,
@@ -221,4 +222,5 @@ def test_the_styles_network_stays_itself_in_half_precision(tmp_path: Path) -> No
     spec = Catalog.load().get("style26").input
     full, other = OnnxRuntimeSession(path, 2), OnnxRuntimeSession(half, 2)
     tensor, _ = prepare(reference_pictures(), spec)
-    compare(full, other, reference_inputs(full.inputs, spec.tensor, tensor), judge_for("style"))
+    found = compare(full, other, reference_inputs(full.inputs, spec.tensor, tensor), judge_for("style"))
+    assert found["least PSNR in dB"] >= LEAST_PSNR

@@ -1,0 +1,109 @@
+"""No test is without an assertion: one that only runs its subject stays green when the subject does nothing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKERS = {"raises", "warns", "fail", "check_model", "check_schema"}
+"""Functions of libraries that raise if something is not as it should be."""
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def in_reach(file: str, tree: ast.AST, files: Mapping[str, ast.Module]) -> set[str]:
+    """The file itself, those it imports, and the conftest.py of its folders."""
+    found = {file, *(str(folder / "conftest.py") for folder in PurePath(file).parents)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            paths = [module.replace(".", "/") for module in modules]
+            found |= {f"{path}.py" for path in paths} | {f"{path}/__init__.py" for path in paths}
+    return found & files.keys()
+
+
+def module_names(tree: ast.AST) -> set[str]:
+    """Names that stand for modules: `subprocess.run` is not a helper's method `run`."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    return {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """Whether a function asserts something itself, and the names of what it calls, decorators included."""
+
+    directly: bool
+    calls: frozenset[str]
+
+    @staticmethod
+    def by(function: Function, modules: set[str]) -> Stated:
+        directly, calls = False, set[str]()
+        for node in ast.walk(function):
+            directly |= isinstance(node, ast.Assert)
+            directly |= isinstance(node, ast.Raise) and "AssertionError" in ast.unparse(node)
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
+            if isinstance(called, ast.Attribute):
+                directly |= called.attr in CHECKERS or called.attr.startswith("assert")
+                if not (isinstance(called.value, ast.Name) and called.value.id in modules):
+                    calls.add(called.attr)
+            elif isinstance(called, ast.Name):
+                directly |= called.id.startswith("assert")
+                calls.add(called.id)
+        return Stated(directly, frozenset(calls))
+
+
+def without_an_assertion(sources: Mapping[str, str]) -> list[str]:
+    """The tests in these files (text by path) that assert nothing, themselves or by a helper in reach."""
+    files = {name: ast.parse(text) for name, text in sources.items()}
+    reach = {name: in_reach(name, tree, files) for name, tree in files.items()}
+    modules = {name: module_names(tree) for name, tree in files.items()}
+    stated = {name: [(one, Stated.by(one, modules[name])) for one in functions(tree)] for name, tree in files.items()}
+    helpers: dict[str, set[str]] = {name: set() for name in files}
+
+    def asserts(name: str, one: Stated) -> bool:
+        return one.directly or any(one.calls & helpers[file] for file in reach[name])
+
+    changed = True
+    while changed:  # a helper may call another one
+        changed = False
+        for name, ones in stated.items():
+            found = {function.name for function, one in ones if asserts(name, one) and function.name[:2] != "__"}
+            changed |= found != helpers[name]
+            helpers[name] = found
+    return [
+        f"{name}:{function.lineno} {function.name}"
+        for name, ones in stated.items()
+        if PurePath(name).name.startswith("test_")
+        for function, one in ones
+        if function.name.startswith("test") and not asserts(name, one)
+    ]
+
+
+def test_every_test_asserts_something() -> None:
+    paths = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")])
+    sources = {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+    assert len(sources) > 300
+    assert without_an_assertion(sources) == []
+
+
+def test_a_test_that_only_runs_its_subject_is_found() -> None:
+    bad = "import os\nfrom x.harness import Harness\ndef test_a():\n    os.run()\n    with suppress(KeyError): f()\n"
+    harness = "class Harness:\n    def run(self):\n        assert self\n"
+    other = "def f():\n    assert 'this is another f'\n"
+    found = without_an_assertion({"x/test_bad.py": bad, "x/harness.py": harness, "x/test_other.py": other})
+    assert found == ["x/test_bad.py:3 test_a"]
+
+
+def test_an_assertion_may_be_in_a_helper_of_a_helper() -> None:
+    good = "from x.harness import Harness\ndef test_a(harness):\n    harness.calm()\n"
+    harness = "from x.waiting import eventually\nclass Harness:\n    def calm(self):\n        eventually()\n"
+    waiting = "def eventually():\n    raise AssertionError('not yet')\n"
+    assert without_an_assertion({"x/test_good.py": good, "x/harness.py": harness, "x/waiting.py": waiting}) == []

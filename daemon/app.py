@@ -20,8 +20,7 @@ from daemon.encode.choice import CodecChoice
 from daemon.events.event import Kind
 from daemon.events.journal import Journal
 from daemon.events.place import journal_of
-from daemon.faces.desk import FaceDesk
-from daemon.faces.opening import open_desk
+from daemon.faces.served import ServedFaces
 from daemon.fleet import Fleet, codecs_of, uses_nvdec
 from daemon.metrics.registry import Metrics
 from daemon.networks import engine_loading
@@ -40,14 +39,12 @@ from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.view import CameraEntry, Readiness
-from daemon.state_watch import StateWatch
 from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
 from engines.cuda.nvdec import open_nvdec
 from engines.progress import Progress, silent
 from plugins import registry
-from plugins.face.config import FaceConfig
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +90,7 @@ class Daemon:
         self._fleet = Fleet(self._host, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
-        self._faces: FaceDesk | None = None
-        self._state_watch: StateWatch | None = None
+        self._faces = ServedFaces(load_engine, os.environ, partial(self.metrics.state_writable, "faces"))
         self._started = False
 
     def start(self) -> None:
@@ -137,6 +133,8 @@ class Daemon:
                 with placed(loaded, ("plugins", name)):
                     ready.append(self._opened(loaded, name))
                 undo.callback(self._host.discard, ready[-1])
+            with placed(loaded, ("plugins",)):
+                faces = self._faces.opened(loaded) if self._http is not None else {}
             undo.pop_all()
         self._fleet.stop((*change.changed, *change.removed))
         self._fleet.remove(change.removed)
@@ -146,6 +144,7 @@ class Daemon:
                 self._lose_sight_of(name)
         for instance in ready:
             self._host.add(instance)
+        self._faces.serve(faces)
         self._loaded, self._config = loaded, config
         self._fleet.place(config, enabled(config))
         self._fleet.start(config, codecs)
@@ -165,10 +164,7 @@ class Daemon:
         with ExitStack() as parts:  # ends what was entered last first
             parts.callback(self.journal.close)
             parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
-            if self._faces is not None:
-                parts.callback(self._faces.close)
-            if self._state_watch is not None:
-                parts.callback(self._state_watch.close)
+            parts.callback(self._faces.close)
             if self._control is not None:  # also if the web server, whose own it becomes, was never made
                 parts.callback(self._control.close)
             if self._http is not None:
@@ -201,8 +197,7 @@ class Daemon:
         """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
         cameras = {name: run.status() for name, run in self._fleet.runs.items()}
         plugins = {name: plugin_status(instance) for name, instance in dict(self._host.instances).items()}
-        faces = None if self._state_watch is None else self._state_watch.fault
-        faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": faces}
+        faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": self._faces.fault}
         state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
         if few := descriptors.fault():
             state.append(few)
@@ -257,29 +252,18 @@ class Daemon:
         self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
         if self._config.http.enabled or self._control is not None:
             options = self._config.http
-            self._faces = self._face_desk()
-            if self._faces is not None:
-                mend = self._faces.gallery.database.mend
-                told = partial(self.metrics.state_writable, "faces")
-                self._state_watch = StateWatch("the gallery of faces", mend, told)
+            self._faces.serve(self._faces.opened(self._loaded))
             app = create_app(
                 self,
                 self.metrics.exposition,
                 options.max_viewers,
                 self._access,
-                self._faces,
+                self._faces.desk,
                 self._ask_reload,
                 self.journal,
             )
             self._http = HttpServer(options, app, self.metrics.connection_refused("http"), self._control)
             self._http.start()
-
-    def _face_desk(self) -> FaceDesk | None:
-        """Of the first face plug-in that a camera uses."""
-        for config in plugins_in_use(self._loaded).values():
-            if isinstance(config, FaceConfig):
-                return open_desk(config, self._load_engine, os.environ, may_stand_in=True)
-        return None
 
 
 def reachable(host: str) -> str:

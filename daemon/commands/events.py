@@ -1,4 +1,4 @@
-"""`sightd events`: what happened, from the journal's file, whether or not a daemon runs."""
+"""`sightd events`: what happened, from the daemon that runs, or from the journal's file."""
 
 from __future__ import annotations
 
@@ -15,23 +15,34 @@ from daemon.config.installed import installed_plugins
 from daemon.config.load import load
 from daemon.config.model import Events
 from daemon.config.problems import ConfigError
+from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError
+from daemon.control.discovery import HELP, Choice, add_options, find
+from daemon.control.service import service_of
 from daemon.events.event import Event, told
 from daemon.events.place import journal_of
 from daemon.events.reading import Filter, JournalError, JournalReader
+from daemon.events.remote import RemoteJournal
+from engines.printable import printable
 from plugins.units import parse_duration
 
-_EPILOG = """\
+_EPILOG = f"""\
 examples:
   sightd events                             the newest 50
   sightd events --follow --camera door      and those that come, until Ctrl-C
   sightd events --since 2h --kind camera.down
   sightd events --since 1d --json | jq .    one JSON object a line
 
-The file is read and never changed. The exit code is 0, 1 where there is no journal, 2 for wrong usage or a faulty
-configuration.
+If no daemon runs, the journal's file that its configuration (with the service installed: the service) would use is
+read, and the command says which; it is never changed.
+
+{HELP}
+The exit code is 0, 1 if there is no journal or it may not be read, 2 for wrong usage or a faulty configuration, 3 if
+the daemon named by --url or --socket does not answer.
 """
 _LOOK_EVERY = 0.5
 """Seconds between two looks for new events."""
+_COME_BACK = 1.0
+"""Seconds between two attempts to reach a daemon that went away."""
 _NEWEST, _AT_ONCE = 50, 500
 
 
@@ -44,8 +55,8 @@ def add(commands: SubParsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="take the journal that a configuration names")
-    parser.add_argument("--journal", type=Path, metavar="FILE", help="the journal's file (default: among the state)")
+    add_options(parser)
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="read this journal's file, without a daemon")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="for programs: one object a line")
     parser.add_argument("--camera", metavar="NAME", help="of this camera alone")
@@ -55,18 +66,43 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    wanted = Filter(args.camera, args.kind, None if args.since is None else time.time() - args.since)
     try:
-        path = args.journal or journal_of(_options(args.config), os.environ)
+        choice = Choice.of(args)
+        client = None if args.journal is not None else find(choice, os.environ)
+        if client is not None:
+            _tell_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
+        else:
+            _tell(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    since = None if args.since is None else time.time() - args.since
-    try:
-        _tell(JournalReader(path), Filter(args.camera, args.kind, since), follow=args.follow, as_json=args.json)
-    except JournalError as error:
+    except NoDaemonError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 3
+    except (JournalError, ControlError, ApiError) as error:
         print(f"sightd: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _tell_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_json: bool) -> None:
+    last = journal.newest() if wanted.since is None else 0
+    if wanted.since is None:
+        last = max(last, _say(journal.latest(_NEWEST, wanted), as_json))
+    while wanted.since is not None and (events := journal.after(last, _AT_ONCE, wanted)):
+        last = max(last, _say(events, as_json))
+    away = False
+    while follow:
+        try:
+            for event in journal.following(last, wanted):
+                last = _say([event], as_json)
+                away = False
+        except (NoDaemonError, LateError) as error:
+            if not away:
+                print(f"sightd: {error}; waiting for it", file=sys.stderr)
+            away = True
+        time.sleep(_COME_BACK)
 
 
 def _tell(reader: JournalReader, wanted: Filter, *, follow: bool, as_json: bool) -> None:
@@ -83,6 +119,21 @@ def _tell(reader: JournalReader, wanted: Filter, *, follow: bool, as_json: bool)
             time.sleep(_LOOK_EVERY)
 
 
+def _journal(args: argparse.Namespace) -> Path:
+    """The journal's file that is named, or that the daemon would write. Says which if it is not named."""
+    if args.journal is not None:
+        return Path(args.journal)
+    service = service_of(args.config)
+    environ = service.environment(os.environ) if service else os.environ
+    config = args.config or (service.config if service else None)
+    options = Events()
+    if config is not None:
+        options = load(config, environ=environ, plugins=installed_plugins(), cameras=False).config.events
+    path = journal_of(options, environ)
+    print(f"sightd: no daemon runs; reading {path}", file=sys.stderr)
+    return path
+
+
 def _say(events: Sequence[Event], as_json: bool) -> int:
     """Prints them; the last one's id, 0 where there is none."""
     for event in events:
@@ -92,13 +143,7 @@ def _say(events: Sequence[Event], as_json: bool) -> int:
 
 
 def _line(event: Event) -> str:
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.at))}  {event.id:>6}  {told(event)}"
-
-
-def _options(config: Path | None) -> Events:
-    if config is None:
-        return Events()
-    return load(config, environ=os.environ, plugins=installed_plugins()).config.events
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.at))}  {event.id:>6}  {printable(told(event))}"
 
 
 def _span(text: str) -> float:

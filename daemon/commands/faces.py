@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.commands import SubParsers
+from daemon.control.client import ApiClient, Client
+from daemon.control.discovery import HELP, add_options
 
 if TYPE_CHECKING:
-    from daemon.faces.desk import FaceDesk
+    from daemon.control.local import LocalFaces
     from plugins.face.config import FaceConfig
 
-_EXAMPLES = """examples:
+_EXAMPLES = f"""examples:
   sightd faces add "Ada Lovelace" ada.jpg                 one photograph suffices, several are better
   sightd faces list
   sightd faces compare a.jpg b.jpg                        are these the same person?
@@ -22,12 +26,16 @@ _EXAMPLES = """examples:
   sightd faces unknown name 7 "Grace Hopper"
   sightd faces forget "Ada Lovelace"                      removes her for good, from every file
   sightd faces calibrate                                  what your own gallery says of the thresholds
-  sightd faces list -c config/sightd.yaml                 the gallery that this configuration names
+  sightd faces list -c config/sightd.yaml                 of the daemon that runs this configuration
+  sightd faces list --url https://box:8080 --token-file box.token
 
-A daemon that runs takes changes within a second. Photographs show one person, in daylight, looking into the camera.
+The daemon that runs does the work, and knows a new person at once. If none runs, the files are changed that its
+configuration (with the service installed: the service) would use, and the command says which. Photographs show one
+person, in daylight, looking into the camera.
 
-The exit code is 0 where all went well, 1 where something was refused or failed, 2 for wrong usage or a faulty
-configuration, 3 where a network cannot be had.
+{HELP}
+The exit code is 0 if all went well, 1 if something was refused or failed, 2 for wrong usage or a faulty configuration,
+3 if a model is not available, or the daemon named by --url or --socket does not answer.
 """
 
 
@@ -42,9 +50,9 @@ def add(commands: SubParsers) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-c", "--config", type=Path, metavar="FILE", help="take the gallery that a configuration names")
+    add_options(common)
     common.add_argument("--plugin", metavar="NAME", help="which face plug-in of the configuration, if it has several")
-    common.add_argument("--gallery", type=Path, metavar="FILE", help="the gallery's file (default: among the state)")
+    common.add_argument("--gallery", type=Path, metavar="FILE", help="work on this gallery's file, without a daemon")
     common.add_argument("--key-file", type=Path, metavar="FILE", help="file with the key of an encrypted gallery")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="for programs")
@@ -131,54 +139,79 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 def run(args: argparse.Namespace) -> int:
     """Does the action on the gallery."""
     from daemon.config.problems import ConfigError
-    from engines.errors import EngineError
+    from daemon.control.client import ApiError, ControlError, NoDaemonError
+    from daemon.faces.actions import Faces
+    from engines.printable import printable
     from plugins.face.gallery.errors import GalleryError
 
     try:
-        desk = _desk(args)
+        with _api(args) as client:
+            code: int = args.do(args, Faces(client, args.plugin if isinstance(client, Client) else None))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except GalleryError as error:
-        print(f"sightd: {error}", file=sys.stderr)
-        return 1
-    try:
-        code: int = args.do(args, desk)
-    except GalleryError as error:
-        print(f"sightd: {error}", file=sys.stderr)
-        return 1
-    except EngineError as error:
+    except NoDaemonError as error:
         print(f"sightd: {error}", file=sys.stderr)
         return 3
-    finally:
-        desk.close()
+    except (GalleryError, ControlError) as error:
+        print(f"sightd: {printable(str(error))}", file=sys.stderr)
+        return 1
+    except ApiError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return 3 if error.status == 503 else 1
     return code
 
 
-def _desk(args: argparse.Namespace) -> FaceDesk:
+@contextmanager
+def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
+    """The API of the daemon that is meant, or of the gallery's file if that is named or no daemon runs."""
+    from daemon.control.discovery import Choice, find
+    from daemon.control.service import service_of
+    from plugins.face.gallery.errors import GalleryError
+
+    choice = Choice.of(args)
+    direct = args.gallery is not None or args.key_file is not None
+    if direct and (choice.url or choice.socket):
+        raise GalleryError("--gallery and --key-file name a file, --url and --socket a daemon: give one of them")
+    client = None if direct else find(choice, os.environ)
+    if client is not None:
+        yield client
+        return
+    service = service_of(choice.config)
+    config = choice.config or (service.config if service else None)
+    local = _local(args, config, service.environment(os.environ) if service else os.environ)
+    try:
+        if not direct:
+            print(f"sightd: no daemon runs; working on {local}", file=sys.stderr)
+        yield local
+    finally:
+        local.close()
+
+
+def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, str]) -> LocalFaces:
     from pydantic import SecretStr
 
     from daemon.config.installed import installed_plugins
     from daemon.config.load import load, load_text
+    from daemon.control.local import LocalFaces
     from daemon.faces.opening import key_in, open_desk
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
 
     plugins = installed_plugins()
-    if args.config is None:
-        loaded = load_text(
-            "plugins: {face: {}}", Path("(command line)"), environ=os.environ, plugins=plugins, cameras=False
-        )
+    if config is None or (args.gallery is not None and args.config is None):
+        none = Path("(command line)")
+        loaded = load_text("plugins: {face: {}}", none, environ=environ, plugins=plugins, cameras=False)
     else:
-        loaded = load(args.config, environ=os.environ, plugins=plugins, cameras=False)
-    config = _face_config(loaded.plugin_configs, args.plugin)
+        loaded = load(config, environ=environ, plugins=plugins, cameras=False)
+    options = _face_config(loaded.plugin_configs, args.plugin)
     changed = {
         "gallery": args.gallery,
         "key": None if args.key_file is None else SecretStr(key_in(args.key_file) or ""),
     }
-    config = config.model_copy(update={name: value for name, value in changed.items() if value is not None})
+    options = options.model_copy(update={name: value for name, value in changed.items() if value is not None})
     loading = engine_loading(loaded.config.models, loaded.config.engines, ProgressBar())
-    return open_desk(config, loading, os.environ)
+    return LocalFaces(open_desk(options, loading, environ))
 
 
 def _face_config(configs: object, name: str | None) -> FaceConfig:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from daemon.commands import SubParsers
-from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, printable
+from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, printable_lines
 from daemon.control.discovery import HELP, Choice, add_options, client_for
 from plugins.units import parse_duration
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     except ControlError as error:
         print(f"sightd: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(changes, ensure_ascii=False) if args.json else printable(told(changes)))
+    print(json.dumps(changes, ensure_ascii=False) if args.json else printable_lines(told(changes)))
     return 0
 
 

@@ -6,20 +6,22 @@ import http.client
 import json
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from daemon.control.address import connected
+from engines.printable import printable
 
 CONNECT = 5.0
 """Seconds in which a daemon must accept a connection."""
 ANSWER = 30.0
 """Seconds in which it must answer, if a request says nothing else."""
-_MOST = 64 << 20
+MOST_ANSWER = 64 << 20
 """Bytes of an answer that are read, if a request says nothing else."""
 _CHUNK = 1 << 16
 
@@ -59,14 +61,14 @@ class Answer:
     data: bytes
 
 
-class Endpoint(Protocol):
-    """Where a daemon is."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`target` is path and query, as they are sent; `headers` have lower-case names."""
 
-    def connection(self, timeout: float) -> http.client.HTTPConnection:
-        """Not connected yet; `timeout` in seconds holds for each wait."""
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    data: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,20 @@ def url_endpoint(url: str, token: str | None, ca_file: Path | None) -> UrlEndpoi
     return UrlEndpoint(parts.scheme, parts.hostname, port, parts.path.rstrip("/"), context, headers)
 
 
-class Client:
-    """One connection a request. Any thread. Methods raise NoDaemonError if nobody answers, LateError if the answer does
-    not come in time, DeniedError if this user or token may not ask, ApiError for every other answer that is not a
-    success."""
+def _request(method: str, path: str, query: Query, body: object) -> Request:
+    headers = {"host": "localhost", "x-sightd": "1"}
+    data = body if isinstance(body, bytes) else None
+    if data is not None:
+        headers["content-type"] = "application/octet-stream"
+    elif body is not None:
+        headers["content-type"], data = "application/json", json.dumps(body).encode()
+    return Request(method, path + (f"?{urlencode(query, doseq=True)}" if query else ""), headers, data)
 
-    def __init__(self, endpoint: SocketEndpoint | UrlEndpoint) -> None:
-        self.endpoint = endpoint
-        self._base = endpoint.path if isinstance(endpoint, UrlEndpoint) else ""
+
+class ApiClient(ABC):
+    """Requests to the API, however they are brought there. Any thread. Methods raise NoDaemonError if nobody answers,
+    LateError if the answer does not come in time, DeniedError if this user or token may not ask, ApiError for every
+    other answer that is not a success."""
 
     def json(
         self,
@@ -153,7 +161,7 @@ class Client:
         try:
             return json.loads(answer.data)
         except ValueError:
-            raise ControlError(f"{self.endpoint} did not answer in JSON: is that sightd?") from None
+            raise ControlError(f"{self} did not answer in JSON: is that sightd?") from None
 
     def request(
         self,
@@ -163,43 +171,69 @@ class Client:
         query: Query = (),
         body: object = None,
         timeout: float = ANSWER,
-        most: int = _MOST,
+        most: int = MOST_ANSWER,
     ) -> Answer:
-        """The whole answer, of at most `most` bytes, within `timeout` seconds for each wait and in all."""
-        until = time.monotonic() + timeout
-        with self._response(method, path, query, body, timeout) as response:
-            data = b"".join(self._pieces(response, most, until))
-            answer = Answer(response.status, response.headers.get_content_type(), data)
+        """The whole answer, of at most `most` bytes, within `timeout` seconds."""
+        answer = self._exchange(_request(method, path, query, body), timeout, most)
         if not 200 <= answer.status < 300:
             raise self._error(answer)
         return answer
 
+    @abstractmethod
+    def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
+        """Sends the request and reads its answer."""
+
+    def _error(self, answer: Answer) -> Exception:
+        try:
+            body = json.loads(answer.data)
+        except ValueError:
+            body = {}
+        body = body if isinstance(body, dict) else {}
+        told = body.get("error") or body.get("detail") or body.get("message")
+        if isinstance(told, list):  # FastAPI's list of what is wrong with a request
+            told = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in told)
+        message = printable_lines(str(told or f"HTTP status {answer.status}"))
+        if answer.status in (401, 403, 429):
+            return DeniedError(f"{self}: {message}")
+        return ApiError(answer.status, message, body)
+
+
+class Client(ApiClient):
+    """A daemon at an endpoint; one connection a request."""
+
+    def __init__(self, endpoint: SocketEndpoint | UrlEndpoint) -> None:
+        self.endpoint = endpoint
+        self._base = endpoint.path if isinstance(endpoint, UrlEndpoint) else ""
+
+    def __str__(self) -> str:
+        return str(self.endpoint)
+
+    def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
+        until = time.monotonic() + timeout
+        with self._response(request, timeout) as response:
+            data = b"".join(self._pieces(response, most, until))
+            return Answer(response.status, response.headers.get_content_type(), data)
+
     @contextmanager
     def lines(self, path: str, *, query: Query = (), silence: float = 60.0) -> Iterator[Iterator[str]]:
         """The lines of an answer that has no end, as they come. LateError after `silence` seconds without one."""
-        with self._response("GET", path, query, None, silence) as response:
+        with self._response(_request("GET", path, query, None), silence) as response:
             if response.status != 200:
                 data = b"".join(self._pieces(response, _CHUNK, time.monotonic() + silence))
                 raise self._error(Answer(response.status, response.headers.get_content_type(), data))
             yield self._lines(response)
 
     @contextmanager
-    def _response(
-        self, method: str, path: str, query: Query, body: object, timeout: float
-    ) -> Iterator[http.client.HTTPResponse]:
-        data, media_type = (body, "application/octet-stream") if isinstance(body, bytes) else (None, "")
-        if data is None and body is not None:
-            data, media_type = json.dumps(body).encode(), "application/json"
-        headers = {"X-Sightd": "1", **self.endpoint.headers, **({"Content-Type": media_type} if media_type else {})}
-        if isinstance(self.endpoint, SocketEndpoint):
-            headers["Host"] = "localhost"
-        target = self._base + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+    def _response(self, request: Request, timeout: float) -> Iterator[http.client.HTTPResponse]:
+        headers = {**request.headers, **self.endpoint.headers}
+        if isinstance(self.endpoint, UrlEndpoint):
+            del headers["host"]  # the address says which
         connection = self.endpoint.connection(CONNECT)
         try:
             with self._told():
                 connection.connect()
                 connection.sock.settimeout(timeout)
-                connection.request(method, target, data, headers)
+                connection.request(request.method, self._base + request.target, request.data, headers)
                 response = connection.getresponse()
             yield response
         finally:
@@ -242,20 +276,6 @@ class Client:
             reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
             raise NoDaemonError(f"no sightd daemon answers at {self.endpoint}: {reason}") from error
 
-    def _error(self, answer: Answer) -> Exception:
-        try:
-            body = json.loads(answer.data)
-        except ValueError:
-            body = {}
-        body = body if isinstance(body, dict) else {}
-        told = body.get("error") or body.get("detail")
-        if isinstance(told, list):  # FastAPI's list of what is wrong with a request
-            told = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in told)
-        message = printable(str(told or f"HTTP status {answer.status}"))
-        if answer.status in (401, 403, 429):
-            return DeniedError(f"{self.endpoint}: {message}")
-        return ApiError(answer.status, message, body)
-
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
@@ -279,6 +299,6 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def printable(text: str) -> str:
-    """A text from elsewhere without characters that steer a terminal; line breaks stay."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
+def printable_lines(text: str) -> str:
+    """A text from elsewhere, with what does not print escaped; line breaks stay."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -34,8 +34,9 @@ from daemon.control.client import (
 from daemon.control.service import InstalledService, installed_service
 
 HELP = """\
-Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service, or else the only
-daemon that you run yourself. --url reaches one elsewhere, with a token of its access.tokens in --token-file.
+Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service or, if none is
+installed, the only daemon that you run yourself. --url reaches one elsewhere, with a token of its access.tokens in
+--token-file.
 """
 
 
@@ -76,8 +77,9 @@ def client_for(choice: Choice, environ: Mapping[str, str]) -> Client:
     """As `find`; NoDaemonError if no daemon runs."""
     client = find(choice, environ)
     if client is None:
-        places = list(_candidates(choice, installed_service(), environ))
-        if choice.config is None:
+        service = installed_service()
+        places = list(_candidates(choice, service, environ))
+        if _may_be_own(choice, service):
             places.append(user_runtime(environ) / "control-*.sock")
         of = "" if choice.config is None else f" with {choice.config}"
         raise NoDaemonError(f"no sightd daemon runs{of} (looked for {', '.join(map(str, places))})")
@@ -97,13 +99,14 @@ def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
             raise NoDaemonError(f"no sightd daemon listens at {choice.socket}")
         return Client(SocketEndpoint(choice.socket))
     refused: list[Path] = []
-    for path in _candidates(choice, installed_service(), environ):
+    service = installed_service()
+    for path in _candidates(choice, service, environ):
         try:
             if _listens(path):
                 return Client(SocketEndpoint(path))
         except DeniedError:
             refused.append(path)
-    own = [] if choice.config is not None else [path for path in user_sockets(environ) if _listens(path)]
+    own = [path for path in user_sockets(environ) if _listens(path)] if _may_be_own(choice, service) else []
     if len(own) > 1:
         raise ControlError(
             f"{len(own)} daemons of yours run: name one with -c FILE, or with --socket: {', '.join(map(str, own))}"
@@ -113,6 +116,11 @@ def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
     if refused:
         raise DeniedError(denied(refused[0]))
     return None
+
+
+def _may_be_own(choice: Choice, service: InstalledService | None) -> bool:
+    """Whether any daemon of the user may be meant."""
+    return choice.config is None and service is None
 
 
 def _candidates(choice: Choice, service: InstalledService | None, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -44,6 +44,12 @@ def installed_service(folder: Path | None = None) -> InstalledService | None:
     return None if config is None else InstalledService(config, environ)
 
 
+def service_of(config: Path | None) -> InstalledService | None:
+    """The installed service, if a command that names `config` (None: nothing) is about it."""
+    service = installed_service()
+    return service if service is not None and (config is None or service.runs(config)) else None
+
+
 def _settings(folder: Path) -> Iterator[tuple[str, str]]:
     for file in (folder / _UNIT, *sorted((folder / f"{_UNIT}.d").glob("*.conf"))):
         try:

@@ -67,6 +67,12 @@ class Event:
         }
 
 
+def event_of(form: Mapping[str, Any]) -> Event:
+    """The event of `Event.for_json`. ValueError, KeyError or TypeError if it is none."""
+    at = datetime.fromisoformat(form["time"]).timestamp()
+    return Event(int(form["id"]), str(form["kind"]), at, form["camera"], form["plugin"], dict(form["facts"]))
+
+
 def utc(at: float) -> str:
     """Seconds since the epoch as ISO 8601 with milliseconds."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,229 +1,282 @@
-"""What `sightd faces` does: each action takes its arguments and the desk, speaks on standard output, and gives the exit
-code."""
+"""What `sightd faces` does: each action takes its arguments and the API (of a daemon, or of files in this process),
+speaks on standard output, and gives the exit code."""
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
-
-from daemon.faces.desk import FaceDesk
-from plugins.face.gallery.enrol import Photo
+from daemon.control.client import ApiClient, ApiError, segment
+from engines.printable import printable
+from engines.regular import NotRegularError, read_regular
 from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.exchange import exported, imported
-from plugins.face.gallery.gallery import Person
-from plugins.face.gallery.photos import read_photo
+from plugins.face.gallery.photos import MOST_BYTES
+
+_LONG = 600.0
+"""Seconds for what may have to download a model first, or takes time for each face."""
+_MOST_IMPORT, _MOST_EXPORT = 512 << 20, 1 << 30
+_MOST_PHOTOS, _MOST_QUERY = 100, 8000
+"""Of one request: photographs, and characters of its query."""
+
+Form = Mapping[str, Any]
 
 
-def enrol(args: argparse.Namespace, desk: FaceDesk) -> int:
-    photos = [Photo(path.name, read_photo(path)) for path in args.photos]
-    enrolment = desk.enrol(args.name, photos, anyway=args.anyway)
-    for finding in enrolment.findings:
-        _say(f"{'+' if finding.taken else '-'} {finding.photo}: {finding.message}")
-    if all(finding.known for finding in enrolment.findings):
+class Faces:
+    """The API's routes of one gallery."""
+
+    def __init__(self, client: ApiClient, plugin: str | None) -> None:
+        self._client = client
+        self._query: dict[str, object] = {} if plugin is None else {"plugin": plugin}
+
+    def get(self, path: str) -> Any:
+        return self._client.json("GET", path, query=self._query, timeout=_LONG)
+
+    def change(self, method: str, path: str, body: object = None, **query: object) -> Any:
+        return self._client.json(method, path, query={**self._query, **query}, body=body, timeout=_LONG)
+
+    def data(self, path: str) -> bytes:
+        return self._client.request("GET", path, query=self._query, timeout=_LONG, most=_MOST_EXPORT).data
+
+
+def enrol(args: argparse.Namespace, faces: Faces) -> int:
+    photos = [(printable(path.name), _content(path, MOST_BYTES)) for path in args.photos]
+    findings: list[Form] = []
+    person: Form | None = None
+    for batch in _batches(photos):
+        found = _enrolled(faces, args.name, batch, anyway=args.anyway)
+        findings += found["photos"]
+        person = found.get("person", person)
+    for finding in findings:
+        _say(f"{'+' if finding['taken'] else '-'} {finding['source']}: {finding['message']}")
+    if all(finding["known"] for finding in findings):
         return 0
-    if enrolment.person is None:
-        print(f"sightd: nothing was enrolled as {args.name}", file=sys.stderr)
-        return 1
-    _say(f"{enrolment.person.name}: {_faces(enrolment.person, desk)}")
-    return 0 if all(finding.taken or finding.known for finding in enrolment.findings) else 1
+    if person is None:
+        raise GalleryError(f"nothing was enrolled as {args.name}")
+    _say(f"{person['name']}: {_faces(person)}")
+    return 0 if all(finding["taken"] or finding["known"] for finding in findings) else 1
 
 
-def list_persons(args: argparse.Namespace, desk: FaceDesk) -> int:
-    persons = desk.gallery.persons()
+def list_persons(args: argparse.Namespace, faces: Faces) -> int:
+    persons = faces.get("/api/faces")
     if args.json:
-        _say(json.dumps([_person(one) for one in persons], ensure_ascii=False))
-        return 0
+        return _json(persons)
     if not persons:
         _say('nobody is enrolled: `sightd faces add "NAME" PHOTO` enrols somebody')
         return 0
-    _table([("NAME", "FACES", "SINCE"), *((one.name, _faces(one, desk), _day(one.added_at)) for one in persons)])
+    _table([("NAME", "FACES", "SINCE"), *((one["name"], _faces(one), _day(one["added_at"])) for one in persons)])
     return 0
 
 
-def show(args: argparse.Namespace, desk: FaceDesk) -> int:
-    person = desk.gallery.person(args.name)
-    faces = desk.gallery.faces(person)
-    seen = [one for one in desk.sightings.latest(1000) if one.person == person.id][:10]
+def show(args: argparse.Namespace, faces: Faces) -> int:
+    person = faces.get(_person(args.name))
     if args.json:
-        told = _person(person) | {
-            "faces": [
-                {
-                    "model": face.model,
-                    "quality": round(face.quality, 3),
-                    "source": face.source,
-                    "crop": face.crop is not None,
-                }
-                for face in faces
-            ],
-            "seen": [
-                {"camera": one.camera, "first_seen": one.first_seen, "last_seen": one.last_seen,
-                 "similarity": one.similarity, "margin": one.margin, "reason": one.reason}
-                for one in seen
-            ],
-        }  # fmt: skip
-        _say(json.dumps(told, ensure_ascii=False))
-        return 0
-    _say(f"{person.name}, since {_day(person.added_at)}")
-    _table([
-        ("FACE", "NETWORK", "QUALITY", "CROP"),
-        *((face.source, face.model, f"{face.quality:.2f}", "kept" if face.crop is not None else "-") for face in faces),
-    ])  # fmt: skip
-    for one in seen:
-        _say(f"seen by {one.camera} {_moment(one.first_seen)} - {_moment(one.last_seen)}: {one.reason}")
+        return _json(person)
+    _say(f"{person['name']}, since {_day(person['added_at'])}")
+    rows = [
+        (photo["source"], photo["model"], f"{photo['quality']:.2f}", "kept" if photo["crop"] else "-")
+        for photo in person["photos"]
+    ]
+    _table([("FACE", "MODEL", "QUALITY", "CROP"), *rows])
+    for one in person["seen"][:10]:
+        _say(f"seen by {one['camera']} {_moment(one['first_seen'])} - {_moment(one['last_seen'])}: {one['reason']}")
     return 0
 
 
-def remove(args: argparse.Namespace, desk: FaceDesk) -> int:
-    _say(f"removed {desk.gallery.remove(args.name).name}")
+def remove(args: argparse.Namespace, faces: Faces) -> int:
+    name = _known_as(args.name, faces)
+    faces.change("DELETE", _person(args.name), wipe=False)
+    _say(f"removed {name}")
     return 0
 
 
-def forget(args: argparse.Namespace, desk: FaceDesk) -> int:
-    _say(
-        f"forgot {desk.gallery.forget(args.name).name}: nothing of them is left in {desk.gallery.database.path.parent}"
-    )
+def forget(args: argparse.Namespace, faces: Faces) -> int:
+    name = _known_as(args.name, faces)
+    faces.change("DELETE", _person(args.name))
+    _say(f"forgot {name}: nothing of them is left in the gallery's files")
     return 0
 
 
-def rename(args: argparse.Namespace, desk: FaceDesk) -> int:
-    _say(f"{args.old} is {desk.gallery.rename(args.old, args.new).name} now")
+def rename(args: argparse.Namespace, faces: Faces) -> int:
+    person = faces.change("PATCH", _person(args.old), {"name": args.new})
+    _say(f"{args.old} is {person['name']} now")
     return 0
 
 
-def merge(args: argparse.Namespace, desk: FaceDesk) -> int:
-    person = desk.gallery.merge(args.source, args.into)
-    _say(f"{person.name}: {_faces(person, desk)}")
+def merge(args: argparse.Namespace, faces: Faces) -> int:
+    person = faces.change("POST", f"{_person(args.source)}/merge", {"into": args.into})
+    _say(f"{person['name']}: {_faces(person)}")
     return 0
 
 
-def compare(args: argparse.Namespace, desk: FaceDesk) -> int:
-    one, other = (Photo(str(path), read_photo(path)) for path in (args.one, args.other))
-    found = desk.compare(one, other)
+def compare(args: argparse.Namespace, faces: Faces) -> int:
+    one, other = (base64.b64encode(_content(path, MOST_BYTES)).decode() for path in (args.one, args.other))
+    pair = {"a": one, "b": other, "source_a": _source(args.one), "source_b": _source(args.other)}
+    found = faces.change("POST", "/api/compare-faces", pair)
     if args.json:
-        _say(json.dumps({
-            "similarity": round(found.similarity, 5), "threshold": round(found.threshold, 5), "same": found.same,
-            "strangers": found.strangers,
-        }))  # fmt: skip
-        return 0
-    words = "the same person" if found.same else "not shown to be the same person"
-    _say(f"{found.similarity:.2f}, {found.threshold:.2f} is asked: {words}; {_share(found.strangers)} are as alike")
+        return _json(found)
+    words = "the same person" if found["same"] else "not shown to be the same person"
+    _say(f"{found['similarity']:.2f}, {found['threshold']:.2f} is needed: {words}; {_share(found['strangers'])} are as "
+         "alike")  # fmt: skip
     return 0
 
 
-def export_all(args: argparse.Namespace, desk: FaceDesk) -> int:
-    text = exported(desk.gallery)
+def export_all(args: argparse.Namespace, faces: Faces) -> int:
+    data = faces.data("/api/export-faces")
     try:
-        with open(os.open(args.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(text)
+        descriptor = os.open(args.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
         raise GalleryError(f"{args.file}: {error.strerror}: name a file that is not there yet") from error
-    _say(f"{len(desk.gallery.persons())} persons in {args.file}, readable to whoever has that file")
-    return 0
-
-
-def import_all(args: argparse.Namespace, desk: FaceDesk) -> int:
-    path: Path = args.file
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GalleryError(f"{path} cannot be read: {error}") from error
-    persons, faces = imported(desk.gallery, text)
-    _say(f"{persons} new persons, {faces} new faces")
+        with open(descriptor, "wb") as file:  # noqa: PTH123 — the file that was just made, and no other
+            file.write(data)
+    except OSError as error:
+        Path(args.file).unlink(missing_ok=True)
+        raise GalleryError(f"{args.file}: {error.strerror}") from error
+    _say(f"{len(json.loads(data)['persons'])} persons in {args.file}, readable to everybody who has that file")
     return 0
 
 
-def calibrate(args: argparse.Namespace, desk: FaceDesk) -> int:
-    found = desk.refine(apply=args.apply)
-    names = {person.id: person.name for person in desk.gallery.persons()}
+def import_all(args: argparse.Namespace, faces: Faces) -> int:
+    found = faces.change("POST", "/api/import-faces", _content(args.file, _MOST_IMPORT))
+    _say(f"{found['persons']} new persons, {found['faces']} new faces")
+    return 0
+
+
+def calibrate(args: argparse.Namespace, faces: Faces) -> int:
+    found = faces.change("POST", "/api/calibrate-faces", apply=args.apply)
     if args.json:
-        _say(json.dumps({
-            "persons": found.persons, "impostor_pairs": found.impostor_pairs, "genuine_pairs": found.genuine_pairs,
-            "shift": round(found.shift, 4), "missed": found.missed, "applied": args.apply,
-            "alike": [[names[one], names[other], round(cosine, 3)] for one, other, cosine in found.alike],
-            "unlike": [[names[one], round(cosine, 3)] for one, cosine in found.unlike],
-        }, ensure_ascii=False))  # fmt: skip
-        return 0
-    pairs = f"{found.impostor_pairs} pairs of different and {found.genuine_pairs} of the same person"
-    _say(f"{found.persons} persons, {pairs}")
-    _say(f"thresholds {'are' if args.apply else 'would be'} {found.shift:+.3f} from those of the table")
-    if found.missed is not None:
-        _say(f"{found.missed:.1%} of the pairs of one person are below the threshold")
-    for one, other, cosine in found.alike:
-        _say(f"look alike ({cosine:.2f}): {names[one]} and {names[other]}; one person under two names?")
-    for one, cosine in found.unlike:
-        _say(f"has pictures that are unlike ({cosine:.2f}): {names[one]}; of two persons?")
+        return _json(found)
+    pairs = f"{found['impostor_pairs']} pairs of different and {found['genuine_pairs']} of the same person"
+    _say(f"{found['persons']} persons, {pairs}")
+    _say(f"thresholds {'are' if args.apply else 'would be'} {found['shift']:+.3f} from those of the table")
+    if found["missed"] is not None:
+        _say(f"{found['missed']:.1%} of the pairs of one person are below the threshold")
+    for one, other, cosine in found["alike"]:
+        _say(f"look alike ({cosine:.2f}): {one} and {other}; one person under two names?")
+    for one, cosine in found["unlike"]:
+        _say(f"has pictures that are unlike ({cosine:.2f}): {one}; of two persons?")
     if not args.apply:
         _say("--apply takes this over")
     return 0
 
 
-def see_again(args: argparse.Namespace, desk: FaceDesk) -> int:
-    taken, without = desk.see_again()
-    _say(
-        f"{taken} faces seen again by {desk.model}" + (f"; {without} have no crop: enrol them again" if without else "")
-    )
+def see_again(_args: argparse.Namespace, faces: Faces) -> int:
+    found = faces.change("POST", "/api/reembed-faces")
+    without = found["without_crop"]
+    more = f"; {without} have no crop: enrol them again" if without else ""
+    _say(f"{found['taken']} faces embedded again by {found['model']}{more}")
     return 1 if without else 0
 
 
-def list_unknown(args: argparse.Namespace, desk: FaceDesk) -> int:
-    persons = sorted(desk.unknown.load().persons, key=lambda one: -one.last_seen)
+def list_unknown(args: argparse.Namespace, faces: Faces) -> int:
+    persons = sorted(faces.get("/api/unknown-faces"), key=lambda one: -one["last_seen"])
     if args.json:
-        _say(json.dumps([
-            {"id": one.number, "visits": one.visits, "first_seen": one.first_seen, "last_seen": one.last_seen}
-            for one in persons
-        ]))  # fmt: skip
-        return 0
+        return _json(persons)
     if not persons:
         _say("nobody unknown was seen")
         return 0
-    _table([
-        ("ID", "VISITS", "FIRST SEEN", "LAST SEEN"),
-        *((str(one.number), str(one.visits), _moment(one.first_seen), _moment(one.last_seen)) for one in persons),
-    ])  # fmt: skip
+    rows = [
+        (str(one["id"]), str(one["visits"]), _moment(one["first_seen"]), _moment(one["last_seen"])) for one in persons
+    ]
+    _table([("ID", "VISITS", "FIRST SEEN", "LAST SEEN"), *rows])
     return 0
 
 
-def name_unknown(args: argparse.Namespace, desk: FaceDesk) -> int:
-    person = desk.name_unknown(args.number, args.name, anyway=args.anyway)
-    _say(f"{person.name}: {_faces(person, desk)}")
+def name_unknown(args: argparse.Namespace, faces: Faces) -> int:
+    named = {"name": args.name}
+    person = faces.change("POST", f"/api/unknown-faces/{args.number}/name", named, anyway=args.anyway)
+    _say(f"{person['name']}: {_faces(person)}")
     return 0
 
 
-def forget_unknown(args: argparse.Namespace, desk: FaceDesk) -> int:
-    numbers = [one.number for one in desk.unknown.load().persons] if args.all else args.numbers
-    for number in numbers:
-        desk.unknown.find(number)
-    desk.unknown.forget(numbers)
-    desk.gallery.database.scrub()
-    _say(f"forgot {len(numbers)}")
+def forget_unknown(args: argparse.Namespace, faces: Faces) -> int:
+    which = {"all": True} if args.all else {"id": args.numbers}
+    _say(f"forgot {faces.change('DELETE', '/api/unknown-faces', **which)['forgotten']}")
     return 0
 
 
-def unknown_picture(args: argparse.Namespace, desk: FaceDesk) -> int:
-    crop = desk.unknown.crop(desk.unknown.find(args.number).number)
-    if crop is None:
-        raise GalleryError(f"no picture is kept of unknown person {args.number}: `crops` is off")
-    if not cv2.imwrite(str(args.file), crop):
-        raise GalleryError(f"{args.file} cannot be written: name a .png or .jpg in a folder that is there")
+def unknown_picture(args: argparse.Namespace, faces: Faces) -> int:
+    if args.file.suffix.lower() != ".png":
+        raise GalleryError(f"{_source(args.file)}: it becomes a PNG picture: name a .png file")
+    data = faces.data(f"/api/unknown-faces/{args.number}.png")
+    try:
+        args.file.write_bytes(data)
+    except OSError as error:
+        raise GalleryError(f"{_source(args.file)}: {error.strerror}") from error
     return 0
 
 
-def _person(person: Person) -> dict[str, object]:
-    return {"name": person.name, "added_at": person.added_at, "faces": person.faces}
+def _enrolled(faces: Faces, name: str, photos: Sequence[tuple[str, bytes]], *, anyway: bool) -> Form:
+    """Photographs of one request are judged together. None taken is an answer too."""
+    query = {"source": [source for source, _ in photos], "size": [len(data) for _, data in photos], "anyway": anyway}
+    try:
+        found: Form = faces.change("POST", f"{_person(name)}/photos", b"".join(data for _, data in photos), **query)
+    except ApiError as error:
+        if "photos" not in error.body:
+            raise
+        return error.body
+    return found
 
 
-def _faces(person: Person, desk: FaceDesk) -> str:
-    here = person.faces.get(desk.model, 0)
-    others = sum(person.faces.values()) - here
+def _batches(photos: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str, bytes]]]:
+    """As many together as one request takes."""
+    batch: list[tuple[str, bytes]] = []
+    for photo in photos:
+        more = [*batch, photo]
+        names, size = sum(len(segment(source)) + 40 for source, _ in more), sum(len(data) for _, data in more)
+        if batch and (len(more) > _MOST_PHOTOS or size > MOST_BYTES or names > _MOST_QUERY):
+            yield batch
+            more = [photo]
+        batch = more
+    yield batch
+
+
+def _content(path: Path, most: int) -> bytes:
+    """A file that is sent. GalleryError if it cannot be read, is empty, or larger than the API takes."""
+    try:
+        data = read_regular(path, most + 1)
+    except NotRegularError as error:
+        raise GalleryError(f"{_source(path)}: {error}") from error
+    except OSError as error:
+        raise GalleryError(f"{_source(path)} cannot be read: {error.strerror}") from error
+    if not data:
+        raise GalleryError(f"{_source(path)} is empty")
+    if len(data) > most:
+        raise GalleryError(f"{_source(path)}: larger than {most >> 20} MiB: make it smaller")
+    return data
+
+
+def _source(path: Path) -> str:
+    return printable(str(path))
+
+
+def _person(name: str) -> str:
+    if "/" in name or not name.strip() or name in (".", ".."):
+        raise GalleryError(f"{name!r} is nobody's name: names have no / in them")
+    return f"/api/faces/{segment(name)}"
+
+
+def _known_as(name: str, faces: Faces) -> str:
+    """A person's name as it is enrolled."""
+    try:
+        return str(faces.get(_person(name))["name"])
+    except ApiError as error:  # it says so itself; traces of somebody who is gone may still have to be wiped
+        if error.status != 404:
+            raise
+        return name
+
+
+def _faces(person: Form) -> str:
+    here = person["usable"]
+    others = sum(person["faces"].values()) - here
     told = f"{here} face{'' if here == 1 else 's'}"
-    return told if not others else f"{told} ({others} of other networks: `sightd faces see-again`)"
+    return told if not others else f"{told} ({others} of other models: `sightd faces see-again`)"
 
 
 def _share(rate: float) -> str:
@@ -239,10 +292,16 @@ def _moment(at: float) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        _say("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    printed = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
+    for row in printed:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _json(value: object) -> int:
+    print(json.dumps(value, ensure_ascii=False))
+    return 0
 
 
 def _say(text: str) -> None:
-    print(text)
+    print(printable(text))

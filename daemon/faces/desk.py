@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from plugins.face.analyser import FaceAnalyser
 from plugins.face.calibration import Calibration
 from plugins.face.config import FaceConfig
-from plugins.face.gallery.enrol import Enroller, Enrolment, Photo, resemblance
+from plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
 from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.gallery import Gallery, Person, plain
 from plugins.face.gallery.matcher import Matcher
@@ -20,6 +20,10 @@ from plugins.face.gallery.version import keep_versions_apart
 from plugins.face.looks import Looks
 from plugins.face.refinement import Refinement, refinement
 from plugins.types import FloatArray, Frame
+
+
+class NoFacesError(GalleryError):
+    """No face plug-in runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class FaceDesk:
         """The recogniser's name."""
         return self._config.recogniser
 
-    def enrol(self, name: str, photos: Sequence[Photo], *, anyway: bool = False) -> Enrolment:
+    def enrol(self, name: str, photos: Sequence[AnyPhoto], *, anyway: bool = False) -> Enrolment:
         """See `Enroller.enrol`."""
         enroller = Enroller(
             self.gallery,
@@ -81,6 +85,17 @@ class FaceDesk:
         if other and not anyway and (fault := resemblance(match, enrolled.names, self._calibration)):
             raise GalleryError(f"unknown person {number} {fault} `anyway` names them all the same")
         return self.unknown.name(number, name)
+
+    def forget_unknown(self, numbers: Sequence[int] | None) -> int:
+        """Forgets unknown persons, None for all of them, and wipes where they stood. Returns how many. GalleryError,
+        and none is forgotten, if a number is nobody's."""
+        if numbers is None:
+            numbers = [one.number for one in self.unknown.load().persons]
+        else:
+            numbers = [self.unknown.find(number).number for number in numbers]
+        self.unknown.forget(numbers)
+        self.gallery.database.scrub()
+        return len(numbers)
 
     def compare(self, one: Photo, other: Photo) -> Comparison:
         """The largest face of each. GalleryError where one has none."""

@@ -31,6 +31,7 @@ _MOST_DIGITS = 20
 After = Annotated[int | None, Query(ge=0, le=_HIGHEST)]
 Camera = Annotated[str | None, Query(max_length=63)]
 KindOf = Annotated[str | None, Query(alias="kind", max_length=63)]
+Since = Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since the epoch")]
 LastEventId = Annotated[str | None, Header()]
 
 
@@ -45,9 +46,10 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
         after: After = None,
         camera: Camera = None,
         kind: KindOf = None,
+        since: Since = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
-        wanted = Filter(camera, kind)
+        wanted = Filter(camera, kind, since)
         reader = journal.reader
         found = reader.latest(limit, wanted) if after is None else reader.after(after, limit, wanted)
         return [event.for_json() for event in found]

@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Annotated, Any
 
 import cv2
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.faces.desk import FaceDesk
+from daemon.faces import forms
+from daemon.faces.desk import FaceDesk, NoFacesError
 from daemon.serve.access.access import Access
 from daemon.serve.access.door import at_least
 from daemon.serve.access.roles import Role
@@ -21,10 +25,20 @@ from engines.errors import EngineError
 from plugins.face.gallery.enrol import Photo
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError, UnwritableError
 from plugins.face.gallery.exchange import exported, imported
-from plugins.face.gallery.gallery import Person
 from plugins.face.gallery.photos import MOST_BYTES, photo_of
+from plugins.types import Image
 
-_MOST_IMPORT = 512 * 1024 * 1024
+MOST_IMPORT = 512 * 1024 * 1024
+"""Bytes of an exported file that is imported."""
+MOST_PHOTOS = 100
+"""Of one enrolment."""
+_UPLOAD = ("upload",)
+
+DeskSource = Callable[[str | None], FaceDesk]
+PluginName = Annotated[str | None, Query(max_length=63, description="The face plug-in, if several have galleries")]
+Sources = Annotated[Sequence[str], Query(max_length=MOST_PHOTOS)]
+Sizes = Annotated[Sequence[Annotated[int, Field(ge=1)]], Query(max_length=MOST_PHOTOS)]
+Numbers = Annotated[Sequence[int], Query(max_length=1000)]
 
 
 class Named(BaseModel):
@@ -40,142 +54,165 @@ class Into(BaseModel):
 
 
 class Pair(BaseModel):
-    """Two photographs, each a picture file in base64."""
+    """Two photographs, each a picture file in base64, and what messages call them."""
 
     model_config = ConfigDict(extra="forbid")
 
     a: str
     b: str
+    source_a: str = Field("a", max_length=200)
+    source_b: str = Field("b", max_length=200)
 
 
-def add_faces(app: FastAPI, desk: FaceDesk, access: Access) -> None:
-    """Adds the routes."""
+def add_faces(app: FastAPI, desk: DeskSource, access: Access) -> None:
+    """Adds the routes. `desk` gives the desk of a face plug-in, or of the only one (None), as it is at the moment of a
+    request; it may raise NoFacesError."""
+
+    def chosen(plugin: PluginName = None) -> FaceDesk:
+        return desk(plugin)
+
     app.add_exception_handler(GalleryError, _refused)
     app.add_exception_handler(EngineError, _unavailable)
     for role, add in ((Role.OPERATE, _add_work), (Role.ADMIN, _add_administration)):
         router = APIRouter(prefix="/api", tags=["faces"], route_class=at_least(role, access))
-        add(router, desk)
+        add(router, Depends(chosen))
         app.include_router(router)
 
 
-def _add_work(router: APIRouter, desk: FaceDesk) -> None:
-    _add_persons(router, desk)
-    _add_unknown(router, desk)
-    _add_comparison(router, desk)
+def _add_work(router: APIRouter, chosen: Any) -> None:
+    _add_persons(router, chosen)
+    _add_unknown(router, chosen)
+    _add_comparison(router, chosen)
 
 
-def _add_persons(router: APIRouter, desk: FaceDesk) -> None:
-    gallery = desk.gallery
-
+def _add_persons(router: APIRouter, chosen: Any) -> None:
     @router.get("/faces", summary="All persons")
-    def persons() -> list[dict[str, Any]]:
-        return [_person(one) for one in gallery.persons()]
+    def persons(desk: FaceDesk = chosen) -> list[forms.Form]:
+        return [forms.person(one, desk) for one in desk.gallery.persons()]
 
     @router.get("/faces/{name}", summary="A person, their faces, and when they were seen")
-    def person(name: str) -> dict[str, Any]:
-        found = gallery.person(name)
-        faces = [{"model": f.model, "quality": f.quality, "source": f.source} for f in gallery.faces(found)]
-        seen = [
-            {"camera": s.camera, "first_seen": s.first_seen, "last_seen": s.last_seen, "similarity": s.similarity,
-             "margin": s.margin, "reason": s.reason}
-            for s in desk.sightings.latest(1000) if s.person == found.id
-        ]  # fmt: skip
-        return _person(found) | {"photos": faces, "seen": seen}
+    def person(name: str, desk: FaceDesk = chosen) -> forms.Form:
+        return forms.person_in_full(desk.gallery.person(name), desk)
 
-    @router.post("/faces/{name}/photos", summary="Enrol a photograph: the body is the picture file", status_code=201,
+    @router.post("/faces/{name}/photos", summary="Enrol photographs: the body is a picture file, or several one after "
+                 "the other, each with its `size` in bytes and its `source`", status_code=201,
                  max_body_size=MOST_BYTES)  # fmt: skip
-    async def enrol(name: str, request: Request, source: str = "upload", anyway: bool = False) -> Response:
-        data = await request.body()
-        return await run_in_threadpool(_enrolled, desk, name, source, data, anyway)
+    async def enrol(
+        name: str,
+        request: Request,
+        source: Sources = _UPLOAD,
+        size: Sizes = (),
+        anyway: bool = False,
+        desk: FaceDesk = chosen,
+    ) -> Response:
+        photos = _photos(await request.body(), source, size)
+        return await run_in_threadpool(_enrolled, desk, name, photos, anyway)
 
     @router.patch("/faces/{name}", summary="Rename a person")
-    def rename(name: str, new: Named) -> dict[str, Any]:
-        return _person(gallery.rename(name, new.name))
+    def rename(name: str, new: Named, desk: FaceDesk = chosen) -> forms.Form:
+        return forms.person(desk.gallery.rename(name, new.name), desk)
 
     @router.post("/faces/{name}/merge", summary="Give a person's faces to another, who is the same")
-    def merge(name: str, other: Into) -> dict[str, Any]:
-        return _person(gallery.merge(name, other.into))
+    def merge(name: str, other: Into, desk: FaceDesk = chosen) -> forms.Form:
+        return forms.person(desk.gallery.merge(name, other.into), desk)
 
 
-def _add_unknown(router: APIRouter, desk: FaceDesk) -> None:
-    store = desk.unknown
-
+def _add_unknown(router: APIRouter, chosen: Any) -> None:
     @router.get("/unknown-faces", summary="Persons who came by and were not known")
-    def unknown() -> list[dict[str, Any]]:
-        return [
-            {"id": one.number, "visits": one.visits, "first_seen": one.first_seen, "last_seen": one.last_seen}
-            for one in store.load().persons
-        ]
+    def unknown(desk: FaceDesk = chosen) -> list[forms.Form]:
+        return [forms.unknown_person(one) for one in desk.unknown.load().persons]
 
     @router.get("/unknown-faces/{number}.png", response_class=Response, summary="The best look at one")
-    def picture(number: int) -> Response:
+    def picture(number: int, desk: FaceDesk = chosen) -> Response:
+        store = desk.unknown
         crop = store.crop(store.find(number).number)
         if crop is None:
-            raise HTTPException(404, "No picture is kept of them: `crops` is off.")
+            raise HTTPException(404, f"No picture is kept of unknown person {number}: `crops` is off.")
         return Response(cv2.imencode(".png", crop)[1].tobytes(), media_type="image/png")
 
     @router.post("/unknown-faces/{number}/name", summary="Enrol one of them")
-    def name(number: int, named: Named, anyway: bool = False) -> dict[str, Any]:
-        return _person(desk.name_unknown(number, named.name, anyway=anyway))
+    def name(number: int, named: Named, anyway: bool = False, desk: FaceDesk = chosen) -> forms.Form:
+        return forms.person(desk.name_unknown(number, named.name, anyway=anyway), desk)
 
 
-def _add_comparison(router: APIRouter, desk: FaceDesk) -> None:
+def _add_comparison(router: APIRouter, chosen: Any) -> None:
     @router.post("/compare-faces", summary="Whether two photographs show one person", max_body_size=3 * MOST_BYTES)
-    def compare(pair: Pair) -> dict[str, Any]:
-        found = desk.compare(
-            *(Photo(which, photo_of(_decoded(data), which)) for which, data in (("a", pair.a), ("b", pair.b)))
-        )
-        return {
-            "similarity": found.similarity,
-            "threshold": found.threshold,
-            "same": found.same,
-            "strangers": found.strangers,
-        }
+    def compare(pair: Pair, desk: FaceDesk = chosen) -> forms.Form:
+        photos = ((pair.source_a, pair.a), (pair.source_b, pair.b))
+        found = desk.compare(*(Photo(source, photo_of(_decoded(data), source)) for source, data in photos))
+        return forms.comparison(found)
 
 
-def _add_administration(router: APIRouter, desk: FaceDesk) -> None:
-    @router.delete("/faces/{name}", summary="Forget a person: nothing is left in any file", status_code=204)
-    def forget(name: str) -> None:
-        desk.gallery.forget(name)
+def _add_administration(router: APIRouter, chosen: Any) -> None:
+    @router.delete("/faces/{name}", summary="Forget a person: nothing is left in any file; without `wipe`, traces of "
+                   "what was deleted stay until they are written over", status_code=204)  # fmt: skip
+    def forget(name: str, wipe: bool = True, desk: FaceDesk = chosen) -> None:
+        if wipe:
+            desk.gallery.forget(name)
+        else:
+            desk.gallery.remove(name)
 
     @router.delete("/unknown-faces/{number}", summary="Forget an unknown person", status_code=204)
-    def forget_unknown(number: int) -> None:
-        desk.unknown.forget([desk.unknown.find(number).number])
-        desk.gallery.database.scrub()
+    def forget_unknown(number: int, desk: FaceDesk = chosen) -> None:
+        desk.forget_unknown([number])
+
+    @router.delete("/unknown-faces", summary="Forget unknown persons: those with an `id` given, or `all` of them")
+    def forget_several(
+        id: Numbers = (),  # noqa: A002 — its name in the query
+        all: bool = False,  # noqa: A002
+        desk: FaceDesk = chosen,
+    ) -> dict[str, int]:
+        if bool(id) == all:
+            raise HTTPException(422, "Give one `id` or more, or all=true.")
+        return {"forgotten": desk.forget_unknown(None if all else id)}
 
     @router.post("/calibrate-faces", summary="Fit the thresholds to the gallery")
-    def calibrate(apply: bool = False) -> dict[str, Any]:
-        found = desk.refine(apply=apply)
-        names = {person.id: person.name for person in desk.gallery.persons()}
-        return {
-            "persons": found.persons,
-            "impostor_pairs": found.impostor_pairs,
-            "genuine_pairs": found.genuine_pairs,
-            "shift": found.shift,
-            "missed": found.missed,
-            "applied": apply,
-            "alike": [[names[one], names[other], cosine] for one, other, cosine in found.alike],
-            "unlike": [[names[one], cosine] for one, cosine in found.unlike],
-        }
+    def calibrate(apply: bool = False, desk: FaceDesk = chosen) -> forms.Form:
+        return forms.calibration(desk.refine(apply=apply), desk, applied=apply)
+
+    @router.post("/reembed-faces", summary="Embed kept faces by the recogniser in use, after it was changed")
+    def reembed(desk: FaceDesk = chosen) -> dict[str, Any]:
+        taken, without = desk.see_again()
+        return {"model": desk.model, "taken": taken, "without_crop": without}
 
     @router.get("/export-faces", response_class=Response, summary="All persons in one file")
-    def export() -> Response:
+    def export(desk: FaceDesk = chosen) -> Response:
         return Response(exported(desk.gallery), media_type="application/json")
 
-    @router.post("/import-faces", summary="Add the persons of an exported file", max_body_size=_MOST_IMPORT)
-    async def import_(request: Request) -> dict[str, int]:
+    @router.post("/import-faces", summary="Add the persons of an exported file", max_body_size=MOST_IMPORT)
+    async def import_(request: Request, desk: FaceDesk = chosen) -> dict[str, int]:
         data = await request.body()
         persons, faces = await run_in_threadpool(lambda: imported(desk.gallery, data.decode("utf-8", "replace")))
         return {"persons": persons, "faces": faces}
 
 
-def _enrolled(desk: FaceDesk, name: str, source: str, data: bytes, anyway: bool) -> Response:
-    enrolment = desk.enrol(name, [Photo(source, photo_of(data, source))], anyway=anyway)
-    (finding,) = enrolment.findings
-    content = {"taken": finding.taken, "message": finding.message}
-    if enrolment.person is None:
-        return JSONResponse(content, status_code=422)
-    return JSONResponse(content | {"person": _person(enrolment.person)}, status_code=201)
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """A photograph that is decoded when it is looked at: of a hundred small files each may hold large pixels."""
+
+    name: str
+    data: bytes
+
+    @property
+    def image(self) -> Image:
+        return photo_of(self.data, self.name)
+
+
+def _photos(data: bytes, sources: Sequence[str], sizes: Sequence[int]) -> list[_Upload]:
+    """The picture files of a body."""
+    if not sizes and len(sources) == 1:
+        return [_Upload(sources[0], data)]
+    if len(sizes) != len(sources) or sum(sizes) != len(data):
+        raise HTTPException(
+            422, "Several picture files need a `size` and a `source` each; the sizes add up to the body."
+        )
+    ends = list(accumulate(sizes))
+    return [_Upload(source, data[end - size : end]) for source, size, end in zip(sources, sizes, ends, strict=True)]
+
+
+def _enrolled(desk: FaceDesk, name: str, photos: Sequence[_Upload], anyway: bool) -> Response:
+    found = desk.enrol(name, photos, anyway=anyway)
+    return JSONResponse(forms.enrolment(found, desk), status_code=422 if found.person is None else 201)
 
 
 def _decoded(text: str) -> bytes:
@@ -185,12 +222,8 @@ def _decoded(text: str) -> bytes:
         raise HTTPException(422, "a and b are picture files in base64.") from error
 
 
-def _person(person: Person) -> dict[str, Any]:
-    return {"name": person.name, "added_at": person.added_at, "faces": person.faces}
-
-
 async def _refused(_request: Request, error: Exception) -> Response:
-    statuses = {UnknownPersonError: 404, NameTakenError: 409, UnwritableError: 507}
+    statuses = {UnknownPersonError: 404, NameTakenError: 409, NoFacesError: 409, UnwritableError: 507}
     status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 422)
     return JSONResponse({"error": str(error)}, status_code=status)
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.events.journal import Journal
-from daemon.faces.desk import FaceDesk
 from daemon.serve.access.access import Access
 from daemon.serve.access.door import Door
 from daemon.serve.audience import Audience
 from daemon.serve.control import AskReload, add_control
 from daemon.serve.events import add_events
-from daemon.serve.faces import add_faces
+from daemon.serve.faces import DeskSource, add_faces
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
 from daemon.serve.page import POLICY, page
@@ -36,6 +36,7 @@ _SENT_WITH_ALL = {
 """`same-site`: a dashboard on another port of the same host may show a picture, a foreign page may not."""
 _MOST_BODY = 1 << 20
 """Bytes of a request, but where a route says otherwise."""
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _READINESS = TypeAdapter(Readiness)
 
 Exposition = Callable[[str], tuple[bytes, str]]
@@ -51,12 +52,12 @@ def create_app(
     exposition: Exposition,
     max_viewers: int,
     access: Access,
-    faces: FaceDesk | None = None,
+    faces: DeskSource | None = None,
     ask_reload: AskReload | None = None,
     journal: Journal | None = None,
 ) -> FastAPI:
     """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `access` says
-    who comes in, `faces` is the gallery that is served, `ask_reload` has the configuration read anew, `journal` is of
+    who comes in, `faces` gives the gallery to serve, `ask_reload` has the configuration read anew, `journal` is of
     events."""
     app = FastAPI(
         title="sightd",
@@ -64,7 +65,7 @@ def create_app(
         docs_url=None,  # these pages load foreign assets
         redoc_url=None,
         max_body_size=_MOST_BODY,
-        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        telemetry=NO_TELEMETRY,
     )
     app.state.audience = Audience(max_viewers)
     app.add_middleware(Door, access)

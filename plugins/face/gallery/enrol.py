@@ -49,6 +49,16 @@ class Enrolment:
     findings: tuple[Finding, ...]
 
 
+class AnyPhoto(Protocol):
+    """As `Photo`. `image` may be decoded at each use; a GalleryError then enrols nothing."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def image(self) -> Image: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """`name` is how it is told of and kept as the face's source."""
@@ -74,11 +84,11 @@ class Enroller:
         self._gallery, self._analyser, self._model = gallery, analyser, model
         self._calibration, self._min_quality, self._crops = calibration, min_quality, crops
 
-    def enrol(self, name: str, photos: Sequence[Photo], *, anyway: bool = False) -> Enrolment:
+    def enrol(self, name: str, photos: Sequence[AnyPhoto], *, anyway: bool = False) -> Enrolment:
         """Takes what shows one good face that is like the person's others and like nobody else; `anyway` takes one that
         is unlike them, or like somebody else, too. GalleryError where the gallery refuses."""
         findings: list[Finding] = []
-        candidates: list[tuple[Photo, Face]] = []
+        candidates: list[tuple[AnyPhoto, Face]] = []
         for photo in photos:
             (looks,) = self._analyser.looks([Frame.of(photo.image, still=True)])
             face, fault = self._face(photo, looks)
@@ -91,7 +101,7 @@ class Enroller:
         order = {photo.name: place for place, photo in enumerate(photos)}
         return Enrolment(person, tuple(sorted(findings, key=lambda finding: order[finding.photo])))
 
-    def _face(self, photo: Photo, looks: Looks) -> tuple[Face | None, str]:
+    def _face(self, photo: AnyPhoto, looks: Looks) -> tuple[Face | None, str]:
         """The one face of a photograph, or why there is none."""
         sizes = looks.quality.sizes
         if not len(looks):
@@ -107,7 +117,7 @@ class Enroller:
         return Face(self._model, looks.embeddings[row], quality, photo.name, crop), ""
 
     def _fitting(
-        self, name: str, candidates: Sequence[tuple[Photo, Face]], findings: list[Finding], anyway: bool
+        self, name: str, candidates: Sequence[tuple[AnyPhoto, Face]], findings: list[Finding], anyway: bool
     ) -> list[Face]:
         """The candidates that may be enrolled; of all of them a finding is added."""
         enrolled = self._gallery.enrolled(self._model)

@@ -8,16 +8,23 @@ from pathlib import Path
 
 
 def made(path: Path) -> bool:
-    """Whether the file was made now, for its owner alone; the folder too, where it is not there."""
+    """Whether the file was made now, for its owner alone; the folder too, where it is not there. Made by root, it gets
+    the folder's owner: a service with a user of its own must be able to open it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         if not os.access(path, os.W_OK):  # SQLite would open it all the same, and tell at the first change
             raise PermissionError(errno.EACCES, "it is read-only") from None
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         return False
+    try:
+        if os.geteuid() == 0:
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(descriptor)
     return True
 
 

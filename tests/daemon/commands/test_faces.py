@@ -46,7 +46,9 @@ def test_from_one_photograph_to_forgotten(sightd: Sightd) -> None:
     assert "nobody is enrolled" in sightd("list")
     assert sightd("add", "Ada", media.path("astronaut.png")) == "+ astronaut.png: taken, quality 1.00\nAda: 1 face\n"
     assert sightd("add", "Ada", media.path("astronaut.png")) == "- astronaut.png: is enrolled already\n"
-    assert sightd.json("list") == [{"name": "Ada", "added_at": pytest.approx(1e9, rel=2), "faces": {"sface": 1}}]
+    assert sightd.json("list") == [
+        {"name": "Ada", "added_at": pytest.approx(1e9, rel=2), "faces": {"sface": 1}, "usable": 1}
+    ]
     assert "astronaut.png  sface" in sightd("show", "ada")
     assert sightd("rename", "Ada", "Ada Lovelace") == "Ada is Ada Lovelace now\n"
     sightd("add", "Tom", media.path("single_face.jpg"))
@@ -60,7 +62,7 @@ def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:
     assert told.splitlines()[0].startswith("- coffee.png: no face was found")
     assert told.splitlines()[1] == "+ astronaut.png: taken, quality 1.00"
     assert "nothing was enrolled as Eve" in sightd("add", "Eve", media.path("multi_face.jpg"), code=1)
-    assert "nothing.jpg: No such file" in sightd("add", "Eve", "nothing.jpg", code=1)
+    assert "nothing.jpg cannot be read: No such file" in sightd("add", "Eve", "nothing.jpg", code=1)
 
 
 def test_two_photographs_are_compared(sightd: Sightd) -> None:

@@ -36,7 +36,7 @@ def desk(tmp_path: Path) -> Iterator[FaceDesk]:
 
 def serve(desk: FaceDesk) -> HttpServer:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
-    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, NO_TOKENS, desk))
+    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _: desk))
     server.start()
     return server
 
@@ -75,7 +75,8 @@ def test_a_person_is_enrolled_renamed_joined_and_forgotten(client: httpx.Client)
 def test_a_photograph_that_is_not_taken_is_told_with_the_reason(client: httpx.Client) -> None:
     refused = client.post("/api/faces/Ada/photos", content=photo("multi_face.jpg"))
     assert refused.status_code == 422
-    assert refused.json() == {"taken": False, "message": "5 faces: crop the picture so that one person is left"}
+    found = {"taken": False, "message": "5 faces: crop the picture so that one person is left"}
+    assert refused.json() == {**found, "photos": [{**found, "source": "upload", "known": False}]}
     broken = client.post("/api/faces/Ada/photos", content=b"<html>")
     assert broken.status_code == 422
     assert broken.json()["error"].startswith("upload: not an image that can be read")

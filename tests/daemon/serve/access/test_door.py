@@ -48,7 +48,7 @@ def serve(desk: FaceDesk) -> Iterator[Serve]:
         metrics = Metrics(CollectorRegistry(), "1.2.3")
         options = {role: {"role": role, "token": token} for role, token in (tokens or {}).items()}
         access = Access(AccessOptions.model_validate({"tokens": options}), metrics.refused)
-        app = create_app(View(), metrics.exposition, 1, access, desk, reloaded)
+        app = create_app(View(), metrics.exposition, 1, access, lambda _: desk, reloaded)
         server = HttpServer(Http(port=0), app)
         server.start()
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20)

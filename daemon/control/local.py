@@ -1,0 +1,75 @@
+"""The API over files, in this process: what a command uses if no daemon runs, so that it works in one way only."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import FastAPI
+from starlette.types import Message
+
+from daemon.config.model import Access as AccessOptions
+from daemon.control.client import Answer, ApiClient, Request
+from daemon.faces.desk import FaceDesk
+from daemon.serve.access.access import Access
+from daemon.serve.access.door import Door
+from daemon.serve.faces import add_faces
+from daemon.serve.http import NO_TELEMETRY
+
+
+class LocalFaces(ApiClient):
+    """The routes of a gallery that this process has opened. `close` closes it."""
+
+    def __init__(self, desk: FaceDesk) -> None:
+        """The desk becomes this object's own."""
+        self._desk = desk
+        access = Access(AccessOptions())
+        self._app = FastAPI(telemetry=NO_TELEMETRY)
+        self._app.add_middleware(Door, access)
+        add_faces(self._app, lambda _: desk, access)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def path(self) -> Path:
+        """The gallery's file."""
+        return self._desk.gallery.database.path
+
+    def close(self) -> None:
+        self._desk.close()
+
+    def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
+        """`timeout` and `most` do not apply: nothing is sent anywhere."""
+        return asyncio.run(self._called(request))
+
+    async def _called(self, request: Request) -> Answer:
+        path, _, query = request.target.partition("?")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in request.headers.items()],
+        }
+        status, media_type, data = 500, "", bytearray()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": request.data or b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal status, media_type
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                media_type = dict(message["headers"]).get(b"content-type", b"").decode().partition(";")[0]
+            else:
+                data.extend(message.get("body", b""))
+
+        await self._app(scope, receive, send)
+        return Answer(status, media_type, bytes(data))

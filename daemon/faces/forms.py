@@ -1,0 +1,86 @@
+"""Persons, photographs, comparisons and calibrations as JSON: what the API answers and `sightd faces --json` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.faces.desk import Comparison, FaceDesk
+from plugins.face.gallery.enrol import Enrolment
+from plugins.face.gallery.gallery import Person
+from plugins.face.refinement import Refinement
+from plugins.face.unknown import UnknownPerson
+
+Form = dict[str, Any]
+_SIGHTINGS = 1000
+"""Of all persons, the newest: those of one person are looked for among them."""
+
+
+def person(found: Person, desk: FaceDesk) -> Form:
+    """`faces` counts the person's faces by recogniser, `usable` those of the one in use."""
+    return {
+        "name": found.name,
+        "added_at": found.added_at,
+        "faces": found.faces,
+        "usable": found.faces.get(desk.model, 0),
+    }
+
+
+def person_in_full(found: Person, desk: FaceDesk) -> Form:
+    """With each photograph (`crop`: whether its cut-out face is kept) and the latest sightings, newest first."""
+    photos = [
+        {"model": face.model, "quality": face.quality, "source": face.source, "crop": face.crop is not None}
+        for face in desk.gallery.faces(found)
+    ]
+    seen = [
+        {"camera": one.camera, "first_seen": one.first_seen, "last_seen": one.last_seen, "similarity": one.similarity,
+         "margin": one.margin, "reason": one.reason}
+        for one in desk.sightings.latest(_SIGHTINGS) if one.person == found.id
+    ]  # fmt: skip
+    return person(found, desk) | {"photos": photos, "seen": seen}
+
+
+def enrolment(found: Enrolment, desk: FaceDesk) -> Form:
+    """Each photograph's finding (`known`: enrolled before), and the person if one was taken. `taken` and `message` sum
+    up: with one photograph they are its own."""
+    photos = [
+        {"source": one.photo, "taken": one.taken, "known": one.known, "message": one.message} for one in found.findings
+    ]
+    form: Form = {
+        "taken": found.person is not None,
+        "message": "; ".join(dict.fromkeys(one.message for one in found.findings)),
+        "photos": photos,
+    }
+    return form if found.person is None else form | {"person": person(found.person, desk)}
+
+
+def unknown_person(found: UnknownPerson) -> Form:
+    return {
+        "id": found.number,
+        "visits": found.visits,
+        "first_seen": found.first_seen,
+        "last_seen": found.last_seen,
+    }
+
+
+def comparison(found: Comparison) -> Form:
+    return {
+        "similarity": found.similarity,
+        "threshold": found.threshold,
+        "same": found.same,
+        "strangers": found.strangers,
+    }
+
+
+def calibration(found: Refinement, desk: FaceDesk, *, applied: bool) -> Form:
+    """`alike` are pairs of names with their cosine, `unlike` names with that of their own photographs."""
+    names = {one.id: one.name for one in desk.gallery.persons()}
+    return {
+        "persons": found.persons,
+        "impostor_pairs": found.impostor_pairs,
+        "genuine_pairs": found.genuine_pairs,
+        "shift": found.shift,
+        "missed": found.missed,
+        "applied": applied,
+        "alike": [[names[one], names[other], cosine] for one, other, cosine in found.alike],
+        "unlike": [[names[one], cosine] for one, cosine in found.unlike],
+    }

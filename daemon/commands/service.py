@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.commands import SubParsers
@@ -75,31 +76,38 @@ def _credential(text: str) -> tuple[str, Path]:
 
 def _install(args: argparse.Namespace) -> int:
     from daemon.config.problems import ConfigError
-    from daemon.service.installation import InstallationError, install, unit_text
+    from daemon.service.installation import InstallationError, install, missing_groups, unit_text
 
-    config = args.config.absolute()
-    text = unit_text(config, dict(args.credential))
+    config, credentials = args.config.absolute(), dict(args.credential)
     if args.printed:
-        print(text, end="")
+        print(unit_text(config, credentials), end="")
         return 0
+    unit_text(config, credentials)  # what is wrong with a path comes first
     try:
-        _check(config, args.credential)
+        control = _has_control_socket(config, credentials)
     except ConfigError as error:
         raise InstallationError(f"the configuration has faults, and nothing was installed:\n{error}") from error
-    print(f"{install(text)}: installed and started; `sightd service status` says how it fares")
+    path = install(unit_text(config, credentials, control=control))
+    print(f"{path}: installed and started; `sightd service status` says how it fares")
+    if missing := missing_groups():
+        print(
+            f"this machine has no group {' and no group '.join(missing)}: after installing a driver that brings it, "
+            "install the service again",
+            file=sys.stderr,
+        )
     return 0
 
 
-def _check(config: Path, credentials: list[tuple[str, Path]]) -> None:
-    """ConfigError where the service would not start with it. What credentials will hold is not there yet: a file that
-    names one is checked at the start."""
+def _has_control_socket(config: Path, credentials: Mapping[str, Path]) -> bool:
+    """Whether the daemon that runs this configuration has one. ConfigError if the service would not start with it."""
     import os
 
     from daemon.config.installed import installed_plugins
     from daemon.config.load import load
+    from daemon.service.unit import CREDENTIALS
 
-    if not credentials:
-        load(config, environ=os.environ, plugins=installed_plugins())
+    files = {CREDENTIALS / name: path for name, path in credentials.items()}
+    return load(config, environ=os.environ, plugins=installed_plugins(), files=files).config.control.enabled
 
 
 def _uninstall(args: argparse.Namespace) -> int:

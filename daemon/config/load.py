@@ -48,13 +48,17 @@ def load(
     plugins: PluginSource,
     overrides: Sequence[Override] = (),
     cameras: bool = True,
+    files: Mapping[Path, Path] | None = None,
 ) -> Loaded:
     """Reads a file. Raises ConfigError with every problem found.
 
     `overrides` stand in place of what the file says. Without `cameras` the file is read for its plug-ins alone:
-    its cameras and servers are left out, whatever is wrong with them.
+    its cameras and servers are left out, whatever is wrong with them. `files` are read in place of others that
+    references name.
     """
-    return load_text(_read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras)
+    return load_text(
+        _read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras, files=files
+    )
 
 
 def load_text(
@@ -65,13 +69,14 @@ def load_text(
     plugins: PluginSource,
     overrides: Sequence[Override] = (),
     cameras: bool = True,
+    files: Mapping[Path, Path] | None = None,
 ) -> Loaded:
     """As `load`, of a text that is already there; `path` names it and is where relative paths count from."""
     folder = path.absolute().parent
     document = _parse(text, path)
     if not cameras and isinstance(document.value, dict):
         document.value = {key: item for key, item in document.value.items() if key not in _CAMERA_SECTIONS}
-    resolved = resolve(document.value, document.positions, folder=folder, environ=environ)
+    resolved = resolve(document.value, document.positions, folder=folder, environ=environ, files=files or {})
     report = _Report(path, resolved, overrides)
     report.add(document.problems, resolved.problems)
     value = apply(_as_mapping(document, resolved, report), overrides)

@@ -41,20 +41,25 @@ class Resolved:
     problems: list[Problem] = field(default_factory=list)
 
 
-def resolve(value: object, positions: Positions, *, folder: Path, environ: Mapping[str, str]) -> Resolved:
-    """Replaces the references of a file's values. A relative PATH counts from `folder`, the file's own.
+def resolve(
+    value: object, positions: Positions, *, folder: Path, environ: Mapping[str, str], files: Mapping[Path, Path]
+) -> Resolved:
+    """Replaces the references of a file's values. A relative PATH counts from `folder`, the file's own; `files` are
+    read in place of others.
 
     Newlines at the end of a file's text are cut off. Before the "@" of an address a value is percent-encoded, so
     that a password is kept outside as it is.
     """
-    resolver = _Resolver(positions, folder, environ)
+    resolver = _Resolver(positions, folder, environ, files)
     resolver.resolved.value = resolver.walk(value, ())
     return resolver.resolved
 
 
 class _Resolver:
-    def __init__(self, positions: Positions, folder: Path, environ: Mapping[str, str]) -> None:
-        self.positions, self.folder, self.environ = positions, folder, environ
+    def __init__(
+        self, positions: Positions, folder: Path, environ: Mapping[str, str], files: Mapping[Path, Path]
+    ) -> None:
+        self.positions, self.folder, self.environ, self.files = positions, folder, environ, files
         self.resolved = Resolved()
 
     def walk(self, value: object, path: PathKey) -> object:
@@ -111,7 +116,7 @@ class _Resolver:
     def _file(self, name: str) -> str:
         path = self.folder / name
         try:
-            content = read_regular(path, MAX_FILE)
+            content = read_regular(self.files.get(path, path), MAX_FILE)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no possible path"
             if isinstance(error, OSError) and error.errno == errno.EFBIG:

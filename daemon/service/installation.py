@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import grp
 import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.service.systemd import UNIT, SystemdError, require_running, systemctl, version
-from daemon.service.unit import LEAST, unit
+from daemon.service.unit import GROUPS, LEAST, UnitPathError, unit
 
 FOLDER = Path("/etc/systemd/system")
 
@@ -17,7 +18,14 @@ class InstallationError(Exception):
     """The service cannot be installed so; the message says what to change."""
 
 
-def unit_text(config: Path, credentials: Mapping[str, Path], executable: Path | None = None) -> str:
+def missing_groups() -> list[str]:
+    """Groups of cameras and GPUs that do not exist on this machine."""
+    return [name for name in GROUPS if not _is_group(name)]
+
+
+def unit_text(
+    config: Path, credentials: Mapping[str, Path], executable: Path | None = None, *, control: bool = True
+) -> str:
     """The unit for this installation on this machine. InstallationError where the service could not run so, or
     SystemdError where systemd is too old or not there."""
     known = version()
@@ -33,7 +41,12 @@ def unit_text(config: Path, credentials: Mapping[str, Path], executable: Path | 
                 f"{what} {path} cannot be reached by the service, which runs as a user of its own: {blocked} is not "
                 "open to it. Put it where others may read, as /opt/sightd and /etc/sightd are"
             )
-    return unit(program, config, known, credentials)
+    missing = missing_groups()
+    try:
+        groups = [name for name in GROUPS if name not in missing]
+        return unit(program, config, credentials, groups=groups, control=control)
+    except UnitPathError as error:
+        raise InstallationError(str(error)) from error
 
 
 def install(text: str, folder: Path = FOLDER) -> Path:
@@ -58,6 +71,14 @@ def uninstall(folder: Path = FOLDER) -> bool:
     systemctl("disable", "--now", UNIT)
     path.unlink()
     systemctl("daemon-reload")
+    return True
+
+
+def _is_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
     return True
 
 

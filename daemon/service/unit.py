@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-NOTIFY_RELOAD = 253
-"""The systemd that knows `Type=notify-reload`."""
+GROUPS = ("video", "render")
+"""Groups that own cameras and GPUs. Not every machine has both, and a unit that names one that does not exist cannot
+start."""
+CREDENTIALS = Path("/run/credentials/sightd.service")
+"""Where the service finds its credentials."""
 LEAST = 247
 """The one that knows `LoadCredential`."""
 
@@ -20,9 +23,10 @@ StartLimitIntervalSec=10min
 StartLimitBurst=20
 
 [Service]
-{type}
+Type=notify
 NotifyAccess=main
 ExecStart={executable} run -c {config}
+{reload}
 WatchdogSec=30s
 # A start may download a network or build an engine: it asks for more time as long as it gets on.
 TimeoutStartSec=2min
@@ -41,8 +45,8 @@ CacheDirectory=sightd
 # The control socket: root and the service's own user, others as control.groups says.
 RuntimeDirectory=sightd
 {credentials}
-# Cameras at /dev/videoN, NVIDIA GPUs.
-SupplementaryGroups=video render
+# Cameras at /dev/videoN, NVIDIA GPUs. A group that does not exist would keep the service from starting.
+{groups}
 DevicePolicy=closed
 DeviceAllow=char-video4linux rw
 DeviceAllow=char-drm rw
@@ -82,18 +86,58 @@ WantedBy=multi-user.target
 """
 
 
-def unit(executable: Path, config: Path, systemd: int, credentials: Mapping[str, Path] | None = None) -> str:
-    """The unit's text for a machine with that version of systemd; paths are absolute. `credentials` are files with
-    secrets by name: the service finds their texts as `${file:/run/credentials/sightd.service/NAME}`."""
-    reload = "Type=notify-reload" if systemd >= NOTIFY_RELOAD else "Type=notify\nExecReload=kill -HUP $MAINPID"
-    loads = [f"LoadCredential={name}:{path}" for name, path in sorted((credentials or {}).items())]
+class UnitPathError(ValueError):
+    """A path cannot be written into a unit; the message says why."""
+
+
+def unit(
+    executable: Path,
+    config: Path,
+    credentials: Mapping[str, Path] | None = None,
+    *,
+    groups: Sequence[str] = GROUPS,
+    control: bool = True,
+) -> str:
+    """The unit's text; paths are absolute. UnitPathError if one cannot be written there.
+
+    `credentials` are files with secrets by name: the service finds their texts as
+    `${file:/run/credentials/sightd.service/NAME}`. `groups` are those of `GROUPS` that exist. `control` says whether
+    the daemon has its control socket, over which a reload fails visibly if the file is refused; `Type=notify-reload`
+    could only send a signal.
+    """
+    program = _argument(executable, is_program=True)
+    loads = [f"LoadCredential={name}:{_credential(path)}" for name, path in sorted((credentials or {}).items())]
     loads.insert(0, "# Secrets: ${file:/run/credentials/sightd.service/NAME} in the configuration.")
     return _UNIT.format(
-        type=reload, executable=_escaped(executable), config=_escaped(config), credentials="\n".join(loads)
+        executable=program,
+        config=_argument(config),
+        reload=f"ExecReload={program} reload" if control else "ExecReload=kill -HUP $MAINPID",
+        groups=f"SupplementaryGroups={' '.join(groups)}" if groups else f"# SupplementaryGroups={' '.join(GROUPS)}",
+        credentials="\n".join(loads),
     )
 
 
-def _escaped(path: Path) -> str:
-    """As an argument of a command line in a unit."""
-    text = str(path).replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')
-    return f'"{text}"' if any(letter in text for letter in " \t'\"\\;") else text
+def _argument(path: Path, *, is_program: bool = False) -> str:
+    """As an argument of a command line; systemd expands variables in all but the program's own path."""
+    if is_program and any(letter in str(path) for letter in "'\"\\"):
+        raise UnitPathError(f"{path} has quotes or backslashes, which systemd takes in no program's path. Rename it")
+    text = _checked(path).replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
+    text = text if is_program else text.replace("$", "$$")
+    return f'"{text}"' if any(letter in text for letter in " '\"\\;") else text
+
+
+def _credential(path: Path) -> str:
+    """As the file of LoadCredential=, which takes the rest of the line as it is, but expands specifiers."""
+    text = _checked(path)
+    if text != text.rstrip() or text.endswith("\\"):
+        raise UnitPathError(f"{path} ends in a blank or a backslash: a unit cannot name it. Rename it")
+    return text.replace("%", "%%")
+
+
+def _checked(path: Path) -> str:
+    text = str(path.resolve() if ".." in path.parts else path)  # systemd takes no ".."
+    if not text.isprintable():
+        raise UnitPathError(
+            f"{text!r} has characters that a unit cannot name: control characters, or no UTF-8. Rename it"
+        )
+    return text

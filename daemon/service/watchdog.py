@@ -20,7 +20,12 @@ _STATUS_EVERY = 5.0
 
 class Watchdog:
     """A thread of its own. Where `$WATCHDOG_USEC` asks for it, systemd gets its sign of life three times within that
-    time as long as nothing stalls; what stalls for that time ends the process, so that it is restarted."""
+    time as long as nothing stalls; what stalls for that time ends the process, so that it is restarted.
+
+    If its own turn comes far too late, the whole process stood still (stopped and continued, a virtual machine that was
+    paused), and the loops could not turn either: they get the full time once more. Time is CLOCK_MONOTONIC, like
+    systemd's own and that of the loops: it stands still while the machine is suspended.
+    """
 
     def __init__(
         self,
@@ -30,10 +35,12 @@ class Watchdog:
         environ: Mapping[str, str],
         *,
         exit: Callable[[int], None] = os._exit,  # noqa: A002 — what it is
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`healthy` says whether every loop turns, and in a sentence how that is known; `status` what the service does.
         Both are called on this thread and must return at once."""
         self._notifier, self._healthy, self._status, self._exit = notifier, healthy, status, exit
+        self._clock = clock
         self._within = _asked_for(environ)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -50,14 +57,19 @@ class Watchdog:
 
     def _run(self) -> None:
         turn = min(_STATUS_EVERY, self._within / 3)
-        alive_at = told_at = time.monotonic()
+        alive_at = told_at = turned_at = self._clock()
+        excused = False
         while not self._stop.wait(turn):
-            now = time.monotonic()
+            now = self._clock()
+            late, turned_at = now - turned_at > 2 * turn, now
+            if late and not excused:  # once, until the loops have turned: else one that never turns would live for ever
+                log.warning("the process stood still: the loops have %.0f s to turn again", self._within)
+                excused, alive_at = True, now
+                self._alive()
             healthy, why = self._healthy()
             if healthy:
-                alive_at = now
-                if self._within < float("inf"):
-                    self._notifier.alive()
+                alive_at, excused = now, False
+                self._alive()
             elif now - alive_at >= self._within:
                 log.critical("%s: ending, to be started again", why)
                 self._exit(EXIT_STALLED)
@@ -65,6 +77,10 @@ class Watchdog:
             if now - told_at >= _STATUS_EVERY or not healthy:
                 told_at = now
                 self._notifier.status(self._status() if healthy else why)
+
+    def _alive(self) -> None:
+        if self._within < float("inf"):
+            self._notifier.alive()
 
 
 def _asked_for(environ: Mapping[str, str]) -> float:

@@ -78,6 +78,39 @@ def test_it_is_written_started_and_taken_off_again(
     assert "it was not installed" in capsys.readouterr().out
 
 
+def test_a_configuration_is_checked_with_its_credentials(
+    machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = machine.folder / "100% secret"
+    secret.write_text("hunter2")
+    place = "${file:/run/credentials/sightd.service/camera}"
+    config.write_text(f"cameras: {{a: {{source: 'rtsp://u:{place}@127.0.0.1/x', tmeout: 3s}}}}\nchain: []\n")
+    assert main(["service", "install", "-c", str(config), "--credential", f"camera={secret}"]) == 1
+    told = capsys.readouterr().err
+    assert 'did you mean "timeout"' in told
+    assert "hunter2" not in told
+    config.write_text(config.read_text().replace("tmeout", "timeout"))
+    assert main(["service", "install", "-c", str(config)]) == 1
+    assert "cannot read the file /run/credentials/sightd.service/camera" in capsys.readouterr().err
+    assert main(["service", "install", "-c", str(config), "--credential", f"camera={secret}"]) == 0
+    assert f"LoadCredential=camera:{machine.folder}/100%% secret\n" in (machine.units / "sightd.service").read_text()
+
+
+def test_groups_that_do_not_exist_are_left_out_and_named(
+    machine: Machine, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "GROUPS", ("root", "no-such-group"))
+    assert main(["service", "install", "-c", str(config)]) == 0
+    assert "\nSupplementaryGroups=root\n" in (machine.units / "sightd.service").read_text()
+    assert "this machine has no group no-such-group" in capsys.readouterr().err
+
+
+def test_without_a_control_socket_a_reload_is_a_signal(machine: Machine, config: Path) -> None:
+    config.write_text(config.read_text() + "control: {enabled: false}\n")
+    assert main(["service", "install", "-c", str(config)]) == 0
+    assert "\nExecReload=kill -HUP $MAINPID\n" in (machine.units / "sightd.service").read_text()
+
+
 def test_the_unit_can_be_printed_alone(machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["service", "install", "-c", str(config), "--print"]) == 0
     assert "WatchdogSec=30s" in capsys.readouterr().out

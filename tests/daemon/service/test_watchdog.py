@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ class Supervisor:
         self.environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "300000"}
         self.healthy, self.ended = True, list[int]()
         self.has_ended = threading.Event()
+        self.clock: Callable[[], float] = time.monotonic
 
     def watchdog(self, **environ: str) -> Watchdog:
         settings = {**self.environ, **environ}
@@ -38,6 +40,7 @@ class Supervisor:
             lambda: "1 of 1 cameras live",
             settings,
             exit=end,
+            clock=self.clock,
         )
 
     def received(self) -> bytes:
@@ -79,6 +82,44 @@ def test_a_short_stall_is_forgiven(supervisor: Supervisor) -> None:
     assert supervisor.received() == b"WATCHDOG=1"
     watchdog.close()
     assert not supervisor.ended
+
+
+class JumpingClock:
+    """Each reading is a third of the watchdog's time after the one before; at the `jumps` so much later."""
+
+    def __init__(self, jumps: Mapping[int, float]) -> None:
+        self._jumps, self._readings, self._now = jumps, 0, 100.0
+
+    def __call__(self) -> float:
+        self._now += self._jumps.get(self._readings, 0.1)
+        self._readings += 1
+        return self._now
+
+
+def test_a_process_that_was_stopped_and_continued_gets_the_full_time_once_more(supervisor: Supervisor) -> None:
+    supervisor.clock = JumpingClock({3: 36.0})
+    watchdog = supervisor.watchdog()
+    watchdog.start()
+    assert [supervisor.received() for _ in range(2)] == [b"WATCHDOG=1"] * 2
+    supervisor.healthy = False  # no loop has turned for 36 s
+    assert supervisor.received() == b"WATCHDOG=1", "systemd's own time is over as well"
+    assert supervisor.received() == b"STATUS=the output of a stands still"
+    assert not supervisor.ended
+    supervisor.healthy = True
+    while supervisor.received() != b"WATCHDOG=1":
+        pass
+    assert not supervisor.ended
+    watchdog.close()
+
+
+def test_one_that_does_not_turn_afterwards_ends_all_the_same(supervisor: Supervisor) -> None:
+    supervisor.healthy = False
+    supervisor.clock = JumpingClock(dict.fromkeys(range(1, 1000), 0.25))  # late every time
+    watchdog = supervisor.watchdog()
+    watchdog.start()
+    assert supervisor.has_ended.wait(5)
+    watchdog.close()
+    assert supervisor.ended == [EXIT_STALLED]
 
 
 def test_where_no_watchdog_is_asked_for_the_state_is_told_alone(

@@ -14,7 +14,7 @@ import gi
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gst, GstRtspServer
 Gst.init(None)
-for element in ("appsrc", "rtph264pay"):
+for element in ("appsrc", "appsink", "rtph264pay", "rtspsrc", "rtph264depay", "rtph265depay", "rtpjpegdepay"):
     if Gst.ElementFactory.find(element) is None:
         raise SystemExit(f"GStreamer has no element {element}")
 ctypes.CDLL("libGL.so.1")

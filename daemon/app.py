@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -28,7 +30,7 @@ from daemon.observe import PluginObservation
 from daemon.pipeline.host import Instance, PluginHost
 from daemon.pipeline.opening import LoadEngine
 from daemon.placed import placed
-from daemon.readiness import camera_reasons, plugin_reasons, plugin_status
+from daemon.readiness import camera_reasons, plugin_reasons, plugin_status, starting
 from daemon.serve import descriptors
 from daemon.serve.access.access import Access
 from daemon.serve.access.peers import PeerRoles
@@ -38,7 +40,7 @@ from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.view import CameraEntry, Readiness
+from daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness
 from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
@@ -52,8 +54,21 @@ STALLED_AFTER = 10.0
 """Seconds without a turn of an output's loop after which the process counts as unhealthy."""
 
 
+COMMIT_LIMIT = 60.0
+"""Seconds after which a start or reload that is changing things counts as hung."""
+_STOP_PATIENCE = 8.0
+"""Seconds that a stop waits for such a change to end."""
+
+
+class AbandonedError(BaseException):
+    """A start or reload may not change anything any more: the daemon stops, or it took too long."""
+
+
 class Daemon:
-    """What runs; also what the web server sees of it (`DaemonView`). `start`, `apply` and `stop` belong to one thread.
+    """What runs; also what the web server sees of it (`DaemonView`).
+
+    `start` and then `apply` are called one after the other, on any thread; `stop` may be called at any time, also while
+    one of them hangs: they raise AbandonedError then, and change nothing more.
 
     `start` raises PluginError or EngineError where a plug-in cannot open, ListenError where an address is taken, and
     GStreamerMissingError or EncoderMissingError where RTSP or NVENC is asked for and cannot be; `stop` is then still
@@ -91,7 +106,12 @@ class Daemon:
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._faces = ServedFaces(load_engine, os.environ, partial(self.metrics.state_writable, "faces"))
-        self._started = False
+        self._started = self._stopped = False
+        self._changing = threading.Lock()
+        self._changing_since: float | None = None
+        self._opening: str | None = None
+        self.configuration = ConfigurationStatus("current", time.time())
+        """Whether the file on disk is what runs; kept by whoever reloads it."""
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated.
@@ -105,17 +125,25 @@ class Daemon:
         self._open_nvdec(self._config, cameras)
         for codec, reason in sorted({(choice.name, choice.reason) for choice in codecs.values()}):
             log.info("H.264 is encoded by %s: %s", codec, reason)
-        self._listen(cameras)
+        with self._change():
+            self._listen(cameras)
         for name in plugins_in_use(self._loaded):
-            self._host.add(self._opened(self._loaded, name))
-        self._fleet.start(self._config, codecs)
+            with ExitStack() as undo:
+                instance = self._opened(self._loaded, name)
+                undo.callback(self._host.discard, instance)
+                with self._change():
+                    self._host.add(instance)
+                    undo.pop_all()
+        with self._change():
+            self._fleet.start(self._config, codecs)
         self._started = True
 
-    def apply(self, loaded: Loaded) -> Changes:
+    def apply(self, loaded: Loaded, commit: Callable[[], None] = lambda: None) -> Changes:
         """Makes a running daemon that of another configuration: what did not change goes on untouched.
 
         Plug-ins are opened before anything is stopped: where one cannot be, or an encoder is missing, nothing changes
-        (ConfigError, with its place in the file). Sections that take a restart stay as they were.
+        (ConfigError, with its place in the file). Sections that take a restart stay as they were. `commit` is called
+        once all is open and before anything changes; if it raises, nothing does.
         """
         change, old = changes(self._loaded, loaded), self._loaded
         config = loaded.config.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
@@ -135,7 +163,17 @@ class Daemon:
                 undo.callback(self._host.discard, ready[-1])
             with placed(loaded, ("plugins",)):
                 faces = self._faces.opened(loaded) if self._http is not None else {}
-            undo.pop_all()
+            undo.callback(self._faces.discard, faces)
+            with self._change():
+                commit()
+                undo.pop_all()
+                self._follow(loaded, change, codecs, ready)
+                self._faces.serve(faces)
+        return change
+
+    def _follow(
+        self, loaded: Loaded, change: Changes, codecs: Mapping[str, CodecChoice], ready: Iterable[Instance]
+    ) -> None:
         self._fleet.stop((*change.changed, *change.removed))
         self._fleet.remove(change.removed)
         for name in (*change.closed, *change.replaced):
@@ -144,23 +182,30 @@ class Daemon:
                 self._lose_sight_of(name)
         for instance in ready:
             self._host.add(instance)
-        self._faces.serve(faces)
-        self._loaded, self._config = loaded, config
-        self._fleet.place(config, enabled(config))
-        self._fleet.start(config, codecs)
-        return change
+        self._loaded, self._config = loaded, loaded.config
+        self._fleet.place(loaded.config, enabled(loaded.config))
+        self._fleet.start(loaded.config, codecs)
 
-    def reloaded(self, change: Changes | None) -> None:
-        """The configuration was read anew and followed, or (None) could not be; it is counted and noted."""
+    def reloaded(self, change: Changes | None, reason: str = "") -> None:
+        """Counts and journals a reload: what it changed, or (None) the `reason` why nothing did."""
         self.metrics.reloaded(change is not None)
-        outcome = "refused" if change is None else "applied"
-        self.journal.note(Kind.CONFIG_RELOADED, outcome=outcome, **({} if change is None else asdict(change)))
+        if change is None:
+            self.journal.note(Kind.CONFIG_RELOADED, outcome="refused", reason=reason)
+        else:
+            changed: dict[str, Any] = {what: list(names) for what, names in asdict(change).items() if names}
+            self.journal.note(Kind.CONFIG_RELOADED, outcome="applied", **changed)
 
     def stop(self) -> None:
         """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
 
         A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
         """
+        if self._changing.acquire(timeout=_STOP_PATIENCE):
+            self._stopped = True
+            self._changing.release()
+        else:
+            self._stopped = True
+            log.error("a start or reload hangs while it changes things, and is left behind")
         with ExitStack() as parts:  # ends what was entered last first
             parts.callback(self.journal.close)
             parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
@@ -201,8 +246,12 @@ class Daemon:
         state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
         if few := descriptors.fault():
             state.append(few)
-        reasons = [*camera_reasons(self._started, cameras), *plugin_reasons(self._host.instances), *state]
-        return Readiness(ready=not reasons, cameras=cameras, plugins=plugins, reasons=reasons)
+        reasons = [
+            *camera_reasons(self._started, cameras, self._opening),
+            *plugin_reasons(self._host.instances),
+            *state,
+        ]
+        return Readiness(not reasons, cameras, plugins, reasons, self.configuration)
 
     def healthy(self) -> tuple[bool, str]:
         """Whether every loop turns: feeds, outputs, servers. A camera that is away does not make the process unhealthy,
@@ -213,16 +262,35 @@ class Daemon:
         for name, server in servers.items():
             if server is not None and now - server.progress_at > STALLED_AFTER:
                 stalled.append(name)
+        since = self._changing_since
+        if since is not None and now - since > COMMIT_LIMIT:
+            stalled.append("a start or reload that changes things")
         if stalled:
             return False, f"{', '.join(stalled)} stands still"
-        return True, f"all loops of {len(runs)} cameras and {sum(map(bool, servers.values()))} servers turn"
+        loops = f"all loops of {len(runs)} cameras and {sum(map(bool, servers.values()))} servers turn"
+        if not self._started:
+            return True, f"{loops}; {starting(self._opening)}"
+        return True, loops if self.configuration.state == "current" else f"{loops}; {self.configuration}"
 
     def summary(self) -> str:
         """In a line, for whoever supervises it."""
         states = [run.status() for run in self._fleet.runs.values()]
         live = [state for state in states if state.state in ("live", "ended")]
         away = f", {len(states) - len(live)} away" if len(live) < len(states) else ""
-        return f"{len(live)} of {len(states)} cameras live{away}, {sum(state.fps or 0 for state in live):.0f} fps"
+        line = f"{len(live)} of {len(states)} cameras live{away}, {sum(state.fps or 0 for state in live):.0f} fps"
+        return line if self.configuration.state == "current" else f"{line}; {self.configuration}"
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """Held while what runs is changed. AbandonedError if the daemon was stopped."""
+        with self._changing:
+            if self._stopped:
+                raise AbandonedError
+            self._changing_since = time.monotonic()
+            try:
+                yield
+            finally:
+                self._changing_since = None
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
         if self._fleet.nvdec is None and uses_nvdec(config, cameras):
@@ -243,6 +311,7 @@ class Daemon:
         """A plug-in that runs, and serves no camera yet."""
         options, config = loaded.plugin_configs[name], loaded.config
         users = sum(name in chain_of(config, camera) for camera in enabled(config).values())
+        self._opening = name
         return self._host.open(name, registry.load(options.use or name), options, users)
 
     def _listen(self, cameras: Sequence[str]) -> None:

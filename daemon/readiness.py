@@ -36,9 +36,14 @@ def plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
             yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
 
 
-def camera_reasons(started: bool, cameras: Mapping[str, CameraStatus]) -> Sequence[str]:
+def starting(opening: str | None) -> str:
+    """What a start is at. `opening` is the plug-in that is being opened."""
+    return "starting" if opening is None else f"starting: plug-in {opening} is being opened"
+
+
+def camera_reasons(started: bool, cameras: Mapping[str, CameraStatus], opening: str | None = None) -> Sequence[str]:
     if not started:
-        return ["starting: plug-ins are being opened"]
+        return [starting(opening)]
     return [
         f"camera {name} is {status.state}" + (f": {status.reason}" if status.reason else "")
         for name, status in cameras.items()

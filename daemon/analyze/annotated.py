@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 
 import av
 import cv2
@@ -12,9 +14,13 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from daemon.analyze.media import Item, MediaError, Sequence
+from daemon.colour import i420_for, to_i420
+from daemon.encode.codec import CLOCK, mark_colours
+from engines.printable import printable
 from plugins.types import Image
 
 _CRF = "20"
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
 def endangered(folder: Path, sources: Iterable[Path]) -> Path | None:
@@ -40,12 +46,12 @@ class AnnotatedFolder:
         self._originals |= {path.resolve() for path in originals}
 
     def writer(self, sequence: Sequence) -> AnnotatedVideo | AnnotatedPictures:
-        """The writer for a sequence's frames. Raises MediaError where the folder cannot be made."""
+        """The writer for a sequence's frames. Raises MediaError if the folder cannot be made."""
         folder = self.folder / sequence.files[0].parent.relative_to(sequence.base)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MediaError(f"{folder}: cannot be made: {error.strerror}") from error
+            raise MediaError(f"{printable(str(folder))}: cannot be made: {error.strerror}") from error
         if sequence.is_video:
             return AnnotatedVideo(self._free(folder, Path(sequence.name).stem, ".mp4"))
         return AnnotatedPictures(
@@ -63,8 +69,8 @@ class AnnotatedFolder:
 
 
 def _coloured(suffix: str) -> str:
-    """The format of a copy: the source's own, but that PGM holds no colours."""
-    return ".ppm" if suffix.lower() == ".pgm" else suffix
+    """The format of a copy: the source's own, except that PGM and PBM hold no colours."""
+    return ".ppm" if suffix.lower() in (".pgm", ".pbm") else suffix
 
 
 class AnnotatedPictures:
@@ -74,50 +80,118 @@ class AnnotatedPictures:
         self._paths = paths
 
     def add(self, image: Image, item: Item) -> None:
+        """Writes a picture (BGR). Raises MediaError if it cannot be written; no file is left then."""
         path = self._paths[item.source]
         suffix = path.suffix.lower()
-        options = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix in (".jpg", ".jpeg") else []
-        encoded, data = cv2.imencode(suffix, image, options)
+        jpeg = suffix in (".jpg", ".jpeg", ".jpe", ".jfif")
+        encoded, data = cv2.imencode(".jpg" if jpeg else suffix, image, _JPEG if jpeg else [])
         if not encoded:
-            raise MediaError(f"{path}: the picture could not be encoded")
-        path.write_bytes(data.tobytes())
+            raise MediaError(f"{printable(str(path))}: the picture could not be encoded")
+        try:
+            path.write_bytes(data.tobytes())
+        except OSError as error:
+            raise _unwritten(path, error) from error
 
     def close(self) -> None:
         """Each file was finished when it was written."""
 
 
 class AnnotatedVideo:
-    """An annotated video, H.264 in MP4, with the times of the source's frames."""
+    """An annotated video, H.264 in MP4, with the times of the source's frames.
+
+    Colours are converted and tagged as the live encoder does it (`daemon.encode.codec`). The file is whole after
+    `close`, and is removed if it could not be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file: _Target | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
 
     def add(self, image: Image, item: Item) -> None:
-        """Appends a picture (BGR, even sides). Pictures of another size than the first are scaled."""
+        """Appends a picture (BGR, even sides). Pictures of another size than the first are scaled. Raises MediaError if
+        it cannot be written."""
         if self._container is None or self._stream is None:
             self._open(image)
         assert self._container is not None
         assert self._stream is not None
-        size = (self._stream.width, self._stream.height)
-        if (image.shape[1], image.shape[0]) != size:
-            image = cv2.resize(image, size)  # type: ignore[assignment]
-        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-        frame.pts, frame.time_base = round(item.frame.captured_at * 90000), Fraction(1, 90000)
+        width, height = self._stream.width, self._stream.height
+        if (image.shape[1], image.shape[0]) != (width, height):
+            image = cv2.resize(image, (width, height))  # type: ignore[assignment]
+        planes = i420_for(width, height)
+        to_i420(image, planes)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        mark_colours(frame)
+        frame.pts, frame.time_base = round(item.frame.captured_at * CLOCK), Fraction(1, CLOCK)
         self._container.mux(self._stream.encode(frame))
+        self._require_written()
 
     def close(self) -> None:
-        """Finishes the file; nothing is written where no picture came."""
+        """Finishes the file; none is written if no picture came. Raises MediaError if it cannot be written."""
         container, self._container = self._container, None
-        if container is not None:
-            with container:
-                if self._stream is not None:
-                    container.mux(self._stream.encode(None))
+        if container is None or self._file is None:
+            return
+        with self._file, container:
+            if self._stream is not None and self._file.error is None:
+                container.mux(self._stream.encode(None))
+        self._require_written()
 
     def _open(self, image: Image) -> None:
-        self._container = av.open(f"file:{self._path}", "w")
+        height, width = image.shape[:2]
+        try:
+            self._file = _Target(self._path)
+        except OSError as error:
+            raise MediaError(f"{printable(str(self._path))}: cannot be written: {error.strerror}") from error
+        self._container = av.open(self._file, "w", format="mp4")
         self._stream = self._container.add_stream("libx264", options={"crf": _CRF, "preset": "veryfast"})
-        self._stream.height, self._stream.width = image.shape[:2]
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 90000)
+        self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
+        self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, CLOCK)
+        mark_colours(self._stream.codec_context)
+
+    def _require_written(self) -> None:
+        if self._file is not None and self._file.error is not None:
+            raise _unwritten(self._path, self._file.error)
+
+
+class _Target:
+    """The file that FFmpeg writes into. An error is kept in `error` and hidden from FFmpeg, which has crashed when it
+    went on after one; nothing more is written then."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        self._file = path.open("wb", buffering=0)
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        left = memoryview(data)
+        while left and self.error is None:
+            try:
+                left = left[self._file.write(left) :]
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def __enter__(self) -> _Target:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._file.close()
+        except OSError as failed:
+            self.error = self.error or failed
+
+
+def _unwritten(path: Path, error: OSError) -> MediaError:
+    """The fault, after what was written of the file is removed."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    return MediaError(f"{printable(str(path))}: cannot be written: {error.strerror}")

@@ -13,10 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from daemon.analyze.ahead import read_ahead
 from daemon.analyze.annotated import AnnotatedFolder, AnnotatedPictures, AnnotatedVideo
 from daemon.analyze.chain import OfflineChain
-from daemon.analyze.media import Item, MediaError, Sequence, frames, length, sequences
+from daemon.analyze.media import Item, MediaError, Sequence, contents, frames, length
 from daemon.analyze.record import line
 from daemon.config.model import Render
 from daemon.render.renderer import Renderer
+from daemon.streams import OutputError
+from engines.printable import printable
 from plugins.types import Results
 
 
@@ -26,21 +28,24 @@ class ResultsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was named on the command line, and what it holds; nothing where `fault` says why."""
+    """What was named on the command line, and what it holds; nothing if `fault` says why. `left_out` says, a line each,
+    which files of a folder are not read."""
 
     path: Path
     sequences: tuple[Sequence, ...] = ()
+    left_out: tuple[str, ...] = ()
     fault: str = ""
 
 
 def examined(path: Path) -> Source:
     """Looks for the files of a source, without opening one."""
     try:
-        return Source(path, tuple(sequences(path)))
+        found = contents(path)
     except MediaError as error:
         return Source(path, fault=str(error))
     except OSError as error:
-        return Source(path, fault=f"{path}: {error.strerror or type(error).__name__}")
+        return Source(path, fault=f"{printable(str(path))}: {error.strerror or type(error).__name__}")
+    return Source(path, found.sequences, found.left_out)
 
 
 class Job:
@@ -80,10 +85,10 @@ class Job:
         return failed
 
     def _one(self, sequence: Sequence, out: TextIO, progress: Progress) -> None:
-        task = progress.add_task(sequence.name, total=length(sequence))
+        task = progress.add_task(printable(sequence.name), total=length(sequence))
         try:
             self._sequence(sequence, out, progress, task)
-        except ResultsError:
+        except (ResultsError, OutputError):
             raise
         except Exception as error:  # noqa: BLE001 — a network or plug-in may raise anything on a strange file
             self._fault(sequence.name, error)
@@ -121,7 +126,8 @@ class Job:
 
     def _fault(self, source: str, error: Exception) -> None:
         self._faults += 1
-        told = str(error) if isinstance(error, MediaError) else f"{source}: {type(error).__name__}: {error}"
+        what = f"{printable(source)}: {type(error).__name__}: {error}"
+        told = str(error) if isinstance(error, MediaError) else what
         self._tell(f"error: {told}")
 
 
@@ -142,7 +148,7 @@ def _flush(out: TextIO) -> None:
 def _progress() -> Progress:
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
-from daemon.capture.picture import lazily
+from daemon.capture.container import video_of
+from daemon.capture.decoding import CpuDecoding, Decoded
+from daemon.capture.errors import SourceError
+from engines.printable import printable
 from plugins.still import StillError, read_still
 from plugins.types import Frame, Image
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+PICTURES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
+     ".jp2", ".avif", ".heic", ".heif"}
+)  # fmt: skip
+"""Suffixes of picture files. HEIC is among them to be refused with what to do."""
 VIDEOS = frozenset(
-    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mts", ".mpg", ".mpeg", ".h264", ".264", ".mjpeg", ".flv"}
-)
+    {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".m2v", ".vob", ".3gp",
+     ".3g2", ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg",
+     ".ivf", ".y4m", ".gif"}
+)  # fmt: skip
 FOLDER_FPS = 25.0
 """Frame rate at which a folder of pictures is read: trackers need times."""
-
+_NAMED = 5
+"""Files of one kind that are named when they are left out of a folder; of more, their number is given."""
+_EXACT = ("avi",)
+"""Formats with a constant frame rate, whose stated duration is exact to a few frames."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """`Path` makes one slash of two."""
@@ -43,6 +58,14 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """What a source holds. `left_out` says, a line each, which files of a folder are not read, and why."""
+
+    sequences: tuple[Sequence, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A frame with the file that it is of."""
 
@@ -50,7 +73,7 @@ class Item:
     frame: Frame
 
 
-def sequences(source: Path) -> list[Sequence]:
+def contents(source: Path) -> Contents:
     """What a source holds; a folder is searched with all folders below it. Raises MediaError."""
     if not source.exists():
         if address := _ADDRESS.match(str(source)):  # nothing of it is quoted: it may hold a password
@@ -58,31 +81,76 @@ def sequences(source: Path) -> list[Sequence]:
                 f"{address[1]}://…: an address, and only files are analysed; "
                 "write it as a camera's source into a configuration and watch it with `sightd run`"
             )
-        raise MediaError(f"{source}: no such file or folder")
+        raise MediaError(f"{printable(str(source))}: no such file or folder")
     if not source.is_dir():
-        return [Sequence(str(source), (source,), source.suffix.lower() not in PICTURES, source.parent)]
+        is_video = source.suffix.lower() not in PICTURES
+        return Contents((Sequence(str(source), (source,), is_video, source.parent),))
+    return _folder(source)
+
+
+def sequences(source: Path) -> list[Sequence]:
+    """The sequences of `contents`. Raises MediaError."""
+    return list(contents(source).sequences)
+
+
+def _folder(source: Path) -> Contents:
     found: list[Sequence] = []
-    for folder in [source, *sorted(path for path in source.rglob("*") if path.is_dir())]:
-        files = sorted((path for path in folder.iterdir() if path.is_file()), key=_natural)
+    others: list[Path] = []
+    unreadable: list[str] = []
+    for folder, files in _walk(source, unreadable):
         pictures = tuple(path for path in files if path.suffix.lower() in PICTURES)
         if pictures:
             found.append(Sequence(str(folder), pictures, is_video=False, base=source))
-        found += [
-            Sequence(str(path), (path,), is_video=True, base=source) for path in files if path.suffix.lower() in VIDEOS
-        ]
+        videos = [path for path in files if path.suffix.lower() in VIDEOS]
+        found += [Sequence(str(path), (path,), is_video=True, base=source) for path in videos]
+        others += [path for path in files if path.suffix.lower() not in PICTURES | VIDEOS]
+    left_out = (*unreadable, *_left_out(others))
     if not found:
-        raise MediaError(f"{source}: no picture or video in this folder")
-    return found
+        raise MediaError("\n".join((f"{printable(str(source))}: no picture or video in this folder", *left_out)))
+    return Contents(tuple(found), left_out)
+
+
+def _walk(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder with its files in natural order, the folders of links as well, none twice."""
+    known: set[str] = set()
+
+    def cannot_be_read(error: OSError) -> None:
+        unreadable.append(f"{printable(str(error.filename))}: left out, {error.strerror}")
+
+    for folder, below, names in os.walk(source, onerror=cannot_be_read, followlinks=True):
+        below[:] = sorted(name for name in below if _is_new(Path(folder, name), known))
+        files = [Path(folder, name) for name in names]
+        yield Path(folder), sorted((path for path in files if path.is_file()), key=_natural)
+
+
+def _is_new(folder: Path, known: set[str]) -> bool:
+    place = os.path.realpath(folder)
+    if place in known:
+        return False
+    known.add(place)
+    return True
+
+
+def _left_out(files: Iterable[Path]) -> Iterator[str]:
+    by_suffix = defaultdict[str, list[Path]](list)
+    for path in files:
+        by_suffix[path.suffix.lower()].append(path)
+    for suffix, alike in by_suffix.items():
+        kind = f"{printable(suffix)} is not the suffix of a picture or video" if suffix else "its name has no suffix"
+        for path in alike[:_NAMED]:
+            yield f"{printable(str(path))}: left out, {kind}"
+        if len(alike) > _NAMED:
+            yield f"{printable(str(alike[_NAMED].parent))}: left out, {len(alike) - _NAMED} more files: {kind}"
 
 
 def length(sequence: Sequence) -> int | None:
-    """How many frames to expect, for a progress bar; None where the file does not tell."""
+    """How many frames to expect, for a progress bar; None if the file does not say."""
     if not sequence.is_video:
         return len(sequence.files)
     try:
         with av.open(f"file:{sequence.files[0]}") as container:
-            return container.streams.video[0].frames or None if container.streams.video else None
-    except (av.FFmpegError, OSError):
+            return video_of(container).frames or None
+    except (av.FFmpegError, OSError, SourceError):
         return None
 
 
@@ -110,47 +178,117 @@ def read_picture(path: Path) -> Image:
         raise MediaError(str(error)) from error
 
 
+class _Film:
+    """An open video, read once from its begin to its end; it counts what was missing."""
+
+    def __init__(self, container: av.container.InputContainer) -> None:
+        """Raises SourceError if there is no video in it."""
+        self._container = container
+        self._video = video_of(container)
+        self._video.thread_type = "SLICE"  # frame threads lose errors, and frames with them
+        self._decoding = CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio)
+        self._interval = 1 / float(self._video.guessed_rate or self._video.average_rate or FOLDER_FPS)
+        self._last = -self._interval
+        self._end = 0.0
+        self._packets = self._undecodable = self._damaged = self.frames = 0
+
+    def pictures(self) -> Iterator[tuple[Decoded, float]]:
+        """Each frame with its media time in s, which rises. Raises what PyAV raises."""
+        for packet in self._container.demux(self._video):
+            self._count(packet)
+            try:
+                pictures = self._decoding.decode(packet)
+            except av.error.InvalidDataError:
+                self._undecodable += 1
+                continue
+            for picture in pictures:
+                later = picture.time is not None and picture.time > self._last
+                self._last = picture.time if later and picture.time is not None else self._last + self._interval
+                self._damaged += picture.corrupt
+                self.frames += 1
+                yield picture, self._last
+
+    def fault(self) -> str | None:
+        """What was wrong, in words, once all has been read; None if nothing was."""
+        declared, at_least = self._declared()
+        missing = f"declared {declared}, read {at_least}" if declared else None
+        faults = [
+            f"frames are missing: {missing}" if missing else None,
+            f"{self._undecodable} of its packets cannot be decoded" if self._undecodable else None,
+            f"{self._damaged} of its frames are damaged" if self._damaged else None,
+        ]
+        return "; ".join(fault for fault in faults if fault) or None
+
+    def _count(self, packet: av.Packet[Any]) -> None:
+        if packet.size:
+            self._packets += 1
+            at = packet.pts if packet.pts is not None else packet.dts
+            if at is not None and packet.time_base is not None:
+                self._end = max(self._end, float((at + (packet.duration or 0)) * packet.time_base))
+
+    def _declared(self) -> tuple[str | None, str]:
+        """What the file says it holds, if that is more than was read, and what was read."""
+        if self._container.format.name.startswith("mov"):
+            listed = len(self._video.index_entries)  # those that an edit list leaves out are not in it
+            return (str(listed) if self._packets < listed else None), str(self.frames)
+        seconds = self._duration()
+        exact = self._container.format.name in _EXACT
+        tolerance = max(3 * self._interval, seconds / 50) if exact else max(1.0, seconds / 50)
+        return (f"{seconds:.1f} s" if self._end + tolerance < seconds else None), f"{self._end:.1f} s"
+
+    def _duration(self) -> float:
+        """Seconds that the header states for the video; 0 if it states none, or is only guessed from the file's end."""
+        name, video = self._container.format.name, self._video
+        if name == "avi":
+            return float(video.frames * video.time_base) if video.time_base else 0.0  # its length is in ticks
+        if name.startswith("matroska") or name == "flv":
+            hours, _, rest = video.metadata.get("DURATION", "").partition(":")
+            minutes, _, seconds = rest.partition(":")
+            if seconds:
+                return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            if len(self._container.streams) == 1 and self._container.duration:
+                return self._container.duration / av.time_base
+        return 0.0
+
+
 def _video(sequence: Sequence) -> Iterator[Item | MediaError]:
-    path, seq, damaged = sequence.files[0], 0, 0
+    path, film = sequence.files[0], None
+    name = printable(str(path))
     try:
         with av.open(f"file:{path}") as container:  # "file:" keeps FFmpeg from reading a colon as a protocol's
-            if not container.streams.video:
-                yield MediaError(f"{path}: not a video or picture")
-                return
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            interval = 1 / float(stream.average_rate or FOLDER_FPS)
-            last = -interval
-            for packet in container.demux(stream):
-                try:
-                    pictures = packet.decode()
-                except av.error.InvalidDataError:
-                    damaged += 1
-                    continue
-                for picture in pictures:
-                    last = picture.time if picture.time is not None and picture.time > last else last + interval
-                    yield Item(str(path), _frame(sequence, seq, picture, last))
-                    seq += 1
+            film = _Film(container)
+            for picture, time in film.pictures():
+                yield Item(str(path), _frame(sequence, film.frames - 1, picture, time))
+            fault = film.fault() if film.frames else "holds no frame that can be decoded"
+    except SourceError as error:
+        fault = error.detail or "not a video or picture"
     except (av.FFmpegError, OSError) as error:
-        yield MediaError(f"{path}: {_broken_off(error, seq)}")
-        return
-    if seq == 0:
-        yield MediaError(f"{path}: holds no frame that can be decoded")
-    elif damaged:
-        yield MediaError(f"{path}: frames are missing, {damaged} of its packets cannot be decoded")
+        fault = _broken_off(error, film.frames if film else 0, path)
+    if fault:
+        yield MediaError(f"{name}: {fault}")
 
 
-def _broken_off(error: Exception, seq: int) -> str:
+def _broken_off(error: Exception, seq: int, path: Path) -> str:
     why = getattr(error, "strerror", None) or str(error)
     if seq > 0:
         return f"cannot be read beyond frame {seq}: {why}"
-    no_media = isinstance(error, (av.error.InvalidDataError, av.error.EOFError))
-    return "not a video or picture" if no_media else f"cannot be read: {why}"
+    if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+        return f"cannot be read: {why}"
+    if _is_mp4(path):
+        return "its index is missing: the recording or copy was cut off before its end"
+    return "not a video or picture"
 
 
-def _frame(sequence: Sequence, seq: int, picture: av.VideoFrame, time: float) -> Frame:
-    size = (picture.width, picture.height)
-    return Frame(sequence.name, seq, size, lazily(picture), captured_at=time, wall_time=0.0, pts=picture.time)
+def _is_mp4(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+    except OSError:
+        return False
+
+
+def _frame(sequence: Sequence, seq: int, picture: Decoded, time: float) -> Frame:
+    return Frame(sequence.name, seq, picture.size, picture.decode, captured_at=time, wall_time=0.0, pts=picture.time)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

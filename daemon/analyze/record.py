@@ -35,8 +35,11 @@ def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[st
 
 
 def line(item: Item, results: Results, *, embeddings: bool = False) -> str:
+    r"""The record as JSON in UTF-8. Bytes of a file name that are not UTF-8 are escaped: "\xfc" becomes "\udcfc", from
+    which Python's `os.fsencode` makes the name again."""
     found = record(item, results, embeddings=embeddings)
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str, Any]]:

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from daemon.capture.errors import Reason
 
+_MOST_PATIENCE = 3
+"""The limit of an attempt to open a source grows up to so many times the first one."""
+
 
 class State(StrEnum):
     """Where a feed stands. The values are shown to people and are labels of a metric."""
@@ -25,7 +28,8 @@ class Policy:
     `first`, `longest`: shortest and longest wait. `steady`: how long frames must have come for the camera to count as
     well again; before that the waits go on growing, so that a camera that flaps is not hammered. `timeout`: silence
     that counts as a fault (None: never). `blind`: how long data may come without a picture; cameras with rare key
-    frames need some of it after each start. `loop`: a recording is begun again at its end.
+    frames need some of it after each start. `loop`: a recording is begun again at its end. `opening`: limit of the
+    first attempt to open the source (None: there is none).
     """
 
     first: float = 0.5
@@ -34,6 +38,12 @@ class Policy:
     timeout: float | None = 3.0
     blind: float = 10.0
     loop: bool = True
+    opening: float | None = None
+
+    @property
+    def longest_opening(self) -> float:
+        """Seconds that an attempt to open the source may take; 0 if there is no limit."""
+        return (self.opening or 0.0) * _MOST_PATIENCE
 
 
 class Connection:
@@ -56,6 +66,12 @@ class Connection:
         self._heard_at: float | None = None
         self._first_frame_at: float | None = None
         self._last_frame_at: float | None = None
+
+    @property
+    def opening_limit(self) -> float | None:
+        """Seconds that the attempt under way may take: after each failure more, up to three times the first limit."""
+        opening = self.policy.opening
+        return None if opening is None else opening * min(self.attempts + 1, _MOST_PATIENCE)
 
     @property
     def over(self) -> bool:

@@ -84,6 +84,7 @@ class Feed:
             longest=options.reconnect.longest,
             timeout=self.source.timeout,
             loop=self.source.loop,
+            opening=self.source.open_timeout,
         )
         self._longest_wait = policy.longest
         now = self._clock.monotonic()
@@ -114,7 +115,8 @@ class Feed:
     @property
     def patience(self) -> float:
         """Seconds that an attempt to open, a read and a wait may take together, and some more for a name's resolver."""
-        return 4 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
+        opening = self._connection.policy.longest_opening
+        return opening + 2 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
 
     def start(self) -> None:
         """Starts the thread; once."""
@@ -128,9 +130,10 @@ class Feed:
     def stop(self, deadline: float) -> bool:
         """Ends the thread; False where it has not ended within `deadline` s.
 
-        A feed that gets packets, paces or waits ends at once. FFmpeg cannot be interrupted from outside: a feed that
-        is blocked in it ends after the rest of the camera's `timeout` (opening: up to twice that, and as long as the
-        system's resolver takes for a name). It gives no frame on in that time and closes its source when it wakes.
+        A feed of an RTSP camera, and one that gets packets, paces or waits, ends at once. FFmpeg cannot be interrupted
+        from outside: a feed that is blocked in it ends after the rest of the camera's `timeout` (opening: up to its
+        limit, and as long as the system's resolver takes for a name). It gives no frame on in that time and closes its
+        source when it wakes.
         """
         self.request_stop()
         if self._thread.is_alive():
@@ -157,7 +160,7 @@ class Feed:
         self._report_state()
         fault: SourceError | None = None
         try:
-            stream = open_stream(self.source, self._playback)
+            stream = open_stream(self.source, self._playback, self._connection.opening_limit)
             try:
                 self._connection.opened(self._clock.monotonic(), recorded=stream.recorded, interval=stream.interval)
                 self._lateness.restart()

@@ -1,14 +1,21 @@
-"""Opens a source with what reads its kind."""
+"""Opens a source with the reader that suits it."""
 
 from __future__ import annotations
 
+import logging
+
+from daemon.capture.gst import GStreamerError
 from daemon.capture.http_camera import open_web
+from daemon.capture.rtsp import RtspStream
+from daemon.capture.rtsp_dialogue import UnreadableCodecError
 from daemon.capture.source import Kind, Source
 from daemon.capture.stream import AvStream, PatternStream, Playback, Stream
 
+_log = logging.getLogger(__name__)
+
 
 def open_stream(source: Source, playback: Playback, limit: float | None = None) -> Stream:
-    """Opens `source`; blocks up to about `limit` s, by default twice its timeout.
+    """Opens `source`; blocks for about `limit` s at most (None: as long as it takes, for what has no limit).
 
     Raises SourceError, or what PyAV and sockets raise; see `errors.fault_of`.
     """
@@ -16,4 +23,9 @@ def open_stream(source: Source, playback: Playback, limit: float | None = None) 
         return PatternStream(source, playback)
     if source.kind is Kind.HTTP:
         return open_web(source, playback, limit)
-    return AvStream(source, playback)
+    if source.kind is Kind.RTSP and limit is not None and playback.nvdec is None:
+        try:
+            return RtspStream(source, playback, limit)
+        except (UnreadableCodecError, GStreamerError) as error:
+            _log.warning("%s is read by FFmpeg, which adds one frame interval of delay: %s", source.label, error)
+    return AvStream(source, playback, limit)

@@ -37,7 +37,8 @@ _ADDRESSES = "rtsp://HOST/PATH, rtsps://HOST/PATH, http://HOST/PATH, https://HOS
 class Source:
     """Where pictures come from. Its repr shows `label`, never the address, which may hold a password.
 
-    `address`, `format` and `options` are what `av.open` takes; `timeout` is s of silence (None: it cannot be silent).
+    `address`, `format` and `options` are what `av.open` takes; `timeout` is s of silence (None: it cannot be silent),
+    `open_timeout` s for the first attempt to open it (None: as long as it takes). `transport` is RTSP's: tcp or udp.
     `paced`: it is a recording, to be played in real time; `loop`: to be begun again at its end.
     `poll_interval`: s between requests to an address that answers with a single picture; `allowed_hosts`: hosts to
     which it may lead; `wanted_height`: the least number of lines that is needed of a choice (None: the largest).
@@ -50,6 +51,8 @@ class Source:
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     format: str | None = None
     timeout: float | None = None
+    open_timeout: float | None = None
+    transport: str = "tcp"
     paced: bool = False
     loop: bool = False
     poll_interval: float = 1.0
@@ -85,7 +88,7 @@ def source_of(camera: Camera) -> Source:
 
 def _rtsp(address: str, camera: Camera) -> Source:
     _check_host(address)
-    options = {
+    options = {  # for what GStreamer cannot read
         "rtsp_transport": camera.transport,
         "allowed_media_types": "video",
         # Little probing, but never fflags=nobuffer: that throws the probed packets away, the first key frame with them.
@@ -94,7 +97,15 @@ def _rtsp(address: str, camera: Camera) -> Source:
     }
     if camera.transport == "udp":
         options |= {"max_delay": "200000", "buffer_size": str(4 << 20)}  # 0.2 s for packets out of order
-    return Source(Kind.RTSP, redact(address), address, MappingProxyType(options), timeout=camera.timeout)
+    return Source(
+        Kind.RTSP,
+        redact(address),
+        address,
+        MappingProxyType(options),
+        timeout=camera.timeout,
+        open_timeout=camera.open_timeout,
+        transport=camera.transport,
+    )
 
 
 def _http(address: str, camera: Camera) -> Source:
@@ -106,6 +117,7 @@ def _http(address: str, camera: Camera) -> Source:
         address,
         MappingProxyType(options),
         timeout=camera.timeout,
+        open_timeout=camera.open_timeout,
         loop=camera.loop,
         poll_interval=camera.poll_interval,
         allowed_hosts=frozenset(host.lower() for host in camera.allowed_hosts),
@@ -129,7 +141,15 @@ def _device(address: str, camera: Camera) -> Source:
         options["video_size"] = f"{camera.width}x{camera.height}"
     if camera.fps is not None:
         options["framerate"] = f"{camera.fps:g}"
-    return Source(Kind.DEVICE, path, path, MappingProxyType(options), format="v4l2", timeout=camera.timeout)
+    return Source(
+        Kind.DEVICE,
+        path,
+        path,
+        MappingProxyType(options),
+        format="v4l2",
+        timeout=camera.timeout,
+        open_timeout=camera.open_timeout,
+    )
 
 
 def _pattern(camera: Camera) -> Source:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import av
 from av.format import Flags
@@ -19,6 +17,7 @@ from daemon.capture.clock import Clock
 from daemon.capture.container import video_of
 from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from daemon.capture.errors import Reason, SourceError
+from daemon.capture.hosts import resolves
 from daemon.capture.pacing import Pacer, Timeline
 from daemon.capture.source import Kind, Source
 from daemon.capture.testpattern import TestPattern
@@ -92,14 +91,15 @@ class AvStream:
         self,
         source: Source,
         playback: Playback,
+        limit: float | None = None,
         *,
         container: av.container.InputContainer | None = None,
         recorded: bool | None = None,
     ) -> None:
-        """Opens the source, unless it is open as `container`, which is closed with this. `recorded` outranks what the
-        source says."""
+        """Opens the source within `limit` s (None: as long as it takes), unless it is open as `container`, which is
+        closed with this. `recorded` outranks what the source says."""
         self._playback = playback
-        self._container = _open(source, playback.clock) if container is None else container
+        self._container = _open(source, playback.clock, limit) if container is None else container
         try:
             self._video = video_of(self._container)
             self._video.thread_type = "NONE"
@@ -194,29 +194,20 @@ class PatternStream:
         """There is nothing to close."""
 
 
-def _open(source: Source, clock: Clock) -> av.container.InputContainer:
+def _open(source: Source, clock: Clock, limit: float | None) -> av.container.InputContainer:
     began = clock.monotonic()
     try:
         return av.open(
             source.address,
             format=source.format,
             options=dict(source.options),
-            timeout=None if source.timeout is None else (source.timeout, source.timeout),
+            timeout=None if source.timeout is None else (limit, source.timeout),
         )
     except av.error.OSError as failure:
-        if failure.errno == errno.EIO and source.kind is Kind.RTSP and not _resolves(source.address):
+        if failure.errno == errno.EIO and source.kind is Kind.RTSP and not resolves(source.address):
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
         raise
     except av.error.InvalidDataError:
         # RTSP's opening says so even where it was the timeout that broke it off.
-        timed_out = source.timeout is not None and clock.monotonic() - began >= source.timeout
+        timed_out = limit is not None and clock.monotonic() - began >= limit
         raise SourceError(Reason.TIMEOUT if timed_out else Reason.NO_VIDEO) from None
-
-
-def _resolves(address: str) -> bool:
-    """Whether the host's name is known. FFmpeg does not tell: an unknown name is an input/output error to it."""
-    try:
-        socket.getaddrinfo(urlsplit(address).hostname, None)
-    except socket.gaierror:
-        return False
-    return True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,14 +26,17 @@ examples:
   sightd analyze -c config/sightd.yaml street.mp4 --out results.jsonl --annotated annotated/
 
 A picture, a folder (with the folders below it) or a video is a source. The pictures of a folder are taken for one
-sequence, in the order of their numbers; tracks end with a sequence. Each line of the result is one frame:
+sequence, in the order of their numbers; tracks end with a sequence. Files of a folder that are neither pictures nor
+videos are named and left out. Each line of the result is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
    "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}],
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
               "similarity": 0.71, "margin": 0.6, "reason": …}],
    "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …]}
-Boxes are in pixels of the source. Where objects are classified, detections that were looked at have a
-classification of their own. A source that is missing or broken is told, the others are still done.
+Boxes are in pixels of the frame as it is shown: upright, with square pixels; width and height are those of the frame.
+Where objects are classified, detections that were looked at have a classification of their own. Bytes of a file name
+that are not UTF-8 are escaped (\\udc80 to \\udcff). A source that is missing, broken or incomplete is reported; what
+can be read of it is analysed, and so are the others. Ctrl-C and SIGTERM end it with whole files.
 
 exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
 """
@@ -60,7 +65,7 @@ def add(commands: SubParsers) -> None:
         "--set", action="append", default=[], metavar="NAME.OPTION=VALUE", dest="settings", help="set a single option"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where the lines go; by default standard output", default=None
+        "--out", type=Path, metavar="FILE", help="where the lines go; by default, and with -, standard output"
     )
     parser.add_argument("--embeddings", action="store_true", help="write the embeddings of faces, too")
     parser.add_argument("--annotated", type=Path, metavar="FOLDER", help="write annotated copies into this folder")
@@ -79,7 +84,28 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     configure(loaded.config.log.model_copy(update={"level": "warning"}), sys.stderr, os.environ)
-    return _analyze(args, loaded)
+    if args.out == Path("-"):
+        args.out = None
+    with _ended_in_order():
+        return _analyze(args, loaded)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the analysis as Ctrl-C does, with files closed; a second one ends the process at once."""
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    signals = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    try:
+        for one in signals:
+            signal.signal(one, end)
+        yield
+    finally:
+        for one in signals:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _loaded(args: argparse.Namespace) -> Loaded:
@@ -120,6 +146,9 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     faults = [source.fault for source in sources if source.fault]
     for told in faults:  # before the network is loaded, which takes its time
         _tell(f"error: {told}")
+    for source in sources:
+        for told in source.left_out:
+            _tell(told)
     missing = len(faults)
     if missing == len(sources):
         return _concluded(missing, 0, missing)
@@ -128,23 +157,19 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
         configs = {name: _looking_always(options) for name, options in configs.items()}
     progress = ProgressBar()
     try:
-        with (
-            OfflineChain(engine_loading(config.models, config.engines, progress), _cores()) as chain,
-            _output(args.out) as out,
-        ):
+        with OfflineChain(engine_loading(config.models, config.engines, progress), _cores()) as chain:
             with progress:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:
                 _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
             job = Job(chain, config.render, args.annotated, _tell, embeddings=args.embeddings)
-            failed = missing + job.run(sources, out)
+            with _output(args.out) as out:  # only now: a chain that cannot be opened leaves no empty file
+                failed = missing + job.run(sources, out)
         return _concluded(len(sources), job.frames, failed)
     except (PluginError, EngineError) as error:
         print(error, file=sys.stderr)
         return 3
     except ResultsError as error:
-        if isinstance(error.__cause__, BrokenPipeError):
-            raise error.__cause__ from None
         print(f"{args.out or 'standard output'}: cannot be written: {error}", file=sys.stderr)
         return 1
 
@@ -163,6 +188,8 @@ def _output(path: Path | None) -> Iterator[TextIO]:
     from daemon.analyze.job import ResultsError
 
     if path is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8, whatever the terminal's character set
         yield sys.stdout
         return
     try:

@@ -6,6 +6,8 @@ import argparse
 import logging
 import os
 import sys
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,21 @@ from daemon.streams import OutputError, discard_output
 if TYPE_CHECKING:
     from daemon.app import Daemon
     from daemon.config.load import Loaded
+    from daemon.progress import ProgressBar
+    from daemon.service.notify import Notifier
+    from daemon.service.reloading import Reloads
+    from daemon.service.requests import Requests
+    from daemon.service.starting import Start
 
 log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 EXIT_MISSING = 3
+STOP_LIMIT = 17.0
+"""Seconds after which a stop that hangs is broken off: less than `TimeoutStopSec=` of the unit."""
+_SETTLE = 1.0
+"""Seconds that a start under way has to end by itself."""
 
 
 def add(commands: SubParsers) -> None:
@@ -67,17 +78,17 @@ def _serve(loaded: Loaded) -> int:
 
     from daemon.app import Daemon
     from daemon.encode.choice import EncoderMissingError
-    from daemon.memory import Trimmer, bound_arenas, spare_what_stays
+    from daemon.memory import bound_arenas, spare_what_stays
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
     from daemon.serve.errors import GStreamerMissingError, ServeError
     from daemon.service.descriptors import raise_limit, shortage
     from daemon.service.notify import Notifier
     from daemon.service.progress import extending
-    from daemon.service.reloading import reload
-    from daemon.service.requests import Requests, StoppedEarly
-    from daemon.service.watchdog import Watchdog
-    from daemon.thread_names import name_threads
+    from daemon.service.reloading import Reloads
+    from daemon.service.requests import Requests
+    from daemon.service.starting import Start
+    from daemon.service.state_lock import StateInUseError, locked_state
     from engines.cuda.gpus import Gpus
     from engines.errors import EngineError
     from plugins.api import PluginError
@@ -88,37 +99,84 @@ def _serve(loaded: Loaded) -> int:
         log.warning("%s", told)
     cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
     sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
-    notifier, bar, gpus = Notifier(os.environ), ProgressBar(), Gpus()
-    progress = extending(notifier, bar)
-    requests, load_engine = Requests(), engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
+    notifier, bar, gpus, requests = Notifier(os.environ), ProgressBar(), Gpus(), Requests()
+    reloads = Reloads(loaded.path, notifier, requests.fail)
+    progress = extending(notifier, bar, partial(_go_on, requests, reloads))
+    load_engine = engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
     spare_what_stays()
-    daemon = Daemon(loaded, load_engine, gpus, requests.reload, progress)
+    try:
+        daemon = Daemon(loaded, load_engine, gpus, reloads.ask, progress)
+        with ExitStack() as state:
+
+            def start() -> None:
+                state.enter_context(locked_state(loaded, os.environ))
+                daemon.start()
+
+            _run(daemon, Start(start, requests), requests, reloads, notifier, bar)
+    except (PluginError, EngineError, GStreamerMissingError, EncoderMissingError) as error:
+        return _failed(error, notifier, EXIT_MISSING)
+    except (ServeError, StateInUseError) as error:
+        return _failed(error, notifier, EXIT_FAILED)
+    notifier.status("stopped")
+    return 0
+
+
+def _run(
+    daemon: Daemon, start: Start, requests: Requests, reloads: Reloads, notifier: Notifier, bar: ProgressBar
+) -> None:
+    """Starts the daemon, runs it until it is asked to stop, and stops it. The main thread only waits for requests, so
+    that it answers signals whatever hangs."""
+    from faulthandler import cancel_dump_traceback_later, dump_traceback_later
+
+    from daemon.memory import Trimmer
+    from daemon.service.requests import Request
+    from daemon.service.watchdog import Watchdog
+    from daemon.thread_names import name_threads
+
     watchdog, trimmer = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ), Trimmer()
     try:
         with bar:
-            daemon.start()
+            started = start.run()
+        if not started:
+            log.info("stopped before everything was started")
+            return
         trimmer.start()
         name_threads("sightd")
         _announce(daemon)
+        notifier.status(daemon.summary())
         notifier.ready()
         watchdog.start()
-        while (request := requests.next()) is not None:
-            reload(daemon, loaded.path, notifier, request)
+        reloads.start(daemon)
+        while requests.next() is not Request.STOP:
+            reloads.ask_once()
         log.info("stopping")
-    except StoppedEarly:
-        log.info("stopped before everything was started")
-    except (PluginError, EngineError, GStreamerMissingError, EncoderMissingError) as error:
-        log.error("%s", error)
-        return EXIT_MISSING
-    except ServeError as error:
-        log.error("%s", error)
-        return EXIT_FAILED
     finally:
+        dump_traceback_later(STOP_LIMIT, exit=True)  # whatever hangs: says where, and ends the process
         notifier.stopping()
+        notifier.status("stopping")
         watchdog.close()
         trimmer.close()
+        start.settle(_SETTLE)
+        reloads.close()
         daemon.stop()
-    return 0
+        cancel_dump_traceback_later()
+
+
+def _go_on(requests: Requests, reloads: Reloads) -> None:
+    """A download or an engine build goes on, unless the daemon stops."""
+    from daemon.app import AbandonedError
+
+    if requests.stopping.is_set():
+        raise AbandonedError
+    reloads.progress()
+
+
+def _failed(error: Exception, notifier: Notifier, code: int) -> int:
+    from daemon.redact import redact
+
+    log.error("%s", error)
+    notifier.status(redact(str(error)))
+    return code
 
 
 def _announce(daemon: Daemon) -> None:

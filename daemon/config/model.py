@@ -73,8 +73,8 @@ class Camera(Section):
     """One camera: where its pictures come from, what is done to them, how they are shown."""
 
     source: SecretStr = Field(
-        description="rtsp://, rtsps://, http(s):// (MJPEG, a single picture, HLS, MPEG-TS), a file's path, /dev/videoN, or "
-        "testpattern:// (a moving picture made here). User and password may be part of the address.",
+        description="rtsp://, rtsps://, http(s):// (MJPEG, a single picture, HLS, MPEG-TS), a file's path, "
+        "/dev/videoN, or testpattern:// (a moving picture made here). User and password may be part of the address.",
         examples=["rtsp://user:${env:CAMERA_PASSWORD}@10.0.0.7/stream1", "/dev/video0", "testpattern://"],
     )
     enabled: bool = Field(True, description="False keeps the entry and does not start the camera.")
@@ -95,6 +95,12 @@ class Camera(Section):
         "/readyz, the metrics, the journal and the picture. Its backlog is skipped, and a stream that stays late is "
         "opened again. 0: never.",
         examples=["2s"],
+    )
+    open_timeout: Span = Field(
+        10.0,
+        description="Longest time for opening the camera. Doubled at the second attempt and tripled from the third on, "
+        "for cameras and recorders that start their stream on demand.",
+        examples=["10s"],
     )
     loop: bool = Field(True, description="Begin a file again at its end.")
     poll_interval: Span = Field(

@@ -62,9 +62,14 @@ def described(
     context.gop_size = key_frames_every
     context.max_b_frames = 0
     context.thread_count = 1  # one core a camera: frame threads would hold pictures back
-    context.color_range = ColorRange.MPEG
-    context.colorspace = _BT601_MATRIX
-    context.color_primaries = ColorPrimaries.BT709
-    context.color_trc = ColorTrc.BT709
+    mark_colours(context)
     context.options = dict(options)
     return context
+
+
+def mark_colours(target: VideoCodecContext | av.VideoFrame) -> None:
+    """States the colours that `daemon.colour` makes: BT.601 matrix, limited range, BT.709 primaries and transfer."""
+    target.color_range = ColorRange.MPEG
+    target.colorspace = _BT601_MATRIX
+    target.color_primaries = ColorPrimaries.BT709
+    target.color_trc = ColorTrc.BT709

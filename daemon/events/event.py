@@ -25,7 +25,7 @@ class Kind(StrEnum):
     PLUGIN_UP = "plugin.up"
     """It runs again. Facts: `away`, seconds."""
     CONFIG_RELOADED = "config.reloaded"
-    """Facts: `outcome` (applied or refused), and what changed, or why nothing did."""
+    """Facts: `outcome` (applied or refused); the lists of what changed that are not empty, or the `reason`."""
     DAEMON_STARTED = "daemon.started"
     """Facts: `version`."""
     DAEMON_STOPPED = "daemon.stopped"
@@ -81,7 +81,9 @@ def utc(at: float) -> str:
 def told(what: Happening | Event) -> str:
     """A line for people: "camera door: camera.down, reason timeout"."""
     subject = f"camera {what.camera}: " if what.camera else f"plug-in {what.plugin}: " if what.plugin else ""
-    facts = ", ".join(f"{name} {_shown(value)}" for name, value in what.facts.items() if value not in (None, [], ""))
+    facts = ", ".join(
+        f"{name} {_shown(value)}" for name, value in what.facts.items() if value not in (None, [], (), "")
+    )
     return f"{subject}{what.kind}" + (f", {facts}" if facts else "")
 
 

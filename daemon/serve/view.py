@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from daemon.serve.mjpeg import JpegStream
@@ -62,6 +63,26 @@ class PluginStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationStatus:
+    """Whether the file on disk is what runs. `since` is when the state began, in seconds since the epoch; `detail` says
+    why the last reload was refused or failed, without any secret."""
+
+    state: Literal["current", "reloading", "refused", "failed"]
+    since: float
+    detail: str | None = None
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        match self.state:
+            case "current":
+                return f"the configuration is that of {since}"
+            case "reloading":
+                return f"a reload is under way since {since}"
+            case _:
+                return f"the reload of {since} {'was refused' if self.state == 'refused' else 'failed'}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether the daemon does what it was set up for, and what keeps it from it."""
 
@@ -69,6 +90,7 @@ class Readiness:
     cameras: Mapping[str, CameraStatus]
     plugins: Mapping[str, PluginStatus]
     reasons: Sequence[str] = ()
+    configuration: ConfigurationStatus | None = None
 
 
 class DaemonView(Protocol):

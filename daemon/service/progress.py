@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from daemon.service.notify import Notifier
 from engines.progress import Progress
@@ -13,12 +14,13 @@ _MORE = 300.0
 """Seconds that are asked for each time: a download or an engine's build may be silent for so long."""
 
 
-def extending(notifier: Notifier, progress: Progress) -> Progress:
-    """The same progress, of which systemd is told as well."""
+def extending(notifier: Notifier, progress: Progress, renew: Callable[[], None]) -> Progress:
+    """The same progress, which also has systemd give more time and calls `renew`, which may raise to end the work."""
     told_at = float("-inf")
 
     def tell(task: str, done: int, total: int | None) -> None:
         nonlocal told_at
+        renew()
         progress(task, done, total)
         now = time.monotonic()
         if now - told_at >= _EVERY:

@@ -1,47 +1,221 @@
-"""A configuration read anew: all of it is valid and applied, or nothing changes."""
+"""Reloads of the configuration: all of it is valid and applied, or nothing changes. One that hangs holds up nobody."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Literal
 
-from daemon.app import Daemon
+from daemon.app import AbandonedError, Daemon
 from daemon.config.changes import Changes
 from daemon.config.installed import installed_plugins
 from daemon.config.load import Loaded, load
 from daemon.config.problems import ConfigError, Problem
 from daemon.logs import configure
+from daemon.serve.view import ConfigurationStatus
 from daemon.service.notify import Notifier
 
 log = logging.getLogger(__name__)
 
+READ_LIMIT = 30.0
+"""Seconds in which the file and what it refers to must be read and checked."""
+OPEN_LIMIT = 300.0
+"""Seconds that opening what is new may go without progress, as a download or an engine build makes."""
+MAX_HUNG = 4
+"""Reloads that hang and are left behind; beyond, the process is not trusted with another."""
 
-def reload(daemon: Daemon, path: Path, notifier: Notifier, answer: Future[Changes]) -> None:
-    """Reads `path` and has the daemon follow it; `answer` gets what changed, or why nothing did. Main thread."""
-    if not answer.set_running_or_notify_cancel():  # from now on who asked may go away, but cannot cancel it
-        return
-    notifier.reloading()
-    try:
-        loaded = _loaded(path)
-        change = daemon.apply(loaded)
-    except ConfigError as error:
-        log.error("%s was not taken over, and nothing changed: %s", path, error)
-        daemon.reloaded(None)
-        answer.set_exception(error)
-    else:
+
+class ReloadFailedError(ConfigError):
+    """The reload did not get to an end: it hung, the daemon stops, or there is a fault in the program."""
+
+
+class Attempt:
+    """One reload: what it does now, by when, and whether it may still change the daemon. Any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self.applying = False
+        self.outcome: Changes | BaseException | None = None
+        """How it ended; None while it runs."""
+        self.step("reading the file", READ_LIMIT)
+
+    def step(self, doing: str, limit: float) -> None:
+        """A new step begins, which may go `limit` seconds without progress."""
+        self.doing, self.limit = doing, limit
+        self.progress()
+
+    def progress(self) -> None:
+        """It goes on: the limit counts from now."""
+        self._renewed_at = self._clock()
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is overdue. What is being applied has no limit: the watchdog sees to that."""
+        return float("inf") if self.applying else self._renewed_at + self.limit - self._clock()
+
+    def commit(self) -> None:
+        """From now on it cannot be abandoned. AbandonedError if it was."""
+        with self._lock:
+            if self._abandoned:
+                raise AbandonedError
+            self.doing, self.applying = "applying the changes", True
+
+    def abandon(self) -> bool:
+        """Keeps it from changing anything. False if it already does."""
+        with self._lock:
+            self._abandoned = not self.applying
+            return self._abandoned
+
+
+class Reloads:
+    """One reload runs at a time; all who ask meanwhile share the next. Any thread may ask.
+
+    A thread of its own waits for requests and watches over the deadline, another reads, opens and applies. A reload
+    that is overdue fails and is left behind; it can no longer change anything.
+    """
+
+    _daemon: Daemon
+
+    def __init__(self, path: Path, notifier: Notifier, fail: Callable[[BaseException], None]) -> None:
+        """`fail` is called with an error that left the daemon half changed."""
+        self._path, self._notifier, self._fail = path, notifier, fail
+        self._changed = threading.Condition()
+        self._waiting: list[Future[Changes]] = []
+        self._attempt: Attempt | None = None
+        self._hung: list[threading.Thread] = []
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
+
+    def start(self, daemon: Daemon) -> None:
+        """From now on `daemon`, which has started, is reloaded; also if that was asked for before."""
+        self._daemon = daemon
+        self._thread.start()
+
+    def ask(self) -> Future[Changes]:
+        """Asks for a reload; the future gets what changed, or a ConfigError that says why nothing did."""
+        future: Future[Changes] = Future()
+        with self._changed:
+            self._waiting.append(future)
+            self._changed.notify_all()
+        return future
+
+    def ask_once(self) -> None:
+        """Asks for a reload unless one waits already."""
+        with self._changed:
+            if not self._waiting:
+                self._waiting.append(Future())
+                self._changed.notify_all()
+
+    def progress(self) -> None:
+        """The reload under way, if there is one, goes on."""
+        if (attempt := self._attempt) is not None:
+            attempt.progress()
+
+    def close(self, deadline: float = 8.0) -> None:
+        """Ends the thread; a reload under way is abandoned, or has `deadline` seconds if it already changes things."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(deadline)
+        with self._changed:
+            waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(self._problem("the daemon stops"))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+                asked, self._waiting = self._waiting, []
+            # from now on those who asked may go away, but cannot cancel it
+            wanted = [future for future in asked if future.set_running_or_notify_cancel()]
+            if wanted:
+                self._reload(wanted)
+
+    def _reload(self, asked: list[Future[Changes]]) -> None:
+        self._notifier.reloading()
+        since = time.time()
+        attempt = self._attempt = Attempt()
+        self._daemon.configuration = ConfigurationStatus("reloading", since)
+        outcome = self._outcome(attempt)
+        self._attempt = None
+        self._report(outcome)
+        self._notifier.ready()  # before the answer: who asked may be systemd's own ExecReload=
+        for future in asked:
+            if isinstance(outcome, Changes):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+
+    def _outcome(self, attempt: Attempt) -> Changes | BaseException:
+        self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if len(self._hung) >= MAX_HUNG:
+            return self._problem(f"{MAX_HUNG} reloads before it still hang; restart sightd")
+        thread = threading.Thread(target=self._work, args=(attempt,), name="reload-work", daemon=True)
+        thread.start()
+        with self._changed:
+            while attempt.outcome is None:
+                if self._closed and attempt.abandon():
+                    return self._problem("the daemon stops")
+                if attempt.left <= 0 and attempt.abandon():
+                    self._hung.append(thread)
+                    return self._problem(
+                        f"no progress for {attempt.limit:.0f} s while {attempt.doing}; it was given up, and the daemon "
+                        "goes on as before. Look for a file on a mount that hangs, or a plug-in that hangs as it opens"
+                    )
+                self._changed.wait(min(max(attempt.left, 0.0), 1.0))
+            return attempt.outcome
+
+    def _work(self, attempt: Attempt) -> None:
+        outcome: Changes | BaseException
+        try:
+            loaded = _loaded(self._path)
+            attempt.step("opening what is new", OPEN_LIMIT)
+            outcome = self._daemon.apply(loaded, attempt.commit)
+            self._taken_over(loaded, outcome)
+        except (ConfigError, AbandonedError) as error:
+            outcome = error
+        except BaseException as error:  # the thread's edge: nobody above could handle it
+            log.exception("a fault in the program during a reload")
+            if attempt.applying:
+                self._fail(error)
+            outcome = self._problem(f"a fault in the program: {type(error).__name__}: {error}")
+        with self._changed:
+            attempt.outcome = outcome
+            self._changed.notify_all()
+
+    def _taken_over(self, loaded: Loaded, change: Changes) -> None:
         configure(loaded.config.log, sys.stderr, os.environ)
         for warning in loaded.warnings:
             log.warning("%s", warning)
-        log.info("%s was taken over: %s", path, change)
+        log.info("%s was taken over: %s", self._path, change)
         if change.fixed:
-            log.warning("%s: these sections take a restart: %s", path, ", ".join(change.fixed))
-        daemon.reloaded(change)
-        answer.set_result(change)
-    finally:
-        notifier.ready()
+            log.warning("%s: these sections take a restart: %s", self._path, ", ".join(change.fixed))
+
+    def _report(self, outcome: Changes | BaseException) -> None:
+        if isinstance(outcome, Changes):
+            self._daemon.configuration = ConfigurationStatus("current", time.time())
+            self._daemon.reloaded(outcome)
+        else:
+            log.error("%s was not taken over, and nothing changed: %s", self._path, outcome)
+            state: Literal["failed", "refused"] = "failed" if isinstance(outcome, ReloadFailedError) else "refused"
+            self._daemon.configuration = ConfigurationStatus(state, time.time(), str(outcome))
+            self._daemon.reloaded(None, str(outcome))
+
+    def _problem(self, message: str) -> ReloadFailedError:
+        return ReloadFailedError([Problem(0, 0, "", f"cannot be followed now: {message}", "", str(self._path))])
 
 
 def _loaded(path: Path) -> Loaded:

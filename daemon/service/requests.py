@@ -1,45 +1,52 @@
-"""What the daemon is asked for while it runs: to stop, or to read its configuration anew."""
+"""Signals and other requests to the daemon's main thread, which does nothing but wait for them."""
 
 from __future__ import annotations
 
 import os
 import signal
-from concurrent.futures import Future
+import threading
+from enum import Enum
 from queue import SimpleQueue
 
-from daemon.config.changes import Changes
 
+class Request(Enum):
+    """What the main thread is asked for."""
 
-class StoppedEarly(BaseException):
-    """A signal came while plug-ins were still being opened, which may take as long as a download."""
+    STOP = "stop"
+    RELOAD = "reload"
+    STARTED = "started"
+    """The start has ended, however it did."""
 
 
 class Requests:
-    """SIGTERM and SIGINT ask for the stop, or end the start where that is still going on; a second one ends the process
-    at once. SIGHUP asks for a reload, as `reload` does. Made and waited for on the main thread."""
+    """SIGTERM and SIGINT ask for the stop; a second one ends the process at once. SIGHUP asks for a reload.
+
+    Construct and wait on the main thread; `put` and `stopping` on any thread.
+    """
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[Future[Changes] | None] = SimpleQueue()
-        self._stopping = self._started = False
+        self._asked: SimpleQueue[Request | BaseException] = SimpleQueue()
+        self.stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, lambda *_: self._asked.put(Future()))
+        signal.signal(signal.SIGHUP, lambda *_: self._asked.put(Request.RELOAD))
 
-    def next(self) -> Future[Changes] | None:
-        """Waits for the next one: a reload, to be answered by its future, or None: stop. The start is over."""
-        self._started = True
-        return None if self._stopping else self._asked.get()
+    def next(self) -> Request:
+        """Waits for the next request. Raises what was given to `fail`."""
+        asked = Request.STOP if self.stopping.is_set() else self._asked.get()
+        if isinstance(asked, BaseException):
+            raise asked
+        return asked
 
-    def reload(self) -> Future[Changes]:
-        """Asks for a reload; the answer says what it changed. Any thread."""
-        future: Future[Changes] = Future()
-        self._asked.put(future)
-        return future
+    def put(self, request: Request) -> None:
+        self._asked.put(request)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the main thread with an error after which the daemon cannot go on."""
+        self._asked.put(error)
 
     def _stop(self, number: int, _frame: object) -> None:
-        if self._stopping:
+        if self.stopping.is_set():
             os._exit(128 + number)
-        self._stopping = True
-        self._asked.put(None)
-        if not self._started:
-            raise StoppedEarly
+        self.stopping.set()
+        self._asked.put(Request.STOP)

@@ -30,7 +30,7 @@ ExecStart={executable} run -c {config}
 WatchdogSec=30s
 # A start may download a network or build an engine: it asks for more time as long as it gets on.
 TimeoutStartSec=2min
-TimeoutStopSec=10s
+TimeoutStopSec=20s
 Restart=on-failure
 RestartSec=2s
 # The configuration has faults: another start would find the same.

@@ -111,15 +111,16 @@ def write_film(
     aspect: Fraction | None = None,
     codec: str = "libx264",
     options: Mapping[str, str] = MappingProxyType({}),
+    container_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """A video of BGR pictures. `matrix` is its display matrix [9], `aspect` its sample aspect ratio."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", container_options={**container_options}) as container:
         stream = container.add_stream(codec, rate=fps, options={**options})
         assert isinstance(stream, av.VideoStream)
         for number, picture in enumerate(pictures):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]
-                stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+                stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
                 if aspect is not None:
                     stream.codec_context.sample_aspect_ratio = aspect
                 if matrix is not None:

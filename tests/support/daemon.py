@@ -55,8 +55,8 @@ class DaemonProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._rtsp = self._http = ""
 
-    def start(self, within: float = 30.0) -> None:
-        """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
+    def spawn(self) -> None:
+        """Begins the start, and waits for nothing."""
         with self.errors.open("w") as errors:
             self._process = subprocess.Popen(
                 [*self._before, sys.executable, "-m", "daemon", "run", "-c", str(self.path)],
@@ -65,6 +65,11 @@ class DaemonProcess:
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
+
+    def start(self, within: float = 30.0) -> None:
+        """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
+        self.spawn()
+        assert self._process is not None
         assert self._process.stdout is not None
         told, deadline = "", time.monotonic() + within
         while "/metrics" not in told:

@@ -36,6 +36,8 @@ class FaultProxy:
         self._pause = 0.0
         self._rate: float | None = None
         self._lifetime: float | None = None
+        self._answering = threading.Event()
+        self._answering.set()
         self.port = 0
 
     def heal(self) -> None:
@@ -83,6 +85,19 @@ class FaultProxy:
         for connection in self._all():
             connection.end()
 
+    def hold_answers(self) -> None:
+        """What the camera answers is held back until `release_answers`, as by one that starts its stream on demand."""
+        self._answering.clear()
+
+    def release_answers(self) -> None:
+        """Lets the answers through that were held back, and all later ones."""
+        self._answering.set()
+
+    @property
+    def held(self) -> int:
+        """How many connections wait for an answer that is held back."""
+        return sum(connection.held for connection in self._all())
+
     def change(self, change: Change) -> None:
         """What the camera says is changed."""
         self._change = change
@@ -96,6 +111,7 @@ class FaultProxy:
     ) -> None:
         self._deafen()
         self._cut()
+        self.release_answers()
 
     def _listen(self) -> None:
         self._listening = listening = socket.create_server(("127.0.0.1", self.port))
@@ -139,7 +155,7 @@ class _Connection:
 
     def __init__(self, proxy: FaultProxy, near: socket.socket, target: int) -> None:
         self._proxy, self._near = proxy, near
-        self.stalled = self.harmed = False
+        self.stalled = self.harmed = self.held = False
         self._due = 0.0
         self._far: socket.socket | None = None
         with suppress(OSError):
@@ -195,6 +211,10 @@ class _Connection:
     def _give(self, message: bytes) -> None:
         if self._held():
             return
+        if answers(message) and not self._proxy._answering.is_set():
+            self.held = True
+            self._proxy._answering.wait()
+            self.held = False
         if change := self._proxy._change:
             self.harmed = True
             message = change(message)

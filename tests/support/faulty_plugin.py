@@ -7,16 +7,26 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
-from plugins.api import Plugin, PluginConfig
+from plugins.api import Context, Plugin, PluginConfig
 from plugins.types import Classification, Frame, Results
 
 
 class FaultyConfig(PluginConfig):
     orders: Path
+    checking: Literal["works", "hangs"] = "works"
+    """What its options do while they are validated."""
+    opening: Literal["works", "hangs", "spins"] = "works"
+
+    @model_validator(mode="after")
+    def _may_hang(self) -> Self:
+        if self.checking == "hangs":
+            threading.Event().wait()
+        return self
 
 
 _STANDING = ("keep raising", "keep leaking")
@@ -27,6 +37,12 @@ class Faulty(Plugin[FaultyConfig]):
 
     Config: ClassVar[type[PluginConfig]] = FaultyConfig
     gives: ClassVar[frozenset[type]] = frozenset({Classification})
+
+    def open(self, context: Context) -> None:
+        if self.config.opening == "hangs":
+            threading.Event().wait()
+        while self.config.opening == "spins":
+            pass
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         orders = self.config.orders

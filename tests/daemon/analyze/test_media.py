@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.analyze.media import Item, MediaError, frames, length, sequences
+from daemon.analyze.media import Item, MediaError, contents, frames, length, sequences
+from tests.support.clips import CLOCKWISE, corners, quadrants, write_film, write_with_cover
 
 
 def write_picture(path: Path, value: int = 0, size: tuple[int, int] = (32, 24)) -> Path:
@@ -142,3 +146,131 @@ def test_a_name_with_a_colon_is_a_file_all_the_same(tmp_path: Path, monkeypatch:
     write_video(tmp_path / "a.mp4", count=3).rename(tmp_path / "12:30.mp4")
     monkeypatch.chdir(tmp_path)
     assert len(read_all(Path("12:30.mp4"))) == 3
+
+
+def test_files_that_are_left_out_of_a_folder_are_named_with_the_reason(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    for name in ("notes.txt", "README", *(f"{number}.xml" for number in range(8))):
+        (tmp_path / "below" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "below" / name).write_text("no picture")
+    found = contents(tmp_path)
+    assert [sequence.name for sequence in found.sequences] == [str(tmp_path)]
+    told = "\n".join(found.left_out)
+    assert f"{tmp_path}/below/notes.txt: left out, .txt is not the suffix of a picture or video" in told
+    assert "README: left out, its name has no suffix" in told
+    assert f"{tmp_path}/below: left out, 3 more files: .xml is not" in told
+    assert len(found.left_out) == 8
+
+
+def test_a_folder_without_pictures_names_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(MediaError, match=r"no picture or video in this folder\n.*notes\.txt: left out"):
+        contents(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    (tmp_path / "closed").mkdir(mode=0)
+    try:
+        if os.access(tmp_path / "closed", os.R_OK):
+            pytest.skip("root may read everything")
+        assert any("closed: left out, Permission denied" in line for line in contents(tmp_path).left_out)
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+
+
+def test_folders_that_link_in_a_circle_are_read_once(tmp_path: Path) -> None:
+    write_picture(tmp_path / "yard" / "1.png")
+    (tmp_path / "yard" / "again").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "yard")
+    assert len(read_all(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".gif", ".jp2", ".avif", ".webp", ".tif", ".JPG"])
+def test_every_format_that_can_be_decoded_is_read(tmp_path: Path, suffix: str) -> None:
+    plain = {".jfif": ".jpg", ".jpe": ".jpg"}.get(suffix, suffix.lower())
+    image = np.full((48, 64, 3), 77, np.uint8)
+    (tmp_path / f"a{suffix}").write_bytes(cv2.imencode(plain, image)[1].tobytes())
+    [item] = read_all(tmp_path)
+    assert item.frame.host().shape == (48, 64, 3)
+    assert int(item.frame.host()[20, 20, 1]) == pytest.approx(77, abs=8)
+
+
+def test_heic_is_refused_with_what_to_do_and_not_half_read(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    (tmp_path / "IMG.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100)
+    [first, second] = frames(sequences(tmp_path)[0])
+    assert isinstance(first, Item)
+    assert isinstance(second, MediaError)
+    assert str(second).endswith("IMG.HEIC: HEIC images are not read here: save it as a JPEG")
+    with pytest.raises(MediaError, match="HEIC images are not read"):
+        read_all(tmp_path / "IMG.HEIC")
+
+
+def test_every_frame_of_an_animated_gif_is_read(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.gif", [quadrants(96, 64)] * 3, codec="gif")
+    assert len(read_all(film)) == 3
+
+
+def test_a_turned_video_is_analysed_upright_with_square_pixels(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mp4", [quadrants(360, 288)] * 3, matrix=CLOCKWISE, aspect=Fraction(64, 45))
+    items = read_all(film)
+    assert [(item.frame.width, item.frame.height) for item in items] == [(288, 512)] * 3
+    assert corners(items[0].frame.host()) == [2, 0, 3, 1]
+
+
+def test_a_cover_picture_is_not_analysed(tmp_path: Path) -> None:
+    film = write_with_cover(tmp_path / "a.mp4", [quadrants(96, 64)] * 4)
+    assert [item.frame.width for item in read_all(film)] == [96] * 4
+    assert length(sequences(film)[0]) == 4
+
+
+def test_a_file_with_audio_only_says_so(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"song\.mp4: it has no video, only audio"):
+        read_all(write_with_cover(tmp_path / "song.mp4", [], audio_only=True))
+
+
+def test_the_times_of_an_avi_with_b_frames_rise_at_its_own_rate(tmp_path: Path) -> None:
+    options = {"bf": "2", "b_strategy": "0"}
+    film = write_film(tmp_path / "a.avi", [quadrants(96, 64)] * 50, fps=25, options=options)
+    times = [item.frame.captured_at for item in read_all(film)]
+    assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.2)
+    assert min(np.diff(times)) > 0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".flv"])
+def test_a_video_that_was_cut_off_says_how_much_is_missing(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 64, 96, 3), np.uint8)
+    options = {"movflags": "faststart"} if suffix == ".mp4" else {}
+    whole = write_film(tmp_path / f"whole{suffix}", noise, container_options=options)
+    assert len(read_all(whole)) == 60
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    *items, fault = frames(sequences(cut)[0])
+    assert 10 < len(items) < 40
+    assert isinstance(fault, MediaError)
+    declared = "60" if suffix == ".mp4" else r"6\.\d s"
+    assert re.search(f"frames are missing: declared {declared}, read ", str(fault))
+
+
+def test_a_video_without_its_index_says_so(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", count=20)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(MediaError, match=r"cut\.mp4: its index is missing: .* cut off"):
+        read_all(cut)
+
+
+def test_frames_that_the_decoder_flags_as_damaged_are_counted(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 64, 96, 3), np.uint8)
+    whole = write_film(tmp_path / "whole.mp4", noise, options={"g": "20"})
+    with av.open(str(whole)) as container:
+        places = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(whole.read_bytes())
+    position, size = places[5]
+    data[position + size // 2 : position + size] = b"\x55" * (size - size // 2)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    *items, fault = frames(sequences(tmp_path / "damaged.mp4")[0])
+    assert isinstance(fault, MediaError)
+    assert re.search(r"[1-9]\d* of its frames are damaged", str(fault))
+    assert len(items) >= 19

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 
@@ -119,3 +120,10 @@ def test_is_one_line_of_json() -> None:
     text = line(ITEM, Results(FOUND))
     assert "\n" not in text
     assert json.loads(text) == record(ITEM, Results(FOUND))
+
+
+def test_a_name_that_is_not_utf_8_is_escaped_and_can_be_had_again() -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa4.jpg")
+    written = line(Item(name, ITEM.frame), Results())
+    assert r"caf\udce9 ä.jpg" in written
+    assert os.fsencode(json.loads(written)["source"]) == b"caf\xe9 \xc3\xa4.jpg"

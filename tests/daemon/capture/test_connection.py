@@ -43,6 +43,25 @@ def test_waits_double_up_to_the_longest() -> None:
     assert waits == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
+def test_each_failed_attempt_gives_the_next_one_more_time_to_open_up_to_three_times_the_first() -> None:
+    connection = Connection(Policy(opening=10.0, steady=5.0), 0.0)
+    limits = []
+    for _ in range(4):
+        limits.append(connection.opening_limit)
+        connection.opening(0.0)
+        connection.failed(Reason.TIMEOUT, 0.0, chance=0.0)
+    assert limits == [10.0, 20.0, 30.0, 30.0]
+    connection.opening(0.0)
+    connection.opened(0.0, recorded=False)
+    connection.frame(0.0)
+    connection.frame(5.0)
+    assert connection.opening_limit == 10.0
+
+
+def test_a_source_without_a_limit_may_open_for_as_long_as_it_takes() -> None:
+    assert Connection(Policy(opening=None), 0.0).opening_limit is None
+
+
 def test_chance_shortens_a_wait_by_up_to_a_quarter() -> None:
     connection = Connection(Policy(first=4.0), 10.0)
     connection.opening(10.0)

@@ -95,9 +95,44 @@ def test_a_web_server_without_that_page_is_told_as_not_found() -> None:
         eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)
 
 
-def test_a_host_that_accepts_and_never_answers_is_given_up_after_the_timeout() -> None:
-    with silent_host() as port, RunningFeed(f"rtsp://127.0.0.1:{port}/a") as running:
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http"])
+def test_a_host_that_accepts_and_never_answers_is_given_up_after_the_open_timeout(scheme: str) -> None:
+    with silent_host() as port, RunningFeed(f"{scheme}://127.0.0.1:{port}/a", open_timeout="800ms") as running:
         eventually(lambda: Reason.TIMEOUT in running.record.losses, within=2 * 0.8 + 1.0)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
+def test_a_feed_stops_at_once_while_its_camera_is_opened(scheme: str) -> None:
+    with silent_host() as port, RunningFeed(f"{scheme}://127.0.0.1:{port}/a", open_timeout="60s") as running:
+        eventually(lambda: running.feed.status.state is State.CONNECTING, 5.0)
+        began = time.monotonic()
+        assert running.feed.stop(deadline=5.0)
+        assert time.monotonic() - began < 2.0
+
+
+class SlowMjpegCamera(MjpegCamera):
+    """Answers only when it is told to."""
+
+    asked, answer = threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.answer.wait(30)
+        super().do_GET()
+
+
+def test_an_http_camera_may_take_longer_to_open_than_it_may_be_silent() -> None:
+    with (
+        web_server(SlowMjpegCamera) as address,
+        RunningFeed(f"{address}/video.mjpg", timeout="200ms", open_timeout="30s") as running,
+    ):
+        assert SlowMjpegCamera.asked.wait(10)
+        asked = time.monotonic()
+        eventually(lambda: time.monotonic() - asked > 5 * 0.2)
+        SlowMjpegCamera.answer.set()
+        running.wait_for(1)
+        assert running.record.states == [State.LIVE]
+        assert running.record.losses == []
 
 
 def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:

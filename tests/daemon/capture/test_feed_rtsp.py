@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -12,6 +14,7 @@ from daemon.capture.errors import Reason
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.clips import write_clip
+from tests.support.fault_proxy import FaultProxy
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
 
@@ -90,6 +93,32 @@ def test_a_feed_that_is_blocked_by_a_frozen_camera_stops_within_its_timeout(came
         given = len(running.frames)
         assert running.feed.stop(deadline=2 * 0.8 + 0.5)
     assert len(running.frames) <= given + 2
+
+
+def test_a_camera_may_take_longer_to_open_than_it_may_be_silent(camera: CameraSimulator) -> None:
+    with FaultProxy(camera.port) as proxy:
+        proxy.hold_answers()
+        with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="200ms", open_timeout="30s") as running:
+            eventually(lambda: proxy.held == 1)
+            asked = time.monotonic()
+            eventually(lambda: time.monotonic() - asked > 5 * 0.2)
+            proxy.release_answers()
+            running.wait_for(1)
+            assert running.record.losses == []
+
+
+def test_eight_slow_cameras_open_at_once() -> None:
+    with CameraSimulator(SMALL, mounts=8) as cameras, FaultProxy(cameras.port) as proxy, ExitStack() as feeds:
+        proxy.hold_answers()
+        running = [
+            feeds.enter_context(RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam{n}", open_timeout="30s"))
+            for n in range(8)
+        ]
+        eventually(lambda: proxy.held == 8)
+        proxy.release_answers()
+        for one in running:
+            one.wait_for(1)
+        assert [one.record.losses for one in running] == [[]] * 8
 
 
 def test_a_change_of_size_is_just_a_frame_of_another_size(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -325,7 +325,7 @@ def test_a_camera_that_sends_a_byte_now_and_then_does_not_hold_its_feed(begin: b
             yield b"G"
             time.sleep(0.1)  # long before the timeout
 
-    with web_camera(give) as camera, RunningFeed(camera.url("/"), timeout="500ms") as running:
+    with web_camera(give) as camera, RunningFeed(camera.url("/"), timeout="500ms", open_timeout="1s") as running:
         eventually(lambda: running.record.losses != [], 5)
     assert running.record.losses[0] is Reason.TIMEOUT
 

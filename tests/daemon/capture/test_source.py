@@ -37,8 +37,9 @@ def test_an_address_tells_the_kind_of_source(address: str, kind: Kind) -> None:
 
 def test_rtsp_goes_over_the_chosen_transport_and_never_discards_the_first_key_frame() -> None:
     for transport in ("tcp", "udp"):
-        options = source("rtsp://host/a", transport=transport).options
-        assert options["rtsp_transport"] == transport
+        found = source("rtsp://host/a", transport=transport)
+        options = found.options
+        assert found.transport == options["rtsp_transport"] == transport
         assert "fflags" not in options
 
 
@@ -47,6 +48,13 @@ def test_live_sources_have_a_timeout_and_files_and_patterns_have_none() -> None:
         assert source(address, timeout="2s").timeout == 2.0
     for address in ("a.mp4", "testpattern://"):
         assert source(address).timeout is None
+
+
+def test_what_may_be_slow_to_open_has_a_limit_of_its_own() -> None:
+    for address in ("rtsp://h/a", "http://h/a", "/dev/video0"):
+        assert source(address, timeout="2s", open_timeout="7s").open_timeout == 7.0
+    for address in ("a.mp4", "testpattern://"):
+        assert source(address).open_timeout is None
 
 
 def test_a_file_is_played_in_real_time_and_loops_as_told() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,11 @@ import yaml
 from daemon.analyze.media import PICTURES
 from daemon.cli import main
 from tests.daemon.analyze.test_media import write_picture, write_video
+from tests.support.clips import write_film
 from tests.support.daemon import one_object_network
 from tests.support.process_logging import restored
+from tests.support.small_disk import SmallDisk
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -124,9 +128,10 @@ def test_annotated_copies_keep_the_folders_below_a_source_and_never_take_an_orig
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", sorted(PICTURES - {".pgm"}))
+@pytest.mark.parametrize("suffix", sorted(PICTURES - {".pgm", ".pbm", ".heic", ".heif"}))
 def test_an_annotated_picture_keeps_its_sources_format(config: Path, tmp_path: Path, suffix: str) -> None:
-    picture = write_picture(tmp_path / f"a{suffix}", size=(64, 48))
+    written = write_picture(tmp_path / ("a.jpg" if suffix == ".jfif" else f"a{suffix}"), size=(64, 48))
+    picture = written.rename(tmp_path / f"a{suffix}")
     assert analyze(config, picture, "--annotated", tmp_path / "copies")[0] == 0
     [copy] = (tmp_path / "copies").iterdir()
     assert copy.name == picture.name
@@ -205,15 +210,18 @@ def test_results_that_cannot_be_written_are_told_once_and_end_it(
     assert capsys.readouterr().err.count("cannot be written: No space left") == 1
 
 
-def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path) -> None:
     picture = write_picture(tmp_path / "a.png")
-    monkeypatch.setattr(sys, "stderr", io.StringIO())  # which the command closes
     reading, writing = os.pipe()
     os.close(reading)
-    with pytest.MonkeyPatch.context() as patch:
-        out = os.fdopen(writing, "w", buffering=1)
-        patch.setattr(sys, "stdout", out)
-        assert main(["analyze", "-c", str(config), str(picture), str(picture)]) == 1
+    done = subprocess.run(
+        [sys.executable, "-m", "daemon", "analyze", "-c", str(config), *[str(picture)] * 2000],
+        stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "sources" not in done.stderr, "it ends before all are analysed"
 
 
 @pytest.mark.parametrize(
@@ -230,3 +238,122 @@ def test_a_wrong_option_is_told_with_its_exit_code(
 ) -> None:
     assert analyze(config, write_picture(tmp_path / "a.png"), *arguments)[0] == code
     assert told in capsys.readouterr().err
+
+
+def test_the_lines_go_to_standard_output_by_default_and_with_a_dash(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = write_picture(tmp_path / "a.png")
+    for arguments in ([], ["--out", "-"]):
+        assert main(["analyze", "-c", str(config), *arguments, str(picture)]) == 0
+        assert json.loads(capsys.readouterr().out)["source"] == str(picture)
+    assert not (tmp_path / "-").exists()
+
+
+def test_names_that_are_not_utf_8_are_analysed_like_others(config: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lat"
+    picture = write_picture(folder / "z.png")
+    clip = write_video(folder / "z.mp4", count=2)
+    for path in (picture, clip):
+        path.rename(Path(os.fsdecode(os.fsencode(folder) + b"/latin-\xfc" + path.suffix.encode())))
+    write_picture(folder / "z.png")
+    code, lines = analyze(config, folder, "--annotated", tmp_path / "copies")
+    assert code == 0
+    names = [os.fsencode(line["source"]).rpartition(b"/")[2] for line in lines]
+    assert names == [b"latin-\xfc.png", b"z.png", b"latin-\xfc.mp4", b"latin-\xfc.mp4"]
+    copies = sorted(os.fsencode(path.name) for path in (tmp_path / "copies").iterdir())
+    assert copies == [b"latin-\xfc.mp4", b"latin-\xfc.png", b"z.png"]
+
+
+def test_what_is_left_out_of_a_folder_is_named_and_no_fault(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_picture(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    assert analyze(config, tmp_path / "photos")[0] == 0
+    assert "notes.txt: left out, .txt is not the suffix of a picture or video" in capsys.readouterr().err
+
+
+def test_a_video_that_was_cut_off_is_analysed_as_far_as_it_goes_and_fails(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), np.uint8)
+    clip = write_film(tmp_path / "clip.mp4", noise, container_options={"movflags": "faststart"})
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    code, lines = analyze(config, clip)
+    assert code == 1
+    assert 5 < len(lines) < 25
+    assert f"clip.mp4: frames are missing: declared 30, read {len(lines)}" in capsys.readouterr().err
+
+
+def test_an_annotated_video_has_the_colours_of_its_source_and_says_which_they_are(config: Path, tmp_path: Path) -> None:
+    """BT.709 in, as cameras send it; a copy without tags would be read as BT.709 by its size, and by others not."""
+    colours = ((40, 60, 200), (200, 60, 40), (60, 200, 60), (128, 128, 128))
+    bars = np.concatenate([np.full((720, 320, 3), colour, np.uint8) for colour in colours], axis=1)
+    frame = av.VideoFrame.from_ndarray(bars, format="bgr24").reformat(format="yuv420p", dst_colorspace="ITU709")
+    clip = tmp_path / "bars.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
+        stream.codec_context.color_range = 1
+        for _ in range(3):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert analyze(config, clip, "--annotated", tmp_path / "copies", "--chain", "detector", "--set",
+                   "detector.min_score=0.95")[0] == 0  # fmt: skip
+    with av.open(str(tmp_path / "copies" / "bars.mp4")) as copy:
+        told = copy.streams.video[0].codec_context
+        assert (told.colorspace, told.color_primaries, told.color_trc, told.color_range) == (6, 1, 1, 1)
+        image = next(copy.decode(video=0)).to_ndarray(format="bgr24")
+    seen = [image[600, 160 + 320 * number].tolist() for number in range(4)]
+    np.testing.assert_allclose(seen, colours, atol=5)
+
+
+def test_annotated_copies_onto_a_full_disk_fail_in_words_and_leave_nothing(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 240, 320, 3), np.uint8)
+    clip = write_film(tmp_path / "clip.mp4", noise)
+    picture = write_picture(tmp_path / "a.bmp", size=(1280, 720))
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        code, lines = analyze(config, clip, picture, "--annotated", disk.path / "copies")
+        assert list((disk.path / "copies").iterdir()) == []
+    assert code == 1
+    told = capsys.readouterr().err
+    assert "copies/clip.mp4: cannot be written: No space left on device" in told
+    assert "copies/a.bmp: cannot be written: No space left on device" in told
+    assert lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_with_whole_files(config: Path, tmp_path: Path, number: signal.Signals) -> None:
+    clip = write_video(tmp_path / "clip.mp4", count=250, fps=25)
+    copy, out = tmp_path / "copies" / "clip.mp4", tmp_path / "out.jsonl"
+    sources = [str(clip)] * 200
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daemon", "analyze", "-c", str(config), "--annotated", str(copy.parent), "--out",
+         str(out), *sources], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        eventually(lambda: (copy.parent / "clip-2.mp4").exists(), 60.0)
+        process.send_signal(number)
+        assert process.wait(30) == (130 if number == signal.SIGINT else 128 + number)
+    finally:
+        process.kill()
+    copies = sorted(copy.parent.iterdir())
+    assert 2 <= len(copies) < 200
+    frames = 0
+    for path in copies:
+        with av.open(str(path)) as film:
+            frames += sum(1 for _ in film.decode(video=0))
+    assert len([json.loads(line) for line in out.read_text().splitlines()]) in (frames, frames + 1)
+
+
+def test_a_chain_that_cannot_be_opened_leaves_the_results_of_before(config: Path, tmp_path: Path) -> None:
+    picture, out = write_picture(tmp_path / "a.png"), tmp_path / "results.jsonl"
+    out.write_text("{}")
+    settings = yaml.safe_load(config.read_text())
+    Path(settings["plugins"]["detector"]["model"]["file"]).write_bytes(b"no network")
+    assert analyze(config, picture) == (3, [{}])

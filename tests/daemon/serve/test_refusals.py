@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from daemon.serve.refusals import Refusals
-from daemon.serve.thinned import QUIET
+from daemon.thinned import QUIET
 
 
 def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,52 +1,218 @@
-"""Whoever asks for a reload and goes away does the daemon no harm."""
+"""Reloads: one at a time, one that waits, none that hangs in anybody's way; who asks and goes away does no harm."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from daemon.app import AbandonedError
 from daemon.config.changes import Changes
+from daemon.config.problems import ConfigError
+from daemon.serve.view import ConfigurationStatus
 from daemon.service import reloading
 from daemon.service.notify import Notifier
+from daemon.service.reloading import Reloads
 from tests.support.process_logging import restored
+from tests.support.waiting import eventually
 
 CHANGES = Changes(added=("a",))
+FAULT = RuntimeError("half way")
 
 
 class Daemon:
-    """Follows every configuration; while it does, whoever asked gives up."""
+    """Does with each configuration what `does` says, and keeps what it is told."""
 
-    def __init__(self, answer: Future[Changes]) -> None:
-        self._answer, self.applied = answer, 0
+    def __init__(self) -> None:
+        self.applied = 0
+        self.does: Callable[[Callable[[], None]], None] = lambda commit: commit()
+        self.configuration = ConfigurationStatus("current", 0.0)
+        self.told: list[tuple[Changes | None, str]] = []
 
-    def apply(self, _loaded: object) -> Changes:
+    def apply(self, _loaded: object, commit: Callable[[], None]) -> Changes:
         self.applied += 1
-        self._answer.cancel()
+        self.does(commit)
         return CHANGES
 
-    def reloaded(self, change: Changes | None) -> None:
-        assert change == CHANGES
+    def reloaded(self, change: Changes | None, reason: str = "") -> None:
+        self.told.append((change, reason))
 
 
-def reload(tmp_path: Path, answer: Future[Changes]) -> Daemon:
+class Ward:
+    """The reloads of a daemon that is a stand-in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.daemon, self.fatal = path, Daemon(), list[BaseException]()
+        self.reloads = Reloads(path, Notifier({}), self.fatal.append)
+
+    def start(self) -> None:
+        daemon: Any = self.daemon
+        self.reloads.start(daemon)
+
+    def holds(self) -> tuple[threading.Event, threading.Event]:
+        """The next configuration is applied once the second event is set; the first says that it has begun."""
+        begun, go_on = threading.Event(), threading.Event()
+
+        def hold(commit: Callable[[], None]) -> None:
+            begun.set()
+            go_on.wait(30)
+            commit()
+
+        self.daemon.does = hold
+        return begun, go_on
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
     path = tmp_path / "site.yaml"
     path.write_text("cameras: {a: {source: 'testpattern://'}}\nchain: []\n")
-    daemon: Any = Daemon(answer)
     with restored():
-        reloading.reload(daemon, path, Notifier({}), answer)
-    found: Daemon = daemon
-    return found
+        one = Ward(path)
+        yield one
+        one.reloads.close()
 
 
-def test_one_that_is_under_way_cannot_be_cancelled(tmp_path: Path) -> None:
-    answer: Future[Changes] = Future()
-    assert reload(tmp_path, answer).applied == 1
-    assert answer.result(0) == CHANGES
+def test_what_was_asked_for_before_the_start_is_done_after_it(ward: Ward) -> None:
+    future = ward.reloads.ask()
+    ward.start()
+    assert future.result(20) == CHANGES
+    assert ward.daemon.told == [(CHANGES, "")]
+    assert ward.daemon.configuration.state == "current"
 
 
-def test_one_that_nobody_waits_for_any_more_is_left_out(tmp_path: Path) -> None:
-    answer: Future[Changes] = Future()
-    assert answer.cancel()
-    assert reload(tmp_path, answer).applied == 0
-    assert answer.cancelled()
+def test_a_faulty_file_is_refused_and_the_reason_is_kept(ward: Ward) -> None:
+    ward.start()
+    ward.path.write_text("cameras: {a: {sorce: x}}\n")
+    with pytest.raises(ConfigError, match='did you mean "source"'):
+        ward.reloads.ask().result(20)
+    assert ward.daemon.applied == 0
+    ((change, reason),) = ward.daemon.told
+    assert change is None
+    assert "site.yaml:1:" in reason
+    assert ward.daemon.configuration.state == "refused"
+
+
+def test_all_who_ask_during_a_reload_share_the_next(ward: Ward) -> None:
+    begun, go_on = ward.holds()
+    ward.start()
+    first = ward.reloads.ask()
+    assert begun.wait(20)
+    assert ward.daemon.configuration.state == "reloading"
+    others = [ward.reloads.ask() for _ in range(5)]
+    for _ in range(100):
+        ward.reloads.ask_once()
+    go_on.set()
+    for future in (first, *others):
+        assert future.result(20) == CHANGES
+    assert ward.daemon.applied == 2
+
+
+def test_one_that_is_under_way_cannot_be_cancelled(ward: Ward) -> None:
+    begun, go_on = ward.holds()
+    ward.start()
+    future = ward.reloads.ask()
+    assert begun.wait(20)
+    assert not future.cancel()
+    go_on.set()
+    assert future.result(20) == CHANGES
+
+
+def test_one_that_nobody_waits_for_any_more_is_left_out(ward: Ward) -> None:
+    gone = ward.reloads.ask()
+    assert gone.cancel()
+    ward.start()
+    eventually(lambda: not ward.reloads._waiting)
+    assert ward.reloads.ask().result(20) == CHANGES
+    assert ward.daemon.applied == 1
+
+
+def test_one_that_makes_no_progress_fails_and_can_change_nothing_afterwards(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloading, "OPEN_LIMIT", 0.2)
+    begun, go_on = ward.holds()
+    ended = Future[BaseException]()
+    held = ward.daemon.does
+
+    def remember(commit: Callable[[], None]) -> None:
+        try:
+            held(commit)
+        except BaseException as error:
+            ended.set_result(error)
+            raise
+
+    ward.daemon.does = remember
+    ward.start()
+    with pytest.raises(ConfigError, match="no progress for 0 s while opening what is new"):
+        ward.reloads.ask().result(20)
+    assert begun.is_set()
+    assert ward.daemon.configuration.state == "failed"
+    ward.daemon.does = lambda commit: commit()
+    assert ward.reloads.ask().result(20) == CHANGES, "the next one is not held up"
+    go_on.set()
+    assert isinstance(ended.result(20), AbandonedError)
+    assert [change for change, _ in ward.daemon.told] == [None, CHANGES]
+
+
+def test_progress_gives_it_more_time(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "OPEN_LIMIT", 1.0)
+    go_on = threading.Event()
+
+    def download(commit: Callable[[], None]) -> None:
+        for _ in range(20):  # twice as long as the limit
+            ward.reloads.progress()
+            go_on.wait(0.1)
+        commit()
+
+    ward.daemon.does = download
+    ward.start()
+    assert ward.reloads.ask().result(30) == CHANGES
+
+
+def test_too_many_that_hang_are_too_many(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "OPEN_LIMIT", 0.05)
+    _, go_on = ward.holds()
+    ward.start()
+    for _ in range(reloading.MAX_HUNG):
+        with pytest.raises(ConfigError, match="no progress"):
+            ward.reloads.ask().result(20)
+    with pytest.raises(ConfigError, match="still hang; restart sightd"):
+        ward.reloads.ask().result(20)
+    assert ward.daemon.applied == reloading.MAX_HUNG
+    go_on.set()
+
+
+def test_a_stop_abandons_what_hangs_and_answers_all_who_wait(ward: Ward) -> None:
+    begun, go_on = ward.holds()
+    ward.start()
+    first = ward.reloads.ask()
+    assert begun.wait(20)
+    second = ward.reloads.ask()
+    ward.reloads.close()
+    for future in (first, second):
+        with pytest.raises(ConfigError, match="the daemon stops"):
+            future.result(0)
+    go_on.set()
+
+
+def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemon(ward: Ward) -> None:
+    def before(_commit: Callable[[], None]) -> None:
+        raise FAULT
+
+    def after(commit: Callable[[], None]) -> None:
+        commit()
+        raise FAULT
+
+    ward.start()
+    ward.daemon.does = before
+    with pytest.raises(ConfigError, match="a fault in the program: RuntimeError"):
+        ward.reloads.ask().result(20)
+    assert ward.fatal == []
+    ward.daemon.does = after
+    with pytest.raises(ConfigError, match="a fault in the program"):
+        ward.reloads.ask().result(20)
+    assert ward.fatal == [FAULT]

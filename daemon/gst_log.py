@@ -6,7 +6,7 @@ import ctypes
 import functools
 import logging
 
-from daemon.serve.thinned import Thinned
+from daemon.thinned import Thinned
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from daemon.serve import gst_log
-from daemon.serve.gst_log import install
-from daemon.serve.thinned import Thinned
+from daemon import gst_log
+from daemon.gst_log import install
+from daemon.thinned import Thinned
 
 WARNING, DEBUG = 1 << 4, 1 << 7
 

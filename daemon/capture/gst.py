@@ -1,0 +1,61 @@
+"""GStreamer's modules for reading RTSP, loaded with the first RTSP camera: everything else runs without them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from daemon import gst_log
+
+PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
+
+
+class GStreamerError(Exception):
+    """GStreamer, or an element of it, is not installed. The message says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class GStreamer:
+    """The introspected modules; the distribution's `gi` has no types."""
+
+    gst: Any
+    rtsp: Any
+
+    def element(self, factory: str, **properties: Any) -> Any:
+        """Returns a new element; an underscore in a property's name stands for a dash. Raises GStreamerError if there
+        is no such element."""
+        element = self.gst.ElementFactory.make(factory)
+        if element is None:
+            raise GStreamerError(f"GStreamer has no element {factory}")
+        for name, value in properties.items():
+            element.set_property(name.replace("_", "-"), value)
+        return element
+
+    def has(self, factory: str) -> bool:
+        """Whether there is an element of that kind."""
+        return self.gst.ElementFactory.find(factory) is not None
+
+
+@functools.cache
+def load() -> GStreamer:
+    """Returns the modules, initialised once per process. Raises GStreamerError if something is missing."""
+    try:
+        import gi
+
+        gi.require_version("Gst", "1.0")
+        gi.require_version("GstApp", "1.0")
+        gi.require_version("GstRtsp", "1.0")
+        from gi.repository import Gst, GstApp, GstRtsp  # noqa: F401 - GstApp gives appsinks their methods
+    except (ImportError, ValueError) as error:
+        raise GStreamerError(f"RTSP cameras need GStreamer for this Python: {error}; {_remedy()}") from error
+    gst_log.install()
+    Gst.init(None)
+    gstreamer = GStreamer(Gst, GstRtsp)
+    if missing := [name for name in ("rtspsrc", "rtpbin", "udpsrc", "appsink") if not gstreamer.has(name)]:
+        raise GStreamerError(f"GStreamer has no element {', '.join(missing)}; {_remedy()}")
+    return gstreamer
+
+
+def _remedy() -> str:
+    return f"install it with `apt-get install {PACKAGES}`"

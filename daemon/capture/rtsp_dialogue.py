@@ -1,0 +1,166 @@
+"""What we say to an RTSP camera, and when we stop: the choice of the stream, redirects, login attempts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.hosts import is_host, resolves
+from daemon.capture.rtsp_codecs import CODECS, RtpCodec
+
+_MOST_REDIRECTS = 5
+_MOST_TRIES = 3
+"""How often one request is sent on one connection: without credentials, with them, and with a fresh nonce. Some cameras
+lock an account after five wrong passwords, and rtspsrc alone would try eight times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A camera's address, taken apart: GStreamer never sees the password in an address, so it cannot log it."""
+
+    location: str
+    host: str
+    secure: bool
+    user: str | None = field(repr=False)
+    password: str = field(repr=False)
+
+
+def address_of(url: str) -> Address:
+    """Takes `url` apart; its host and port are known to be readable."""
+    parts = urlsplit(url)
+    scheme, host_and_port = parts.scheme.lower(), parts.netloc.rpartition("@")[2]
+    location = urlunsplit((scheme, host_and_port, parts.path or "/", parts.query, ""))
+    user = None if parts.username is None else unquote(parts.username)
+    return Address(location, (parts.hostname or "").lower(), scheme == "rtsps", user, unquote(parts.password or ""))
+
+
+class UnreadableCodecError(SourceError):
+    """The camera's video has an encoding that GStreamer cannot read here."""
+
+
+class Dialogue:
+    """Decides on requests and streams while a camera is opened. Called from GStreamer's thread; holds none of its
+    objects, so that nothing keeps a closed pipeline alive. `fault` is what ended the dialogue, if we did.
+
+    `installed(element)` says whether GStreamer has that element.
+    """
+
+    def __init__(self, address: Address, installed: Callable[[str], bool]) -> None:
+        self.address = address
+        self._installed = installed
+        self._tries: dict[str, int] = {}
+        self._redirects = 0
+        self._videos: list[str] = []
+        self._media: set[str] = set()
+        self.stream: int | None = None
+        self.codec: RtpCodec | None = None
+        self.connected = False
+        self.fault: SourceError | None = None
+
+    def allows(self, method: str, location: str) -> bool:
+        """Whether a request may be sent; no request goes to another host, and none is repeated without end.
+
+        `location` is the address that is being opened: after a redirect, the new one.
+        """
+        self.connected = True
+        if method == "OPTIONS" and self._tries.get("DESCRIBE"):  # rtspsrc begins again after a redirect
+            self._redirects += 1
+            self._tries.clear()
+        if not self._stays(location):
+            self.fault = SourceError(Reason.OTHER, "it redirects to another host, which is not followed")
+        elif self._redirects > _MOST_REDIRECTS:
+            self.fault = SourceError(Reason.OTHER, "it redirects without end")
+        if self.fault is not None:
+            return False
+        self._tries[method] = self._tries.get(method, 0) + 1
+        return method not in ("OPTIONS", "DESCRIBE") or self._tries[method] <= _MOST_TRIES
+
+    def selects(self, number: int, media: str, encoding: str) -> bool:
+        """Whether the stream `number` of the camera's description is read: the first video that can be."""
+        self._media.add(media)
+        if media != "video" or self.stream not in (None, number):
+            return False
+        codec = CODECS.get(encoding.upper())
+        if codec is None or not self._installed(codec.depayloader):
+            self._videos.append(encoding)
+            return False
+        self.stream, self.codec = number, codec
+        return True
+
+    def without_stream(self) -> SourceError:
+        """Why no stream could be set up."""
+        if self.codec is not None:
+            return SourceError(Reason.OTHER, "the camera refuses this `transport`; set the other one, tcp or udp")
+        if self._videos:
+            return _unreadable(self._videos[0])
+        if "audio" in self._media:
+            return SourceError(Reason.NO_VIDEO, "it has audio only")
+        return SourceError(Reason.NO_VIDEO)
+
+    def _stays(self, location: str) -> bool:
+        parts = urlsplit(location)
+        if self.address.secure and parts.scheme.lower() != "rtsps":
+            return False
+        return is_host(self.address.host, (parts.hostname or "").lower())
+
+
+def _unreadable(encoding: str) -> UnreadableCodecError:
+    codec = CODECS.get(encoding.upper())
+    missing = f", and GStreamer has no element {codec.depayloader} ({codec.package})" if codec is not None else ""
+    return UnreadableCodecError(Reason.NO_VIDEO, f"its encoding is {plain(encoding)}{missing}")
+
+
+def plain(text: str) -> str:
+    """What a camera says, fit for a log: short, and printable ASCII only."""
+    return re.sub(r"[^ -~]", "?", text)[:60]
+
+
+_RESOURCE, _STREAM = "gst-resource-error-quark", "gst-stream-error-quark"
+_NO_STREAM = 6
+_REASONS: Mapping[tuple[str, int], Reason] = {
+    (_RESOURCE, 3): Reason.NOT_FOUND,
+    (_RESOURCE, 5): Reason.UNAUTHORISED,  # no method of authentication that both sides know
+    (_RESOURCE, 7): Reason.REFUSED,
+    (_RESOURCE, 9): Reason.EOF,
+    (_RESOURCE, 10): Reason.EOF,
+    (_RESOURCE, 13): Reason.NO_VIDEO,  # it answers, but not with a description
+    (_RESOURCE, 15): Reason.UNAUTHORISED,
+    (_STREAM, 7): Reason.DECODE,
+    (_STREAM, 11): Reason.DECODE,
+}
+_OF_STATUS = {401: Reason.UNAUTHORISED, 403: Reason.UNAUTHORISED, 404: Reason.NOT_FOUND, 410: Reason.NOT_FOUND}
+
+
+@dataclass(frozen=True, slots=True)
+class GstFault:
+    """An error message of GStreamer: its domain and code, the text for developers, and the camera's RTSP status."""
+
+    domain: str
+    code: int
+    text: str = field(repr=False)
+    status: int | None = None
+    status_text: str = ""
+
+
+def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
+    """What an error of the pipeline means for the camera."""
+    if fault.status is not None:
+        reason = _OF_STATUS.get(fault.status, Reason.OTHER)
+        detail = "" if reason is not Reason.OTHER else f"the camera answers {fault.status} {plain(fault.status_text)}"
+        return SourceError(reason, detail.rstrip())
+    if (fault.domain, fault.code) == (_STREAM, _NO_STREAM):
+        return dialogue.without_stream()
+    if "(Timeout while waiting" in fault.text:
+        return SourceError(Reason.TIMEOUT)
+    reason = _REASONS.get((fault.domain, fault.code), Reason.OTHER)
+    if reason is Reason.REFUSED and not resolves(dialogue.address.location):
+        return SourceError(Reason.NAME_NOT_RESOLVED)
+    return SourceError(reason, plain(_last_line(fault.text)) if reason is Reason.OTHER else "")
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,43 @@
+"""The start on a thread of its own, so that signals are answered while a plug-in hangs or downloads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from daemon.service.requests import Request, Requests
+
+
+class Start:
+    """Runs the daemon's start. `run` and `settle` belong to the main thread."""
+
+    def __init__(self, start: Callable[[], None], requests: Requests) -> None:
+        self._start, self._requests = start, requests
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="start", daemon=True)
+
+    def run(self) -> bool:
+        """Runs it to its end; raises what it raised. False if the daemon was asked to stop meanwhile."""
+        self._thread.start()
+        reload = False
+        while (request := self._requests.next()) is not Request.STARTED:
+            if request is Request.STOP:
+                return False
+            reload = True
+        if self._error is not None:
+            raise self._error
+        if reload:
+            self._requests.put(Request.RELOAD)
+        return True
+
+    def settle(self, seconds: float) -> None:
+        """Waits until a start that was asked to stop has stopped. One that hangs is left behind."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self._start()
+        except BaseException as error:  # noqa: BLE001 — handed to the main thread, which raises it
+            self._error = error
+        self._requests.put(Request.STARTED)

@@ -1,0 +1,69 @@
+"""One daemon for one state: a second one would write into the first one's journal and gallery."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from daemon.config.load import Loaded
+from daemon.events.place import journal_of
+from plugins.state import state_directory
+
+log = logging.getLogger(__name__)
+
+FILE = "daemon.lock"
+_MOST_TEXT = 4096
+
+
+class StateInUseError(Exception):
+    """Another daemon uses the state; the message names it and says what to do."""
+
+
+@contextmanager
+def locked_state(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[None]:
+    """Holds the locks on the state directory and, if it lies elsewhere, on the journal. StateInUseError if another
+    daemon holds one. The kernel releases them with the process, however it ends; processes started here do not inherit
+    them."""
+    state, journal = state_directory(environ), journal_of(loaded.config.events, environ)
+    with ExitStack() as held:
+        held.enter_context(_locked(state / FILE, f"the state directory {state}", loaded.path))
+        if journal.parent != state:
+            held.enter_context(
+                _locked(journal.with_name(f"{journal.name}.lock"), f"the journal {journal}", loaded.path)
+            )
+        yield
+
+
+@contextmanager
+def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:  # nothing can be written there by anybody, and the journal reports that for as long
+        log.warning("%s cannot be locked (%s): make sure that no other sightd uses it", what, error.strerror)
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateInUseError(
+                f"{what} is in use by another sightd ({_holder(descriptor)}). Stop that one, or give this one a state "
+                "of its own: set SIGHTD_STATE_DIR, and events.path if the configuration has it"
+            ) from None
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its holder is not named
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}, configuration {config.absolute()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    text = os.pread(descriptor, _MOST_TEXT, 0).decode(errors="replace")
+    return "".join(letter for letter in text.strip() if letter.isprintable()) or "it did not write who it is"

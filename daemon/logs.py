@@ -151,7 +151,8 @@ def _journald(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     priority = _PRIORITIES.get(str(event.pop("level", "info")), 6)
     event.pop("timestamp", None)
     message, exception = event.pop("event", ""), event.pop("exception", "")
-    fields = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("logger", "thread_name"))
+    shown = {key: value for key, value in event.items() if key not in ("logger", "thread_name")}
+    fields = " ".join(f"{key}={value}" for key, value in shown.items() if value not in (None, "", [], {}))
     lines = [f"{message} {fields}".rstrip(), *str(exception).splitlines()]
     return "\n".join(f"<{priority}>{line}" for line in lines)
 

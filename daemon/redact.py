@@ -1,6 +1,8 @@
 """Takes secrets out of text: user and password of any address, query values that look like tokens, auth headers.
 
-When in doubt it takes away too much: a line that says too little is a nuisance, one that says too much is a leak.
+When in doubt it takes away too much: a line that says too little is a nuisance, one that says too much is a leak. A
+password may hold any character, blanks and "@" too, so text after an address survives up to the last "@" that could
+stand before a host.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import re
 
 MARK = "***"
+_PLACEHOLDER = "USER:PASSWORD"
+"""Stands in hints, and is nobody's."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[/\\]+")
 _AUTHORITY = re.compile(r"[^/\\?#\s]*")
@@ -27,6 +31,8 @@ _TOKEN_STEP = re.compile(
 )
 _HEADER = re.compile(r"\b((?:proxy-)?authorization\W{1,4}|bearer\s+(?=\S{16}))[^\r\n]+", re.IGNORECASE)
 _CHUNKS = re.compile(r"(\s+)")
+_NO_HOST = re.compile(r"[.,;:!?)\]}>'\"`]*(?:\s|$)")
+"""What follows an "@" of prose: the end of a word. No host begins so."""
 
 
 def redact(text: str) -> str:
@@ -48,12 +54,12 @@ def _redact_line(line: str) -> str:
 
 def _segments(line: str) -> list[str]:
     """The line cut before each word that has an address in it: an "@" belongs to the last address before it."""
-    segments = [""]
+    segments: list[list[str]] = [[]]
     for chunk in _CHUNKS.split(line):
         if _SCHEME.search(chunk):
-            segments.append("")
-        segments[-1] += chunk
-    return segments
+            segments.append([])
+        segments[-1].append(chunk)
+    return ["".join(chunks) for chunks in segments]
 
 
 def _redact_segment(segment: str) -> str:
@@ -61,12 +67,36 @@ def _redact_segment(segment: str) -> str:
     if scheme is None:
         return "".join(_redact_bare(chunk) for chunk in _CHUNKS.split(segment))
     before, opening, rest = segment[: scheme.start()], scheme[0], segment[scheme.end() :]
-    at = rest.rfind("@")
-    rest = MARK + rest[at:] if at >= 0 else _without_broken_authority(rest)
+    at = _end_of_credentials(rest)
+    if at < 0:
+        rest = _without_broken_authority(rest)
+    elif rest[:at] != _PLACEHOLDER:
+        rest = MARK + rest[at:]
     if _NETWORK.fullmatch(opening):
         address = _CHUNKS.split(rest, maxsplit=1)[0]
         rest = _redact_path(address) + rest[len(address) :]
     return _redact_bare(before) + opening + rest
+
+
+def _end_of_credentials(rest: str) -> int:
+    """Where the "@" stands that ends user and password, in what follows "scheme://"; -1 if there are none.
+
+    It is the last that a host may follow. Failing that, the last of the first word; or, if that word is no host and
+    port, so that a password with blanks may have begun in it, the last of all.
+    """
+    at = last = rest.rfind("@")
+    while at >= 0 and _NO_HOST.match(rest, at + 1):
+        at = rest.rfind("@", 0, at)
+    if at >= 0 or last < 0:
+        return at
+    word = _CHUNKS.split(rest, maxsplit=1)[0]
+    return word.rfind("@") if "@" in word or _is_host_and_port(word) else last
+
+
+def _is_host_and_port(word: str) -> bool:
+    found = _AUTHORITY.match(word)
+    authority = found[0] if found else ""
+    return authority.startswith("[") or _HOST_AND_PORT.fullmatch(authority.rstrip(_PUNCTUATION)) is not None
 
 
 def _redact_path(address: str) -> str:
@@ -90,11 +120,10 @@ def _redact_bare(chunk: str) -> str:
 
 def _without_broken_authority(rest: str) -> str:
     """Without an "@" the authority is host and port; where it cannot be, it may be a password gone wrong."""
-    found = _AUTHORITY.match(rest)
-    authority = found[0] if found else ""
-    if _HOST_AND_PORT.fullmatch(authority.rstrip(_PUNCTUATION)) or authority.startswith("["):
+    if _is_host_and_port(rest):
         return rest
-    return MARK + rest[len(authority) :]
+    found = _AUTHORITY.match(rest)
+    return MARK + rest[found.end() if found else 0 :]
 
 
 def _redact_pair(match: re.Match[str]) -> str:

@@ -50,6 +50,9 @@ def test_takes_the_secret_and_leaves_the_rest(text: str, expected: str) -> None:
         "C:\\video.mp4",
         "basic authentication needs TLS, the bearer of bad news",
         "two\nlines\r\n",
+        "camera cam4 (rtsp://10.0.0.4/1): write %40 for @ and %2F for /",
+        "write rtsp://USER:PASSWORD@HOST:PORT/PATH, and in user and password %40 for @, %2F for /, %23 for #",
+        "rtsp://cam:554/1 is late; is '@' or \"@\" (or @) in its password? A name is @, not #.",
     ],
 )
 def test_leaves_text_without_secrets_alone(text: str) -> None:
@@ -72,12 +75,72 @@ def test_no_password_of_an_address_survives(
     assert CANARY not in redact(text)
 
 
+@given(words, secrets, words, secrets, words)
+def test_no_password_of_two_addresses_in_a_line_survives(
+    user: str, password: str, host: str, other: str, between: str
+) -> None:
+    text = f'rtsp://{user}:{password}@{host}/1 {between} "http://{user}:{other}@{host}:80/2" (@)'
+    assert CANARY not in redact(text)
+
+
+prose = st.lists(
+    st.sampled_from(
+        [
+            "write",
+            "%40",
+            "for",
+            "@",
+            "@,",
+            "'@'",
+            "(@)",
+            "%2F",
+            "/",
+            "#",
+            "?",
+            "and:",
+            "lost",
+            "3.5 s",
+            "100 %",
+            "in",
+            "a",
+        ]
+    ),
+    max_size=12,
+).map(" ".join)
+addresses = st.sampled_from(
+    [
+        "rtsp://10.0.0.4/1",
+        "rtsp://cam:554/Streaming/Channels/101",
+        "https://[::1]:8080/",
+        "http://cam.example",
+        "rtsp://u:p@cam/1",
+        "rtsp://admin:p@ss/w or# d?@10.0.0.4:554/1",
+        "rtsp://***@cam/1",
+    ]
+)
+
+
+@given(addresses, prose, st.sampled_from([" ", ": ", ") ", ", "]))
+def test_prose_after_an_address_survives(address: str, text: str, between: str) -> None:
+    assert redact(f"camera a ({address}{between}{text}").endswith(f"{between}{text}")
+
+
+@given(addresses, prose, addresses, prose)
+def test_prose_between_addresses_survives(one: str, text: str, other: str, end: str) -> None:
+    found = redact(f"{one} {text} {other} {end}")
+    assert f" {text} " in found
+    assert found.endswith(f" {end}")
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_taken_and_a_second_time_changes_nothing(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
-@pytest.mark.parametrize(("piece", "end"), [("a:/", ""), ("a:", "@"), ("?a=", "")])
+@pytest.mark.parametrize(
+    ("piece", "end"),
+    [("a:/", ""), ("a:", "@"), ("?a=", ""), ("a ", "b://@ "), ("b:// @ ", ""), ("@.. ", ""), ("b://@.,;:", " @ ")],
+)
 def test_the_time_for_hostile_text_grows_with_its_length_and_no_faster(piece: str, end: str) -> None:
     def cpu_seconds(pieces: int) -> float:
         text, begun = piece * pieces + end, time.thread_time()

@@ -1,0 +1,34 @@
+"""An event in words says what it is about, and lists nothing that is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from daemon.events.event import Happening, Kind, told
+
+
+@pytest.mark.parametrize(
+    ("happening", "line"),
+    [
+        (Happening(Kind.CAMERA_DOWN, 0.0, camera="door", facts={"reason": "timeout"}), "camera door: camera.down, reason timeout"),
+        (Happening(Kind.PLUGIN_UP, 0.0, plugin="face", facts={"away": 3.25}), "plug-in face: plugin.up, away 3.2"),
+        (Happening(Kind.DAEMON_STOPPED, 0.0), "daemon.stopped"),
+    ],
+)  # fmt: skip
+def test_it_names_its_subject_and_facts(happening: Happening, line: str) -> None:
+    assert told(happening) == line
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"outcome": "applied", "added": ("c", "d"), "changed": (), "removed": []}, "outcome applied, added c d"),
+        ({"outcome": "applied", "added": [], "changed": [], "reason": "", "x": None}, "outcome applied"),
+        ({"outcome": "refused", "count": 0}, "outcome refused, count 0"),
+    ],
+)
+def test_empty_facts_are_left_out(facts: Mapping[str, Any], line: str) -> None:
+    assert told(Happening(Kind.CONFIG_RELOADED, 0.0, facts=facts)) == f"config.reloaded, {line}"

@@ -40,13 +40,16 @@ from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
+from daemon.serve.status import Servers, Status
 from daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness
+from daemon.status import all_viewers, camera_reports, plugin_report, storage_report, versions
 from daemon.version import installed_version
 from daemon.video_gpu import video_gpu
 from engines.cuda.gpus import Gpus
 from engines.cuda.nvdec import open_nvdec
 from engines.progress import Progress, silent
 from plugins import registry
+from plugins.state import state_directory
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +109,7 @@ class Daemon:
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._faces = ServedFaces(load_engine, os.environ, partial(self.metrics.state_writable, "faces"))
+        self._started_at = time.time()
         self._started = self._stopped = False
         self._changing = threading.Lock()
         self._changing_since: float | None = None
@@ -252,6 +256,34 @@ class Daemon:
             *state,
         ]
         return Readiness(not reasons, cameras, plugins, reasons, self.configuration)
+
+    def status(self) -> Status:
+        """What `/api/status` tells. Waits for the disk of the state."""
+        readiness, http_url = self.readiness(), self.http_url()
+        cameras = camera_reports(self._fleet, reachable(self._config.rtsp.host), http_url)
+        rtsp = self._fleet.rtsp
+        return Status(
+            version=installed_version(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            config=str(self._loaded.path.absolute()),
+            configuration=readiness.configuration,
+            ready=readiness.ready,
+            reasons=readiness.reasons,
+            cameras=cameras,
+            plugins=[
+                plugin_report(instance, self._observations.get(name))
+                for name, instance in dict(self._host.instances).items()
+            ],
+            viewers=all_viewers(cameras),
+            servers=Servers(
+                rtsp=None if rtsp is None else rtsp.address("").url(reachable(self._config.rtsp.host)),
+                http=http_url,
+                control=None if self._control is None else str(self._control.path),
+            ),
+            storage=storage_report(state_directory(os.environ), self.journal, self._faces),
+            versions=versions(),
+        )
 
     def healthy(self) -> tuple[bool, str]:
         """Whether every loop turns: feeds, outputs, servers. A camera that is away does not make the process unhealthy,

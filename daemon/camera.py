@@ -11,6 +11,7 @@ from daemon.capture.connection import State
 from daemon.capture.errors import Reason
 from daemon.capture.feed import Feed
 from daemon.capture.slot import FrameSlot
+from daemon.capture.status import FeedStatus
 from daemon.config.model import Camera, Output, Render
 from daemon.encode.choice import CodecChoice
 from daemon.events.journal import Journal
@@ -53,6 +54,7 @@ class CameraRun:
     ) -> None:
         self.name = name
         title = options.title or name
+        self.chain = tuple(chain)
         self._host = host
         self._codec = codec
         self._metrics = metrics.camera(name)
@@ -101,6 +103,10 @@ class CameraRun:
         if now - self._feed.progress_at > self._feed.patience and self._feed.status.state is not State.ENDED:
             return f"the feed of {self.name}"
         return None
+
+    @property
+    def feed(self) -> FeedStatus:
+        return self._feed.status
 
     def status(self) -> CameraStatus:
         """How the camera fares, for `/readyz`: its feed, and where that lives, its output."""

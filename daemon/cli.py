@@ -16,6 +16,7 @@ from engines.cache import NoHomeError, cache_directory
 COMMANDS = {
     "run": "run the daemon",
     "check": "check a configuration file",
+    "status": "show what the daemon that runs does",
     "reload": "have the daemon that runs read its configuration again",
     "service": "install, watch, remove the systemd service",
     "analyze": "run the same plug-ins over files",

@@ -18,6 +18,7 @@ from daemon.pipeline.host import PluginHost
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.rtsp_server import RtspServer
 from daemon.serve.rtsp_stream import RtspStream
+from daemon.serve.status import Viewers
 from daemon.serve.view import CameraEntry, RtspAddress
 from daemon.video_gpu import open_drawing
 from engines.cuda.gpus import Gpus
@@ -64,6 +65,12 @@ class Fleet:
     def jpeg(self, camera: str) -> JpegStream | None:
         place = self._places.get(camera)
         return None if place is None else place.jpeg
+
+    def viewers(self, camera: str) -> Viewers:
+        """How many watch a camera now."""
+        place = self._places.get(camera)
+        rtsp = 0 if place is None or place.rtsp is None else place.rtsp.clients
+        return Viewers(rtsp, 0 if place is None or place.jpeg is None else place.jpeg.clients)
 
     def address(self, camera: str) -> RtspAddress | None:
         return None if self.rtsp is None else self.rtsp.address(camera)

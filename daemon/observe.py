@@ -11,6 +11,9 @@ from daemon.metrics.plugin import PluginMetrics
 from daemon.pipeline.breaker import BreakerState
 from engines.engine import Engine
 
+_WEIGHT = 0.1
+"""Of the newest call in the mean of the last ones."""
+
 
 class PluginObservation:
     """A `daemon.pipeline.host.Observer` that writes metrics, and events where a plug-in is taken out and runs again.
@@ -19,6 +22,8 @@ class PluginObservation:
     def __init__(self, metrics: PluginMetrics, journal: Journal) -> None:
         self._metrics, self._journal = metrics, journal
         self._lock = threading.Lock()
+        self.seconds: float | None = None
+        """How long a call of `process` took of late, in s; None before the first one."""
         self._reason = ""
         self._out_since: float | None = None
 
@@ -27,6 +32,9 @@ class PluginObservation:
 
     def took(self, phase: str, seconds: float) -> None:
         self._metrics.duration[phase].observe(seconds)
+        if phase == "process":  # a write that gets lost between threads does not matter
+            known = self.seconds
+            self.seconds = seconds if known is None else known + _WEIGHT * (seconds - known)
 
     def fault(self, reason: str) -> None:
         self._reason = reason

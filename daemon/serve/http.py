@@ -21,6 +21,7 @@ from daemon.serve.faces import DeskSource, add_faces
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
 from daemon.serve.page import POLICY, page
+from daemon.serve.status import add_status
 from daemon.serve.view import DaemonView, Readiness
 from daemon.version import installed_version
 
@@ -79,6 +80,7 @@ def create_app(
     _add_pictures(app, view, app.state.audience)
     _add_health(app, view, quiet=bool(access.keyring))
     _add_metrics(app, exposition)
+    add_status(app, view.status)
     if faces is not None:
         add_faces(app, faces, access)
     if ask_reload is not None:

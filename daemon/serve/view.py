@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from daemon.serve.mjpeg import JpegStream
+
+if TYPE_CHECKING:
+    from daemon.serve.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,9 @@ class DaemonView(Protocol):
 
     def readiness(self) -> Readiness:
         """What `/readyz` tells."""
+
+    def status(self) -> Status:
+        """What `/api/status` tells. May wait for a disk."""
 
     def healthy(self) -> tuple[bool, str]:
         """Whether the process makes progress, and in a sentence how that is known."""

@@ -26,6 +26,7 @@ from daemon.serve.errors import ListenError, TlsError
 from daemon.serve.http import create_app
 from daemon.serve.http_server import HttpServer
 from daemon.serve.mjpeg import JpegStream
+from daemon.serve.status import Servers, Status, StorageReport, StoreReport, Viewers
 from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
 from tests.support.access import NO_TOKENS
 from tests.support.certificates import self_signed
@@ -49,6 +50,14 @@ class View:
         camera = CameraStatus("live", 12.5, size=(640, 360), fps=25.0)
         plugin = PluginStatus("yolox-tiny", "onnxruntime-cpu", "fp32", "cpu", "first choice")
         return Readiness(self.ready, {"front": camera}, {"detector": plugin}, () if self.ready else ("no camera",))
+
+    def status(self) -> Status:
+        store = StoreReport("/state/events.db", None, None)
+        return Status(
+            version="1.2.3", pid=1, started_at=12.5, config="/etc/sightd.yaml", configuration=None, ready=self.ready,
+            reasons=(), cameras=(), plugins=(), viewers=Viewers(0, 0), servers=Servers(None, None, None),
+            storage=StorageReport("/state", None, None, store, {}), versions={},
+        )  # fmt: skip
 
     def healthy(self) -> tuple[bool, str]:
         return self.alive, "the output moved 0.1 s ago"

@@ -75,7 +75,7 @@ def refusals(client: httpx.Client, reason: str) -> float:
     return float(line.split()[-1])
 
 
-VIEWED = ["/", "/front.jpg", "/readyz", "/metrics", "/openapi.json"]
+VIEWED = ["/", "/front.jpg", "/readyz", "/metrics", "/openapi.json", "/api/status"]
 OPERATED = [("GET", "/api/faces"), ("GET", "/api/unknown-faces"), ("POST", "/api/unknown-faces/1/name")]
 ADMINISTERED = [
     ("GET", "/api/export-faces"),

@@ -1,0 +1,161 @@
+"""`sightd status`: what the daemon that runs does, at a glance or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from daemon.commands import SubParsers
+from daemon.control.client import ApiError, ControlError
+from daemon.control.discovery import HELP, Choice, add_options, client_for
+from engines.printable import printable
+
+_EPILOG = f"""\
+examples:
+  sudo sightd status                        the installed service
+  sightd status -c cameras.yaml             the daemon that you started with this file
+  sightd status --json | jq .cameras        for programs; docs/service.md lists the fields
+
+{HELP}
+The exit code is 0 if the daemon is ready (every camera sends, every plug-in runs, the state can be written), 1 if it is
+not, 2 for wrong usage, 3 if no daemon answers or this user may not ask it.
+"""
+EXIT_READY, EXIT_NOT_READY, EXIT_USAGE, EXIT_NO_ANSWER = 0, 1, 2, 3
+_WIDTH = 160
+"""Columns where the output is no terminal."""
+
+Form = Mapping[str, Any]
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "status",
+        help="show what the daemon that runs does",
+        description="Shows cameras, plug-ins, models, viewers, storage and versions of the daemon that runs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Asks the daemon and prints what it says."""
+    try:
+        choice = Choice.of(args)
+    except ControlError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        status = client_for(choice, os.environ).json("GET", "/api/status")
+    except (ControlError, ApiError) as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return EXIT_NO_ANSWER
+    if args.json:
+        print(json.dumps(status, ensure_ascii=False))
+    else:
+        show(status, Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH))
+    return EXIT_READY if status["ready"] else EXIT_NOT_READY
+
+
+def show(status: Form, console: Console) -> None:
+    """Prints the answer of /api/status for people."""
+    state = "ready" if status["ready"] else "not ready"
+    up = duration(time.time() - status["started_at"])
+    console.print(Text(printable(f"sightd {status['version']}: {state}, up {up}, {status['config']}")))
+    for reason in status["reasons"]:
+        console.print(Text(printable(f"  ! {reason}"), style="red"))
+    configuration = status["configuration"]
+    if configuration is not None and configuration["state"] != "current":
+        detail = configuration["detail"] or ""
+        console.print(Text(printable(f"  ! last reload: {configuration['state']}. {detail}"), style="yellow"))
+    console.print()
+    _table(console, ("CAMERA", "STATE", "FPS", "SIZE", "AGE", "VIEWERS", "LAST ERROR"), map(_camera, status["cameras"]))
+    _table(console, ("PLUG-IN", "STATE", "TIME", "MODEL", "RUNS ON", "FAULTS"), _plugins(status["plugins"]))
+    for line in _lines(status):
+        console.print(Text(printable(line)), soft_wrap=True)
+
+
+def _camera(camera: Form) -> Sequence[str]:
+    size, age, viewers = camera["size"], camera["age"], camera["viewers"]
+    watching = [f"{count} {name.upper()}" for name, count in viewers.items() if count]
+    error = camera["reason"] or camera["last_error"] or ""
+    return (
+        camera["name"],
+        camera["state"],
+        f"{camera['fps']:.1f}",
+        f"{size[0]}x{size[1]}" if size else "-",
+        f"{age:.2f} s" if age is not None else "-",
+        ", ".join(watching) or "-",
+        error,
+    )
+
+
+def _plugins(plugins: Sequence[Form]) -> Iterator[Sequence[str]]:
+    for plugin in plugins:
+        seconds = plugin["seconds"]
+        took = "-" if seconds is None else f"{1000 * seconds:.1f} ms"
+        models = ", ".join(engine["model"] for engine in plugin["engines"]) or "-"
+        places = {f"{engine['backend']} ({engine['precision']}, {engine['device']})" for engine in plugin["engines"]}
+        faults = f"{plugin['faults']}: {plugin['last_fault']}" if plugin["faults"] else "0"
+        yield plugin["name"], plugin["state"], took, models, ", ".join(sorted(places)) or "-", faults
+
+
+def _lines(status: Form) -> Iterator[str]:
+    servers = [f"{name} {address}" for name, address in status["servers"].items() if address is not None]
+    yield f"serves    {', '.join(servers) or 'nothing'}"
+    storage = status["storage"]
+    free = "" if storage["free"] is None else f", {size(storage['free'])} of {size(storage['total'])} free"
+    yield f"state     {storage['directory']}{free}"
+    yield f"journal   {_store(storage['journal'])}"
+    for plugin, gallery in storage["galleries"].items():
+        yield f"gallery   {_store(gallery)} ({plugin})"
+    yield f"versions  {', '.join(f'{name} {number}' for name, number in status['versions'].items())}"
+
+
+def _store(store: Form) -> str:
+    held = "" if store["size"] is None else f", {size(store['size'])}"
+    return f"{store['path']}{held}" + (f": {store['fault']}" if store["fault"] else "")
+
+
+def _table(console: Console, titles: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, no_wrap=title != titles[-1], overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    if table.row_count:
+        console.print(table)
+        console.print()
+
+
+def duration(seconds: float) -> str:
+    """The two largest units: "3 d 4 h", "12 min 5 s"."""
+    left = max(0, int(seconds))
+    parts = []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        parts.append((count, unit))
+    while len(parts) > 1 and parts[0][0] == 0:
+        parts.pop(0)
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2])
+
+
+def size(count: int) -> str:
+    """Bytes for people, in binary units."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"

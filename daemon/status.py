@@ -1,0 +1,133 @@
+"""Gathers what /api/status tells, from the daemon's parts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from daemon.events.journal import Journal
+from daemon.faces.served import ServedFaces
+from daemon.fleet import Fleet
+from daemon.observe import PluginObservation
+from daemon.pipeline.breaker import BreakerState
+from daemon.pipeline.guard import HANGS_AFTER
+from daemon.pipeline.host import Instance
+from daemon.serve.status import (
+    CameraReport,
+    EngineReport,
+    PluginReport,
+    StorageReport,
+    StoreReport,
+    Viewers,
+)
+
+_PACKAGES = ("onnxruntime", "openvino", "tensorrt", "opencv-python", "av", "numpy")
+_PLUGIN_STATES = {BreakerState.CLOSED: "running", BreakerState.HALF_OPEN: "trial", BreakerState.OPEN: "out"}
+
+
+def camera_reports(fleet: Fleet, rtsp_host: str, http_url: str | None) -> list[CameraReport]:
+    """Of the cameras that run, in the order of the configuration."""
+    runs, reports = fleet.runs, []
+    for entry in fleet.entries():
+        run = runs.get(entry.name)
+        if run is None:
+            continue
+        status, feed, viewers = run.status(), run.feed, fleet.viewers(entry.name)
+        reports.append(
+            CameraReport(
+                name=entry.name,
+                title=entry.title,
+                state=status.state,
+                since=status.since,
+                reason=status.reason,
+                size=status.size,
+                fps=status.fps or 0.0,
+                age=status.age,
+                last_frame=feed.last_frame_wall,
+                frames=feed.frames,
+                damaged=feed.damaged,
+                faults={str(reason): count for reason, count in feed.faults.items()},
+                last_error=feed.last_error,
+                chain=run.chain,
+                viewers=viewers,
+                encoder=status.encoder or "",
+                rtsp=None if entry.rtsp is None else entry.rtsp.url(rtsp_host),
+                mjpeg=None if http_url is None else f"{http_url}/{entry.name}.mjpg",
+            )
+        )
+    return reports
+
+
+def plugin_report(instance: Instance, observation: PluginObservation | None) -> PluginReport:
+    guard = instance.guard
+    hangs = guard.busy_for > HANGS_AFTER
+    engines = [
+        EngineReport(
+            engine.model.name,
+            engine.session.backend.name,
+            engine.session.backend.precision,
+            engine.session.backend.device,
+            engine.reason,
+        )
+        for engine in instance.engines
+    ]
+    return PluginReport(
+        name=instance.name,
+        state="hangs" if hangs else _PLUGIN_STATES[guard.state],
+        seconds=None if observation is None else observation.seconds,
+        faults=guard.faults,
+        last_fault=guard.last_fault or None,
+        engines=engines,
+    )
+
+
+def storage_report(directory: Path, journal: Journal, faces: ServedFaces) -> StorageReport:
+    """Asks the disk, which may take its time."""
+    free, total = _room(directory)
+    galleries = {
+        name: StoreReport(str(database.path), _size(database.path), database.fault)
+        for name, desk in faces.desks.items()
+        if (database := desk.gallery.database)
+    }
+    path = journal.reader.path
+    return StorageReport(str(directory), free, total, StoreReport(str(path), _size(path), journal.fault), galleries)
+
+
+def all_viewers(cameras: list[CameraReport]) -> Viewers:
+    return Viewers(sum(one.viewers.rtsp for one in cameras), sum(one.viewers.mjpeg for one in cameras))
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Of what matters in a report of a fault."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _room(directory: Path) -> tuple[int | None, int | None]:
+    """Bytes that are free, and in all, where the directory is or will be."""
+    for place in (directory, *directory.parents):
+        try:
+            usage = shutil.disk_usage(place)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break
+        return usage.free, usage.total
+    return None, None
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

@@ -142,5 +142,8 @@ class FaceDesk:
         looks: Looks = self.analyser().looks([Frame.of(photo.image, still=True)])[0]
         if not len(looks):
             raise GalleryError(f"{photo.name}: no face was found")
-        embedding: FloatArray = looks.embeddings[int(looks.quality.sizes.argmax())]
+        row = int(looks.quality.sizes.argmax())
+        if not looks.quality.upright[row]:
+            raise GalleryError(f"{photo.name}: it is not clear which way up the face is: turn the picture upright")
+        embedding: FloatArray = looks.embeddings[row]
         return embedding

@@ -12,6 +12,7 @@ from plugins.face.finder import FaceFinder, Search, finder_for
 from plugins.face.looks import Looks
 from plugins.face.quality import quality_of
 from plugins.face.reader import FaceReader, reader_for
+from plugins.face.upright import upright
 from plugins.types import FloatArray, Frame, Image
 
 
@@ -35,14 +36,15 @@ class FaceAnalyser:
     def looks(self, frames: Sequence[Frame]) -> list[Looks]:
         """The faces of each picture, best score first."""
         found = self._finder.find(frames, [None] * len(frames))
-        faces = [(frame, points) for frame, of in zip(frames, found, strict=True) for points in of.landmarks]
+        turned = [upright(self._finder, frame, of, [True] * len(of)) for frame, of in zip(frames, found, strict=True)]
+        faces = [(frame, points) for frame, of in zip(frames, turned, strict=True) for points in of.landmarks]
         read = self._reader.read(faces, [True] * len(faces))
         looks, start = [], 0
-        for of in found:
+        for of, up in zip(found, turned, strict=True):
             rows = slice(start, start + len(of))
             start += len(of)
-            quality = quality_of(read.crops[rows], of.landmarks, of.scores)
-            looks.append(Looks(of.boxes, of.landmarks, quality, read.embeddings[rows], read.crops[rows]))
+            quality = quality_of(read.crops[rows], up)
+            looks.append(Looks(of.boxes, up.landmarks, quality, read.embeddings[rows], read.crops[rows]))
         return looks
 
     def embedded(self, crop: Image) -> FloatArray:

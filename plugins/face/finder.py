@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,6 +25,8 @@ _STEP = 32
 """Sides of the network's input are multiples of its coarsest stride."""
 _MOST = 256
 """Faces of one frame."""
+_ANY_SCORE = 0.3
+"""Least score of a face that is looked for again where one was found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +77,11 @@ class FaceFinder(Protocol):
         are; None looks everywhere. PluginError where the network's outputs are not of its head's form."""
         ...
 
+    def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
+        """The faces of images BGR uint8 [h, w, 3] of any size, also such as `find` leaves out because they are small or
+        doubtful, from a score of 0.3 on."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -93,22 +100,26 @@ class HostFaceFinder:
     def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
         return [self._on_frame(frame, boxes) for frame, boxes in zip(frames, people, strict=True)]
 
+    def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
+        return [self._in_view(image, _ANY_SCORE) for image in images]
+
     def close(self) -> None:
         """Nothing is held."""
 
     def _on_frame(self, frame: Frame, people: FloatArray | None) -> FoundFaces:
         wanted = views_of(frame, people, self._search)
         image = frame.host() if wanted else None
-        parts = [placed(self._in_view(_part(image, view)), view, frame) for view in wanted if image is not None]
+        least = self._search.min_score
+        parts = [placed(self._in_view(_part(image, view), least), view, frame) for view in wanted if image is not None]
         return merged(parts, self._search)
 
-    def _in_view(self, image: Image) -> FoundFaces:
-        """The faces of one view in its own pixels."""
+    def _in_view(self, image: Image, least: float) -> FoundFaces:
+        """The faces of one view in its own pixels, from the score `least` on."""
         search, spec = self._search, self._engine.model.input
         width, height = (spec.width, spec.height) if self._fixed else _sides(image, search.size)
         tensor, (geometry,) = prepare([image], replace(spec, width=width, height=height))
         outputs = self._engine.session.run({spec.tensor: tensor})
-        (found,) = decode(outputs, width, height, search.min_score)
+        (found,) = decode(outputs, width, height, least)
         keep = nms(found.boxes, found.scores, None, search.max_iou, limit=_MOST)
         scale = np.array((geometry.scale_x, geometry.scale_y), np.float32)
         boxes = found.boxes[keep] / np.tile(scale, 2)
@@ -119,7 +130,7 @@ class DeviceFaceFinder:
     """Views go to the GPU, unless the frame was decoded there and is looked at as a whole, and faces come back."""
 
     def __init__(self, lanes: DetectionLanes, search: Search, ordinal: int) -> None:
-        """`ordinal` is the lanes' GPU."""
+        """`ordinal` is the lanes' GPU; they find faces from a score of `_ANY_SCORE` on, or lesser ones."""
         self._lanes, self._search, self._ordinal = lanes, search, ordinal
 
     def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
@@ -130,12 +141,20 @@ class DeviceFaceFinder:
         ]
         parts: list[list[FoundFaces]] = [[] for _ in frames]
         images = [self._image(frames[i], view) for i, view in wanted]
-        for (i, view), in_view in zip(wanted, self._lanes.find(images), strict=True):
+        for (i, view), faces in zip(wanted, self._found(images, self._search.min_score), strict=True):
+            parts[i].append(placed(faces, view, frames[i]))
+        return [merged(of_frame, self._search) for of_frame in parts]
+
+    def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
+        return list(self._found(images, _ANY_SCORE))
+
+    def _found(self, images: Sequence[Image | DeviceImage], least: float) -> Iterator[FoundFaces]:
+        """The faces of each image, from the score `least` on."""
+        for in_view in self._lanes.find(images) if images else ():
             found = in_view.found
             assert found.points is not None, "the lanes read a head with points"
             faces = FoundFaces(found.boxes, found.scores, found.points)
-            parts[i].append(placed(faces, view, frames[i]))
-        return [merged(of_frame, self._search) for of_frame in parts]
+            yield faces.select(faces.scores >= least)
 
     def close(self) -> None:
         self._lanes.close()
@@ -150,7 +169,8 @@ def finder_for(engine: Engine, search: Search) -> FaceFinder:
     """By the GPU where the engine can do all of it there. PluginError where the network is no YuNet."""
     host = HostFaceFinder(engine, search)
     choice = Choice(search.max_iou, _MOST, by_class=False)
-    lanes = engine.detection_lanes(Reading(np.array([search.min_score], np.float32), choice))
+    least = min(search.min_score, _ANY_SCORE)
+    lanes = engine.detection_lanes(Reading(np.array([least], np.float32), choice))
     if lanes is None or engine.gpu is None:
         return host
     return DeviceFaceFinder(lanes, search, engine.gpu.device.ordinal)

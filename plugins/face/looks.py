@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.types import FloatArray, check_lengths
+from plugins.types import BoolArray, FloatArray, check_lengths
 
 DIMENSIONS = 128
 """Of SFace's embeddings."""
@@ -20,17 +20,19 @@ class Quality:
     """How fit faces are to be recognised, one row a face, float32 [n] each.
 
     sizes: distance of the eyes in pixels of the source · sharpness: 0 (blurred) to 1 · frontality: 0 (profile) to 1 ·
-    scores: the detector's, 0-1 · totals: all in one, 0-1.
+    scores: the detector's, 0-1, of the face turned upright · upright: bool [n], whether it is known which way up the
+    face is · totals: all in one, 0-1.
     """
 
     sizes: FloatArray
     sharpness: FloatArray
     frontality: FloatArray
     scores: FloatArray
+    upright: BoolArray
     totals: FloatArray
 
     def __post_init__(self) -> None:
-        check_lengths(self, "sizes", "sharpness", "frontality", "scores", "totals")
+        check_lengths(self, "sizes", "sharpness", "frontality", "scores", "upright", "totals")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,5 +57,5 @@ class Looks:
 
     @property
     def scores(self) -> FloatArray:
-        """The detector's, 0-1."""
+        """The detector's, 0-1, of the face turned upright."""
         return self.quality.scores

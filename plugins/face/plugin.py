@@ -27,6 +27,7 @@ from plugins.face.quality import quality_of
 from plugins.face.reader import FaceReader, ReadFaces, reader_for
 from plugins.face.recogniser import Look, Recogniser
 from plugins.face.recognition import CameraFaces, Known, placed, relative
+from plugins.face.upright import UprightFaces, upright
 from plugins.face.visits import Keeping, VisitBook
 from plugins.types import BoolArray, Canvas, Detections, Faces, FloatArray, Frame, Hidden, IntArray, Results, Tracks
 
@@ -165,12 +166,18 @@ class FaceRecogniser(Plugin[FaceConfig]):
             else state.due(numbers.tolist(), frame.captured_at, self.config.recheck, self.config.max_looks)
             for frame, faces, (state, _, numbers) in zip(frames, found, followed, strict=True)
         ]
-        read = self._read(frames, found, wanted)
+        turned = [self._upright(*one) for one in zip(frames, found, wanted, strict=True)]
+        read = self._read(frames, turned, wanted)
         given = []
         for i, frame in enumerate(frames):
-            looks = self._looks(found[i], read[i], wanted[i])
-            given.append(self._answer(frame, found[i], looks, *followed[i]))
+            looks = self._looks(turned[i], read[i], wanted[i])
+            faces = replace(found[i], landmarks=turned[i].landmarks)
+            given.append(self._answer(frame, faces, looks, *followed[i]))
         return given
+
+    def _upright(self, frame: Frame, faces: FoundFaces, wanted: Sequence[bool]) -> UprightFaces:
+        assert self._finder is not None
+        return upright(self._finder, frame, faces, wanted)
 
     def _followed(self, frame: Frame, faces: FoundFaces) -> tuple[CameraFaces, Followed, IntArray]:
         """What was known before, what is followed after this frame, and each face's number."""
@@ -184,21 +191,21 @@ class FaceRecogniser(Plugin[FaceConfig]):
         return state, *state.followed.seen(faces, frame.captured_at)
 
     def _read(
-        self, frames: Sequence[Frame], found: Sequence[FoundFaces], wanted: Sequence[Sequence[bool]]
+        self, frames: Sequence[Frame], found: Sequence[UprightFaces], wanted: Sequence[Sequence[bool]]
     ) -> list[ReadFaces]:
         """Crops of all faces and embeddings of those that are wanted, of the whole batch at once."""
         assert self._reader is not None
         faces = [(frame, points) for frame, of in zip(frames, found, strict=True) for points in of.landmarks]
         read = self._reader.read(faces, [one for of_frame in wanted for one in of_frame])
-        ends = np.cumsum([len(of) for of in found])[:-1].tolist()
+        ends = np.cumsum([len(of.known) for of in found])[:-1].tolist()
         crops, embeddings = np.split(read.crops, ends), np.split(read.embeddings, ends)
         return [ReadFaces(*parts) for parts in zip(crops, embeddings, strict=True)]
 
-    def _looks(self, found: FoundFaces, read: ReadFaces, wanted: Sequence[bool]) -> list[Look]:
-        quality = quality_of(read.crops, found.landmarks, found.scores)
+    def _looks(self, faces: UprightFaces, read: ReadFaces, wanted: Sequence[bool]) -> list[Look]:
+        quality = quality_of(read.crops, faces)
         return [
             Look(float(quality.totals[row]), read.embeddings[row] if wanted[row] else None, read.crops[row])
-            for row in range(len(found))
+            for row in range(len(faces.known))
         ]
 
     def _answer(

@@ -1,4 +1,4 @@
-"""How fit a face is to be recognised: large, sharp, turned to the camera, and surely a face.
+"""How fit a face is to be recognised: large, sharp, turned to the camera, surely a face, and known to be upright.
 
 Each part is 0-1, 0.5 where recognition begins to suffer; the total is the product of them, each taken no higher than
 it matters, so that one thing that is wrong cannot be made up for by another.
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.face.looks import Quality
+from plugins.face.upright import UprightFaces
 from plugins.types import FloatArray
 
 _SMALL, _LARGE = 10.0, 40.0
@@ -25,16 +26,16 @@ _FULL_FACE = np.s_[16:104, 12:100]
 """Of an aligned face: without background."""
 
 
-def quality_of(crops: NDArray[np.uint8], landmarks: FloatArray, scores: FloatArray) -> Quality:
-    """Of aligned faces uint8 [n, 112, 112, 3] BGR, their points float32 [n, 5, 2] in pixels of the source and the
-    detector's scores float32 [n]."""
+def quality_of(crops: NDArray[np.uint8], faces: UprightFaces) -> Quality:
+    """Of aligned faces uint8 [n, 112, 112, 3] BGR. A face of which it is not known which way up it is has none."""
+    landmarks, scores = faces.landmarks, faces.scores
     eyes = np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=1).astype(np.float32)
     sharpness = np.array([_ramp(_details(crop), _BLURRED, _SHARP) for crop in crops], np.float32).reshape(-1)
     frontality = frontality_of(landmarks)
     size = _ramp(eyes, _SMALL, _LARGE)
     sure = np.clip(scores / _SURE, 0, 1)
-    totals = (_capped(size) * _capped(sharpness) * _capped(frontality) * sure).astype(np.float32)
-    return Quality(eyes, sharpness, frontality, scores.astype(np.float32), totals)
+    totals = (_capped(size) * _capped(sharpness) * _capped(frontality) * sure * faces.known).astype(np.float32)
+    return Quality(eyes, sharpness, frontality, scores.astype(np.float32), faces.known, totals)
 
 
 def frontality_of(landmarks: FloatArray) -> FloatArray:

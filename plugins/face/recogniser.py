@@ -133,7 +133,7 @@ class Recogniser:
         on a photograph, where there is no more to see."""
         if known.verdict.person is not None:
             return True
-        good = _seen(look) and look.quality >= self._config.min_quality
+        good = _seen(look) and self._good(look)
         evidence = known.evidence
         if evidence is None:
             return still and good
@@ -186,7 +186,7 @@ class Recogniser:
     def _with_look(self, known: Known, look: Look, at: float, nearest: int | None) -> Known:
         known = replace(known, looked_at=at, looks=known.looks + 1)
         assert look.embedding is not None, "rows of looks"
-        if look.quality < self._config.min_quality:
+        if not self._good(look):
             if known.evidence is None:
                 return replace(known, verdict=_unseen(known.verdict))
             return replace(known, evidence=known.evidence.with_poor_look(look.embedding))
@@ -198,6 +198,10 @@ class Recogniser:
         if look.quality > best.quality:
             best = Best(look.quality, look.crop.copy() if self._config.crops else None)
         return replace(known, evidence=evidence, best=best)
+
+    def _good(self, look: Look) -> bool:
+        """A quality of 0 is never good enough, whatever `min_quality` says."""
+        return look.quality > 0 and look.quality >= self._config.min_quality
 
     def _in_time(self, known: Known, at: float) -> Known:
         """Without its name, where no good look has shown it for too long."""
@@ -212,7 +216,7 @@ class Recogniser:
 
     def _of_photograph(self, look: Look, match: Match) -> Verdict:
         verdict = of_one_look(match, self._rules)
-        if look.quality < self._config.min_quality:
+        if not self._good(look):
             return Verdict(None, verdict.similarity, verdict.margin, _TOO_POOR)
         return verdict
 

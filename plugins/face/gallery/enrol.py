@@ -110,6 +110,8 @@ class Enroller:
         others = int(np.count_nonzero(sizes >= _BACKGROUND * sizes[row])) - 1
         if others:
             return None, f"{others + 1} faces: crop the picture so that one person is left"
+        if not looks.quality.upright[row]:
+            return None, "it is not clear which way up the face is: turn the picture upright"
         if looks.quality.totals[row] < self._min_quality:
             return None, f"the face is {_weakness(looks.quality, row)}: take a better picture"
         crop = looks.crops[row].copy() if self._crops else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 
 from daemon.cli import main
@@ -55,6 +56,18 @@ def test_from_one_photograph_to_forgotten(sightd: Sightd) -> None:
     assert sightd("merge", "Tom", "Ada Lovelace") == "Ada Lovelace: 2 faces\n"
     assert "forgot Ada Lovelace: nothing of them is left" in sightd("forget", "ada lovelace")
     assert sightd.json("list") == []
+
+
+def test_photographs_upside_down_are_compared_as_upright_ones(sightd: Sightd, tmp_path: Path) -> None:
+    names = ("biden", "obama", "obama3")
+    for name in names:
+        image = cv2.imread(str(media.path(f"{name}.jpg")))
+        assert image is not None
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), image[::-1, ::-1])
+    biden, obama, obama3 = (tmp_path / f"{name}.jpg" for name in names)
+    assert "not shown to be the same person" in sightd("compare", obama3, biden)
+    assert ": the same person" in sightd("compare", obama3, obama)
+    assert ": the same person" in sightd("compare", biden, media.path("biden.jpg"))
 
 
 def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:

@@ -64,6 +64,23 @@ def test_faces_and_embeddings_are_those_of_the_cpu(kernels: bytes) -> None:
 
 
 @on_stand_in()
+def test_a_face_upside_down_is_turned_upright(kernels: bytes) -> None:
+    image = photo("astronaut.png", 400)
+    upside_down = np.ascontiguousarray(image[::-1, ::-1])
+    with TemporaryDirectory() as folder:
+        gpu = open_stand_in_gpu(Path(folder))
+        detector = Engine(Catalog.load().get("yunet"), DeviceOnnxSession(stored("yunet"), 2, (640, 640)), "", gpu)
+        finder = finder_for(detector, Search())
+        reader = HostFaceReader(engine("sface"), 1)
+        (looks,) = FaceAnalyser(finder, reader).looks([Frame.of(upside_down)])
+        (plain,) = FaceAnalyser(HostFaceFinder(engine("yunet"), Search()), reader).looks([Frame.of(image.copy())])
+        assert looks.quality.upright.all()
+        assert float(looks.embeddings[0] @ plain.embeddings[0]) > 0.8
+        finder.close()
+        gpu.device.close()
+
+
+@on_stand_in()
 def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
     """No pixel goes up; of each face its crop and its embedding come down."""
     with TemporaryDirectory() as folder:

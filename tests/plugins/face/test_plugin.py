@@ -142,6 +142,38 @@ def test_photographs_are_each_judged_for_themselves(opened: Any, gallery: Path) 
     assert (group.tracks == -1).all()
 
 
+def upside_down(image: Image) -> Image:
+    return np.ascontiguousarray(image[::-1, ::-1])
+
+
+def test_a_person_upside_down_is_named_as_well(opened: Any, gallery: Path) -> None:
+    frames = (
+        Frame.of(upside_down(one.host()), camera="hall", seq=one.seq, captured_at=one.captured_at)
+        for one in video("single_face.mp4", 40)
+    )
+    found = seen(opened(gallery=gallery), frames)
+    named = [faces.identities[0] for faces in found if len(faces)]
+    assert set(named) <= {"Tom", None}
+    assert "Tom" in named
+    assert None not in named[named.index("Tom") :]
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_nobody_gets_the_name_of_one_who_was_enrolled_upside_down(still: bool, opened: Any, tmp_path: Path) -> None:
+    other, table = Gallery(tmp_path / "faces.db"), calibration_of("sface")
+    assert table is not None
+    enroller = Enroller(other, analyser(), "sface", table, min_quality=0.5)
+    enroller.enrol("Joe", [Photo("biden.jpg", upside_down(photo("biden.jpg")))])
+    other.close()
+    plugin = opened(gallery=tmp_path / "faces.db")
+    for number, name in enumerate(("obama3.jpg", "obama.jpg", "single_face.jpg", "astronaut.png", "biden.jpg")):
+        image = upside_down(photo(name, 900))
+        camera = f"camera of {name}"
+        frames = (Frame.of(image, camera=camera, seq=n, captured_at=100 + n, still=still) for n in range(4))
+        faces = seen(plugin, frames)[-1]
+        assert faces.identities == (("Joe",) if name == "biden.jpg" else (None,)), number
+
+
 def test_faces_are_looked_for_in_people_alone_where_that_is_asked(opened: Any, gallery: Path) -> None:
     plugin = opened(gallery=gallery, within="people")
     frame = next(video("single_face.mp4", 1))

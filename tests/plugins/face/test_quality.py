@@ -12,7 +12,8 @@ from plugins.face.align import aligned
 from plugins.face.finder import HostFaceFinder, Search
 from plugins.face.looks import Quality
 from plugins.face.quality import frontality_of, quality_of
-from plugins.types import Frame, Image
+from plugins.face.upright import UprightFaces
+from plugins.types import FloatArray, Frame, Image
 from tests.support.faces import engine, photo
 
 PHOTOS = ["multi_face.jpg", "single_face.jpg", "astronaut.png"]
@@ -22,7 +23,11 @@ def quality(image: Image) -> Quality:
     found = HostFaceFinder(engine("yunet"), Search(min_size=0)).find([Frame.of(image)], [None])[0]
     assert len(found)
     crops = np.stack([aligned(image, points) for points in found.landmarks])
-    return quality_of(crops, found.landmarks, found.scores)
+    return quality_of(crops, upright_faces(found.landmarks, found.scores))
+
+
+def upright_faces(landmarks: FloatArray, scores: FloatArray) -> UprightFaces:
+    return UprightFaces(landmarks, scores, np.ones(len(scores), np.bool_))
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -84,9 +89,18 @@ def test_a_head_on_its_side_is_no_worse() -> None:
 
 def test_a_picture_without_contrast_is_not_sharp() -> None:
     flat = np.full((1, 112, 112, 3), 128, np.uint8)
-    assert quality_of(flat, head(0, 0), np.array([0.9], np.float32)).totals[0] == 0
+    assert quality_of(flat, upright_faces(head(0, 0), np.array([0.9], np.float32))).totals[0] == 0
+
+
+def test_a_face_of_which_it_is_open_which_way_up_it_is_has_no_quality() -> None:
+    image = photo("astronaut.png").copy()
+    found = HostFaceFinder(engine("yunet"), Search()).find([Frame.of(image)], [None])[0]
+    crops = np.stack([aligned(image, points) for points in found.landmarks])
+    open_ = UprightFaces(found.landmarks, found.scores, np.zeros(1, np.bool_))
+    assert quality_of(crops, open_).totals[0] == 0
 
 
 def test_no_face_has_no_quality() -> None:
-    none = quality_of(np.zeros((0, 112, 112, 3), np.uint8), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+    nothing = upright_faces(np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+    none = quality_of(np.zeros((0, 112, 112, 3), np.uint8), nothing)
     assert len(none.totals) == 0

@@ -3,6 +3,8 @@ one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -85,7 +87,7 @@ class Counting(HostFaceFinder):
 
     images = 0
 
-    def find_within(self, images: list[Image]) -> list[FoundFaces]:  # type: ignore[override]
+    def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
         self.images += len(images)
         return super().find_within(images)
 
@@ -126,7 +128,7 @@ def test_of_what_looks_like_a_face_from_all_sides_nothing_is_known() -> None:
     found = found_by(HostFaceFinder(engine("yunet"), Search()), face)
 
     class AnyWay(HostFaceFinder):
-        def find_within(self, images: list[Image]) -> list[FoundFaces]:  # type: ignore[override]
+        def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
             of_all = super().find_within(images)
             return [FoundFaces(one.boxes, np.full_like(one.scores, 0.8), one.landmarks) for one in of_all]
 

@@ -53,6 +53,12 @@ class PresentationTimes:
         return pts if pts is not None and trusted else dts
 
 
+_SHORTEST_PLAY = 0.25
+"""Seconds that one play of a recording lasts at least: a loop of a few frames would do nothing but open the file."""
+_STILL = 1.0
+"""Seconds for which a recording of a single frame shows it, until it is played again."""
+
+
 class Timeline:
     """Lays the times of one play after another on one line that never goes back, in seconds from the first.
 
@@ -64,23 +70,30 @@ class Timeline:
         self._longest_gap = longest_gap
         self._position = 0.0
         self._offset: float | None = None
-        self._started = False
+        self._played = 0
+        """Pictures of the current play."""
+        self._play_began = 0.0
+        self._earliest = 0.0
+        """When the current play begins at the earliest."""
 
     def new_play(self) -> None:
-        """The next time belongs to a new play: it follows the last one by one interval."""
-        self._offset = None
+        """The next time belongs to a new play: it follows the last one by one interval, or later if that play was very
+        short."""
+        if self._played:
+            self._earliest = self._play_began + (_STILL if self._played == 1 else _SHORTEST_PLAY)
+        self._offset, self._played = None, 0
 
     def place(self, time: float | None, interval: float) -> float:
         """Where `time` of the current play lies on the line; `interval` is the recording's frame interval."""
-        if not self._started:
-            self._started = True
-            self._offset = None if time is None else -time
-            return self._position
-        following = self._position + interval
+        following = self._position + interval if self._earliest or self._played else 0.0
+        if not self._played:
+            following = max(following, self._earliest)
         position = following if time is None or self._offset is None else time + self._offset
         if not self._position <= position <= self._position + self._longest_gap:
             position = following
         if time is not None and position == following:
             self._offset = following - time
-        self._position = position
+        if not self._played:
+            self._play_began = position
+        self._position, self._played = position, self._played + 1
         return position

@@ -51,8 +51,8 @@ class TrackerConfig(PluginConfig):
     )
     confirm_within: Duration = Field(
         0.4,
-        description="An object is shown sooner than after `min_hits` if those would take longer than this: at 2 analysed "
-        "frames a second or fewer, at once.",
+        description="An object is shown sooner than after `min_hits` if those would take longer than this: at 2 "
+        "analysed frames a second or fewer, at once.",
         examples=["400ms"],
     )
     max_lost: Duration = Field(

@@ -31,8 +31,8 @@ _DIRECTION_OVER = 0.15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraTracks:
-    """All that is known of one camera's tracks after the frame of time `at`. Never changed, only replaced. `interval` is
-    the time from the frame before to this one, in s.
+    """All that is known of one camera's tracks after the frame of time `at`. Never changed, only replaced. `interval`
+    is the time from the frame before to this one, in s.
 
     `rows` is float64 [n, WIDTH], oldest track first; `size` the picture's (width, height). A state lies at the time
     of its track's last observation: prediction is a function of it and leaves it as it is.

@@ -7,6 +7,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import pytest
 
 from daemon.capture import container
@@ -17,6 +18,7 @@ from tests.support.clips import (
     corners,
     display_matrix,
     quadrants,
+    with_exif_orientation,
     write_clip,
     write_film,
     write_with_cover,
@@ -187,3 +189,27 @@ def test_a_source_with_audio_only_says_so(tmp_path: Path) -> None:
     assert running.record.losses[0] is Reason.NO_VIDEO
     assert told is not None
     assert "it has no video, only audio" in told
+
+
+@pytest.mark.parametrize("name", ["one.mp4", "one.jpg", "one.png"])
+def test_a_single_picture_is_shown_once_a_second(tmp_path: Path, name: str) -> None:
+    if name == "one.mp4":
+        film = write_film(tmp_path / name, [quadrants(96, 64)], fps=1000)
+    else:
+        film = tmp_path / name
+        cv2.imwrite(str(film), quadrants(96, 64))
+    with RunningFeed(str(film)) as running:
+        running.wait_for(3)
+        received = [at for at, _ in running.frames]
+    assert received[2] - received[0] >= 1.9
+    assert running.record.states == [State.LIVE, State.STOPPED]
+    assert corners(running.frames[0][1].host()) == [0, 1, 2, 3]
+
+
+def test_a_photograph_is_shown_upright_as_its_exif_data_say(tmp_path: Path) -> None:
+    photo = tmp_path / "phone.jpg"
+    photo.write_bytes(with_exif_orientation(cv2.imencode(".jpg", quadrants(96, 64))[1].tobytes(), 6))
+    with RunningFeed(str(photo)) as running:
+        [frame] = running.wait_for(1)
+    assert (frame.width, frame.height) == (64, 96)
+    assert corners(frame.host()) == [2, 0, 3, 1]

@@ -50,6 +50,22 @@ def test_a_second_play_follows_the_first_by_one_interval() -> None:
     assert places == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 
 
+def test_a_single_picture_is_shown_for_a_second_before_it_is_played_again() -> None:
+    timeline, places = Timeline(), list[float]()
+    for _ in range(3):
+        timeline.new_play()
+        places.append(timeline.place(0.0, 0.001))
+    assert places == [0.0, 1.0, 2.0]
+
+
+def test_a_very_short_play_is_followed_by_a_pause() -> None:
+    timeline, places = Timeline(), list[float]()
+    for _ in range(3):
+        timeline.new_play()
+        places += [timeline.place(time, 0.02) for time in (0.0, 0.02)]
+    assert places == pytest.approx([0.0, 0.02, 0.25, 0.27, 0.5, 0.52])
+
+
 def test_pictures_without_a_time_follow_by_one_interval() -> None:
     timeline = Timeline()
     assert [timeline.place(None, 0.25) for _ in range(3)] == [0.0, 0.25, 0.5]

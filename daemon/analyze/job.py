@@ -15,6 +15,7 @@ from daemon.analyze.annotated import AnnotatedFolder, AnnotatedPictures, Annotat
 from daemon.analyze.chain import OfflineChain
 from daemon.analyze.media import Item, MediaError, Sequence, contents, frames, length
 from daemon.analyze.record import line
+from daemon.capture.deinterlace import Deinterlace
 from daemon.config.model import Render
 from daemon.render.renderer import Renderer
 from daemon.streams import OutputError
@@ -59,10 +60,12 @@ class Job:
         tell: Callable[[str], None],
         *,
         embeddings: bool = False,
+        deinterlace: Deinterlace = "auto",
     ) -> None:
         """`embeddings` adds those of faces to the lines."""
         self._chain = chain
         self._embeddings = embeddings
+        self._deinterlace: Deinterlace = deinterlace
         self._tell = tell
         self._render = render.model_copy(update={"status": False})
         self._faults = 0
@@ -100,7 +103,7 @@ class Job:
         renderer = Renderer(sequence.name, self._render)
         size: tuple[int, int] | None = None
         try:
-            for item in read_ahead(frames(sequence)):
+            for item in read_ahead(frames(sequence, self._deinterlace)):
                 progress.advance(task)
                 if isinstance(item, MediaError):
                     self._fault(sequence.name, item)

@@ -14,6 +14,7 @@ import av
 
 from daemon.capture.container import video_of
 from daemon.capture.decoding import CpuDecoding, Decoded
+from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import SourceError
 from engines.printable import printable
 from plugins.still import StillError, read_still
@@ -154,10 +155,10 @@ def length(sequence: Sequence) -> int | None:
         return None
 
 
-def frames(sequence: Sequence) -> Iterator[Item | MediaError]:
+def frames(sequence: Sequence, deinterlace: Deinterlace = "auto") -> Iterator[Item | MediaError]:
     """All frames in order; `captured_at` is media time. What is broken is told in its place, and the rest follows."""
     if sequence.is_video:
-        yield from _video(sequence)
+        yield from _video(sequence, deinterlace)
         return
     for seq, path in enumerate(sequence.files):
         time = seq / FOLDER_FPS
@@ -181,12 +182,12 @@ def read_picture(path: Path) -> Image:
 class _Film:
     """An open video, read once from its begin to its end; it counts what was missing."""
 
-    def __init__(self, container: av.container.InputContainer) -> None:
+    def __init__(self, container: av.container.InputContainer, deinterlace: Deinterlace) -> None:
         """Raises SourceError if there is no video in it."""
         self._container = container
         self._video = video_of(container)
         self._video.thread_type = "SLICE"  # frame threads lose errors, and frames with them
-        self._decoding = CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio)
+        self._decoding = CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio, deinterlace)
         self._interval = 1 / float(self._video.guessed_rate or self._video.average_rate or FOLDER_FPS)
         self._last = -self._interval
         self._end = 0.0
@@ -251,12 +252,12 @@ class _Film:
         return 0.0
 
 
-def _video(sequence: Sequence) -> Iterator[Item | MediaError]:
+def _video(sequence: Sequence, deinterlace: Deinterlace) -> Iterator[Item | MediaError]:
     path, film = sequence.files[0], None
     name = printable(str(path))
     try:
         with av.open(f"file:{path}") as container:  # "file:" keeps FFmpeg from reading a colon as a protocol's
-            film = _Film(container)
+            film = _Film(container, deinterlace)
             for picture, time in film.pictures():
                 yield Item(str(path), _frame(sequence, film.frames - 1, picture, time))
             fault = film.fault() if film.frames else "holds no frame that can be decoded"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from daemon.capture.deinterlace import Deinterlace, Deinterlacer
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.pacing import PresentationTimes
 from daemon.capture.picture import PLAIN, Geometry, geometry_of, lazily, to_bgr
@@ -54,31 +55,55 @@ class Decoding(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the decoder says of a frame."""
+
+    time: float | None
+    key: bool
+    corrupt: bool
+    geometry: Geometry
+
+
 class CpuDecoding:
     """FFmpeg's decoder, in the caller's thread: frame threads would add delay and lose errors."""
 
-    def __init__(self, context: av.VideoCodecContext, aspect: Fraction | None = None) -> None:
+    def __init__(
+        self, context: av.VideoCodecContext, aspect: Fraction | None = None, deinterlace: Deinterlace = "auto"
+    ) -> None:
         """`aspect` is the sample aspect ratio that the container states, if any. It outranks the codec's, until that
         changes within the stream."""
         self._context = context
         self._aspect = _Aspect(context, aspect)
         self._times = PresentationTimes()
         self._geometry: Geometry | None = None
+        self._deinterlacer = Deinterlacer[_Facts](deinterlace)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        return [self._decoded(frame) for frame in self._context.decode(packet)]
+        found: list[Decoded] = []
+        for frame in self._context.decode(packet):
+            found += _complete(self._deinterlacer.put(frame, self._facts(frame)))
+        if packet.size == 0:  # the end of the stream
+            found += _complete(self._deinterlacer.flush())
+        return found
 
     def close(self) -> None:
         """The context's owner closes it."""
 
-    def _decoded(self, frame: av.VideoFrame) -> Decoded:
+    def _facts(self, frame: av.VideoFrame) -> _Facts:
         if self._geometry is None or frame.key_frame:
             self._geometry = geometry_of(frame, self._aspect.now())
-        geometry = self._geometry
         ticks = self._times.of(frame.pts, frame.dts)
         time = None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
-        size = geometry.size(frame.width, frame.height)
-        return Decoded(size, lazily(frame, geometry), time, frame.key_frame, frame.is_corrupt)
+        return _Facts(time, frame.key_frame, frame.is_corrupt, self._geometry)
+
+
+def _complete(frames: Iterable[tuple[av.VideoFrame, _Facts]]) -> list[Decoded]:
+    found: list[Decoded] = []
+    for frame, facts in frames:
+        size = facts.geometry.size(frame.width, frame.height)
+        found.append(Decoded(size, lazily(frame, facts.geometry), facts.time, facts.key, facts.corrupt))
+    return found
 
 
 class _Aspect:

@@ -52,7 +52,7 @@ class RtspStream:
         except BaseException:
             self._session.close()
             raise
-        self._decoding = CpuDecoding(self._context)
+        self._decoding = CpuDecoding(self._context, deinterlace=source.deinterlace)
 
     def shots(self) -> Iterator[Shot | Gap]:
         clock = self._playback.clock

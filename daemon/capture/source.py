@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from daemon.config.model import Camera
 from daemon.redact import redact
 from engines.cache import expanded
+
+if TYPE_CHECKING:  # it loads FFmpeg, and checking an address needs none
+    from daemon.capture.deinterlace import Deinterlace
 
 
 class CaptureError(Exception):
@@ -39,7 +43,8 @@ class Source:
 
     `address`, `format` and `options` are what `av.open` takes; `timeout` is s of silence (None: it cannot be silent),
     `open_timeout` s for the first attempt to open it (None: as long as it takes). `transport` is RTSP's: tcp or udp.
-    `paced`: it is a recording, to be played in real time; `loop`: to be begun again at its end.
+    `paced`: it is a recording, to be played in real time; `loop`: to be begun again at its end; `deinterlace` as in the
+    configuration.
     `poll_interval`: s between requests to an address that answers with a single picture; `allowed_hosts`: hosts to
     which it may lead; `wanted_height`: the least number of lines that is needed of a choice (None: the largest).
     `width`, `height`, `fps`: what the test pattern makes.
@@ -55,6 +60,7 @@ class Source:
     transport: str = "tcp"
     paced: bool = False
     loop: bool = False
+    deinterlace: Deinterlace = "auto"
     poll_interval: float = 1.0
     allowed_hosts: frozenset[str] = frozenset()
     wanted_height: int | None = None
@@ -64,7 +70,13 @@ class Source:
 
 
 def source_of(camera: Camera) -> Source:
-    """The source that a camera's configuration names. CaptureError where no source can have that address."""
+    """The source that a camera's configuration names. CaptureError if no source can have that address or options."""
+    if camera.decoder == "nvdec" and camera.deinterlace != "auto":
+        raise CaptureError("deinterlace: nvdec decides it by itself; leave `deinterlace` out, or write `decoder: cpu`")
+    return replace(_source(camera), deinterlace=camera.deinterlace)
+
+
+def _source(camera: Camera) -> Source:
     address = camera.source.get_secret_value().strip()
     if not address:
         raise CaptureError(f"the source is empty; write one of {_ADDRESSES}")

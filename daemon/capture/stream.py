@@ -16,6 +16,7 @@ from av.format import Flags
 from daemon.capture.clock import Clock
 from daemon.capture.container import video_of
 from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
+from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hosts import resolves
 from daemon.capture.pacing import Pacer, Timeline
@@ -103,7 +104,7 @@ class AvStream:
         try:
             self._video = video_of(self._container)
             self._video.thread_type = "NONE"
-            self._decoding = self._decoding_of(playback.nvdec)
+            self._decoding = self._decoding_of(playback.nvdec, source.deinterlace)
         except BaseException:
             self._container.close()
             raise
@@ -138,10 +139,10 @@ class AvStream:
         finally:
             self._container.close()
 
-    def _decoding_of(self, nvdec: Nvdec | None) -> Decoding:
+    def _decoding_of(self, nvdec: Nvdec | None, deinterlace: Deinterlace) -> Decoding:
         if nvdec is not None:
             return GpuDecoding(nvdec, self._video)
-        return CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio)
+        return CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio, deinterlace)
 
     def _shot(self, frame: Decoded, arrival: tuple[float, float]) -> Shot:
         pts = frame.time

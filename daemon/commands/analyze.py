@@ -67,6 +67,12 @@ def add(commands: SubParsers) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where the lines go; by default, and with -, standard output"
     )
+    parser.add_argument(
+        "--deinterlace",
+        choices=["auto", "on", "off"],
+        default="auto",
+        help="auto: frames that say they are interlaced; on: all",
+    )
     parser.add_argument("--embeddings", action="store_true", help="write the embeddings of faces, too")
     parser.add_argument("--annotated", type=Path, metavar="FOLDER", help="write annotated copies into this folder")
     parser.set_defaults(run=run)
@@ -162,7 +168,9 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:
                 _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
-            job = Job(chain, config.render, args.annotated, _tell, embeddings=args.embeddings)
+            job = Job(
+                chain, config.render, args.annotated, _tell, embeddings=args.embeddings, deinterlace=args.deinterlace
+            )
             with _output(args.out) as out:  # only now: a chain that cannot be opened leaves no empty file
                 failed = missing + job.run(sources, out)
         return _concluded(len(sources), job.frames, failed)

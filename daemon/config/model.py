@@ -103,6 +103,11 @@ class Camera(Section):
         examples=["10s"],
     )
     loop: bool = Field(True, description="Begin a file again at its end.")
+    deinterlace: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="auto makes whole frames of those that say they are interlaced, which shows each one frame later; "
+        "on does so with all frames, for a source that does not say it. nvdec decides by itself.",
+    )
     poll_interval: Span = Field(
         1.0,
         description="Time between requests to an http(s):// address that answers with a single picture.",

@@ -1,0 +1,79 @@
+"""Interlaced recordings are shown without combs, and lose no frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon.analyze.media import Item, frames, sequences
+from daemon.capture.connection import State
+from daemon.capture.deinterlace import Deinterlace
+from daemon.capture.source import CaptureError, source_of
+from daemon.config.model import Camera
+from tests.support.clips import CLOCKWISE, write_film
+from tests.support.feeds import RunningFeed
+from tests.support.waiting import eventually
+
+_INTERLACED = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+_COUNT = 12
+
+
+def fields(number: int) -> NDArray[np.uint8]:
+    """A picture whose even rows show a bar earlier than its odd rows do."""
+    image = np.zeros((240, 320, 3), np.uint8)
+    for field in (0, 1):
+        left = 10 + 8 * (2 * number + field)
+        image[field::2, left : left + 60] = 255
+    return image
+
+
+def film(path: Path, *, flagged: bool, matrix: list[int] | None = None) -> Path:
+    options = _INTERLACED if flagged else {}
+    return write_film(path, map(fields, range(_COUNT)), fps=25, options=options, matrix=matrix)
+
+
+def combs(image: NDArray[np.uint8]) -> float:
+    """The mean difference between a row and the next."""
+    grey = image[:, :, 0].astype(int)
+    return float(np.abs(grey[1:] - grey[:-1]).mean())
+
+
+@pytest.mark.parametrize(
+    ("mode", "flagged", "combed"),
+    [("auto", True, False), ("off", True, True), ("on", False, False), ("auto", False, True)],
+)
+def test_interlaced_frames_become_whole_ones(tmp_path: Path, mode: Deinterlace, flagged: bool, combed: bool) -> None:
+    [sequence] = sequences(film(tmp_path / "tape.mp4", flagged=flagged))
+    items = [item for item in frames(sequence, mode) if isinstance(item, Item)]
+    assert [item.frame.pts for item in items] == pytest.approx([number / 25 for number in range(_COUNT)])
+    assert [combs(item.frame.host()) > 5 for item in items] == [combed] * _COUNT
+
+
+def test_a_camera_s_frames_are_deinterlaced_turned_and_complete_to_the_last(tmp_path: Path) -> None:
+    tape = film(tmp_path / "tape.mp4", flagged=True, matrix=CLOCKWISE)
+    with RunningFeed(str(tape), loop=False) as running:
+        eventually(lambda: running.feed.status.state is State.ENDED, 10.0)
+    pictures = [frame.host() for _, frame in running.frames]
+    assert len(pictures) == _COUNT
+    assert pictures[0].shape == (320, 240, 3)
+    assert max(combs(np.rot90(picture)) for picture in pictures) < 5
+
+
+def test_a_stream_that_changes_its_size_stays_complete(tmp_path: Path) -> None:
+    large = film(tmp_path / "large.ts", flagged=True)
+    small = write_film(tmp_path / "small.ts", [np.full((96, 128, 3), 99, np.uint8)] * 5, fps=25, options=_INTERLACED)
+    both = tmp_path / "both.ts"
+    both.write_bytes(large.read_bytes() + small.read_bytes())
+    items = [item for item in frames(sequences(both)[0]) if isinstance(item, Item)]
+    assert [item.frame.width for item in items] == [320] * _COUNT + [128] * 5
+    assert combs(items[_COUNT - 1].frame.host()) < 5
+
+
+def test_nvdec_takes_no_orders_about_it() -> None:
+    options = {"source": "rtsp://camera/stream", "decoder": "nvdec"}
+    assert source_of(Camera.model_validate(options)).deinterlace == "auto"
+    with pytest.raises(CaptureError, match="nvdec decides it by itself; leave `deinterlace` out"):
+        source_of(Camera.model_validate(options | {"deinterlace": "on"}))

@@ -32,7 +32,7 @@ test-one: test-tools setup
 	$(BIN)/python -m pytest -v -m "" "$(T)"
 
 test-systemd: test-tools setup
-	$(BIN)/python -m pytest -v -m systemd
+	$(BIN)/python -m pytest -v -m systemd || [ $$? = 5 ]  # 5: there is no such test
 
 bench: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2

@@ -1,14 +1,48 @@
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
+
+from engines.placement import no_gpu
+
+FETCHING = {f"tests.support.{name}" for name in ("debian", "media", "nvrtc", "openvino", "tensorrt_packages")}
+"""Helpers that fetch what the cache lacks."""
+STORED = "tests.support.networks.stored"
+"""The one function of its module that does."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test writes into its user's state, or reaches a daemon that is not the test's own."""
+    """No test writes into its user's state."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTD_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         yield
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks the tests that may fetch something with `network`, by what their module imports."""
+    if isinstance(item, pytest.Function) and may_fetch(item.module):
+        item.add_marker(pytest.mark.network)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (missing := no_gpu()):
+        pytest.skip(f"{missing}: run the tests on a machine with one")
+
+
+@functools.cache
+def may_fetch(module: ModuleType) -> bool:
+    """Whether a test module uses a helper that fetches, itself or through other modules of the tests."""
+    for value in list(vars(module).values()):
+        origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if not isinstance(origin, str) or not origin.startswith("tests.") or origin == module.__name__:
+            continue
+        if origin in FETCHING or f"{origin}.{getattr(value, '__name__', '')}" == STORED:
+            return True
+        if origin != STORED.rpartition(".")[0] and origin in sys.modules and may_fetch(sys.modules[origin]):
+            return True
+    return False

@@ -50,6 +50,15 @@ def test_without_a_gpu_it_says_of_every_part_why_it_was_not_run(tmp_path: Path) 
     assert {row["verdict"] for row in json.loads(file.read_text())} == {"not run"}
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_every_comparison_with_the_cpu_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "table.json"
+    command = [sys.executable, "-m", "bench.gpu", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["verdict"] for row in json.loads(file.read_text())} >= {"ok"}
+
+
 @on_stand_in()
 def test_all_that_it_measures_runs_and_what_is_held_against_the_cpu_agrees(kernels: bytes) -> None:
     """Rates mean nothing here; that each figure comes, and that every comparison is kept, does."""

@@ -25,7 +25,7 @@ class Outcomes:
     skipped: dict[str, str] = field(default_factory=dict)
     """Reason for each test, or module, that was skipped."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Number of tests by outcome: passed, failed, skipped, errors."""
+    """Number of tests that passed, failed (errors included) and were skipped."""
 
     @staticmethod
     def read(path: Path) -> Outcomes:
@@ -65,9 +65,8 @@ class _Recorder:
             self._outcomes.skipped[report.nodeid] = _reason(report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        names = {"passed": "passed", "failed": "failed", "skipped": "skipped", "error": "errors"}
-        for key, name in names.items():
-            self._outcomes.counts[name] = len(terminalreporter.stats.get(key, []))
+        for name, keys in {"passed": ["passed"], "failed": ["failed", "error"], "skipped": ["skipped"]}.items():
+            self._outcomes.counts[name] = sum(len(terminalreporter.stats.get(key, ())) for key in keys)
         self._outcomes.ran.update(self._ran)
         self._path.write_text(json.dumps(asdict(self._outcomes)))
 

@@ -54,7 +54,7 @@ def user_sockets(environ: Mapping[str, str]) -> list[Path]:
     try:
         check_private(folder)
         return sorted(folder.glob("control-*.sock"))
-    except OSError:
+    except (OSError, UnsafeDirectoryError):
         return []
 
 

@@ -246,6 +246,8 @@ class Client(ApiClient):
                 piece = response.read1(_CHUNK)
                 if time.monotonic() > until:
                     raise TimeoutError
+                if not piece and response.length:
+                    raise http.client.IncompleteRead(b"", response.length)
             if not piece:
                 return
             read += len(piece)

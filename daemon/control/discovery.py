@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,14 +135,31 @@ def _candidates(choice: Choice, service: InstalledService | None, environ: Mappi
     if service is not None and service.runs(choice.config):
         yield SERVICE_SOCKET
     own = default_socket(choice.config, environ)
-    yield own
-    with suppress(OSError):
-        owner = choice.config.stat().st_uid
-        if os.geteuid() == 0 and owner != 0:  # their daemon, if they run one; the file says that they may be trusted
-            theirs = default_socket(choice.config, {}, owner)
-            with suppress(UnsafeDirectoryError):
-                check_private(theirs.parent, owner)
-                yield theirs
+    if service_runtime(environ) is not None or _is_private(own.parent, os.geteuid()):
+        yield own
+    owner = _owner(choice.config)
+    if os.geteuid() == 0 and owner:  # their daemon, if they run one: as the file is theirs they may be trusted with it
+        theirs = default_socket(choice.config, {}, owner)
+        if _is_private(theirs.parent, owner):
+            yield theirs
+
+
+def _owner(config: Path) -> int | None:
+    try:
+        return config.stat().st_uid
+    except OSError:
+        return None
+
+
+def _is_private(folder: Path, uid: int) -> bool:
+    """Whether nobody but this user or root could have put a socket there. True if the folder does not exist."""
+    try:
+        check_private(folder, uid)
+    except UnsafeDirectoryError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _configured(config: Path) -> Path | None:

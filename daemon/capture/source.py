@@ -183,7 +183,14 @@ def _check_host(address: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    scheme = address.partition(":")[0]
+    scheme, _, rest = address.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    later = "@" in rest[len(authority) :]
+    if authority.count("@") > 1 or (later and (host is None or "@" in authority or authority.endswith(":"))):
+        raise CaptureError(
+            "user, password or path has a plain @, #, / or ?, which makes the address ambiguous; write %40 for @, "
+            f"%23 for #, %2F for /, %3F for ? in {redact(address)}"
+        )
     if not host:
         raise CaptureError(
             f"the {scheme} address {redact(address)} names no host and port that can be read; write "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,8 +74,9 @@ def load_text(
     """As `load`, of a text that is already there; `path` names it and is where relative paths count from."""
     folder = path.absolute().parent
     document = _parse(text, path)
-    if not cameras and isinstance(document.value, dict):
-        document.value = {key: item for key, item in document.value.items() if key not in _CAMERA_SECTIONS}
+    if isinstance(document.value, dict):
+        left_out = () if cameras else _CAMERA_SECTIONS
+        document.value = {key: item for key, item in document.value.items() if _is_read(key, left_out)}
     resolved = resolve(document.value, document.positions, folder=folder, environ=environ, files=files or {})
     report = _Report(path, resolved, overrides)
     report.add(document.problems, resolved.problems)
@@ -132,6 +133,11 @@ class _Report:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _is_read(key: object, left_out: Collection[object]) -> bool:
+    """Keys that begin with "x-" hold what anchors share, as in a Compose file: they mean nothing by themselves."""
+    return key not in left_out and not (isinstance(key, str) and key.startswith("x-"))
 
 
 def _below(path: str, above: str) -> bool:

@@ -100,6 +100,15 @@ def test_the_test_pattern_has_the_size_and_rate_asked_for() -> None:
         ("rtsp://host:port/path", "names no host and port"),
         ("rtsp://user:hunter/2@host/path", "%2F"),
         ("rtsp://user:hunter2@ho st/path", "%20"),
+        *(
+            (f"{scheme}://viewer:hunter{raw}@127.0.0.1:21554/stream", "%40 for @, %23 for #, %2F for /")
+            for scheme in ("rtsp", "rtsps", "http", "https")
+            for raw in ("@", "@ss#w/rd?", "@/", "@#", "@?", "/@x", "#@x")
+        ),
+        ("rtsp://viewer:#hunter@127.0.0.1/stream", "%23 for #"),
+        ("rtsp://viewer:hunter#2@127.0.0.1/stream", "%23 for #"),
+        ("rtsp://viewer:hunter?2@127.0.0.1/stream", "%3F"),
+        ("http://hunter@ss/2@127.0.0.1/stream", "%40 for @"),
         ("/dev/video0?input_fmt=mjpeg", "input_format"),
     ],
 )
@@ -110,6 +119,21 @@ def test_an_address_that_cannot_be_used_is_refused_with_the_fix_and_without_the_
         source(address)
     assert advice in str(refusal.value)
     assert "hunter" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://viewer:p%40ss%23w%2Frd%3F@127.0.0.1:554/stream",
+        "rtsp://127.0.0.1:554/live@main",
+        "http://127.0.0.1/snap?mail=a@b.example",
+        "rtsp://viewer:secret@127.0.0.1/a#b?c",
+        "rtsp://viewer:secret@[::1]:554/a",
+        "rtsp://viewer@127.0.0.1/a",
+    ],
+)
+def test_an_address_that_can_be_read_in_one_way_only_is_taken(address: str) -> None:
+    assert source(address).address == address
 
 
 def test_a_device_with_half_a_size_is_refused() -> None:

@@ -114,9 +114,15 @@ REFUSED = [
     CAMERA + "plugins: {tracker: {max_lost: 2}}",
     CAMERA + "models: {max_download: 5}",
     CAMERA + "log: {level: loud}",
+    CAMERA + "log: {x-shared: 1}",
+    CAMERA + "xshared: 1",
+    "cameras: {a: {source: x, allowed_hosts: ['http://a/']}}",
+    "cameras: {a: {source: x, poll_interval: 0}}",
 ]
 TAKEN = [
     CAMERA,
+    CAMERA + "x-shared: {a: 1}\nx-: 5",
+    "cameras: {a: {source: 'http://h/a', allowed_hosts: [cdn.lan, '::1'], poll_interval: 1m, late_after: 0}}",
     CAMERA + "rtsp:\nhttp:\nplugins:\n  detector:\nchain:\n",
     CAMERA + "rtsp: {port: '${env:YES}', tls: null}",
     CAMERA + "chain: [detector]\nplugins: {detector: {min_score: 1, max_wait: 0}}",

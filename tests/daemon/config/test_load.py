@@ -35,6 +35,18 @@ def test_an_entry_of_another_name_is_an_instance_of_what_it_uses() -> None:
     assert found.plugin_configs["parts"] == FinderConfig(use="finder", min_score=0.7)
 
 
+def test_top_level_keys_that_begin_with_x_are_a_place_for_anchors() -> None:
+    shared = "x-shared: &shared\n  timeout: 5s\n  nonsense: ${env:NOT_READ}\nx-camera: &camera {title: Hall}\nx-none:\n"
+    found = loaded(shared + "cameras: {a: {source: 'testpattern://', <<: *camera}}\n")
+    assert found.config.cameras["a"].title == "Hall"
+
+
+@pytest.mark.parametrize("text", [CAMERA + "xshared: 1", CAMERA + "X-shared: 1", CAMERA + "log: {x-shared: 1}"])
+def test_no_other_unknown_key_is_taken(text: str) -> None:
+    with pytest.raises(ConfigError, match="shared: unknown option"):
+        loaded(text)
+
+
 def test_sections_that_stand_empty_mean_the_defaults() -> None:
     found = loaded(CAMERA + "rtsp:\nrender:\nchain: [finder]\nplugins:\n  finder:\n")
     assert found.config.rtsp.port == 8554

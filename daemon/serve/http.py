@@ -18,6 +18,7 @@ from daemon.serve.audience import Audience
 from daemon.serve.control import AskReload, add_control
 from daemon.serve.events import add_events
 from daemon.serve.faces import DeskSource, add_faces
+from daemon.serve.http_answers import Compression, HeadRequests
 from daemon.serve.mjpeg import JpegStream
 from daemon.serve.mjpeg_response import MjpegResponse
 from daemon.serve.page import POLICY, page
@@ -69,6 +70,8 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     app.state.audience = Audience(max_viewers)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(Compression)
     app.add_middleware(Door, access)
     app.add_middleware(_CommonHeaders)  # around the door: what is refused carries them, too
 

@@ -45,9 +45,11 @@ def open_web(source: Source, playback: Playback, limit: float | None = None) -> 
         start = _start_of(response, lambda: clock() < until)
         codec = _codec_of(response.content_type, start)
         if codec is not None:
+            client.opened()
             return ImageStream(source, playback, client, response, codec)
         files = WebFiles(client, max(_SHORTEST, until - clock()), clock)
         stream = _opened_by_ffmpeg(source, playback, files, response, start)
+        client.opened()
         files.opened(timeout)
         return stream
     except BaseException:

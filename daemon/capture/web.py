@@ -181,6 +181,10 @@ class WebClient:
             url = _joined(url, next(iter(response.header("Location")), ""))
         raise SourceError(Reason.REDIRECT, f"more than {_REDIRECTS} times")
 
+    def opened(self) -> None:
+        """The source is open: from now on an answer must begin within the timeout."""
+        self._opening = self._timeout
+
     def close(self) -> None:
         """Ends the answer and the connection. Idempotent."""
         if self._response is not None:

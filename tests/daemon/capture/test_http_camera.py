@@ -342,6 +342,19 @@ def test_a_camera_that_falls_silent_is_lost_after_its_timeout() -> None:
     assert "GET" not in (running.feed.status.last_error or "")
 
 
+def test_a_single_picture_that_does_not_come_any_more_is_lost_after_the_timeout() -> None:
+    def give(_request: Request) -> Iterator[bytes]:
+        if len(camera.requests) > 1:
+            time.sleep(5)  # beyond the timeout
+        yield answer(jpeg(1))
+
+    options = {"poll_interval": "100ms", "timeout": "500ms", "open_timeout": "60s"}
+    with web_camera(give) as camera, RunningFeed(camera.url("/"), **options) as running:  # type: ignore[arg-type]
+        running.wait_for(1)
+        eventually(lambda: running.record.losses != [], 2)
+    assert running.record.losses[0] is Reason.TIMEOUT
+
+
 def test_what_is_no_http_is_told_as_such() -> None:
     with (
         web_camera(lambda _request: [b"RTSP/1.0 200 OK\r\n\r\n"]) as camera,

@@ -1,4 +1,5 @@
-"""Files that somebody named, read only if they are files: a device, a pipe or a folder is refused before it is read."""
+"""Files that somebody named: read only if they are files (a device, a pipe or a folder is refused before it is read),
+and written whole or not left behind."""
 
 from __future__ import annotations
 
@@ -30,6 +31,19 @@ def require_regular(mode: int) -> None:
     """Raises NotRegularError unless `mode` (`os.stat_result.st_mode`) is that of a regular file."""
     if not stat.S_ISREG(mode):
         raise NotRegularError(mode)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file; if that fails, as on a full disk, the part that was written is removed. Raises OSError."""
+    left = memoryview(data)
+    with path.open("wb", buffering=0) as file:
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                path.unlink(missing_ok=True)
+            raise
 
 
 def _checked(descriptor: int) -> int:

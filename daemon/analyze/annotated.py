@@ -17,6 +17,7 @@ from daemon.analyze.media import Item, MediaError, Sequence
 from daemon.colour import i420_for, to_i420
 from daemon.encode.codec import CLOCK, mark_colours
 from engines.printable import printable
+from engines.regular import write_whole
 from plugins.types import Image
 
 _CRF = "20"
@@ -88,7 +89,7 @@ class AnnotatedPictures:
         if not encoded:
             raise MediaError(f"{printable(str(path))}: the picture could not be encoded")
         try:
-            path.write_bytes(data.tobytes())
+            write_whole(path, data.tobytes())
         except OSError as error:
             raise _unwritten(path, error) from error
 
@@ -142,7 +143,7 @@ class AnnotatedVideo:
         try:
             self._file = _Target(self._path)
         except OSError as error:
-            raise MediaError(f"{printable(str(self._path))}: cannot be written: {error.strerror}") from error
+            raise _unwritten(self._path, error) from error
         self._container = av.open(self._file, "w", format="mp4")
         self._stream = self._container.add_stream("libx264", options={"crf": _CRF, "preset": "veryfast"})
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
@@ -151,6 +152,8 @@ class AnnotatedVideo:
 
     def _require_written(self) -> None:
         if self._file is not None and self._file.error is not None:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
             raise _unwritten(self._path, self._file.error)
 
 
@@ -191,7 +194,4 @@ class _Target:
 
 
 def _unwritten(path: Path, error: OSError) -> MediaError:
-    """The fault, after what was written of the file is removed."""
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
     return MediaError(f"{printable(str(path))}: cannot be written: {error.strerror}")

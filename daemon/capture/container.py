@@ -11,6 +11,9 @@ from daemon.capture.picture import MOST_PIXELS
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 """Cover art and thumbnails: video streams to FFmpeg, and not what the file shows."""
 
+_STILL_BRANDS = frozenset({"heic", "heix", "heim", "heis", "mif1"})
+"""Of HEIC images, which phones cut into tiles: FFmpeg shows each tile as a video of its own."""
+
 
 def video_of(container: av.container.InputContainer) -> av.VideoStream:
     """The video stream: one marked as default if there is one, else the first. Attached pictures do not count.
@@ -18,6 +21,8 @@ def video_of(container: av.container.InputContainer) -> av.VideoStream:
     Raises SourceError with a `detail` that says why there is none, or that its frames have too many pixels. The limit
     also holds for frames that come later.
     """
+    if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
+        raise SourceError(Reason.NO_VIDEO, "HEIC images are not read here: save it as a JPEG")
     videos = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
     decodable = [stream for stream in videos if stream.codec_context is not None]
     if not decodable:

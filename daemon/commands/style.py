@@ -131,6 +131,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from daemon.progress import ProgressBar
     from daemon.style_sheet import contact_sheet
     from engines.errors import EngineError
+    from engines.regular import write_whole
     from plugins.style.config import StyleConfig
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():
@@ -149,7 +150,7 @@ def _sheet(args: argparse.Namespace) -> int:
         print(f"sightd: {error}", file=sys.stderr)
         return 3
     try:
-        args.out.write_bytes(cv2.imencode(args.out.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
+        write_whole(args.out, cv2.imencode(args.out.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
     except OSError as error:
         print(f"sightd: {args.out} cannot be written: {error.strerror}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from daemon.control.client import ApiClient, ApiError, segment
 from engines.printable import printable
-from engines.regular import NotRegularError, read_regular
+from engines.regular import NotRegularError, read_regular, write_whole
 from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.photos import MOST_BYTES
 
@@ -206,7 +206,7 @@ def unknown_picture(args: argparse.Namespace, faces: Faces) -> int:
         raise GalleryError(f"{_source(args.file)}: it becomes a PNG picture: name a .png file")
     data = faces.data(f"/api/unknown-faces/{args.number}.png")
     try:
-        args.file.write_bytes(data)
+        write_whole(args.file, data)
     except OSError as error:
         raise GalleryError(f"{_source(args.file)}: {error.strerror}") from error
     return 0

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.training.errors import TrainingError
+from engines.regular import write_whole
 from plugins.types import Image
 
 
@@ -58,4 +59,4 @@ def write_preview(path: Path, painting: Image, pictures: Sequence[Image], painte
     size = max(1, round(width * 2 * side / height)), 2 * side
     example = cv2.resize(painting, size, interpolation=cv2.INTER_AREA)
     sheet = np.hstack([example, *(np.vstack(pair) for pair in zip(pictures, painted, strict=True))])
-    path.write_bytes(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())
+    write_whole(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

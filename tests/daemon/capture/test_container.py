@@ -49,3 +49,11 @@ def test_frames_of_too_many_pixels_are_refused(tmp_path: Path, monkeypatch: pyte
     path = write_film(tmp_path / "a.mp4", [quadrants(96, 64)])
     with av.open(str(path)) as opened, pytest.raises(SourceError, match="96x64 pixels"):
         video_of(opened)
+
+
+def test_a_heic_image_is_refused_by_its_content(tmp_path: Path) -> None:
+    """FFmpeg reads it as MP4 and would show its first tile."""
+    path = write_film(tmp_path / "a.mp4", [quadrants(96, 64)])
+    path.write_bytes(path.read_bytes().replace(b"ftypisom", b"ftypheic", 1))
+    with av.open(str(path)) as opened, pytest.raises(SourceError, match="HEIC images are not read here"):
+        video_of(opened)

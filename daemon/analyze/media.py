@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 
-from daemon.capture.container import video_of
+from daemon.capture.container import presentation_times, video_of
 from daemon.capture.decoding import CpuDecoding, Decoded
 from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import SourceError
@@ -192,10 +192,13 @@ class _Film:
         self._container = container
         self._video = video_of(container)
         self._video.thread_type = "SLICE"  # frame threads lose errors, and frames with them
-        self._decoding = CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio, deinterlace)
+        aspect, times = self._video.sample_aspect_ratio, presentation_times(container)
+        self._decoding = CpuDecoding(self._video.codec_context, aspect, deinterlace, times)
         self._interval = 1 / float(self._video.guessed_rate or self._video.average_rate or FOLDER_FPS)
         self._last = -self._interval
         self._end = 0.0
+        self.timed = False
+        """Whether the file states times."""
         self._packets = self._undecodable = self._damaged = self.frames = 0
 
     def pictures(self) -> Iterator[tuple[Decoded, float]]:
@@ -210,6 +213,7 @@ class _Film:
             for picture in pictures:
                 later = picture.time is not None and picture.time > self._last
                 self._last = picture.time if later and picture.time is not None else self._last + self._interval
+                self.timed = self.timed or picture.time is not None
                 self._damaged += picture.corrupt
                 self.frames += 1
                 yield picture, self._last
@@ -264,7 +268,8 @@ def _video(sequence: Sequence, deinterlace: Deinterlace) -> Iterator[Item | Medi
         with av.open(f"file:{path}") as container:  # "file:" keeps FFmpeg from reading a colon as a protocol's
             film = _Film(container, deinterlace)
             for picture, time in film.pictures():
-                yield Item(str(path), _frame(sequence, film.frames - 1, picture, time))
+                pts = time if film.timed else None
+                yield Item(str(path), _frame(sequence, film.frames - 1, picture, time, pts))
             fault = film.fault() if film.frames else "holds no frame that can be decoded"
     except SourceError as error:
         fault = error.detail or "not a video or picture"
@@ -293,8 +298,8 @@ def _is_mp4(path: Path) -> bool:
         return False
 
 
-def _frame(sequence: Sequence, seq: int, picture: Decoded, time: float) -> Frame:
-    return Frame(sequence.name, seq, picture.size, picture.decode, captured_at=time, wall_time=0.0, pts=picture.time)
+def _frame(sequence: Sequence, seq: int, picture: Decoded, time: float, pts: float | None) -> Frame:
+    return Frame(sequence.name, seq, picture.size, picture.decode, captured_at=time, wall_time=0.0, pts=pts)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Which of the streams in a container is the video."""
+"""Which of the streams in a container is the video, and what its times mean."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import av
 from av.stream import Disposition
 
 from daemon.capture.errors import Reason, SourceError
+from daemon.capture.pacing import PresentationTimes
 from daemon.capture.picture import MOST_PIXELS
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -34,6 +35,11 @@ def video_of(container: av.container.InputContainer) -> av.VideoStream:
         raise SourceError(Reason.NO_VIDEO, f"{width}x{height} pixels, {most}: choose a smaller stream")
     chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return chosen
+
+
+def presentation_times(container: av.container.InputContainer) -> PresentationTimes:
+    """How the times of frames in this container are read."""
+    return PresentationTimes(decoding_only=container.format.name == "avi")
 
 
 def _why_none(container: av.container.InputContainer, *, unknown_codec: bool) -> str:

@@ -69,13 +69,17 @@ class CpuDecoding:
     """FFmpeg's decoder, in the caller's thread: frame threads would add delay and lose errors."""
 
     def __init__(
-        self, context: av.VideoCodecContext, aspect: Fraction | None = None, deinterlace: Deinterlace = "auto"
+        self,
+        context: av.VideoCodecContext,
+        aspect: Fraction | None = None,
+        deinterlace: Deinterlace = "auto",
+        times: PresentationTimes | None = None,
     ) -> None:
         """`aspect` is the sample aspect ratio that the container states, if any. It outranks the codec's, until that
-        changes within the stream."""
+        changes within the stream. `times` reads the container's times."""
         self._context = context
         self._aspect = _Aspect(context, aspect)
-        self._times = PresentationTimes()
+        self._times = times or PresentationTimes()
         self._geometry: Geometry | None = None
         self._deinterlacer = Deinterlacer[_Facts](deinterlace)
 
@@ -138,13 +142,13 @@ class GpuDecoding:
     Pictures that must be turned or stretched are downloaded, and are not `on_device`.
     """
 
-    def __init__(self, nvdec: Nvdec, video: av.VideoStream) -> None:
+    def __init__(self, nvdec: Nvdec, video: av.VideoStream, times: PresentationTimes) -> None:
         """SourceError where it cannot decode this stream."""
         codec = video.codec_context.name
         self._video = video
         self._told: dict[int, _Packet] = {}
         self._numbers = itertools.count()
-        self._times = PresentationTimes()
+        self._times = times
         self._geometry: Geometry | None = None
         try:
             self._decoder = nvdec.decoder(codec)

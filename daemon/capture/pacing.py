@@ -29,16 +29,21 @@ class Pacer:
 class PresentationTimes:
     """When each picture of a stream is shown, in ticks, by the rule of FFmpeg's own tools (guess_correct_pts).
 
-    AVI states decoding times only; read as presentation times, those of pictures with B-frames jump back and forth.
-    Decoding times are taken as long as they went wrong less often than presentation times.
+    Decoding times are taken as long as they went wrong less often than presentation times, and always if only they are
+    stated: read as presentation times, those of pictures with B-frames jump back and forth.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, decoding_only: bool = False) -> None:
+        """`decoding_only`: the container states no presentation times."""
+        self._decoding_only = decoding_only
         self._last_pts = self._last_dts = -(1 << 63)
         self._wrong_pts = self._wrong_dts = 0
 
     def of(self, pts: int | None, dts: int | None) -> int | None:
-        """The time of the next picture that the decoder returned; `dts` is of the packet decoded last."""
+        """The time of the next picture that the decoder returned; `dts` is of the packet decoded last. None: it is not
+        known, and the picture follows the one before."""
+        if self._decoding_only:
+            return dts
         if dts is not None:
             self._wrong_dts += dts <= self._last_dts
             self._last_dts = dts

@@ -14,7 +14,7 @@ import av
 from av.format import Flags
 
 from daemon.capture.clock import Clock
-from daemon.capture.container import video_of
+from daemon.capture.container import presentation_times, video_of
 from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import Reason, SourceError
@@ -140,9 +140,10 @@ class AvStream:
             self._container.close()
 
     def _decoding_of(self, nvdec: Nvdec | None, deinterlace: Deinterlace) -> Decoding:
+        video, times = self._video, presentation_times(self._container)
         if nvdec is not None:
-            return GpuDecoding(nvdec, self._video)
-        return CpuDecoding(self._video.codec_context, self._video.sample_aspect_ratio, deinterlace)
+            return GpuDecoding(nvdec, video, times)
+        return CpuDecoding(video.codec_context, video.sample_aspect_ratio, deinterlace, times)
 
     def _shot(self, frame: Decoded, arrival: tuple[float, float]) -> Shot:
         pts = frame.time

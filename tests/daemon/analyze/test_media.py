@@ -234,7 +234,7 @@ def test_the_times_of_an_avi_with_b_frames_rise_at_its_own_rate(tmp_path: Path) 
     options = {"bf": "2", "b_strategy": "0"}
     film = write_film(tmp_path / "a.avi", [quadrants(96, 64)] * 50, fps=25, options=options)
     times = [item.frame.captured_at for item in read_all(film)]
-    assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.2)
+    assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.001)
     assert min(np.diff(times)) > 0
 
 

@@ -50,6 +50,11 @@ def test_a_second_play_follows_the_first_by_one_interval() -> None:
     assert places == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 
 
+def test_only_decoding_times_are_taken_if_there_are_no_others() -> None:
+    times = PresentationTimes(decoding_only=True)
+    assert [times.of(*pair) for pair in [(2, 4), (6, 6), (4, 8), (7, None)]] == [4, 6, 8, None]
+
+
 def test_a_single_picture_is_shown_for_a_second_before_it_is_played_again() -> None:
     timeline, places = Timeline(), list[float]()
     for _ in range(3):

@@ -15,7 +15,7 @@ from daemon.config.installed import installed_plugins
 from daemon.config.load import load
 from daemon.config.model import Events
 from daemon.config.problems import ConfigError
-from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError
+from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
 from daemon.control.discovery import HELP, Choice, add_options, find
 from daemon.control.service import service_of
 from daemon.events.event import Event, told
@@ -76,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
             _tell(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
     except ConfigError as error:
         print(error, file=sys.stderr)
+        return 2
+    except UsageError as error:
+        print(f"sightd: {error}", file=sys.stderr)
         return 2
     except NoDaemonError as error:
         print(f"sightd: {error}", file=sys.stderr)

@@ -139,7 +139,7 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 def run(args: argparse.Namespace) -> int:
     """Does the action on the gallery."""
     from daemon.config.problems import ConfigError
-    from daemon.control.client import ApiError, ControlError, NoDaemonError
+    from daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
     from daemon.faces.actions import Faces
     from engines.printable import printable
     from plugins.face.gallery.errors import GalleryError
@@ -149,6 +149,9 @@ def run(args: argparse.Namespace) -> int:
             code: int = args.do(args, Faces(client, args.plugin if isinstance(client, Client) else None))
     except ConfigError as error:
         print(error, file=sys.stderr)
+        return 2
+    except UsageError as error:
+        print(f"sightd: {error}", file=sys.stderr)
         return 2
     except NoDaemonError as error:
         print(f"sightd: {error}", file=sys.stderr)
@@ -165,14 +168,14 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
     """The API of the daemon that is meant, or of the gallery's file if that is named or no daemon runs."""
+    from daemon.control.client import UsageError
     from daemon.control.discovery import Choice, find
     from daemon.control.service import service_of
-    from plugins.face.gallery.errors import GalleryError
 
     choice = Choice.of(args)
     direct = args.gallery is not None or args.key_file is not None
     if direct and (choice.url or choice.socket):
-        raise GalleryError("--gallery and --key-file name a file, --url and --socket a daemon: give one of them")
+        raise UsageError("--gallery and --key-file name a file, --url and --socket a daemon: give one of them")
     client = None if direct else find(choice, os.environ)
     if client is not None:
         yield client

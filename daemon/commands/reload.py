@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from daemon.commands import SubParsers
-from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, printable_lines
+from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError, printable_lines
 from daemon.control.discovery import HELP, Choice, add_options, client_for
 from plugins.units import parse_duration
 
@@ -22,8 +22,8 @@ examples:
 Cameras and plug-ins that did not change go on without losing a frame. If the file has faults, nothing changes.
 
 {HELP}
-The exit code is 0 if the configuration was applied, 2 if it was refused (each fault is printed with its file and line),
-3 if no daemon answers, 1 for any other failure.
+The exit code is 0 if the configuration was applied, 2 if it was refused (each fault is printed with its file and line)
+or for wrong usage, 3 if no daemon answers, 1 for any other failure.
 """
 _WORDS = {
     "added": "cameras added",
@@ -33,7 +33,8 @@ _WORDS = {
     "replaced": "plug-ins restarted",
     "closed": "plug-ins stopped",
 }
-EXIT_REFUSED, EXIT_NO_DAEMON = 2, 3
+EXIT_REFUSED = EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
 
 
 def add(commands: SubParsers) -> None:
@@ -68,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
             return 1
         print(f"{error}\nsightd: the configuration was refused, and nothing changed", file=sys.stderr)
         return EXIT_REFUSED
+    except UsageError as error:
+        print(f"sightd: {error}", file=sys.stderr)
+        return EXIT_USAGE
     except LateError as error:
         print(f"sightd: {error}; the reload may still go on, and the log says how it ends", file=sys.stderr)
         return 1

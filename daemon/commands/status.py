@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.commands import SubParsers
-from daemon.control.client import ApiError, ControlError
+from daemon.control.client import ApiError, ControlError, UsageError
 from daemon.control.discovery import HELP, Choice, add_options, client_for
 from engines.printable import printable
 
@@ -53,12 +53,10 @@ def add(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Asks the daemon and prints what it says."""
     try:
-        choice = Choice.of(args)
-    except ControlError as error:
+        status = client_for(Choice.of(args), os.environ).json("GET", "/api/status")
+    except UsageError as error:
         print(f"sightd: {error}", file=sys.stderr)
         return EXIT_USAGE
-    try:
-        status = client_for(choice, os.environ).json("GET", "/api/status")
     except (ControlError, ApiError) as error:
         print(f"sightd: {error}", file=sys.stderr)
         return EXIT_NO_ANSWER

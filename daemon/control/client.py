@@ -32,6 +32,10 @@ class ControlError(Exception):
     """A daemon could not be asked; the message says why and what to do."""
 
 
+class UsageError(ControlError):
+    """Options that cannot be used, or do not go together."""
+
+
 class NoDaemonError(ControlError):
     """No daemon answers."""
 
@@ -113,19 +117,19 @@ class UrlEndpoint:
 
 
 def url_endpoint(url: str, token: str | None, ca_file: Path | None) -> UrlEndpoint:
-    """ControlError if the address cannot be used, or the authorities' file cannot be read."""
+    """UsageError if the address cannot be used, or the authorities' file cannot be read."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ControlError("--url takes an address such as https://camera-box.example:8080")
+        raise UsageError("--url takes an address such as https://camera-box.example:8080")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ControlError("--url takes no user, password or query; put the token into a file: --token-file FILE")
+        raise UsageError("--url takes no user, password or query; put the token into a file: --token-file FILE")
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
     except ValueError as error:
-        raise ControlError(f"--url: {error}") from None
+        raise UsageError(f"--url: {error}") from None
     except OSError as error:  # ssl.SSLError too
-        raise ControlError(f"--ca-file {ca_file}: {error.strerror or error}") from error
+        raise UsageError(f"--ca-file {ca_file}: {error.strerror or error}") from error
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return UrlEndpoint(parts.scheme, parts.hostname, port, parts.path.rstrip("/"), context, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,10 +28,13 @@ from daemon.control.client import (
     DeniedError,
     NoDaemonError,
     SocketEndpoint,
+    UsageError,
     denied,
     url_endpoint,
 )
 from daemon.control.service import InstalledService, installed_service
+
+log = logging.getLogger(__name__)
 
 HELP = """\
 Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service or, if none is
@@ -63,12 +67,12 @@ class Choice:
 
     @staticmethod
     def of(args: argparse.Namespace) -> Choice:
-        """ControlError for options that do not go together."""
+        """UsageError for options that do not go together."""
         choice = Choice(args.config, args.socket, args.url, args.token_file, args.ca_file)
         if choice.url is None and (choice.token_file or choice.ca_file):
-            raise ControlError("--token-file and --ca-file belong to --url")
+            raise UsageError("--token-file and --ca-file belong to --url")
         if sum(one is not None for one in (choice.config, choice.socket, choice.url)) > 1:
-            raise ControlError("give one of -c, --socket and --url")
+            raise UsageError("give one of -c, --socket and --url")
         return choice
 
 
@@ -92,7 +96,10 @@ def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
     ControlError if several run and none is named.
     """
     if choice.url is not None:
-        return Client(url_endpoint(choice.url, _token(choice.token_file), choice.ca_file))
+        endpoint = url_endpoint(choice.url, _token(choice.token_file), choice.ca_file)
+        if endpoint.scheme == "http" and choice.token_file is not None:
+            _warn_of_plain_text(endpoint.host)
+        return Client(endpoint)
     if choice.socket is not None:
         if not _listens(choice.socket):
             raise NoDaemonError(f"no sightd daemon listens at {choice.socket}")
@@ -142,6 +149,13 @@ def _candidates(choice: Choice, service: InstalledService | None, environ: Mappi
         theirs = default_socket(choice.config, {}, owner)
         if _is_private(theirs.parent, owner):
             yield theirs
+
+
+def _warn_of_plain_text(host: str) -> None:
+    from daemon.config.checks import is_loopback  # costly, and hardly ever needed
+
+    if not is_loopback(host):
+        log.warning("sightd: the token goes unencrypted over the network to %s; use https", host)
 
 
 def _owner(config: Path) -> int | None:
@@ -196,7 +210,7 @@ def _token(file: Path | None) -> str | None:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ControlError(f"--token-file {file}: {reason}") from None
+        raise UsageError(f"--token-file {file}: {reason}") from None
     if not token or not token.isascii() or not token.isprintable():
-        raise ControlError(f"--token-file {file}: it holds no token")
+        raise UsageError(f"--token-file {file}: it holds no token")
     return token

@@ -29,8 +29,8 @@ from daemon.serve.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
-MOST, _MOST_PER_USER = 64, 32
-"""Connections at once, and of one user."""
+MOST, _MOST_PER_USER = 128, 32
+"""Connections at once, and of one user; all users without a role count as one, so that they keep nobody out."""
 _REFUSALS = {"total": f"there are {MOST} already", "address": f"there are {_MOST_PER_USER} of one user already"}
 _LOCK = ".sightd.lock"
 _PROBE = 1.0
@@ -49,11 +49,13 @@ class ControlSocket(GuardedSocket):
     """A listening AF_UNIX socket at `path`; `close` removes the file."""
 
     path: Path
+    roles: PeerRoles
     identity: tuple[int, int] | None = None
     """Device and inode of the file."""
 
     def origin(self, connection: socket.socket, _address: Any) -> str:
-        return peer_of(connection).name
+        peer = peer_of(connection)
+        return peer.name if self.roles.holder(peer) is not None else "users without a role"
 
     def close(self) -> None:
         """Idempotent. Leaves a file alone that another daemon has put there since."""
@@ -97,6 +99,7 @@ def open_control(
         return None
     refusals = Refusals("the control socket", _REFUSALS, count)
     listening.places, listening.refused = Places(MOST, _MOST_PER_USER), refusals.add
+    listening.roles = roles
     if roles.admits_groups and (closed := _closed_to_others(path)):
         log.warning("control.groups: other users cannot enter %s; set control.socket to a path they can reach", closed)
     return listening

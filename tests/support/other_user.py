@@ -33,6 +33,23 @@ print(json.dumps([answer.status, answer.read().decode()]))
 """
 
 
+_HOLD = """
+import select, socket, sys
+held = []
+for _ in range(int(sys.argv[2])):
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].connect(sys.argv[1])
+wanted = set(held)
+while len(wanted) > int(sys.argv[3]):
+    ended = select.select(list(wanted), [], [], 20.0)[0]
+    if not ended:
+        break
+    wanted -= set(ended)
+print(len(wanted), flush=True)
+sys.stdin.read()
+"""
+
+
 def need_root() -> None:
     if os.geteuid() != 0 or not Path(_PYTHON).exists():
         pytest.skip("only root can start a process of another user")
@@ -52,6 +69,19 @@ def asked(path: Path, method: str, target: str, groups: Sequence[int] = ()) -> t
     assert done.returncode == 0, done.stderr
     status, body = json.loads(done.stdout)
     return status, body
+
+
+@contextmanager
+def holding(path: Path, count: int, expected: int) -> Iterator[int]:
+    """The other user opens `count` connections that ask for nothing, and waits until the daemon has closed all but
+    `expected`. How many are left."""
+    command = [_PYTHON, "-I", "-c", _HOLD, str(path), str(count), str(expected)]
+    with subprocess.Popen(
+        command, user=UID, group=GID, extra_groups=[], cwd="/", env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.communicate()
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def test_without_a_daemon_that_is_said(tmp_path: Path) -> None:
 )
 def test_options_that_cannot_be_meant(arguments: list[str], why: str) -> None:
     done = sightd("reload", *arguments)
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert why in done.stderr
     assert "secret" not in done.stderr
 

@@ -223,3 +223,13 @@ def test_switched_off_there_is_none(tmp_path: Path) -> None:
 def test_a_group_that_is_not_there_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert not PeerRoles({"no-such-group-here": "admin"}).admits_groups
     assert "no group 'no-such-group-here'" in caplog.text
+
+
+def test_users_without_a_role_keep_nobody_out(serve: Serve) -> None:
+    other_user.need_root()
+    path = serve(**{"4711": "view"})
+    with other_user.holding(path, 40, 32) as held:
+        assert held == 32, "all of them together have the places of one user"
+        assert other_user.asked(path, "GET", "/readyz", [4711])[0] == 200
+        with client(path) as own:
+            assert own.get("/readyz").status_code == 200

@@ -193,9 +193,10 @@ class _Session:
 
     def _take(self, message: Any) -> None:
         kind = self._gst.gst.MessageType
-        if self.dialogue.fault is not None:
-            raise self.dialogue.fault
         if message.type == kind.ERROR:
+            self.dialogue.check(self._source.get_property("location"))
+            if self.dialogue.fault is not None:
+                raise self.dialogue.fault
             raise meaning_of(_fault_of(message), self.dialogue)
         if message.type == kind.PROGRESS:
             progress = message.parse_progress()

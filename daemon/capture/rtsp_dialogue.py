@@ -69,14 +69,18 @@ class Dialogue:
         if method == "OPTIONS" and self._tries.get("DESCRIBE"):  # rtspsrc begins again after a redirect
             self._redirects += 1
             self._tries.clear()
-        if not self._stays(location):
-            self.fault = SourceError(Reason.OTHER, "it redirects to another host, which is not followed")
-        elif self._redirects > _MOST_REDIRECTS:
+        self.check(location)
+        if self._redirects > _MOST_REDIRECTS:
             self.fault = SourceError(Reason.OTHER, "it redirects without end")
         if self.fault is not None:
             return False
         self._tries[method] = self._tries.get(method, 0) + 1
         return method not in ("OPTIONS", "DESCRIBE") or self._tries[method] <= _MOST_TRIES
+
+    def check(self, location: str) -> None:
+        """Sets `fault` if a redirect led away from the camera."""
+        if not self._stays(location):
+            self.fault = SourceError(Reason.OTHER, "it redirects to another host, which is not followed")
 
     def selects(self, number: int, media: str, encoding: str) -> bool:
         """Whether the stream `number` of the camera's description is read: the first video that can be."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon import gst_log
+from daemon.capture import rtsp_wire
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 
@@ -20,6 +21,8 @@ class GStreamer:
     """The introspected modules; the distribution's `gi` has no types."""
 
     gst: Any
+    gio: Any
+    glib: Any
     rtsp: Any
 
     def element(self, factory: str, **properties: Any) -> Any:
@@ -46,14 +49,15 @@ def load() -> GStreamer:
         gi.require_version("Gst", "1.0")
         gi.require_version("GstApp", "1.0")
         gi.require_version("GstRtsp", "1.0")
-        from gi.repository import Gst, GstApp, GstRtsp  # noqa: F401 - GstApp gives appsinks their methods
+        from gi.repository import Gio, GLib, GObject, Gst, GstApp, GstRtsp  # noqa: F401 - GstApp is for appsinks
     except (ImportError, ValueError) as error:
         raise GStreamerError(f"RTSP cameras need GStreamer for this Python: {error}; {_remedy()}") from error
     gst_log.install()
     Gst.init(None)
-    gstreamer = GStreamer(Gst, GstRtsp)
+    gstreamer = GStreamer(Gst, Gio, GLib, GstRtsp)
     if missing := [name for name in ("rtspsrc", "rtpbin", "udpsrc", "appsink") if not gstreamer.has(name)]:
         raise GStreamerError(f"GStreamer has no element {', '.join(missing)}; {_remedy()}")
+    rtsp_wire.watch(Gio, GObject)
     return gstreamer
 
 

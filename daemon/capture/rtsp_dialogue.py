@@ -10,11 +10,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hosts import is_host, resolves
 from daemon.capture.rtsp_codecs import CODECS, RtpCodec
+from daemon.capture.rtsp_login import OwnLogin
+from daemon.capture.rtsp_wire import Wire
 
 _MOST_REDIRECTS = 5
-_MOST_TRIES = 3
-"""How often one request is sent on one connection: without credentials, with them, and with a fresh nonce. Some cameras
-lock an account after five wrong passwords, and rtspsrc alone would try eight times."""
+_MOST_TRIES = 2
+"""How often one request is sent on one connection: without credentials, and with them. Some cameras lock an account
+after five wrong passwords, and rtspsrc alone would try eight times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ class UnreadableCodecError(SourceError):
 
 class Dialogue:
     """Decides on requests and streams while a camera is opened. Called from GStreamer's thread; holds none of its
-    objects, so that nothing keeps a closed pipeline alive. `fault` is what ended the dialogue, if we did.
+    objects, so that nothing keeps a closed pipeline alive.
 
-    `installed(element)` says whether GStreamer has that element.
+    `installed(element)` says whether GStreamer has that element. `wire` is the connection to the camera, once there is
+    one; `login` answers challenges in rtspsrc's place, if set; `fault` is why we ended the dialogue, if we did.
     """
 
     def __init__(self, address: Address, installed: Callable[[str], bool]) -> None:
@@ -57,7 +60,8 @@ class Dialogue:
         self._media: set[str] = set()
         self.stream: int | None = None
         self.codec: RtpCodec | None = None
-        self.connected = False
+        self.wire: Wire | None = None
+        self.login: OwnLogin | None = None
         self.fault: SourceError | None = None
 
     def allows(self, method: str, location: str) -> bool:
@@ -65,13 +69,12 @@ class Dialogue:
 
         `location` is the address that is being opened: after a redirect, the new one.
         """
-        self.connected = True
         if method == "OPTIONS" and self._tries.get("DESCRIBE"):  # rtspsrc begins again after a redirect
             self._redirects += 1
             self._tries.clear()
         self.check(location)
         if self._redirects > _MOST_REDIRECTS:
-            self.fault = SourceError(Reason.OTHER, "it redirects without end")
+            self.fault = SourceError(Reason.REDIRECT, f"more than {_MOST_REDIRECTS} times")
         if self.fault is not None:
             return False
         self._tries[method] = self._tries.get(method, 0) + 1
@@ -80,7 +83,7 @@ class Dialogue:
     def check(self, location: str) -> None:
         """Sets `fault` if a redirect led away from the camera."""
         if not self._stays(location):
-            self.fault = SourceError(Reason.OTHER, "it redirects to another host, which is not followed")
+            self.fault = SourceError(Reason.REDIRECT, "to another host")
 
     def selects(self, number: int, media: str, encoding: str) -> bool:
         """Whether the stream `number` of the camera's description is read: the first video that can be."""
@@ -126,7 +129,7 @@ _RESOURCE, _STREAM = "gst-resource-error-quark", "gst-stream-error-quark"
 _NO_STREAM = 6
 _REASONS: Mapping[tuple[str, int], Reason] = {
     (_RESOURCE, 3): Reason.NOT_FOUND,
-    (_RESOURCE, 5): Reason.UNAUTHORISED,  # no method of authentication that both sides know
+    (_RESOURCE, 5): Reason.NO_VIDEO,  # it does not know DESCRIBE, SETUP and PLAY
     (_RESOURCE, 7): Reason.REFUSED,
     (_RESOURCE, 9): Reason.EOF,
     (_RESOURCE, 10): Reason.EOF,
@@ -159,6 +162,8 @@ def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
         return dialogue.without_stream()
     if "(Timeout while waiting" in fault.text:
         return SourceError(Reason.TIMEOUT)
+    if "authentication protocol" in fault.text:
+        return SourceError(Reason.UNAUTHORISED, "the camera asks for a login that is not supported")
     reason = _REASONS.get((fault.domain, fault.code), Reason.OTHER)
     if reason is Reason.REFUSED and not resolves(dialogue.address.location):
         return SourceError(Reason.NAME_NOT_RESOLVED)

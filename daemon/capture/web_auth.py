@@ -25,6 +25,11 @@ class Authenticator:
         self._offered: list[str] = []
 
     @property
+    def offered(self) -> list[str]:
+        """Scheme and algorithm of each challenge in the last 401, such as "basic" or "digest SHA-256"."""
+        return list(self._offered)
+
+    @property
     def why_not(self) -> str:
         """What an answer of 401 is about, beyond a wrong password."""
         if self._offered and not (self._basic or self._digest) and self._user:

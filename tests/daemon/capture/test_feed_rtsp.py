@@ -95,6 +95,15 @@ def test_a_feed_that_is_blocked_by_a_frozen_camera_stops_within_its_timeout(came
     assert len(running.frames) <= given + 2
 
 
+def test_a_camera_that_sends_a_message_byte_by_byte_does_not_hold_its_feed(camera: CameraSimulator) -> None:
+    with FaultProxy(camera.port) as proxy, RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0") as running:
+        running.wait_for(5)
+        proxy.trickle()
+        eventually(lambda: running.record.losses != [], within=0.8 + 2.0)
+        assert running.record.losses == [Reason.TIMEOUT]
+        assert running.feed.stop(deadline=2.0)
+
+
 def test_a_camera_may_take_longer_to_open_than_it_may_be_silent(camera: CameraSimulator) -> None:
     with FaultProxy(camera.port) as proxy:
         proxy.hold_answers()

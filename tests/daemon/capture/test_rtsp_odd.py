@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from daemon.capture import rtsp
 from daemon.capture.errors import Reason
 from tests.support.camera import need_rtsp_server
 from tests.support.feeds import RunningFeed
 from tests.support.odd_camera import AUDIO, FPS, VIDEO, OddCamera, Packets
 from tests.support.waiting import eventually
+
+ONCE = {"first": "60s", "longest": "60s"}
+"""Waits between attempts after which no second one comes within a test."""
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +26,9 @@ def _gstreamer() -> None:
     need_rtsp_server()
 
 
-@pytest.mark.parametrize("algorithms", [["Basic"], ["MD5"], ["MD5", "SHA-256"], ["SHA-256", "MD5"], ["Basic", "MD5"]])
+@pytest.mark.parametrize(
+    "algorithms", [["Basic"], ["MD5"], ["MD5", "SHA-256"], ["SHA-256", "MD5"], ["Basic", "MD5"], ["SHA-256"]]
+)
 def test_every_common_login_is_known(algorithms: list[str]) -> None:
     with (
         OddCamera(algorithms=algorithms) as camera,
@@ -28,17 +38,27 @@ def test_every_common_login_is_known(algorithms: list[str]) -> None:
         assert running.record.losses == []
 
 
-def test_a_wrong_password_is_tried_twice_at_most() -> None:
+@pytest.mark.parametrize("algorithm", ["Basic", "MD5", "SHA-256"])
+def test_a_wrong_password_is_not_tried_again_and_again(algorithm: str) -> None:
     """Many cameras lock the account after some five wrong passwords."""
-    reconnect = {"first": "60s", "longest": "60s"}
     with (
-        OddCamera(algorithms=["MD5"]) as camera,
-        RunningFeed(camera.address(credentials="viewer:wrong@"), reconnect=reconnect) as running,
+        OddCamera(algorithms=[algorithm]) as camera,
+        RunningFeed(camera.address(credentials="viewer:wrong@"), reconnect=ONCE) as running,
     ):
         eventually(lambda: running.record.losses != [])
         tried = [request for request in camera.requests if "authorization" in request.headers]
-        assert 1 <= len(tried) <= 2
+        assert 1 <= len(tried) <= 3
         assert running.record.losses == [Reason.UNAUTHORISED]
+
+
+def test_a_login_that_is_not_known_is_the_reason() -> None:
+    with (
+        OddCamera(algorithms=["SHA-9"]) as camera,
+        RunningFeed(camera.address(credentials="viewer:secret@"), reconnect=ONCE) as running,
+    ):
+        eventually(lambda: running.record.losses != [])
+        assert running.record.losses == [Reason.UNAUTHORISED]
+        assert "asks for 'digest SHA-9', which is not supported" in (running.feed.status.last_error or "")
 
 
 def test_audio_is_not_fetched() -> None:
@@ -68,7 +88,7 @@ def test_nothing_is_said_to_another_host_that_a_camera_redirects_to() -> None:
             RunningFeed(camera.address(credentials="viewer:secret@")) as running,
         ):
             eventually(lambda: running.record.losses != [])
-            assert "redirects to another host" in (running.feed.status.last_error or "")
+            assert running.record.losses[0] is Reason.REDIRECT
         assert target.requests == []
 
 
@@ -77,15 +97,15 @@ def test_a_redirect_to_another_host_is_the_reason_even_if_nobody_listens_there()
         address = target.address("here")
     with OddCamera(redirect=address) as camera, RunningFeed(camera.address()) as running:
         eventually(lambda: running.record.losses != [])
-        assert "redirects to another host" in (running.feed.status.last_error or "")
+        assert running.record.losses[0] is Reason.REDIRECT
 
 
 def test_a_redirect_in_a_circle_ends() -> None:
     with OddCamera() as camera:
         camera._redirect = camera.address()
-        with RunningFeed(camera.address(), reconnect={"first": "60s", "longest": "60s"}) as running:
+        with RunningFeed(camera.address(), reconnect=ONCE) as running:
             eventually(lambda: running.record.losses != [])
-            assert "redirects without end" in (running.feed.status.last_error or "")
+            assert running.record.losses == [Reason.REDIRECT]
         assert len(camera.asked("DESCRIBE")) < 10
 
 
@@ -151,3 +171,61 @@ def test_udp_packets_out_of_order_are_put_in_order() -> None:
         numbers = [bar.number for bar in running.bars()]
         assert running.record.damaged == 0
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@contextmanager
+def flood(answer: bytes) -> Iterator[tuple[int, list[int]]]:
+    """A camera that answers DESCRIBE with `answer`, and then with as much as is taken: its port, and bytes sent."""
+    sent: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.settimeout(30)
+            while (request := connection.recv(65536)) and not request.startswith(b"DESCRIBE"):
+                sequence = request.partition(b"CSeq: ")[2].partition(b"\r\n")[0]
+                public = b"\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n"
+                connection.sendall(b"RTSP/1.0 200 OK\r\nCSeq: " + sequence + public)
+            sequence = request.partition(b"CSeq: ")[2].partition(b"\r\n")[0]
+            connection.sendall(b"RTSP/1.0 200 OK\r\nCSeq: " + sequence + b"\r\n" + answer)
+            while sum(sent) < 2 << 30:
+                connection.sendall(bytes(1 << 20))
+                sent.append(1 << 20)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=lambda: serve(listening.accept()[0]), name="flood", daemon=True).start()
+        yield listening.getsockname()[1], sent
+
+
+@pytest.mark.parametrize(
+    "answer", [b"Content-Type: application/sdp\r\nContent-Length: 2000000000\r\n\r\n", b"X-Endless: "]
+)
+def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(answer: bytes) -> None:
+    with flood(answer) as (port, sent), RunningFeed(f"rtsp://127.0.0.1:{port}/a", reconnect=ONCE) as running:
+        eventually(lambda: running.record.losses != [])
+        assert running.record.losses == [Reason.TOO_LARGE]
+    assert sum(sent) < 1 << 30, "it was given up while the camera went on"
+
+
+def test_a_picture_without_end_is_given_up() -> None:
+    """Its packets go on and on, and none is its last."""
+
+    def endless(number: int, packets: Packets) -> Packets:
+        if number < FPS:
+            return packets
+        middle = b"\x7c\x05" + bytes(60000)
+        return [
+            packets[0][:1] + b"\x60" + (number * 20 + n & 0xFFFF).to_bytes(2, "big") + packets[0][4:12] + middle
+            for n in range(20)
+        ]
+
+    with OddCamera(deliver=endless) as camera, RunningFeed(camera.address(), reconnect=ONCE, timeout="60s") as running:
+        eventually(lambda: running.record.losses != [], 60)
+        assert running.record.losses == [Reason.TOO_LARGE]
+
+
+def test_a_session_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtsp, "KEEP_ALIVE", 0.2)
+    with OddCamera() as camera, RunningFeed(camera.address()) as running:
+        eventually(lambda: len(camera.asked("GET_PARAMETER")) >= 3)
+        running.wait_for_more(5)
+        assert running.record.losses == []

@@ -1,0 +1,193 @@
+"""The GStreamer pipeline that reads one RTSP camera."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+from daemon.capture import gst, rtsp_wire
+from daemon.capture.errors import Reason, SourceError
+from daemon.capture.rtsp_dialogue import Address, Dialogue, GstFault, meaning_of
+from daemon.capture.rtsp_login import OwnLogin
+
+POLL = 0.05
+"""Seconds that `Session.playing` waits for news."""
+_REORDERING = 200
+"""Milliseconds for which a missing UDP packet is waited for. Packets in order are never held back."""
+_QUEUED = 16
+"""Pictures that wait for the decoder at most; what comes then waits in the jitter buffer, which holds 10000 packets."""
+_FAREWELL = 0.5
+"""Seconds for ending a session in order."""
+_LOWER_TRANSPORTS = {"udp": 1, "tcp": 4}
+"""GstRTSPLowerTrans."""
+_ONLY_RTP_TIME = 0
+"""GstRTSPSrcBufferMode: times are the camera's own, whenever the packets arrive."""
+
+
+class Session:
+    """A pipeline: rtspsrc, a depayloader once the stream is known, and a sink that holds pictures for us. Used by one
+    thread, and to be closed by it; GStreamer calls the functions below from its own."""
+
+    def __init__(
+        self, gstreamer: gst.GStreamer, address: Address, transport: str, limit: float, login: OwnLogin | None = None
+    ) -> None:
+        """Begins to open `address`, for `limit` s at most; `transport` is tcp or udp."""
+        self._gst = gstreamer
+        self.dialogue = Dialogue(address, gstreamer.has)
+        self.dialogue.login = login
+        self._pipeline = gstreamer.gst.Pipeline.new(None)
+        self._sink = gstreamer.element("appsink", sync=False, max_buffers=_QUEUED, enable_last_sample=False)
+        self._source = _rtspsrc(gstreamer, address, transport, limit, alone=login is None)
+        self._pipeline.add(self._source)
+        self._pipeline.add(self._sink)
+        self._handlers = [
+            self._source.connect("before-send", functools.partial(_before_send, gstreamer), self.dialogue),
+            self._source.connect("select-stream", _select_stream, self.dialogue),
+            self._source.connect("pad-added", functools.partial(_link, gstreamer), self.dialogue, self._sink),
+        ]
+        self._bus = self._pipeline.get_bus()
+        self._playing = False
+        self._pipeline.set_state(gstreamer.gst.State.PLAYING)
+
+    def playing(self) -> bool:
+        """Whether the camera plays; waits a little for news of it. Raises SourceError if it will not."""
+        message = self._bus.timed_pop(round(POLL * self._gst.gst.SECOND))
+        if message is not None:
+            self._take(message)
+        return self._playing
+
+    def pull(self, timeout: float) -> Any | None:
+        """The next picture's sample; None if none comes within `timeout` s, and at once at the stream's end. Raises
+        SourceError if there was an error."""
+        sample = self._sink.try_pull_sample(round(timeout * self._gst.gst.SECOND))
+        if sample is None or self._bus.have_pending():
+            while (message := self._bus.pop()) is not None:
+                self._take(message)
+        return sample
+
+    def keep_alive(self) -> None:
+        """Sends a request without content, if the camera knows it; the answer is not waited for."""
+        self._source.emit("get-parameters", [], None, self._gst.gst.Promise.new())
+
+    def received(self) -> int:
+        """Bytes that the camera sent over TCP so far."""
+        return 0 if self.dialogue.wire is None else self.dialogue.wire.received()
+
+    def ended(self) -> bool:
+        """Whether the stream came to its end."""
+        return bool(self._sink.is_eos())
+
+    def close(self, *, well: bool = False) -> None:
+        """Says good-bye to the camera and waits 0.1 s at most for its answer.
+
+        GStreamer would read on to the end of a message that has begun, however slowly it comes: its connection is cut
+        if that takes too long, and at once if the camera failed.
+        """
+        if self.dialogue.login is not None:
+            self.dialogue.login.cancel()
+        cutting = threading.Timer(_FAREWELL, self._cut)
+        if well:
+            cutting.start()
+        else:
+            self._cut()
+        self._pipeline.set_state(self._gst.gst.State.NULL)
+        cutting.cancel()
+        for handler in self._handlers:
+            self._source.disconnect(handler)
+        self._handlers = []
+        self._bus.set_flushing(True)
+
+    def _cut(self) -> None:
+        if self.dialogue.wire is not None:
+            self.dialogue.wire.cut()
+
+    def _take(self, message: Any) -> None:
+        kind = self._gst.gst.MessageType
+        if message.type == kind.ERROR:
+            self.dialogue.check(self._source.get_property("location"))
+            if self.dialogue.fault is not None:
+                raise self.dialogue.fault
+            raise meaning_of(_fault_of(message), self.dialogue)
+        if message.type == kind.PROGRESS:
+            progress = message.parse_progress()
+            if progress.code == "request" and progress.type == self._gst.gst.ProgressType.COMPLETE:
+                self._playing = True
+
+
+def _rtspsrc(gstreamer: gst.GStreamer, address: Address, transport: str, limit: float, *, alone: bool) -> Any:
+    """`alone`: it logs in by itself."""
+    element = gstreamer.element(
+        "rtspsrc",
+        location=address.location,
+        protocols=_LOWER_TRANSPORTS[transport],
+        latency=_REORDERING if transport == "udp" else 0,
+        buffer_mode=_ONLY_RTP_TIME,
+        do_retransmission=False,
+        timeout=0,
+        tcp_timeout=round(limit * 1e6),
+        udp_buffer_size=4 << 20,
+        tls_validation_flags=0,
+        user_agent="sightd",
+    )
+    if alone and address.user is not None:
+        element.set_property("user-id", address.user)
+        element.set_property("user-pw", address.password)
+    return element
+
+
+def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: Dialogue) -> bool:
+    """Whether rtspsrc may send `request`, which gets our credentials if rtspsrc has none."""
+    _, flag, uri, _ = request.parse_request()
+    method, location = flag.first_value_nick.upper().replace("-", "_"), source.get_property("location")
+    allowed = dialogue.allows(method, location)
+    if (made := rtsp_wire.own_connection()) is not None:
+        dialogue.wire = rtsp_wire.Wire(made)
+        if allowed and dialogue.login is not None:
+            allowed = _asked(gstreamer, dialogue.login, made, location, dialogue)
+    header = None if dialogue.login is None else dialogue.login.authorization(method, uri)
+    if allowed and header is not None:
+        field = gstreamer.rtsp.RTSPHeaderField.AUTHORIZATION
+        request.remove_header(field, -1)
+        request.add_header(field, header)
+    return allowed
+
+
+def _asked(gstreamer: gst.GStreamer, login: OwnLogin, connection: Any, location: str, dialogue: Dialogue) -> bool:
+    """Whether the login may go on after the camera was asked for its challenge."""
+    try:
+        login.ask(connection, location)
+    except SourceError as fault:
+        login.fault = fault
+    except gstreamer.glib.Error:
+        login.fault = SourceError(Reason.REFUSED)
+    dialogue.fault = dialogue.fault or login.fault
+    return dialogue.fault is None
+
+
+def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> bool:
+    described = caps.get_structure(0)
+    return dialogue.selects(number, described.get_string("media") or "", described.get_string("encoding-name") or "")
+
+
+def _link(gstreamer: gst.GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
+    """Puts the depayloader between a new stream and the sink; once per pipeline."""
+    codec = dialogue.codec
+    if codec is None or sink.get_static_pad("sink").is_linked():
+        return
+    sink.set_property("caps", gstreamer.gst.Caps.from_string(codec.caps))
+    depayloader = gstreamer.element(codec.depayloader)
+    source.get_parent().add(depayloader)
+    depayloader.link(sink)
+    depayloader.sync_state_with_parent()
+    pad.link(depayloader.get_static_pad("sink"))
+
+
+def _fault_of(message: Any) -> GstFault:
+    error, text = message.parse_error()
+    details = message.parse_error_details()
+    status, status_text = None, ""
+    if details is not None and details.has_field("rtsp-status-code"):
+        _, status = details.get_uint("rtsp-status-code")
+        status_text = details.get_string("rtsp-status-reason") or ""
+    return GstFault(error.domain, error.code, text or "", status, status_text)

@@ -1,0 +1,69 @@
+"""The TCP connection under GStreamer's RTSP client: what GStreamer does not bound, and what it cannot say.
+
+rtspsrc reads an answer of any length, and does not tell which connection is its own. GIO announces each connection that
+is made; it is made in the thread that sends the requests.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+_BYTES_RECEIVED = 128
+"""Offset of tcpi_bytes_received, a uint64, in Linux's struct tcp_info."""
+_MOST_REMEMBERED = 256
+
+_made: dict[int, Callable[[], Any]] = {}
+"""By thread, a weak reference to the connection it made last. Other clients' connections are among them."""
+
+
+class Wire:
+    """One connection, which may be closed at any time by its owner."""
+
+    def __init__(self, connection: Any) -> None:
+        self._reference = connection.weak_ref()  # a strong one would keep it open
+
+    def received(self) -> int:
+        """Bytes that the peer sent so far; 0 if the connection is closed."""
+        with suppress(OSError, struct.error), self._socket() as own:
+            told = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
+            return int(struct.unpack_from("=Q", told, _BYTES_RECEIVED)[0])
+        return 0
+
+    def cut(self) -> None:
+        """Ends the connection: whoever reads from it or writes to it fails at once. Idempotent."""
+        with suppress(OSError), self._socket() as own:
+            own.shutdown(socket.SHUT_RDWR)
+
+    def _socket(self) -> socket.socket:
+        """The connection's socket, to be closed after use. OSError if it is closed already."""
+        connection = self._reference()
+        if connection is None:
+            raise OSError(errno.EBADF, "closed")
+        return socket.socket(fileno=os.dup(connection.get_socket().get_fd()))
+
+
+def watch(gio: Any, gobject: Any) -> None:
+    """Notes connections from now on; once per process."""
+    gio.SocketClient()  # so that its type is known
+    gobject.add_emission_hook(gio.SocketClient, "event", _note, gio.SocketClientEvent.COMPLETE)
+
+
+def own_connection() -> Any | None:
+    """The connection that this thread made since the last call, if it is open. To be let go of soon."""
+    reference = _made.pop(threading.get_ident(), None)
+    return None if reference is None else reference()
+
+
+def _note(_client: Any, event: Any, _target: Any, connection: Any, complete: Any) -> bool:
+    if event == complete and connection is not None:
+        if len(_made) > _MOST_REMEMBERED:
+            _made.clear()
+        _made[threading.get_ident()] = connection.weak_ref()
+    return True

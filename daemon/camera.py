@@ -11,6 +11,7 @@ from daemon.capture.connection import State
 from daemon.capture.errors import Reason
 from daemon.capture.feed import Feed
 from daemon.capture.slot import FrameSlot
+from daemon.capture.source import Kind
 from daemon.capture.status import FeedStatus
 from daemon.config.model import Camera, Output, Render
 from daemon.encode.choice import CodecChoice
@@ -73,6 +74,7 @@ class CameraRun:
             self._metrics,
             metrics.stages,
             self._sight,
+            longest_interval=_longest_interval(options, self._feed.source.kind),
         )
 
     def start(self) -> None:
@@ -121,10 +123,8 @@ class CameraRun:
                 state, reason = "stale", "no picture comes, though the connection stands"
             elif feed.late_since is not None:
                 since = feed.late_since
-                state, reason = (
-                    "late",
-                    f"pictures arrive {feed.age or 0.0:.1f} s after they were taken; the network is too slow",
-                )
+                late_by = f"{feed.age or 0.0:.1f} s"
+                state, reason = "late", f"pictures arrive {late_by} late: the network or this machine is too slow"
         return CameraStatus(
             state=state,
             since=time.time() - (time.monotonic() - since),
@@ -184,3 +184,8 @@ class CameraRun:
                 label, _, score = classified.of_row(row)[0]
                 if score >= classified.shown_from:
                     self._metrics.classified(label)
+
+
+def _longest_interval(options: Camera, kind: Kind) -> float:
+    """Seconds for which nothing may come of this camera: only then it is lost."""
+    return options.timeout + (options.poll_interval if kind is Kind.HTTP else 0.0)

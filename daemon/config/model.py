@@ -88,7 +88,12 @@ class Camera(Section):
         "for the networks of the same GPU, and are drawn on there. A must: the start ends with exit code 3 where it "
         "cannot be.",
     )
-    timeout: Span = Field(3.0, description="A camera that is silent for so long is taken for lost.", examples=["3s"])
+    timeout: Span = Field(
+        3.0,
+        description="A camera that is silent for so long is taken for lost. One that sends a picture a minute needs "
+        "more than that, such as 90s.",
+        examples=["3s", "90s"],
+    )
     late_after: Duration = Field(
         2.0,
         description="A live stream whose pictures arrive later than this, by its own clock, is reported as late: in "

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import numpy as np
 from prometheus_client import Histogram
 
 from daemon.capture.slot import FrameSlot
@@ -71,7 +72,10 @@ class CameraOutput:
         stages: Mapping[str, Histogram],
         sight: Sighted,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        longest_interval: float = SLATE_AT_LAST,
     ) -> None:
+        """`longest_interval`: s between two pictures that are in order for this camera, if it turns out to be slow."""
         self.camera = camera
         self.slate_active = False
         self.ended = False
@@ -93,6 +97,9 @@ class CameraOutput:
         self._shown: Frame | None = None
         self._unreached_since: float | None = None
         self._slate: Image | None = None
+        self._longest_interval = max(SLATE_AT_LAST, longest_interval)
+        self._drawn_last: tuple[Frame, Image] | None = None
+        """The newest picture as it was shown; the renderer's own until it draws another."""
         self._last_at = self._shown_at = self._progress_at = clock()
         self._fault = ""
         self._failed_at = self._told_at = self._told_of_gpu_at = float("-inf")
@@ -188,8 +195,6 @@ class CameraOutput:
 
     def _show(self, frame: Frame, results: Results) -> None:
         begun = self._clock()
-        if self._line.hides and results.get(Hidden) is None:  # whatever went wrong, nothing is shown unseen
-            results = results.merged(Results(Hidden.all_of(frame)))
         picture = self._drawn(frame, results)
         self._stages["render"].observe(self._clock() - begun)
         self._publisher.publish(picture, frame.captured_at, self._fps)
@@ -197,6 +202,8 @@ class CameraOutput:
 
     def _drawn(self, frame: Frame, results: Results) -> Image | DeviceImage:
         """The picture that is shown; drawn by the CPU where the GPU that it lies on cannot, which is told."""
+        if self._line.hides and results.get(Hidden) is None:  # whatever went wrong, nothing is shown unseen
+            results = results.merged(Results(Hidden.all_of(frame)))
         try:
             return self._drawn_by(frame, results, on_host=False)
         except EngineError as error:
@@ -211,7 +218,9 @@ class CameraOutput:
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
         canvas = self._renderer.render(frame, results, fps=self._fps, late_by=self.late_by, on_host=on_host)
         self._line.draw(canvas, frame, results)
-        return canvas.picture()
+        picture = canvas.picture()
+        self._drawn_last = (frame, picture) if isinstance(picture, np.ndarray) else None
+        return picture
 
     def _note_arrival(self, frame: Frame) -> None:
         if self._last is not None:
@@ -232,9 +241,24 @@ class CameraOutput:
             self._sight.found()
 
     def _nothing_came(self) -> None:
-        if self._clock() - self._last_at < max(SLATE_AFTER, min(2 * self._patience.interval, SLATE_AT_LAST)):
-            return
-        self._show_slate()
+        silent = self._clock() - self._last_at
+        if silent >= max(SLATE_AFTER, min(2 * self._interval, self._longest_interval)):
+            self._show_slate()
+        elif silent >= SLATE_AFTER and self._shown is not None and self._publisher.wanted:
+            self._show_again(self._shown)
+
+    @property
+    def _interval(self) -> float:
+        """Seconds between the camera's pictures; until there are two, the longest, if that was set for a slow one."""
+        known = self._patience.interval
+        return known if known or self._longest_interval <= SLATE_AT_LAST else self._longest_interval
+
+    def _show_again(self, frame: Frame) -> None:
+        """The picture of a slow camera, between it and the next: viewers who get nothing would go."""
+        if self._drawn_last is None or self._drawn_last[0] is not frame:
+            self._drawn(frame, self._line.carried(frame))
+        if self._drawn_last is not None:
+            self._publisher.publish(self._drawn_last[1], self._clock(), 1 / SLATE_INTERVAL)
 
     def _show_slate(self, *, failing: bool = False) -> None:
         self._turn_slate(True)

@@ -45,7 +45,7 @@ class Status:
             return late
         parts = [(time.strftime("%H:%M:%S", time.localtime(wall_time)), lettering.REGULAR, _QUIET)]
         if fps is not None:
-            parts.append((f"{fps:.0f} fps" if fps >= 9.95 else f"{fps:.1f} fps", lettering.REGULAR, _QUIET))
+            parts.append((_rate(fps), lettering.REGULAR, _QUIET))
         return parts + late
 
     def _letter(self, measures: Measures, parts: list[tuple[str, int, float]]) -> Stamp:
@@ -58,3 +58,10 @@ class Status:
         if title:
             parts = [(title, lettering.BOLD, 1.0), *parts]
         return plate(parts, size, BLACK, GLASS)
+
+
+def _rate(fps: float) -> str:
+    """Of a camera slower than a picture a second: how long each one stands."""
+    if fps < 0.95:
+        return f"every {1 / fps:.0f} s"
+    return f"{fps:.0f} fps" if fps >= 9.95 else f"{fps:.1f} fps"

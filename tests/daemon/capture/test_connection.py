@@ -143,6 +143,25 @@ def test_data_without_a_picture_is_borne_for_a_while_and_then_a_fault() -> None:
     assert connection.lost(10.5) is Reason.DECODE
 
 
+def test_a_source_that_is_asked_once_a_minute_is_not_silent_in_between() -> None:
+    connection = Connection(Policy(timeout=3.0, blind=10.0), 0.0)
+    connection.opening(0.0)
+    connection.opened(0.0, recorded=False, interval=60.0)
+    connection.packet(0.1)
+    connection.frame(0.1)
+    assert connection.lost(63.0) is None
+    assert connection.lost(63.2) is Reason.TIMEOUT
+    connection.packet(63.0)
+    assert connection.lost(65.0) is None
+    connection.packet(69.0)
+    assert connection.lost(70.2) is Reason.DECODE
+
+
+def test_a_camera_of_a_picture_a_minute_is_not_lost_within_a_timeout_that_says_so() -> None:
+    connection = live(Policy(timeout=90.0, blind=10.0))
+    assert connection.lost(89.0) is None
+
+
 def test_a_recording_is_never_silent() -> None:
     assert live(Policy(timeout=3.0), recorded=True).lost(1000.0) is None
 

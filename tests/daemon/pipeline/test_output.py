@@ -51,7 +51,7 @@ class Player:
 class Bench:
     """An output with a player and a JPEG viewer, on a clock that is set by hand."""
 
-    def __init__(self, player: Player | None = None) -> None:
+    def __init__(self, player: Player | None = None, longest_interval: float = 5.0) -> None:
         self.now = 100.0
         self.told: list[object] = []
         self.metrics = Metrics(CollectorRegistry(), "0", [])
@@ -68,6 +68,7 @@ class Bench:
             self.metrics.stages,
             self,
             clock=lambda: self.now,
+            longest_interval=longest_interval,
         )
 
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
@@ -251,6 +252,39 @@ def test_a_camera_slower_than_the_slate_is_not_called_offline_between_its_frames
     bench.wait(1.9)
     assert not bench.output.slate_active
     bench.wait(3.0)
+    assert bench.output.slate_active
+
+
+def test_a_camera_of_one_picture_a_minute_is_not_called_offline_within_its_timeout(player: Player) -> None:
+    bench = Bench(player, longest_interval=90.0)
+    for _ in range(3):
+        bench.frame(5.0)
+        shown = len(player.packets)
+        for _ in range(5):
+            bench.wait(11.0)
+            assert not bench.output.slate_active
+        assert len(player.packets) == shown + 5, "viewers who get nothing for so long would go"
+    bench.wait(36.0)
+    assert bench.output.slate_active
+    assert bench.told == ["found", (None, 91.0)]
+
+
+def test_a_viewer_of_a_slow_camera_who_comes_between_two_pictures_sees_the_last(player: Player) -> None:
+    bench = Bench(player, longest_interval=90.0)
+    player.wanted = False
+    bench.frame(0.1)
+    bench.frame(60.0)
+    player.wanted = True
+    bench.wait(20.0)
+    assert player.packets
+    assert not bench.output.slate_active
+
+
+def test_a_usual_camera_turns_to_the_slate_as_soon_whatever_its_timeout() -> None:
+    bench = Bench(longest_interval=90.0)
+    for _ in range(3):
+        bench.frame(0.04)
+    bench.wait(1.4)
     assert bench.output.slate_active
 
 

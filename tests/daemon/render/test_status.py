@@ -93,3 +93,11 @@ def test_a_picture_that_becomes_late_says_so_at_once() -> None:
     canvas = canvas_on(image)
     width = status.prepare(canvas, 1000.0, 25.0, None)[2]
     assert status.prepare(canvas, 1000.1, 25.0, 2.1)[2] > width
+
+
+def test_of_a_slow_camera_it_says_how_long_a_picture_stands() -> None:
+    def line(fps: float) -> Image:
+        return drawn(Status("a"), fps=fps)
+
+    assert not np.array_equal(line(1 / 60), line(0.0001))
+    assert not np.array_equal(line(1 / 60), line(1 / 30))

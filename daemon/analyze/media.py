@@ -35,8 +35,8 @@ FOLDER_FPS = 25.0
 """Frame rate at which a folder of pictures is read: trackers need times."""
 _NAMED = 5
 """Files of one kind that are named when they are left out of a folder; of more, their number is given."""
-_EXACT = ("avi",)
-"""Formats with a constant frame rate, whose stated duration is exact to a few frames."""
+_WITH_DURATION = ("matroska", "flv")
+"""Formats whose header states how long the file is. Of others FFmpeg reads it off the end of what is there."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """`Path` makes one slash of two."""
@@ -203,8 +203,10 @@ class _Film:
 
     def pictures(self) -> Iterator[tuple[Decoded, float]]:
         """Each frame with its media time in s, which rises. Raises what PyAV raises."""
-        for packet in self._container.demux(self._video):
+        for packet in self._container.demux():
             self._count(packet)
+            if packet.stream.index != self._video.index:
+                continue
             try:
                 pictures = self._decoding.decode(packet)
             except av.error.InvalidDataError:
@@ -231,34 +233,25 @@ class _Film:
 
     def _count(self, packet: av.Packet[Any]) -> None:
         if packet.size:
-            self._packets += 1
+            self._packets += packet.stream.index == self._video.index
             at = packet.pts if packet.pts is not None else packet.dts
             if at is not None and packet.time_base is not None:
                 self._end = max(self._end, float((at + (packet.duration or 0)) * packet.time_base))
 
     def _declared(self) -> tuple[str | None, str]:
         """What the file says it holds, if that is more than was read, and what was read."""
-        if self._container.format.name.startswith("mov"):
+        name = self._container.format.name
+        if name.startswith("mov"):
             listed = len(self._video.index_entries)  # those that an edit list leaves out are not in it
             return (str(listed) if self._packets < listed else None), str(self.frames)
-        seconds = self._duration()
-        exact = self._container.format.name in _EXACT
-        tolerance = max(3 * self._interval, seconds / 50) if exact else max(1.0, seconds / 50)
-        return (f"{seconds:.1f} s" if self._end + tolerance < seconds else None), f"{self._end:.1f} s"
-
-    def _duration(self) -> float:
-        """Seconds that the header states for the video; 0 if it states none, or is only guessed from the file's end."""
-        name, video = self._container.format.name, self._video
-        if name == "avi":
-            return float(video.frames * video.time_base) if video.time_base else 0.0  # its length is in ticks
-        if name.startswith("matroska") or name == "flv":
-            hours, _, rest = video.metadata.get("DURATION", "").partition(":")
-            minutes, _, seconds = rest.partition(":")
-            if seconds:
-                return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-            if len(self._container.streams) == 1 and self._container.duration:
-                return self._container.duration / av.time_base
-        return 0.0
+        seconds = 0.0
+        if name == "avi" and self._video.time_base:
+            seconds = float(self._video.frames * self._video.time_base)  # its length is in ticks
+        elif name.startswith(_WITH_DURATION) and self._container.duration:
+            seconds = self._container.duration / av.time_base
+        least = 3 * self._interval if name == "avi" else 1.0  # the last frame of other formats may be shown for long
+        missing = self._end + max(least, seconds / 50) < seconds
+        return (f"{seconds:.1f} s" if missing else None), f"{self._end:.1f} s"
 
 
 def _video(sequence: Sequence, deinterlace: Deinterlace) -> Iterator[Item | MediaError]:

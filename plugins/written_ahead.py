@@ -3,6 +3,7 @@ written."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,7 @@ def read_only(path: Path) -> str:
     """The address (a `uri` of sqlite3.connect) under which SQLite reads a database and changes nothing. Where nothing
     is written ahead nobody has it open, and it is read as a file that does not change: its folder may be read-only."""
     written_ahead = path.with_name(path.name + "-wal").exists()
-    return f"file:{quote(str(path))}?mode=ro" + ("" if written_ahead else "&immutable=1")
+    return f"file:{quote(os.fsencode(path))}?mode=ro" + ("" if written_ahead else "&immutable=1")
 
 
 def is_unwritable(error: Exception) -> bool:

@@ -21,7 +21,7 @@ PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
 PROTOCOLS = ("rtsp", "mjpeg")
 SERVERS = ("http", "rtsp")
-REFUSALS = ("missing", "wrong", "limited", "role", "foreign")
+REFUSALS = ("missing", "wrong", "limited", "role", "foreign", "invalid")
 """Why somebody was not let in: no token, a wrong one, too many wrong ones before, its role does not reach, a foreign
 page or program."""
 CONNECTION_REFUSALS = {

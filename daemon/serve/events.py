@@ -16,6 +16,7 @@ from daemon.events.event import Event
 from daemon.events.journal import Journal
 from daemon.events.reading import Filter, JournalError
 from daemon.serve.audience import Audience
+from daemon.serve.bodies import JsonRoute
 
 _MOST_STREAMS = 32
 _AT_ONCE = 200
@@ -38,7 +39,7 @@ LastEventId = Annotated[str | None, Header()]
 def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
     """Adds the routes; streams end with `audience`."""
     app.add_exception_handler(JournalError, _unavailable)
-    router = APIRouter(prefix="/api/events", tags=["events"])
+    router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
     seats = Audience(_MOST_STREAMS)
 
     @router.get("", summary="Events after an id, the oldest first; the newest ones where no id is given")

@@ -21,6 +21,7 @@ from daemon.faces.desk import FaceDesk, NoFacesError
 from daemon.serve.access.access import Access
 from daemon.serve.access.door import at_least
 from daemon.serve.access.roles import Role
+from daemon.serve.bodies import require_values
 from engines.errors import EngineError
 from plugins.face.gallery.enrol import Photo
 from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError, UnwritableError
@@ -30,6 +31,7 @@ from plugins.types import Image
 
 MOST_IMPORT = 512 * 1024 * 1024
 """Bytes of an exported file that is imported."""
+_MOST_IMPORTED_VALUES = 2_000_000
 MOST_PHOTOS = 100
 """Of one enrolment."""
 _UPLOAD = ("upload",)
@@ -182,8 +184,7 @@ def _add_administration(router: APIRouter, chosen: Any) -> None:
     @router.post("/import-faces", summary="Add the persons of an exported file", max_body_size=MOST_IMPORT)
     async def import_(request: Request, desk: FaceDesk = chosen) -> dict[str, int]:
         data = await request.body()
-        persons, faces = await run_in_threadpool(lambda: imported(desk.gallery, data.decode("utf-8", "replace")))
-        return {"persons": persons, "faces": faces}
+        return await run_in_threadpool(_imported, desk, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,12 @@ def _photos(data: bytes, sources: Sequence[str], sizes: Sequence[int]) -> list[_
 def _enrolled(desk: FaceDesk, name: str, photos: Sequence[_Upload], anyway: bool) -> Response:
     found = desk.enrol(name, photos, anyway=anyway)
     return JSONResponse(forms.enrolment(found, desk), status_code=422 if found.person is None else 201)
+
+
+def _imported(desk: FaceDesk, data: bytes) -> dict[str, int]:
+    require_values(data, _MOST_IMPORTED_VALUES)
+    persons, faces = imported(desk.gallery, data.decode("utf-8", "replace"))
+    return {"persons": persons, "faces": faces}
 
 
 def _decoded(text: str) -> bytes:

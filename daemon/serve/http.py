@@ -6,6 +6,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Header, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter
@@ -15,6 +16,7 @@ from daemon.events.journal import Journal
 from daemon.serve.access.access import Access
 from daemon.serve.access.door import Door
 from daemon.serve.audience import Audience
+from daemon.serve.bodies import JsonRoute, refuse_invalid
 from daemon.serve.control import AskReload, add_control
 from daemon.serve.events import add_events
 from daemon.serve.faces import DeskSource, add_faces
@@ -69,6 +71,8 @@ def create_app(
         max_body_size=_MOST_BODY,
         telemetry=NO_TELEMETRY,
     )
+    app.router.route_class = JsonRoute
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.state.audience = Audience(max_viewers)
     app.add_middleware(HeadRequests)
     app.add_middleware(Compression)

@@ -7,6 +7,9 @@ from typing import Literal
 TO_PLAY = 30.0
 """Seconds from the connection, or from TEARDOWN, to PLAY. A request that never becomes whole, and a DESCRIBE for which
 the camera is encoded and that nothing follows, end there; GStreamer lets a viewer wait 20 s for a first picture."""
+TO_AGREE = 10.0
+"""Seconds for the handshake of TLS, as the web server gives it. GStreamer neither limits it nor ends a connection whose
+handshake fails."""
 SESSIONS = 4
 """Sessions that a connection may open. A player needs one."""
 _BURST, _RATE = 16 * 1024, 2 * 1024
@@ -33,8 +36,11 @@ class Conduct:
     def opens_session(self) -> None:
         self._sessions += 1
 
-    def fault(self, now: float, received: int) -> Literal["slow", "flood"] | None:
-        """Why it is to be cut off, if it is. `received`: the bytes that came over it, ever."""
+    def fault(self, now: float, received: int, *, agreed: bool = True) -> Literal["slow", "flood"] | None:
+        """Why it is to be cut off, if it is. `received`: the bytes that came over it, ever. `agreed`: whether the
+        handshake of TLS is over, or none is needed."""
+        if not agreed and now - self._began > TO_AGREE:
+            return "slow"
         if received > _BURST + _RATE * (now - self._began) or self._sessions > SESSIONS:
             return "flood"
         if self._idle_since is not None and now - self._idle_since > TO_PLAY:

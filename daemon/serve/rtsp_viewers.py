@@ -14,7 +14,7 @@ from typing import Any, Literal
 from daemon.config.model import Rtsp
 from daemon.serve.places import Places
 from daemon.serve.refusals import Refusals
-from daemon.serve.rtsp_conduct import SESSIONS, TO_PLAY, Conduct
+from daemon.serve.rtsp_conduct import SESSIONS, TO_AGREE, TO_PLAY, Conduct
 from daemon.serve.rtsp_stream import RtspStream
 from daemon.serve.tcp import cut_off_when_stalled, hang_up, received_bytes
 
@@ -30,6 +30,29 @@ _MOST_UNREAD = 16 * 1024
 """Bytes that the kernel keeps for GStreamer, which takes them one by one, at 1.6 µs each, also from those cut off."""
 
 
+class _Tls:
+    """The TLS of a connection that has just come: later GStreamer may have none, and aborts if it is asked for it.
+
+    GStreamer 1.22 never frees this object, nor closes its socket. So `close` does that, and the certificates of all
+    authorities, of which each holds a copy of 4 MB, go at once: viewers bring no certificate to check.
+    """
+
+    def __init__(self, client: Any) -> None:
+        connection = client.get_connection()
+        self._socket = connection.get_write_socket()
+        self._tls = connection.get_tls()
+        self._tls.set_database(None)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the handshake is over."""
+        return bool(self._tls.get_protocol_version())  # 0 until then
+
+    def close(self) -> None:
+        """Once GStreamer has done with it."""
+        self._socket.close()
+
+
 @dataclass(slots=True, eq=False)
 class _Connection:
     """`tcp` is a descriptor of our own, since GStreamer may close its own at any moment; None where it broke at once.
@@ -38,6 +61,7 @@ class _Connection:
     address: str
     tcp: socket.socket | None
     conduct: Conduct
+    tls: _Tls | None
     plays: RtspStream | None = None
     told: bool = False
     sessions: set[str] = field(default_factory=set)
@@ -59,6 +83,7 @@ class RtspViewers:
         self, options: Rtsp, stream_of: Callable[[str], RtspStream | None], refused: Callable[[str], None]
     ) -> None:
         self._stall_timeout = options.stall_timeout
+        self._tls = options.tls is not None
         self._stream_of = stream_of
         self._places = Places(options.max_connections, options.max_connections_per_address)
         self._refusals = Refusals("RTSP", _told(options), refused)
@@ -75,7 +100,8 @@ class RtspViewers:
                 tcp.close()
             return
         with self._lock:
-            self._connections[client] = _Connection(address, tcp, Conduct(time.monotonic()))
+            tls = _Tls(client) if self._tls else None
+            self._connections[client] = _Connection(address, tcp, Conduct(time.monotonic()), tls)
         client.set_property("post-session-timeout", 0)
         client.connect("new-session", self._session)
         for method in _IN_A_SESSION:
@@ -134,7 +160,7 @@ class RtspViewers:
             received = received_bytes(one.tcp) if one.tcp is not None else 0
         except OSError:
             return None  # it is gone, and "closed" follows
-        return one.conduct.fault(time.monotonic(), received)
+        return one.conduct.fault(time.monotonic(), received, agreed=one.tls is None or one.tls.agreed)
 
     def _session(self, client: Any, session: Any) -> None:
         session.set_timeout(max(_SHORTEST_SESSION, math.ceil(self._stall_timeout)))
@@ -180,6 +206,8 @@ class RtspViewers:
             one = self._connections.pop(client, None)
             if one is not None and one.tcp is not None:
                 one.tcp.close()  # under the lock: another thread may be about to use it
+            if one is not None and one.tls is not None:
+                one.tls.close()
         if one is not None:
             self._places.leave(one.address)
 
@@ -198,6 +226,6 @@ def _told(options: Rtsp) -> dict[str, str]:
         "total": f"there are {options.max_connections} already (rtsp.max_connections)",
         "address": f"there are {options.max_connections_per_address} from one address already "
         "(rtsp.max_connections_per_address)",
-        "slow": f"it did not come to play within {TO_PLAY:g} s",
+        "slow": f"it did not agree on TLS within {TO_AGREE:g} s, or did not come to play within {TO_PLAY:g} s",
         "flood": f"it sent more than a viewer does, opened more than {SESSIONS} sessions, or asked for a tunnel",
     }

@@ -171,7 +171,7 @@ def test_a_user_without_a_home_is_served_or_told_what_to_set(name: str, folder: 
 def test_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(moment: str, folder: Path) -> None:
     """Each module that is imported is reported to standard error, which says how far the start has got."""
     process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "daemon", "doctor"],
+        ["env", "--default-signal=INT", sys.executable, "-X", "importtime", "-m", "daemon", "doctor"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
         stdout=subprocess.DEVNULL,

@@ -16,9 +16,9 @@ from daemon.serve.access.peers import PeerRoles
 log = logging.getLogger(__name__)
 
 Server = Literal["http", "rtsp"]
-Reason = Literal["missing", "wrong", "limited", "role", "foreign"]
+Reason = Literal["missing", "wrong", "limited", "role", "foreign", "invalid"]
 """Why somebody is not let in: no token came, or a wrong one; too many wrong ones came before; the token's role does not
-reach; a page or program that must not reach this machine."""
+reach; a page or program that must not reach this machine; a Host header that cannot be parsed."""
 Refused = Callable[[str, Reason], None]
 _TELL_EVERY = 10.0
 

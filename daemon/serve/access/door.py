@@ -11,6 +11,7 @@ import base64
 import binascii
 import logging
 import math
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from daemon.serve.access.access import Access, Reason, Server
 from daemon.serve.access.keyring import Holder
 from daemon.serve.access.peers import Peer
 from daemon.serve.access.roles import Role
+from daemon.serve.bodies import JsonRoute
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ HEADER = "X-Sightd"
 """What changes something carries it, where the browser brings the token by itself: no foreign page can send it."""
 _OPEN = frozenset({"/healthz"})
 """For whoever looks after the process; it tells nothing else."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d{0,5})?", re.ASCII)
+"""RFC 9110, 7.2. What does not match is refused: a library that reads it another way would decide who may come in."""
 _SERVER: Server = "http"
 _VISITOR = "sightd.visitor"
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
@@ -59,6 +63,10 @@ class Door:
         if scope["type"] != "http":  # nothing else is served; "lifespan" is off
             return
         request = Request(scope)
+        if not _HOST.fullmatch(request.headers.get("host", "")):
+            self._access.refused(_SERVER, _address(request), "invalid")
+            await JSONResponse({"detail": "The Host header is not HOST or HOST:PORT."}, 400)(scope, receive, send)
+            return
         if scope["path"] in _OPEN:  # what is routed by; a URL is made of the Host header, and without tabs
             await self._app(scope, receive, send)
             return
@@ -126,7 +134,7 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
             told = f'This takes the role "{role!s}"; {visitor.name} has the role "{visitor.role!s}".'
             raise HTTPException(403, told)
 
-    class Guarded(APIRoute):
+    class Guarded(JsonRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -10,16 +14,23 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
+from prometheus_client import CollectorRegistry
 
 from daemon.config.model import Access as AccessOptions
-from daemon.config.model import Rtsp
+from daemon.config.model import Http, Rtsp
+from daemon.metrics.registry import Metrics
+from daemon.serve import rtsp_conduct
 from daemon.serve.access.access import Access
 from daemon.serve.access.attempts import AT_ONCE
 from daemon.serve.errors import ListenError, TlsError
+from daemon.serve.http import create_app
+from daemon.serve.http_server import HttpServer
 from daemon.serve.rtsp_server import RtspServer
 from tests.daemon.serve.numbered import number_in, player, until_the_end, watch
+from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.certificates import self_signed
+from tests.support.process import sample
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -154,6 +165,63 @@ def test_rtsps_with_and_without_a_password(serve: Serve, certificate: dict[str, 
     assert watch(guarded.url_for("ann", "canary-4711"), 3)
     with pytest.raises(av.error.HTTPUnauthorizedError):
         watch(guarded.url, 1)
+
+
+@pytest.mark.parametrize(("version", "accepted"), [("tls1", False), ("tls1_1", False), ("tls1_2", True)])
+def test_both_servers_take_tls_1_2_or_newer(
+    serve: Serve, certificate: dict[str, str], version: str, accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtsp_conduct, "TO_AGREE", 1.0)
+    app = create_app(View(), Metrics(CollectorRegistry(), "1.2.3").exposition, 1, NO_TOKENS)
+    web = HttpServer(Http.model_validate({"port": 0, "tls": certificate}), app)
+    web.start()
+    try:
+        for port in (serve(tls=certificate).server.port, web.port):
+            assert speaks(port, version) is accepted
+    finally:
+        web.close()
+
+
+def test_rtsps_cuts_off_who_never_begins_to_speak_tls(
+    serve: Serve, certificate: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtsp_conduct, "TO_AGREE", 1.0)
+    service = serve(tls=certificate)
+    with socket.create_connection(("127.0.0.1", service.server.port), timeout=20) as silent:
+        assert silent.recv(1) == b""
+    eventually(lambda: service.refused["slow"] == 1)
+
+
+@pytest.mark.parametrize("speaks_tls", [True, False])
+def test_connections_over_tls_leave_nothing_behind(serve: Serve, certificate: dict[str, str], speaks_tls: bool) -> None:
+    """GStreamer's own way leaves a descriptor and 4 MB of each."""
+    service, client = serve(tls=certificate), ssl.create_default_context(cafile=certificate["certificate"])
+
+    def connect_and_leave() -> None:
+        with socket.create_connection(("127.0.0.1", service.server.port), timeout=20) as plain:
+            if speaks_tls:
+                with client.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+                    connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+                    assert connection.recv(1000).startswith(b"RTSP/1.0 200")
+            else:
+                with contextlib.suppress(ConnectionResetError):
+                    plain.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+                    assert plain.recv(1000) == b""
+
+    connect_and_leave()
+    before = sample(os.getpid())
+    for _ in range(40):
+        connect_and_leave()
+    eventually(lambda: sample(os.getpid()).descriptors <= before.descriptors, what="descriptors stay open")
+    assert sample(os.getpid()).memory < before.memory + 20
+
+
+def speaks(port: int, version: str) -> bool:
+    """Whether the server agrees on this version of TLS with a client that takes any cipher."""
+    client = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", f"-{version}", "-cipher", "ALL:@SECLEVEL=0"]
+    done = subprocess.run(client, input=b"", capture_output=True, timeout=30)
+    assert b"no protocols available" not in done.stderr  # it is the client that does not speak it
+    return done.returncode == 0
 
 
 def test_a_key_that_is_not_the_certificates_is_refused(

@@ -252,5 +252,19 @@ def test_without_tokens_a_foreign_name_or_a_proxy_shows_nothing(
     assert (answer.status_code, set(answer.json())) == (403, {"detail"})
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/", "/metrics", "/api/faces", "/nothing"])
+@pytest.mark.parametrize("host", ["[::1", "127.0.0.1:http", "evil.example:1:2", "a b", "a/b", "user@127.0.0.1", "[1]2"])
+def test_a_host_header_that_cannot_be_parsed_is_refused(serve: Serve, path: str, host: str) -> None:
+    """Whoever guessed its meaning could take a foreign name for this machine's."""
+    for client in (serve(), serve(TOKENS)):
+        assert client.get(path, headers={"Host": host} | bearer(TOKENS["admin"])).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]", "[::1]:8080", "LOCALHOST:"])
+def test_every_way_to_write_this_machine_is_understood(serve: Serve, host: str) -> None:
+    assert serve().get("/healthz", headers={"Host": host}).status_code == 200
+    assert serve().get("/metrics", headers={"Host": host}).status_code == 200
+
+
 def test_without_tokens_too_a_foreign_page_changes_nothing(serve: Serve) -> None:
     assert serve().post("/api/reload").status_code == 403

@@ -52,7 +52,8 @@ def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.Argument
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 a required part is missing."""
+    """Runs a command. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 a required part is missing
+    or no daemon answers."""
     argv = sys.argv[1:] if argv is None else argv
     asked = [argv[0]] if argv and argv[0] in COMMANDS else list(COMMANDS)
     parser = build_parser(asked)

@@ -78,11 +78,11 @@ def run(args: argparse.Namespace) -> int:
     except ControlError as error:
         print(f"sightd: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(changes, ensure_ascii=False) if args.json else printable_lines(told(changes)))
+    print(json.dumps(changes, ensure_ascii=False) if args.json else printable_lines(summary(changes)))
     return 0
 
 
-def told(changes: Mapping[str, Sequence[str]]) -> str:
+def summary(changes: Mapping[str, Sequence[str]]) -> str:
     """The answer of /api/reload in words, a line for each kind of change."""
     lines = [f"{words}: {', '.join(names)}" for key, words in _WORDS.items() if (names := changes.get(key))]
     if restart := changes.get("restart"):

@@ -1,4 +1,4 @@
-"""Where a daemon's control socket is, so that daemon and commands agree on it without being told."""
+"""Where a daemon's control socket is: the rule that the daemon and the commands share."""
 
 from __future__ import annotations
 

@@ -193,10 +193,10 @@ class ApiClient(ABC):
         except ValueError:
             body = {}
         body = body if isinstance(body, dict) else {}
-        told = body.get("error") or body.get("detail") or body.get("message")
-        if isinstance(told, list):  # FastAPI's list of what is wrong with a request
-            told = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in told)
-        message = printable_lines(str(told or f"HTTP status {answer.status}"))
+        found = body.get("error") or body.get("detail") or body.get("message")
+        if isinstance(found, list):  # FastAPI's list of what is wrong with a request
+            found = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in found)
+        message = printable_lines(str(found or f"HTTP status {answer.status}"))
         if answer.status in (401, 403, 429):
             return DeniedError(f"{self}: {message}")
         return ApiError(answer.status, message, body)
@@ -234,7 +234,7 @@ class Client(ApiClient):
             del headers["host"]  # the address says which
         connection = self.endpoint.connection(CONNECT)
         try:
-            with self._told():
+            with self._mapped_errors():
                 connection.connect()
                 connection.sock.settimeout(timeout)
                 connection.request(request.method, self._base + request.target, request.data, headers)
@@ -246,7 +246,7 @@ class Client(ApiClient):
     def _pieces(self, response: http.client.HTTPResponse, most: int, until: float) -> Iterator[bytes]:
         read = 0
         while True:
-            with self._told():
+            with self._mapped_errors():
                 piece = response.read1(_CHUNK)
                 if time.monotonic() > until:
                     raise TimeoutError
@@ -261,19 +261,19 @@ class Client(ApiClient):
 
     def _lines(self, response: http.client.HTTPResponse) -> Iterator[str]:
         while True:
-            with self._told():
+            with self._mapped_errors():
                 line = response.readline(_CHUNK)
             if not line:
                 return
             yield line.decode("utf-8", "replace").rstrip("\r\n")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _mapped_errors(self) -> Iterator[None]:
         try:
             yield
         except ssl.SSLCertVerificationError as error:
-            told = f"{self.endpoint}: its certificate is not trusted: {error.verify_message} (--ca-file FILE)"
-            raise NoDaemonError(told) from error
+            message = f"{self.endpoint}: its certificate is not trusted: {error.verify_message} (--ca-file FILE)"
+            raise NoDaemonError(message) from error
         except PermissionError as error:
             raise DeniedError(denied(self.endpoint)) from error
         except TimeoutError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +19,10 @@ from daemon.serve.access.access import Access
 from daemon.serve.access.door import Door
 from daemon.serve.faces import add_faces
 from daemon.serve.http import NO_TELEMETRY
+from engines.errors import EngineError
+
+_NEED_MODELS = ("/photos", "/compare-faces")
+"""Routes that load models."""
 
 
 class LocalFaces(ApiClient):
@@ -42,8 +48,28 @@ class LocalFaces(ApiClient):
         self._desk.close()
 
     def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
-        """`timeout` and `most` do not apply: nothing is sent anywhere."""
-        return asyncio.run(self._called(request))
+        """`timeout` and `most` do not apply: nothing is sent anywhere. Routes run on threads that end with the process, so
+        that Ctrl-C ends it at once."""
+        if request.method == "POST" and request.target.partition("?")[0].endswith(_NEED_MODELS):
+            try:
+                self._desk.analyser()  # on this thread, so that a download that is interrupted clears up
+            except EngineError as error:
+                return Answer(503, "application/json", json.dumps({"error": str(error)}).encode())
+        answers: list[Answer] = []
+        errors: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                answers.append(asyncio.run(self._called(request)))
+            except BaseException as error:  # noqa: BLE001 — raised again by the thread that waits
+                errors.append(error)
+
+        thread = threading.Thread(target=call, name="local-api", daemon=True)
+        thread.start()
+        thread.join()
+        if errors:
+            raise errors[0]
+        return answers[0]
 
     async def _called(self, request: Request) -> Answer:
         path, _, query = request.target.partition("?")

@@ -92,10 +92,10 @@ def open_control(
         listening = _listening(path, 0o666 if roles.admits_groups else 0o600)
     except (OSError, UnsafeDirectoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        told = f"the control socket {path} cannot be opened: {reason}; set control.socket to another path"
+        message = f"the control socket {path} cannot be opened: {reason}; set control.socket to another path"
         if options.socket is not None:
-            raise ControlSocketError(told) from error
-        log.warning("%s. Until then sightd commands cannot reach this daemon by it", told)
+            raise ControlSocketError(message) from error
+        log.warning("%s. Until then sightd commands cannot reach this daemon by it", message)
         return None
     refusals = Refusals("the control socket", _REFUSALS, count)
     listening.places, listening.refused = Places(MOST, _MOST_PER_USER), refusals.add

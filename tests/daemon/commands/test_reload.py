@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daemon.commands.reload import told
+from daemon.commands.reload import summary
 from tests.support.daemon import DaemonProcess
 
 ROOT = Path(__file__).parents[3]
@@ -98,4 +98,4 @@ def test_options_that_cannot_be_meant(arguments: list[str], why: str) -> None:
 
 
 def test_no_list_is_empty() -> None:
-    assert told({"added": [], "changed": ["a", "b"], "restart": []}) == "cameras changed: a, b"
+    assert summary({"added": [], "changed": ["a", "b"], "restart": []}) == "cameras changed: a, b"

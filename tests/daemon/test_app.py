@@ -106,11 +106,11 @@ def handlers() -> Iterator[None]:
 def test_a_signal_ends_a_start_that_takes_long_and_that_is_no_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = threading.Event()
+    opening, ended = threading.Event(), threading.Event()
 
     def takes_long(choice: object, threads: int, config: object) -> Any:
         opening.set()
-        time.sleep(2)
+        ended.wait(60)
         raise EngineError("nobody waits for this")
 
     monkeypatch.setattr("daemon.networks.engine_loading", lambda *_: takes_long)
@@ -132,7 +132,8 @@ def test_a_signal_ends_a_start_that_takes_long_and_that_is_no_fault(
     asking.start()
     begun = time.monotonic()
     assert main(["run", "-c", str(path)]) == 0
-    assert time.monotonic() - begun < 1.9
+    assert time.monotonic() - begun < 30
+    ended.set()
     asking.join()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,9 +71,7 @@ def test_who_is_enrolled_while_it_runs_is_known_within_a_second(daemon: DaemonPr
         timeout=30,
     )
     assert added.status_code == 201, added.text
-    begun = time.monotonic()
-    eventually(lambda: matches(daemon, "known") > 0, 5)
-    assert time.monotonic() - begun < 2.5, "a second, and a look or two"
+    eventually(lambda: matches(daemon, "known") > 0, 2.5)
     code, _ = daemon.terminate()
     assert code == 0
     assert "Stranger" not in daemon.log

@@ -65,7 +65,7 @@ class CameraSimulator:
         credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
         return f"rtsp://{credentials}127.0.0.1:{self.port}/cam{mount}"
 
-    def start(self, within: float = 20.0, size: tuple[int, int] | None = None) -> None:
+    def start(self, within: float = 60.0, size: tuple[int, int] | None = None) -> None:
         """Switches the camera on; after a kill on the same port as before. Returns when it listens. `size` may be
         another than the look's."""
         settings = {

@@ -66,7 +66,7 @@ class DaemonProcess:
                 stderr=errors,
             )
 
-    def start(self, within: float = 30.0) -> None:
+    def start(self, within: float = 90.0) -> None:
         """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
         self.spawn()
         assert self._process is not None
@@ -123,7 +123,7 @@ class DaemonProcess:
     def _cpu_seconds(text: str) -> float:
         return total(text, "process_cpu_seconds_total")
 
-    def terminate(self, within: float = 10.0) -> tuple[int, float]:
+    def terminate(self, within: float = 30.0) -> tuple[int, float]:
         """SIGTERM; its exit code, and the seconds that it took."""
         begun = time.monotonic()
         self.signal(signal.SIGTERM)
@@ -133,7 +133,7 @@ class DaemonProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def exit_code(self, within: float = 10.0) -> int:
+    def exit_code(self, within: float = 30.0) -> int:
         """Waits for its end."""
         assert self._process is not None
         return self._process.wait(within)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.barcode import Bar, get_bar
+from tests.support.waiting import BUSY
 
 _OF_DESCRIPTION = 2
 
@@ -37,7 +38,11 @@ class Watching:
         self._changed = threading.Condition()
 
     def wait_for(self, pictures: int, within: float = 10.0) -> list[Seen]:
-        """The pictures seen, as soon as there are so many; AssertionError where they do not come."""
+        """Returns the pictures seen, as soon as there are so many.
+
+        Raises AssertionError if they do not come within `within` seconds, on a busy machine BUSY times as many.
+        """
+        within *= BUSY
         seen = self.look(pictures, within)
         if len(seen) < pictures:
             raise AssertionError(f"{len(seen)} of {pictures} pictures within {within:g} s, error {self.error}")

@@ -164,7 +164,7 @@ def test_all_that_hang_are_left_behind_in_the_time_of_one(monkeypatch: pytest.Mo
     took = time.monotonic() - begun
     for finder in finders:
         finder.let.set()
-    assert took < 2
+    assert took < 2.8, "and not of three"
 
 
 class Holding(Finder):

@@ -259,7 +259,7 @@ def test_a_removed_camera_ends_for_its_viewers_and_may_come_back(serve: Serve) -
         begun = time.monotonic()
         service.server.remove("front")
         until_the_end(frames)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4, "before the player's own timeout"
     eventually(lambda: not service.stream.wanted and service.stream.clients == 0, within=2)
     with pytest.raises(av.error.HTTPNotFoundError):
         watch(service.url, 1)
@@ -285,7 +285,7 @@ def test_a_camera_without_pictures_holds_up_no_other(serve: Serve) -> None:
         connection.sendall(f"DESCRIBE {dark} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
         begun = time.monotonic()
         assert watch(service.url, 5)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5, "before the connection's timeout"
 
 
 def test_closing_with_viewers_takes_no_time_and_leaves_no_thread(serve: Serve) -> None:
@@ -294,9 +294,9 @@ def test_closing_with_viewers_takes_no_time_and_leaves_no_thread(serve: Serve) -
         next(frames)
         begun = time.monotonic()
         service.server.close()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 1.9, "without the deadline's help"
         service.server.close()
         assert "rtsp-server" not in {thread.name for thread in threading.enumerate()}
         until_the_end(frames)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4, "before the player's own timeout"
     assert not service.stream.wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -22,6 +23,13 @@ _STARTS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}
 _HEADERS = (b"--", b"content-type: image/jpeg", b"content-length:")
 """How multipart begins if the server does not call it that."""
 _SNIFFED = 64
+_CLOSED = {
+    "protocol_whitelist": "none",
+    "format_whitelist": "aac,asf,av1,avi,flv,gif,h264,hevc,hls,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,obu,ogg,"
+    "webm,webvtt",
+}
+"""FFmpeg itself may open nothing: scripts such as concat, SDP and DASH name files of this machine, and ports."""
+_PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _PIECE = 64 * 1024
 _USUAL_TIMEOUT = 3.0
 _SHORTEST = 1.0
@@ -172,15 +180,15 @@ class WebStream:
 def _opened_by_ffmpeg(
     source: Source, playback: Playback, files: WebFiles, response: WebResponse, start: bytes
 ) -> WebStream:
-    options, playlist = dict(source.options), start.startswith(PLAYLIST_START)
+    options, playlist = {**source.options, **_CLOSED}, start.startswith(PLAYLIST_START)
     if playlist:
         content, url = _all_of(files.first(response)), response.url
         address = address_to_read(url, content.decode("utf-8", "replace"), source.wanted_height)
         files.provide(url, content)
         options |= {"http_persistent": "0", "http_multiple": "0"}  # both would bypass our client
-        container = _open(files, address, "hls", options)
+        container = _open(files, address, "hls", options, response.content_type)
     else:
-        container = _open(files, files.first(response), source.format, options)
+        container = _open(files, files.first(response), source.format, options, response.content_type)
     try:
         has_end = bool(container.duration and container.duration > 0) or (not playlist and response.length is not None)
         return WebStream(AvStream(source, playback, container=container, recorded=has_end), files)
@@ -198,9 +206,10 @@ def _all_of(file: WebFile) -> bytes:
 
 
 def _open(
-    files: WebFiles, file: str | WebFile, format_: str | None, options: dict[str, str]
+    files: WebFiles, file: str | WebFile, format_: str | None, options: dict[str, str], content_type: str
 ) -> av.container.InputContainer:
     try:
         return av.open(file, "r", format=format_, options=options, io_open=files.open)
-    except av.error.InvalidDataError:
-        raise SourceError(Reason.NO_VIDEO) from None
+    except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for a format that is not allowed
+        told = f"the server answers with {content_type[:60]}" if _PLAIN_TYPE.fullmatch(content_type) else ""
+        raise SourceError(Reason.NO_VIDEO, told) from None

@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.web_auth import Authenticator
@@ -19,6 +19,8 @@ HEADER_BYTES = 128 * 1024
 _REDIRECTS = 5
 _ROOM = 64 * 1024
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _GONE = 401, 403, 404, 410
+_AS_WRITTEN = "/?:@!$&'()*+,;=%~|[]"
+"""Characters of a path and query that are sent as they are."""
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -203,7 +205,7 @@ class WebClient:
         return response
 
     def _ask(self, parts: SplitResult, url: str, own: bool, headers: dict[str, str]) -> WebResponse:
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=_AS_WRITTEN)
         headers = {**headers, "User-Agent": "sightd", "Accept": "*/*", "Accept-Encoding": "identity"}
         if own and (authorization := self._auth.authorization("GET", target)):
             headers["Authorization"] = authorization
@@ -226,7 +228,7 @@ class WebClient:
         connection.sock = wire  # all that it needs of a socket
         wire.allow(self._left(), HEADER_BYTES)
         try:
-            connection.request("GET", target or "/", headers={"Host": parts.netloc.rpartition("@")[2], **headers})
+            connection.request("GET", target, headers={"Host": _host_of(parts), **headers})
             return connection.getresponse()
         except http.client.LineTooLong:
             raise SourceError(Reason.TOO_LARGE, "a line of its answer's header does not end") from None
@@ -281,6 +283,14 @@ class WebClient:
             if isinstance(error, ssl.SSLError):
                 raise SourceError(Reason.OTHER, f"no TLS connection: {error.reason or type(error).__name__}") from None
             raise
+
+
+def _host_of(parts: SplitResult) -> str:
+    host = parts.netloc.rpartition("@")[2]
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        raise SourceError(Reason.NAME_NOT_RESOLVED) from None
 
 
 def _joined(url: str, location: str) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import cv2
@@ -17,7 +18,7 @@ import pytest
 
 from daemon.capture.connection import State
 from daemon.capture.errors import Reason
-from tests.support.clips import Scene
+from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
 from tests.support.web_camera import Answer, Request, answer, endless, web_camera
@@ -353,6 +354,45 @@ def test_a_single_picture_that_does_not_come_any_more_is_lost_after_the_timeout(
         running.wait_for(1)
         eventually(lambda: running.record.losses != [], 2)
     assert running.record.losses[0] is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile private.ts\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 47110 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet mimeType="v'
+        'ideo/mp4"><Representation id="1" bandwidth="1"><BaseURL>private.mp4</BaseURL></Representation></AdaptationSet>'
+        "</Period></MPD>",
+        "https://example.com/\n",
+    ],
+    ids=["concat", "SDP", "DASH", "a page"],
+)
+def test_what_names_other_files_or_ports_is_no_video(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FFmpeg would open them: files of this machine, and ports on which anybody may send."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "private.ts", size=(320, 240), frames=25)
+    write_clip(tmp_path / "private.mp4", size=(320, 240), frames=25)
+    with (
+        web_camera(lambda _request: [answer(text.encode(), "text/plain")]) as camera,
+        RunningFeed(camera.url("/")) as running,
+    ):
+        eventually(lambda: running.record.losses != [], 5)
+        error = running.feed.status.last_error or ""
+    assert running.frames == []
+    assert running.record.losses[0] is Reason.NO_VIDEO
+    assert "the server answers with text/plain" in error
+
+
+@pytest.mark.parametrize("path", ["/bild%20ä.jpg", "/a b.jpg", "/?p=ä&q=a|b", "/%E4"])
+def test_an_address_is_sent_as_http_wants_it(path: str) -> None:
+    with web_camera(lambda _request: [answer(jpeg(1))]) as camera:
+        feed_path = path.replace(" ", "%20")  # a blank is refused in the configuration
+        with RunningFeed(camera.url(feed_path)) as running:
+            running.wait_for(1)
+    assert camera.paths[0] == quote(feed_path, safe="/?=&%|")
 
 
 def test_what_is_no_http_is_told_as_such() -> None:

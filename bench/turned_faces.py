@@ -1,0 +1,229 @@
+"""Wrong and right names of faces that are turned in the picture, beside upright ones: `python -m bench.turned_faces`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from daemon.config.model import Engines, Models
+from daemon.networks import engine_loading
+from daemon.progress import ProgressBar
+from engines.cache import cache_directory
+from engines.fetch import Fetcher
+from engines.mirror import default_mirror
+from engines.progress import silent
+from engines.samples import SampleStore
+from plugins.face.analyser import FaceAnalyser
+from plugins.face.calibration import calibration_of
+from plugins.face.config import FaceConfig
+from plugins.face.finder import FaceFinder, Search, finder_for
+from plugins.face.looks import DIMENSIONS
+from plugins.face.quality import quality_of
+from plugins.face.reader import FaceReader, reader_for
+from plugins.face.upright import UprightFaces, upright
+from plugins.still import StillError, read_still
+from plugins.types import FloatArray, Frame, Image
+
+ANGLES = (0, 15, 30, 45, 60, 90, 135, 180, 225, 270, 315)
+COST = 1.05
+_SAMPLES = {
+    "obama": ("obama.jpg", "obama2.jpg", "obama3.jpg"), "biden": ("biden.jpg",), "astronaut": ("astronaut.png",),
+    "single": ("single_face.jpg",), "": ("multi_face.jpg",),
+}  # fmt: skip
+_LONGEST = 1200
+_SCENE = 480
+_AROUND = 4.0
+"""Side of what is turned, as a multiple of the face's box."""
+_GOOD = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A face on an upright picture: whose it is, a scene with it in the middle, and its embedding float32 [d]."""
+
+    person: str
+    scene: Image
+    embedding: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Of faces turned by `angle` degrees: how many were looked at, the share recognised by their own upright look, and
+    pairs of different people: how many reach the threshold of all, with upright ones and with each other."""
+
+    angle: int
+    faces: int
+    looks: int
+    recognised: float
+    false_upright: int
+    pairs_upright: int
+    false_turned: int
+    pairs_turned: int
+
+
+def faces_of(analyser: FaceAnalyser, pictures: Sequence[tuple[str, Image]]) -> list[Face]:
+    """All good faces of pictures; each of a group picture is a person of their own."""
+    faces = []
+    for number, (person, image) in enumerate(pictures):
+        (looks,) = analyser.looks([Frame.of(image)])
+        for row in np.flatnonzero(looks.quality.totals >= _GOOD).tolist():
+            name = person if person and len(looks) == 1 else f"{number}.{row}"
+            faces.append(Face(name, _scene(image, looks.boxes[row]), looks.embeddings[row]))
+    return faces
+
+
+def turned(scene: Image, angle: float) -> Image:
+    way = cv2.getRotationMatrix2D((_SCENE / 2, _SCENE / 2), -angle, 1)
+    return np.asarray(cv2.warpAffine(scene, way, (_SCENE, _SCENE), borderValue=(114, 114, 114)), np.uint8)
+
+
+def measure(
+    looks_at: Callable[[Image], FloatArray | None], faces: Sequence[Face], angle: int, threshold: float
+) -> Figure:
+    """`looks_at` gives the look at the face in the middle of a scene, None if there is none that counts."""
+    found = [(face, looks_at(turned(face.scene, angle))) for face in faces]
+    seen = [(face, embedding) for face, embedding in found if embedding is not None]
+    probes = np.array([embedding for _, embedding in seen], np.float32).reshape(-1, DIMENSIONS)
+    theirs = np.array([face.person for face, _ in seen])
+    enrolled, names = np.array([face.embedding for face in faces]), np.array([face.person for face in faces])
+    own = np.array([embedding @ face.embedding for face, embedding in seen])
+    upright_pairs = (probes @ enrolled.T)[theirs[:, None] != names] if len(seen) else np.zeros(0)
+    turned_pairs = (probes @ probes.T)[theirs[:, None] < theirs]
+    return Figure(
+        angle, len(faces), len(seen), float(np.mean(own >= threshold)) if len(own) else 0.0,
+        int(np.count_nonzero(upright_pairs >= threshold)), len(upright_pairs),
+        int(np.count_nonzero(turned_pairs >= threshold)), len(turned_pairs),
+    )  # fmt: skip
+
+
+class LooksAt:
+    """Looks at the face in the middle of a scene; `turns`: turned upright as the plug-in does, or as it was found."""
+
+    def __init__(self, finder: FaceFinder, reader: FaceReader, *, turns: bool) -> None:
+        self._finder, self._reader, self._turns = finder, reader, turns
+
+    def __call__(self, scene: Image) -> FloatArray | None:
+        frame = Frame.of(scene)
+        (found,) = self._finder.find([frame], [None])
+        middle = np.abs((found.boxes[:, :2] + found.boxes[:, 2:]) / 2 - _SCENE / 2).max(axis=1, initial=0)
+        if not len(found) or middle.min() > _SCENE / _AROUND / 2:
+            return None
+        one = found.select(np.arange(len(found)) == middle.argmin())
+        if self._turns:
+            faces = upright(self._finder, frame, one, [True])
+        else:
+            faces = UprightFaces(one.landmarks, one.scores, np.ones(1, np.bool_))
+        read = self._reader.read([(frame, faces.landmarks[0])], [True])
+        embedding: FloatArray = read.embeddings[0]
+        return embedding if quality_of(read.crops, faces).totals[0] >= _GOOD else None
+
+
+def cost(finder: FaceFinder, reader: FaceReader, scenes: Sequence[Image], rounds: int = 7) -> float:
+    """CPU time of looking at faces of a video with turning them upright, as a multiple of that without: of each scene
+    the least of all rounds, in turns."""
+    ways = LooksAt(finder, reader, turns=True), LooksAt(finder, reader, turns=False)
+    least = np.full((len(scenes), 2), np.inf)
+    for _ in range(rounds):
+        for row, scene in enumerate(scenes):
+            for column, way in enumerate(ways):
+                begun = time.process_time()
+                way(scene)
+                least[row, column] = min(least[row, column], time.process_time() - begun)
+    with_, without = least.sum(axis=0)
+    return float(with_ / without)
+
+
+def _scene(image: Image, box: FloatArray) -> Image:
+    """A square around a box, its middle the box's."""
+    scale = _SCENE / (float((box[2:] - box[:2]).max()) * _AROUND)
+    shift = _SCENE / 2 - scale * (box[:2] + box[2:]) / 2
+    way = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(image, way, (_SCENE, _SCENE), flags=how, borderValue=(114, 114, 114)), np.uint8)
+
+
+def _pictures(folder: Path | None) -> Iterator[tuple[str, Image]]:
+    """Samples, and pictures of a folder: those in a folder within it are of one person, named as that."""
+    store, fetcher = SampleStore(cache_directory(os.environ) / "samples"), Fetcher(silent, default_mirror(os.environ))
+    files = [(person, store.ensure(name, fetcher)) for person, names in _SAMPLES.items() for name in names]
+    if folder is not None:
+        files += [("" if file.parent == folder else file.parent.name, file) for file in sorted(folder.rglob("*.*"))]
+    for person, file in files:
+        try:
+            image = read_still(file)
+        except StillError as error:
+            print(f"bench: left out: {error}", file=sys.stderr)
+            continue
+        shrunk = min(1.0, _LONGEST / max(image.shape[:2]))
+        yield person, np.asarray(cv2.resize(image, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def no_worse(figure: Figure, before: Figure) -> bool:
+    """Whether a turned face is named wrongly no more often than an upright one, within three standard errors."""
+
+    def within(false: int, pairs: int, false_before: int, pairs_before: int) -> bool:
+        usual = max(false_before / max(pairs_before, 1), 1e-3)
+        return false <= usual * pairs + 3 * float(np.sqrt(usual * max(pairs, 1)))
+
+    return within(figure.false_upright, figure.pairs_upright, before.false_upright, before.pairs_upright) and within(
+        figure.false_turned, figure.pairs_turned, before.false_turned, before.pairs_turned
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 if turned faces get no more wrong names than upright ones and upright ones cost no more, 1 if they do."""
+    parser = argparse.ArgumentParser(prog="bench.turned_faces", description=__doc__)
+    parser.add_argument(
+        "--photos", type=Path, metavar="FOLDER", help="more pictures; a folder in it holds one person's"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    args = parser.parse_args(argv)
+    table, config = calibration_of("sface"), FaceConfig()
+    assert table is not None
+    threshold = table.threshold(1e-3, 1, 1)
+    with ProgressBar() as progress:
+        load = engine_loading(Models(), Engines(), progress)
+        detector, recogniser = load(["yunet"], 1, config), load(["sface"], 1, config)
+    finder, reader = finder_for(detector, Search()), reader_for(recogniser)
+    faces = faces_of(FaceAnalyser(finder, reader), list(_pictures(args.photos)))
+    figures = {
+        turns: [measure(LooksAt(finder, reader, turns=turns), faces, angle, threshold) for angle in ANGLES]
+        for turns in (True, False)
+    }
+    _print(figures, len(faces), len({face.person for face in faces}), threshold)
+    sure = [face.scene for face in faces if finder.find([Frame.of(face.scene)], [None])[0].scores.max(initial=0) > 0.92]
+    ratio = cost(finder, reader, sure[:10])
+    print(f"upright faces of a video: {ratio:.2f} times the CPU time, at most {COST}")
+    kept = all(no_worse(one, figures[True][0]) for one in figures[True]) and ratio <= COST
+    print("kept" if kept else "MISSED")
+    if args.json:
+        args.json.write_text(json.dumps({str(key): [asdict(one) for one in rows] for key, rows in figures.items()}))
+    return 0 if kept else 1
+
+
+def _print(figures: dict[bool, list[Figure]], faces: int, persons: int, threshold: float) -> None:
+    print(f"{faces} faces of {persons} persons; pairs of different persons with a cosine of {threshold:.2f} or more")
+    print(f"{'':>5}  {'turned upright':^40}  {'as they were found':^40}")
+    columns = f"{'looks':>6} {'known':>6} {'false, upright':>13} {'false, turned':>13}"
+    print(f"{'angle':>5}  {columns}  {columns}")
+    for one, other in zip(figures[True], figures[False], strict=True):
+        print(f"{one.angle:>4}°  {_cells(one)}  {_cells(other)}")
+
+
+def _cells(one: Figure) -> str:
+    upright_ones = f"{one.false_upright}/{one.pairs_upright}"
+    turned_ones = f"{one.false_turned}/{one.pairs_turned}"
+    return f"{one.looks:>6} {one.recognised:>6.0%} {upright_ones:>14} {turned_ones:>13}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

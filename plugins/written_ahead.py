@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
 
 def read_only(path: Path) -> str:
     """The address (a `uri` of sqlite3.connect) under which SQLite reads a database and changes nothing. Where nothing
@@ -23,3 +25,8 @@ def is_unwritable(error: Exception) -> bool:
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNWRITABLE
     return isinstance(error, OSError)
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether it is the file's content that fails: it is damaged, or no database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from daemon.events.event import Event, Happening
 from daemon.events.reading import JournalError
+from plugins.state import make_private
 
 _VERSION = 1
 _SCHEMA = """
@@ -28,7 +29,7 @@ class EventStore:
         """Makes the file where there is none; ids above `after` are given. JournalError where it cannot be used."""
         self._path = path
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             try:

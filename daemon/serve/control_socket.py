@@ -26,6 +26,7 @@ from daemon.serve.errors import ServeError
 from daemon.serve.http_socket import GuardedSocket
 from daemon.serve.places import Places
 from daemon.serve.refusals import Refusals
+from plugins.state import make_private
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def open_control(
     path = options.socket or default_socket(config, environ)
     try:
         if options.socket is None and service_runtime(environ) is None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path.parent)
             check_private(path.parent)
         listening = _listening(path, 0o666 if roles.admits_groups else 0o600)
     except (OSError, UnsafeDirectoryError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daemon.config.load import Loaded
 from daemon.events.place import journal_of
-from plugins.state import state_directory
+from plugins.state import make_private, state_directory
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def locked_state(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:  # nothing can be written there by anybody, and the journal reports that for as long
         log.warning("%s cannot be locked (%s): make sure that no other sightd uses it", what, error.strerror)

@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import Protocol
 
-from plugins.face.gallery.errors import GalleryError
+from plugins.face.gallery.errors import GalleryError, WrongKeyError
 
 _SALT, _NONCE = 16, 12
 _CHECK = b"sightd gallery"
@@ -17,7 +17,7 @@ class Cipher(Protocol):
 
     def seal(self, content: bytes) -> bytes: ...
     def open(self, sealed: bytes) -> bytes:
-        """GalleryError where it was sealed with another key."""
+        """WrongKeyError if it was sealed with another key."""
         ...
 
 
@@ -54,7 +54,7 @@ class Aes:
         try:
             content: bytes = self._aes.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
         except self._invalid as error:
-            raise GalleryError(
+            raise WrongKeyError(
                 "the gallery was encrypted with another key: give the one that it was made with (`key` of the face "
                 "plug-in, --key-file)"
             ) from error

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
-from plugins.face.gallery.errors import GalleryError, UnwritableError
-from plugins.face.gallery.file import made, reason
-from plugins.written_ahead import is_unwritable, read_only
+from plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
+from plugins.face.gallery.file import identity, made, reason
+from plugins.written_ahead import is_damaged, is_unwritable, read_only
 
 _VERSION = 1
 _ROOM_FOR_A_PERSON = (
@@ -20,6 +20,16 @@ _ROOM_FOR_A_PERSON = (
     "DELETE FROM meta WHERE key = 'room'",
 )
 """Whether there is room again is tried with what a person takes: a few bytes may fit where that does not."""
+_READ_ALL = (
+    "SELECT count(key), sum(length(value)) FROM meta",
+    "SELECT sum(length(name)) FROM persons",
+    "SELECT sum(length(vector) + length(source)) FROM embeddings",
+    "SELECT count(person) FROM embeddings INDEXED BY embeddings_of_person WHERE person > 0",
+    "SELECT sum(length(mean) + length(joined)) FROM unknown",
+    "SELECT sum(length(camera) + length(reason)) FROM sightings",
+    "SELECT count(last_seen) FROM sightings INDEXED BY sightings_by_time WHERE last_seen > 0",
+)
+"""All that is read while a daemon runs, and not the kept faces, which are most of the file."""
 _LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -53,18 +63,29 @@ class Database:
     `generation` rises with each change of persons and embeddings, by whomever: readers compare it.
     """
 
-    def __init__(self, path: Path, key: str | None = None, *, may_stand_in: bool = False) -> None:
-        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own.
+    def __init__(
+        self,
+        path: Path,
+        key: str | None = None,
+        *,
+        may_stand_in: bool = False,
+        check: Callable[[Database], None] = lambda _: None,
+    ) -> None:
+        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own. `check`
+        raises DamagedError if what it reads makes no sense; it is called each time when the file was opened.
 
-        `may_stand_in`: where it cannot be written (`fault` tells why), it is read, or an empty one that takes nothing
-        stands in for one that is not there, until `mend` finds that it can be.
+        `may_stand_in`: if it cannot be written (`fault` says why), it is read, or an empty one that takes nothing
+        stands in for one that is damaged or not there, until `mend` finds that it can be. A damaged file is never
+        changed.
         """
         self.path = path
         self.fault: str | None = None
         """Why nothing could be written of late; None where it could."""
-        self._key = key
+        self._key, self._check = key, check
         self._lock = threading.RLock()
         self._stands_in = False
+        self._damaged: tuple[int, ...] | None = None
+        """The file that was found damaged; None if none was."""
         try:
             self._open()
         except UnwritableError as error:
@@ -87,8 +108,7 @@ class Database:
         """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told. `wipes`: what it
         deletes must be wiped, by `scrub`, now or whenever that can be done."""
         with self._lock, self._told():
-            if self._stands_in:
-                raise UnwritableError(self.fault)
+            self._require_writable()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -108,11 +128,13 @@ class Database:
         with self._lock:
             if self.fault is None:
                 return None
+            if self._damaged is not None and self._damaged == identity(self.path):
+                return self.fault
             try:
-                if self._stands_in:
+                if self._stands_in or self._damaged is not None:
                     before = self._connection
                     self._open()
-                    self._stands_in = False
+                    self._stands_in, self._damaged = False, None
                     before.close()
                 for statement in _ROOM_FOR_A_PERSON:
                     with self.changing(persons=False) as run:
@@ -131,6 +153,7 @@ class Database:
         it stays `to_be_wiped` then, and whoever has the gallery open does it later."""
         try:
             with self._lock, self._told():
+                self._require_writable()
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.execute("VACUUM")
                 busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -144,11 +167,16 @@ class Database:
     def settle(self) -> None:
         """Brings what is written ahead into the file, where nobody reads it just now."""
         with self._lock, self._told():
+            self._require_writable()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _require_writable(self) -> None:
+        if self._stands_in or self._damaged is not None:
+            raise UnwritableError(self.fault)
 
     def _open(self) -> None:
         try:
@@ -161,6 +189,7 @@ class Database:
         try:
             with self._told():
                 self.cipher = self._prepared(self._key, is_new)
+                self._read_all()
         except BaseException:
             connection.close()
             if before is not None:
@@ -168,15 +197,32 @@ class Database:
             raise
 
     def _open_stand_in(self) -> None:
-        """A copy in memory of what can be read. The file itself does not stay open: SQLite has all connections of a
-        process share what they know of a file, also that it is read-only."""
+        """What can be read, in memory, or an empty one. The file itself does not stay open: SQLite has all connections
+        of a process share what they know of a file, also that it is read-only."""
+        if self._damaged is None and self.path.exists() and self.path.stat().st_size > 0:
+            try:
+                self._copy()
+            except DamagedError as error:
+                self.fault = str(error)
+            else:
+                return
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.cipher = self._prepared(self._key, True)
+
+    def _copy(self) -> None:
         with self._told():
             self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            is_there = self.path.exists() and self.path.stat().st_size > 0
-            if is_there:
-                with closing(sqlite3.connect(read_only(self.path), uri=True, timeout=10)) as file:
-                    file.backup(self._connection)
-            self.cipher = self._prepared(self._key, not is_there)
+            with closing(sqlite3.connect(read_only(self.path), uri=True, timeout=10)) as file:
+                file.backup(self._connection)
+            self.cipher = self._prepared(self._key, False)
+            self._read_all()
+
+    def _read_all(self) -> None:
+        """DamagedError if something that will be needed cannot be read."""
+        with self._told():
+            for query in _READ_ALL:
+                self._connection.execute(query).fetchall()
+            self._check(self)
 
     def _prepared(self, key: str | None, is_new: bool) -> Cipher:
         run = self._connection.execute
@@ -220,11 +266,21 @@ class Database:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        """Turns errors of SQLite into a GalleryError, and remembers those that last."""
         try:
             yield
         except sqlite3.Error as error:
+            if is_damaged(error):
+                self._found_damaged(DamagedError(self.path, f"it is damaged ({error})"))
+                raise DamagedError(self.path, f"it is damaged ({error})") from error
             told = f"gallery {self.path}: {reason(error)}"
             if is_unwritable(error):
                 self.fault = told
                 raise UnwritableError(told) from error
             raise GalleryError(told) from error
+        except DamagedError as error:
+            self._found_damaged(error)
+            raise
+
+    def _found_damaged(self, error: DamagedError) -> None:
+        self.fault, self._damaged = str(error), identity(self.path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from plugins.api import PluginError
 
 
@@ -12,6 +14,20 @@ class GalleryError(PluginError):
 class UnwritableError(GalleryError):
     """The disk is full, read-only or broken: what is enrolled stays known, and nothing can be changed until that is
     mended."""
+
+
+class DamagedError(UnwritableError):
+    """The file is damaged, or no gallery at all. It stays as it is."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"gallery {path}: {why}. It is left as it is: move it away to begin a new one and import an export, or put "
+            "a copy in its place"
+        )
+
+
+class WrongKeyError(GalleryError):
+    """What is encrypted was encrypted with another key, or is damaged."""
 
 
 class UnknownPersonError(GalleryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import struct
 import time
@@ -18,7 +19,7 @@ from engines.printable import printable
 from plugins.face.calibration import calibration_of
 from plugins.face.gallery.cipher import Cipher
 from plugins.face.gallery.database import Database
-from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from plugins.face.gallery.errors import DamagedError, GalleryError, NameTakenError, UnknownPersonError, WrongKeyError
 from plugins.face.gallery.unknown_rows import drop
 from plugins.face.looks import CROP, DIMENSIONS
 from plugins.types import FloatArray, Image
@@ -87,7 +88,8 @@ class Gallery:
         may_stand_in: bool = False,
     ) -> None:
         """Opens the gallery at `path`, or makes it; `key` encrypts it; `may_stand_in` as of `Database`."""
-        self.database = Database(path, key, may_stand_in=may_stand_in)
+        check = _require_sense if may_stand_in else _nothing
+        self.database = Database(path, key, may_stand_in=may_stand_in, check=check)
         self._clock = clock
 
     @property
@@ -266,16 +268,38 @@ class Gallery:
         return self._cipher.seal(text.encode())
 
     def _text(self, sealed: bytes) -> str:
-        return self._cipher.open(sealed).decode()
+        try:
+            return self._cipher.open(sealed).decode()
+        except UnicodeDecodeError as error:
+            raise DamagedError(self.database.path, "a text in it is damaged") from error
 
     def _vector(self, sealed: bytes) -> FloatArray:
         data = self._cipher.open(sealed)
         if len(data) != 4 * DIMENSIONS:
-            raise GalleryError(f"gallery {self.database.path}: a face is damaged; restore it from an export or a copy")
+            raise DamagedError(self.database.path, "a face in it is damaged")
         return np.frombuffer(data, "<f4").astype(np.float32)
 
     def _crop(self, sealed: bytes | None) -> Image | None:
         return None if sealed is None else decoded(self._cipher.open(sealed))
+
+
+def _nothing(_: Database) -> None:
+    """Whoever uses a gallery once is told what is damaged when it is read."""
+
+
+def _require_sense(database: Database) -> None:
+    """DamagedError if a person, a face or an unknown person cannot be read."""
+    opened = database.cipher.open
+    vectors = database.rows("SELECT vector FROM embeddings UNION ALL SELECT mean FROM unknown")
+    try:
+        for (name,) in database.rows("SELECT name FROM persons"):
+            opened(name).decode()
+        if any(len(opened(vector)) != 4 * DIMENSIONS for (vector,) in vectors):
+            raise DamagedError(database.path, "a face in it is damaged")
+        for (joined,) in database.rows("SELECT joined FROM unknown"):
+            tuple(int(number) for number in json.loads(joined))
+    except (WrongKeyError, TypeError, ValueError) as error:
+        raise DamagedError(database.path, "something in it is damaged") from error
 
 
 def plain(name: str) -> str:

@@ -70,6 +70,23 @@ def test_photographs_upside_down_are_compared_as_upright_ones(sightd: Sightd, tm
     assert ": the same person" in sightd("compare", biden, media.path("biden.jpg"))
 
 
+@pytest.mark.parametrize("content", [b"my notes\n", b"", b"SQLite format 3\0" + bytes(4080)])
+def test_a_file_that_is_no_gallery_is_not_touched(sightd: Sightd, content: bytes) -> None:
+    sightd.gallery.write_bytes(content)
+    sightd.gallery.chmod(0o644)
+    before = sightd.gallery.stat()
+    for words in (("list",), ("add", "Ada", media.path("astronaut.png")), ("import", media.path("astronaut.png"))):
+        said = sightd(*words, code=1)
+        assert str(sightd.gallery) in said
+        assert "move it away" in said or "name another" in said
+    after = sightd.gallery.stat()
+    assert (after.st_mode, after.st_mtime_ns, sightd.gallery.read_bytes()) == (
+        before.st_mode,
+        before.st_mtime_ns,
+        content,
+    )
+
+
 def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:
     told = sightd("add", "Ada", media.path("coffee.png"), media.path("astronaut.png"), code=1)
     assert told.splitlines()[0].startswith("- coffee.png: no face was found")

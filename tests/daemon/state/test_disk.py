@@ -86,6 +86,29 @@ def test_one_that_is_empty_and_read_only_knows_nobody(tmp_path: Path, disk: Smal
     _read_only_then_mended(tmp_path, disk, set())
 
 
+@pytest.mark.parametrize("content", [b"not a gallery at all" * 400, b"SQLite format 3\0" + bytes(8176)])
+def test_a_damaged_gallery_stops_no_video_and_stays_as_it_is(content: bytes, tmp_path: Path) -> None:
+    gallery = tmp_path / "state" / "faces.db"
+    gallery.parent.mkdir()
+    gallery.write_bytes(content)
+    with DaemonProcess(tmp_path, configuration()) as daemon:
+        eventually(lambda: told(daemon, "faces cannot be enrolled"), 40)
+        (reason,) = (one for one in daemon.readiness()["reasons"] if "faces.db" in one)
+        assert "move it away to begin a new one and import an export" in reason
+        eventually(lambda: writable(daemon) == {"events": 1, "faces": 0}, 40)
+        goes_on(daemon)
+        assert persons(daemon) == set()
+        refused = enrol(daemon, "Ada")
+        assert refused.status_code == 507
+        assert "move it away" in refused.json()["error"]
+        assert gallery.read_bytes() == content
+        gallery.rename(tmp_path / "kept.db")
+        eventually(lambda: bool(daemon.readiness()["ready"]), 60, "recovered by itself")
+        assert enrol(daemon, "Ada").status_code == 201
+        assert persons(daemon) == {"Ada"}
+    assert (tmp_path / "kept.db").read_bytes() == content
+
+
 def _read_only_then_mended(folder: Path, disk: SmallDisk, enrolled: set[str]) -> None:
     with DaemonProcess(folder, configuration(), state_of(disk.path)) as daemon:
         eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)

@@ -173,7 +173,7 @@ def test_a_damaged_face_is_told(tmp_path: Path) -> None:
     gallery = Gallery(tmp_path / "faces.db")
     gallery.add("Ada", [face(1)])
     gallery.database.rows("UPDATE embeddings SET vector = X'0000'")
-    with pytest.raises(GalleryError, match="a face is damaged; restore it"):
+    with pytest.raises(GalleryError, match="a face in it is damaged"):
         gallery.enrolled("sface")
     gallery.close()
 
@@ -207,7 +207,7 @@ def test_an_encrypted_one_needs_its_key_and_shows_nothing(tmp_path: Path) -> Non
 
 def test_files_that_are_no_gallery_are_told(tmp_path: Path) -> None:
     (tmp_path / "photo.db").write_bytes(b"\xff\xd8" * 4096)
-    with pytest.raises(GalleryError, match=r"photo\.db: file is not a database: restore it"):
+    with pytest.raises(GalleryError, match=r"photo\.db: it is no gallery, or damaged"):
         Gallery(tmp_path / "photo.db")
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE cats (name TEXT)")
@@ -215,7 +215,7 @@ def test_files_that_are_no_gallery_are_told(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="a database of something else"):
         Gallery(tmp_path / "other.db")
     newer = sqlite3.connect(tmp_path / "newer.db")
-    newer.execute("PRAGMA user_version = 99")
+    newer.executescript("CREATE TABLE meta (key); CREATE TABLE persons (id); PRAGMA user_version = 99")
     newer.close()
     with pytest.raises(GalleryError, match=r"by a newer sightd \(form 99"):
         Gallery(tmp_path / "newer.db")

@@ -1,15 +1,21 @@
-"""SQLite databases that are written ahead (WAL): how they are read without being changed, and what keeps one from being
-written."""
+"""SQLite databases that are written ahead (WAL): how they are read and examined without being changed, and what keeps
+one from being written."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import stat
+import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 
+_MAGIC = b"SQLite format 3\0"
+_ATTEMPTS, _PAUSE_S = 3, 0.05
+"""Another program may be writing the page that is read."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -18,6 +24,51 @@ def read_only(path: Path) -> str:
     is written ahead nobody has it open, and it is read as a file that does not change: its folder may be read-only."""
     written_ahead = path.with_name(path.name + "-wal").exists()
     return f"file:{quote(os.fsencode(path))}?mode=ro" + ("" if written_ahead else "&immutable=1")
+
+
+class NotOursError(Exception):
+    """A file is no database with the tables that are expected; the message says what it is. `damaged`: it may have been
+    one."""
+
+    def __init__(self, what: str, *, damaged: bool = False) -> None:
+        super().__init__(what)
+        self.damaged = damaged
+
+
+def require_ours(path: Path, tables: frozenset[str]) -> None:
+    """Raises NotOursError unless the file at `path` is a database with `tables`, or an empty one that was being made
+    when its program was killed (nobody else may read it). Changes nothing. Raises OSError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise NotOursError("not a file")
+    if found.st_size == 0:
+        if found.st_mode & 0o077:
+            raise NotOursError("an empty file that was not made for this")
+        return
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise NotOursError("something else, or damaged", damaged=True)
+    version, known = _tables_of(path)
+    if (version or known) and not known >= tables:
+        raise NotOursError("a database of something else")
+
+
+def _tables_of(path: Path) -> tuple[int, frozenset[str]]:
+    """The database's version and tables; (0, none) if opening it for good will tell what is wrong."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            with closing(sqlite3.connect(read_only(path), uri=True, timeout=10)) as file:
+                version = file.execute("PRAGMA user_version").fetchone()[0]
+                rows = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        except sqlite3.Error as error:
+            if not is_damaged(error):
+                break
+            if attempt == _ATTEMPTS - 1:
+                raise NotOursError(f"damaged ({error})", damaged=True) from error
+            time.sleep(_PAUSE_S)
+        else:
+            return version, frozenset(name for (name,) in rows)
+    return 0, frozenset()
 
 
 def is_unwritable(error: Exception) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.events.event import Event
-from plugins.written_ahead import read_only
+from plugins.written_ahead import is_damaged, read_only
 
 _COLUMNS = "id, kind, at, camera, plugin, facts"
 
@@ -77,4 +77,6 @@ class JournalReader:
         except sqlite3.Error as error:
             if not self.path.exists() or "no such table" in str(error):  # or it is being made
                 raise JournalError(f"there is no journal {self.path}: a daemon that runs makes it") from error
+            if is_damaged(error):
+                raise JournalError(f"journal {self.path}: it is damaged, or no journal ({error})") from error
             raise JournalError(f"journal {self.path}: {error}: it is read by who may read it and its folder") from error

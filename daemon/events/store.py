@@ -11,8 +11,10 @@ from pathlib import Path
 from daemon.events.event import Event, Happening
 from daemon.events.reading import JournalError
 from plugins.state import make_private
+from plugins.written_ahead import NotOursError, require_ours
 
 _VERSION = 1
+_OURS = frozenset({"events"})
 _SCHEMA = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,7 +32,9 @@ class EventStore:
         self._path = path
         try:
             make_private(path.parent)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            require_ours(path, _OURS)
             self._connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(after)
@@ -38,6 +42,11 @@ class EventStore:
             except BaseException:
                 self._connection.close()
                 raise
+        except NotOursError as error:
+            raise JournalError(
+                f"journal {path}: it is {error}. It is left as it is: move it away to begin a new one, or name another "
+                "one by `events.path`"
+            ) from error
         except (OSError, sqlite3.Error) as error:
             raise self._told(error) from error
 

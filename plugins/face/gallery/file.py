@@ -5,22 +5,14 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
-import stat
-import time
-from contextlib import closing
 from pathlib import Path
 
 from plugins.face.gallery.errors import DamagedError, GalleryError
 from plugins.state import make_private
-from plugins.written_ahead import is_damaged, read_only
+from plugins.written_ahead import NotOursError, require_ours
 
-_MAGIC = b"SQLite format 3\0"
 _OURS = frozenset({"meta", "persons"})
 """Tables that galleries of all versions have."""
-_ATTEMPTS = 3
-_PAUSE_S = 0.05
-"""Another program may be writing the page that is read."""
 
 
 def made(path: Path) -> bool:
@@ -30,28 +22,13 @@ def made(path: Path) -> bool:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        examine(path)
+        _examine(path)
         if not os.access(path, os.W_OK):  # SQLite would open it all the same, and tell at the first change
             raise PermissionError(errno.EACCES, "it is read-only") from None
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         return False
     return True
-
-
-def examine(path: Path) -> None:
-    """DamagedError or GalleryError unless the file is a gallery, or an empty one that was just being made."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise GalleryError(f"gallery {path}: not a file: name another one")
-    if found.st_size == 0:
-        if found.st_mode & 0o077:
-            raise GalleryError(f"gallery {path}: an empty file that is no gallery: remove it, or name another one")
-        return
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise DamagedError(path, "it is no gallery, or damaged")
-    _require_tables(path)
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
@@ -76,20 +53,10 @@ def reason(error: Exception) -> str:
     return text
 
 
-def _require_tables(path: Path) -> None:
-    for attempt in range(_ATTEMPTS):
-        try:
-            with closing(sqlite3.connect(read_only(path), uri=True, timeout=10)) as file:
-                version = file.execute("PRAGMA user_version").fetchone()[0]
-                rows = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        except sqlite3.Error as error:
-            if not is_damaged(error):
-                return  # opening it for good says what is wrong
-            if attempt == _ATTEMPTS - 1:
-                raise DamagedError(path, f"it is damaged ({error})") from error
-            time.sleep(_PAUSE_S)
-            continue
-        tables = {name for (name,) in rows}
-        if (version or tables) and not tables >= _OURS:
-            raise GalleryError(f"gallery {path} is a database of something else: name another file")
-        return
+def _examine(path: Path) -> None:
+    try:
+        require_ours(path, _OURS)
+    except NotOursError as error:
+        if error.damaged:
+            raise DamagedError(path, f"it is {error}") from error
+        raise GalleryError(f"gallery {path}: it is {error}: name another file, or remove this one") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -247,3 +248,37 @@ def test_a_file_that_was_deleted_or_put_back_is_found_out_and_events_are_kept(tm
     kept(journal, 1)
     [event] = journal.reader.after(0, 10)
     assert (event.id, event.kind) == (2, "camera.down"), "those who follow wait for ids above the last one"
+
+
+def text(path: Path) -> None:
+    path.write_text("my notes\n")
+
+
+def other_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE photos (id INTEGER)")
+
+
+def nothing(path: Path) -> None:
+    path.touch(0o644)
+
+
+@pytest.mark.parametrize("make", [text, other_database, nothing])
+def test_a_file_that_is_no_journal_is_not_touched(make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "something"
+    make(path)
+    path.chmod(0o644)
+    before = path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()
+    with pytest.raises(JournalError, match="left as it is: move it away"):
+        EventStore(path)
+    assert (path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()) == before
+    assert [one.name for one in tmp_path.iterdir()] == ["something"]
+
+
+def test_a_journal_is_for_its_user_alone_whatever_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        EventStore(tmp_path / "home" / "state" / "events.db").close()
+    finally:
+        os.umask(before)
+    assert not [one for one in tmp_path.rglob("*") if one.stat().st_mode & 0o077]

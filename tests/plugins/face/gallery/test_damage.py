@@ -185,7 +185,7 @@ def test_what_is_no_gallery_is_not_touched(make: Callable[[Path], None], tmp_pat
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "something")
-    with pytest.raises(GalleryError, match="not a file: name another one"):
+    with pytest.raises(GalleryError, match="it is not a file: name another"):
         Gallery(tmp_path / "something")
 
 

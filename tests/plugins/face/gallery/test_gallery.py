@@ -207,7 +207,7 @@ def test_an_encrypted_one_needs_its_key_and_shows_nothing(tmp_path: Path) -> Non
 
 def test_files_that_are_no_gallery_are_told(tmp_path: Path) -> None:
     (tmp_path / "photo.db").write_bytes(b"\xff\xd8" * 4096)
-    with pytest.raises(GalleryError, match=r"photo\.db: it is no gallery, or damaged"):
+    with pytest.raises(GalleryError, match=r"photo\.db: it is something else, or damaged"):
         Gallery(tmp_path / "photo.db")
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE cats (name TEXT)")

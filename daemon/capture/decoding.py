@@ -142,30 +142,37 @@ class GpuDecoding:
     Pictures that must be turned or stretched are downloaded, and are not `on_device`.
     """
 
-    def __init__(self, nvdec: Nvdec, video: av.VideoStream, times: PresentationTimes) -> None:
-        """SourceError where it cannot decode this stream."""
-        codec = video.codec_context.name
-        self._video = video
+    def __init__(
+        self,
+        nvdec: Nvdec,
+        context: av.VideoCodecContext,
+        aspect: Fraction | None = None,
+        times: PresentationTimes | None = None,
+        units: av.BitStreamFilterContext | None = None,
+    ) -> None:
+        """`context` is FFmpeg's decoder of the stream, asked for its colours and geometry. `aspect` and `times` are as
+        for CpuDecoding. `units` turns packets into access units in Annex B (None: they are). Raises SourceError if
+        NVDEC cannot decode this stream."""
+        self._context, self._aspect, self._units = context, aspect, units
         self._told: dict[int, _Packet] = {}
         self._numbers = itertools.count()
-        self._times = times
+        self._times = times or PresentationTimes()
         self._geometry: Geometry | None = None
         try:
-            self._decoder = nvdec.decoder(codec)
+            self._decoder = nvdec.decoder(context.name)
         except EngineError as error:
             raise SourceError(Reason.NO_VIDEO, str(error)) from error
-        self._filter = av.BitStreamFilterContext(_filters(codec, video.codec_context.extradata), video)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
         if self._geometry is None and packet.is_keyframe:
-            self._geometry = _geometry_by_cpu(self._video, packet)
-        colours = self._video.codec_context
+            self._geometry = _geometry_by_cpu(self._context, self._aspect, packet)
+        colours = self._context
         matrix = Matrix.BT709 if colours.colorspace == Colorspace.ITU709 else Matrix.BT601
         full_range = colours.color_range == ColorRange.JPEG
         # before the filter, which empties the packet
         number, dts, ends = self._note(packet), packet.dts, packet.size == 0
         found: list[Decoded] = []
-        for unit in [*map(bytes, self._filter.filter(None if ends else packet)), *([b""] if ends else [])]:
+        for unit in self._annex_b(packet, ends):
             try:
                 pictures = self._decoder.decode(unit, number, matrix, full_range)
             except EngineError as error:
@@ -174,6 +181,12 @@ class GpuDecoding:
                 told = self._told.get(of_packet, _NOTHING_TOLD)
                 found.append(self._decoded(image, told, dts, partial(downloaded, image, matrix, full_range)))
         return found
+
+    def _annex_b(self, packet: av.Packet[Any], ends: bool) -> list[bytes]:
+        """The access units of a packet; an empty one asks the decoder for what is left."""
+        if self._units is None:
+            return [bytes(packet)]
+        return [*map(bytes, self._units.filter(None if ends else packet)), *([b""] if ends else [])]
 
     def _decoded(
         self, image: DeviceImage, told: _Packet, dts: int | None, download: Callable[[Geometry], Image]
@@ -196,16 +209,15 @@ class GpuDecoding:
         self._decoder.close()
 
 
-def _geometry_by_cpu(video: av.VideoStream, packet: av.Packet[Any]) -> Geometry | None:
+def _geometry_by_cpu(context: av.VideoCodecContext, aspect: Fraction | None, packet: av.Packet[Any]) -> Geometry | None:
     """The geometry of the key frame in `packet`, which only FFmpeg's decoder tells; None if it is damaged."""
-    context = video.codec_context
     try:
         frames = context.decode(packet) or context.decode(None)
     except av.FFmpegError:
         return None
     finally:
         context.flush_buffers()
-    return geometry_of(frames[0], _Aspect(context, video.sample_aspect_ratio).now()) if frames else None
+    return geometry_of(frames[0], _Aspect(context, aspect).now()) if frames else None
 
 
 def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: Geometry = PLAIN) -> Image:
@@ -229,7 +241,9 @@ def _fill(plane: av.video.plane.VideoPlane, rows: Image) -> None:
     room[len(rows) :, : rows.shape[1]] = rows[-1]
 
 
-def _filters(codec: str, extradata: bytes | None) -> str:
-    """Annex B for NVDEC, with the parameter sets in front of each key frame: many cameras tell them once, in SDP."""
-    convert = f"{codec}_mp4toannexb," if extradata and extradata[0] == _AVCC else ""
-    return f"{convert}dump_extra=freq=keyframe"
+def annex_b_of(video: av.VideoStream) -> av.BitStreamFilterContext:
+    """Makes access units for NVDEC of a container's packets, with the parameter sets in front of each key frame: many
+    cameras state them once only."""
+    context = video.codec_context
+    convert = f"{context.name}_mp4toannexb," if context.extradata and context.extradata[0] == _AVCC else ""
+    return av.BitStreamFilterContext(f"{convert}dump_extra=freq=keyframe", video)

@@ -23,7 +23,7 @@ def open_stream(source: Source, playback: Playback, limit: float | None = None) 
         return PatternStream(source, playback)
     if source.kind is Kind.HTTP:
         return open_web(source, playback, limit)
-    if source.kind is Kind.RTSP and limit is not None and playback.nvdec is None:
+    if source.kind is Kind.RTSP and limit is not None:
         try:
             return RtspStream(source, playback, limit)
         except (UnreadableCodecError, GStreamerError) as error:

@@ -9,15 +9,17 @@ from typing import Any
 import av
 
 from daemon.capture import gst
-from daemon.capture.decoding import CpuDecoding, Decoded
+from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.picture import MOST_PIXELS
+from daemon.capture.rtsp_codecs import is_key
 from daemon.capture.rtsp_dialogue import Address, Dialogue, address_of
 from daemon.capture.rtsp_login import OwnLogin
 from daemon.capture.rtsp_session import POLL, Session
 from daemon.capture.source import Source
 from daemon.capture.stream import Gap, Playback, Shot
 from daemon.capture.web_auth import Authenticator
+from engines.cuda.nvdec import Nvdec
 
 KEEP_ALIVE = 25.0
 """Seconds between two requests that keep the session: cameras end one after 60 s, some after 30 s. rtspsrc sends none
@@ -44,6 +46,7 @@ class RtspStream:
         """Blocks until the camera plays, for `limit` s at most. Raises SourceError, or GStreamerError if GStreamer is
         missing."""
         self._playback, self._source = playback, source
+        self._keys_of: str | None = None
         self._gst = gst.load()
         address, until = address_of(source.address), playback.clock.monotonic() + limit
         try:
@@ -53,7 +56,11 @@ class RtspStream:
                 raise
             login = OwnLogin(Authenticator(address.user, address.password), self._gst.gio)
             self._session = self._opened(address, until, login)
-        self._decoding = CpuDecoding(_decoder_of(self._session.dialogue), deinterlace=source.deinterlace)
+        try:
+            self._decoding = self._decoding_of(playback.nvdec)
+        except BaseException:
+            self._session.close(well=True)
+            raise
         self._watch = _Watch(self._session, source, playback.clock.monotonic())
 
     def shots(self) -> Iterator[Shot | Gap]:
@@ -75,7 +82,17 @@ class RtspStream:
             yield from self._decoded(packet, arrival)
 
     def close(self) -> None:
-        self._session.close(well=self._watch.well)
+        try:
+            self._decoding.close()
+        finally:
+            self._session.close(well=self._watch.well)
+
+    def _decoding_of(self, nvdec: Nvdec | None) -> Decoding:
+        context = _decoder_of(self._session.dialogue, by_gpu=nvdec is not None)
+        if nvdec is None:
+            return CpuDecoding(context, deinterlace=self._source.deinterlace)
+        self._keys_of = context.name
+        return GpuDecoding(nvdec, context)
 
     def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> Session:
         """A session whose camera plays. The connection itself must stand within the time that silence may last."""
@@ -103,9 +120,12 @@ class RtspStream:
         if not mapped:
             raise SourceError(Reason.OTHER, "GStreamer's buffer cannot be read")
         try:
-            packet = av.Packet(content.data)
+            data = content.data
         finally:
             buffer.unmap(content)
+        packet = av.Packet(data)
+        if self._keys_of is not None:
+            packet.is_keyframe = is_key(self._keys_of, data)
         if (time := buffer.pts) != self._gst.gst.CLOCK_TIME_NONE:
             packet.pts, packet.time_base = _signed(time), _NANOSECONDS
         return packet, buffer.has_flags(flags.DISCONT) or buffer.has_flags(flags.CORRUPTED)
@@ -182,10 +202,12 @@ def _signed(time: int) -> int:
     return time - (1 << 64) if time >> 63 else time
 
 
-def _decoder_of(dialogue: Dialogue) -> av.VideoCodecContext:
+def _decoder_of(dialogue: Dialogue, *, by_gpu: bool) -> av.VideoCodecContext:
     assert dialogue.codec is not None, "a camera that plays has a stream that was chosen"
     context = av.VideoCodecContext.create(dialogue.codec.decoder, "r")
     assert isinstance(context, av.VideoCodecContext)
     context.thread_type = "NONE"
+    if by_gpu or dialogue.codec.needs_configuration:  # else the stream itself has it, and may know better
+        context.extradata = dialogue.configuration
     context.options = {"max_pixels": str(MOST_PIXELS)}
     return context

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hosts import is_host, resolves
-from daemon.capture.rtsp_codecs import CODECS, RtpCodec
+from daemon.capture.rtsp_codecs import CODECS, RtpCodec, stated_configuration
 from daemon.capture.rtsp_login import OwnLogin
 from daemon.capture.rtsp_wire import Wire
 
@@ -60,6 +60,7 @@ class Dialogue:
         self._media: set[str] = set()
         self.stream: int | None = None
         self.codec: RtpCodec | None = None
+        self.configuration: bytes | None = None
         self.wire: Wire | None = None
         self.login: OwnLogin | None = None
         self.fault: SourceError | None = None
@@ -85,8 +86,10 @@ class Dialogue:
         if not self._stays(location):
             self.fault = SourceError(Reason.REDIRECT, "to another host")
 
-    def selects(self, number: int, media: str, encoding: str) -> bool:
-        """Whether the stream `number` of the camera's description is read: the first video that can be."""
+    def selects(self, number: int, field: Callable[[str], str | None]) -> bool:
+        """Whether the stream `number` of the camera's description is read: the first video that can be. `field` gives
+        the value of one of its parameters."""
+        media, encoding = field("media") or "", field("encoding-name") or ""
         self._media.add(media)
         if media != "video" or self.stream not in (None, number):
             return False
@@ -94,7 +97,7 @@ class Dialogue:
         if codec is None or not self._installed(codec.depayloader):
             self._videos.append(encoding)
             return False
-        self.stream, self.codec = number, codec
+        self.stream, self.codec, self.configuration = number, codec, stated_configuration(field)
         return True
 
     def without_stream(self) -> SourceError:

@@ -166,8 +166,7 @@ def _asked(gstreamer: gst.GStreamer, login: OwnLogin, connection: Any, location:
 
 
 def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> bool:
-    described = caps.get_structure(0)
-    return dialogue.selects(number, described.get_string("media") or "", described.get_string("encoding-name") or "")
+    return dialogue.selects(number, caps.get_structure(0).get_string)
 
 
 def _link(gstreamer: gst.GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:

@@ -15,7 +15,7 @@ from av.format import Flags
 
 from daemon.capture.clock import Clock
 from daemon.capture.container import presentation_times, video_of
-from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
+from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding, annex_b_of
 from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hosts import resolves
@@ -142,7 +142,7 @@ class AvStream:
     def _decoding_of(self, nvdec: Nvdec | None, deinterlace: Deinterlace) -> Decoding:
         video, times = self._video, presentation_times(self._container)
         if nvdec is not None:
-            return GpuDecoding(nvdec, video, times)
+            return GpuDecoding(nvdec, video.codec_context, video.sample_aspect_ratio, times, annex_b_of(video))
         return CpuDecoding(video.codec_context, video.sample_aspect_ratio, deinterlace, times)
 
     def _shot(self, frame: Decoded, arrival: tuple[float, float]) -> Shot:

@@ -26,9 +26,12 @@ from engines.cuda.launch.picture import Matrix
 from engines.cuda.nvdec import Nvdec
 from plugins.types import Frame
 from tests.support import media
+from tests.support.barcode import get_bar
 from tests.support.clips import CLOCKWISE, corners, quadrants, write_film
 from tests.support.fake_cuda import StandIn, build_stand_in, on_stand_in
 from tests.support.fake_nvcodec import Library
+from tests.support.odd_camera import OddCamera
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,26 @@ def test_a_feeds_frames_know_that_they_are_on_the_device(kernels: bytes) -> None
     assert frames[0].device(0) is not None
     assert frames[0].device(1) is None, "another card would have to read foreign memory"
     assert frames[0].host().shape == (frames[0].height, frames[0].width, 3)
+    frames.clear()
+    nvdec.close()
+    device.close()
+
+
+@on_stand_in()
+def test_an_rtsp_camera_is_decoded_on_the_device(kernels: bytes) -> None:
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
+    frames: list[Frame] = []
+    with OddCamera() as camera:
+        options = Camera.model_validate({"source": camera.address(), "decoder": "nvdec"})
+        feed = Feed("door", options, frames.append, cast(Any, Quiet()), nvdec=nvdec)
+        feed.start()
+        eventually(lambda: len(frames) >= 30, 60)
+        assert feed.stop(60)
+    bars = [get_bar(frame.host()) for frame in frames[:30]]
+    assert all(frame.device(0) is not None for frame in frames[:30])
+    assert [bar and bar.number for bar in bars] == list(range(30))
+    assert [frame.pts for frame in frames[:30]] == pytest.approx([n / 25 for n in range(30)], abs=1e-6)
     frames.clear()
     nvdec.close()
     device.close()
@@ -194,7 +217,7 @@ class Quiet:
     """Wants to know nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
+        return lambda *_, **named: None
 
 
 @pytest.mark.parametrize("size", [(64, 48), (64, 47), (63, 48), (65, 47)])

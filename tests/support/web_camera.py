@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,11 +31,12 @@ class WebCamera:
     """Its port on the loopback, what was asked of it, and how many bytes it could send."""
 
     port: int = 0
+    scheme: str = "http"
     requests: list[Request] = field(default_factory=list)
     sent: int = 0
 
     def url(self, path: str, credentials: str = "", host: str = "127.0.0.1") -> str:
-        return f"http://{credentials}{host}:{self.port}{path}"
+        return f"{self.scheme}://{credentials}{host}:{self.port}{path}"
 
     @property
     def paths(self) -> list[str]:
@@ -55,8 +57,8 @@ def endless(content_type: str) -> bytes:
 
 
 @contextmanager
-def web_camera(give: Answer) -> Iterator[WebCamera]:
-    """Serves `give` until the context ends."""
+def web_camera(give: Answer, tls: ssl.SSLContext | None = None) -> Iterator[WebCamera]:
+    """Serves `give` until the context ends; over TLS if there is a context for it."""
     camera, stopping = WebCamera(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,6 +83,9 @@ def web_camera(give: Answer) -> Iterator[WebCamera]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         camera.port = server.server_port
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+            camera.scheme = "https"
         threading.Thread(target=server.serve_forever, args=(0.05,), name="web-camera", daemon=True).start()
         try:
             yield camera

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from daemon.capture.connection import State
 from daemon.capture.errors import Reason
+from tests.support.certificates import self_signed
 from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
@@ -264,6 +266,46 @@ def test_a_redirect_to_what_no_camera_is_or_round_and_round_ends_with_a_reason(t
     assert len(camera.requests) <= 6 * (len(running.record.losses) + 1)
 
 
+def certificate(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    pair = self_signed(folder)
+    context.load_cert_chain(pair["certificate"], pair["key"])
+    return context
+
+
+def test_a_camera_with_a_certificate_of_its_own_is_read_over_tls(tmp_path: Path) -> None:
+    with (
+        web_camera(live(MULTIPART, lambda number: part(jpeg(number % 50))), certificate(tmp_path)) as camera,
+        RunningFeed(camera.url("/")) as running,
+    ):
+        running.wait_for(10)
+    assert running.record.losses == []
+
+
+def test_a_login_for_https_is_never_led_to_plain_http(tmp_path: Path) -> None:
+    with web_camera(lambda _request: [answer(jpeg(1))]) as plain:
+        lead = redirect(plain.url("/"))
+        with (
+            web_camera(lambda _request: [lead], certificate(tmp_path)) as camera,
+            RunningFeed(camera.url("/", CREDENTIALS)) as running,
+        ):
+            eventually(lambda: running.record.losses != [], 5)
+            error = running.feed.status.last_error or ""
+        assert plain.requests == []
+    assert running.record.losses[0] is Reason.REDIRECT
+    assert "from https to http" in error
+
+
+def test_a_camera_that_speaks_no_tls_is_told_as_such() -> None:
+    with (
+        web_camera(lambda _request: [answer(jpeg(1))]) as camera,
+        RunningFeed(camera.url("/").replace("http:", "https:")) as running,
+    ):
+        eventually(lambda: running.record.losses != [], 5)
+        error = running.feed.status.last_error or ""
+    assert "no TLS connection" in error
+
+
 def pump(begin: bytes, more: bytes) -> Answer:
     """Begins, and then sends without end."""
 
@@ -360,10 +402,11 @@ def test_a_single_picture_that_does_not_come_any_more_is_lost_after_the_timeout(
     "text",
     [
         "ffconcat version 1.0\nfile private.ts\n",
-        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 47110 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet mimeType="v'
-        'ideo/mp4"><Representation id="1" bandwidth="1"><BaseURL>private.mp4</BaseURL></Representation></AdaptationSet>'
-        "</Period></MPD>",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 47110 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+        '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>private.mp4</BaseURL>'
+        "</Representation></AdaptationSet></Period></MPD>",
         "https://example.com/\n",
     ],
     ids=["concat", "SDP", "DASH", "a page"],

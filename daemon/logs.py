@@ -21,12 +21,12 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from daemon.config.model import Log
 from daemon.redact import redact
+from engines.printable import json_text, printable, printable_lines
 
 Form = Literal["human", "json", "journald"]
 
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 _QUIET = ("uvicorn.access", "asyncio", "concurrent.futures", "PIL", "matplotlib")
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r", 9: " "}
 
 
 def configure(log: Log, stream: TextIO, environ: Mapping[str, str]) -> Form:
@@ -83,7 +83,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 def _formatter(form: Form, *, colours: bool) -> logging.Formatter:
     finish: dict[Form, list[Processor]] = {
         "human": [_for_people, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)],
-        "json": [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(ensure_ascii=False)],
+        "json": [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(json_text)],
         "journald": [_journald],
     }
     return structlog.stdlib.ProcessorFormatter(
@@ -91,7 +91,7 @@ def _formatter(form: Form, *, colours: bool) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            functools.partial(redacted, translation={} if form == "json" else _CONTROL),
+            functools.partial(redacted, escaped=form != "json"),
             *finish[form],
         ],
     )
@@ -115,27 +115,27 @@ def _without_repetition(_logger: WrappedLogger, _method: str, event: EventDict) 
     return {key: value for key, value in event.items() if key not in ("message", "asctime", "color_message")}
 
 
-def redacted(
-    _logger: WrappedLogger, _method: str, event: EventDict, *, translation: Mapping[int, str] = _CONTROL
-) -> EventDict:
-    """Takes secrets out of every value, and control characters by `translation`: JSON escapes them itself.
+def redacted(_logger: WrappedLogger, _method: str, event: EventDict, *, escaped: bool = True) -> EventDict:
+    """Takes secrets out of every value, and `escaped` what does not print: JSON escapes it itself.
 
     An exception's text keeps its lines.
     """
+    lines = printable_lines if escaped else str
     return {
-        key: redact(str(value)) if key in ("exception", "stack") else _clean(value, translation)
+        key: lines(redact(str(value))) if key in ("exception", "stack") else _clean(value, escaped)
         for key, value in event.items()
     }
 
 
-def _clean(value: object, translation: Mapping[int, str]) -> object:
+def _clean(value: object, escaped: bool) -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):
-        return {str(_clean(key, translation)): _clean(item, translation) for key, item in value.items()}
+        return {str(_clean(key, escaped)): _clean(item, escaped) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_clean(item, translation) for item in value]
-    return redact(str(value)).translate(translation)
+        return [_clean(item, escaped) for item in value]
+    text = redact(str(value))
+    return printable(text.replace("\t", " ")) if escaped else text
 
 
 def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

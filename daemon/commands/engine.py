@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.commands.calibration import calibration_pictures
 from daemon.engine_work import Place, Say, Wish, bench, build
 from daemon.progress import ProgressBar
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         code: int = args.do(args, EngineCache(args.engines or engines_directory(os.environ)))
     except (TensorRtUnavailableError, UnknownModelError, EngineError, ValueError) as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 3 if isinstance(error, TensorRtUnavailableError) else 2 if isinstance(error, UnknownModelError) else 1
     return code
 
@@ -138,7 +138,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
             try:
                 work(_wish(args, model, store), Place(trt, device, cache), print)
             except (EngineError, MediaError) as error:
-                print(f"sightd: {error}", file=sys.stderr)
+                complain(error)
                 failed = 1
     finally:
         device.close()

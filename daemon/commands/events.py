@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.config.installed import installed_plugins
 from daemon.config.load import load
 from daemon.config.model import Events
@@ -22,7 +21,7 @@ from daemon.events.event import Event, told
 from daemon.events.place import journal_of
 from daemon.events.reading import Filter, JournalError, JournalReader
 from daemon.events.remote import RemoteJournal
-from engines.printable import printable
+from engines.printable import json_text, printable
 from plugins.units import parse_duration
 
 _EPILOG = f"""\
@@ -78,13 +77,13 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     except UsageError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except NoDaemonError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 3
     except (JournalError, ControlError, ApiError) as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 1
     return 0
 
@@ -140,7 +139,7 @@ def _journal(args: argparse.Namespace) -> Path:
 def _say(events: Sequence[Event], as_json: bool) -> int:
     """Prints them; the last one's id, 0 where there is none."""
     for event in events:
-        print(json.dumps(event.for_json(), ensure_ascii=False) if as_json else _line(event))
+        print(json_text(event.for_json()) if as_json else _line(event))
     sys.stdout.flush()
     return events[-1].id if events else 0
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.control.client import ApiClient, Client
 from daemon.control.discovery import HELP, add_options
 
@@ -141,7 +141,6 @@ def run(args: argparse.Namespace) -> int:
     from daemon.config.problems import ConfigError
     from daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
     from daemon.faces.actions import Faces
-    from engines.printable import printable
     from plugins.face.gallery.errors import GalleryError
 
     try:
@@ -151,16 +150,16 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     except UsageError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except NoDaemonError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 3
     except (GalleryError, ControlError) as error:
-        print(f"sightd: {printable(str(error))}", file=sys.stderr)
+        complain(error)
         return 1
     except ApiError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 3 if error.status == 503 else 1
     return code
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.commands.calibration import calibration_pictures
 from daemon.progress import ProgressBar
 from engines.catalog import Catalog
@@ -240,5 +240,5 @@ def _mebibytes(size: int) -> str:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"sightd: {error}", file=sys.stderr)
+    complain(error)
     return code

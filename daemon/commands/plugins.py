@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.progress import ProgressBar
 from engines.catalog import Catalog
 from engines.errors import EngineError
@@ -64,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
             return _options(load(args.name))
         return _check(load(args.name), _settings(args.settings))
     except PluginError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except EngineError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 1
 
 

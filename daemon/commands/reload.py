@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from daemon.commands import SubParsers
-from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError, printable_lines
+from daemon.commands import SubParsers, complain
+from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
 from daemon.control.discovery import HELP, Choice, add_options, client_for
+from engines.printable import json_text, printable_lines
 from plugins.units import parse_duration
 
 _EPILOG = f"""\
@@ -61,24 +61,24 @@ def run(args: argparse.Namespace) -> int:
     try:
         changes = client_for(Choice.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
     except NoDaemonError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return EXIT_NO_DAEMON
     except ApiError as error:
         if error.status != 409:
-            print(f"sightd: {error}", file=sys.stderr)
+            complain(error)
             return 1
         print(f"{error}\nsightd: the configuration was refused, and nothing changed", file=sys.stderr)
         return EXIT_REFUSED
     except UsageError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return EXIT_USAGE
     except LateError as error:
         print(f"sightd: {error}; the reload may still go on, and the log says how it ends", file=sys.stderr)
         return 1
     except ControlError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 1
-    print(json.dumps(changes, ensure_ascii=False) if args.json else printable_lines(summary(changes)))
+    print(json_text(changes) if args.json else printable_lines(summary(changes)))
     return 0
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.progress import ProgressBar
 from engines.cache import cache_directory
 from engines.errors import EngineError
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             with ProgressBar() as progress:
                 print(store.ensure(name, Fetcher(progress, args.mirror or default_mirror(os.environ))))
         except EngineError as error:
-            print(f"sightd: {error}", file=sys.stderr)
+            complain(error)
             failed = 1
     return failed
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 
 _EXAMPLES = """examples:
   sudo sightd service install -c /etc/sightd/sightd.yaml
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     except (InstallationError, SystemdError) as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except OSError as error:
         print(f"sightd: {error.filename}: {error.strerror} (root may: sudo)", file=sys.stderr)

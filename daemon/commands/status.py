@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -14,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.control.client import ApiError, ControlError, UsageError
 from daemon.control.discovery import HELP, Choice, add_options, client_for
-from engines.printable import printable
+from engines.printable import json_text, printable
 
 _EPILOG = f"""\
 examples:
@@ -55,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         status = client_for(Choice.of(args), os.environ).json("GET", "/api/status")
     except UsageError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return EXIT_USAGE
     except (ControlError, ApiError) as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return EXIT_NO_ANSWER
     if args.json:
-        print(json.dumps(status, ensure_ascii=False))
+        print(json_text(status))
     else:
         show(status, Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH))
     return EXIT_READY if status["ready"] else EXIT_NOT_READY

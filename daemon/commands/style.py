@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.commands import SubParsers
+from daemon.commands import SubParsers, complain
 from daemon.commands.numbers import number
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ def _sheet(args: argparse.Namespace) -> int:
             context = PluginContext("style", len(os.sched_getaffinity(0)), load, StyleConfig(), [])
             sheet = contact_sheet(picture, args.side, context)
     except MediaError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except EngineError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 3
     try:
         write_whole(args.out, cv2.imencode(args.out.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
@@ -170,10 +170,10 @@ def _train(args: argparse.Namespace) -> int:
         with ProgressBar(unit="") as progress:
             name, network = _learnt(args, progress)
     except (TrainingError, MediaError) as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except EngineError as error:
-        print(f"sightd: {error}", file=sys.stderr)
+        complain(error)
         return 3
     except OSError as error:
         print(f"sightd: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)

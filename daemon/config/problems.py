@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daemon.redact import redact
+from engines.printable import printable_lines
 
 PathKey = tuple[str | int, ...]
 """The way to a value in the file: ("cameras", "front", "chain", 0)."""
@@ -30,7 +31,7 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         first = redact(": ".join(part for part in (place, self.path, self.message) if part))
-        return f"{first}\n    {self.hint}" if self.hint else first
+        return printable_lines(f"{first}\n    {self.hint}" if self.hint else first)
 
 
 class ConfigError(Exception):

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from daemon.control.address import connected
-from engines.printable import printable
+from engines.printable import printable_lines
 
 CONNECT = 5.0
 """Seconds in which a daemon must accept a connection."""
@@ -303,8 +303,3 @@ def denied(endpoint: object) -> str:
 def segment(text: str) -> str:
     """A text as one part of a path."""
     return quote(text, safe="")
-
-
-def printable_lines(text: str) -> str:
-    """A text from elsewhere, with what does not print escaped; line breaks stay."""
-    return "\n".join(map(printable, text.split("\n")))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.control.client import ApiClient, ApiError, segment
-from engines.printable import printable
+from engines.printable import json_text, printable
 from engines.regular import NotRegularError, read_regular, write_whole
 from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.photos import MOST_BYTES
@@ -299,7 +299,7 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _json(value: object) -> int:
-    print(json.dumps(value, ensure_ascii=False))
+    print(json_text(value))
     return 0
 
 

@@ -158,6 +158,18 @@ def test_text_from_outside_cannot_forge_a_line() -> None:
     assert stream.getvalue() == "<4>camera says hello\\n<0>forged \\x1b[31m\n"
 
 
+@pytest.mark.parametrize("form", ["human", "journald", "json"])
+def test_no_form_writes_what_does_not_print(form: Literal["human", "json", "journald"]) -> None:
+    stream = started(form)
+    evil = "\x1b[2J \x9b31m a\u202eb \u2028 \udce9"
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        logging.getLogger("x").exception("camera says %s", evil, extra={"more": [evil]})
+    assert stream.getvalue().count("202e") >= 3
+    assert all(line.isprintable() for line in stream.getvalue().splitlines())
+
+
 def test_a_json_line_gives_back_a_message_of_several_lines_as_it_was() -> None:
     stream = started("json")
     logging.getLogger("x").warning("first\n  second \x1b[31m", extra={"more": {"a": "b\nc"}})

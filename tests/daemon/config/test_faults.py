@@ -261,3 +261,12 @@ def test_a_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) ->
     ):
         with pytest.raises(ConfigError, match="a named pipe, not a regular file"):
             load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
+
+
+def test_a_value_with_terminal_escapes_is_escaped_in_what_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text('cameras: {a: {source: "testpattern://", "x\\u202ey": 1}}\n')
+    with pytest.raises(ConfigError) as refused:
+        load(file, environ={}, plugins={})
+    assert all(line.isprintable() for line in str(refused.value).split("\n"))
+    assert "202e" in str(refused.value)

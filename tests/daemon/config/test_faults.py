@@ -267,6 +267,6 @@ def test_a_value_with_terminal_escapes_is_escaped_in_what_is_said(tmp_path: Path
     file = tmp_path / "c.yaml"
     file.write_text('cameras: {a: {source: "testpattern://", "x\\u202ey": 1}}\n')
     with pytest.raises(ConfigError) as refused:
-        load(file, environ={}, plugins={})
+        load(file, environ={}, plugins=STUBS)
     assert all(line.isprintable() for line in str(refused.value).split("\n"))
     assert "202e" in str(refused.value)

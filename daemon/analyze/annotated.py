@@ -158,8 +158,8 @@ class AnnotatedVideo:
 
 
 class _Target:
-    """The file that FFmpeg writes into. An error is kept in `error` and hidden from FFmpeg, which has crashed when it
-    went on after one; nothing more is written then."""
+    """The file that FFmpeg writes into. An error is kept in `error` and hidden from FFmpeg, which crashes when it is
+    used again after it could not write a header. Nothing more is written then."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""

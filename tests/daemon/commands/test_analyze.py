@@ -311,13 +311,16 @@ def test_an_annotated_video_has_the_colours_of_its_source_and_says_which_they_ar
     np.testing.assert_allclose(seen, colours, atol=5)
 
 
+@pytest.mark.parametrize("full", [True, False], ids=["from the begin", "later"])
 def test_annotated_copies_onto_a_full_disk_fail_in_words_and_leave_nothing(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], full: bool
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 240, 320, 3), np.uint8)
     clip = write_film(tmp_path / "clip.mp4", noise)
     picture = write_picture(tmp_path / "a.bmp", size=(1280, 720))
     with SmallDisk(tmp_path / "disk", 1) as disk:
+        if full:
+            disk.fill()
         code, lines = analyze(config, clip, picture, "--annotated", disk.path / "copies")
         assert list((disk.path / "copies").iterdir()) == []
     assert code == 1

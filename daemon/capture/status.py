@@ -47,10 +47,13 @@ class FrameRate:
         self._began: float | None = None
         self._last = 0.0
         self._weight = 0.0
+        self._gap = 0.0
+        """The last interval, if it was too long to be counted: of a slow camera that is its rate."""
 
     def add(self, now: float) -> None:
         """A frame at `now`, monotonic s."""
         if self._began is None or now - self._last > self._memory:
+            self._gap = 0.0 if self._began is None else now - self._last
             self._began, self._weight = now, 0.0
         else:
             self._weight = self._weight * self._faded(now - self._last) + 1.0
@@ -60,6 +63,8 @@ class FrameRate:
         """The rate at `now`; 0 before there is a second frame, and falling to 0 when frames stay away."""
         if self._began is None or now <= self._began:
             return 0.0
+        if self._weight == 0.0 and self._gap:
+            return 1 / self._gap if now - self._last < 2 * self._gap else 0.0
         counted = self._weight * self._faded(now - self._last)
         return counted / (self._memory * (1 - self._faded(now - self._began)))
 

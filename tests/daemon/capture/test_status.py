@@ -39,6 +39,12 @@ def test_after_a_pause_the_rate_begins_anew() -> None:
     assert rate.at(62.05) == pytest.approx(10, rel=0.1)
 
 
+def test_a_camera_of_a_picture_a_minute_has_that_rate_until_it_stays_away() -> None:
+    rate = rate_after(60.0, 120.0, 180.0)
+    assert rate.at(239.0) == pytest.approx(1 / 60)
+    assert rate.at(301.0) == 0.0
+
+
 def test_a_snapshot_holds_what_was_counted() -> None:
     tally = Tally(now=1.0)
     assert tally.enter(State.LIVE, 2.0) is True

@@ -216,7 +216,7 @@ class CameraOutput:
             return self._drawn_by(frame, results, on_host=True)
 
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
-        canvas = self._renderer.render(frame, results, fps=self._fps, late_by=self.late_by, on_host=on_host)
+        canvas = self._renderer.render(frame, results, fps=self._known_fps, late_by=self.late_by, on_host=on_host)
         self._line.draw(canvas, frame, results)
         picture = canvas.picture()
         self._drawn_last = (frame, picture) if isinstance(picture, np.ndarray) else None
@@ -292,5 +292,10 @@ class CameraOutput:
             self._metrics.slate_active.set(active)
 
     @property
+    def _known_fps(self) -> float | None:
+        """The camera's rate; None until it is known."""
+        return 1 / self._patience.interval if self._patience.interval else None
+
+    @property
     def _fps(self) -> float:
-        return 1 / self._patience.interval if self._patience.interval else 25.0
+        return self._known_fps or 25.0

@@ -33,7 +33,7 @@ class Look:
     """What a simulated camera shows: `files` one after another without end and without transcoding, or (where there
     are none) live bar-coded pictures of `size` at `fps`, the photograph `background` panned where one is given.
     `corruption` (cut in half) and `loss` are probabilities per access unit, key frames excepted; the faults are the
-    same in every run."""
+    same in every run. `codec` of live pictures: h264, h265 or jpeg."""
 
     files: Sequence[Path] = ()
     size: tuple[int, int] = (1280, 720)
@@ -41,6 +41,7 @@ class Look:
     background: Path | None = None
     corruption: float = 0.0
     loss: float = 0.0
+    codec: str = "h264"
 
 
 class CameraSimulator:
@@ -76,6 +77,7 @@ class CameraSimulator:
             "files": [str(path) for path in self._look.files],
             "size": size or self._look.size,
             "fps": self._look.fps,
+            "codec": self._look.codec,
             "background": str(self._look.background or ""),
             "faults": {"corruption": self._look.corruption, "loss": self._look.loss},
         }

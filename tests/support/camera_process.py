@@ -29,9 +29,15 @@ from tests.support.clips import LiveEncoder, Scene  # noqa: E402
 # slice of a key frame, and FFmpeg would take each slice for a picture of its own.
 _LAUNCH = (
     "( appsrc name=source is-live=true format=time do-timestamp=true max-buffers=60 max-bytes=0 leaky-type=downstream "
-    "caps=video/x-h264,stream-format=byte-stream,alignment=au "
-    "! rtph264pay name=pay0 pt=96 config-interval=0 aggregate-mode=zero-latency )"
+    "caps={caps} ! {payloader} name=pay0 )"
 )
+_BYTE_STREAM = "stream-format=byte-stream,alignment=au"
+_TOGETHER = "pt=96 config-interval=0 aggregate-mode=zero-latency"
+_CODECS = {  # FFmpeg's encoder, caps, payloader
+    "h264": ("libx264", f"video/x-h264,{_BYTE_STREAM}", f"rtph264pay {_TOGETHER}"),
+    "h265": ("libx265", f"video/x-h265,{_BYTE_STREAM}", f"rtph265pay {_TOGETHER}"),
+    "jpeg": ("mjpeg", "image/jpeg,width={},height={}", "rtpjpegpay"),
+}
 
 
 class Mounts:
@@ -86,7 +92,7 @@ def live_units(settings: dict[str, Any], mounts: Mounts) -> Iterator[tuple[bytes
     """Bar-coded pictures encoded as they are asked for: encoded once, however many mounts show them."""
     (width, height), fps = settings["size"], settings["fps"]
     scene = Scene(width, height, Path(settings["background"]) if settings["background"] else None)
-    encoder = LiveEncoder(width, height, fps)
+    encoder = LiveEncoder(width, height, fps, _CODECS[settings["codec"]][0])
     for number in itertools.count():
         key = mounts.newcomer.is_set()
         mounts.newcomer.clear()
@@ -119,7 +125,7 @@ def serve(settings: dict[str, Any]) -> None:
     if settings["user"]:
         server.set_auth(basic_auth(settings["user"], settings["password"]))
     for index in range(settings["mounts"]):
-        add_mount(server, f"/cam{index}", mounts, protected=bool(settings["user"]))
+        add_mount(server, f"/cam{index}", mounts, settings)
     if not server.attach(None):
         sys.exit(f"port {settings['port']} cannot be listened on")
     units = file_units(settings["files"]) if settings["files"] else live_units(settings, mounts)
@@ -131,13 +137,14 @@ def serve(settings: dict[str, Any]) -> None:
     loop.run()
 
 
-def add_mount(server: Any, path: str, mounts: Mounts, *, protected: bool) -> None:
+def add_mount(server: Any, path: str, mounts: Mounts, settings: dict[str, Any]) -> None:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_shared(True)
     factory.set_latency(0)
-    factory.set_launch(_LAUNCH)
+    _, caps, payloader = _CODECS[settings["codec"]]
+    factory.set_launch(_LAUNCH.format(caps=caps.format(*settings["size"]), payloader=payloader))
     factory.connect("media-configure", lambda _, media: mounts.attach(path, media))
-    if protected:
+    if settings["user"]:
         permissions = GstRtspServer.RTSPPermissions()
         for permission in ("media.factory.access", "media.factory.construct"):
             permissions.add_permission_for_role("viewer", permission, True)

@@ -46,19 +46,38 @@ class Scene:
         return av.VideoFrame.from_ndarray(self.planes(number), format="yuv420p")
 
 
-class LiveEncoder:
-    """H.264 without frame delay, parameter sets in band, crf 23, a key frame every two seconds and on demand."""
+_LIVE_OPTIONS = {
+    "libx264": {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "profile": "baseline",
+        "crf": "23",
+        "forced-idr": "1",
+        "x264-params": "repeat-headers=1:scenecut=0",
+    },
+    "libx265": {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "forced-idr": "1",
+        "x265-params": "repeat-headers=1:scenecut=0:bframes=0:log-level=none:pools=none:frame-threads=1",
+    },
+    "mjpeg": {"huffman": "default", "strict": "unofficial"},
+}
 
-    def __init__(self, width: int, height: int, fps: float) -> None:
-        codec = av.CodecContext.create("libx264", "w")
+
+class LiveEncoder:
+    """A codec (FFmpeg's name of the encoder: libx264, libx265 or mjpeg) without frame delay, parameter sets in band, a
+    key frame every two seconds and on demand."""
+
+    def __init__(self, width: int, height: int, fps: float, encoder: str = "libx264") -> None:
+        codec = av.CodecContext.create(encoder, "w")
         assert isinstance(codec, av.VideoCodecContext)
         codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
         codec.framerate = Fraction(fps).limit_denominator(1001)
         codec.time_base = 1 / codec.framerate
         codec.gop_size = round(2 * fps)
         codec.thread_count = 1
-        codec.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "crf": "23"}
-        codec.options |= {"forced-idr": "1", "x264-params": "repeat-headers=1:scenecut=0"}
+        codec.options = dict(_LIVE_OPTIONS[encoder])
         self._codec = codec
 
     def encode(self, frame: av.VideoFrame, number: int, *, key: bool = False) -> list[av.Packet[av.VideoStream]]:

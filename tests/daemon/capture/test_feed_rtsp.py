@@ -52,6 +52,23 @@ def test_frames_come_whole_in_order_and_fresh(camera: CameraSimulator, transport
     assert running.record.states == [State.LIVE, State.STOPPED]
 
 
+@pytest.mark.parametrize("codec", ["h264", "h265", "jpeg"])
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_cameras_of_every_usual_codec_are_read_by_gstreamer(
+    codec: str, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        CameraSimulator(Look(size=(640, 360), fps=10, codec=codec)) as camera,
+        RunningFeed(camera.address(), transport=transport) as running,
+    ):
+        running.wait_for(15)
+        numbers = [bar.number for bar in running.bars()]
+    assert len(numbers) >= 15
+    assert all(later == earlier + 1 for earlier, later in itertools.pairwise(numbers))
+    assert "FFmpeg" not in caplog.text
+    assert running.record.damaged == 0
+
+
 def test_status_tells_how_the_feed_is_doing(camera: CameraSimulator) -> None:
     with RunningFeed(camera.address()) as running:
         running.wait_for(60)

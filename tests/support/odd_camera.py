@@ -8,9 +8,10 @@ import hashlib
 import itertools
 import re
 import socket
+import ssl
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -44,7 +45,7 @@ class OddCamera:
 
     `algorithms` of digest that it asks for, in this order ("MD5", "SHA-256", or "Basic"); none: everybody may watch.
     `redirect`: where to instead of describing the stream, unless the path is /here. `media`: lines of the description.
-    `deliver` changes its packets, `status` is the answer to DESCRIBE.
+    With a `certificate` it is rtsps. `deliver` changes its packets, `status` is the answer to DESCRIBE.
     """
 
     def __init__(
@@ -58,18 +59,22 @@ class OddCamera:
         deliver: Deliver = lambda number, packets: packets,
         status: str | None = None,
         host: str = "127.0.0.1",
+        certificate: Mapping[str, str] | None = None,
     ) -> None:
         self._algorithms, self._user, self._password = algorithms, user, password
         self._redirect, self._media, self._deliver, self._status = redirect, media, deliver, status
         self.requests: list[Request] = []
-        self.connections = 0
-        self._host = host
+        self._host, self._tls = host, None
+        if certificate is not None:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(certificate["certificate"], certificate["key"])
         self._listening = socket.create_server((host, 0))
         self.port: int = self._listening.getsockname()[1]
         self._clients: list[_Client] = []
 
     def address(self, path: str = "cam", *, credentials: str = "") -> str:
-        return f"rtsp://{credentials}{self._host}:{self.port}/{path}"
+        scheme = "rtsp" if self._tls is None else "rtsps"
+        return f"{scheme}://{credentials}{self._host}:{self.port}/{path}"
 
     def asked(self, method: str) -> list[Request]:
         return [request for request in list(self.requests) if request.method == method]
@@ -91,7 +96,8 @@ class OddCamera:
         with suppress(OSError):
             while True:
                 connection, _ = self._listening.accept()
-                self.connections += 1
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
                 client = _Client(self, connection)
                 self._clients.append(client)
                 threading.Thread(target=client.serve, name="odd-camera", daemon=True).start()

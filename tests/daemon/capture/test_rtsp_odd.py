@@ -7,12 +7,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from daemon.capture import rtsp
 from daemon.capture.errors import Reason
 from tests.support.camera import need_rtsp_server
+from tests.support.certificates import self_signed
 from tests.support.feeds import RunningFeed
 from tests.support.odd_camera import AUDIO, FPS, VIDEO, OddCamera, Packets
 from tests.support.waiting import eventually
@@ -36,6 +38,16 @@ def test_every_common_login_is_known(algorithms: list[str]) -> None:
     ):
         running.wait_for(2)
         assert running.record.losses == []
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_a_camera_may_speak_tls(algorithm: str, tmp_path: Path) -> None:
+    with OddCamera(algorithms=[algorithm], certificate=self_signed(tmp_path)) as camera:
+        address = camera.address(credentials="viewer:secret@")
+        assert address.startswith("rtsps://")
+        with RunningFeed(address) as running:
+            running.wait_for(5)
+            assert running.record.losses == []
 
 
 @pytest.mark.parametrize("algorithm", ["Basic", "MD5", "SHA-256"])

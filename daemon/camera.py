@@ -31,6 +31,9 @@ from plugins.types import Classification, Detections, Faces, Frame, Results, lab
 
 log = logging.getLogger(__name__)
 
+_SLOWEST_RECORDING = 20.0
+"""Seconds: twice as long as two frames of a time lapse may be apart without the slate between them."""
+
 
 class CameraRun:
     """A camera that runs, from its address to its viewers. `start` and `stop` belong to the daemon's thread."""
@@ -188,4 +191,6 @@ class CameraRun:
 
 def _longest_interval(options: Camera, kind: Kind) -> float:
     """Seconds for which nothing may come of this camera: only then it is lost."""
+    if kind is Kind.FILE:
+        return _SLOWEST_RECORDING
     return options.timeout + (options.poll_interval if kind is Kind.HTTP else 0.0)

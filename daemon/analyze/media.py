@@ -110,10 +110,10 @@ def _folder(source: Path) -> Contents:
         videos = [path for path in files if path.suffix.lower() in VIDEOS]
         found += [Sequence(str(path), (path,), is_video=True, base=source) for path in videos]
         others += [path for path in files if path.suffix.lower() not in PICTURES | VIDEOS]
-    left_out = (*unreadable, *_left_out(others))
+    skipped = (*unreadable, *not_read(others))
     if not found:
-        raise MediaError("\n".join((f"{printable(str(source))}: no picture or video in this folder", *left_out)))
-    return Contents(tuple(found), left_out)
+        raise MediaError("\n".join((f"{printable(str(source))}: no picture or video in this folder", *skipped)))
+    return Contents(tuple(found), skipped)
 
 
 def _walk(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, list[Path]]]:
@@ -137,12 +137,13 @@ def _is_new(folder: Path, known: set[str]) -> bool:
     return True
 
 
-def _left_out(files: Iterable[Path]) -> Iterator[str]:
+def not_read(files: Iterable[Path], kinds: str = "picture or video") -> Iterator[str]:
+    """Lines that name files whose names are none of `kinds`; of many with one suffix the first few."""
     by_suffix = defaultdict[str, list[Path]](list)
     for path in files:
         by_suffix[path.suffix.lower()].append(path)
     for suffix, alike in by_suffix.items():
-        kind = f"{printable(suffix)} is not the suffix of a picture or video" if suffix else "its name has no suffix"
+        kind = f"{printable(suffix)} is not the suffix of a {kinds}" if suffix else "its name has no suffix"
         for path in alike[:_NAMED]:
             yield f"{printable(str(path))}: left out, {kind}"
         if len(alike) > _NAMED:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.analyze.media import PICTURES, MediaError, read_picture
+from daemon.analyze.media import PICTURES, MediaError, not_read, read_picture
 from daemon.training.errors import TrainingError
 from engines.digest import digest_of
 from plugins.types import Image
@@ -54,7 +54,9 @@ def labelled(folder: Path) -> LabelledPictures:
     left_out: list[str] = []
     known: dict[str, Path] = {}
     for number, one in enumerate(classes):
-        for file in sorted(path for path in one.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()):
+        within = sorted(path for path in one.rglob("*") if path.is_file())
+        left_out += not_read((path for path in within if path.suffix.lower() not in PICTURES), "picture")
+        for file in (path for path in within if path.suffix.lower() in PICTURES):
             if fault := _unreadable(file):
                 left_out.append(fault)
             elif (twin := known.setdefault(digest_of(file).sha256, file)) is not file:

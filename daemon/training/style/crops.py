@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from daemon.analyze.media import MediaError, frames, length, sequences
+from daemon.analyze.media import MediaError, contents, frames, length
 from daemon.training.errors import TrainingError
 from plugins.types import Image
 
@@ -39,10 +39,12 @@ def pictures_of(sources: Sequence[Path], side: int) -> tuple[list[Image], list[s
     """Up to 300 pictures, evenly spread over the sources, none larger than it needs be for squares of `side` pixels;
     and what could not be read, in words. MediaError where a source is missing, TrainingError where nothing large enough
     is in them."""
-    found = [sequence for source in sources for sequence in sequences(source)]
+    holdings = [contents(source) for source in sources]
+    found = [sequence for held in holdings for sequence in held.sequences]
     total = sum(length(one) or sum(1 for _ in frames(one)) for one in found)
     wanted = {n * total // MOST for n in range(MOST)} if total > MOST else range(total)
-    pictures, left_out, seen = list[Image](), list[str](), 0
+    pictures, seen = list[Image](), 0
+    left_out = [line for held in holdings for line in held.left_out]
     for sequence in found:
         for item in frames(sequence):
             if isinstance(item, MediaError):

@@ -40,7 +40,8 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> None:
     (root / "wren" / "twin.png").write_bytes((root / "wren" / "0.png").read_bytes())
     found = labelled(root)
     assert len(found) == 12
-    broken, twin = found.left_out
+    notes, broken, twin = found.left_out
+    assert "notes.txt: left out, .txt is not the suffix of a picture" in notes
     assert "broken.jpg: not an image that can be read" in broken
     assert "twin.png: the same picture as 0.png" in twin
 

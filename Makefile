@@ -61,6 +61,10 @@ lint:
 types:
 	$(BIN)/mypy
 
+# Hashes, versions and licences of the pinned packages; known vulnerabilities where pip-audit reaches its service.
+audit: setup
+	$(BIN)/python -m tests.support.audit
+
 schema:
 	$(BIN)/sightd schema > config/sightd.schema.json
 
@@ -68,6 +72,9 @@ schema:
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade -o requirements.lock
+	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --constraint requirements.lock \
+	    -o requirements-runtime.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -18,11 +18,13 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.support.camera import CameraSimulator, Look
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.process import Sample, sample
 from tests.support.waiting import eventually
 
 _PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 15}
+_LOOK = Look(size=(320, 240), fps=15)
 GROWTH = 4.0
 """Aim: MiB of a thousand cycles at the most, after the first tenth."""
 
@@ -51,13 +53,17 @@ def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -
         "log": {"level": "warning"},
     }
     samples, series = [], []
-    with DaemonProcess(folder, settings) as daemon:
+    with CameraSimulator(_LOOK) as camera, DaemonProcess(folder, settings) as daemon:
+        guests: list[dict[str, Any]] = [
+            {"source": camera.address(), "transport": transport} for transport in ("tcp", "udp")
+        ]
+        guests.append(_PATTERN)
         base = yaml.safe_load(daemon.path.read_text())
         eventually(lambda: daemon.readiness()["cameras"]["stays"]["state"] == "live", 10, "stays sends")
         sum(1 for _ in _series(daemon))  # the HTTP server starts a thread for its first /metrics and keeps it
         threads = sample(daemon.pid).threads
         for number in range(1, count + 1):
-            _come_and_go(daemon, base, f"guest{number}")
+            _come_and_go(daemon, base, f"guest{number}", guests[number % len(guests)])
             if number % (count // 10) == 0:
                 series.append(sum(1 for _ in _series(daemon)))
                 samples.append(_settled(daemon.pid, threads))
@@ -65,8 +71,8 @@ def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -
     return Outcome(count, samples, series)
 
 
-def _come_and_go(daemon: DaemonProcess, base: dict[str, Any], name: str) -> None:
-    _become(daemon, {**base, "cameras": {**base["cameras"], name: _PATTERN}})
+def _come_and_go(daemon: DaemonProcess, base: dict[str, Any], name: str, guest: dict[str, Any]) -> None:
+    _become(daemon, {**base, "cameras": {**base["cameras"], name: guest}})
     eventually(lambda: daemon.readiness()["cameras"][name]["state"] == "live", 10, f"{name} sends")
     _become(daemon, base)
 

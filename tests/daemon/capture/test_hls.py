@@ -118,7 +118,7 @@ def test_of_a_live_stream_too_and_it_is_not_late(folder: Path) -> None:
         size = running.feed.status.size
     assert size == (640, 480)
     assert asked_for(camera) == {"large"}
-    assert received[99] - received[0] == pytest.approx(99 / 25, abs=0.5)
+    assert received[99] - received[0] == pytest.approx(99 / 25, abs=1.5)
     assert max(running.record.ages) < 1.0
     assert running.record.losses == []
 

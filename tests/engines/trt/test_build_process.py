@@ -54,7 +54,7 @@ def test_the_catalogues_networks_are_built_for_any_batch(name: str, cards: str, 
     spec = Catalog.load().get(name).input
     sizes = {spec.tensor: (3, spec.height, spec.width)}
     wanted = BuildOrder(network, Flavour.RTX, BATCH, sizes, capabilities=CARDS[cards])
-    build(wanted, plan, lambda *step: steps.append(step), deadline=100)
+    build(wanted, plan, lambda *step: steps.append(step), deadline=600)
     assert plan.stat().st_size > 100_000
     assert {"Building engine", "Optimizing graph"} <= {phase for phase, _, _ in steps}
     assert all(0 <= done <= total for _, done, total in steps)

@@ -342,7 +342,7 @@ def test_a_signal_ends_it_with_whole_files(config: Path, tmp_path: Path, number:
     try:
         eventually(lambda: (copy.parent / "clip-2.mp4").exists(), 60.0)
         process.send_signal(number)
-        assert process.wait(30) == (130 if number == signal.SIGINT else 128 + number)
+        assert process.wait(120) == (130 if number == signal.SIGINT else 128 + number)
     finally:
         process.kill()
     copies = sorted(copy.parent.iterdir())

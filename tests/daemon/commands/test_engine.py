@@ -249,4 +249,4 @@ def test_bench_tells_each_batch(
 
 def test_a_picture_that_cannot_be_read_is_told(gpu: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["engine", "build", "double", "--picture", "/nowhere.jpg"]) == 1
-    assert "/nowhere.jpg is no picture" in capsys.readouterr().err
+    assert "/nowhere.jpg: No such file" in capsys.readouterr().err

@@ -48,8 +48,8 @@ class LocalFaces(ApiClient):
         self._desk.close()
 
     def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
-        """`timeout` and `most` do not apply: nothing is sent anywhere. Routes run on threads that end with the process, so
-        that Ctrl-C ends it at once."""
+        """`timeout` and `most` do not apply: nothing is sent anywhere. Routes run on threads that end with the process:
+        Ctrl-C ends it at once."""
         if request.method == "POST" and request.target.partition("?")[0].endswith(_NEED_MODELS):
             try:
                 self._desk.analyser()  # on this thread, so that a download that is interrupted clears up

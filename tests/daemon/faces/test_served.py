@@ -1,0 +1,86 @@
+"""The API serves the galleries of the face plug-ins that run, also after a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daemon.config.installed import installed_plugins
+from daemon.config.load import Loaded, load_text
+from daemon.faces.desk import NoFacesError
+from daemon.faces.served import ServedFaces
+from plugins.face.gallery.errors import GalleryError
+
+
+def no_engine(choice: object, threads: int, config: object) -> Any:
+    raise AssertionError("no model is needed")
+
+
+def loaded(folder: Path, **plugins: dict[str, Any]) -> Loaded:
+    """A configuration whose only camera runs these plug-ins."""
+    camera = {"source": "testpattern://", "chain": list(plugins)}
+    text = yaml.safe_dump({"cameras": {"a": camera}, "plugins": plugins})
+    return load_text(text, folder / "site.yaml", environ={}, plugins=installed_plugins())
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Iterator[ServedFaces]:
+    served = ServedFaces(no_engine, {"SIGHTD_STATE_DIR": str(tmp_path / "state")}, lambda _able: None)
+    yield served
+    served.close()
+
+
+def test_without_a_face_plugin_there_is_no_gallery_and_no_file(faces: ServedFaces, tmp_path: Path) -> None:
+    faces.serve(faces.opened(loaded(tmp_path)))
+    with pytest.raises(NoFacesError, match="runs no face plug-in: add one to a chain, then `sightd reload`"):
+        faces.desk()
+    assert not (tmp_path / "state").exists()
+    assert faces.fault is None
+
+
+def test_a_reload_brings_changes_and_takes_away_galleries(faces: ServedFaces, tmp_path: Path) -> None:
+    faces.serve(faces.opened(loaded(tmp_path, face={})))
+    first = faces.desk()
+    assert first.gallery.database.path == tmp_path / "state" / "faces.db"
+    faces.serve(faces.opened(loaded(tmp_path, face={})))
+    assert faces.desk() is first, "what did not change stays open"
+    faces.serve(faces.opened(loaded(tmp_path, face={"gallery": "other.db"})))
+    assert faces.desk().gallery.database.path == tmp_path / "other.db"
+    with pytest.raises(GalleryError):
+        first.gallery.persons()  # closed
+    faces.serve(faces.opened(loaded(tmp_path)))
+    with pytest.raises(NoFacesError):
+        faces.desk()
+
+
+def test_of_several_galleries_one_has_to_be_chosen(faces: ServedFaces, tmp_path: Path) -> None:
+    two = loaded(tmp_path, door={"use": "face", "gallery": "door.db"}, hall={"use": "face", "gallery": "hall.db"})
+    faces.serve(faces.opened(two))
+    with pytest.raises(NoFacesError, match=r"several galleries: choose with --plugin door \| hall"):
+        faces.desk()
+    assert faces.desk("hall").gallery.database.path == tmp_path / "hall.db"
+    with pytest.raises(NoFacesError, match="no face plug-in 'yard', but: door, hall"):
+        faces.desk("yard")
+    shared = loaded(tmp_path, door={"use": "face", "gallery": "x.db"}, hall={"use": "face", "gallery": "x.db"})
+    faces.serve(faces.opened(shared))
+    assert faces.desk().gallery.database.path == tmp_path / "x.db", "one gallery needs no choice"
+
+
+def test_a_configuration_that_is_refused_leaves_what_is_served(faces: ServedFaces, tmp_path: Path) -> None:
+    faces.serve(faces.opened(loaded(tmp_path, face={})))
+    before = faces.desk()
+    opened = faces.opened(loaded(tmp_path, face={"gallery": "other.db"}))
+    faces.discard(opened)
+    assert faces.desk() is before
+    assert before.gallery.persons() == []
+    with pytest.raises(GalleryError):
+        opened["face"].desk.gallery.persons()
+    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+    both = {"face": {}, "second": {"use": "face", "gallery": "broken.db"}}
+    with pytest.raises(GalleryError, match=r"broken\.db"):
+        faces.opened(loaded(tmp_path, **both))
+    assert before.gallery.persons() == [], "what was open stays open"

@@ -50,6 +50,7 @@ class User:
         return kept | {
             "HOME": str(self.home),
             "TMPDIR": str(self.work),
+            "XDG_RUNTIME_DIR": str(self.work),
             "PYTHONPATH": str(_ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

@@ -206,7 +206,7 @@ class Feed:
         if self._tally.frame(shot.captured_at, shot.wall_time, shot.size):
             _log.info("camera %s: pictures are now %d x %d", self.camera, *shot.size)
             self._events.size_changed(self.camera, shot.size)
-        if live and shot.pts is not None and not self._is_worth_showing(shot.pts, shot.captured_at):
+        if live and shot.pts is not None and not self._is_worth_showing(shot, shot.pts):
             self._events.frame_skipped(self.camera)
             return
         frame = Frame(
@@ -222,16 +222,16 @@ class Feed:
         self._next_seq += 1
         self._sink(frame)
 
-    def _is_worth_showing(self, pts: float, arrival: float) -> bool:
+    def _is_worth_showing(self, shot: Shot, pts: float) -> bool:
         """Whether a live frame is to be shown; reports how late it is. Raises SourceError to open the stream again."""
         lateness = self._lateness
-        was_late, shown = lateness.late, lateness.frame(pts, arrival)
+        was_late, shown = lateness.late, lateness.frame(pts, shot.captured_at, shot.began_at)
         age = lateness.age or 0.0
         if lateness.late is not was_late:
             self._log_lateness(age)
         self._tally.timeliness(age, lateness.since if lateness.late else None)
         self._events.frame_aged(self.camera, age, late=lateness.late)
-        if lateness.hopeless(arrival):
+        if lateness.hopeless(shot.captured_at):
             raise SourceError(Reason.LATE, f"{age:.1f} s late")
         return shown
 

@@ -46,10 +46,14 @@ class StreamAge:
         self._bucket_began = 0.0
         self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
 
-    def measure(self, pts: float, arrival: float) -> float:
-        """The age in s of the frame with timestamp `pts` (s, the stream's own time) at `arrival` (monotonic s)."""
+    def measure(self, pts: float, arrival: float, began: float | None = None) -> float:
+        """The age in s of the frame with timestamp `pts` (s, the stream's own time) at `arrival` (monotonic s).
+
+        `began` is when the first frame began to arrive: on a slow network that is when it was as good as new.
+        """
         if self._last is None:
-            self._base, self._base_at, self._bucket_began = arrival - pts, arrival, arrival
+            self._base = (arrival if began is None else began) - pts
+            self._base_at = self._bucket_began = arrival
         elif self._jumped(pts, arrival, *self._last):
             last_pts, last_arrival = self._last
             self._correction += (arrival - last_arrival) - (pts - last_pts)  # the age stays as it was
@@ -112,11 +116,14 @@ class Lateness:
         self._changing_since: float | None = None
         self._late_since: float | None = None
 
-    def frame(self, pts: float | None, arrival: float) -> bool:
-        """Takes a frame in; False if it belongs to a backlog that is being drained and should be skipped."""
+    def frame(self, pts: float | None, arrival: float, began: float | None = None) -> bool:
+        """Takes a frame in, see `StreamAge.measure`.
+
+        False if it belongs to a backlog that is being drained and should be skipped.
+        """
         if pts is None:
             return True
-        self.age = age = self._stream.measure(pts, arrival)
+        self.age = age = self._stream.measure(pts, arrival, began)
         catching_up = self._last is not None and pts - self._last[0] > _CATCHING_UP * (arrival - self._last[1])
         self._last = pts, arrival
         self._judge(age, arrival)

@@ -31,6 +31,12 @@ _MOST_TO_A_PICTURE = 32 << 20
 """Bytes without the end of a picture. A key frame in 8K has less, and so has a JPEG of as many pixels as are read."""
 _MOST_BESIDES = 1 << 20
 """Bytes a second that a camera may send over TCP while its pictures come over UDP."""
+_SLOWEST = 4096
+"""Bytes a second of a picture on its way; less is silence."""
+_WINDOW = 0.5
+"""Seconds over which they are counted."""
+_MORE_THAN_REPORTS = 512
+"""Bytes from which on it is a picture that comes, and not only RTCP."""
 
 
 class RtspStream:
@@ -71,15 +77,16 @@ class RtspStream:
             if sample is None:
                 if self._session.ended():
                     return
-                self._watch.nothing_came(now)
+                if self._watch.nothing_came(now):
+                    yield Gap.NOTHING
                 continue
-            arrival = now, clock.wall()
+            arrival, began_at = (now, clock.wall()), None if begun else self._watch.first_began_at
             self._watch.picture_came(now)
             packet, discontinuous = self._packet(sample)
             if discontinuous and begun:
                 yield Gap.DAMAGED
             begun = True
-            yield from self._decoded(packet, arrival)
+            yield from self._decoded(packet, arrival, began_at)
 
     def close(self) -> None:
         try:
@@ -130,7 +137,9 @@ class RtspStream:
             packet.pts, packet.time_base = _signed(time), _NANOSECONDS
         return packet, buffer.has_flags(flags.DISCONT) or buffer.has_flags(flags.CORRUPTED)
 
-    def _decoded(self, packet: av.Packet[Any], arrival: tuple[float, float]) -> Iterator[Shot | Gap]:
+    def _decoded(
+        self, packet: av.Packet[Any], arrival: tuple[float, float], began_at: float | None
+    ) -> Iterator[Shot | Gap]:
         try:
             frames = self._decoding.decode(packet)
         except av.error.InvalidDataError:
@@ -139,7 +148,7 @@ class RtspStream:
         if not frames:
             yield Gap.NOTHING
         for frame in frames:
-            yield _shot(frame, arrival)
+            yield _shot(frame, arrival, began_at)
 
 
 class _Watch:
@@ -149,11 +158,16 @@ class _Watch:
         self._session, self._timeout, self._over_udp = session, source.timeout, source.transport == "udp"
         self._heard_at = self._kept_at = self._counted_at = now
         self._counted: int | None = None
+        self._window: tuple[float, int] | None = None
+        self._at_first = session.received()
+        self.first_began_at: float | None = None
+        """When the first picture began to come over TCP, if it has begun; to a tenth of a second."""
         self.well = True
         """Whether the camera can be expected to answer when the session is ended."""
 
     def picture_came(self, now: float) -> None:
         self._heard_at, self.well = now, True
+        self._window = None
         if not self._over_udp:
             self._counted = None
         elif now - self._counted_at > 1.0:
@@ -161,8 +175,12 @@ class _Watch:
             self._counted, self._counted_at = self._session.received(), now
         self._keep_alive(now)
 
-    def nothing_came(self, now: float) -> None:
-        """Raises SourceError if it is silent for too long, or if no picture comes of all that it sends."""
+    def nothing_came(self, now: float) -> bool:
+        """Whether a picture is on its way, which takes seconds on a slow network. Raises SourceError if the camera is
+        silent for too long, or if no picture comes of all that it sends."""
+        on_its_way = not self._over_udp and self._is_on_its_way(now)
+        if on_its_way:
+            self._heard_at = now
         silence = now - self._heard_at
         if self._timeout is not None:
             self.well = silence < self._timeout / 2
@@ -170,6 +188,18 @@ class _Watch:
                 raise SourceError(Reason.TIMEOUT)
         self._count(_MOST_TO_A_PICTURE, "a picture")
         self._keep_alive(now)
+        return on_its_way
+
+    def _is_on_its_way(self, now: float) -> bool:
+        received = self._session.received()
+        if self.first_began_at is None and received - self._at_first > _MORE_THAN_REPORTS:
+            self.first_began_at = now
+        began, before = self._window or (now, received)
+        if now - began < _WINDOW:
+            self._window = began, before
+            return False
+        self._window = now, received
+        return received - before >= _SLOWEST * (now - began)
 
     def _count(self, most: float, what: str) -> None:
         received = self._session.received()
@@ -185,7 +215,7 @@ class _Watch:
             self._session.keep_alive()
 
 
-def _shot(frame: Decoded, arrival: tuple[float, float]) -> Shot:
+def _shot(frame: Decoded, arrival: tuple[float, float], began_at: float | None) -> Shot:
     return Shot(
         frame.size,
         frame.decode,
@@ -194,6 +224,7 @@ def _shot(frame: Decoded, arrival: tuple[float, float]) -> Shot:
         key=frame.key,
         corrupt=frame.corrupt,
         on_device=frame.on_device,
+        began_at=began_at,
     )
 
 

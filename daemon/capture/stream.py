@@ -35,7 +35,10 @@ _BURSTY_FORMATS = frozenset({"hls"})
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One decoded picture, not yet converted. `captured_at` is monotonic s, `pts` s in the source's own time."""
+    """One decoded picture, not yet converted. `captured_at` is monotonic s, `pts` s in the source's own time.
+
+    `began_at` is when the first of its bytes came, monotonic s, if that is known: a large one may take seconds.
+    """
 
     size: tuple[int, int]
     decode: Callable[[], Image]
@@ -45,6 +48,7 @@ class Shot:
     key: bool
     corrupt: bool
     on_device: DeviceImage | None = None
+    began_at: float | None = None
 
 
 class Gap(Enum):

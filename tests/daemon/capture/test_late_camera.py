@@ -63,6 +63,20 @@ def test_the_age_is_the_time_since_the_picture_was_made(proxy: FaultProxy) -> No
     assert set(running.record.late) == {False}
 
 
+def test_the_age_is_true_if_the_network_was_slow_from_the_beginning(proxy: FaultProxy) -> None:
+    """The first picture, a key frame, takes longer than the timeout: it is late, and not silence."""
+    proxy.throttle(7_000)
+    with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="1s", late_after=0) as running:
+        eventually(lambda: len(running.record.ages) > 10, 30.0)
+        received = [frame for _, frame in running.frames if frame.pts is not None]
+        ages = running.record.ages[: len(received)]
+    bars = [get_bar(frame.host()) for frame in received]
+    true = [frame.captured_at - bar.made_us / 1e6 for frame, bar in zip(received, bars, strict=True) if bar is not None]
+    assert running.record.losses == []
+    assert true[0] > 1.2
+    assert ages[: len(true)] == pytest.approx(true, abs=0.4)
+
+
 def test_a_stream_that_stays_late_is_opened_again(proxy: FaultProxy) -> None:
     with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="10s", late_after="500ms") as running:
         running.wait_for(25)

@@ -84,6 +84,13 @@ def test_a_slow_network_does_not_teach_what_on_time_is(growth: float) -> None:
     assert measured[-1] == pytest.approx(6.7, abs=0.3)
 
 
+def test_the_first_frame_is_as_old_as_it_took_to_arrive() -> None:
+    meter = StreamAge()
+    assert meter.measure(0.0, 103.0, began=100.0) == pytest.approx(3.0)
+    assert meter.measure(0.04, 103.01) == pytest.approx(2.97)
+    assert meter.measure(3.0, 103.05) == pytest.approx(0.05)
+
+
 def test_a_slow_network_is_noticed_behind_a_clock_that_runs_slow() -> None:
     measured = ages(
         stream(1200, delay=lambda made: max(0.0, min(5.0, made - 600)), clock=lambda made: 0.99 * made),

@@ -1,0 +1,64 @@
+"""A booted machine for each release, shared by all tests; each test begins without a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.systemd.machine import Machine, booted, install, source_tree
+from tests.systemd.roots import OLD, RootError, missing_tools, root_of
+from tests.systemd.service import Service
+
+RELEASES = ("bookworm", "trixie")
+"""systemd 252 and 257."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.systemd)
+            item.add_marker(pytest.mark.timeout(1800))  # the first needs a root, which may have to be made
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of source trees: `new`, the checkout's, and `old`, if that commit is in the repository."""
+    folder = tmp_path_factory.mktemp("sources")
+    source_tree(folder / "new")
+    source_tree(folder / "old", OLD)
+    return folder
+
+
+@pytest.fixture(scope="session", params=RELEASES)
+def machine(request: pytest.FixtureRequest, sources: Path, model_cache: Path) -> Iterator[Machine]:
+    if reason := missing_tools():
+        pytest.skip(reason)
+    try:
+        root = root_of(request.param)
+    except RootError as error:
+        pytest.skip(f"no root of Debian {request.param}: {error}")
+    with booted(request.param, root, [f"{sources}:/sources", f"{model_cache}:/cache"]) as one:
+        install(one, "new")
+        yield one
+
+
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout's cache of networks and samples, or an empty folder."""
+    import os
+
+    from engines.cache import cache_directory
+
+    folder = cache_directory(os.environ)
+    return folder if folder.is_dir() else tmp_path_factory.mktemp("no-cache")
+
+
+@pytest.fixture
+def service(machine: Machine) -> Iterator[Service]:
+    """None is installed, and none is left."""
+    one = Service(machine)
+    one.clean()
+    yield one
+    one.clean()

@@ -1,0 +1,172 @@
+"""Root file systems of Debian releases with everything that sightd needs, made once and kept in the cache.
+
+A root holds the distribution's packages (by config/install-system-packages.sh) and a virtual environment with the
+Python packages that this and the old version need, but not sightd itself. It is never changed once it is made: a
+machine boots with an overlay.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines.cache import cache_directory
+
+ROOT = Path(__file__).parents[2]
+OLD = "7ae9db0"
+"""The version that services are upgraded from."""
+VENV = "/opt/sightd/.venv"
+"""Where the virtual environment is, in the root."""
+_INSTALLER = ROOT / "config" / "install-system-packages.sh"
+_LOCK = ROOT / "requirements.lock"
+_BASE = "systemd,systemd-sysv,dbus,ca-certificates,python3,python3-venv"
+_DEVELOPMENT = ("hypothesis", "mypy", "pytest", "ruff", "types-")
+"""Of requirements.lock, what a service does not need."""
+_VERSION = 1
+"""Raise it when what is done here changes."""
+_LIMIT = 1200
+"""Seconds that each step may take."""
+
+
+class RootError(Exception):
+    """A root cannot be made here, such as without a mirror of the distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipSettings:
+    """This machine's own pip configuration: as variables, and the files and folders that they name."""
+
+    environ: dict[str, str] = field(default_factory=dict)
+    paths: tuple[Path, ...] = ()
+
+
+def missing_tools() -> str | None:
+    """Why no machine can be booted here; None if one can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    missing = [
+        name
+        for name in ("debootstrap", "systemd-nspawn", "nsenter", "setpriv", "unshare")
+        if shutil.which(name) is None
+    ]
+    return f"needs {' and '.join(missing)} (make test-systemd installs them)" if missing else None
+
+
+def root_of(release: str) -> Path:
+    """The root of a release, from the cache or made now, which takes minutes. RootError with the reason."""
+    folder = cache_directory(os.environ) / "systemd-roots"
+    folder.mkdir(parents=True, exist_ok=True)
+    root = folder / f"{release}-{_key()}"
+    with _locked(folder / f"{release}.lock"):
+        if not root.exists():
+            for old in folder.glob(f"{release}-*"):
+                shutil.rmtree(old)
+            part = folder / f"{release}-part"
+            _make(release, part)
+            part.rename(root)
+    return root
+
+
+def _make(release: str, part: Path) -> None:
+    bootstrap = ["debootstrap", "--variant=minbase", f"--include={_BASE}", release, str(part), *_mirror()]
+    _do(["unshare", "--mount", *bootstrap])  # what an interrupted debootstrap leaves mounted goes with the namespace
+    shutil.copy(_INSTALLER, part / "root" / "install.sh")
+    (part / "root" / "packages.txt").write_text("\n".join(_packages()))
+    settings = pip_settings()
+    inside = ["systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--resolv-conf=bind-host"]
+    inside += [f"--bind-ro={path}" for path in settings.paths]
+    inside += [f"--setenv={name}={value}" for name, value in settings.environ.items()]
+    script = (
+        f"set -eu; sh /root/install.sh; python3 -m venv --system-site-packages {VENV}; "
+        f"{VENV}/bin/pip install --quiet --no-deps --requirement /root/packages.txt; apt-get clean"
+    )
+    _do([*inside, f"--directory={part}", "sh", "-c", script])
+
+
+def _packages() -> list[str]:
+    """The pins of requirements.lock, and those of the old version that it no longer has."""
+    pins = _pins(_LOCK.read_text())
+    old = subprocess.run(
+        ["git", "-C", str(ROOT), "show", f"{OLD}:{_LOCK.name}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    return list({**_pins(old.stdout), **pins}.values())
+
+
+def _pins(lock: str) -> dict[str, str]:
+    """By name; without the hashes: pip has checked them when the environment of this test was made."""
+    lines = (line.removesuffix("\\").strip() for line in lock.splitlines())
+    wanted = (line for line in lines if "==" in line and not line.startswith(("--hash", *_DEVELOPMENT)))
+    return {line.partition("==")[0]: line for line in wanted}
+
+
+def pip_settings() -> PipSettings:
+    """As `pip config list` tells them; a setting of the environment stands for that of a file."""
+    told = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    environ: dict[str, str] = {}
+    paths: set[Path] = set()
+    for line in sorted(told.splitlines(), key=lambda line: line.startswith(":env:")):
+        name, _, value = line.partition("=")
+        (value,) = shlex.split(value) or ("",)
+        environ[f"PIP_{name.rpartition('.')[2].replace('-', '_').upper()}"] = value
+        for word in value.split():
+            path = Path(word.removeprefix("file://"))
+            if path.is_absolute() and path.exists():
+                paths.add(path if path.is_file() else _folder_of(path, word))
+    return PipSettings(environ, tuple(sorted(paths)))
+
+
+def _folder_of(path: Path, word: str) -> Path:
+    """What an index on disk refers to may lie beside it."""
+    return path.parent if word.startswith("file://") and path.parent != Path("/") else path
+
+
+def _mirror() -> list[str]:
+    """That of this machine, if it is a Debian; otherwise debootstrap's own default."""
+    if shutil.which("apt-get") is None:
+        return []
+    told = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    ).stdout.split()
+    return [uri for uri in told if uri.rstrip("/").endswith("/debian")][:1]
+
+
+def _key() -> str:
+    content = [_INSTALLER.read_bytes(), "\n".join(_packages()).encode(), f"{_BASE} {_VERSION}".encode()]
+    return hashlib.sha256(b"\0".join(content)).hexdigest()[:12]
+
+
+def _do(command: list[str]) -> None:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_LIMIT
+    )
+    if done.returncode != 0:
+        told = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise RootError(f"{command[0]} ended with {done.returncode}:\n{told}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Also removes what an interrupted run has left."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        part = path.with_name(f"{path.stem}-part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

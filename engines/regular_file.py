@@ -1,4 +1,5 @@
-"""Opens and reads regular files only: a FIFO, a device or a directory in their place can neither block nor flood."""
+"""Opens and reads regular files only: a FIFO, a device or a directory in their place can neither block nor flood. Files
+are written whole, or not left behind."""
 
 from __future__ import annotations
 
@@ -30,10 +31,12 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """Reads a regular file of at most `limit` bytes. OSError otherwise; its `strerror` says what is wrong."""
+    """Reads a regular file of at most `limit` bytes. OSError otherwise (EFBIG if it is larger); its `strerror` says
+    what is wrong."""
     with open_regular(path) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
+        too_large = os.fstat(file.fileno()).st_size > limit
+        content = b"" if too_large else file.read(limit + 1)
+    if too_large or len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {_size(limit)}", str(path))
     return content
 
@@ -41,6 +44,19 @@ def read_regular(path: Path, limit: int) -> bytes:
 def require_regular(path: Path) -> None:
     """OSError unless `path` is a regular file that can be read."""
     open_regular(path).close()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file; if that fails, as on a full disk, the part that was written is removed. Raises OSError."""
+    left = memoryview(data)
+    with path.open("wb", buffering=0) as file:
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                path.unlink(missing_ok=True)
+            raise
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

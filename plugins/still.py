@@ -6,6 +6,7 @@ limit of memory hold: whatever a header says, this process allocates nothing but
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.printable import printable
-from engines.regular import NotRegularError, read_regular
+from engines.regular_file import read_regular
 from plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
 from plugins.types import Image
 
@@ -57,10 +58,10 @@ def read_still(path: Path, limits: Limits = LOCAL) -> Image:
     a regular file before it is read."""
     name = printable(str(path))
     try:
-        data = read_regular(path, limits.bytes + 1)
-    except NotRegularError as error:
-        raise StillError(f"{name}: {error}, not an image file") from error
+        data = read_regular(path, limits.bytes)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise StillError(_too_long(name, limits)) from error
         raise StillError(f"{name}: {error.strerror}") from error
     return still_of(data, str(path), limits)
 

@@ -17,7 +17,7 @@ from daemon.analyze.media import Item, MediaError, Sequence
 from daemon.colour import i420_for, to_i420
 from daemon.encode.codec import CLOCK, mark_colours
 from engines.printable import printable
-from engines.regular import write_whole
+from engines.regular_file import write_whole
 from plugins.types import Image
 
 _CRF = "20"

@@ -17,7 +17,7 @@ from daemon.capture.decoding import CpuDecoding, Decoded
 from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import SourceError
 from engines.printable import printable
-from engines.regular import NotRegularError, require_regular
+from engines.regular_file import require_regular
 from plugins.still import StillError, read_still
 from plugins.types import Frame, Image
 
@@ -86,8 +86,8 @@ def contents(source: Path) -> Contents:
         raise MediaError(f"{printable(str(source))}: no such file or folder")
     if not source.is_dir():
         try:
-            require_regular(source.stat().st_mode)
-        except NotRegularError as error:
+            require_regular(source)
+        except OSError as error:
             raise MediaError(f"{printable(str(source))}: {error.strerror}") from error
         is_video = source.suffix.lower() not in PICTURES
         return Contents((Sequence(str(source), (source,), is_video, source.parent),))

@@ -131,7 +131,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from daemon.progress import ProgressBar
     from daemon.style_sheet import contact_sheet
     from engines.errors import EngineError
-    from engines.regular import write_whole
+    from engines.regular_file import write_whole
     from plugins.style.config import StyleConfig
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():

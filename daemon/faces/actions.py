@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import errno
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 from daemon.control.client import ApiClient, ApiError, segment
 from engines.printable import json_text, printable
-from engines.regular import NotRegularError, read_regular, write_whole
+from engines.regular_file import read_regular, write_whole
 from plugins.face.gallery.errors import GalleryError
 from plugins.face.gallery.photos import MOST_BYTES
 
@@ -240,15 +241,12 @@ def _batches(photos: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str
 def _content(path: Path, most: int) -> bytes:
     """A file that is sent. GalleryError if it cannot be read, is empty, or larger than the API takes."""
     try:
-        data = read_regular(path, most + 1)
-    except NotRegularError as error:
-        raise GalleryError(f"{_source(path)}: {error}") from error
+        data = read_regular(path, most)
     except OSError as error:
-        raise GalleryError(f"{_source(path)} cannot be read: {error.strerror}") from error
+        smaller = ": make it smaller" if error.errno == errno.EFBIG else ""
+        raise GalleryError(f"{_source(path)} cannot be read: {error.strerror}{smaller}") from error
     if not data:
         raise GalleryError(f"{_source(path)} is empty")
-    if len(data) > most:
-        raise GalleryError(f"{_source(path)}: larger than {most >> 20} MiB: make it smaller")
     return data
 
 

@@ -163,9 +163,9 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
         listening.bind(str(tmp_path / "socket.jpg"))
         for path, kind in (
             (tmp_path / "pipe.jpg", "a named pipe"),
-            (tmp_path / "socket.jpg", "a socket, not an image file"),
-            (Path("/dev/zero"), "a device"),
-            (tmp_path, "a folder"),
+            (tmp_path / "socket.jpg", "a socket, not a regular file"),
+            (Path("/dev/zero"), "a character device"),
+            (tmp_path, "a directory"),
             (tmp_path / "none.jpg", "No such file"),
         ):
             with pytest.raises(StillError, match=kind):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.training.errors import TrainingError
-from engines.regular import write_whole
+from engines.regular_file import write_whole
 from plugins.types import Image
 
 

@@ -16,11 +16,12 @@ _OURS = frozenset({"meta", "persons"})
 
 
 def made(path: Path) -> bool:
-    """Whether the file was made now, for its owner alone; the folder too, if it is not there. A file that is there
-    already stays untouched if it is no gallery: DamagedError, GalleryError. OSError."""
+    """Whether the file was made now, for its owner alone; the folder too, if it is not there. Made by root, it gets the
+    folder's owner: a service with a user of its own must be able to open it. A file that is there already stays
+    untouched if it is no gallery: DamagedError, GalleryError. OSError."""
     make_private(path.parent)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         _examine(path)
         if not os.access(path, os.W_OK):  # SQLite would open it all the same, and tell at the first change
@@ -28,6 +29,12 @@ def made(path: Path) -> bool:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         return False
+    try:
+        if os.geteuid() == 0:
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(descriptor)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,9 @@ import pytest
 
 from daemon.cli import main
 from tests.support import media
+from tests.support.hostile_images import huge_images
 from tests.support.networks import stored
+from tests.support.small_disk import SmallDisk
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +115,47 @@ def test_to_another_machine_and_back(sightd: Sightd, tmp_path: Path) -> None:
     sightd("forget", "Ada")
     assert sightd("import", file) == "1 new persons, 1 new faces\n"
     assert "cannot be read" in sightd("import", tmp_path / "none", code=1)
+
+
+def test_an_export_that_fails_leaves_nothing(sightd: Sightd, tmp_path: Path) -> None:
+    sightd("add", "Ada", media.path("astronaut.png"))
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        disk.fill()
+        assert "No space left" in sightd("export", disk.path / "faces.json", code=1)
+        assert [one.name for one in disk.path.iterdir()] == ["filler"]
+    assert "No such file" in sightd("export", tmp_path / "none" / "faces.json", code=1)
+    before = os.umask(0)
+    try:
+        sightd("export", tmp_path / "faces.json")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "faces.json").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_no_photograph_is_refused_at_once_and_nothing_is_enrolled(sightd: Sightd, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "huge.gif").write_bytes(huge_images()["screen.gif"])
+    for path, said in (
+        (Path("/dev/zero"), "a character device"),
+        (tmp_path / "pipe.jpg", "a named pipe"),
+        (tmp_path, "a directory"),
+        (tmp_path / "empty.jpg", "is empty"),
+        (tmp_path / "huge.gif", "more than 80 million pixels"),
+    ):
+        assert said in sightd("add", "Ada", path, code=1)
+        assert said in sightd("compare", path, media.path("astronaut.png"), code=1)
+    assert sightd.json("list") == []
+
+
+def test_a_photograph_with_a_name_that_does_not_print_is_taken(sightd: Sightd, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\x1b[2J\xe9\xe2\x80\xae.png")
+    path.write_bytes(media.path("astronaut.png").read_bytes())
+    for said in (sightd("add", "Ada", path), sightd("show", "Ada"), sightd("show", "Ada", "--json")):
+        assert all(line.isprintable() for line in said.split("\n"))
+    sightd("export", tmp_path / "faces.json")
+    sightd("forget", "Ada")
+    assert sightd("import", tmp_path / "faces.json") == "1 new persons, 1 new faces\n"
 
 
 def test_calibrating_says_on_what_it_rests(sightd: Sightd) -> None:

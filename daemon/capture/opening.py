@@ -26,6 +26,12 @@ def open_stream(source: Source, playback: Playback, limit: float | None = None) 
     if source.kind is Kind.RTSP and limit is not None:
         try:
             return RtspStream(source, playback, limit)
-        except (UnreadableCodecError, GStreamerError) as error:
-            _log.warning("%s is read by FFmpeg, which adds one frame interval of delay: %s", source.label, error)
+        except UnreadableCodecError as error:
+            _by_ffmpeg(source, error.detail)
+        except GStreamerError as error:
+            _by_ffmpeg(source, str(error))
     return AvStream(source, playback, limit)
+
+
+def _by_ffmpeg(source: Source, why: str) -> None:
+    _log.warning("%s is read by FFmpeg, which adds one frame interval of delay: %s", source.label, why)

@@ -142,7 +142,7 @@ class RtspStream:
     ) -> Iterator[Shot | Gap]:
         try:
             frames = self._decoding.decode(packet)
-        except av.error.InvalidDataError:
+        except (av.error.InvalidDataError, av.error.PatchWelcomeError):
             yield Gap.DAMAGED
             return
         if not frames:

@@ -34,6 +34,8 @@ CODECS: dict[str, RtpCodec] = {
     "AV1": RtpCodec("rtpav1depay", "video/x-av1,alignment=tu", "libdav1d", "gstreamer1.0-plugins-rs"),
 }
 """By encoding name, as SDP (RFC 4566) writes it, in capitals."""
+STATIC = {26: "JPEG", 31: "H261", 32: "MPV", 33: "MP2T", 34: "H263"}
+"""Encoding names of payload types that need none (RFC 3551)."""
 
 _START = b"\0\0\0\1"
 _UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)

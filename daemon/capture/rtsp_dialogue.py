@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hosts import is_host, resolves
-from daemon.capture.rtsp_codecs import CODECS, RtpCodec, stated_configuration
+from daemon.capture.rtsp_codecs import CODECS, STATIC, RtpCodec, stated_configuration
 from daemon.capture.rtsp_login import OwnLogin
 from daemon.capture.rtsp_wire import Wire
 
@@ -86,10 +86,10 @@ class Dialogue:
         if not self._stays(location):
             self.fault = SourceError(Reason.REDIRECT, "to another host")
 
-    def selects(self, number: int, field: Callable[[str], str | None]) -> bool:
-        """Whether the stream `number` of the camera's description is read: the first video that can be. `field` gives
-        the value of one of its parameters."""
-        media, encoding = field("media") or "", field("encoding-name") or ""
+    def selects(self, number: int, payload: int, field: Callable[[str], str | None]) -> bool:
+        """Whether the stream `number` of the camera's description is read: the first video that can be. `payload` is
+        its RTP payload type, `field` gives the value of one of its parameters."""
+        media, encoding = field("media") or "", field("encoding-name") or STATIC.get(payload, f"payload type {payload}")
         self._media.add(media)
         if media != "video" or self.stream not in (None, number):
             return False

@@ -166,7 +166,9 @@ def _asked(gstreamer: gst.GStreamer, login: OwnLogin, connection: Any, location:
 
 
 def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> bool:
-    return dialogue.selects(number, caps.get_structure(0).get_string)
+    described = caps.get_structure(0)
+    _, payload = described.get_int("payload")
+    return dialogue.selects(number, payload, described.get_string)
 
 
 def _link(gstreamer: gst.GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:

@@ -45,7 +45,8 @@ class OddCamera:
 
     `algorithms` of digest that it asks for, in this order ("MD5", "SHA-256", or "Basic"); none: everybody may watch.
     `redirect`: where to instead of describing the stream, unless the path is /here. `media`: lines of the description.
-    With a `certificate` it is rtsps. `deliver` changes its packets, `status` is the answer to DESCRIBE.
+    With a `certificate` it is rtsps. `deliver` changes its packets, `status` is the answer to DESCRIBE, and
+    after `flood_after` pictures an answer without end comes over the connection.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class OddCamera:
         status: str | None = None,
         host: str = "127.0.0.1",
         certificate: Mapping[str, str] | None = None,
+        flood_after: int | None = None,
     ) -> None:
         self._algorithms, self._user, self._password = algorithms, user, password
         self._redirect, self._media, self._deliver, self._status = redirect, media, deliver, status
         self.requests: list[Request] = []
-        self._host, self._tls = host, None
+        self._host, self._flood_after = host, flood_after
+        self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._tls.load_cert_chain(certificate["certificate"], certificate["key"])
@@ -208,6 +211,12 @@ class _Client:
         with self._sending:
             self._connection.sendall(data)
 
+    def _flood(self) -> None:
+        with suppress(OSError):
+            self._send(b"RTSP/1.0 200 OK\r\nCSeq: 9\r\nContent-Length: 2000000000\r\n\r\n")
+            for _ in range(1 << 10):
+                self._send(bytes(1 << 20))
+
     def _play(self) -> None:
         scene, encoder = Scene(320, 180), LiveEncoder(320, 180, FPS)
         sequence = 1
@@ -221,6 +230,8 @@ class _Client:
                         self._udp[0].sendto(packet, self._udp[1])
                     else:
                         self._send(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
+                if number == self._camera._flood_after:
+                    threading.Thread(target=self._flood, name="odd-camera", daemon=True).start()
                 if self._closed.wait(1 / FPS):
                     return
 

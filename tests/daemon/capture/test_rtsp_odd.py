@@ -13,6 +13,8 @@ import pytest
 
 from daemon.capture import rtsp
 from daemon.capture.errors import Reason
+from daemon.capture.rtsp_codecs import CODECS
+from daemon.capture.rtsp_dialogue import Dialogue, address_of
 from tests.support.camera import need_rtsp_server
 from tests.support.certificates import self_signed
 from tests.support.feeds import RunningFeed
@@ -77,6 +79,22 @@ def test_audio_is_not_fetched() -> None:
     with OddCamera(media=[*AUDIO, *VIDEO]) as camera, RunningFeed(camera.address()) as running:
         running.wait_for(2)
         assert [request.uri.rpartition("/")[2] for request in camera.asked("SETUP")] == ["video"]
+
+
+def test_a_codec_that_gstreamer_cannot_read_is_read_by_ffmpeg_and_said_to_be(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(CODECS, "H264")
+    with OddCamera() as camera, RunningFeed(camera.address()) as running:
+        running.wait_for(2)
+    assert "is read by FFmpeg, which adds one frame interval of delay: its encoding is H264" in caplog.text
+
+
+def test_mjpeg_needs_no_name_in_the_description() -> None:
+    """RFC 3551 gives it a payload type of its own."""
+    dialogue = Dialogue(address_of("rtsp://camera/a"), lambda element: True)
+    assert dialogue.selects(0, 26, {"media": "video"}.get)
+    assert dialogue.codec is CODECS["JPEG"]
 
 
 def test_a_source_with_audio_only_is_called_so() -> None:
@@ -241,3 +259,13 @@ def test_a_session_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
         eventually(lambda: len(camera.asked("GET_PARAMETER")) >= 3)
         running.wait_for_more(5)
         assert running.record.losses == []
+
+
+def test_what_comes_beside_the_pictures_is_bounded() -> None:
+    """The pictures come over UDP; the connection brings an answer without end."""
+    with (
+        OddCamera(flood_after=10) as camera,
+        RunningFeed(camera.address(), transport="udp", reconnect=ONCE) as running,
+    ):
+        eventually(lambda: running.record.losses != [])
+        assert running.record.losses == [Reason.TOO_LARGE]

@@ -91,7 +91,34 @@ def _load(path: Path) -> onnx.GraphProto:
     except DecodeError as error:
         raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
     require_acyclic(graph, path)
+    _require_data_beside(graph, path)
     return graph
+
+
+def _require_data_beside(graph: onnx.GraphProto, path: Path) -> None:
+    """ModelFileError unless weights that are kept in other files are in regular files of the same folder, and whole: a
+    file from elsewhere must not have others read that it was not given with."""
+    attributes = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
+    for tensor in (*graph.initializer, *attributes):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        data = {entry.key: entry.value for entry in tensor.external_data}
+        folder = path.parent.resolve()
+        file = Path(folder, data.get("location", "")).resolve()
+        if folder not in file.parents:
+            raise ModelFileError(f"{path} reads its weights from {file}, outside its folder: put them beside it")
+        if not file.is_file():
+            raise ModelFileError(f"{path} keeps its weights in {file}, which is not there or no regular file")
+        end = _number(data.get("offset", "0")) + _number(data.get("length", "0"))
+        if end > file.stat().st_size:
+            raise ModelFileError(
+                f"{path} needs {end} bytes of {file}, which has {file.stat().st_size}: it was cut short"
+            )
+
+
+def _number(text: str) -> int:
+    """Of bytes. What is none is more than any file has."""
+    return int(text) if text.isdecimal() and len(text) < 20 else 1 << 63
 
 
 def _shape(value: onnx.ValueInfoProto) -> Shape:

@@ -78,3 +78,51 @@ def test_a_named_pipe_is_refused_without_waiting_for_a_writer(read: Read, tmp_pa
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ModelFileError, match="a named pipe, not a regular file"):
         read(tmp_path / "pipe")
+
+
+def with_weights_in(folder: Path, location: str, *, length: str = "8") -> Path:
+    """A network whose weights are in another file."""
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": location, "offset": "0", "length": length}.items():
+        entry = weights.external_data.add()
+        entry.key, entry.value = key, value
+    path = written(folder / "network.onnx", helper.make_node("Add", ["x", "w"], ["y"]))
+    model = onnx.load(str(path), load_external_data=False)
+    model.graph.initializer.append(weights)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("read", READERS[:3])
+@pytest.mark.parametrize(
+    ("location", "length", "told"),
+    [
+        ("../secret", "8", "outside its folder"),
+        ("/etc/passwd", "8", "outside its folder"),
+        ("link", "8", "outside its folder"),
+        ("", "8", "outside its folder"),
+        ("sub/../../secret", "8", "outside its folder"),
+        ("missing", "8", "not there or no regular file"),
+        ("fifo", "8", "not there or no regular file"),
+        ("weights", "1099511627776", "cut short"),
+        ("weights", "-8", "cut short"),
+    ],
+)
+def test_weights_are_read_from_whole_files_of_the_same_folder_only(
+    read: Read, location: str, length: str, told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(8))
+    (folder / "weights").write_bytes(bytes(8))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "fifo")
+    with pytest.raises(ModelFileError, match=told):
+        read(with_weights_in(folder, location, length=length))
+
+
+def test_weights_beside_the_network_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "weights").write_bytes(bytes(8))
+    assert list(read_ends(with_weights_in(tmp_path, "data/weights")).inputs) == ["x"]

@@ -109,11 +109,9 @@ def _require_data_beside(graph: onnx.GraphProto, path: Path) -> None:
             raise ModelFileError(f"{path} reads its weights from {file}, outside its folder: put them beside it")
         if not file.is_file():
             raise ModelFileError(f"{path} keeps its weights in {file}, which is not there or no regular file")
-        end = _number(data.get("offset", "0")) + _number(data.get("length", "0"))
-        if end > file.stat().st_size:
-            raise ModelFileError(
-                f"{path} needs {end} bytes of {file}, which has {file.stat().st_size}: it was cut short"
-            )
+        end, size = _number(data.get("offset", "0")) + _number(data.get("length", "0")), file.stat().st_size
+        if end > size:
+            raise ModelFileError(f"{path} needs {end} bytes of {file}, which has {size}: it was cut short")
 
 
 def _number(text: str) -> int:

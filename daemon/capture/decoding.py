@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from daemon.capture.deinterlace import Deinterlace, Deinterlacer
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.pacing import PresentationTimes
-from daemon.capture.picture import PLAIN, Geometry, geometry_of, lazily, to_bgr
+from daemon.capture.picture import PLAIN, Geometry, lazily, to_bgr, turned_as, with_aspect
 from engines.cuda.device_image import DeviceImage
 from engines.cuda.launch.picture import Matrix
 from engines.cuda.nvdec import Nvdec
@@ -80,7 +80,7 @@ class CpuDecoding:
         self._context = context
         self._aspect = _Aspect(context, aspect)
         self._times = times or PresentationTimes()
-        self._geometry: Geometry | None = None
+        self._geometry = with_aspect(PLAIN, self._aspect.now())
         self._deinterlacer = Deinterlacer[_Facts](deinterlace)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
@@ -95,8 +95,9 @@ class CpuDecoding:
         """The context's owner closes it."""
 
     def _facts(self, frame: av.VideoFrame) -> _Facts:
-        if self._geometry is None or frame.key_frame:
-            self._geometry = geometry_of(frame, self._aspect.now())
+        if frame.key_frame:
+            self._geometry = with_aspect(self._geometry, self._aspect.now())
+        self._geometry = turned_as(self._geometry, frame)
         ticks = self._times.of(frame.pts, frame.dts)
         time = None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
         return _Facts(time, frame.key_frame, frame.is_corrupt, self._geometry)
@@ -217,7 +218,7 @@ def _geometry_by_cpu(context: av.VideoCodecContext, aspect: Fraction | None, pac
         return None
     finally:
         context.flush_buffers()
-    return geometry_of(frames[0], _Aspect(context, aspect).now()) if frames else None
+    return turned_as(with_aspect(PLAIN, _Aspect(context, aspect).now()), frames[0]) if frames else None
 
 
 def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: Geometry = PLAIN) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
 
@@ -77,13 +77,21 @@ class Geometry:
 PLAIN = Geometry()
 
 
-def geometry_of(frame: av.VideoFrame, aspect: Fraction | None) -> Geometry:
-    """The geometry of a frame: its display matrix, to the nearest quarter turn, and the sample aspect ratio of its
-    stream (None or nonsense: square)."""
+def with_aspect(geometry: Geometry, aspect: Fraction | None) -> Geometry:
+    """The geometry with the sample aspect ratio that a stream states (None or nonsense: square)."""
     square = Fraction(1)
     aspect = aspect or square
     usable = Fraction(1, _WIDEST_PIXEL) <= aspect <= _WIDEST_PIXEL and abs(aspect - square) > _NEARLY_SQUARE
-    return Geometry(aspect if usable else square, *_turns(frame))
+    return replace(geometry, aspect=aspect if usable else square)
+
+
+def turned_as(geometry: Geometry, frame: av.VideoFrame) -> Geometry:
+    """The geometry turned as the frame's display matrix says, to the nearest quarter turn; the same if it says nothing:
+    streams state a turn now and then."""
+    turns = _turns(frame)
+    if turns is None or turns == (geometry.transposed, geometry.flip_x, geometry.flip_y):
+        return geometry
+    return Geometry(geometry.aspect, *turns)
 
 
 def turns_of_matrix(matrix: Sequence[int]) -> tuple[bool, bool, bool]:
@@ -113,14 +121,13 @@ def lazily(frame: av.VideoFrame, geometry: Geometry = PLAIN) -> Callable[[], Ima
     return functools.partial(to_bgr, frame, geometry)
 
 
-def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
+    """None if the frame does not say how it is turned."""
     try:
         data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     except ValueError:  # PyAV refuses to list side data of a type it does not know, EXIF for one: flips stay unknown
         return _TURNS.get(frame.rotation % 360, _UNTURNED)
-    if data is None:
-        return _UNTURNED
-    return turns_of_matrix(np.frombuffer(bytes(data), np.int32).tolist())
+    return None if data is None else turns_of_matrix(np.frombuffer(bytes(data), np.int32).tolist())
 
 
 def _even(length: Fraction) -> int:

@@ -6,18 +6,22 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import pytest
 
 from daemon.capture.connection import State
 from daemon.capture.errors import Reason
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
-from tests.support.clips import write_clip
+from tests.support.clips import corners, quadrants, write_clip, write_film
 from tests.support.fault_proxy import FaultProxy
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
 
+LIVE = {"tune": "zerolatency", "g": "10", "x264-params": "repeat-headers=1"}
 SMALL = Look(size=(640, 360), fps=25)
 
 
@@ -203,3 +207,38 @@ def test_a_wrong_password_is_named_as_the_reason_and_shown_nowhere(
 def test_a_path_that_the_camera_does_not_have_is_not_found(camera: CameraSimulator) -> None:
     with RunningFeed(camera.address(mount=7)) as running:
         eventually(lambda: Reason.NOT_FOUND in running.record.losses, 5.0)
+
+
+def test_a_camera_of_oblong_pixels_is_shown_with_square_ones(tmp_path: Path) -> None:
+    """The aspect ratio stands in the stream's SPS, where no container states it."""
+    film = write_film(tmp_path / "pal.mp4", [quadrants(360, 288)] * 25, fps=25, aspect=Fraction(64, 45), options=LIVE)
+    with CameraSimulator(Look(files=[film])) as camera, RunningFeed(camera.address()) as running:
+        frame = running.wait_for(5)[-1]
+    assert (frame.width, frame.height) == (512, 288)
+    assert frame.host().shape == (288, 512, 3)
+    assert corners(frame.host()) == [0, 1, 2, 3]
+
+
+def test_a_camera_that_is_mounted_on_its_side_and_says_so_is_shown_upright(tmp_path: Path) -> None:
+    """The orientation stands in an SEI message of one frame in ten, and holds for those that follow."""
+    film = turned_by_sei(write_film(tmp_path / "a.mp4", [quadrants(96, 64)] * 25, fps=25, options=LIVE))
+    with CameraSimulator(Look(files=[film])) as camera, RunningFeed(camera.address()) as running:
+        frames = running.wait_for(45)[-20:]  # the first message may have passed when it connects
+    assert {(frame.width, frame.height) for frame in frames} == {(64, 96)}
+    assert [corners(frame.host()) for frame in frames] == [[2, 0, 3, 1]] * len(frames)
+
+
+def turned_by_sei(film: Path) -> Path:
+    """The film with orders to turn it clockwise, one beside each key frame."""
+    path = film.with_name("turned.ts")
+    with av.open(str(film)) as source, av.open(str(path), "w") as target:
+        video = source.streams.video[0]
+        stream = target.add_stream_from_template(video)
+        turning = av.BitStreamFilterContext(
+            "h264_mp4toannexb,h264_metadata=display_orientation=insert:rotate=270", video
+        )
+        for packet in source.demux(video):
+            for turned in turning.filter(packet if packet.size else None):
+                turned.stream = stream
+                target.mux(turned)
+    return path

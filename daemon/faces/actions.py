@@ -22,6 +22,8 @@ from plugins.face.gallery.photos import MOST_BYTES
 _LONG = 600.0
 """Seconds for what may have to download a model first, or takes time for each face."""
 _MOST_IMPORT, _MOST_EXPORT = 512 << 20, 1 << 30
+_LONGEST_SOURCE = 200
+"""Characters of a path by which a photograph is known in messages: its end says most."""
 _MOST_PHOTOS, _MOST_QUERY = 100, 8000
 """Of one request: photographs, and characters of its query."""
 
@@ -117,7 +119,8 @@ def merge(args: argparse.Namespace, faces: Faces) -> int:
 
 def compare(args: argparse.Namespace, faces: Faces) -> int:
     one, other = (base64.b64encode(_content(path, MOST_BYTES)).decode() for path in (args.one, args.other))
-    pair = {"a": one, "b": other, "source_a": _source(args.one), "source_b": _source(args.other)}
+    sources = {"source_a": _source(args.one)[-_LONGEST_SOURCE:], "source_b": _source(args.other)[-_LONGEST_SOURCE:]}
+    pair = {"a": one, "b": other, **sources}
     found = faces.change("POST", "/api/compare-faces", pair)
     if args.json:
         return _json(found)

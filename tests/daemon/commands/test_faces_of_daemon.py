@@ -139,12 +139,12 @@ def test_events_are_followed_also_over_a_restart_of_the_daemon(site: Site, tmp_p
         def starts() -> int:
             return sum(json.loads(line)["kind"] == "daemon.started" for line in shown.read_text().splitlines())
 
-        eventually(lambda: starts() == 1, 30)
+        eventually(lambda: starts() == 1, 60)
         site.daemon.signal(signal.SIGKILL)
         site.daemon.exit_code()
         site.daemon.close()
         site.daemon.start()
-        eventually(lambda: starts() == 2, 30)
+        eventually(lambda: starts() == 2, 60)
         ids = [json.loads(line)["id"] for line in shown.read_text().splitlines()]
         assert ids == sorted(set(ids)), "none twice, none out of order"
     finally:

@@ -65,7 +65,7 @@ def test_for_programs_with_who_watches(daemon: DaemonProcess) -> None:
     [camera] = status["cameras"]
     assert (camera["viewers"], status["viewers"]) == ({"rtsp": 0, "mjpeg": 1}, {"rtsp": 0, "mjpeg": 1})
     assert camera["frames"] > 0
-    assert 20 < camera["fps"] < 30
+    assert camera["fps"] > 0
     assert camera["mjpeg"] == daemon.url("/front.mjpg")
     [plugin] = status["plugins"]
     assert plugin["seconds"] > 0

@@ -24,7 +24,7 @@ from engines.regular_file import read_regular
 from plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
 from plugins.types import Image
 
-_BYTES_PER_PIXEL = 16
+_BYTES_PER_PIXEL = 12
 """Of a decoder's memory: the image with its colours, the decoder's own copies, and one that is turned upright."""
 _DEADLINE_S = 90.0
 """For one image, on a busy machine; more than the decoder's limit of CPU time."""
@@ -49,7 +49,7 @@ class Limits:
 
 
 UPLOAD = Limits(32 << 20, 80_000_000)
-LOCAL = Limits(512 << 20, 256_000_000)
+LOCAL = Limits(512 << 20, 120_000_000)
 """Of files on this machine that somebody named."""
 
 
@@ -130,9 +130,7 @@ class _Decoder:
             return f"more than {self._most_pixels // 10**6} million pixels: make it smaller"
         if fault == "memory":
             return "decoding it takes too much memory: save it as a plain JPEG or PNG"
-        return (
-            "not an image that can be read: damaged, not complete, or not JPEG, PNG, WebP, TIFF, BMP, GIF or JPEG 2000"
-        )
+        return f"not an image that can be read: damaged, not complete, too large to decode, or not {_FORMATS}"
 
     def _connected(self) -> socket.socket:
         if self._connection is None:

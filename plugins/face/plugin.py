@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ from plugins.face.recognition import CameraFaces, Known, placed, relative
 from plugins.face.upright import UprightFaces, upright
 from plugins.face.visits import Keeping, VisitBook
 from plugins.types import BoolArray, Canvas, Detections, Faces, FloatArray, Frame, Hidden, IntArray, Results, Tracks
+
+log = logging.getLogger(__name__)
 
 _PERSON = "person"
 _MAY_BE = 0.3
@@ -79,6 +82,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._finder = finder_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
         self._gallery = Gallery(config.gallery or default_gallery(os.environ), key, may_stand_in=True)
+        if fault := self._gallery.database.fault:
+            log.error("%s", fault)
         keep_versions_apart(self._gallery, config.recogniser)
         keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
         self._books_gallery = Gallery(

@@ -174,6 +174,11 @@ class Database:
         with self._lock:
             self._connection.close()
 
+    def require_whole(self) -> None:
+        """UnwritableError if the file is damaged: that nobody is enrolled would be a wrong answer."""
+        if self._damaged is not None:
+            raise UnwritableError(self.fault)
+
     def _require_writable(self) -> None:
         if self._stands_in or self._damaged is not None:
             raise UnwritableError(self.fault)

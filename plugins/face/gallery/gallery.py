@@ -102,7 +102,8 @@ class Gallery:
         return self.database.generation
 
     def persons(self) -> list[Person]:
-        """By name."""
+        """By name. UnwritableError if the gallery is damaged."""
+        self.database.require_whole()
         counts: dict[int, dict[str, int]] = {}
         for person, model, count in self.database.rows(
             "SELECT person, model, count(*) FROM embeddings GROUP BY person, model"

@@ -34,7 +34,8 @@ class UnknownStore:
         self._database = gallery.database
 
     def load(self) -> Unknowns:
-        """All of them, as they stand in the file."""
+        """All of them, as they stand in the file. UnwritableError if the gallery is damaged."""
+        self._database.require_whole()
         rows = self._database.rows(
             "SELECT number, mean, weight, first_seen, last_seen, visits, joined FROM unknown WHERE model = ? "
             "ORDER BY number",

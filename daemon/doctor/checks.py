@@ -14,7 +14,7 @@ Check = Callable[[], Finding]
 
 def checks(system: System, config: Config, folder: Path, stored: Callable[[], list[str]]) -> list[Check]:
     """What is checked for a configuration. `folder` is where networks are kept, `stored` names those there."""
-    servers: list[Check] = []
+    servers: list[Check] = [lambda: software.rtsp_cameras(system)]
     if config.rtsp.enabled:
         servers.append(lambda: software.rtsp_server(system))
         servers.append(lambda: software.tls(system, needed=config.rtsp.tls is not None))

@@ -16,6 +16,7 @@ _PROVIDERS = {
 }
 """Those that networks run on; ONNX Runtime names others that its package was merely built with."""
 _ELEMENTS = ("appsrc", "rtph264pay")
+_INPUT_ELEMENTS = ("rtspsrc", "appsink", "rtph264depay", "rtph265depay", "rtpjpegdepay")
 
 
 def python(system: System) -> Finding:
@@ -41,6 +42,21 @@ def rtsp_server(system: System) -> Finding:
     if absent:
         return Finding("rtsp server", "missing", f"no element {', '.join(absent)}", RTSP_PACKAGES, backend=True)
     return Finding("rtsp server", "ok", gst.version_string())
+
+
+def rtsp_cameras(system: System) -> Finding:
+    """The GStreamer elements that read RTSP cameras. Without them FFmpeg does, with more delay."""
+    try:
+        gi = system.import_module("gi")
+        gi.require_version("Gst", "1.0")
+        gst = system.import_module("gi.repository.Gst")
+    except (ImportError, ValueError) as error:
+        return Finding("rtsp cameras", "note", f"read by FFmpeg: {_reason(error)}", RTSP_PACKAGES + _SITE)
+    gst.init(None)
+    absent = [element for element in _INPUT_ELEMENTS if gst.ElementFactory.find(element) is None]
+    if absent:
+        return Finding("rtsp cameras", "note", f"no element {', '.join(absent)}: read by FFmpeg", RTSP_PACKAGES)
+    return Finding("rtsp cameras", "ok", "read by GStreamer")
 
 
 def tls(system: System, *, needed: bool) -> Finding:

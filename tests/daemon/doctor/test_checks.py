@@ -130,6 +130,9 @@ def test_an_encoder_or_an_element_that_is_missing_is_told(system: System) -> Non
     gst = SimpleNamespace(init=lambda _: None, ElementFactory=SimpleNamespace(find=lambda _: None))
     findings = examined(replace(system, import_module=importer(**{"gi.repository.Gst": gst})))
     assert "appsrc, rtph264pay" in found(findings, "rtsp server").found
+    cameras = found(findings, "rtsp cameras")
+    assert (cameras.state, cameras.failed) == ("note", False)
+    assert "rtph264depay" in cameras.found
 
 
 def test_without_a_gpu_the_cpu_is_used_and_nothing_is_missing(system: System, tmp_path: Path) -> None:

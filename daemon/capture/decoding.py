@@ -25,6 +25,8 @@ from plugins.types import Image
 
 _REORDERED = 64
 """Packets that are remembered until their pictures come: more than any stream reorders (16 pictures of two fields)."""
+_WITHOUT_FIELDS = frozenset({"png", "apng"})
+"""Codecs whose images are called interlaced if they are sent in passes, which were all taken at one time."""
 _AVCC = 1
 """First byte of parameter sets as MP4 holds them; those of Annex B begin with a start code."""
 
@@ -81,7 +83,8 @@ class CpuDecoding:
         self._aspect = _Aspect(context, aspect)
         self._times = times or PresentationTimes()
         self._geometry = with_aspect(PLAIN, self._aspect.now())
-        self._deinterlacer = Deinterlacer[_Facts](deinterlace)
+        without_fields = context.name in _WITHOUT_FIELDS and deinterlace == "auto"
+        self._deinterlacer = Deinterlacer[_Facts]("off" if without_fields else deinterlace)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
         found: list[Decoded] = []

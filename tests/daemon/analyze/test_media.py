@@ -281,3 +281,24 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     for path, kind in ((tmp_path / "pipe.mp4", "a named pipe"), (Path("/dev/zero"), "a character device")):
         with pytest.raises(MediaError, match=f"{kind}, not a regular file"):
             contents(path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path, suffix: str) -> None:
+    path, times = tmp_path / f"a{suffix}", [0.0, 0.04, 0.5, 2.0, 2.1, 6.0]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 99, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert [item.frame.captured_at for item in read_all(path)] == pytest.approx(times, abs=0.002)
+
+
+def test_a_stream_without_times_is_read_at_its_rate(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.h264", [quadrants(96, 64)] * 10, fps=25, options={"bf": "2"})
+    items = read_all(film)
+    assert [item.frame.captured_at for item in items] == pytest.approx([number / 25 for number in range(10)])

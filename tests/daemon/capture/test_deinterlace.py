@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from daemon.analyze.media import Item, frames, sequences
 from daemon.capture.connection import State
+from daemon.capture.decoding import CpuDecoding
 from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.source import CaptureError, source_of
 from daemon.config.model import Camera
@@ -77,3 +81,32 @@ def test_nvdec_takes_no_orders_about_it() -> None:
     assert source_of(Camera.model_validate(options)).deinterlace == "auto"
     with pytest.raises(CaptureError, match="nvdec decides it by itself; leave `deinterlace` out"):
         source_of(Camera.model_validate(options | {"deinterlace": "on"}))
+
+
+def test_the_interlacing_of_png_is_another_thing(tmp_path: Path) -> None:
+    """Adam7 sends an image in seven passes that were all taken at one time."""
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    (tmp_path / "a.png").write_bytes(adam7(image))
+    with RunningFeed(str(tmp_path / "a.png")) as running:
+        frames = running.wait_for(2)
+    for frame in frames:
+        np.testing.assert_array_equal(frame.host(), image[:, :, ::-1])
+
+
+def test_the_frames_of_an_interlaced_png_come_at_once(tmp_path: Path) -> None:
+    image = np.full((48, 64, 3), 99, np.uint8)
+    context = av.CodecContext.create("png", "r")
+    assert isinstance(context, av.VideoCodecContext)
+    assert len(CpuDecoding(context).decode(av.Packet(adam7(image)))) == 1
+
+
+def adam7(image: NDArray[np.uint8]) -> bytes:
+    """An interlaced PNG of an RGB image."""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    rows = [row for top, left, down, right in passes for row in image[top::down, left::right]]
+    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8, 2, 0, 0, 1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )

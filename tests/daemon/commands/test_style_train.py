@@ -19,7 +19,7 @@ from engines.styles import STYLES, WITH_OWN
 from tests.support.faces import photo
 from tests.support.networks import stored
 
-pytestmark = pytest.mark.computing
+pytestmark = [pytest.mark.computing, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -243,7 +243,12 @@ def test_a_redirect_on_the_same_host_is_followed_with_the_login() -> None:
 
 def test_a_redirect_to_another_host_is_followed_only_if_it_is_allowed_and_without_the_login() -> None:
     def give(request: Request) -> Iterator[bytes]:
-        yield answer(jpeg(1)) if request.path == "/other" else redirect(camera.url("/other", host="localhost"))
+        if request.path == "/other":
+            yield answer(jpeg(1))
+        elif "Authorization" in request.headers:
+            yield redirect(camera.url("/other", host="localhost"))
+        else:
+            yield challenge('Basic realm="cam"')
 
     with web_camera(give) as camera:
         address = camera.url("/", CREDENTIALS)
@@ -255,7 +260,21 @@ def test_a_redirect_to_another_host_is_followed_only_if_it_is_allowed_and_withou
         assert set(camera.paths) == {"/"}
         with RunningFeed(address, allowed_hosts=["localhost"]) as running:
             running.wait_for(1)
-    assert all("Authorization" not in request.headers for request in camera.requests if request.path == "/other")
+    asked = [request for request in camera.requests if request.path == "/other"]
+    assert asked
+    assert all("Authorization" not in request.headers for request in asked)
+
+
+def test_another_host_that_asks_for_a_login_gets_none() -> None:
+    def give(request: Request) -> Iterator[bytes]:
+        lead = redirect(camera.url("/other", host="localhost"))
+        yield challenge('Basic realm="other"') if request.path == "/other" else lead
+
+    with web_camera(give) as camera:
+        with RunningFeed(camera.url("/", CREDENTIALS), allowed_hosts=["localhost"]) as running:
+            eventually(lambda: running.record.losses != [], 5)
+        assert running.record.losses[0] is Reason.UNAUTHORISED
+    assert all("Authorization" not in request.headers for request in camera.requests)
 
 
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1/a", "http://[", "//[::1]:1/", "/"])

@@ -49,8 +49,8 @@ class User:
         kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
         return kept | {
             "HOME": str(self.home),
-            "TMPDIR": str(self.work),
             "XDG_RUNTIME_DIR": str(self.work),
+            "TMPDIR": str(self.work),
             "PYTHONPATH": str(_ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -109,6 +109,8 @@ def configuration(user: User) -> Path:
 COMMANDS: dict[str, tuple[list[str], int]] = {
     "check": (["check", "sightd.yaml"], 0),
     "doctor": (["doctor", "-c", "sightd.yaml"], 0),
+    "status": (["status"], 3),
+    "reload": (["reload"], 3),
     "models list": (["models", "list"], 0),
     "models quantize": (["models", "quantize", "ssd-mobilenet-v2", "--calibrate", "stills", "--pictures", "8"], 0),
     "engine list": (["engine", "list"], 0),

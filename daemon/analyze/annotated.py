@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -109,6 +109,8 @@ class AnnotatedVideo:
         self._file: _Target | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
+        self._begun = False
+        """Whether the encoder has a picture, so that the file will hold one."""
 
     def add(self, image: Image, item: Item) -> None:
         """Appends a picture (BGR, even sides). Pictures of another size than the first are scaled. Raises MediaError if
@@ -125,17 +127,20 @@ class AnnotatedVideo:
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         mark_colours(frame)
         frame.pts, frame.time_base = round(item.frame.captured_at * CLOCK), Fraction(1, CLOCK)
-        self._container.mux(self._stream.encode(frame))
+        packets, self._begun = self._stream.encode(frame), True
+        self._container.mux(packets)
         self._require_written()
 
     def close(self) -> None:
-        """Finishes the file; none is written if no picture came. Raises MediaError if it cannot be written."""
+        """Finishes the file; none is left if no picture came. Raises MediaError if it cannot be written."""
         container, self._container = self._container, None
-        if container is None or self._file is None:
+        if self._file is None:
             return
-        with self._file, container:
-            if self._stream is not None and self._file.error is None:
+        with self._file, container or nullcontext():
+            if container is not None and self._stream is not None and self._begun and self._file.error is None:
                 container.mux(self._stream.encode(None))
+        if not self._begun:  # a signal came just when it was opened
+            self._path.unlink(missing_ok=True)
         self._require_written()
 
     def _open(self, image: Image) -> None:

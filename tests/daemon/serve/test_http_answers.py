@@ -34,6 +34,7 @@ ROUTES = {
     "/openapi.json": "application/json",
     "/api/events": "application/json",
     "/api/events/stream": "text/event-stream; charset=utf-8",
+    "/api/status": "application/json",
 }
 
 

@@ -111,7 +111,10 @@ class Dialogue:
         return SourceError(Reason.NO_VIDEO)
 
     def _stays(self, location: str) -> bool:
-        parts = urlsplit(location)
+        try:
+            parts = urlsplit(location)
+        except ValueError:  # such as a host in brackets that is no IPv6 address
+            return False
         if self.address.secure and parts.scheme.lower() != "rtsps":
             return False
         return is_host(self.address.host, (parts.hostname or "").lower())

@@ -253,9 +253,10 @@ class WebClient:
         return wire, False
 
     def _drained(self, response: WebResponse) -> bool:
-        """Whether a short rest of an answer, such as the page that goes with a 401, was read to its end."""
+        """Whether a short rest of an answer, such as the page that goes with a 401, was read to its end. Raises
+        TimeoutError if that takes too long."""
         if response.length is not None and response.length <= _ROOM and response.status != 200:
-            while not response.reusable and response.read():
+            while not response.reusable and self._left() and response.read():
                 pass
         return response.reusable
 

@@ -216,6 +216,7 @@ class CameraOutput:
             return self._drawn_by(frame, results, on_host=True)
 
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
+        self._drawn_last = None  # it shares the renderer's buffer, which may be left without what hides a face
         canvas = self._renderer.render(frame, results, fps=self._known_fps, late_by=self.late_by, on_host=on_host)
         self._line.draw(canvas, frame, results)
         picture = canvas.picture()
@@ -255,10 +256,9 @@ class CameraOutput:
 
     def _show_again(self, frame: Frame) -> None:
         """The picture of a slow camera, between it and the next: viewers who get nothing would go."""
-        if self._drawn_last is None or self._drawn_last[0] is not frame:
-            self._drawn(frame, self._line.carried(frame))
-        if self._drawn_last is not None:
-            self._publisher.publish(self._drawn_last[1], self._clock(), 1 / SLATE_INTERVAL)
+        last = self._drawn_last
+        picture = last[1] if last and last[0] is frame else self._drawn(frame, self._line.carried(frame))
+        self._publisher.publish(picture, self._clock(), 1 / SLATE_INTERVAL)
 
     def _show_slate(self, *, failing: bool = False) -> None:
         self._turn_slate(True)

@@ -392,6 +392,21 @@ def test_a_camera_that_sends_a_byte_now_and_then_does_not_hold_its_feed(begin: b
     assert running.record.losses[0] is Reason.TIMEOUT
 
 
+def test_the_page_that_goes_with_a_refused_login_does_not_hold_the_feed() -> None:
+    def give(_request: Request) -> Iterator[bytes]:
+        yield challenge('Basic realm="cam"').replace(b"Content-Length: 6", b"Content-Length: 60000")
+        while True:
+            yield b"x"
+            time.sleep(0.1)  # long before the timeout
+
+    with (
+        web_camera(give) as camera,
+        RunningFeed(camera.url("/", CREDENTIALS), timeout="500ms", open_timeout="1s") as running,
+    ):
+        eventually(lambda: running.record.losses != [], 5)
+    assert running.record.losses[0] is Reason.TIMEOUT
+
+
 def test_a_camera_that_falls_silent_is_lost_after_its_timeout() -> None:
     def give(_request: Request) -> Iterator[bytes]:
         yield endless(MULTIPART) + part(jpeg(1))

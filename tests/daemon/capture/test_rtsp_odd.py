@@ -111,6 +111,13 @@ def test_a_redirect_on_the_same_host_is_followed() -> None:
         assert target.asked("PLAY")
 
 
+def test_a_redirect_to_an_address_that_cannot_be_read_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    with OddCamera(redirect="rtsp://[camera]/a") as camera, RunningFeed(camera.address()) as running:
+        eventually(lambda: running.record.losses != [])
+    assert running.record.losses[0] is Reason.REDIRECT
+    assert capfd.readouterr().err == ""
+
+
 def test_nothing_is_said_to_another_host_that_a_camera_redirects_to() -> None:
     with OddCamera(algorithms=["Basic"], host="127.0.0.2") as target:
         with (

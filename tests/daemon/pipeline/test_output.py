@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -278,6 +279,24 @@ def test_a_viewer_of_a_slow_camera_who_comes_between_two_pictures_sees_the_last(
     bench.wait(20.0)
     assert player.packets
     assert not bench.output.slate_active
+
+
+def test_nothing_of_a_frame_whose_drawing_failed_is_shown_between_two_frames(
+    player: Player, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It failed before what should be hidden was."""
+    bench = Bench(player, longest_interval=90.0)
+    bench.frame(5.0)
+    bench.frame(5.0)
+    bright = Frame.of(np.full((48, 64, 3), 250, np.uint8), camera="a", captured_at=bench.now)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.output._renderer._overlay, "draw", Mock(side_effect=EncoderError("broken")))
+        with pytest.raises(EncoderError):
+            bench.output._turn(bright)
+    published: list[Image] = []
+    monkeypatch.setattr(bench.output._publisher, "publish", lambda image, *_: published.append(image.copy()))
+    bench.wait(11.0)
+    assert np.median(published[-1]) == 90
 
 
 def test_a_usual_camera_turns_to_the_slate_as_soon_whatever_its_timeout() -> None:

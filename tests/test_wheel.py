@@ -75,7 +75,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
 def test_examples_rules_and_dashboards_come_with_it(program: Path) -> None:
     share = program.parents[1] / "share" / "sightd"
     for file in (_ROOT / "config").rglob("*.y*ml"):
-        if "tests" not in file.name:
+        if "tests" not in file.name and "compose" not in file.parts:  # that one builds from a source tree
             assert (share / file.relative_to(_ROOT / "config")).read_bytes() == file.read_bytes()
     assert (share / "sightd.schema.json").exists()
     assert (share / "grafana" / "sightd.json").exists()

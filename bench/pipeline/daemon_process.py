@@ -78,7 +78,8 @@ class DaemonProcess:
 
     def __enter__(self) -> DaemonProcess:
         command = [sys.executable, "-m", "daemon", "run", "-c", str(self._config)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        state = str(self._config.with_name("state"))  # its own: another daemon of this user may run
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SIGHTD_STATE_DIR": state}
         self.began = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)

@@ -151,9 +151,12 @@ def _key() -> str:
 
 
 def _do(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_LIMIT
-    )
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        raise RootError(f"{command[0]} took more than {_LIMIT} s") from None
     if done.returncode != 0:
         told = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
         raise RootError(f"{command[0]} ended with {done.returncode}:\n{told}")

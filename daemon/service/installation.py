@@ -11,6 +11,9 @@ from pathlib import Path
 from daemon.service.systemd import UNIT, SystemdError, require_running, systemctl, version
 from daemon.service.unit import GROUPS, LEAST, UnitPathError, unit
 
+_SPLITS_CREDENTIALS = 255
+"""The systemd from which a credential's path with a blank fails ("Failed to deserialize"): it hands the path to the
+process that starts the service in words."""
 FOLDER = Path("/etc/systemd/system")
 
 
@@ -40,6 +43,11 @@ def unit_text(
             raise InstallationError(
                 f"{what} {path} cannot be reached by the service, which runs as a user of its own: {blocked} is not "
                 "open to it. Put it where others may read, as /opt/sightd and /etc/sightd are"
+            )
+    for name, path in credentials.items():
+        if known >= _SPLITS_CREDENTIALS and " " in str(path):
+            raise InstallationError(
+                f"systemd {known} cannot load the credential {name} from {path}, because of the blank. Rename the file"
             )
     missing = missing_groups()
     try:

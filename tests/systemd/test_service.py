@@ -233,6 +233,12 @@ def test_a_start_that_hangs_can_be_stopped(service: Service, machine: Machine) -
 
 def test_credentials_are_read_whatever_their_files_are_called(service: Service, machine: Machine) -> None:
     secret, path = "Kanari3nvogel-0123456789", "/etc/sightd/100% %h my secret"
+    if machine.release != "bookworm":  # since 255 systemd itself fails on the blanks
+        machine.write(path, f"{secret}\n", "600")
+        service.configure()
+        done = machine.run(SIGHTD, "service", "install", "-c", CONFIG, "--credential", f"token={path}", check=False)
+        assert (done.returncode, "because of the blank. Rename the file" in done.stderr) == (1, True)
+        path = path.replace(" ", "_")
     machine.write(path, f"{secret}\n", "600")
     token = "${file:/run/credentials/sightd.service/token}"
     service.configure(access={"tokens": {"me": {"role": "admin", "token": token}}})
@@ -283,7 +289,7 @@ def test_an_upgrade_keeps_the_state_and_brings_the_new_unit(service: Service, ma
         until(lambda: service.get("/healthz")[0] == 200, "the old version runs")
         machine.run("systemctl", "restart", UNIT)
         until(lambda: service.get("/healthz")[0] == 200, "the old version runs again")
-        assert "ExecReload=kill" in service.shell(f"cat /etc/systemd/system/{UNIT}")
+        assert "ExecReload=/" not in service.shell(f"cat /etc/systemd/system/{UNIT}")
         install(machine, "new")
         machine.run("systemctl", "restart", UNIT)  # the new program with the old unit
         service.wait_ready()

@@ -96,6 +96,18 @@ def test_a_configuration_is_checked_with_its_credentials(
     assert f"LoadCredential=camera:{machine.folder}/100%% secret\n" in (machine.units / "sightd.service").read_text()
 
 
+def test_a_blank_in_a_credential_s_path_is_refused_if_systemd_fails_on_it(
+    machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = machine.folder / "a secret"
+    secret.write_text("hunter2")
+    command = ["service", "install", "-c", str(config), "--credential", f"camera={secret}"]
+    assert main(command) == 0, "systemd 252"
+    machine.script("systemd-analyze", "echo 'systemd 257 (257.9)'")
+    assert main(command) == 1
+    assert "systemd 257 cannot load the credential camera" in capsys.readouterr().err
+
+
 def test_groups_that_do_not_exist_are_left_out_and_named(
     machine: Machine, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

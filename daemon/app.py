@@ -115,7 +115,7 @@ class Daemon:
         self._changing_since: float | None = None
         self._opening: str | None = None
         self.configuration = ConfigurationStatus("current", time.time())
-        """Whether the file on disk is what runs; kept by whoever reloads it."""
+        """Whether the file on disk is what runs; set by the thread that reloads it."""
 
     def start(self) -> None:
         """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated.

@@ -8,6 +8,7 @@ from typing import Any
 
 from daemon import gst_log
 from daemon.capture import rtsp_wire
+from daemon.gst_tls import require_tls_1_2
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 
@@ -43,6 +44,7 @@ class GStreamer:
 @functools.cache
 def load() -> GStreamer:
     """Returns the modules, initialised once per process. Raises GStreamerError if something is missing."""
+    require_tls_1_2()
     try:
         import gi
 

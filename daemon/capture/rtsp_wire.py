@@ -37,7 +37,7 @@ class Wire:
         return 0
 
     def cut(self) -> None:
-        """Ends the connection: whoever reads from it or writes to it fails at once. Idempotent."""
+        """Ends the connection: reading from it and writing to it fail at once. Idempotent."""
         with suppress(OSError), self._socket() as own:
             own.shutdown(socket.SHUT_RDWR)
 

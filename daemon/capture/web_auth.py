@@ -1,4 +1,4 @@
-"""How a camera is told user and password over HTTP: basic, or digest (RFC 7616)."""
+"""Logs in to cameras over HTTP and RTSP: basic or digest authentication (RFC 7616)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ServedFaces:
     """`opened`, `discard`, `serve` and `close` are called one after the other, the rest by any thread."""
 
     def __init__(self, load_engine: LoadEngine, environ: Mapping[str, str], writable: Callable[[bool], None]) -> None:
-        """`writable` is told whether the galleries can be written."""
+        """`writable` is called with whether the galleries can be written, when that changes."""
         self._load_engine, self._environ, self._writable = load_engine, environ, writable
         self._served: Mapping[str, Served] = {}
         self._watch: StateWatch | None = None

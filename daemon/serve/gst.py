@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from daemon import gst_log
+from daemon.gst_tls import require_tls_1_2
 from daemon.serve.errors import GStreamerMissingError
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
-_TLS_1_2_OR_NEWER = "NORMAL:%COMPAT:-VERS-TLS1.0:-VERS-TLS1.1"
-"""As the web server has it. GLib's own default accepts TLS 1.0; it reads this when it makes its first connection."""
 _ELEMENTS = {
     "appsrc": "gstreamer1.0-plugins-base",
     "rtph264pay": "gstreamer1.0-plugins-good",
@@ -36,7 +34,7 @@ class GStreamer:
 def load() -> GStreamer:
     """The modules, initialised once. GStreamerMissingError names the packages to install."""
     try:
-        os.environ.setdefault("G_TLS_GNUTLS_PRIORITY", _TLS_1_2_OR_NEWER)
+        require_tls_1_2()
         import gi
 
         gi.require_version("Gst", "1.0")

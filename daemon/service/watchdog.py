@@ -62,7 +62,7 @@ class Watchdog:
         while not self._stop.wait(turn):
             now = self._clock()
             late, turned_at = now - turned_at > 2 * turn, now
-            if late and not excused:  # once, until the loops have turned: else one that never turns would live for ever
+            if late and not excused:  # only once, so that a loop that never turns is still detected
                 log.warning("the process stood still: the loops have %.0f s to turn again", self._within)
                 excused, alive_at = True, now
                 self._alive()

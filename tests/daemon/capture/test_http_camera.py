@@ -414,7 +414,7 @@ def test_a_camera_that_falls_silent_is_lost_after_its_timeout() -> None:
 
     with web_camera(give) as camera, RunningFeed(camera.url("/"), timeout="500ms") as running:
         running.wait_for(1)
-        eventually(lambda: running.record.losses != [], 2)
+        eventually(lambda: running.record.losses != [], 10)
     assert running.record.losses[0] is Reason.TIMEOUT
     assert "GET" not in (running.feed.status.last_error or "")
 
@@ -428,7 +428,7 @@ def test_a_single_picture_that_does_not_come_any_more_is_lost_after_the_timeout(
     options = {"poll_interval": "100ms", "timeout": "500ms", "open_timeout": "60s"}
     with web_camera(give) as camera, RunningFeed(camera.url("/"), **options) as running:  # type: ignore[arg-type]
         running.wait_for(1)
-        eventually(lambda: running.record.losses != [], 2)
+        eventually(lambda: running.record.losses != [], 10)
     assert running.record.losses[0] is Reason.TIMEOUT
 
 

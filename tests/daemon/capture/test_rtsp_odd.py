@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +32,44 @@ ONCE = {"first": "60s", "longest": "60s"}
 @pytest.fixture(autouse=True)
 def _gstreamer() -> None:
     need_rtsp_server()
+
+
+_CONNECTS = """
+import sys
+from daemon.capture import gst
+gstreamer = gst.load()
+client = gstreamer.gio.SocketClient.new()
+client.set_tls(True)
+client.set_tls_validation_flags(gstreamer.gio.TlsCertificateFlags.NO_FLAGS)
+try:
+    client.connect_to_host("127.0.0.1", int(sys.argv[1]), None)
+except gstreamer.glib.Error as error:
+    sys.exit(f"refused: {error}")
+"""
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+@pytest.mark.parametrize(("version", "accepted"), [("TLSv1_1", False), ("TLSv1_2", True)])
+def test_cameras_too_must_speak_tls_1_2_or_newer(version: str, accepted: bool, tmp_path: Path) -> None:
+    """Also in a process that serves no RTSP itself."""
+    pair, context = self_signed(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair["certificate"], pair["key"])
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion[version]
+
+    def serve() -> None:
+        with suppress(OSError), listening.accept()[0] as plain, context.wrap_socket(plain, server_side=True):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        environ = {name: value for name, value in os.environ.items() if name != "G_TLS_GNUTLS_PRIORITY"}
+        command = [sys.executable, "-W", "ignore", "-c", _CONNECTS, str(listening.getsockname()[1])]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+        thread.join(10)
+    assert (done.returncode == 0) is accepted, done.stderr
+    assert accepted or "refused: " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cycles import cycles
+from bench.cycles import SPARE_THREADS, cycles
 from bench.mutations import Trial, mutate, trial
 from tests.support.daemon import DaemonProcess
 
@@ -38,8 +38,9 @@ def test_the_same_seed_gives_the_same_files() -> None:
 
 
 def test_cameras_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
-    outcome = cycles(tmp_path, 40, lambda _number, _sample, _series: None)
-    assert len({now.threads for now in outcome.samples}) == 1
+    outcome = cycles(tmp_path, 30, lambda _number, _sample, _series: None)
+    threads = [now.threads for now in outcome.samples]
+    assert max(threads) - min(threads) <= SPARE_THREADS
     first, last = outcome.samples[2], outcome.samples[-1]
     assert last.descriptors <= first.descriptors + 2
     assert outcome.series[-1] == outcome.series[0]

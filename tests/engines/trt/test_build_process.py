@@ -38,7 +38,8 @@ def rtx(monkeypatch: pytest.MonkeyPatch) -> None:
 CARDS: dict[str, tuple[tuple[int, int], ...]] = {"any": (), "7.5": ((7, 5),), "8.6 to 12": ((8, 6), (8, 9), (12, 0))}
 BUILDS = [
     *((name, cards) for name in ("ssd-mobilenet-v2", "yolox-nano") for cards in CARDS),
-    *((name, "any") for name in ("yunet", "sface", "style26", "mobilenet-v2")),
+    *((name, "any") for name in ("yunet", "style26", "mobilenet-v2")),
+    pytest.param("sface", "any", marks=pytest.mark.slow),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -98,8 +98,7 @@ def _load(path: Path) -> onnx.GraphProto:
 def _require_data_beside(graph: onnx.GraphProto, path: Path) -> None:
     """ModelFileError unless weights that are kept in other files are in regular files of the same folder, and whole: a
     file from elsewhere must not have others read that it was not given with."""
-    attributes = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
-    for tensor in (*graph.initializer, *attributes):
+    for tensor in _tensors(graph):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         data = {entry.key: entry.value for entry in tensor.external_data}
@@ -112,6 +111,17 @@ def _require_data_beside(graph: onnx.GraphProto, path: Path) -> None:
         end, size = _number(data.get("offset", "0")) + _number(data.get("length", "0")), file.stat().st_size
         if end > size:
             raise ModelFileError(f"{path} needs {end} bytes of {file}, which has {size}: it was cut short")
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    """All tensors of a graph, those of branches and loops in it too."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _tensors(inner) if inner.ByteSize() else ()
 
 
 def _number(text: str) -> int:

@@ -114,10 +114,13 @@ class _Decoder:
     def _asked(self, connection: socket.socket, data: bytes) -> Image | str:
         connection.sendall(len(data).to_bytes(LENGTH_BYTES, "big"))
         connection.sendall(data)
-        answer = json.loads(_line(connection))
-        if fault := answer.get("fault"):
-            return self._words(fault)
-        width, height = int(answer["width"]), int(answer["height"])
+        try:
+            answer = json.loads(_line(connection))
+            if fault := answer.get("fault"):
+                return self._words(fault)
+            width, height = int(answer["width"]), int(answer["height"])
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise _GoneError from error
         if not 0 < width * height <= self._most_pixels:
             raise _GoneError
         pixels = receive(connection, width * height * 3)

@@ -43,7 +43,7 @@ def add(commands: SubParsers) -> None:
     install.add_argument("--print", action="store_true", dest="printed", help="print the unit and change nothing")
     install.set_defaults(do=_install)
     actions.add_parser("uninstall", help="stop it and remove the unit").set_defaults(do=_uninstall)
-    actions.add_parser("status", help="how it fares").set_defaults(do=_status)
+    actions.add_parser("status", help="show its state").set_defaults(do=_status)
     parser.set_defaults(run=run)
 
 
@@ -88,7 +88,7 @@ def _install(args: argparse.Namespace) -> int:
     except ConfigError as error:
         raise InstallationError(f"the configuration has faults, and nothing was installed:\n{error}") from error
     path = install(unit_text(config, credentials, control=control))
-    print(f"{path}: installed and started; `sightd service status` says how it fares")
+    print(f"{path}: installed and started; `sightd service status` shows its state")
     if missing := missing_groups():
         print(
             f"this machine has no group {' and no group '.join(missing)}: after installing a driver that brings it, "

@@ -122,6 +122,16 @@ def test_weights_are_read_from_whole_files_of_the_same_folder_only(
         read(with_weights_in(folder, location, length=length))
 
 
+def test_weights_of_a_branch_are_read_from_the_same_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    outer = onnx.load(str(with_weights_in(tmp_path / "folder", "../secret")), load_external_data=False)
+    branch = onnx.GraphProto()
+    branch.CopyFrom(outer.graph)
+    path = written(tmp_path / "folder" / "network.onnx", helper.make_node("If", ["x"], ["y"], then_branch=branch))
+    with pytest.raises(ModelFileError, match="outside its folder"):
+        read_ends(path)
+
+
 def test_weights_beside_the_network_are_taken(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "weights").write_bytes(bytes(8))

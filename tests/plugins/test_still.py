@@ -191,3 +191,13 @@ def test_the_decoder_that_dies_is_started_again() -> None:
     with pytest.raises(StillError, match="its decoder failed"):
         still_of(good, "second")
     assert still_of(good, "third").shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("answer", [b"[]\n", b"?\n", b'{"width": 1}\n', b'{"width": "a", "height": 1}\n'])
+def test_a_decoder_that_was_taken_over_gets_no_further(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = cv2.imencode(".png", picture())[1].tobytes()
+    with monkeypatch.context() as changed:
+        changed.setattr(still, "_line", lambda _connection: answer)
+        with pytest.raises(StillError, match="its decoder failed"):
+            still_of(good, "first")
+    assert still_of(good, "second").shape == (40, 60, 3)

@@ -29,7 +29,7 @@ test: test-tools setup lint types
 test-one: test-tools setup
 	@test -n "$(T)" || { echo 'say which: make test-one T=tests/test_docs.py, or T=tests/test_docs.py::test_name' >&2; exit 2; }
 	$(BIN)/python -m tests.support.pycuda_env
-	$(BIN)/python -m pytest -v -m "" "$(T)"
+	$(BIN)/python -m pytest -v --timeout=900 -m "" "$(T)"
 
 test-systemd: setup
 	@[ "$$(id -u)" != 0 ] || config/install-system-packages.sh debootstrap systemd-container

@@ -9,7 +9,7 @@ import pytest
 from tests.side_by_side import main, not_run_once, table_of_skips, verdict
 from tests.support.outcomes import Outcomes
 
-pytestmark = pytest.mark.computing
+pytestmark = [pytest.mark.computing, pytest.mark.timeout(900)]
 
 SUITE = """
 import pytest

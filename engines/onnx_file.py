@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,6 +17,10 @@ from engines.errors import ModelFileError
 from engines.regular_file import open_regular
 
 Shape = tuple[int | None, ...]
+_MOST_BYTES = (1 << 31) - 1
+"""Of a file: protobuf, in which ONNX is written, has no larger messages."""
+_MOST_NODES = 1_000_000
+"""Of a network whose functions are written out: thirty that each call the next one twice make a thousand million."""
 _RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
@@ -63,7 +68,12 @@ def precision_of(graph: onnx.GraphProto) -> str:
     return "fp16" if sizes.get(TensorProto.FLOAT16, 0) > sizes.get(TensorProto.FLOAT, 0) else "fp32"
 
 
-def require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
+def require_readable(path: Path) -> None:
+    """ModelFileError as above: whatever opens the file may do so now."""
+    _load(path)
+
+
+def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
     """ModelFileError if a node needs its own output, directly or through others: whoever follows it never ends."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
     needs = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
@@ -85,20 +95,91 @@ def text(shapes: Mapping[str, Shape]) -> str:
 def _load(path: Path) -> onnx.GraphProto:
     try:
         with open_regular(path) as file:
-            graph = onnx.load(file, load_external_data=False).graph
+            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                raise ModelFileError(f"{path} is larger than 2 GiB: export it with its weights in a file beside it")
+            model = onnx.load(file, load_external_data=False)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
         raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
-    require_acyclic(graph, path)
-    _require_data_beside(graph, path)
-    return graph
+    for graph in (model.graph, *_subgraphs(_nodes(model))):
+        _require_acyclic(graph, path)
+    _require_bounded_functions(model, path)
+    _require_data_beside(model, path)
+    return model.graph
 
 
-def _require_data_beside(graph: onnx.GraphProto, path: Path) -> None:
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Of the graph, of its functions, and of the subgraphs of either."""
+    yield from _nested(model.graph.node)
+    for function in model.functions:
+        yield from _nested(function.node)
+
+
+def _nested(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes and those of their subgraphs; protobuf bounds how deep they are."""
+    for node in nodes:
+        yield node
+        for graph in _own_graphs(node):
+            yield from _nested(graph.node)
+
+
+def _own_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def _subgraphs(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
+    for node in nodes:
+        yield from _own_graphs(node)
+
+
+def _require_bounded_functions(model: onnx.ModelProto, path: Path) -> None:
+    """ModelFileError if the network's functions call each other in a circle, or stand for too many nodes: whoever opens
+    the file writes them out."""
+    bodies = {(one.domain, one.name, one.overload): one.node for one in model.functions}
+    if not bodies:
+        return
+    calls = {key: [(one.domain, one.op_type, one.overload) for one in _nested(body)] for key, body in bodies.items()}
+    try:
+        order = list(
+            TopologicalSorter({key: bodies.keys() & set(called) for key, called in calls.items()}).static_order()
+        )
+    except CycleError:
+        raise ModelFileError(f"{path} is not a valid ONNX file: its functions call each other in a cycle") from None
+    sizes: dict[tuple[str, str, str], int] = {}
+    for key in order:
+        sizes[key] = sum(sizes.get(called, 1) for called in calls[key])
+    of_graph = ((one.domain, one.op_type, one.overload) for one in _nested(model.graph.node))
+    if sum(sizes.get(called, 1) for called in of_graph) > _MOST_NODES:
+        raise ModelFileError(
+            f"{path} has functions that stand for more than {_MOST_NODES} nodes: export it without them"
+        )
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """All constants, wherever they are kept."""
+    for graph in (model.graph, *_subgraphs(_nodes(model))):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            yield from attribute.tensors
+            for sparse in attribute.sparse_tensors:
+                yield from (sparse.values, sparse.indices)
+            if attribute.HasField("t"):
+                yield attribute.t
+            if attribute.HasField("sparse_tensor"):
+                yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+
+
+def _require_data_beside(model: onnx.ModelProto, path: Path) -> None:
     """ModelFileError unless weights that are kept in other files are in regular files of the same folder, and whole: a
     file from elsewhere must not have others read that it was not given with."""
-    for tensor in _tensors(graph):
+    for tensor in _tensors(model):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         data = {entry.key: entry.value for entry in tensor.external_data}
@@ -111,17 +192,6 @@ def _require_data_beside(graph: onnx.GraphProto, path: Path) -> None:
         end, size = _number(data.get("offset", "0")) + _number(data.get("length", "0")), file.stat().st_size
         if end > size:
             raise ModelFileError(f"{path} needs {end} bytes of {file}, which has {size}: it was cut short")
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    """All tensors of a graph, those of branches and loops in it too."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for inner in (attribute.g, *attribute.graphs):
-            yield from _tensors(inner) if inner.ByteSize() else ()
 
 
 def _number(text: str) -> int:

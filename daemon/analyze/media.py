@@ -298,4 +298,4 @@ def _frame(sequence: Sequence, seq: int, picture: Decoded, time: float, pts: flo
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Sorts "frame2" before "frame10"."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]

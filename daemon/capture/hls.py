@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
+from daemon.capture.errors import Reason, SourceError
 from daemon.capture.picture import MOST_PIXELS
 
 PLAYLIST_START = b"#EXTM3U"
@@ -13,7 +14,8 @@ MOST_PLAYLIST = 2 * 1024 * 1024
 """Bytes of a playlist: a day of one-second segments."""
 _MOST_VARIANTS = 100
 _VARIANT = "#EXT-X-STREAM-INF:"
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)')
+_ATTRIBUTE = re.compile(r'(?:^|,)[ \t]{0,8}([A-Z0-9-]{1,64})=("[^"]*"|[^,]*)')
+"""Bounded and anchored: a search that takes time by the square of a line's length holds the interpreter for hours."""
 _SOUND = ("mp4a", "ac-3", "ec-3", "opus", "Opus", "fLaC", "flac", "mp3")
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
@@ -57,9 +59,15 @@ def best(offered: list[Variant], wanted_height: int | None) -> Variant:
 
 
 def address_to_read(url: str, playlist: str, wanted_height: int | None) -> str:
-    """The address of the best variant of the playlist that was read from `url`; its own if it has none."""
+    """The address of the best variant of the playlist that was read from `url`; its own if it has none. Raises
+    SourceError if that address cannot be read."""
     offered = variants(playlist)
-    return urljoin(url, best(offered, wanted_height).address) if offered else url
+    if not offered:
+        return url
+    try:
+        return urljoin(url, best(offered, wanted_height).address)
+    except ValueError:
+        raise SourceError(Reason.NO_VIDEO, "its playlist names an address that cannot be read") from None
 
 
 def _variant(address: str, stated: dict[str, str]) -> Variant:

@@ -50,7 +50,7 @@ class OwnLogin:
             data += self._read(stream, 1)
         status, *lines = data.decode(errors="replace").split("\r\n")
         fields = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-        length = next((int(value) for name, value in fields if name == "content-length" and value.isdecimal()), 0)
+        length = next((_length(value) for name, value in fields if name == "content-length"), 0)
         if len(data) + length > _MOST:
             raise SourceError(Reason.TOO_LARGE, "an answer to a request without credentials")
         while length > 0:
@@ -62,3 +62,10 @@ class OwnLogin:
         if not data:
             raise SourceError(Reason.REFUSED)
         return data
+
+
+def _length(text: str) -> int:
+    """A stated number of bytes; 0 if it is none. Python refuses to read a number of thousands of digits."""
+    if not (text.isascii() and text.isdecimal()):
+        return 0
+    return int(text) if len(text) < 20 else _MOST + 1

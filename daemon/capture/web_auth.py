@@ -79,8 +79,10 @@ class Authenticator:
 
 
 def _offers(header: str) -> list[tuple[str, dict[str, str]]]:
-    """The schemes of a header, with their fields."""
+    """The schemes of a header, with their fields; none if it is no challenge."""
     starts = list(_CHALLENGE.finditer(header))
+    if not starts:
+        return []
     ends = [*(match.start() for match in starts[1:]), len(header)]
     return [(match[1].lower(), _fields(header[match.end() : end])) for match, end in zip(starts, ends, strict=True)]
 

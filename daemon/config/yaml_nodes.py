@@ -18,6 +18,8 @@ from daemon.config.problems import Problem
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
+MAX_NODES = 50_000
+"""Keys, values and aliases that a file may hold. PyYAML reads some ten thousand a second."""
 
 _SYNTAX = (
     ("'\\t'", "a tab stands where blanks are wanted", "indent with blanks: YAML takes no tabs"),
@@ -70,13 +72,14 @@ class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
         Parser.__init__(self)
         Composer.__init__(self)
         _Resolver.__init__(self)
-        self._depth = 0
+        self._depth = self._count = 0
 
     def compose_node(self, parent: nodes.Node | None, index: int) -> nodes.Node | None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+        self._depth, self._count = self._depth + 1, self._count + 1
+        if self._depth > MAX_DEPTH or self._count > MAX_NODES:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise _too_deep(Place(mark.line + 1, mark.column + 1))
+            place = Place(mark.line + 1, mark.column + 1)
+            raise _too_deep(place) if self._depth > MAX_DEPTH else _too_many(place)
         try:
             return super().compose_node(parent, index)
         finally:
@@ -116,6 +119,12 @@ def _syntax_problem(error: MarkedYAMLError) -> Problem:
 def _too_deep(place: Place) -> YamlSyntaxError:
     return YamlSyntaxError(
         Problem(*place, "", f"nested more than {MAX_DEPTH} deep", "no option needs this: look for a stray bracket")
+    )
+
+
+def _too_many(place: Place) -> YamlSyntaxError:
+    return YamlSyntaxError(
+        Problem(*place, "", f"the file holds more than {MAX_NODES} keys and values", "no configuration needs so many")
     )
 
 

@@ -14,6 +14,8 @@ from daemon.config.yaml_nodes import MAX_DEPTH, compose
 
 MAX_VALUES = 20_000
 """Values that a file may stand for after its aliases are written out."""
+MAX_MERGED = 10 * MAX_VALUES
+"""Pairs that its merge keys may name, whether or not a pair of the same key comes before."""
 
 _QUOTE_HINT = 'leave the tag out, or put quotes around a text that begins with "!"'
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -41,6 +43,7 @@ class _Builder:
     positions: Positions = field(default_factory=Positions)
     problems: list[Problem] = field(default_factory=list)
     count: int = 0
+    merged: int = 0
     around: list[nodes.Node] = field(default_factory=list)
 
     def build(self, node: nodes.Node, path: PathKey) -> object:
@@ -120,6 +123,11 @@ class _Builder:
                 if not isinstance(mapping, nodes.MappingNode):
                     self._tell(source, path, "<< takes an alias of a mapping", "write <<: *name")
                     continue
+                before, self.merged = self.merged, self.merged + len(mapping.value)
+                if self.merged > MAX_MERGED:
+                    if before <= MAX_MERGED:
+                        self._tell(source, path, f"<< stands for more than {MAX_MERGED} pairs", "write the values out")
+                    return own
                 for key, value in mapping.value:
                     if isinstance(key, nodes.ScalarNode) and key.value not in names and not _is_merge(key):
                         names.add(key.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx
@@ -136,3 +136,63 @@ def test_weights_beside_the_network_are_taken(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "weights").write_bytes(bytes(8))
     assert list(read_ends(with_weights_in(tmp_path, "data/weights")).inputs) == ["x"]
+
+
+def branching(path: Path, *nodes: NodeProto) -> Path:
+    """A network whose nodes are in a branch of an If."""
+    branch = helper.make_graph(nodes, "b", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])])
+    return written(path, helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch))
+
+
+def with_functions(path: Path, **bodies: Sequence[str]) -> Path:
+    """A network that calls the function `f0`; of each function, the names of those it calls."""
+    written(path, helper.make_node("f0", ["x"], ["y"], domain="own"))
+    model = onnx.load(str(path))
+    for name, called in bodies.items():
+        nodes = [
+            helper.make_node(one, [f"n{n}" if n else "x"], [f"n{n + 1}"], domain="own" if one in bodies else "")
+            for n, one in enumerate(called)
+        ]
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+        model.functions.append(helper.make_function("own", name, ["x"], [f"n{len(nodes)}"], nodes, opsets))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("read", READERS[:3])
+def test_a_cycle_in_a_branch_is_refused(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="its nodes form a cycle"):
+        read(branching(tmp_path / "cycle.onnx", identity("a", "y"), identity("y", "a")))
+
+
+@pytest.mark.parametrize("read", READERS[:3])
+@pytest.mark.parametrize("bodies", [{"f0": ["f0"]}, {"f0": ["f1"], "f1": ["Identity", "f0"]}])
+def test_functions_that_call_each_other_in_a_cycle_are_refused(
+    read: Read, bodies: dict[str, list[str]], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFileError, match="functions call each other in a cycle"):
+        read(with_functions(tmp_path / "cycle.onnx", **bodies))
+
+
+def doubling(depth: int) -> dict[str, list[str]]:
+    """Functions that each call the next one twice."""
+    return {f"f{n}": [f"f{n + 1}"] * 2 for n in range(depth)} | {f"f{depth}": ["Identity"]}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("read", READERS[:3])
+def test_functions_that_stand_for_millions_of_nodes_are_refused(read: Read, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="stand for more than"):
+        read(with_functions(tmp_path / "bomb.onnx", **doubling(60)))
+
+
+def test_functions_of_a_usual_size_are_taken(tmp_path: Path) -> None:
+    assert list(read_ends(with_functions(tmp_path / "a.onnx", **doubling(8))).inputs) == ["x"]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_file_larger_than_any_onnx_file_is_refused_before_it_is_read(read: Read, tmp_path: Path) -> None:
+    with (tmp_path / "sparse.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ModelFileError, match="larger than 2 GiB"):
+        read(tmp_path / "sparse.onnx")

@@ -81,5 +81,5 @@ def test_what_has_no_such_layer_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="does not end in a fully connected layer, but in nothing"):
         write_trunk(write_double(tmp_path / "a.onnx"), tmp_path / "trunk.onnx")
     (tmp_path / "page.onnx").write_text("<html>")
-    with pytest.raises(ModelFileError, match="cannot be read as ONNX"):
+    with pytest.raises(ModelFileError, match="is not a complete ONNX file"):
         write_trunk(tmp_path / "page.onnx", tmp_path / "trunk.onnx")

@@ -17,6 +17,10 @@ from plugins.face.looks import DIMENSIONS
 _FORM = "sightd faces 1"
 _LATEST = 253402300800.0
 """The year 10000, in seconds since the epoch: later times cannot be written."""
+_LONGEST_MODEL = 200
+"""Characters of the name of a face's recogniser."""
+_QUOTED = 100
+"""Characters of a refused file that a message repeats at most."""
 
 
 def exported(gallery: Gallery) -> str:
@@ -64,11 +68,14 @@ def _read(text: str) -> Iterator[tuple[str, list[Face]]]:
     try:
         document = json.loads(text)
         if document["form"] != _FORM:
-            raise GalleryError(f"the file is of form {document['form']!r}, and {_FORM!r} is read: update sightd")
+            form = repr(document["form"])[:_QUOTED]
+            raise GalleryError(f"the file is of form {form}, and {_FORM!r} is read: update sightd")
         for person in document["persons"]:
             yield checked_name(_text(person["name"])), [_face(entry) for entry in person["faces"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise GalleryError(f"not a file of `sightd faces export`, or damaged: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        told = repr(error)
+        told = told if len(told) <= 2 * _QUOTED else f"{told[: 2 * _QUOTED]}…"
+        raise GalleryError(f"not a file of `sightd faces export`, or damaged: {told}") from error
 
 
 def _face(entry: dict[str, Any]) -> Face:
@@ -80,7 +87,10 @@ def _face(entry: dict[str, Any]) -> Face:
     if not (0 <= quality <= 1 and 0 <= added_at < _LATEST):
         raise ValueError(f"quality is 0 to 1 and added_at in seconds since 1970, not {quality} and {added_at}")
     crop = None if entry["crop"] is None else decoded(base64.b64decode(entry["crop"], validate=True))
-    return Face(_text(entry["model"]), embedding, quality, _text(entry["source"]), crop, added_at)
+    model = _text(entry["model"])
+    if len(model) > _LONGEST_MODEL:
+        raise ValueError(f"the name of a recogniser has at most {_LONGEST_MODEL} characters, not {len(model)}")
+    return Face(model, embedding, quality, _text(entry["source"]), crop, added_at)
 
 
 def _text(value: object) -> str:

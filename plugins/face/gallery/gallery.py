@@ -312,7 +312,8 @@ def checked_name(name: str) -> str:
     """The name with single blanks. GalleryError where it is none."""
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "/" in name:
-        raise GalleryError(f"a name has 1 to {_LONGEST_NAME} characters that can be printed, and no /, not {name!r}")
+        told = repr(name) if len(name) <= 2 * _LONGEST_NAME else f"{name[:_LONGEST_NAME]!r}…"
+        raise GalleryError(f"a name has 1 to {_LONGEST_NAME} characters that can be printed, and no /, not {told}")
     return name
 
 

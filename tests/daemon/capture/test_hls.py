@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.capture.errors import Reason
+from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hls import address_to_read
 from tests.support.clips import write_clip
 from tests.support.feeds import RunningFeed
@@ -52,6 +52,24 @@ def test_without_sizes_the_variant_with_most_bits_is_read() -> None:
 def test_a_variant_of_more_pixels_than_are_decoded_is_left_out() -> None:
     master = MASTER.replace("640x480", "60000x40000")
     assert address_to_read("http://camera/a.m3u8", master, None) == "http://camera/middle.m3u8"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("attributes", ["A" * 1_000_000, 'A="' * 300_000, "A=," * 300_000, "," * 1_000_000])
+def test_a_line_of_any_length_is_read_in_time_that_grows_with_it(attributes: str) -> None:
+    master = f"#EXTM3U\n#EXT-X-STREAM-INF:{attributes}\na.m3u8\n"
+    assert address_to_read("http://camera/all.m3u8", master, None) == "http://camera/a.m3u8"
+
+
+def test_blanks_between_attributes_are_taken() -> None:
+    master = MASTER.replace("BANDWIDTH=1000000,", "BANDWIDTH=1000000, ")
+    assert address_to_read("http://camera/a.m3u8", master, 360) == "http://camera/middle.m3u8"
+
+
+def test_a_variant_whose_address_cannot_be_read_is_the_reason() -> None:
+    with pytest.raises(SourceError, match="address that cannot be read") as refused:
+        address_to_read("http://camera/a.m3u8", MASTER.replace("large.m3u8", "http://[large"), None)
+    assert refused.value.reason is Reason.NO_VIDEO
 
 
 @pytest.fixture

@@ -205,6 +205,9 @@ def test_a_basic_login_is_answered_and_digest_preferred() -> None:
         ('Digest realm="cam", nonce="n"', CREDENTIALS, "user or password was not accepted"),
         ('Basic realm="cam"', "", "neither user nor password"),
         ("Negotiate", CREDENTIALS, "asks for 'negotiate', which is not supported"),
+        ("", CREDENTIALS, "user or password was not accepted"),
+        ("Digest nonsense", CREDENTIALS, "user or password was not accepted"),
+        (", ,", CREDENTIALS, "user or password was not accepted"),
     ],
 )
 def test_a_login_that_fails_says_why_and_shows_no_password(

@@ -240,6 +240,25 @@ def test_a_file_of_many_aliases_is_refused_before_it_grows() -> None:
     assert any("larger than 20000 values" in problem.message for problem in problems_of(text))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [" + "b," * 300_000 + "]", "more than 50000 keys and values"),
+        ("x:\n" + " a: 1\n" * 100_000, "more than 50000 keys and values"),
+        ("a: {<<: [" + "1," * 100_000 + "]}", "more than 50000 keys and values"),
+        (
+            "a: &a {" + ",".join(f"k{n}: 1" for n in range(3000)) + "}\nb: {<<: [" + "*a," * 3000 + "]}",
+            "<< stands for more than 200000 pairs",
+        ),
+    ],
+    ids=["list", "keys", "merge", "merges"],
+)
+def test_a_file_of_many_values_is_refused_before_it_is_read_to_its_end(text: str, told: str) -> None:
+    (problem,) = [problem for problem in problems_of(text) if told in problem.message]
+    assert problem.line >= 1
+
+
 def test_a_file_that_is_not_there_too_large_or_no_text_is_told(tmp_path: Path) -> None:
     large, binary = tmp_path / "large.yaml", tmp_path / "binary.yaml"
     large.write_bytes(b"#" * (2**20 + 1))

@@ -77,6 +77,8 @@ def test_a_file_that_says_what_it_should_is_taken(tmp_path: Path) -> None:
         changed(quality="nan"),
         changed(quality=1e300),
         changed(added_at=1e300),
+        changed(quality=10**400),
+        changed(model="m" * 1000),
         changed(source=5),
         changed().replace('"A"', "5"),
         "[" * 100_000,
@@ -88,6 +90,22 @@ def test_another_file_is_refused_and_nothing_is_added(text: str, tmp_path: Path)
     with pytest.raises(GalleryError, match=r"not a file of `sightd faces export`|update sightd|is damaged"):
         imported(gallery, text)
     assert not gallery.persons()
+    gallery.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        changed(quality="x" * 1_000_000),
+        changed().replace('"A"', f'"{"n" * 1_000_000}"'),
+        json.dumps({"form": "f" * 1_000_000, "persons": []}),
+    ],
+)
+def test_a_message_repeats_little_of_a_file_that_is_refused(text: str, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    with pytest.raises(GalleryError) as refused:
+        imported(gallery, text)
+    assert len(str(refused.value)) < 500
     gallery.close()
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from daemon import gst_log
-from daemon.capture import rtsp_wire
+from daemon.capture import rtsp_challenges, rtsp_wire
 from daemon.gst_tls import require_tls_1_2
+
+log = logging.getLogger(__name__)
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 
@@ -60,7 +64,14 @@ def load() -> GStreamer:
     if missing := [name for name in ("rtspsrc", "rtpbin", "udpsrc", "appsink") if not gstreamer.has(name)]:
         raise GStreamerError(f"GStreamer has no element {', '.join(missing)}; {_remedy()}")
     rtsp_wire.watch(Gio, GObject)
+    _guard_challenges(Gst)
     return gstreamer
+
+
+def _guard_challenges(gst: Any) -> None:
+    plugin = Path(gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
+    if not rtsp_challenges.install(plugin):
+        log.warning("%s is not as expected: a camera with a malformed login challenge may crash this process", plugin)
 
 
 def _remedy() -> str:

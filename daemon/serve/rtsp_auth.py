@@ -72,6 +72,12 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
     methods = gstreamer.rtsp.RTSPMethod
     looks_for_a_camera = methods.DESCRIBE | methods.ANNOUNCE | methods.SETUP
 
+    def has_another(request: Any) -> bool:
+        try:
+            return bool(request.get_header(header, 1)[0] == gstreamer.rtsp.RTSPResult.OK)
+        except UnicodeDecodeError:
+            return True
+
     class WatchfulAuth(base):  # type: ignore[misc]
         def __init__(self, access: Access) -> None:
             super().__init__()
@@ -86,15 +92,18 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
 
         def do_authenticate(self, context: Any) -> bool:
             """True also without a token: the answer is then 401, with the challenge."""
-            found, given = context.request.get_header(header, 0)
+            try:
+                found, given = context.request.get_header(header, 0)
+            except UnicodeDecodeError:  # PyGObject's, of what is no UTF-8
+                self._access.refused(_SERVER, context.conn.get_ip(), "wrong")
+                return True
             if found != gstreamer.rtsp.RTSPResult.OK or not given:
                 return bool(base.do_authenticate(self, context))
             address = context.conn.get_ip()
             if self._access.attempts[_SERVER].wait(address):
                 self._access.refused(_SERVER, address, "limited")
                 return True
-            several, _ = context.request.get_header(header, 1)
-            if several == gstreamer.rtsp.RTSPResult.OK:  # GStreamer would try each: a hundred guesses for one
+            if has_another(context.request):  # GStreamer would try each: a hundred guesses for one
                 self._access.refused(_SERVER, address, "wrong")
                 return True
             passed = bool(base.do_authenticate(self, context))

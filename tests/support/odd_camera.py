@@ -46,7 +46,8 @@ class OddCamera:
     `algorithms` of digest that it asks for, in this order ("MD5", "SHA-256", or "Basic"); none: everybody may watch.
     `redirect`: where to instead of describing the stream, unless the path is /here. `media`: lines of the description.
     With a `certificate` it is rtsps. `deliver` changes its packets, `status` is the answer to DESCRIBE, and
-    after `flood_after` pictures an answer without end comes over the connection.
+    after `flood_after` pictures an answer without end comes over the connection. `challenge`: a method that is answered
+    with 401, and what its WWW-Authenticate header holds.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class OddCamera:
         host: str = "127.0.0.1",
         certificate: Mapping[str, str] | None = None,
         flood_after: int | None = None,
+        challenge: tuple[str, str] | None = None,
     ) -> None:
         self._algorithms, self._user, self._password = algorithms, user, password
         self._redirect, self._media, self._deliver, self._status = redirect, media, deliver, status
         self.requests: list[Request] = []
-        self._host, self._flood_after = host, flood_after
+        self._host, self._flood_after, self._challenge = host, flood_after, challenge
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -145,6 +147,8 @@ class _Client:
         status, more, body = ("405 Method Not Allowed", [], "") if answer is None else answer(self, uri, headers)
         if camera._algorithms and method != "OPTIONS" and not self._admits(method, headers.get("authorization", "")):
             status, more, body = "401 Unauthorized", [f"WWW-Authenticate: {one}" for one in self._challenges()], ""
+        if camera._challenge is not None and method == camera._challenge[0]:
+            status, more, body = "401 Unauthorized", [f"WWW-Authenticate: {camera._challenge[1]}"], ""
         if body:
             more = [*more, "Content-Type: application/sdp", f"Content-Length: {len(body)}"]
         self._send(

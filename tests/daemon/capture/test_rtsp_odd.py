@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.capture import rtsp
+from daemon.capture import gst, rtsp, rtsp_challenges
 from daemon.capture.errors import Reason
 from daemon.capture.rtsp_codecs import CODECS
 from daemon.capture.rtsp_dialogue import Dialogue, address_of
@@ -115,6 +115,28 @@ def test_a_login_that_is_not_known_is_the_reason() -> None:
         eventually(lambda: running.record.losses != [])
         assert running.record.losses == [Reason.UNAUTHORISED]
         assert "asks for 'digest SHA-9', which is not supported" in (running.feed.status.last_error or "")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+@pytest.mark.parametrize(
+    "challenge", ["Digest", "Digest nonsense", "Digest ,", 'Digest realm="r", nonce="n", Digest', "", ",", "Basic"]
+)
+def test_a_challenge_that_is_none_is_a_reason_and_ends_no_process(method: str, challenge: str) -> None:
+    with OddCamera(challenge=(method, challenge)) as camera:
+        with RunningFeed(camera.address(credentials="viewer:secret@")) as running:
+            eventually(lambda: running.record.losses != [])
+        assert camera.asked(method)
+
+
+def test_the_guard_against_such_challenges_fits_the_installed_gstreamer() -> None:
+    plugin = Path(gst.load().gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
+    assert rtsp_challenges.install(plugin)
+
+
+def test_a_library_without_that_reference_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "library.so").write_bytes(b"no library")
+    assert not rtsp_challenges.install(tmp_path / "library.so")
+    assert not rtsp_challenges.install(Path(gst.load().gst.ElementFactory.find("queue").get_plugin().get_filename()))
 
 
 def test_audio_is_not_fetched() -> None:

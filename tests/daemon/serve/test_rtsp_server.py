@@ -146,6 +146,21 @@ def test_who_has_no_password_is_not_told_which_cameras_there_are(
 
 
 @pytest.mark.parametrize("method", ["basic", "digest"])
+@pytest.mark.parametrize("given", [b"Basic \xff\xfe", b"Digest", b"Digest nonsense", b"Basic", b'Digest \xff="x"'])
+def test_a_malformed_login_is_refused_as_a_wrong_one_and_raises_nothing(
+    serve: Serve, method: str, given: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = serve(Access(AccessOptions()), auth={**AUTH, "method": method})
+    known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}\r\n".encode()
+    for headers in (b"Authorization: " + given + b"\r\n", known + b"Authorization: \xff\r\n"):
+        with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:
+            connection.sendall(f"DESCRIBE {service.url} RTSP/1.0\r\nCSeq: 1\r\n".encode() + headers + b"\r\n")
+            assert connection.recv(4096).startswith(b"RTSP/1.0 401")
+    assert "Traceback" not in caplog.text
+    assert all(record.levelname not in ("ERROR", "CRITICAL") for record in caplog.records)
+
+
+@pytest.mark.parametrize("method", ["basic", "digest"])
 def test_a_request_without_a_password_is_told_which_method_is_asked(serve: Serve, method: str) -> None:
     service = serve(auth={**AUTH, "method": method})
     with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:

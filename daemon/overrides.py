@@ -17,10 +17,11 @@ class OverrideError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One option: its way through the file, and its value."""
+    """One option: its way through the file, its value, and the command-line option that gave it, for messages."""
 
     path: tuple[str, ...]
     value: object
+    given_by: str = "--set"
 
 
 def parse_override(text: str, plugins: Iterable[str] = ()) -> Override:

@@ -17,7 +17,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[/\\]+")
 _AUTHORITY = re.compile(r"[^/\\?#\s]*")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
 _PUNCTUATION = ".,;:!)]}>'\"`"
-_PAIR = re.compile(r"([?&;#])([^=&;#?\s]{1,128})=([^&;#\s]*)")
+_PAIR = re.compile(r"([?&;#])([^=&;#?\s]{1,128})=([^&;#\s]*(?:#[^&;#=\s]*(?=[&;#\s]|$))*)")
+"""A pair of a query. A plain "#" belongs to the value if no other pair begins there: it may be part of a password."""
 _SECRET_KEY = re.compile(
     r"pass|pas$|pwd|pw$|token|secret|key|auth|sig|cred|session|sid$|user|usr|login|jwt|account|ticket|hash|code$|nonce",
     re.IGNORECASE,

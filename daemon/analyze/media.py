@@ -16,6 +16,7 @@ from daemon.capture.container import presentation_times, video_of
 from daemon.capture.decoding import CpuDecoding, Decoded
 from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import SourceError
+from daemon.capture.picture import MOST_PIXELS
 from engines.printable import printable
 from engines.regular_file import require_regular
 from plugins.still import StillError, read_still
@@ -277,6 +278,8 @@ def _broken_off(error: Exception, seq: int, path: Path) -> str:
     why = getattr(error, "strerror", None) or str(error)
     if seq > 0:
         return f"cannot be read beyond frame {seq}: {why}"
+    if isinstance(error, av.error.ArgumentError):  # FFmpeg's answer to a size that no frame can have, or none may have
+        return f"its frames are damaged, or larger than {MOST_PIXELS // 10**6} million pixels"
     if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return f"cannot be read: {why}"
     if _is_mp4(path):

@@ -142,7 +142,7 @@ class RtspStream:
     ) -> Iterator[Shot | Gap]:
         try:
             frames = self._decoding.decode(packet)
-        except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+        except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError):
             yield Gap.DAMAGED
             return
         if not frames:

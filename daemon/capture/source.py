@@ -196,5 +196,10 @@ def _check_host(address: str) -> None:
             f"the {scheme} address {redact(address)} names no host and port that can be read; write "
             f"{scheme}://USER:PASSWORD@HOST:PORT/PATH, and in user and password %40 for @, %2F for /, %23 for #"
         )
+    if "#" in address:  # a URL's fragment: it would not be sent, and may be the rest of a password in the query
+        raise CaptureError(
+            f"the {scheme} address of host {host} has a # in it, and what follows would not be sent to the camera; "
+            "write %23 for # (in user, password, path or query), or leave it out"
+        )
     if re.search(r"\s", address):
         raise CaptureError(f"the {scheme} address of host {host} has a blank in it; write it as %20")

@@ -127,7 +127,7 @@ class AvStream:
                 arrival = (clock.monotonic(), clock.wall())
                 try:
                     frames = self._decoding.decode(packet)
-                except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+                except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError):
                     yield Gap.DAMAGED
                     continue
                 if not frames:

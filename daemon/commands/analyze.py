@@ -122,7 +122,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
     plugins = installed_plugins()
     overrides = [parse_override(setting, plugins.available) for setting in args.settings]
     if args.chain is not None or args.config is None:
-        overrides.append(Override(("chain",), args.chain or ["detector", "tracker"]))
+        overrides.append(Override(("chain",), args.chain or ["detector", "tracker"], "--chain"))
     if args.config is not None:
         return load(args.config, environ=os.environ, plugins=plugins, overrides=overrides, cameras=False)
     here = Path("(command line)")

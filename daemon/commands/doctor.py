@@ -9,6 +9,7 @@ import sys
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
@@ -18,6 +19,8 @@ from daemon.config.installed import installed_plugins
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.config.problems import ConfigError
+from daemon.control.client import ApiError, ControlError
+from daemon.control.discovery import Choice, find
 from daemon.doctor.checks import checks, exit_code
 from daemon.doctor.finding import Finding, System
 from engines.catalog import Catalog
@@ -58,12 +61,26 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     folder = config.models.directory or default_directory(os.environ)
-    findings = [check() for check in checks(System(), config, folder, lambda: stored_models(folder))]
+    findings = [
+        check()
+        for check in checks(System(served=served_ports(args.config)), config, folder, lambda: stored_models(folder))
+    ]
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print(findings, Console())
     return exit_code(findings)
+
+
+def served_ports(config: Path | None) -> dict[str, int]:
+    """Ports on which the daemon of this configuration serves, by server; empty if none runs or it does not answer."""
+    try:
+        client = find(Choice(config=config), os.environ)
+        servers = client.json("GET", "/api/status")["servers"] if client else {}
+    except (ControlError, ApiError):  # `sightd status` reports why; here the port then counts as taken
+        return {}
+    ports = {name: urlsplit(address).port for name, address in servers.items() if name in ("rtsp", "http") and address}
+    return {name: port for name, port in ports.items() if port is not None}
 
 
 def stored_models(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from daemon.commands import SubParsers, complain
 from daemon.control.client import ApiError, ControlError, UsageError
 from daemon.control.discovery import HELP, Choice, add_options, client_for
-from engines.printable import json_text, printable
+from engines.printable import json_text, printable, printable_lines
 
 _EPILOG = f"""\
 examples:
@@ -76,7 +76,8 @@ def show(status: Form, console: Console) -> None:
     configuration = status["configuration"]
     if configuration is not None and configuration["state"] != "current":
         detail = configuration["detail"] or ""
-        console.print(Text(printable(f"  ! last reload: {configuration['state']}. {detail}"), style="yellow"))
+        told = f"  ! last reload: {configuration['state']}. {detail}".replace("\n", "\n    ")
+        console.print(Text(printable_lines(told), style="yellow"), soft_wrap=True)
     console.print()
     _table(console, ("CAMERA", "STATE", "FPS", "SIZE", "AGE", "VIEWERS", "LAST ERROR"), map(_camera, status["cameras"]))
     _table(console, ("PLUG-IN", "STATE", "TIME", "MODEL", "RUNS ON", "FAULTS"), _plugins(status["plugins"]))

@@ -104,7 +104,7 @@ class _Report:
 
     def __init__(self, path: Path, resolved: Resolved, overrides: Sequence[Override]) -> None:
         self._file = str(path)
-        self._set = {dotted(override.path) for override in overrides}
+        self._set = {dotted(override.path): override.given_by for override in overrides}
         self._secrets = sorted((text for text in resolved.secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True)
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
@@ -122,8 +122,9 @@ class _Report:
 
     def finished(self, problem: Problem) -> Problem:
         message, hint = self._without(problem.message), self._without(problem.hint)
-        if any(problem.path == path or _below(problem.path, path) for path in self._set):
-            return replace(problem, file="--set", line=0, column=0, message=message, hint=hint)
+        for path, given_by in self._set.items():
+            if problem.path == path or _below(problem.path, path):
+                return replace(problem, file=given_by, line=0, column=0, message=message, hint=hint)
         return replace(problem, file=self._file, message=message, hint=hint)
 
     def error(self) -> ConfigError:

@@ -95,6 +95,8 @@ class System:
     cores: Callable[[], int] = lambda: len(os.sched_getaffinity(0))
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit
     writable: Callable[[Path], bool] = lambda path: os.access(path, os.W_OK | os.X_OK)
+    served: Mapping[str, int] = field(default_factory=dict)
+    """Ports of the daemon of the examined configuration, by server (`rtsp`, `http`); empty if it does not run."""
 
     @property
     def pip(self) -> str:

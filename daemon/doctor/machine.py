@@ -40,13 +40,15 @@ def models(folder: Path, stored: list[str], *, fetch: bool) -> Finding:
 
 
 def port(system: System, label: str, host: str, number: int) -> Finding:
-    """A server's address is free."""
+    """A server's address is free, or is the one that the daemon of this configuration serves now."""
     if number == 0:
         return Finding(label, "ok", f"{host}, a free port is taken")
     reason = system.can_listen(host, number)
     if not reason:
         return Finding(label, "ok", f"{host}:{number} is free")
     section = label.split()[0]
+    if reason == IN_USE and system.served.get(section) == number:
+        return Finding(label, "ok", f"{host}:{number} is served by the running sightd daemon")
     fix = f"stop what listens there (ss -ltnp), or write another address: {section}: {{host: ..., port: ...}}"
     if reason == IN_USE:
         return Finding(label, IN_USE, f"{host}:{number} is in use by another program", fix)

@@ -90,4 +90,4 @@ def told(what: Happening | Event) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    return f"{value:.1f}" if isinstance(value, float) else " ".join(str(value).split())  # an event is one line

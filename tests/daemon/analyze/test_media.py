@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from daemon.analyze.media import Item, MediaError, contents, frames, length, sequences
+from tests.support import hostile_images
 from tests.support.clips import CLOCKWISE, corners, quadrants, write_film, write_with_cover
 
 
@@ -90,6 +91,7 @@ def test_names_that_mix_letters_and_digits_can_be_sorted(tmp_path: Path) -> None
         ("text.txt", b"hello", "not a video or picture"),
         ("notes.md", b"# Notes\n" * 500, "not a video or picture"),
         ("empty.mp4", b"", "not a video or picture"),
+        ("large.gif", hostile_images.gif((50000, 50000), (1, 1)), "larger than 36 million pixels"),
     ],
 )
 def test_a_missing_or_broken_source_is_told(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from rich.console import Console
 
+from daemon.commands.doctor import served_ports
 from daemon.commands.status import duration, show, size
 from daemon.control.address import default_socket
 from tests.support import other_user
@@ -55,6 +57,13 @@ def test_at_a_glance(daemon: DaemonProcess) -> None:
     assert "one_object" in plugin
     assert "onnxruntime" in plugin
     assert any(line.startswith(f"journal   {daemon.path.parent / 'state' / 'events.db'}") for line in lines)
+
+
+def test_doctor_knows_the_ports_of_the_daemon_that_it_examines(daemon: DaemonProcess, tmp_path: Path) -> None:
+    servers = json.loads(sightd("status", "-c", daemon.path, "--json").stdout)["servers"]
+    ports = served_ports(daemon.path)
+    assert ports == {name: urlsplit(servers[name]).port for name in ("rtsp", "http")}
+    assert served_ports(tmp_path / "other.yaml") == {}
 
 
 def test_for_programs_with_who_watches(daemon: DaemonProcess) -> None:
@@ -124,7 +133,8 @@ def test_a_user_who_may_not_ask_is_told_what_to_do(daemon: DaemonProcess) -> Non
 def test_what_steers_a_terminal_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     status = {
         "version": "1", "ready": False, "started_at": 0.0, "config": "/a\x1b[2J", "reasons": ["\x1b]0;owned\x07"],
-        "configuration": {"state": "refused", "since": 0.0, "detail": "line\u202e 3"}, "cameras": [], "plugins": [],
+        "configuration": {"state": "refused", "since": 0.0, "detail": "line\u202e 3\n    fix it"},
+        "cameras": [], "plugins": [],
         "servers": {"http": None}, "versions": {},
         "storage": {"directory": "/s", "free": None, "total": None, "galleries": {},
                     "journal": {"path": "/s/e.db", "size": None, "fault": "full\r"}},
@@ -132,7 +142,10 @@ def test_what_steers_a_terminal_is_not_printed(capsys: pytest.CaptureFixture[str
     show(status, Console(width=100))
     shown = capsys.readouterr().out
     assert all(letter.isprintable() or letter == "\n" for letter in shown)
-    assert "last reload: refused" in shown
+    assert [line for line in shown.splitlines() if "refused" in line or "fix it" in line] == [
+        "  ! last reload: refused. line\\u202e 3",
+        "        fix it",
+    ]
 
 
 def test_durations_and_sizes() -> None:

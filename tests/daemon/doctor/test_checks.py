@@ -178,6 +178,13 @@ def test_a_taken_port_is_in_use_and_not_missing(system: System) -> None:
     assert (elsewhere.state, elsewhere.found) == ("missing", "127.0.0.1:8554: no such address")
 
 
+def test_a_port_that_the_examined_daemon_serves_itself_is_no_fault(system: System) -> None:
+    running = replace(system, can_listen=lambda host, port: "in use", served={"rtsp": 8554, "http": 9090})
+    own = found(examined(running), "rtsp port")
+    assert (own.state, own.found) == ("ok", "127.0.0.1:8554 is served by the running sightd daemon")
+    assert found(examined(running), "http port").state == "in use"
+
+
 def test_only_devices_that_networks_run_on_are_told_and_in_plain_words(system: System) -> None:
     providers = ["AzureExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     runtime = SimpleNamespace(__version__="1.32", get_available_providers=lambda: providers)

@@ -28,6 +28,7 @@ def test_it_names_its_subject_and_facts(happening: Happening, line: str) -> None
         ({"outcome": "applied", "added": ("c", "d"), "changed": (), "removed": []}, "outcome applied, added c d"),
         ({"outcome": "applied", "added": [], "changed": [], "reason": "", "x": None}, "outcome applied"),
         ({"outcome": "refused", "count": 0}, "outcome refused, count 0"),
+        ({"reason": "c.yaml:1:1: x\n    fix it"}, "reason c.yaml:1:1: x fix it"),
     ],
 )
 def test_empty_facts_are_left_out(facts: Mapping[str, Any], line: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
 from enum import StrEnum
 
 from av import error
 
-from daemon.redact import redact
+from daemon.redact import MARK, redact
 
 
 class Reason(StrEnum):
@@ -53,6 +54,15 @@ class SourceError(Exception):
         self.detail = detail
 
 
+def hiding(fault: SourceError, secret: str) -> SourceError:
+    """The fault without `secret` in its text: a camera that was given its password may repeat it. What is shorter than
+    four characters is no secret, and would take words apart."""
+    if len(secret) < _SHORTEST_SECRET or secret.lower() not in fault.detail.lower():
+        return fault
+    return SourceError(fault.reason, re.sub(re.escape(secret), MARK, fault.detail, flags=re.IGNORECASE))
+
+
+_SHORTEST_SECRET = 4
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Reason], ...] = (
     ((error.HTTPUnauthorizedError, error.HTTPForbiddenError, PermissionError), Reason.UNAUTHORISED),
     ((error.HTTPNotFoundError, FileNotFoundError, NotADirectoryError, IsADirectoryError), Reason.NOT_FOUND),

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from daemon.capture.clock import Clock
 from daemon.capture.complaints import Complaints, in_words
 from daemon.capture.connection import Connection, Policy, State
 from daemon.capture.damage import DamageGate
-from daemon.capture.errors import Reason, SourceError, fault_of
+from daemon.capture.errors import Reason, SourceError, fault_of, hiding
 from daemon.capture.lateness import Lateness
 from daemon.capture.opening import open_stream
 from daemon.capture.source import Kind, source_of
@@ -77,6 +78,8 @@ class Feed:
     ) -> None:
         self.camera = camera
         self.source = replace(source_of(options), wanted_height=wanted_height)
+        address = self.source.address
+        self._password = unquote(urlsplit(address).password or "") if "://" in address else ""
         self._sink, self._events, self._chance = sink, events, chance
         self._clock = clock or Clock()
         policy = Policy(
@@ -168,7 +171,7 @@ class Feed:
             finally:
                 stream.close()
         except Exception as failure:  # noqa: BLE001 - the thread's edge: a feed must outlive whatever FFmpeg raises
-            fault = fault_of(failure)
+            fault = hiding(fault_of(failure), self._password)
         if not self._stopping.is_set():
             self._conclude(fault)
 

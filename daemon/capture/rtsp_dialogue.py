@@ -126,8 +126,11 @@ def _unreadable(encoding: str) -> UnreadableCodecError:
     return UnreadableCodecError(Reason.NO_VIDEO, f"its encoding is {plain(encoding)}{missing}")
 
 
-def plain(text: str) -> str:
-    """What a camera says, fit for a log: short, and printable ASCII only."""
+def plain(text: str, secret: str = "") -> str:
+    """What a camera says, fit for a log: short, printable ASCII only, and without `secret`, of which cutting the text
+    short could leave a part."""
+    if len(secret) > 3:
+        text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
     return re.sub(r"[^ -~]", "?", text)[:60]
 
 
@@ -160,9 +163,14 @@ class GstFault:
 
 def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
     """What an error of the pipeline means for the camera."""
+    secret = dialogue.address.password
     if fault.status is not None:
         reason = _OF_STATUS.get(fault.status, Reason.OTHER)
-        detail = "" if reason is not Reason.OTHER else f"the camera answers {fault.status} {plain(fault.status_text)}"
+        detail = (
+            ""
+            if reason is not Reason.OTHER
+            else f"the camera answers {fault.status} {plain(fault.status_text, secret)}"
+        )
         return SourceError(reason, detail.rstrip())
     if (fault.domain, fault.code) == (_STREAM, _NO_STREAM):
         return dialogue.without_stream()
@@ -173,7 +181,7 @@ def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
     reason = _REASONS.get((fault.domain, fault.code), Reason.OTHER)
     if reason is Reason.REFUSED and not resolves(dialogue.address.location):
         return SourceError(Reason.NAME_NOT_RESOLVED)
-    return SourceError(reason, plain(_last_line(fault.text)) if reason is Reason.OTHER else "")
+    return SourceError(reason, plain(_last_line(fault.text), secret) if reason is Reason.OTHER else "")
 
 
 def _last_line(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from daemon.capture.errors import EXPLANATIONS, Reason, SourceError, fault_of
+from daemon.capture.errors import EXPLANATIONS, Reason, SourceError, fault_of, hiding
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,9 @@ def test_the_text_of_an_unknown_failure_is_shown_without_a_password() -> None:
     fault = fault_of(av.error.FFmpegError(5, "odd", "rtsp://user:hunter2@host/a"))
     assert "odd" in str(fault)
     assert "hunter2" not in str(fault)
+
+
+def test_a_fault_repeats_no_password() -> None:
+    fault = hiding(SourceError(Reason.REDIRECT, "to the host 's3cret-word'"), "s3cret-Word")
+    assert (fault.reason, fault.detail) == (Reason.REDIRECT, "to the host '***'")
+    assert hiding(SourceError(Reason.OTHER, "a"), "a").detail == "a"

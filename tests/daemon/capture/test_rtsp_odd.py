@@ -128,6 +128,16 @@ def test_a_challenge_that_is_none_is_a_reason_and_ends_no_process(method: str, c
         assert camera.asked(method)
 
 
+@pytest.mark.parametrize("before", ["", "x" * 55])
+def test_a_password_that_a_camera_repeats_is_shown_to_nobody(before: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with OddCamera(status=f"500 {before} s3cret-Word") as camera:
+        with RunningFeed(camera.address(credentials="viewer:s3cret-Word@")) as running:
+            eventually(lambda: running.record.losses != [])
+        assert "the camera answers 500" in (running.feed.status.last_error or "")
+    assert "s3c" not in caplog.text + str(running.feed.status)
+
+
 def test_the_guard_against_such_challenges_fits_the_installed_gstreamer() -> None:
     plugin = Path(gst.load().gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
     assert rtsp_challenges.install(plugin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -67,6 +68,14 @@ class _Facts:
     geometry: Geometry
 
 
+MOST_SCANS = 200
+"""Of a JPEG; progressive ones have about ten. Each may take milliseconds for some forty bytes: without a limit a JPEG
+of 32 MiB decodes for half an hour."""
+_SCAN = b"\xff\xda"
+_JPEG = frozenset({"mjpeg", "mjpegb", "amv", "smvjpeg", "sp5x", "thp"})
+"""FFmpeg's decoders of JPEG."""
+
+
 class CpuDecoding:
     """FFmpeg's decoder, in the caller's thread: frame threads would add delay and lose errors."""
 
@@ -84,9 +93,12 @@ class CpuDecoding:
         self._times = times or PresentationTimes()
         self._geometry = with_aspect(PLAIN, self._aspect.now())
         without_fields = context.name in _WITHOUT_FIELDS and deinterlace == "auto"
+        self._is_jpeg = context.name in _JPEG
         self._deinterlacer = Deinterlacer[_Facts]("off" if without_fields else deinterlace)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
+        if self._is_jpeg and bytes(packet).count(_SCAN) > MOST_SCANS:
+            raise av.error.InvalidDataError(errno.EINVAL, f"more than {MOST_SCANS} scans in a JPEG")
         found: list[Decoded] = []
         for frame in self._context.decode(packet):
             found += _complete(self._deinterlacer.put(frame, self._facts(frame)))

@@ -81,7 +81,6 @@ def test_cameras_come_change_and_go_and_the_others_lose_no_frame(daemon: DaemonP
     assert len(numbers) > 50
     assert viewer.in_order()
     assert lost <= 0, "of what the camera sent nothing is missing that was not counted as left out"
-    assert dropped < 25, "and that was little, on two cores"
     assert captured(daemon, "b") > before
     assert daemon.metric("sightd_config_last_reload_successful") == 1
     with pytest.raises(KeyError):

@@ -36,6 +36,9 @@ from daemon.control.service import InstalledService, installed_service
 
 log = logging.getLogger(__name__)
 
+_LONGEST_TOKEN = 4096
+"""Bytes of a file with a token."""
+
 HELP = """\
 Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service or, if none is
 installed, the only daemon that you run yourself. --url reaches one elsewhere, with a token of its access.tokens in
@@ -207,7 +210,8 @@ def _token(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        token = file.read_text(encoding="utf-8").strip()
+        with file.open("rb") as stream:  # a pipe is welcome, as of a password manager, and an endless device ends here
+            token = stream.read(_LONGEST_TOKEN).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(f"--token-file {file}: {reason}") from None

@@ -44,10 +44,17 @@ class RemoteJournal:
                 elif name == "event":  # a gap: what was deleted cannot be shown
                     is_event = False
                 elif name == "data" and is_event:
-                    yield self._event(json.loads(value))
+                    yield self._event_of(value)
 
     def _events(self, query: dict[str, object]) -> list[Event]:
         return [self._event(form) for form in self._client.json("GET", "/api/events", query=query)]
+
+    def _event_of(self, line: str) -> Event:
+        try:
+            form = json.loads(line)
+        except ValueError as error:
+            raise ControlError(f"{self._client} sent an event that is no JSON") from error
+        return self._event(form)
 
     def _event(self, form: Any) -> Event:
         try:

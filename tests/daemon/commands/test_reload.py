@@ -88,6 +88,7 @@ def test_without_a_daemon_that_is_said(tmp_path: Path) -> None:
         (["--token-file", "x"], "belong to --url"),
         (["--url", "http://box", "-c", "x"], "one of -c, --socket and --url"),
         (["--url", "http://box", "--token-file", "/nonexistent"], "No such file"),
+        (["--url", "http://box", "--token-file", "/dev/zero"], "holds no token"),
     ],
 )
 def test_options_that_cannot_be_meant(arguments: list[str], why: str) -> None:

@@ -83,7 +83,10 @@ class User:
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> User:
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    monkeypatch.delenv(
+        "GST_REGISTRY", raising=False
+    )  # a command run in this process sets it: children choose their own
     home, work, record = (tmp_path / name for name in ("home", "work", "record"))
     for folder in (home, work, record):
         folder.mkdir()

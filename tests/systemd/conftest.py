@@ -15,11 +15,9 @@ RELEASES = ("bookworm", "trixie")
 """systemd 252 and 257."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.systemd)
-            item.add_marker(pytest.mark.timeout(1800))  # the first needs a root, which may have to be made
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.systemd)
+    item.add_marker(pytest.mark.timeout(1800))  # the first needs a root, which may have to be made
 
 
 @pytest.fixture(scope="session")

@@ -347,7 +347,7 @@ def test_a_signal_ends_it_with_whole_files(config: Path, tmp_path: Path, number:
     finally:
         process.kill()
     copies = sorted(copy.parent.iterdir())
-    assert 2 <= len(copies) < 200
+    assert 1 <= len(copies) < 200, "one that has no frame yet is removed"
     frames = 0
     for path in copies:
         with av.open(str(path)) as film:

@@ -20,7 +20,7 @@ from daemon.cli import COMMANDS
 from tests.support import http
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.computing
+pytestmark = [pytest.mark.computing, pytest.mark.slow]  # a process for each of many commands
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SIGHTD = (sys.executable, "-m", "daemon")

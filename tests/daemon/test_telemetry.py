@@ -28,7 +28,7 @@ from tests.support.openvino import openvino_importable
 from tests.support.system_calls import Recording
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.computing
+pytestmark = [pytest.mark.computing, pytest.mark.slow]  # a process for each of many commands
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HARMLESS = ("/dev/", "/proc/")

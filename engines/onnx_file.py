@@ -74,7 +74,7 @@ def require_readable(path: Path) -> None:
 
 
 def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
-    """ModelFileError if a node needs its own output, directly or through others: whoever follows it never ends."""
+    """ModelFileError if a node needs its own output, directly or through others: following it never ends."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
     needs = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
     try:

@@ -16,7 +16,7 @@ from daemon.metrics.camera import CameraMetrics
 @dataclass(slots=True)
 class Told:
     """What was told of a camera last, `gone_since` and `late_since` by the monotonic clock. It outlives the camera's
-    run: one that was changed while it runs is told of anew only where something is new."""
+    run: a camera that is changed while it runs is reported again only if something is new."""
 
     seen: bool | None = None
     gone_since: float | None = None

@@ -61,7 +61,7 @@ def create_app(
     journal: Journal | None = None,
 ) -> FastAPI:
     """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `access` says
-    who comes in, `faces` gives the gallery to serve, `ask_reload` has the configuration read anew, `journal` is of
+    who comes in, `faces` gives the gallery to serve, `ask_reload` reloads the configuration, `journal` is of
     events."""
     app = FastAPI(
         title="sightd",

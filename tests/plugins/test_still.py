@@ -158,7 +158,7 @@ def test_an_image_that_breaks_off_is_refused() -> None:
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.jpg")  # nobody writes: reading it would wait for ever
+    os.mkfifo(tmp_path / "pipe.jpg")  # nobody writes: reading it would block
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket.jpg"))
         for path, kind in (

@@ -285,7 +285,7 @@ class Gallery:
 
 
 def _nothing(_: Database) -> None:
-    """Whoever uses a gallery once is told what is damaged when it is read."""
+    """A gallery that is used once reports what is damaged when it is read."""
 
 
 def _require_sense(database: Database) -> None:

@@ -279,7 +279,7 @@ def test_frames_that_the_decoder_flags_as_damaged_are_counted(tmp_path: Path) ->
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.mp4")  # nobody writes: reading it would wait for ever
+    os.mkfifo(tmp_path / "pipe.mp4")  # nobody writes: reading it would block
     for path, kind in ((tmp_path / "pipe.mp4", "a named pipe"), (Path("/dev/zero"), "a character device")):
         with pytest.raises(MediaError, match=f"{kind}, not a regular file"):
             contents(path)

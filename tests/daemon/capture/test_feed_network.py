@@ -111,7 +111,7 @@ def test_a_feed_stops_at_once_while_its_camera_is_opened(scheme: str) -> None:
 
 
 class SlowMjpegCamera(MjpegCamera):
-    """Answers only when it is told to."""
+    """Answers only when it is released."""
 
     asked, answer = threading.Event(), threading.Event()
 

@@ -32,7 +32,7 @@ Answering = Callable[[bytes], Client]
 
 @pytest.fixture
 def answering(tmp_path: Path) -> Iterator[Answering]:
-    """A server at a Unix socket that sends these bytes to whoever asks, then closes; with none it stays silent."""
+    """A server at a Unix socket that sends these bytes to each client, then closes; with none it stays silent."""
     opened: list[socket.socket] = []
 
     def start(data: bytes) -> Client:
@@ -46,7 +46,7 @@ def answering(tmp_path: Path) -> Iterator[Answering]:
             opened.append(connection)
             connection.recv(65536)
             if data:
-                with suppress(OSError):  # who was told enough goes
+                with suppress(OSError):  # a client that has read enough closes
                     connection.sendall(data)
                     connection.shutdown(socket.SHUT_WR)
 

@@ -25,7 +25,7 @@ FAULT = RuntimeError("half way")
 
 
 class Daemon:
-    """Does with each configuration what `does` says, and keeps what it is told."""
+    """Does with each configuration what `does` says, and records each call."""
 
     def __init__(self) -> None:
         self.applied = 0

@@ -14,6 +14,7 @@ At the end one table lists everything that did not run, and the run fails if any
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,10 +64,11 @@ def main(folder: Path = TESTS) -> int:
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as files:
         written = [Path(scratch) / f"{lane.name}.json" for lane in LANES]
         commands = [lane.command(folder, path) for lane, path in zip(LANES, written, strict=True)]
-        background = [_start(command, files) for command in commands[1:]]
+        environ = with_compiled_modules(os.environ, Path(scratch))
+        background = [_start(command, environ, files) for command in commands[1:]]
         try:
             _print(f"--- {LANES[0].name}; {' and '.join(lane.name for lane in LANES[1:])} run beside it")
-            codes = [subprocess.run(commands[0], check=False).returncode]
+            codes = [subprocess.run(commands[0], env=environ, check=False).returncode]
             for lane, (process, output) in zip(LANES[1:], background, strict=True):
                 _print(f"--- {lane.name}")
                 codes.append(process.wait())
@@ -121,9 +123,20 @@ def table_of_skips(outcomes: Iterable[Outcomes]) -> str:
     return "\n".join(lines)
 
 
-def _start(command: list[str], files: ExitStack) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+def with_compiled_modules(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment of the tests. If Python may not write bytecode beside the sources, it is kept in `folder`: the
+    tests start hundreds of processes, and each of them would compile every module again."""
+    changed = dict(environ)
+    if changed.pop("PYTHONDONTWRITEBYTECODE", ""):
+        changed.setdefault("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
+    return changed
+
+
+def _start(
+    command: list[str], environ: Mapping[str, str], files: ExitStack
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     output = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 — the stack closes it
-    return subprocess.Popen(command, stdout=output, stderr=output), output
+    return subprocess.Popen(command, env=environ, stdout=output, stderr=output), output
 
 
 def _print(text: str) -> None:

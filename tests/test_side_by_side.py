@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.side_by_side import main, not_run_once, table_of_skips, verdict
+from tests.side_by_side import main, not_run_once, table_of_skips, verdict, with_compiled_modules
 from tests.support.outcomes import Outcomes
 
 pytestmark = [pytest.mark.computing, pytest.mark.timeout(900)]
@@ -82,3 +85,15 @@ def test_a_test_that_two_lanes_ran_is_named() -> None:
 def test_skips_of_all_lanes_are_counted_by_reason() -> None:
     lanes = [Outcomes(skipped={"a": "no GPU", "b": "no disk"}), Outcomes(skipped={"c": "no GPU"})]
     assert table_of_skips(lanes).splitlines() == ["--- not run here: 3 tests", "    2  no GPU", "    1  no disk"]
+
+
+def test_processes_of_the_tests_find_modules_compiled_if_no_bytecode_may_lie_beside_the_sources(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"}
+    environ = with_compiled_modules({**environ, "PYTHONDONTWRITEBYTECODE": "1"}, tmp_path)
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", "import tests.side_by_side"], env=environ, cwd=root, check=True)
+    assert [path.name.split(".")[0] for path in tmp_path.rglob("side_by_side.*.pyc")] == ["side_by_side"]
+
+
+def test_otherwise_the_environment_stays_as_it_is(tmp_path: Path) -> None:
+    assert with_compiled_modules({"HOME": "/home/ann"}, tmp_path) == {"HOME": "/home/ann"}

@@ -50,7 +50,7 @@ class ProgressBar:
 
     def print(self, line: str) -> None:
         """A line above the bar, which stays."""
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, task: str, done: int, total: int | None) -> None:
         if task not in self._tasks:

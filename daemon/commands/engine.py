@@ -151,7 +151,7 @@ def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
         from daemon.quantize.job import make_int8
 
         with ProgressBar(unit="pictures") as progress:
-            model = make_int8(model, store, args.calibrate, args.pictures, progress)
+            model = make_int8(model, store, args.calibrate, args.pictures, progress, progress.print)
         print(f"{model.name}: {model.summary}\n  {model.accuracy}")
     file = store.verify(model)
     own = read_precision(file)

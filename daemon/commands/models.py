@@ -186,7 +186,7 @@ def _quantize(args: argparse.Namespace, catalog: Catalog, store: ModelStore, mod
     for model in models:
         try:
             with ProgressBar(unit="pictures") as progress:
-                made = make_int8(model, store, args.calibrate, args.pictures, progress)
+                made = make_int8(model, store, args.calibrate, args.pictures, progress, progress.print)
         except (EngineError, MediaError) as error:
             failed = _fail(error, 1)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +20,16 @@ from engines.quantize import quantize
 from engines.store import ModelStore
 
 
-def make_int8(model: Model, store: ModelStore, sources: Sequence[Path], wanted: int, progress: Progress) -> Model:
-    """The int8 twin of a stored network, in the store. `progress` counts pictures.
+def make_int8(
+    model: Model,
+    store: ModelStore,
+    sources: Sequence[Path],
+    wanted: int,
+    progress: Progress,
+    report: Callable[[str], None],
+) -> Model:
+    """The int8 twin of a stored network, in the store. `progress` counts pictures; `report` receives a line for each
+    file of the sources that is left out, and why.
 
     MediaError where the sources cannot be read, EngineError where the network cannot be had, quantised or stored.
     """
@@ -30,13 +38,12 @@ def make_int8(model: Model, store: ModelStore, sources: Sequence[Path], wanted: 
     folder = file_of(name, store.directory).parent
     with locked(folder / ".lock", name), tempfile.TemporaryDirectory(prefix=".int8-", dir=folder) as scratch:
         made = Path(scratch) / "made.onnx"
-        pictures = CalibrationPictures(sources, wanted)
+        pictures = CalibrationPictures(sources, wanted, report)
         quantize(model, file, made, pictures, total=pictures.expected, progress=progress)
         progress(f"{name}: comparing with fp32", 0, None)
         lost = _compared(model, file, made, pictures)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        used = pictures.expected - len(pictures.held_out)
-        origin = Origin(model.name, digest_of(file).sha256, f"int8 calibrated on {used} pictures", lost, now)
+        origin = Origin(model.name, digest_of(file).sha256, f"int8 calibrated on {pictures.used} pictures", lost, now)
         return put(model, name, made, origin, store.directory)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from daemon.analyze.media import MediaError, frames, length, sequences
+from daemon.analyze.media import Item, MediaError, contents, frames, length
+from daemon.analyze.media import Sequence as MediaSequence
 from plugins.types import Frame, Image
 
 HELD_OUT = 5
@@ -15,15 +16,22 @@ HELD_OUT = 5
 class CalibrationPictures:
     """About `wanted` pictures out of the sources, evenly spread.
 
-    Iterating, once, gives those to calibrate with; every fifth gathers in `held_out` instead. MediaError where a source
-    is missing or broken.
+    Iterating, once, gives those to calibrate with; every fifth gathers in `held_out` instead. `report` receives a line
+    for each file that is left out or cannot be read to its end, and why. Raises MediaError if a source is missing, or
+    if too few pictures can be read.
     """
 
-    def __init__(self, sources: Sequence[Path], wanted: int) -> None:
-        self._sequences = [sequence for source in sources for sequence in sequences(source)]
-        total = sum(length(one) or sum(1 for _ in frames(one)) for one in self._sequences)
+    def __init__(self, sources: Sequence[Path], wanted: int, report: Callable[[str], None]) -> None:
+        held = [contents(source) for source in sources]
+        self._sequences = [sequence for one in held for sequence in one.sequences]
+        self._report = report
+        for line in (line for one in held for line in one.left_out):
+            report(line)
+        total = sum(length(one) or _frame_count(one) for one in self._sequences)
         self.step = max(1, total // wanted)
         self.expected = -(-total // self.step)
+        self.used = 0
+        """How many pictures the iteration has given."""
         self.held_out: list[Frame] = []
 
     def __iter__(self) -> Iterator[Image]:
@@ -31,13 +39,21 @@ class CalibrationPictures:
         for sequence in self._sequences:
             for item in frames(sequence):
                 if isinstance(item, MediaError):
-                    raise item
+                    self._report(str(item))
+                    continue
                 if seen % self.step == 0:
                     taken += 1
                     if taken % HELD_OUT == 0:
                         self.held_out.append(item.frame)
                     else:
+                        self.used += 1
                         yield item.frame.host()
                 seen += 1
         if not self.held_out:
-            raise MediaError(f"only {seen} pictures: calibration needs {HELD_OUT} at least, and 100 to be good")
+            raise MediaError(
+                f"only {seen} pictures can be read: calibration needs {HELD_OUT} at least, and 100 to be good"
+            )
+
+
+def _frame_count(sequence: MediaSequence) -> int:
+    return sum(isinstance(item, Item) for item in frames(sequence))

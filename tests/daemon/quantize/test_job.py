@@ -70,3 +70,20 @@ def test_too_few_pictures_are_a_usage_error(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit, match="2"):
         sightd("quantize", "yolox-nano", "--calibrate", "x.mp4", "--pictures", "4")
     assert "5 pictures are the least" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_readable_picture_is_refused_and_its_files_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suffix in (".onnx", ".json"):
+        shutil.copy(stored("yolox-nano").with_suffix(suffix), tmp_path)
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    (recordings / "damaged.jpg").write_bytes(b"no picture")
+    (recordings / "[bold]notes.txt").write_text("of the camera")
+    typed = ["quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", str(recordings)]
+    assert sightd(*typed) == 1
+    told = capsys.readouterr().err
+    assert "damaged.jpg: not an image that can be read" in told
+    assert "[bold]notes.txt: left out, " in told
+    assert "only 0 pictures can be read" in told

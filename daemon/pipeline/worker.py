@@ -18,7 +18,7 @@ from plugins.types import Frame, Hidden, Picture, Results
 
 log = logging.getLogger(__name__)
 
-INFERENCE_NICENESS = 5
+INFERENCE_NICENESS = 10
 """Networks yield to decoding, drawing and encoding where cores are short: those keep the picture moving."""
 
 
@@ -153,8 +153,15 @@ class Worker:
 
 
 def yield_to_the_picture() -> None:
-    """Lowers the calling thread's priority (Linux: each has its own), so that networks do not delay pictures."""
+    """Lowers the calling thread's priority (Linux: each thread has its own), so that networks do not delay pictures.
+
+    As a batch thread it also takes no core from another thread when it wakes up (sched(7)), which a network's threads
+    do at every layer. Threads that it starts inherit both.
+    """
     try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), INFERENCE_NICENESS)
+        thread = threading.get_native_id()
+        niceness = max(INFERENCE_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as error:
         log.debug("thread keeps its priority: %s", error)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from daemon.config.changes import Changes
 from daemon.config.model import Access as AccessOptions
 from daemon.config.model import Http
-from daemon.faces.desk import FaceDesk
 from daemon.metrics.registry import Metrics
 from daemon.serve.access.access import Access
 from daemon.serve.access.attempts import AT_ONCE
@@ -23,7 +24,6 @@ from tests.daemon.serve.test_http import View
 from tests.support.desks import open_test_desk
 
 TOKENS = {role: f"a-token-of-somebody-to-{role}" for role in ("view", "operate", "admin")}
-Serve = Callable[..., httpx.Client]
 
 
 def reloaded() -> Future[Changes]:
@@ -32,37 +32,40 @@ def reloaded() -> Future[Changes]:
     return done
 
 
-@pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceDesk]:
-    opened = open_test_desk(tmp_path_factory.mktemp("gallery") / "faces.db")
-    yield opened
-    opened.close()
+@contextmanager
+def serving(folder: Path, tokens: dict[str, str]) -> Iterator[httpx.Client]:
+    """A server with these tokens and a gallery in `folder`, as a client without a token."""
+    metrics = Metrics(CollectorRegistry(), "1.2.3")
+    options = {role: {"role": role, "token": token} for role, token in tokens.items()}
+    access = Access(AccessOptions.model_validate({"tokens": options}), metrics.refused)
+    desk = open_test_desk(folder / "faces.db")
+    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, access, lambda _: desk, reloaded))
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
+        yield client
+    server.close()
+    desk.close()
 
 
 @pytest.fixture
-def serve(desk: FaceDesk) -> Iterator[Serve]:
-    """Starts a server with these tokens, and gives a client without one."""
-    opened: list[HttpServer | httpx.Client] = []
-
-    def start(tokens: dict[str, str] | None = None) -> httpx.Client:
-        metrics = Metrics(CollectorRegistry(), "1.2.3")
-        options = {role: {"role": role, "token": token} for role, token in (tokens or {}).items()}
-        access = Access(AccessOptions.model_validate({"tokens": options}), metrics.refused)
-        app = create_app(View(), metrics.exposition, 1, access, lambda _: desk, reloaded)
-        server = HttpServer(Http(port=0), app)
-        server.start()
-        client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20)
-        opened.extend((client, server))
-        return client
-
-    yield start
-    for one in opened:
-        one.close()
+def guarded(tmp_path: Path) -> Iterator[httpx.Client]:
+    """A server of one test, which may use up its guesses and read its counters."""
+    with serving(tmp_path, TOKENS) as client:
+        yield client
 
 
-@pytest.fixture
-def guarded(serve: Serve) -> httpx.Client:
-    return serve(TOKENS)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server with tokens, for tests that leave no trace in it."""
+    with serving(tmp_path_factory.mktemp("guarded"), TOKENS) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server without tokens, for tests that leave no trace in it."""
+    with serving(tmp_path_factory.mktemp("unguarded"), {}) as client:
+        yield client
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -90,16 +93,16 @@ ADMINISTERED = [
 @pytest.mark.parametrize(
     "path", [*VIEWED, "/front.mjpg", "/api/faces", "/api/reload", "/nothing/here", "//healthz", "/heal%09thz"]
 )
-def test_without_a_token_nothing_is_told(guarded: httpx.Client, path: str) -> None:
-    answer = guarded.get(path)
+def test_without_a_token_nothing_is_told(shared: httpx.Client, path: str) -> None:
+    answer = shared.get(path)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith('Basic realm="sightd"')
     assert set(answer.json()) == {"detail"}
     assert "front" not in answer.text
 
 
-def test_the_process_can_be_looked_after_without_a_token(guarded: httpx.Client) -> None:
-    answer = guarded.get("/healthz")
+def test_the_process_can_be_looked_after_without_a_token(shared: httpx.Client) -> None:
+    answer = shared.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"healthy": True})
 
 
@@ -129,8 +132,8 @@ def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
     assert refusals(guarded, "role") == len(OPERATED) + 2 * len(ADMINISTERED)
 
 
-def test_a_role_that_does_not_reach_is_told(guarded: httpx.Client) -> None:
-    answer = guarded.post("/api/reload", headers=bearer(TOKENS["view"]))
+def test_a_role_that_does_not_reach_is_told(shared: httpx.Client) -> None:
+    answer = shared.post("/api/reload", headers=bearer(TOKENS["view"]))
     assert answer.json()["detail"] == 'This takes the role "admin"; view has the role "view".'
 
 
@@ -162,8 +165,8 @@ def test_only_a_proxy_that_is_named_says_where_somebody_comes_from(proxies: list
 
 
 @pytest.mark.parametrize(("host", "status"), [("127.0.0.2", 200), ("LOCALHOST", 200), ("localhost.evil.example", 403)])
-def test_without_tokens_any_name_of_the_loopback_will_do(serve: Serve, host: str, status: int) -> None:
-    assert serve().get("/readyz", headers={"Host": host}).status_code == status
+def test_without_tokens_any_name_of_the_loopback_will_do(unguarded: httpx.Client, host: str, status: int) -> None:
+    assert unguarded.get("/readyz", headers={"Host": host}).status_code == status
 
 
 def test_a_browser_that_is_led_by_a_foreign_page_changes_nothing(guarded: httpx.Client) -> None:
@@ -195,15 +198,15 @@ def test_no_token_is_in_the_log(guarded: httpx.Client, caplog: pytest.LogCapture
     assert not [token for token in (*TOKENS.values(), "a-guess-4711") if token in caplog.text]
 
 
-def test_a_body_of_whoever_is_not_let_in_is_not_waited_for(guarded: httpx.Client) -> None:
-    with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
+def test_a_body_of_whoever_is_not_let_in_is_not_waited_for(shared: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
         connection.sendall(b"POST /api/compare-faces HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n{")
         assert connection.recv(4096).startswith(b"HTTP/1.1 401")
 
 
 @pytest.mark.parametrize("path", ["/api/compare-faces", "/api/reload", "/api/unknown-faces/1/name"])
-def test_a_body_of_whoever_has_too_small_a_role_is_not_waited_for(guarded: httpx.Client, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
+def test_a_body_of_whoever_has_too_small_a_role_is_not_waited_for(shared: httpx.Client, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['view']}\r\n"
         connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 900000\r\n\r\n{{".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 403")
@@ -221,8 +224,8 @@ def test_a_body_of_whoever_has_too_small_a_role_is_not_waited_for(guarded: httpx
         "/api/unknown-faces/..%2f1.png",
     ],
 )
-def test_no_path_leads_to_a_file(guarded: httpx.Client, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", guarded.base_url.port or 0), timeout=10) as connection:
+def test_no_path_leads_to_a_file(shared: httpx.Client, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", shared.base_url.port or 0), timeout=10) as connection:
         request = (
             f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS['admin']}\r\nConnection: close\r\n\r\n"
         )
@@ -232,11 +235,10 @@ def test_no_path_leads_to_a_file(guarded: httpx.Client, path: str) -> None:
     assert b"root:" not in answer
 
 
-def test_without_tokens_programs_of_this_machine_may_do_all(serve: Serve) -> None:
-    client = serve()
-    assert client.get("/api/export-faces").status_code == 200
-    assert client.post("/api/reload", headers={"X-Sightd": "1"}).status_code == 200
-    assert client.get("/healthz").json()["detail"]
+def test_without_tokens_programs_of_this_machine_may_do_all(unguarded: httpx.Client) -> None:
+    assert unguarded.get("/api/export-faces").status_code == 200
+    assert unguarded.post("/api/reload", headers={"X-Sightd": "1"}).status_code == 200
+    assert unguarded.get("/healthz").json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/", "/front.jpg", "/front.mjpg", "/metrics", "/api/faces"])
@@ -245,26 +247,28 @@ def test_without_tokens_programs_of_this_machine_may_do_all(serve: Serve) -> Non
     [{"Host": "evil.example"}, {"Forwarded": "for=192.0.2.1"}, {"X-Forwarded-For": "192.0.2.1"}, {"Via": "1.1 proxy"}],
 )
 def test_without_tokens_a_foreign_name_or_a_proxy_shows_nothing(
-    serve: Serve, path: str, headers: dict[str, str]
+    unguarded: httpx.Client, path: str, headers: dict[str, str]
 ) -> None:
     """A name of a foreign page that was pointed at this machine; others, behind a proxy on it."""
-    answer = serve().get(path, headers=headers)
+    answer = unguarded.get(path, headers=headers)
     assert (answer.status_code, set(answer.json())) == (403, {"detail"})
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/", "/metrics", "/api/faces", "/nothing"])
 @pytest.mark.parametrize("host", ["[::1", "127.0.0.1:http", "evil.example:1:2", "a b", "a/b", "user@127.0.0.1", "[1]2"])
-def test_a_host_header_that_cannot_be_parsed_is_refused(serve: Serve, path: str, host: str) -> None:
+def test_a_host_header_that_cannot_be_parsed_is_refused(
+    unguarded: httpx.Client, shared: httpx.Client, path: str, host: str
+) -> None:
     """Whoever guessed its meaning could take a foreign name for this machine's."""
-    for client in (serve(), serve(TOKENS)):
+    for client in (unguarded, shared):
         assert client.get(path, headers={"Host": host} | bearer(TOKENS["admin"])).status_code == 400
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]", "[::1]:8080", "LOCALHOST:"])
-def test_every_way_to_write_this_machine_is_understood(serve: Serve, host: str) -> None:
-    assert serve().get("/healthz", headers={"Host": host}).status_code == 200
-    assert serve().get("/metrics", headers={"Host": host}).status_code == 200
+def test_every_way_to_write_this_machine_is_understood(unguarded: httpx.Client, host: str) -> None:
+    assert unguarded.get("/healthz", headers={"Host": host}).status_code == 200
+    assert unguarded.get("/metrics", headers={"Host": host}).status_code == 200
 
 
-def test_without_tokens_too_a_foreign_page_changes_nothing(serve: Serve) -> None:
-    assert serve().post("/api/reload").status_code == 403
+def test_without_tokens_too_a_foreign_page_changes_nothing(unguarded: httpx.Client) -> None:
+    assert unguarded.post("/api/reload").status_code == 403

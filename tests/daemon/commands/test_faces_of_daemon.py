@@ -17,6 +17,7 @@ from daemon.control import discovery, service
 from tests.support import media, other_user
 from tests.support.daemon import DaemonProcess
 from tests.support.networks import stored
+from tests.support.sightd import sightd
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -43,10 +44,7 @@ class Site:
 
     def sightd(self, *arguments: str | Path, code: int = 0) -> str:
         """A command for this daemon; its output."""
-        command = [sys.executable, "-m", "daemon.cli", *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env=os.environ
-        )
+        done = sightd(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +12,11 @@ import yaml
 
 from daemon.commands.reload import summary
 from tests.support.daemon import DaemonProcess
+from tests.support.sightd import sightd
 
-ROOT = Path(__file__).parents[3]
 PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}
 TOKEN = "a-token-of-somebody-who-may-all"
 OWNER = {"role": "admin", "token": TOKEN}
-
-
-def sightd(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "daemon.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
 
 
 @pytest.fixture(scope="module")

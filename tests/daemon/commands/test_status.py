@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +18,10 @@ from daemon.commands.status import duration, show, size
 from daemon.control.address import default_socket
 from tests.support import other_user
 from tests.support.daemon import DaemonProcess, one_object_network
+from tests.support.sightd import sightd
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[3]
 PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 25}
-
-
-def sightd(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "daemon.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import cast
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 
 from plugins.types import Image
 
@@ -24,6 +24,10 @@ _NEARLY_SQUARE = Fraction(1, 100)
 _UNTURNED = (False, False, False)
 _TURNS = {90: (True, False, True), 180: (False, True, True), 270: (True, True, False)}
 """Counterclockwise degrees to `transposed`, `flip_x`, `flip_y`."""
+
+_side_data = cast("Callable[[av.VideoFrame], SideDataContainer]", SideDataContainer)
+"""Lists a frame's side data. `frame.side_data` would make the frame part of a reference cycle: its memory would then
+stay allocated until the garbage collector runs, which does not count bytes and lets hundreds of frames pile up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def lazily(frame: av.VideoFrame, geometry: Geometry = PLAIN) -> Callable[[], Ima
 def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
     """None if the frame does not say how it is turned."""
     try:
-        data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+        data = cast("SideData | None", _side_data(frame).get("DISPLAYMATRIX"))
     except ValueError:  # PyAV refuses to list side data of a type it does not know, EXIF for one: flips stay unknown
         return _TURNS.get(frame.rotation % 360, _UNTURNED)
     return None if data is None else turns_of_matrix(np.frombuffer(bytes(data), np.int32).tolist())

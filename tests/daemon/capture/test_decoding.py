@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -249,3 +251,38 @@ def test_a_jpeg_of_thousands_of_scans_is_damage_and_is_not_decoded() -> None:
         decoding.decode(av.Packet(picture[:-2] + last_scan * (MOST_SCANS + 1) + picture[-2:]))
     (decoded,) = decoding.decode(av.Packet(picture))
     assert decoded.size == (96, 64)
+
+
+def live_frames() -> int:
+    return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "matrix"),
+    [
+        ("libx264", {}, None),
+        ("libx264", {}, CLOCKWISE),
+        ("libx264", {"flags": "+ildct+ilme", "x264-params": "tff=1"}, None),
+        ("mjpeg", {}, None),
+    ],
+    ids=["plain", "turned", "interlaced", "JPEG"],
+)
+def test_the_memory_of_a_frame_is_free_as_soon_as_it_is_converted(
+    tmp_path: Path, codec: str, options: Mapping[str, str], matrix: Sequence[int] | None
+) -> None:
+    """The garbage collector counts objects, not bytes: frames that wait for it add up to hundreds of MiB."""
+    film = write_film(tmp_path / "a.mkv", [quadrants(64, 48)] * 20, codec=codec, options=options, matrix=matrix)
+    with av.open(str(film)) as container:
+        video = container.streams.video[0]
+        decoding = CpuDecoding(video.codec_context)
+        gc.collect()
+        before = live_frames()
+        gc.disable()
+        count = 0
+        try:
+            for packet in container.demux(video):
+                count += len([one.decode() for one in decoding.decode(packet)])
+            assert live_frames() <= before + 1, "the decoder keeps one for the next picture"
+            assert count == 20
+        finally:
+            gc.enable()

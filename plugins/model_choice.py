@@ -57,7 +57,7 @@ class OwnFile(BaseModel):
     @model_validator(mode="after")
     def _whole_size(self) -> Self:
         if (self.width is None) != (self.height is None):
-            raise ValueError("state both width and height, or neither")
+            raise ValueError("set both width and height, or neither")
         return self
 
     def names(self) -> list[str]:
@@ -70,7 +70,7 @@ class OwnFile(BaseModel):
         try:
             require_regular(file)
         except OSError as fault:
-            hint = "mend the path, which counts from the configuration file, or let the service's user read it"
+            hint = "correct the path (relative to the configuration file), or let the service's user read the file"
             yield Fault(("file",), f"cannot read {file}: {fault.strerror}", hint)
         try:
             self.names()
@@ -121,7 +121,7 @@ class ModelChoice(
             elif wish not in networks.models:
                 close = get_close_matches(wish.casefold(), networks.models, n=1)
                 meant = f'; did you mean "{close[0]}"?' if close else ""
-                found.append(Fault(path, f'no network is called "{wish}"{meant}', _known(networks)))
+                found.append(Fault(path, f'unknown model "{wish}"{meant}', _known(networks)))
         return found
 
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
@@ -140,4 +140,4 @@ class ModelChoice(
 
 
 def _known(networks: Catalog) -> str:
-    return f"known here: {', '.join(networks.models)}; a file of your own is {{file, head, labels}}"
+    return f"known models: {', '.join(networks.models)}; a file of your own is {{file, head, labels}}"

@@ -14,20 +14,20 @@ _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 def parse_duration(value: object) -> float:
     """Seconds from "250ms", "2s", "1.5m", "1h" or a bare zero. ValueError says how to write it."""
-    return _quantity(value, _SECONDS, 'a duration with its unit, as "250ms", "2s", "5m" or "1h"')
+    return _quantity(value, _SECONDS, 'a duration with its unit, such as "250ms", "2s", "5m" or "1h"')
 
 
 def parse_span(value: object) -> float:
     """Seconds as `parse_duration` reads them, above zero."""
     seconds = parse_duration(value)
     if seconds <= 0:
-        raise ValueError("is not above zero")
+        raise ValueError("must be greater than zero")
     return seconds
 
 
 def parse_size(value: object) -> int:
     """Bytes from "64MiB", "2GB" or a bare zero. ValueError says how to write it."""
-    return int(_quantity(value, _BYTES, 'a size with its unit, as "512KiB", "64MiB" or "2GB"'))
+    return int(_quantity(value, _BYTES, 'a size with its unit, such as "512KiB", "64MiB" or "2GB"'))
 
 
 def _quantity(value: object, units: dict[str, float] | dict[str, int], wanted: str) -> float:

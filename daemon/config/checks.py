@@ -1,40 +1,45 @@
-"""What single options cannot say: faults between sections, and what deserves a warning."""
+"""Checks between options and sections: faults that no single option shows, and warnings."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from daemon.capture.source import CaptureError, source_of
-from daemon.config.model import Camera, Config, Tls
+from daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, closest, dotted
 from daemon.config.source_guess import address_meant
 from engines.regular_file import open_regular
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
-_TOKENS = "add access.tokens (`sightd token` makes one), or listen on 127.0.0.1"
+_TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.1"
+_CHECKED_TOGETHER = (("width", "height", "fps"), ("decoder", "deinterlace"))
 _SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
 
 class Checks:
     """Faults of a configuration that is valid part by part. File paths in it are absolute already.
 
-    `written` is the same with the paths as they stand in the file. Not `whole`: parts with faults were left out.
+    `written` is the same with the paths as they stand in the file. Options at or below a path in `lost` are not known:
+    they have their default, and no fault is reported that might come from that.
     """
 
-    def __init__(self, config: Config, positions: Positions, written: Config, *, whole: bool = True) -> None:
-        self._config, self._positions, self._written, self._whole = config, positions, written, whole
+    def __init__(
+        self, config: Config, positions: Positions, written: Config, lost: Collection[PathKey] = frozenset()
+    ) -> None:
+        self._config, self._positions, self._written, self._lost = config, positions, written, lost
 
     def problems(self) -> Iterator[Problem]:
         """What keeps the daemon from starting."""
         if not self._config.cameras:
             yield self._problem(("cameras",), "there is no camera", f"write at least {NO_CAMERAS}")
         elif not any(camera.enabled for camera in self._config.cameras.values()):
-            yield self._problem(("cameras",), "every camera is switched off", "write enabled: true for one")
+            yield self._problem(("cameras",), "every camera is disabled", "set enabled: true for at least one")
         for name, camera in self._config.cameras.items():
-            yield from self._source(("cameras", name), camera)
+            yield from self._source(("cameras", name), self._known_part(name, camera))
+            yield from self._reconnect(("cameras", name, "reconnect"), camera.reconnect)
         yield from self._servers()
         yield from self._access()
         for section, tls in (("rtsp", self._config.rtsp.tls), ("http", self._config.http.tls)):
@@ -43,28 +48,68 @@ class Checks:
     def warnings(self) -> Iterator[Problem]:
         """What works and is probably not meant."""
         rtsp = self._config.rtsp
-        if rtsp.auth and rtsp.auth.method == "basic" and rtsp.tls is None and not is_loopback(rtsp.host):
+        basic_over_tls = rtsp.tls is not None or self._is_lost("rtsp", "tls")
+        if rtsp.auth and rtsp.auth.method == "basic" and not basic_over_tls and not is_loopback(rtsp.host):
             yield self._problem(
                 ("rtsp", "auth", "method"),
-                "basic sends the password readable over the network",
+                "basic sends the password in clear text over the network",
                 "write method: digest, or add tls:",
             )
         http = self._config.http
-        if http.enabled and http.tls is None and not is_loopback(http.host):
-            hint = "add http.tls:, or have a proxy that speaks TLS in front and listen on 127.0.0.1"
-            yield self._problem(("http", "host"), "tokens and pictures go readable over the network", hint)
+        if http.enabled and http.tls is None and not self._is_lost("http", "tls") and not is_loopback(http.host):
+            hint = "add http.tls:, or listen on 127.0.0.1 behind a TLS reverse proxy"
+            message = "tokens and video are sent in clear text over the network"
+            yield self._problem(("http", "host"), message, hint)
+        yield from self._limits()
         for name, camera in self._config.cameras.items():
             path: PathKey = ("cameras", name, "source")
             source = camera.source.get_secret_value()
             if camera.enabled and "://" not in source and not _exists(_file_of(source)):
                 meant = address_meant(self._written.cameras[name].source.get_secret_value())
-                hint = f"did you mean {meant}?" if meant else "it is tried again while it runs"
-                yield self._problem(path, "there is no such file or device now", hint)
-        for name in self._unused() if self._whole else ():
-            yield self._problem(("plugins", name), "no chain names this entry", f"chain: [{name}]")
+                hint = f"did you mean {meant}?" if meant else "the daemon keeps trying to open it"
+                yield self._problem(path, "no such file or device exists at the moment", hint)
+        for name in self._unused() if self._knows_chains else ():
+            yield self._problem(("plugins", name), "no chain uses this entry", f"write chain: [{name}]")
+
+    def _limits(self) -> Iterator[Problem]:
+        """Limits that another, lower limit makes ineffective; only those that the file sets."""
+        for section, options in (("rtsp", self._config.rtsp), ("http", self._config.http)):
+            total = options.max_connections
+            for option in ("max_connections_per_address", "max_viewers"):
+                value = getattr(options, option, 0)
+                if option in options.model_fields_set and value > total:
+                    message = f"{value} cannot be reached: max_connections is {total}"
+                    hint = f"write {total} or less, or raise max_connections"
+                    yield self._problem((section, option), message, hint)
+
+    def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[Problem]:
+        """`first` may exceed `longest` only if the file does not set it: the default is cut to `longest`."""
+        first, longest = reconnect.first, reconnect.longest
+        if first > longest and "first" in reconnect.model_fields_set and not self._is_lost(*path):
+            message = f"first ({first:g} s) is greater than longest ({longest:g} s)"
+            yield self._problem((*path, "first"), message, f"lower first, or write longest: {first:g}s or more")
+
+    def _known_part(self, name: str, camera: Camera) -> Camera:
+        """The camera without options whose partner is not known."""
+        unknown = [
+            option
+            for group in _CHECKED_TOGETHER
+            if any(self._is_lost("cameras", name, option) for option in group)
+            for option in group
+        ]
+        fields = Camera.model_fields
+        return camera.model_copy(update={option: fields[option].default for option in unknown})
+
+    def _is_lost(self, *path: str | int) -> bool:
+        return any(path[: len(lost)] == lost or lost[: len(path)] == path for lost in self._lost)
+
+    @property
+    def _knows_chains(self) -> bool:
+        cameras = [path for path in self._lost if path[:1] == ("cameras",)]
+        return not self._is_lost("chain") and all(len(path) > 2 and path[2] != "chain" for path in cameras)
 
     def _source(self, path: PathKey, camera: Camera) -> Iterator[Problem]:
-        """Says nothing of the address itself but what is redacted: it may hold a password."""
+        """Shows the address only redacted: it may contain a password."""
         source, path = camera.source.get_secret_value(), (*path, "source")
         scheme, separator, rest = source.partition("://")
         known = "write one of rtsp://, rtsps://, http://, https://, testpattern://, a file's path or /dev/videoN"
@@ -73,11 +118,11 @@ class Checks:
         elif separator and scheme.lower() not in _SOURCES:
             meant = closest(scheme, _SOURCES)
             ending = f"; did you mean {meant}://?" if meant else ""
-            yield self._problem(path, f"an address of a kind that is not known{ending}", known)
+            yield self._problem(path, f"unknown kind of address{ending}", known)
         elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
-            yield self._problem(path, "an address without a host", "write rtsp://HOST/PATH")
+            yield self._problem(path, "the address has no host", "write rtsp://HOST/PATH")
         elif (not separator or scheme.lower() == "file") and _is_folder(Path(rest if separator else source)):
-            yield self._problem(path, "is a folder", "write a video file's path")
+            yield self._problem(path, "is a directory", "write the path of a video file")
         else:
             try:
                 source_of(camera)
@@ -86,37 +131,44 @@ class Checks:
 
     def _servers(self) -> Iterator[Problem]:
         rtsp, http = self._config.rtsp, self._config.http
-        if rtsp.enabled and http.enabled and rtsp.port == http.port != 0:
-            yield self._problem(("http", "port"), f"{http.port} is the RTSP server's port too", "write another one")
+        known = not any(self._is_lost(section, key) for section in ("rtsp", "http") for key in ("port", "enabled"))
+        if known and rtsp.enabled and http.enabled and rtsp.port == http.port != 0:
+            yield self._problem(("http", "port"), f"{http.port} is also the port of rtsp", "write another port")
         if rtsp.auth and not rtsp.auth.password.get_secret_value():
             yield self._problem(("rtsp", "auth", "password"), "is empty", "write password: ${env:RTSP_PASSWORD}")
 
     def _access(self) -> Iterator[Problem]:
-        """A server that others can reach lets nobody in unasked."""
+        """A server that other machines can reach requires authentication."""
         config, tokens = self._config, self._config.access.tokens
-        if config.http.enabled and not tokens and not is_loopback(config.http.host):
-            yield self._problem(("http", "host"), "whoever reaches it over the network could see everything", _TOKENS)
-        if config.rtsp.enabled and not tokens and config.rtsp.auth is None and not is_loopback(config.rtsp.host):
+        is_open = not tokens and not self._is_lost("access")
+        if is_open and self._serves("http", config.http):
+            yield self._problem(("http", "host"), "anyone on the network could see everything", _TOKENS)
+        no_auth = is_open and config.rtsp.auth is None and not self._is_lost("rtsp", "auth")
+        if no_auth and self._serves("rtsp", config.rtsp):
             hint = f"add rtsp.auth, or {_TOKENS}"
-            yield self._problem(("rtsp", "host"), "everybody on the network could watch", hint)
+            yield self._problem(("rtsp", "host"), "anyone on the network could watch", hint)
         if config.rtsp.auth and config.rtsp.auth.username in tokens:
             hint = "write another name: each has its own password over RTSP"
-            yield self._problem(("rtsp", "auth", "username"), "is the name of a token, too", hint)
+            yield self._problem(("rtsp", "auth", "username"), "is also the name of a token", hint)
         for number, proxy in enumerate(config.http.proxies):
             if not _is_address(proxy):
-                hint = "write its address: 127.0.0.1, or a network: 10.0.0.0/8"
-                yield self._problem(("http", "proxies", number), "is no address", hint)
+                hint = "write an address (127.0.0.1) or a network (10.0.0.0/8)"
+                yield self._problem(("http", "proxies", number), "is not an IP address", hint)
         known: dict[str, str] = {}
         for name, token in tokens.items():
             text = token.token.get_secret_value()
             if not (text.isascii() and text.isprintable() and " " not in text):
-                hint = "make one: `sightd token`"
-                message = "has characters that cannot be sent in a header"
+                hint = "create one with `sightd token`"
+                message = "contains characters that cannot be sent in an HTTP header"
                 yield self._problem(("access", "tokens", name, "token"), message, hint)
             same = known.setdefault(text, name)
             if same != name:
-                hint = "make another: `sightd token`"
-                yield self._problem(("access", "tokens", name, "token"), f"is that of {same}, too", hint)
+                hint = "create another with `sightd token`"
+                yield self._problem(("access", "tokens", name, "token"), f"is the same as the token of {same}", hint)
+
+    def _serves(self, section: str, server: Rtsp | Http) -> bool:
+        """Whether other machines can reach the server."""
+        return server.enabled and not self._is_lost(section, "enabled") and not is_loopback(server.host)
 
     def _tls(self, section: str, tls: Tls) -> Iterator[Problem]:
         for option in ("certificate", "key"):
@@ -124,10 +176,10 @@ class Checks:
             try:
                 with open_regular(path) as file:
                     if b"-----BEGIN " not in file.read(2**16):
-                        yield self._problem((section, "tls", option), "is no PEM file", "convert it with openssl")
+                        yield self._problem((section, "tls", option), "is not a PEM file", "convert it with openssl")
             except OSError as error:
                 message = f"cannot read {path}: {error.strerror}"
-                hint = "mend the path, which counts from this file, or let the service's user read it"
+                hint = "correct the path (relative to this file), or let the service's user read the file"
                 yield self._problem((section, "tls", option), message, hint)
 
     def _unused(self) -> list[str]:

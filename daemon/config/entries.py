@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, closest, dotted, shown
 from daemon.config.references import Resolved
-from daemon.config.validate import validate
+from daemon.config.validate import salvage, validate
 from engines.catalog import Catalog
 from plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
 
@@ -28,9 +28,11 @@ class PluginSource:
 
 @dataclass(slots=True)
 class Entries:
-    """Plug-in instances by name. `broken` have a problem already told."""
+    """Plug-in instances by name. `broken` have a reported problem; `partial` are the options of those of them that have
+    valid ones."""
 
     configs: dict[str, PluginConfig] = field(default_factory=dict)
+    partial: dict[str, PluginConfig] = field(default_factory=dict)
     classes: dict[str, type[AnyPlugin]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
@@ -71,16 +73,20 @@ class EntryReader:
         except Exception as error:  # noqa: BLE001 - a foreign Config's validators; their words may quote a secret
             self.entries.broken.add(name)
             self._tell(path, f"its options cannot be checked: {type(error).__name__} in {plugin.__qualname__}.Config",
-                       "tell the plug-in's maker: a validator raises ValueError")  # fmt: skip
+                       "report this to the plug-in's author: a validator must raise ValueError")  # fmt: skip
             return
         self.entries.problems += validated.problems
-        if validated.model is None:
-            self.entries.broken.add(name)
-        else:
-            self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
+        self.entries.classes[name] = plugin
+        if validated.model is not None:
+            self.entries.configs[name] = validated.model
+            return
+        self.entries.broken.add(name)
+        rest = salvage(plugin.Config, options, self._resolved, path).model
+        if rest is not None:
+            self.entries.partial[name] = rest
 
     def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[Problem]:
-        """What the plug-ins' own checks find in valid options, whose paths are absolute by now."""
+        """Runs the plug-ins' own checks on valid options, whose paths are absolute by now."""
         for name, config in configs.items():
             path: PathKey = ("plugins", name)
             try:
@@ -88,7 +94,7 @@ class EntryReader:
             except Exception as error:  # noqa: BLE001 - a foreign Config's check; its words may quote a secret
                 yield Problem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
                               f"{type(error).__name__} in {type(config).__qualname__}.faults",
-                              "tell the plug-in's maker: faults() returns what is wrong")  # fmt: skip
+                              "report this to the plug-in's author: faults() must return what is wrong")  # fmt: skip
                 continue
             for fault in faults:
                 at = (*path, *fault.path)
@@ -102,7 +108,7 @@ class EntryReader:
         for index, name in enumerate(names):
             if name in names[:index]:
                 self._tell((*path, index), f"{shown(name)} is in this chain twice", "name it once; for a second "
-                           "instance make an entry under plugins: with `use`")  # fmt: skip
+                           "instance add an entry under plugins: with `use`")  # fmt: skip
                 return
             if name not in self.entries.configs and name not in self.entries.broken:
                 self._defaults(name, (*path, index))
@@ -122,7 +128,7 @@ class EntryReader:
         if validated.model is None:
             self.entries.broken.add(name)
             needed = ", ".join(problem.path for problem in validated.problems)
-            self._tell(path, f"{name} has options without a default", f"add plugins: {name}: with {needed}")
+            self._tell(path, f"{name} has required options", f"add plugins: {name}: with {needed}")
         else:
             self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
 
@@ -137,7 +143,7 @@ class EntryReader:
         meant = closest(word, known)
         ending = f'; did you mean "{meant}"?' if meant else ""
         self._tell(path, f"no plug-in {shown(word)} is installed{ending}",
-                   f"known here: {', '.join(sorted(known))}" if known else "", first=first)  # fmt: skip
+                   f"known plug-ins: {', '.join(sorted(known))}" if known else "", first=first)  # fmt: skip
 
     def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
         if first and path not in self._resolved.failed:
@@ -147,16 +153,16 @@ class EntryReader:
 def _isolation_faults(plugin: type[AnyPlugin] | None, config: PluginConfig) -> Iterator[Fault]:
     if not config.isolate:
         if config.max_memory is not None:
-            yield Fault(("max_memory",), "holds for a process of its own, and this plug-in has none",
-                        "add isolate: true, or leave max_memory out")  # fmt: skip
+            yield Fault(("max_memory",), "applies only to a plug-in in its own process, and this one is not isolated",
+                        "add isolate: true, or remove max_memory")  # fmt: skip
         return
     if config.max_memory == 0:
-        yield Fault(("max_memory",), "no process does with none", "write a size, as 2GiB")
+        yield Fault(("max_memory",), "is zero: no process can run without memory", "write a size, for example 2GiB")
     try:
         pickle.dumps((plugin, config))
     except Exception as error:  # noqa: BLE001 - a foreign class may fail in any way; its words may quote a secret
-        yield Fault(("isolate",), f"its class or options cannot be handed to another process ({type(error).__name__} "
-                    "when pickled)", "leave isolate out, or tell the plug-in's maker")  # fmt: skip
+        yield Fault(("isolate",), f"its class or options cannot be sent to another process ({type(error).__name__} "
+                    "when pickled)", "remove isolate, or report this to the plug-in's author")  # fmt: skip
 
 
 def _mapping(value: object) -> dict[str, object]:

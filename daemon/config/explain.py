@@ -1,4 +1,4 @@
-"""pydantic's errors in plain words, with the line that mends the fault."""
+"""Turns pydantic's errors into messages with a hint that fixes the fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daemon.redact import redact
 Told = tuple[str, str]
 """A message and a hint."""
 
-NAME_HINT = 'use lower-case letters, digits, "-" and "_", at most 63, a letter or digit first'
+NAME_HINT = 'use at most 63 lower-case letters, digits, "-" and "_", starting with a letter or digit'
 
 _WANTED = {
     "int_type": "a whole number",
@@ -43,24 +43,24 @@ _HOW = {
     "a number": "write a number",
     "a finite number": "write a number",
     "true or false": "write true or false",
-    "text": "write a text",
+    "text": "write text",
     "a path": "write a path",
     "a list": "write a list: [one, two]",
-    "a mapping": "write its options below it, one `option: value` a line",
+    "a mapping": "write its options below it, one `option: value` per line",
 }
 
 
 def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: bool) -> Told:
-    """Message and hint for one error at `path` of `root`. The value is told only where `show` is set.
+    """Message and hint for one error at `path` of `root`. The value is shown only if `show` is set.
 
-    Only numbers, switches and words of a fixed list are ever told: any other text may be a secret.
+    Only numbers, booleans and words of a fixed list are ever shown: any other text may be a secret.
     """
     kind = error["type"]
     context: Mapping[str, Any] = error.get("ctx") or {}
     if "[key]" in error["loc"]:
-        return f"{shown(str(path[-1]))} is no name", NAME_HINT
+        return f"{shown(str(path[-1]))} is not a valid name", NAME_HINT
     if kind == "string_pattern_mismatch" and context.get("pattern", "").startswith("^[a-z0-9][a-z0-9_-]"):
-        return "this is no name", NAME_HINT
+        return "is not a valid name", NAME_HINT
     if kind == "extra_forbidden":
         model = model_at(root, path[:-1])
         return unknown("option", str(path[-1]), model.model_fields if model else ())
@@ -85,51 +85,53 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], Told]] = {
     "greater_than": lambda ctx: (f"not above {ctx['gt']}", f"write more than {ctx['gt']}"),
     "less_than_equal": lambda ctx: (f"above {ctx['le']}", f"write {ctx['le']} or less"),
     "less_than": lambda ctx: (f"not below {ctx['lt']}", f"write less than {ctx['lt']}"),
-    "multiple_of": lambda ctx: (f"no multiple of {ctx['multiple_of']}", f"write a multiple of {ctx['multiple_of']}"),
+    "multiple_of": lambda ctx: (f"not a multiple of {ctx['multiple_of']}", f"write a multiple of {ctx['multiple_of']}"),
     "string_too_short": lambda ctx: ("too short", f"write {ctx['min_length']} characters or more"),
     "string_too_long": lambda ctx: ("too long", f"write {ctx['max_length']} characters or fewer"),
     "too_short": lambda ctx: ("too short", f"write {ctx['min_length']} items or more"),
     "too_long": lambda ctx: ("too long", f"write {ctx['max_length']} items or fewer"),
-    "string_pattern_mismatch": lambda ctx: ("not of the wanted form", f"it must match {ctx['pattern']}"),
+    "string_pattern_mismatch": lambda ctx: ("not in the expected format", f"it must match {ctx['pattern']}"),
 }
 
 
 def _wrong_type(error: ErrorDetails, root: type[BaseModel], path: PathKey, show: bool) -> Told:
     wanted, value = _WANTED[error["type"]], error["input"]
     if value is None:
-        return f"is empty, {wanted} is wanted", _fix(root, path) or _HOW[wanted]
+        return f"is empty; expected {wanted}", _fix(root, path) or _HOW[wanted]
     if wanted == "text" and isinstance(value, (int, float, bool)):
-        return "is a number or a switch, text is wanted", "put it in quotes"
+        return "is a number or a boolean; expected text", "put it in quotes"
     if isinstance(value, str) and not show:
-        return f"its reference stands for text, {wanted} is wanted", f"let the reference hold {wanted}"
+        return f"its reference resolves to text; expected {wanted}", f"make the referenced value {wanted}"
     if wanted == "true or false" and isinstance(value, str):
-        return "is text, true or false is wanted", "write true or false: YAML's yes, no, on and off are text here"
+        return "is text; expected true or false", "write true or false; YAML 1.1's yes, no, on and off are text here"
     if "number" in wanted and isinstance(value, str):
-        how = f"write it bare, without quotes, unit or leading zeros{_example(root, path)}"
-        return f"is text, {wanted} is wanted", how
+        how = f"write it without quotes, unit or leading zeros{_example(root, path)}"
+        return f"is text; expected {wanted}", how
     got = str(value) if show and _is_plain(value) else _kind_of(value)
-    return f"is {got}, {wanted} is wanted", _HOW[wanted]
+    return f"is {got}; expected {wanted}", _HOW[wanted]
 
 
 def _not_one_of(error: ErrorDetails, show: bool) -> Told:
     expected = error.get("ctx", {}).get("expected", "")
     words = re.findall(r"'([^']*)'", expected)
     value = error["input"]
-    message = f"{json.dumps(value)} is not known here" if show and isinstance(value, str) and len(value) <= 40 else ""
+    message = (
+        f"{json.dumps(value)} is not a known value" if show and isinstance(value, str) and len(value) <= 40 else ""
+    )
     if show and _is_plain(value):
-        message = f"{value} is not known here"
+        message = f"{value} is not a known value"
     meant = closest(value, words) if show and isinstance(value, str) else None
     return (
-        (message or "this value is not known here") + (f'; did you mean "{meant}"?' if meant else ""),
+        (message or "is not a known value") + (f'; did you mean "{meant}"?' if meant else ""),
         f"write one of {', '.join(words)}" if words else f"write {expected}",
     )
 
 
 def _own_words(error: object, root: type[BaseModel], path: PathKey) -> Told:
-    """A validator's message: units begin theirs with "write", which makes it a hint."""
+    """A validator's message; one that starts with "write", as those of units do, becomes the hint."""
     told = redact(str(error))
     if told.startswith("write "):
-        return "cannot be understood", told
+        return "has the wrong format", told
     return told, _fix(root, path)
 
 
@@ -146,7 +148,7 @@ def _fix(root: type[BaseModel], path: PathKey) -> str:
 def _example(root: type[BaseModel], path: PathKey) -> str:
     field = field_at(root, path)
     default = field.default if field else None
-    return f", as {_line(path, str(default))}" if _is_plain(default) else ""
+    return f", for example {_line(path, str(default))}" if _is_plain(default) else ""
 
 
 def _line(path: PathKey, value: str) -> str:
@@ -163,7 +165,7 @@ def _is_plain(value: object) -> bool:
 
 def _kind_of(value: object) -> str:
     if isinstance(value, bool):
-        return "a switch"
+        return "a boolean"
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

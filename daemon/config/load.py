@@ -13,7 +13,7 @@ from daemon.config.paths import absolute, with_sources
 from daemon.config.positions import Positions
 from daemon.config.problems import ConfigError, Problem, dotted
 from daemon.config.references import Resolved, resolve
-from daemon.config.usable import usable
+from daemon.config.usable import Usable, usable
 from daemon.config.validate import validate
 from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from daemon.config.yaml_values import Document, parse
@@ -85,12 +85,15 @@ def load_text(
     reader = EntryReader(document.positions, resolved, plugins)
     entries = reader.read(value)
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
-    written = validated.model or usable(value, document.positions, resolved)
-    config = with_sources(absolute(written, folder, environ), folder, environ)
-    faults = reader.faults(configs, known_networks(config.models, environ))
-    report.add(validated.problems, entries.problems, faults)
+    partial = {name: absolute(entry, folder, environ) for name, entry in entries.partial.items()}
+    readable = Usable(validated.model, frozenset(resolved.failed)) if validated.model else usable(value, resolved)
+    config = with_sources(absolute(readable.config, folder, environ), folder, environ)
+    report.add(validated.problems, entries.problems)
+    if not any(path[:1] == ("models",) for path in readable.lost):
+        faults = reader.faults(configs | partial, known_networks(config.models, environ))
+        report.add(problem for problem in faults if not report.tells_of(problem.path))
     if cameras:
-        checks = Checks(config, document.positions, written, whole=validated.model is not None)
+        checks = Checks(config, document.positions, readable.config, readable.lost)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))
         report.warn(warning for warning in checks.warnings() if not report.tells_of(warning.path))
     if report.problems:
@@ -110,9 +113,12 @@ class _Report:
         self.warnings: list[Problem] = []
 
     def tells_of(self, path: str) -> bool:
-        """Whether a problem was told at this path, around it or below it: then nothing more is known of it."""
-        told = [problem.path for problem in self.problems]
-        return any(path == other or _below(path, other) or _below(other, path) for other in told if other)
+        """Whether a problem was reported at this path, around it or below it: then its value is not known."""
+        return any(
+            path == other.path or _below(other.path, path) or (_below(path, other.path) and not other.name_only)
+            for other in self.problems
+            if other.path
+        )
 
     def add(self, *groups: Iterable[Problem]) -> None:
         self.problems += [self.finished(problem) for group in groups for problem in group]
@@ -151,7 +157,7 @@ def _read(path: Path) -> str:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        hint = "name a file: sightd run -c FILE; `config/` has examples"
+        hint = "pass a readable file, for example: sightd run -c FILE"
         raise ConfigError([Problem(0, 0, "", f"cannot be read: {error.strerror}", hint, str(path))]) from None
     if len(content) > MAX_BYTES:
         raise ConfigError([Problem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
@@ -159,7 +165,9 @@ def _read(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Problem(line, 1, "", "this line is not UTF-8", "save it as UTF-8", str(path))]) from None
+        raise ConfigError(
+            [Problem(line, 1, "", "this line is not UTF-8", "save the file as UTF-8", str(path))]
+        ) from None
 
 
 def _parse(text: str, path: Path) -> Document:

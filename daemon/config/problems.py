@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon.redact import redact
 from engines.printable import printable_lines
@@ -27,6 +27,8 @@ class Problem:
     message: str
     hint: str = ""
     file: str = ""
+    name_only: bool = field(default=False, compare=False)
+    """Only the name is wrong: what stands below it can be checked all the same."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -75,4 +77,4 @@ def unknown(what: str, word: str, known: Iterable[str]) -> tuple[str, str]:
     names = sorted(known)
     meant = closest(word, names)
     message = f'unknown {what}; did you mean "{meant}"?' if meant else f"unknown {what}"
-    return message, f"known here: {', '.join(names)}" if names else ""
+    return message, f"known {what}s: {', '.join(names)}" if names else ""

@@ -99,14 +99,14 @@ class _Resolver:
         if kind == "file":
             return self._file(name)
         raise _UnresolvedError(
-            "a reference of no known kind", "write ${env:NAME} or ${file:PATH}; for the characters themselves $${"
+            "unknown kind of reference", "write ${env:NAME} or ${file:PATH}; $${ stands for a literal ${"
         )
 
     def _variable(self, name: str) -> str:
         if name not in self.environ:
             raise _UnresolvedError(
-                f"the environment has no variable {name}",
-                f"set it before the start: {name}=...; under systemd with Environment= or EnvironmentFile=",
+                f"the environment variable {name} is not set",
+                f"set {name} before starting; under systemd use Environment= or EnvironmentFile=",
             )
         value = self.environ[name]
         if any("\ud800" <= letter <= "\udfff" for letter in value):
@@ -118,17 +118,17 @@ class _Resolver:
         try:
             content = read_regular(self.files.get(path, path), MAX_FILE)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no possible path"
+            reason = error.strerror if isinstance(error, OSError) else "not a valid path"
             if isinstance(error, OSError) and error.errno == errno.EFBIG:
-                raise _UnresolvedError(f"the file {path} is {reason}", "a value is a short text") from None
+                raise _UnresolvedError(f"the file {path} is {reason}", "the value must be short text") from None
             raise _UnresolvedError(
                 f"cannot read the file {path}: {reason}",
-                "create it, let the service's user read it, or mend the path (relative ones count from this file)",
+                "create it, let the service's user read it, or correct the path (relative to this file)",
             ) from None
         try:
             text = content.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             raise _UnresolvedError(f"the file {path} is not UTF-8 text", "write the value as plain text") from None
         if "\0" in text:
-            raise _UnresolvedError(f"the file {path} is not text", "write the value as plain text")
+            raise _UnresolvedError(f"the file {path} contains a NUL character", "write the value as plain text")
         return text

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from daemon.config.model import Config
-from daemon.config.positions import Positions
+from pydantic import TypeAdapter, ValidationError
+
+from daemon.config.model import Config, Name
+from daemon.config.problems import PathKey
 from daemon.config.references import Resolved
-from daemon.config.validate import validate
+from daemon.config.validate import salvage
 
-_SERVERS = ("rtsp", "http")
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def usable(values: Mapping[str, object], positions: Positions, resolved: Resolved) -> Config:
-    """The valid parts: whole sections, of a camera with a fault its source. A server with a fault is switched off."""
-    parts: dict[str, object] = {}
-    for key in values.keys() & Config.model_fields.keys() - {"cameras", "plugins"}:
-        if _valid({key: values[key]}, positions, resolved):
-            parts[key] = values[key]
-        elif key in _SERVERS:
-            parts[key] = {"enabled": False}
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """The valid parts of a file. Options at or below a path in `lost` have their default value instead of the file's.
+
+    Cameras keep the name they have in the file, even if it is not a valid one.
+    """
+
+    config: Config
+    lost: frozenset[PathKey]
+
+
+def usable(values: Mapping[str, object], resolved: Resolved) -> Usable:
+    """Everything but the invalid options. A camera without a usable source is left out."""
     cameras = values.get("cameras")
+    stand_ins = _stand_ins(cameras) if isinstance(cameras, dict) else {}
+    sections = {key: value for key, value in values.items() if key != "plugins"}
     if isinstance(cameras, dict):
-        parts["cameras"] = dict(_cameras(cameras, positions, resolved))
-    model = validate(Config, parts, positions, resolved).model
-    assert model is not None, "parts that are valid one by one are valid together"
-    return model
+        sections["cameras"] = {stand_ins.get(name, name): camera for name, camera in cameras.items()}
+    salvaged = salvage(Config, sections, resolved)
+    if salvaged.model is None:
+        return Usable(Config(), salvaged.lost)
+    names = {stand_in: name for name, stand_in in stand_ins.items()}
+    renamed = {names.get(name, name): camera for name, camera in salvaged.model.cameras.items()}
+    lost = frozenset(_renamed(path, names) for path in salvaged.lost)
+    return Usable(salvaged.model.model_copy(update={"cameras": renamed}), lost)
 
 
-def _cameras(cameras: Mapping[str, object], positions: Positions, resolved: Resolved) -> Iterator[tuple[str, object]]:
-    for name, camera in cameras.items():
-        source = camera.get("source") if isinstance(camera, dict) else None
-        for part in (camera, {"source": source}):
-            if _valid({"cameras": {name: part}}, positions, resolved):
-                yield name, part
-                break
+def _stand_ins(cameras: Mapping[str, object]) -> dict[str, str]:
+    """Valid names for the cameras whose own is not valid."""
+    bad = [name for name in cameras if not _is_valid(name)]
+    free = (name for name in map("unnamed-{}".format, range(len(cameras) + len(bad))) if name not in cameras)
+    return dict(zip(bad, free, strict=False))
 
 
-def _valid(values: Mapping[str, object], positions: Positions, resolved: Resolved) -> bool:
-    return validate(Config, values, positions, resolved).model is not None
+def _is_valid(name: str) -> bool:
+    try:
+        _NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _renamed(path: PathKey, names: Mapping[str, str]) -> PathKey:
+    if len(path) > 1 and path[0] == "cameras" and isinstance(path[1], str):
+        return (path[0], names.get(path[1], path[1]), *path[2:])
+    return path

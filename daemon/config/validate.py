@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.config import scalars
-from daemon.config.explain import Told, explain
+from daemon.config.explain import NAME_HINT, Told, explain
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, dotted
 from daemon.config.references import Resolved
@@ -20,6 +20,8 @@ M = TypeVar("M", bound=BaseModel)
 
 _NUMBER_OR_SWITCH = {"int_type", "float_type", "bool_type"}
 _AT_KEY = {"missing", "extra_forbidden"}
+_MAX_ROUNDS = 8
+"""How often `salvage` validates: removing an option may make what is around it invalid, at each level once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,56 @@ def validate(root: type[M], value: object, positions: Positions, resolved: Resol
 
     Text is no number and no switch, except where it came from a reference: `port: ${env:PORT}` is read as YAML.
     """
+    model, errors = _attempt(root, value, resolved, at)
+    return Validated(model, list(_problems(root, errors, value, positions, resolved, at)))
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged(Generic[M]):
+    """What remains of a value without its invalid options. `model` is None if nothing usable remains. `lost` are the
+    paths in the file that were removed, and those whose reference could not be resolved."""
+
+    model: M | None
+    lost: frozenset[PathKey]
+
+
+def salvage(root: type[M], value: object, resolved: Resolved, at: PathKey = ()) -> Salvaged[M]:
+    """Validates the value like `validate` and removes invalid options until the rest is valid.
+
+    Lets one run report the faults that only show between options, even if other options are invalid.
+    """
+    lost = {path for path in resolved.failed if path[: len(at)] == at}
+    for _ in range(_MAX_ROUNDS):
+        model, errors = _attempt(root, value, resolved, at)
+        if model is not None:
+            return Salvaged(model, frozenset(lost))
+        paths = {_option(_where(error, value)[0], error["type"] == "missing") for error in errors}
+        if () in paths:
+            break
+        for path in paths:
+            value = _without(value, path)
+        lost |= {(*at, *path) for path in paths}
+    return Salvaged(None, frozenset({*lost, at}))
+
+
+def _option(path: PathKey, missing: bool) -> PathKey:
+    """What must be removed for an error at `path`: a list goes as a whole, and with a missing option what needs it."""
+    first_index = next((place for place, step in enumerate(path) if isinstance(step, int)), len(path))
+    return path[:first_index] if first_index < len(path) else path[:-1] if missing else path
+
+
+def _without(value: object, path: PathKey) -> object:
+    if not isinstance(value, dict):
+        return value
+    if len(path) == 1:
+        return {key: item for key, item in value.items() if key != path[0]}
+    return {key: _without(item, path[1:]) if key == path[0] else item for key, item in value.items()}
+
+
+def _attempt(root: type[M], value: object, resolved: Resolved, at: PathKey) -> tuple[M | None, list[ErrorDetails]]:
+    """The model, or None and pydantic's errors."""
     try:
-        return Validated(_strictly(root, value), [])
+        return _strictly(root, value), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
     retyped = value
@@ -46,10 +96,10 @@ def validate(root: type[M], value: object, positions: Positions, resolved: Resol
             retyped = _retyped(retyped, path)
     if retyped != value:
         try:
-            return Validated(_strictly(root, retyped), [])
+            return _strictly(root, retyped), []
         except ValidationError as error:
             errors = error.errors(include_url=False)
-    return Validated(None, list(_problems(root, errors, value, positions, resolved, at)))
+    return None, errors
 
 
 def along(value: object, loc: tuple[str | int, ...], *, to_mapping: bool = False) -> PathKey:
@@ -112,7 +162,8 @@ def _problems(
         place = positions.key(path) if at_key else positions.value(path)
         messages = dict.fromkeys(message for message, _ in branches)
         hints = dict.fromkeys(hint for _, hint in branches if hint)
-        yield Problem(*place, dotted(path), "; or ".join(messages), "; or ".join(hints))
+        name_only = bool(messages) and all(hint == NAME_HINT for _, hint in branches)
+        yield Problem(*place, dotted(path), "; or ".join(messages), "; or ".join(hints), name_only=name_only)
 
 
 def _where(error: ErrorDetails, value: object) -> tuple[PathKey, bool]:

@@ -22,29 +22,29 @@ MAX_NODES = 50_000
 """Keys, values and aliases that a file may hold. PyYAML reads some ten thousand a second."""
 
 _SYNTAX = (
-    ("'\\t'", "a tab stands where blanks are wanted", "indent with blanks: YAML takes no tabs"),
+    ("'\\t'", "a tab is used for indentation", "indent with spaces: YAML does not allow tabs"),
     (
         "mapping values are not allowed",
-        'a ":" that cannot be a key\'s stands here',
-        'check the indentation of this line, or put quotes around a text that has ": " in it',
+        'unexpected ":"',
+        'check the indentation of this line, or put quotes around text that contains ": "',
     ),
     (
         "that cannot start any token",
-        "this character cannot begin a text",
+        "a value cannot begin with this character",
         'put quotes around it: "..."',
     ),
-    ("undefined alias", "there is no anchor of this name", 'put quotes around a text that begins with "*"'),
-    ("second occurrence", "this anchor was defined before", "give each anchor (&name) a name of its own"),
-    ("unexpected end of stream", "the text ends inside quotes", "close the quotes"),
-    ("document separator", "the text ends inside quotes", "close the quotes"),
+    ("undefined alias", "no anchor has this name", 'put quotes around text that begins with "*"'),
+    ("second occurrence", "this anchor is already defined", "give each anchor (&name) a different name"),
+    ("unexpected end of stream", "a quote is not closed", "close the quotes"),
+    ("document separator", "a quote is not closed", "close the quotes"),
     ("could not find expected ':'", "this line is neither `key: value` nor an item of a list", 'write "key: value"'),
-    ("expected <block end>", "this line does not fit the lines above", "give all keys of a part the same indentation"),
+    ("expected <block end>", "this line does not fit the lines above", "indent all keys of a section equally"),
     ("expected ',' or", "a bracket is not closed or a comma is missing", "write lists as [one, two]"),
     ("escape", "unknown escape in double quotes", "write \\\\ for a backslash, or use single quotes"),
-    ("another document", "a second document begins here", 'leave out "---": a file holds one configuration'),
-    ("<document start>", "a `%` line is not read here", "leave the line out"),
-    ("tag", "tags are not read here", 'leave it out, or put quotes around a text that begins with "!"'),
-    ("expected alphabetic", "a name is wanted here", 'put quotes around a text that begins with "*" or "&"'),
+    ("another document", "a second document begins here", 'remove "---": a file holds one configuration'),
+    ("<document start>", "directives (% lines) are not supported", "remove the line"),
+    ("tag", "tags are not supported", 'remove it, or put quotes around text that begins with "!"'),
+    ("expected alphabetic", "expected a name", 'put quotes around text that begins with "*" or "&"'),
 )
 
 
@@ -93,7 +93,12 @@ def compose(text: str) -> nodes.Node | None:
     except ReaderError as error:
         place = _place_of(text, error.position)
         raise YamlSyntaxError(
-            Problem(*place, "", "this character is not allowed in YAML", "delete it, or write it escaped in quotes")
+            Problem(
+                *place,
+                "",
+                "this character is not allowed in YAML",
+                "delete it, or escape it in double quotes",
+            )
         ) from None
     except (MarkedYAMLError, ComposerError, ScannerError) as error:
         raise YamlSyntaxError(_syntax_problem(error)) from None
@@ -103,7 +108,7 @@ def compose(text: str) -> nodes.Node | None:
         ValueError,
         IndexError,
     ) as error:  # PyYAML's own, on broken escapes and the like
-        raise YamlSyntaxError(Problem(1, 1, "", f"not readable as YAML ({type(error).__name__})")) from None
+        raise YamlSyntaxError(Problem(1, 1, "", f"is not valid YAML ({type(error).__name__})")) from None
 
 
 def _syntax_problem(error: MarkedYAMLError) -> Problem:
@@ -113,13 +118,11 @@ def _syntax_problem(error: MarkedYAMLError) -> Problem:
     for phrase, message, hint in _SYNTAX:
         if phrase in told:
             return Problem(*place, "", message, hint)
-    return Problem(*place, "", "not readable as YAML from here", "look for an open quote or bracket just above")
+    return Problem(*place, "", "is not valid YAML from here on", "look for an unclosed quote or bracket just above")
 
 
 def _too_deep(place: Place) -> YamlSyntaxError:
-    return YamlSyntaxError(
-        Problem(*place, "", f"nested more than {MAX_DEPTH} deep", "no option needs this: look for a stray bracket")
-    )
+    return YamlSyntaxError(Problem(*place, "", f"nested more than {MAX_DEPTH} deep", "look for a stray bracket"))
 
 
 def _too_many(place: Place) -> YamlSyntaxError:

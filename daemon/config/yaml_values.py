@@ -17,7 +17,7 @@ MAX_VALUES = 20_000
 MAX_MERGED = 10 * MAX_VALUES
 """Pairs that its merge keys may name, whether or not a pair of the same key comes before."""
 
-_QUOTE_HINT = 'leave the tag out, or put quotes around a text that begins with "!"'
+_QUOTE_HINT = 'remove the tag, or put quotes around text that begins with "!"'
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -54,7 +54,7 @@ class _Builder:
         if self.count >= MAX_VALUES:
             return None
         if any(node is outer for outer in self.around):
-            self._tell(node, path, "an anchor holds an alias to itself", "write the values out")
+            self._tell(node, path, "an anchor contains an alias to itself", "write the values out")
             return None
         if len(self.around) > MAX_DEPTH:
             self._tell(node, path[:2], f"aliases make this more than {MAX_DEPTH} deep", "write the values out")
@@ -69,7 +69,7 @@ class _Builder:
 
     def _collection(self, node: nodes.Node, path: PathKey) -> object:
         if node.tag not in (scalars.TAG + "seq", scalars.TAG + "map"):
-            self._tell(node, path, "tags are not read here", _QUOTE_HINT)
+            self._tell(node, path, "tags are not supported", _QUOTE_HINT)
         if isinstance(node, nodes.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, nodes.MappingNode)
@@ -77,15 +77,15 @@ class _Builder:
 
     def _scalar(self, node: nodes.ScalarNode, path: PathKey) -> object:
         if node.tag != scalars.STRING and node.tag not in scalars.PATTERNS:
-            self._tell(node, path, "tags are not read here", _QUOTE_HINT)
+            self._tell(node, path, "tags are not supported", _QUOTE_HINT)
             return None
         if _UNPRINTABLE.search(node.value):
-            self._tell(node, path, "a character that is no text", "write it as text: no NUL, no control characters")
+            self._tell(node, path, "contains a control character", "remove NUL and control characters")
             return None
         try:
             return scalars.read(node.value, node.tag)
         except ValueError as error:
-            self._tell(node, path, f"its tag does not fit: this is {error}", "leave the tag out")
+            self._tell(node, path, f"the tag does not fit the value: {error}", "remove the tag")
             return None
 
     def _mapping(self, node: nodes.MappingNode, path: PathKey) -> dict[str, object]:
@@ -93,18 +93,18 @@ class _Builder:
         own: dict[str, Place] = {}
         for key_node, value_node in self._entries(node, path):
             if not isinstance(key_node, nodes.ScalarNode):
-                self._tell(key_node, path, "a key must be a word", 'write "key: value"')
+                self._tell(key_node, path, "a key must be plain text", 'write "key: value"')
                 continue
             key = key_node.value
             if _UNPRINTABLE.search(key):
-                self._tell(key_node, path, "a key with a character that is no text", "write keys as plain words")
+                self._tell(key_node, path, "the key contains a control character", "write keys as plain words")
                 continue
             if key in own:
                 first = own[key]
                 self._tell(
                     key_node,
                     (*path, key),
-                    f"written twice; first at line {first.line}, column {first.column}",
+                    f"duplicate key; first at line {first.line}, column {first.column}",
                     "keep one of the two",
                 )
                 continue
@@ -121,7 +121,7 @@ class _Builder:
                 continue
             for mapping in source.value if isinstance(source, nodes.SequenceNode) else [source]:
                 if not isinstance(mapping, nodes.MappingNode):
-                    self._tell(source, path, "<< takes an alias of a mapping", "write <<: *name")
+                    self._tell(source, path, "<< must be an alias of a mapping", "write <<: *name")
                     continue
                 before, self.merged = self.merged, self.merged + len(mapping.value)
                 if self.merged > MAX_MERGED:

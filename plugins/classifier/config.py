@@ -56,7 +56,7 @@ class ClassifierConfig(PluginConfig):
     @model_validator(mode="after")
     def _of_objects(self) -> Self:
         if self.classes is not None and self.of == "picture":
-            raise ValueError("classes names objects: say `of: objects`, or leave classes out")
+            raise ValueError("classes applies only to objects: add `of: objects`, or remove classes")
         return self
 
     def faults(self, networks: Catalog) -> list[Fault]:
@@ -71,5 +71,5 @@ def _misnamed(name: str, networks: Catalog) -> Iterator[Fault]:
     if name not in names:
         near = get_close_matches(name, names, n=1)
         meant = f'; did you mean "{near[0]}"?' if near else ""
-        hint = f"there are: {', '.join(names)}; a file of your own is {{file, labels}}"
-        yield Fault(("model",), f'no classifier is called "{name}"{meant}', hint)
+        hint = f"known classifiers: {', '.join(names)}; a file of your own is {{file, labels}}"
+        yield Fault(("model",), f'unknown classifier "{name}"{meant}', hint)

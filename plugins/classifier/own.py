@@ -42,7 +42,7 @@ class OwnClassifier(BaseModel):
     @model_validator(mode="after")
     def _whole_size(self) -> Self:
         if (self.width is None) != (self.height is None):
-            raise ValueError("state both width and height, or neither")
+            raise ValueError("set both width and height, or neither")
         return self
 
     def model(self) -> Model:
@@ -65,4 +65,4 @@ class OwnClassifier(BaseModel):
         except PluginError as error:
             yield Fault(("labels",), str(error))
         except ModelFileError as error:
-            yield Fault(("file",), str(error), "one picture goes in, and one score for each label comes out")
+            yield Fault(("file",), str(error), "the model must have one image input and one output of scores")

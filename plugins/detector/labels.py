@@ -39,7 +39,7 @@ def unknown_class(name: str, labels: Sequence[str]) -> tuple[str, str]:
     folded = [label.casefold() for label in labels]
     close = [labels[folded.index(label)] for label in difflib.get_close_matches(name.casefold(), folded, 3)]
     some = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-    message = f"the network knows no class {name!r}"
+    message = f"the model has no class {name!r}"
     if close:
         message += f"; did you mean {' or '.join(map(repr, close))}?"
     return message, f"its classes are {some}"

@@ -20,7 +20,7 @@ _BEFORE_ONE = np.nextafter(np.float64(1), np.float64(0))
 def _with_area(corners: Corners) -> Corners:
     x, y = np.array(corners, np.float64).T
     if len(set(corners)) < 3 or abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) < 1e-9:
-        raise ValueError("a polygon needs three corners that are not on one line")
+        raise ValueError("a polygon needs at least three corners that are not on one line")
     return corners
 
 

@@ -85,30 +85,29 @@ class FaceConfig(PluginConfig):
     def faults(self, networks: Catalog) -> list[Fault]:
         """Networks that there are not, and options that cannot go together."""
         found = [
-            Fault((option,), f'no network is called "{name}"', "see `sightd models list`")
+            Fault((option,), f'unknown model "{name}"', "see `sightd models list`")
             for option, name in (("detector", self.detector), ("recogniser", self.recogniser))
             if name not in networks.models
         ]
         if self.blur != "none" and (self.every > 1 or self.max_fps is not None):
             option = "every" if self.every > 1 else "max_fps"
             found.append(
-                Fault((option,), "faces are hidden, so every frame must be looked at", f"leave {option} out, or blur")
+                Fault((option,), "cannot be combined with blur, which needs every frame", f"remove {option} or blur")
             )
         if self.recogniser in networks.models and calibration_of(self.recogniser) is None:
             found.append(
                 Fault(
                     ("recogniser",),
-                    f'how alike strangers look to "{self.recogniser}" was never measured: false_identification cannot '
-                    "be kept",
-                    "take sface",
+                    f'false_identification is not calibrated for "{self.recogniser}"',
+                    "use sface",
                 )
             )
         if self.blur != "none" and self.within == "people":
             found.append(
                 Fault(
                     ("within",),
-                    "faces are hidden, so they must be looked for everywhere, also where nobody was detected",
-                    "leave within out, or blur",
+                    "cannot be combined with blur, which must search the whole frame",
+                    "remove within or blur",
                 )
             )
         return found

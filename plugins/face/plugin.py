@@ -72,8 +72,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         calibration = calibration_of(config.recogniser)
         if calibration is None:
             raise PluginError(
-                f"recogniser {config.recogniser!r}: how alike strangers look to it was never measured, so that "
-                "false_identification cannot be kept: take sface"
+                f"recogniser {config.recogniser!r} is not calibrated: false_identification cannot be kept: take sface"
             )
         self._reader = reader_for(recogniser)
         search = search_of(config)

@@ -41,7 +41,7 @@ class Where(BaseModel):
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if not (self.classes or self.faces or self.polygons):
-            raise ValueError("names nothing: give classes, faces or polygons")
+            raise ValueError("is empty: set classes, faces or polygons")
         return self
 
 
@@ -75,12 +75,6 @@ class StyleConfig(PluginConfig):
     )
     where: Where | None = Field(None, description=Where.__doc__)
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.max_lines < self.min_lines:
-            raise ValueError(f"max_lines is at least min_lines, {self.min_lines}")
-        return self
-
     @property
     def looks(self) -> list[Mixture]:
         """All of them as mixtures, in order."""
@@ -96,23 +90,38 @@ class StyleConfig(PluginConfig):
         return self.model
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Networks and styles that there are not."""
+        """Pairs of options in the wrong order, and models and styles that do not exist."""
+        return [*self._disorder(), *self._misnamed(networks)]
+
+    def _disorder(self) -> Iterator[Fault]:
+        if self.min_lines > self.max_lines:
+            option = "min_lines" if "min_lines" in self.model_fields_set else "max_lines"
+            message = f"min_lines ({self.min_lines}) is greater than max_lines ({self.max_lines})"
+            yield Fault((option,), message, "lower min_lines or raise max_lines")
+        if isinstance(self.style, list) and len(self.style) > 1:
+            if self.change == 0:
+                yield Fault(("change",), "is zero, so no style of the list would be shown", "write change: 30s")
+            elif self.fade > self.change and "fade" in self.model_fields_set:
+                message = f"fade ({self.fade:g} s) is greater than change ({self.change:g} s)"
+                yield Fault(("fade",), message, "lower fade or raise change")
+
+    def _misnamed(self, networks: Catalog) -> list[Fault]:
         if isinstance(self.model, OwnStyle):
             found = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
             if "style" in self.model_fields_set:
-                found.append(Fault(("style",), "a network of your own has one style alone", "leave style out"))
+                found.append(Fault(("style",), "a model of your own has only one style", "remove style"))
             return found
         if self.model not in networks.models:
-            return [Fault(("model",), f'no network is called "{self.model}"', _known(networks))]
+            return [Fault(("model",), f'unknown model "{self.model}"', _known(networks))]
         model = networks.models[self.model]
         if model.role != "style":
-            return [Fault(("model",), f'"{self.model}" is a {model.role}, and no style network', _known(networks))]
+            return [Fault(("model",), f'"{self.model}" is a {model.role} model, not a style model', _known(networks))]
         if model.head != "styles" and "style" in self.model_fields_set:
-            return [Fault(("style",), f'"{self.model}" has one style alone', "leave style out")]
+            return [Fault(("style",), f'"{self.model}" has only one style', "remove style")]
         if model.head != "styles":
             return []
         if self.style == []:
-            return [Fault(("style",), "the list is empty", f"there are: {', '.join(STYLES)}")]
+            return [Fault(("style",), "the list is empty", f"known styles: {', '.join(STYLES)}")]
         return list(self._unknown(networks))
 
     def _unknown(self, networks: Catalog) -> Iterator[Fault]:
@@ -128,8 +137,8 @@ class StyleConfig(PluginConfig):
                 except ValueError as error:
                     message, _, known = str(error).partition(" There are: ")
                     path = ("style", position) if isinstance(self.style, list) else ("style",)
-                    yield Fault(path, message.rstrip("."), f"there are: {known}")
+                    yield Fault(path, message.rstrip("."), f"known styles: {known}")
 
 
 def _known(networks: Catalog) -> str:
-    return f"there are: {', '.join(model.name for model in networks if model.role == 'style')}"
+    return f"known style models: {', '.join(model.name for model in networks if model.role == 'style')}"

@@ -18,7 +18,7 @@ def weights_of(mixture: Mapping[str, float], styles: Sequence[str]) -> FloatArra
         weights[index_of(name, styles)] += share
     total = float(weights.sum())
     if not total > 0 or weights.min() < 0:
-        raise ValueError(f"the shares of a mixture are above zero, not {dict(mixture)}")
+        raise ValueError(f"the shares of a mixture must be greater than zero, not {dict(mixture)}")
     mixed: FloatArray = weights / np.float32(total)
     return mixed
 

@@ -34,5 +34,5 @@ class OwnStyle(BaseModel):
         try:
             self.model()
         except ModelFileError as error:
-            return [Fault(("file",), str(error), "one picture goes in and one comes out")]
+            return [Fault(("file",), str(error), "the model must have one image input and one image output")]
         return []

@@ -203,7 +203,7 @@ def _require_style(engine: Engine) -> None:
     """PluginError where the network is no style network, or does not take a picture and the weights of its styles."""
     inputs, model = engine.session.inputs, engine.model
     if model.role != "style":
-        raise PluginError(f"model {model.name!r} is a {model.role}, and no style network")
+        raise PluginError(f"{model.name!r} is a {model.role} model, not a style model")
     if model.head == "styles" and (_WEIGHTS not in inputs or inputs[_WEIGHTS].shape[-1] != len(model.labels)):
         raise PluginError(
             f"model {model.name!r} takes {sorted(inputs)}, and no {_WEIGHTS} of {len(model.labels)} styles"

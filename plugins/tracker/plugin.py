@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from plugins.api import Plugin, PluginConfig
+from engines.catalog import Catalog
+from plugins.api import Fault, Plugin, PluginConfig
 from plugins.tracker import view
 from plugins.tracker.lifecycle import Rules, step
 from plugins.tracker.table import WIDTH, CameraTracks
@@ -70,6 +71,18 @@ class TrackerConfig(PluginConfig):
     match_classes: bool = Field(
         True, description="A track keeps its class. False lets a detection of any class continue it."
     )
+
+    def faults(self, networks: Catalog) -> list[Fault]:
+        """Pairs of options in the wrong order."""
+        found = []
+        if self.low_score > self.high_score:
+            low = "low_score" in self.model_fields_set
+            message = f"low_score ({self.low_score:g}) is greater than high_score ({self.high_score:g})"
+            found.append(Fault(("low_score" if low else "high_score",), message, "lower low_score or raise high_score"))
+        if self.show_lost > self.max_lost and "show_lost" in self.model_fields_set:
+            message = f"show_lost ({self.show_lost:g} s) is greater than max_lost ({self.max_lost:g} s)"
+            found.append(Fault(("show_lost",), message, "lower show_lost or raise max_lost"))
+        return found
 
 
 class Tracker(Plugin[TrackerConfig]):

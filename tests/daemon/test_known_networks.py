@@ -41,5 +41,5 @@ def test_a_network_made_here_can_be_named(tmp_path: Path, section: str, folder: 
 
 
 def test_it_cannot_where_it_was_not_made(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match='no network is called "yolox-nano-int8"; did you mean "yolox-nano"'):
+    with pytest.raises(ConfigError, match='unknown model "yolox-nano-int8"; did you mean "yolox-nano"'):
         check(TEXT, tmp_path)

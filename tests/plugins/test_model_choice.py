@@ -105,8 +105,8 @@ def test_a_fault_is_told_once_and_where_it_is(value: Any, where: tuple[str | int
 @pytest.mark.parametrize(
     ("value", "path", "message"),
     [
-        ("yolox-tinny", (), 'no network is called "yolox-tinny"; did you mean "yolox-tiny"?'),
-        (["yolox-nano", "YOLOX_S"], (1,), 'no network is called "YOLOX_S"; did you mean "yolox-s"?'),
+        ("yolox-tinny", (), 'unknown model "yolox-tinny"; did you mean "yolox-tiny"?'),
+        (["yolox-nano", "YOLOX_S"], (1,), 'unknown model "YOLOX_S"; did you mean "yolox-s"?'),
         ({"file": "none.onnx", "head": "ssd", "labels": ["a"]}, ("file",), "cannot read none.onnx: No such file"),
         (
             {"file": "/proc/version", "head": "ssd", "labels": "no.txt"},

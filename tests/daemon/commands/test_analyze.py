@@ -231,7 +231,7 @@ def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path) -> None:
         (["--set", "detecter.min_score=1"], 2, 'did you mean "detector"'),
         (["--chain", "tracker"], 2, "needs Detections"),
         (["--chain", "detectr"], 2, "--chain: chain[0]: no plug-in detectr is installed"),
-        (["--set", "detector.model=[no-such-network]"], 2, "--set: plugins.detector.model[0]: no network is called"),
+        (["--set", "detector.model=[no-such-network]"], 2, "--set: plugins.detector.model[0]: unknown model"),
     ],
 )
 def test_a_wrong_option_is_told_with_its_exit_code(

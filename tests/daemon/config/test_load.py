@@ -121,7 +121,7 @@ def test_a_server_that_others_reach_asks_for_a_token() -> None:
 
 def test_tokens_that_go_readable_over_the_network_are_warned_of() -> None:
     (warning,) = loaded(CAMERA + TOKEN + "http: {host: 0.0.0.0}").warnings
-    assert (warning.path, "readable" in warning.message) == ("http.host", True)
+    assert (warning.path, "clear text" in warning.message) == ("http.host", True)
 
 
 def test_without_cameras_only_what_an_analysis_needs_is_read(tmp_path: Path) -> None:

@@ -294,9 +294,11 @@ def faults(**options: Any) -> list[str]:
 def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
     assert faults() == []
     (known,) = faults(model="mobilenet")
-    assert known.startswith('model: no classifier is called "mobilenet"; did you mean "mobilenet-v2"?; there are: mob')
+    assert known.startswith(
+        'model: unknown classifier "mobilenet"; did you mean "mobilenet-v2"?; known classifiers: mob'
+    )
     (other,) = faults(model="yunet")
-    assert 'no classifier is called "yunet"' in other
+    assert 'unknown classifier "yunet"' in other
     (tmp_path / "page.onnx").write_text("<html>")
     boxes = write_shaped(tmp_path / "boxes.onnx", {"image": (1, 3, 8, 8)}, {"boxes": (1, 100, 4)})
     three = write_colours(tmp_path / "three.onnx")
@@ -316,7 +318,7 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="classes names objects: say `of: objects`"):
+    with pytest.raises(ValueError, match="classes applies only to objects: add `of: objects`"):
         ClassifierConfig.model_validate({"classes": ["car"]})
     with pytest.raises(ValueError, match="both width and height, or neither"):
         ClassifierConfig.model_validate({"model": {"file": "a.onnx", "labels": NAMES, "width": 8}})

@@ -366,7 +366,7 @@ def test_options_that_cannot_be_kept_are_told() -> None:
     networks = Catalog.load()
     (fault,) = FaceConfig.model_validate({"blur": "all", "every": 2}).faults(networks)
     assert fault.path == ("every",)
-    assert "every frame must be looked at" in fault.message
+    assert "blur, which needs every frame" in fault.message
     (fault,) = FaceConfig.model_validate({"recogniser": "arcface"}).faults(networks)
     assert fault.path == ("recogniser",)
     (fault,) = FaceConfig.model_validate({"blur": "all", "within": "people"}).faults(networks)
@@ -376,7 +376,7 @@ def test_options_that_cannot_be_kept_are_told() -> None:
 
 def test_a_recogniser_that_nothing_is_known_of_is_refused(tmp_path: Path) -> None:
     plugin = FaceRecogniser(FaceConfig(recogniser="yunet", gallery=tmp_path / "faces.db"))
-    with pytest.raises(PluginError, match="was never measured"):
+    with pytest.raises(PluginError, match="is not calibrated"):
         plugin.open(Context())
     plugin.close()
 

@@ -175,7 +175,7 @@ def test_enlarged_paint_has_the_pictures_edges() -> None:
         ({"style": ["starry", "cubism"]}, ("style", 1), 'no style is called "cubism"'),
         ({"style": {"delft": 1, "nope": 2}}, ("style",), 'no style is called "nope"'),
         ({"style": []}, ("style",), "the list is empty"),
-        ({"model": "style27"}, ("model",), 'no network is called "style27"'),
+        ({"model": "style27"}, ("model",), 'unknown model "style27"'),
     ],
 )
 def test_faults_name_the_choices(options: dict[str, Any], path: tuple[object, ...], message: str) -> None:
@@ -219,28 +219,46 @@ def test_files_that_are_no_style_network_are_told(tmp_path: Path) -> None:
     assert "gives scores [1, 1000]; a style network takes one picture" in own_faults(classifier)[0]
     twice = write_double(tmp_path / "twice.onnx")
     assert own_faults(twice) == []
-    assert own_faults(twice, style="starry") == ["style: a network of your own has one style alone"]
+    assert own_faults(twice, style="starry") == ["style: a model of your own has only one style"]
 
 
 def test_options_that_name_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="names nothing: give classes, faces or polygons"):
+    with pytest.raises(ValueError, match="is empty: set classes, faces or polygons"):
         StyleConfig.model_validate({"where": {}})
-    with pytest.raises(ValueError, match="max_lines is at least min_lines"):
-        StyleConfig.model_validate({"min_lines": 400, "max_lines": 300})
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "message"),
+    [
+        ({"min_lines": 400}, ("min_lines",), "min_lines (400) is greater than max_lines (360)"),
+        ({"max_lines": 100}, ("max_lines",), "min_lines (128) is greater than max_lines (100)"),
+        ({"style": ["delft", "starry"], "change": 0}, ("change",), "is zero"),
+        ({"style": ["delft", "starry"], "change": "1s", "fade": "3s"}, ("fade",), "fade (3 s) is greater than change"),
+    ],
+)
+def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: tuple[str], message: str) -> None:
+    (fault,) = StyleConfig.model_validate(options).faults(Catalog.load())
+    assert fault.path == path
+    assert fault.message.startswith(message)
+
+
+@pytest.mark.parametrize("options", [{"change": 0}, {"change": "1s", "style": ["delft", "starry"]}])
+def test_an_order_that_has_no_effect_is_accepted(options: dict[str, Any]) -> None:
+    assert StyleConfig.model_validate(options).faults(Catalog.load()) == []
 
 
 def test_a_network_that_is_no_style_network_is_refused() -> None:
     (fault,) = StyleConfig(model="yunet").faults(Catalog.load())
-    assert (fault.path, fault.message) == (("model",), '"yunet" is a face-detector, and no style network')
-    assert "there are: style26, mosaic-9, candy-9" in fault.hint
-    with pytest.raises(PluginError, match="'yunet' is a face-detector, and no style network"):
+    assert (fault.path, fault.message) == (("model",), '"yunet" is a face-detector model, not a style model')
+    assert "known style models: style26, mosaic-9, candy-9" in fault.hint
+    with pytest.raises(PluginError, match="'yunet' is a face-detector model, not a style model"):
         Stylist(StyleConfig(model="yunet")).open(Context())
 
 
 def test_a_published_network_of_one_style_takes_no_style() -> None:
     assert StyleConfig(model="candy-9").faults(Catalog.load()) == []
     (fault,) = StyleConfig(model="candy-9", style="starry").faults(Catalog.load())
-    assert (fault.path, fault.message, fault.hint) == (("style",), '"candy-9" has one style alone', "leave style out")
+    assert (fault.path, fault.message, fault.hint) == (("style",), '"candy-9" has only one style', "remove style")
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1280, 720)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.catalog import Catalog
 from plugins.boxes import iou
 from plugins.testing import check_plugin
 from plugins.tracker import Tracker, TrackerConfig
@@ -300,3 +303,17 @@ def test_neither_order_nor_place_of_the_detections_matters(order: list[int], shi
         expected = look(plain, index * 0.1, detections(boxes)).boxes + shift
         found = look(other, index * 0.1, detections(boxes[order] + shift)).boxes
         np.testing.assert_allclose(found[np.argsort(found[:, 0])], expected, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"low_score": 0.6}, ("low_score",)),
+        ({"high_score": 0.05}, ("high_score",)),
+        ({"show_lost": "2s"}, ("show_lost",)),
+        ({"max_lost": "100ms"}, None),
+    ],
+)
+def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: tuple[str] | None) -> None:
+    faults = TrackerConfig.model_validate(options).faults(Catalog.load())
+    assert [fault.path for fault in faults] == ([] if path is None else [path])

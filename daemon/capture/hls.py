@@ -1,10 +1,15 @@
-"""Which of the variants that an HLS playlist offers is read. The others are never asked for."""
+"""HLS playlists (RFC 8216): selects the variant to read, and prepares playlists for FFmpeg.
+
+FFmpeg parses media playlists by itself. It ignores variables and gaps, and reads segments with an unknown encryption as
+if they had none, so each playlist passes through `media_playlist` first.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.picture import MOST_PIXELS
@@ -14,6 +19,12 @@ MOST_PLAYLIST = 2 * 1024 * 1024
 """Bytes of a playlist: a day of one-second segments."""
 _MOST_VARIANTS = 100
 _VARIANT = "#EXT-X-STREAM-INF:"
+_DEFINE = "#EXT-X-DEFINE:"
+_KEY, _MAP, _GAP, _BYTE_RANGE = "#EXT-X-KEY:", "#EXT-X-MAP:", "#EXT-X-GAP", "#EXT-X-BYTERANGE:"
+_SEQUENCE = re.compile(r"^#EXT-X-MEDIA-SEQUENCE:(\d{1,19})", re.MULTILINE)
+_SEGMENT = "#EXTINF:"
+_URI = re.compile(r'\bURI="([^"]*)"')
+_VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]{1,256})\}")
 _ATTRIBUTE = re.compile(r'(?:^|,)[ \t]{0,8}([A-Z0-9-]{1,64})=("[^"]*"|[^,]*)')
 """Bounded and anchored: a search that takes time by the square of a line's length holds the interpreter for hours."""
 _SOUND = ("mp4a", "ac-3", "ec-3", "opus", "Opus", "fLaC", "flac", "mp3")
@@ -29,13 +40,88 @@ class Variant:
     size: tuple[int, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class MediaPlaylist:
+    """A playlist as FFmpeg is to read it: without variables, and with absolute addresses where FFmpeg could not resolve
+    them. `begins` is the number of the first of its `segments`. `keys` are the URLs of AES-128 keys, `gaps` those of
+    segments that the server says it does not have."""
+
+    text: str
+    begins: int
+    segments: int
+    keys: frozenset[str] = frozenset()
+    gaps: frozenset[str] = frozenset()
+
+
+def media_playlist(asked: str, url: str, text: str, variables: Mapping[str, str]) -> MediaPlaylist:
+    """Prepares the media playlist that was asked for as `asked` and came from `url`, after redirects. `variables` are
+    those of its master playlist.
+
+    Raises SourceError if its segments have an encryption that is not supported, or if its variables cannot be resolved.
+    """
+    text, _ = with_variables(url, text, variables)
+    redirected = asked != url  # FFmpeg does not know
+    first = _SEQUENCE.search(text)
+    begins, segments = int(first[1]) if first else 0, text.count(_SEGMENT)
+    if not redirected and not any(tag in text for tag in (_KEY, _GAP)):
+        return MediaPlaylist(text, begins, segments)
+    keys, gaps, gap = set[str](), set[str](), False
+    lines: list[str] = []
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith(_KEY):
+            line, found = _with_absolute_key(url, line)
+            keys |= found
+        elif line.startswith(_MAP) and redirected:
+            line = _URI.sub(lambda uri: f'URI="{_joined(url, uri[1])}"', line)
+        elif line == _GAP:
+            gap = True
+        elif line.startswith(_BYTE_RANGE):
+            gap = False  # other parts of that file may be there
+        elif line and not line.startswith("#"):
+            if redirected or gap:
+                line = _joined(url, line)
+            if gap:
+                gaps.add(line)
+            gap = False
+        lines.append(line)
+    return MediaPlaylist("\n".join([*lines, ""]), begins, segments, frozenset(keys), frozenset(gaps))
+
+
+def with_variables(url: str, text: str, imported: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The playlist with its variables replaced (EXT-X-DEFINE), and their values. `imported` are those it may import.
+
+    Raises SourceError if a variable is not defined, or if the text grows beyond the limit.
+    """
+    if _DEFINE not in text and "{$" not in text:
+        return text, {}
+    values: dict[str, str] = {}
+    lines: list[str] = []
+    size = 0
+
+    def value_of(reference: re.Match[str]) -> str:
+        if reference[1] not in values:
+            raise SourceError(Reason.NO_VIDEO, f"its playlist uses the variable {reference[1][:40]!a} undefined")
+        return values[reference[1]]
+
+    for line in text.splitlines():
+        if len(line) + line.count("{$") * max(map(len, values.values()), default=0) + size > MOST_PLAYLIST:
+            raise SourceError(Reason.TOO_LARGE, "the variables of a playlist")
+        replaced = _VARIABLE.sub(value_of, line)
+        size += len(replaced) + 1
+        if replaced.strip().startswith(_DEFINE):
+            values |= _defined(url, _attributes(replaced.strip().removeprefix(_DEFINE)), imported)
+        else:
+            lines.append(replaced)
+    return "\n".join([*lines, ""]), values
+
+
 def variants(text: str) -> list[Variant]:
     """The variants of a master playlist that may hold video, in its order; none of a media playlist."""
     found: list[Variant] = []
     stated: dict[str, str] | None = None
     for line in map(str.strip, text.splitlines()):
         if line.startswith(_VARIANT):
-            stated = {name: value.strip('"') for name, value in _ATTRIBUTE.findall(line[len(_VARIANT) :])}
+            stated = _attributes(line.removeprefix(_VARIANT))
         elif line and not line.startswith("#"):
             if stated is not None and len(found) < _MOST_VARIANTS and _may_be_video(stated):
                 found.append(_variant(line, stated))
@@ -64,8 +150,46 @@ def address_to_read(url: str, playlist: str, wanted_height: int | None) -> str:
     offered = variants(playlist)
     if not offered:
         return url
+    return _joined(url, best(offered, wanted_height).address)
+
+
+def _with_absolute_key(url: str, line: str) -> tuple[str, set[str]]:
+    """An EXT-X-KEY line, and the URL of the key that it names, if any."""
+    stated = _attributes(line.removeprefix(_KEY))
+    method, format_ = stated.get("METHOD", ""), stated.get("KEYFORMAT", "identity")
+    if method == "NONE":
+        return line, set()
+    if method != "AES-128":
+        why = f"its HLS segments are encrypted with {method[:40]!a}; only AES-128 is supported"
+        raise SourceError(Reason.NO_VIDEO, why)
+    if format_ != "identity":
+        raise SourceError(Reason.NO_VIDEO, f"the key of its HLS segments needs the key system {format_[:60]!a}")
+    if not stated.get("URI"):
+        raise SourceError(Reason.NO_VIDEO, "its HLS segments are encrypted, but the playlist names no key")
+    key = _joined(url, stated["URI"])
+    vector = f",IV={stated['IV']}" if "IV" in stated else ""
+    return f'{_KEY}METHOD=AES-128,URI="{key}"{vector}', {key}
+
+
+def _defined(url: str, stated: Mapping[str, str], imported: Mapping[str, str]) -> dict[str, str]:
+    if "NAME" in stated:
+        return {stated["NAME"]: stated.get("VALUE", "")}
+    if (name := stated.get("IMPORT")) is not None and name in imported:
+        return {name: imported[name]}
+    if (name := stated.get("QUERYPARAM")) is not None:
+        given = parse_qs(urlsplit(url).query, keep_blank_values=True, max_num_fields=100)
+        if name in given:
+            return {name: given[name][0]}
+    return {}  # an error only if it is used
+
+
+def _attributes(text: str) -> dict[str, str]:
+    return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(text)}
+
+
+def _joined(url: str, address: str) -> str:
     try:
-        return urljoin(url, best(offered, wanted_height).address)
+        return urljoin(url, address)
     except ValueError:
         raise SourceError(Reason.NO_VIDEO, "its playlist names an address that cannot be read") from None
 

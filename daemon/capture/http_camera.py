@@ -10,7 +10,7 @@ import av
 
 from daemon.capture.decoding import CpuDecoding
 from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hls import PLAYLIST_START, address_to_read
+from daemon.capture.hls import PLAYLIST_START, address_to_read, variants, with_variables
 from daemon.capture.image_parts import MOST_PICTURE, Part, PartReader, TooLargeError
 from daemon.capture.picture import MOST_PIXELS
 from daemon.capture.source import Source
@@ -29,8 +29,16 @@ _CLOSED = {
     "webm,webvtt",
 }
 """FFmpeg itself may open nothing: scripts such as concat, SDP and DASH name files of this machine, and ports."""
+_HLS = {
+    # both would bypass our client
+    "http_persistent": "0",
+    "http_multiple": "0",
+    # our client decides which addresses may be opened: their suffix says nothing
+    "extension_picky": "0",
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+}
 _PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
-_PIECE = 64 * 1024
 _USUAL_TIMEOUT = 3.0
 _SHORTEST = 1.0
 """Seconds that remain at least for FFmpeg to look into what was opened."""
@@ -55,10 +63,10 @@ def open_web(source: Source, playback: Playback, limit: float | None = None) -> 
         if codec is not None:
             client.opened()
             return ImageStream(source, playback, client, response, codec)
-        files = WebFiles(client, max(_SHORTEST, until - clock()), clock)
+        files = WebFiles(client, max(_SHORTEST, until - clock()), clock, timeout)
         stream = _opened_by_ffmpeg(source, playback, files, response, start)
         client.opened()
-        files.opened(timeout)
+        files.opened()
         return stream
     except BaseException:
         client.close()
@@ -182,11 +190,8 @@ def _opened_by_ffmpeg(
 ) -> WebStream:
     options, playlist = {**source.options, **_CLOSED}, start.startswith(PLAYLIST_START)
     if playlist:
-        content, url = _all_of(files.first(response)), response.url
-        address = address_to_read(url, content.decode("utf-8", "replace"), source.wanted_height)
-        files.provide(url, content)
-        options |= {"http_persistent": "0", "http_multiple": "0"}  # both would bypass our client
-        container = _open(files, address, "hls", options, response.content_type)
+        address = _media_playlist_of(source, files, response)
+        container = _open(files, address, "hls", options | _HLS, response.content_type)
     else:
         container = _open(files, files.first(response), source.format, options, response.content_type)
     try:
@@ -197,19 +202,22 @@ def _opened_by_ffmpeg(
         raise
 
 
-def _all_of(file: WebFile) -> bytes:
-    """A playlist; `WebFile` bounds it."""
-    content = bytearray()
-    while data := file.read(_PIECE):
-        content += data
-    return bytes(content)
+def _media_playlist_of(source: Source, files: WebFiles, response: WebResponse) -> str:
+    """The address of the media playlist to read; `files` has it if `response` is that playlist."""
+    url, text = response.url, files.playlist(response)
+    if not variants(text):
+        files.provide(url, text)
+        return url
+    text, variables = with_variables(url, text, {})
+    files.define(variables)
+    return address_to_read(url, text, source.wanted_height)
 
 
 def _open(
     files: WebFiles, file: str | WebFile, format_: str | None, options: dict[str, str], content_type: str
 ) -> av.container.InputContainer:
     try:
-        return av.open(file, "r", format=format_, options=options, io_open=files.open)
+        return av.open(file, "r", format=format_, options=options, io_open=files.open, timeout=files.limits)
     except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for a format that is not allowed
         told = f"the server answers with {content_type[:60]}" if _PLAIN_TYPE.fullmatch(content_type) else ""
         raise SourceError(Reason.NO_VIDEO, told) from None

@@ -6,24 +6,32 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hls import MOST_PLAYLIST, PLAYLIST_START
+from daemon.capture.hls import MOST_PLAYLIST, PLAYLIST_START, media_playlist
 from daemon.capture.web import WebClient, WebResponse
 
 MOST_STEP = 64 * 1024 * 1024
 """Bytes that may be read until there is a packet of video: more than the largest picture with its sound."""
 _LONGEST_STEP = 10.0
 """Seconds that it may take, or the source's timeout if that is longer."""
+_PIECE = 64 * 1024
+_BLOCK = 16
+"""Bytes of an AES block, of an AES-128 key and of an initialisation vector."""
 
 
 class WebFiles:
     """Opens what FFmpeg asks for while it reads one source. Used by one thread."""
 
-    def __init__(self, client: WebClient, longest: float, clock: Callable[[], float]) -> None:
-        """`longest` is s for the first step, which is to open the source."""
+    def __init__(self, client: WebClient, longest: float, clock: Callable[[], float], timeout: float) -> None:
+        """`longest` is s for the first step, which is to open the source; `timeout` its longest silence in s."""
         self._client, self._clock = client, clock
-        self._longest = longest
+        self._longest, self._longest_later = longest, max(_LONGEST_STEP, timeout)
         self._ready: tuple[str, bytes] | None = None
+        self._variables: Mapping[str, str] = {}
+        self._keys = self._gaps = frozenset[str]()
+        self._begins: int | None = None
         self._left, self._until = 0, 0.0
         self._failed = False
         self.renew()
@@ -32,21 +40,44 @@ class WebFiles:
         """A step is done: the next one has the whole budget again."""
         self._left, self._until = MOST_STEP, self._clock() + self._longest
 
-    def opened(self, timeout: float) -> None:
-        """The source is open; `timeout` is its longest silence in s."""
-        self._longest = max(_LONGEST_STEP, timeout)
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Seconds that FFmpeg may take to open the source and for each packet: a playlist can tell it to wait for years
+        without a request."""
+        return self._longest, self._longest_later
+
+    def opened(self) -> None:
+        """The source is open."""
+        self._longest = self._longest_later
         self.renew()
 
     def first(self, response: WebResponse) -> WebFile:
         """The file of an answer that is there already."""
         return SeekableWebFile(self, response) if response.seekable else WebFile(self, response)
 
-    def provide(self, url: str, content: bytes) -> None:
-        """Answers the first request for `url` with what is there already."""
-        self._ready = url, content
+    def playlist(self, response: WebResponse) -> str:
+        """Reads a whole playlist. Raises SourceError if it is too long."""
+        content = bytearray()
+        while data := response.read(_PIECE):
+            self.spend(len(data))
+            content += data
+            if len(content) > MOST_PLAYLIST:
+                raise SourceError(Reason.TOO_LARGE, f"a playlist does not end within {MOST_PLAYLIST >> 20} MiB")
+        return content.decode("utf-8", "replace")
+
+    def define(self, variables: Mapping[str, str]) -> None:
+        """Sets the variables of the master playlist, which media playlists may import."""
+        self._variables = variables
+
+    def provide(self, url: str, text: str) -> None:
+        """Answers the first request for `url` with a media playlist that has been read already."""
+        self._ready = url, self._prepared(url, url, text)
 
     def open(self, url: str, _flags: int, options: Mapping[str, str]) -> object:
-        """What FFmpeg's demuxers open, such as segments: they may lead only where the source's address may."""
+        """What FFmpeg's demuxers open: playlists, segments and keys. They may lead only where the source's address may.
+
+        `options` are FFmpeg's: the range of bytes; `key` and `iv` in hexadecimal if the segment is encrypted.
+        """
         if self._ready is not None and self._ready[0] == url:
             content, self._ready = self._ready[1], None
             return _Memory(content)
@@ -63,15 +94,53 @@ class WebFiles:
             raise
 
     def _opened(self, url: str, options: Mapping[str, str]) -> object:
-        if url.startswith("crypto"):
-            raise SourceError(Reason.NO_VIDEO, "its HLS segments are encrypted, which is not supported")
+        if url in self._keys:
+            return _Memory(self._key(url))
+        plain = url.removeprefix("crypto+") if "key" in options else url
+        if plain in self._gaps:
+            return _Memory(b"")
         first, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
         try:
-            return WebFile(self, self._client.get(url, first=first, last=end - 1 if end else None))
+            response = self._client.get(plain, first=first, last=end - 1 if end else None)
         except SourceError as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
             return _Memory(b"")  # a live playlist's oldest segments expire: the next one follows
+        if plain != url:
+            return DecryptedWebFile(self, response, bytes.fromhex(options["key"]), bytes.fromhex(options["iv"]))
+        if self._is_playlist(response):
+            return _Memory(self._prepared(url, response.url, self.playlist(response)))
+        return WebFile(self, response)
+
+    def _is_playlist(self, response: WebResponse) -> bool:
+        start = b""
+        while len(start) < len(PLAYLIST_START) and (data := response.read()):
+            self.spend(len(data))
+            start += data
+        response.unread(start)
+        return start.startswith(PLAYLIST_START)
+
+    def _prepared(self, asked: str, url: str, text: str) -> bytes:
+        playlist = media_playlist(asked, url, text, self._variables)
+        if self._begins is not None and playlist.begins + playlist.segments <= self._begins:
+            raise SourceError(Reason.EOF, "its playlist begins again")  # FFmpeg would wait until it has caught up
+        self._keys, self._gaps, self._begins = playlist.keys, playlist.gaps, playlist.begins
+        return playlist.text.encode()
+
+    def _key(self, url: str) -> bytes:
+        """An AES-128 key. Raises SourceError if it is not there, or is none."""
+        try:
+            response, key = self._client.get(url), b""
+        except SourceError as error:
+            raise SourceError(
+                error.reason, f"the key of its HLS segments{error.detail and ': '}{error.detail}"
+            ) from None
+        while len(key) <= _BLOCK and (data := response.read(_BLOCK + 1)):
+            self.spend(len(data))
+            key += data
+        if len(key) != _BLOCK:
+            raise SourceError(Reason.NO_VIDEO, f"the key of its HLS segments does not have {_BLOCK} bytes")
+        return key
 
     def get(self, url: str, first: int) -> WebResponse:
         """Another part of a file."""
@@ -95,7 +164,6 @@ class WebFile:
     def __init__(self, files: WebFiles, response: WebResponse) -> None:
         self._files, self._response = files, response
         self._position = 0
-        self._playlist: bool | None = None
 
     def read(self, size: int) -> bytes:
         with self._files.failing_once() as failed:
@@ -104,12 +172,37 @@ class WebFile:
     def _read(self, size: int) -> bytes:
         data = self._response.read(size)
         self._files.spend(len(data))
-        if self._playlist is None:
-            self._playlist = data.startswith(PLAYLIST_START)
         self._position += len(data)
-        if self._playlist and self._position > MOST_PLAYLIST:
-            raise SourceError(Reason.TOO_LARGE, f"a playlist does not end within {MOST_PLAYLIST >> 20} MiB")
         return data
+
+
+class DecryptedWebFile(WebFile):
+    """An HLS segment encrypted with AES-128 in CBC mode and PKCS7 padding (RFC 8216, 4.3.2.4)."""
+
+    def __init__(self, files: WebFiles, response: WebResponse, key: bytes, vector: bytes) -> None:
+        super().__init__(files, response)
+        self._decryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor()
+        self._decrypted = bytearray()
+        self._ended = False
+
+    def _read(self, size: int) -> bytes:
+        """The last block is held back until the end shows how much of it is padding."""
+        while not self._ended and len(self._decrypted) < size + _BLOCK:
+            data = super()._read(size)
+            self._decrypted += self._decryptor.update(data)
+            if not data:
+                self._ended = True
+                _remove_padding(self._decrypted)
+        given = bytes(self._decrypted[:size])
+        del self._decrypted[:size]
+        return given
+
+
+def _remove_padding(content: bytearray) -> None:
+    """Removes PKCS7 padding. Content without it was cut off, or decrypted with a wrong key: the decoder will tell."""
+    length = content[-1] if content else 0
+    if 1 <= length <= _BLOCK and content.endswith(bytes([length]) * length):
+        del content[-length:]
 
 
 class SeekableWebFile(WebFile):

@@ -89,11 +89,17 @@ class LiveEncoder:
 
 
 def write_clip(
-    path: Path, *, size: tuple[int, int] = (640, 360), fps: int = 25, frames: int = 50, first: int = 0
+    path: Path,
+    *,
+    size: tuple[int, int] = (640, 360),
+    fps: int = 25,
+    frames: int = 50,
+    first: int = 0,
+    container_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """An H.264 file in the container that the suffix names, a key frame a second; its bars count from `first`."""
     scene = Scene(*size)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", container_options={**container_options}) as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23", "g": str(fps)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from daemon.capture import lateness
 from daemon.capture.errors import Reason
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
@@ -77,7 +78,8 @@ def test_the_age_is_true_if_the_network_was_slow_from_the_beginning(proxy: Fault
     assert ages[: len(true)] == pytest.approx(true, abs=0.4)
 
 
-def test_a_stream_that_stays_late_is_opened_again(proxy: FaultProxy) -> None:
+def test_a_stream_that_stays_late_is_opened_again(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lateness, "_PATIENCE", 2.0)
     with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="10s", late_after="500ms") as running:
         running.wait_for(25)
         proxy.throttle(SLOW)

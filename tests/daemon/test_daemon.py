@@ -183,6 +183,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert code == 128 + signal.SIGTERM
 
 
+@pytest.mark.computing
 @pytest.mark.parametrize(
     ("change", "code", "told"),
     [

@@ -38,6 +38,12 @@ class Ward:
     def faults(self, reason: str) -> float:
         return self.daemon.metric("sightd_plugin_faults_total", plugin="faulty", reason=reason)
 
+    def all_faults(self) -> float:
+        return sum(self.daemon.values("sightd_plugin_faults_total", "reason", plugin="faulty").values())
+
+    def restarts(self) -> float:
+        return self.daemon.metric("sightd_plugin_process_restarts_total", plugin="faulty")
+
     def assert_frames_go_on(self) -> None:
         """Both cameras' frames come through their chains, and leave."""
         before = self._counts()
@@ -71,39 +77,56 @@ def ward(folder: Path, **options: object) -> Iterator[Ward]:
         yield found
 
 
-@pytest.mark.parametrize("isolate", [False, True], ids=["in the daemon", "isolated"])
+@pytest.fixture(scope="module")
+def within(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    """The plug-in runs in the daemon."""
+    with ward(tmp_path_factory.mktemp("within")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    """The plug-in runs in a process of its own."""
+    with ward(tmp_path_factory.mktemp("isolated"), isolate=True, max_memory="512MiB") as one:
+        yield one
+
+
+@pytest.mark.parametrize("where", ["within", "isolated"])
 @pytest.mark.parametrize(("order", "reason"), [("raise", "error"), ("nonsense", "invalid"), ("hang", "timeout")])
 def test_one_that_raises_hangs_or_talks_nonsense_hurts_only_itself(
-    tmp_path: Path, isolate: bool, order: str, reason: str
+    request: pytest.FixtureRequest, where: str, order: str, reason: str
 ) -> None:
-    with ward(tmp_path, isolate=isolate) as found:
-        found.order(order)
-        eventually(lambda: found.faults(reason) == 1, 2 * HANG + 20)
-        found.assert_frames_go_on()
-        if order == "hang":
-            assert any("no answer after" in said for said in found.daemon.readiness()["reasons"])
-        if order != "hang" or isolate:
-            eventually(found.is_ready, 60, "it is tried again")
-        assert found.daemon.get("/healthz").status_code == 200
-        assert sum(found.daemon.values("sightd_plugin_faults_total", "reason", plugin="faulty").values()) == 1
+    found: Ward = request.getfixturevalue(where)
+    before = found.all_faults()
+    found.order(order)
+    eventually(lambda: found.faults(reason) == 1, 2 * HANG + 20)
+    found.assert_frames_go_on()
+    if order == "hang":
+        assert any("no answer after" in said for said in found.daemon.readiness()["reasons"])
+    if order != "hang" or where == "isolated":
+        eventually(found.is_ready, 60, "it is tried again")
+    assert found.daemon.get("/healthz").status_code == 200
+    assert found.all_faults() == before + 1
 
 
 @pytest.mark.parametrize(
     ("order", "reason", "told"), [("segfault", "crashed", "SIGSEGV"), ("leak", "memory", "above max_memory (512 MiB)")]
 )
-def test_the_process_of_an_isolated_one_is_replaced(tmp_path: Path, order: str, reason: str, told: str) -> None:
-    with ward(tmp_path, isolate=True, max_memory="512MiB") as found:
-        pid = found.daemon.pid
-        found.order(order)
-        eventually(lambda: found.faults(reason) == 1, 30)
-        assert any(told in said for said in found.daemon.readiness()["reasons"]), found.daemon.readiness()
-        found.assert_frames_go_on()
-        eventually(found.is_ready, 60, "a new process has it")
-        assert found.daemon.metric("sightd_plugin_process_restarts_total", plugin="faulty") == 1
-        resident = partial(found.daemon.metric, "sightd_plugin_process_resident_bytes", plugin="faulty")
-        eventually(lambda: 2**20 < resident() < 512 * 2**20, 20)
-        assert found.daemon.pid == pid
-        assert found.daemon.terminate(20)[0] == 0
+def test_the_process_of_an_isolated_one_is_replaced(isolated: Ward, order: str, reason: str, told: str) -> None:
+    pid, restarts = isolated.daemon.pid, isolated.restarts()
+    isolated.order(order)
+    eventually(lambda: isolated.faults(reason) == 1, 30)
+    assert any(told in said for said in isolated.daemon.readiness()["reasons"]), isolated.daemon.readiness()
+    isolated.assert_frames_go_on()
+    eventually(isolated.is_ready, 60, "a new process has it")
+    assert isolated.restarts() == restarts + 1
+    resident = partial(isolated.daemon.metric, "sightd_plugin_process_resident_bytes", plugin="faulty")
+    eventually(lambda: 2**20 < resident() < 512 * 2**20, 20)
+    assert isolated.daemon.pid == pid
+
+
+def test_the_daemon_ends_as_usual_afterwards(isolated: Ward) -> None:
+    assert isolated.daemon.terminate(20)[0] == 0
 
 
 def test_a_crash_of_the_daemon_itself_is_healed_by_a_restart_with_its_state_intact(tmp_path: Path) -> None:

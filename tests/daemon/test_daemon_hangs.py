@@ -51,7 +51,7 @@ def reloading(daemon: DaemonProcess) -> bool:
     return str(daemon.readiness()["configuration"]["state"]) == "reloading"
 
 
-@pytest.mark.parametrize("options", HANGS, ids=str)
+@pytest.mark.parametrize("options", [*HANGS[::2], *(pytest.param(one, marks=pytest.mark.slow) for one in HANGS[1::2])])
 def test_while_a_reload_hangs_everything_else_answers_and_sigterm_ends_it(
     options: dict[str, Any], daemon: DaemonProcess
 ) -> None:
@@ -70,7 +70,7 @@ def test_while_a_reload_hangs_everything_else_answers_and_sigterm_ends_it(
     assert seconds < ENDS_WITHIN
 
 
-@pytest.mark.parametrize("options", HANGS[1:], ids=str)
+@pytest.mark.parametrize("options", [*HANGS[1::2], pytest.param(HANGS[2], marks=pytest.mark.slow)])
 def test_while_a_start_hangs_the_daemon_says_so_and_sigterm_ends_it(options: dict[str, Any], tmp_path: Path) -> None:
     settings = configuration(tmp_path)
     settings["plugins"]["faulty"].update(options)

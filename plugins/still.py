@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,16 +22,16 @@ import numpy as np
 
 from engines.printable import printable
 from engines.regular_file import read_regular
+from plugins.jpeg import MOST_SCANS, SCAN, is_jpeg, scans
 from plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
 from plugins.types import Image
 
-_BYTES_PER_PIXEL = 12
-"""Of a decoder's memory: the image with its colours, the decoder's own copies, and one that is turned upright."""
 _DEADLINE_S = 90.0
-"""For one image, on a busy machine; more than the decoder's limit of CPU time."""
+"""For one image, on a busy machine; more than the decoder's most CPU time."""
 _IDLE_S = 10.0
 """After which the process is ended until it is needed again."""
 _LONGEST_ANSWER = 200
+_TOO_SLOW = "decoding it takes too long: save it as a plain JPEG or PNG"
 _FORMATS = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or JPEG 2000"
 _UNSUPPORTED = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 """Brands of ISO base media files (ISO/IEC 23008-12) that OpenCV does not decode."""
@@ -76,6 +77,8 @@ def still_of(data: bytes, name: str, limits: Limits = UPLOAD) -> Image:
         raise StillError(f"{name}: not an image, it is empty")
     if data[4:8] == b"ftyp" and data[8:12] in _UNSUPPORTED:
         raise StillError(f"{name}: HEIC images are not read here: save it as a JPEG")
+    if is_jpeg(data) and data.count(SCAN) > MOST_SCANS and scans(data) > MOST_SCANS:
+        raise StillError(f"{name}: a JPEG of more than {MOST_SCANS} scans: save it again as a plain JPEG or PNG")
     found = _decoder(limits.pixels).decode(data)
     if isinstance(found, str):
         raise StillError(f"{name}: {found}")
@@ -104,9 +107,10 @@ class _Decoder:
                 return self._asked(self._connected(), data)
             except TimeoutError:
                 self._end()
-                return "decoding it takes too long"
+                return _TOO_SLOW
             except (_GoneError, OSError):
-                self._end()
+                if self._end() == -signal.SIGXCPU:
+                    return _TOO_SLOW
                 return "not an image that can be read: its decoder failed"
             finally:
                 self._used_at = time.monotonic()
@@ -142,7 +146,7 @@ class _Decoder:
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "plugins.still_decoder", str(theirs.fileno()),
-                     str(self._most_pixels * _BYTES_PER_PIXEL)],
+                     str(self._most_pixels)],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     env=_environment(self._most_pixels), pass_fds=[theirs.fileno()], start_new_session=True,
                 )  # fmt: skip
@@ -161,14 +165,16 @@ class _Decoder:
                     self._watched = False
                     return
 
-    def _end(self) -> None:
+    def _end(self) -> int | None:
+        """The status with which the process ended, as `subprocess` has it; None if there was none."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            self._process = None
+            status, self._process = self._process.wait(), None
+            return status
+        return None
 
 
 _decoders: dict[int, _Decoder] = {}

@@ -1,14 +1,15 @@
-"""The process in which untrusted still images are decoded: `python -m plugins.still_decoder FD MEMORY`.
+"""The process in which untrusted still images are decoded: `python -m plugins.still_decoder FD PIXELS`.
 
 It answers requests of its parent over the socket FD: eight bytes of length and a file's content come in; a line of JSON
 and, if the image was decoded, its pixels BGR uint8 go out. It ends when the parent closes the socket. OpenCV takes its
-limit of pixels from the environment, and MEMORY more bytes of address space than it has at the start are all it may
-take: a file can cost this process its life and no more.
+limit of PIXELS from the environment as well; what a picture of that many needs is all the address space and, with the
+size of its file, all the CPU time it may take: a file can cost this process its life and no more.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import resource
 import socket
 import sys
@@ -19,8 +20,16 @@ import numpy as np
 PIXEL_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 """Environment variable, read by OpenCV when it is loaded."""
 LENGTH_BYTES = 8
-_CPU_S = 60
-"""Of one image."""
+_BYTES_PER_PIXEL = 12
+"""Of memory: the image with its colours, the decoder's own copies, and one that is turned upright."""
+_CPU_S = 3.0
+"""CPU time of one image in s, and more by its size."""
+_CPU_S_PER_PIXEL = 0.15e-6
+"""Of as many pixels as may be decoded. PNG, WebP, AVIF, TIFF and GIF take a third of that, JPEG 2000 a half, a JPEG of
+100 scans two thirds."""
+_CPU_S_PER_BYTE = 0.8e-6
+"""JPEG 2000 takes a third of that."""
+_MOST_CPU_S = 60.0
 
 
 def receive(connection: socket.socket, size: int) -> bytearray | None:
@@ -35,13 +44,14 @@ def receive(connection: socket.socket, size: int) -> bytearray | None:
     return data
 
 
-def main(descriptor: int, memory: int) -> None:
+def main(descriptor: int, pixels: int) -> None:
     cv2.setNumThreads(1)
-    _limit_memory(memory)
+    _limit_memory(pixels * _BYTES_PER_PIXEL)
     with socket.socket(fileno=descriptor) as connection:
         while (header := receive(connection, LENGTH_BYTES)) is not None:
-            _limit_cpu()
-            data = receive(connection, int.from_bytes(header, "big"))
+            size = int.from_bytes(header, "big")
+            _limit_cpu(min(_MOST_CPU_S, _CPU_S + _CPU_S_PER_PIXEL * pixels + _CPU_S_PER_BYTE * size))
+            data = receive(connection, size)
             if data is None:
                 return
             _answer(connection, data)
@@ -69,11 +79,11 @@ def _limit_memory(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _limit_cpu() -> None:
-    """From now on `_CPU_S` more seconds."""
+def _limit_cpu(seconds: float) -> None:
+    """From now on so many more. A process that needs more is ended by SIGXCPU."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + _CPU_S, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), most))
 
 
 if __name__ == "__main__":

@@ -17,17 +17,17 @@ from av.video.reformatter import ColorRange, Colorspace
 from daemon.capture.deinterlace import Deinterlace, Deinterlacer
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.pacing import PresentationTimes
-from daemon.capture.picture import PLAIN, Geometry, lazily, to_bgr, turned_as, with_aspect
+from daemon.capture.picture import PLAIN, Geometry, lazily, to_bgr, turned_alone, turned_as, with_aspect
 from engines.cuda.device_image import DeviceImage
 from engines.cuda.launch.picture import Matrix
 from engines.cuda.nvdec import Nvdec
 from engines.errors import EngineError
+from plugins.image_file import UPRIGHT, orientation_of, without_compressed_text
+from plugins.jpeg import MOST_SCANS, SCAN, scans
 from plugins.types import Image
 
 _REORDERED = 64
 """Packets that are remembered until their pictures come: more than any stream reorders (16 pictures of two fields)."""
-_WITHOUT_FIELDS = frozenset({"png", "apng"})
-"""Codecs whose images are called interlaced if they are sent in passes, which were all taken at one time."""
 _AVCC = 1
 """First byte of parameter sets as MP4 holds them; those of Annex B begin with a start code."""
 
@@ -68,12 +68,12 @@ class _Facts:
     geometry: Geometry
 
 
-MOST_SCANS = 200
-"""Of a JPEG; progressive ones have about ten. Each may take milliseconds for some forty bytes: without a limit a JPEG
-of 32 MiB decodes for half an hour."""
-_SCAN = b"\xff\xda"
 _JPEG = frozenset({"mjpeg", "mjpegb", "amv", "smvjpeg", "sp5x", "thp"})
 """FFmpeg's decoders of JPEG."""
+_PNG = frozenset({"png", "apng"})
+"""Decoders whose images are called interlaced if they are sent in passes, which were all taken at one time."""
+_STILL = _JPEG | _PNG | {"webp"}
+"""Decoders whose packets are whole image files, which may state how they are turned."""
 
 
 class CpuDecoding:
@@ -92,13 +92,14 @@ class CpuDecoding:
         self._aspect = _Aspect(context, aspect)
         self._times = times or PresentationTimes()
         self._geometry = with_aspect(PLAIN, self._aspect.now())
-        without_fields = context.name in _WITHOUT_FIELDS and deinterlace == "auto"
-        self._is_jpeg = context.name in _JPEG
+        without_fields = context.name in _PNG and deinterlace == "auto"
+        self._codec = context.name
+        self._orientation = UPRIGHT
         self._deinterlacer = Deinterlacer[_Facts]("off" if without_fields else deinterlace)
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        if self._is_jpeg and bytes(packet).count(_SCAN) > MOST_SCANS:
-            raise av.error.InvalidDataError(errno.EINVAL, f"more than {MOST_SCANS} scans in a JPEG")
+        if self._codec in _STILL and packet.size:
+            packet = self._examined(packet)
         found: list[Decoded] = []
         for frame in self._context.decode(packet):
             found += _complete(self._deinterlacer.put(frame, self._facts(frame)))
@@ -109,13 +110,36 @@ class CpuDecoding:
     def close(self) -> None:
         """The context's owner closes it."""
 
+    def _examined(self, packet: av.Packet[Any]) -> av.Packet[Any]:
+        """The packet of an image file as it can be decoded within bounds. Raises InvalidDataError if it cannot."""
+        data = bytes(packet)
+        self._orientation = orientation_of(data)
+        if self._codec in _JPEG and data.count(SCAN) > MOST_SCANS and scans(data, reads_on=True) > MOST_SCANS:
+            raise av.error.InvalidDataError(errno.EINVAL, f"more than {MOST_SCANS} scans in a JPEG")
+        if self._codec in _PNG and (plain := without_compressed_text(data)) is not data:
+            return _replaced(packet, plain)
+        return packet
+
     def _facts(self, frame: av.VideoFrame) -> _Facts:
         if frame.key_frame:
             self._geometry = with_aspect(self._geometry, self._aspect.now())
-        self._geometry = turned_as(self._geometry, frame)
+        if self._codec in _STILL:
+            self._geometry = turned_alone(self._geometry, frame, self._orientation)
+        else:
+            self._geometry = turned_as(self._geometry, frame)
         ticks = self._times.of(frame.pts, frame.dts)
         time = None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
         return _Facts(time, frame.key_frame, frame.is_corrupt, self._geometry)
+
+
+def _replaced(packet: av.Packet[Any], data: bytes) -> av.Packet[Any]:
+    """A packet of the same times with other data."""
+    other: av.Packet[Any] = av.Packet(data)
+    other.pts, other.dts = packet.pts, packet.dts
+    if packet.time_base is not None:
+        other.time_base = packet.time_base
+    other.is_keyframe, other.is_corrupt = packet.is_keyframe, packet.is_corrupt
+    return other
 
 
 def _complete(frames: Iterable[tuple[av.VideoFrame, _Facts]]) -> list[Decoded]:

@@ -22,6 +22,11 @@ _WIDEST_PIXEL = 4
 _NEARLY_SQUARE = Fraction(1, 100)
 """Phones state ratios such as 8430:8437, which come from rounding."""
 _UNTURNED = (False, False, False)
+_TURNS_OF_EXIF = {
+    2: (False, True, False), 3: (False, True, True), 4: (False, False, True),
+    5: (True, False, False), 6: (True, True, False), 7: (True, True, True), 8: (True, False, True),
+}  # fmt: skip
+"""Orientations as EXIF numbers them, but upright, to `transposed`, `flip_x`, `flip_y`."""
 _TURNS = {90: (True, False, True), 180: (False, True, True), 270: (True, True, False)}
 """Counterclockwise degrees to `transposed`, `flip_x`, `flip_y`."""
 
@@ -98,6 +103,13 @@ def turned_as(geometry: Geometry, frame: av.VideoFrame) -> Geometry:
     return Geometry(geometry.aspect, *turns)
 
 
+def turned_alone(geometry: Geometry, frame: av.VideoFrame, orientation: int) -> Geometry:
+    """Likewise of a still image, which is turned as it says itself: by the EXIF `orientation` of its file (1: upright),
+    else by the container's display matrix."""
+    turns = _TURNS_OF_EXIF.get(orientation) or _turns(frame) or _UNTURNED
+    return Geometry(geometry.aspect, *turns)
+
+
 def turns_of_matrix(matrix: Sequence[int]) -> tuple[bool, bool, bool]:
     """`transposed`, `flip_x` and `flip_y` of a display matrix [9] as ISO 14496-12 defines it: a point (x, y) of the
     decoded picture is shown at (m0 x + m3 y, m1 x + m4 y)."""
@@ -129,7 +141,7 @@ def _turns(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
     """None if the frame does not say how it is turned."""
     try:
         data = cast("SideData | None", _side_data(frame).get("DISPLAYMATRIX"))
-    except ValueError:  # PyAV refuses to list side data of a type it does not know, EXIF for one: flips stay unknown
+    except ValueError:  # PyAV refuses to list side data of a type it does not know, EXIF for one: flips are unknown
         return _TURNS.get(frame.rotation % 360, _UNTURNED)
     return None if data is None else turns_of_matrix(np.frombuffer(bytes(data), np.int32).tolist())
 

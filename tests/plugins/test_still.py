@@ -17,7 +17,7 @@ import pytest
 from plugins import still
 from plugins.still import LOCAL, UPLOAD, Limits, StillError, read_still, still_of
 from plugins.types import Image
-from tests.support.hostile_images import gif, huge_images, png, tiff
+from tests.support.hostile_images import gif, huge_images, png, scan_bomb, text_bomb, tiff
 
 _PEAK = """
 import sys
@@ -201,3 +201,29 @@ def test_a_decoder_that_was_taken_over_gets_no_further(answer: bytes, monkeypatc
         with pytest.raises(StillError, match="its decoder failed"):
             still_of(good, "first")
     assert still_of(good, "second").shape == (40, 60, 3)
+
+
+def test_a_jpeg_of_too_many_scans_is_refused_without_decoding_it() -> None:
+    with pytest.raises(StillError, match=r"^bomb\.jpg: a JPEG of more than 100 scans: save it again as a plain JPEG"):
+        still_of(scan_bomb(100), "bomb.jpg")
+    assert still_of(scan_bomb(0), "photo.jpg").shape == (64, 96, 3)
+
+
+def test_a_motion_photo_is_read() -> None:
+    """A JPEG with a film behind it, in which everything may look like a scan."""
+    film = b"\xff\xda\0\x0c" * 1000
+    assert still_of(scan_bomb(0) + film, "motion.jpg").shape == (64, 96, 3)
+
+
+def test_what_takes_too_much_time_is_refused_as_that() -> None:
+    """A scan bomb of a million pixels, past the check that it would not pass; it needs some 20 s."""
+    answer = still._decoder(1_000_000).decode(scan_bomb(15_000, (1000, 1000)))
+    assert answer == "decoding it takes too long: save it as a plain JPEG or PNG"
+    assert still.still_of(scan_bomb(0), "next.jpg", Limits(UPLOAD.bytes, 1_000_000)).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
+def test_compressed_texts_of_a_png_take_no_memory(kind: bytes, tmp_path: Path) -> None:
+    outcome, peak = peak_of(text_bomb(kind, 400), tmp_path)
+    assert outcome == "(8, 8, 3)"
+    assert peak < 150

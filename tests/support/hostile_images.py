@@ -67,11 +67,47 @@ def bmp(width: int, height: int, *, bits: int = 24, compression: int = 0) -> byt
     return b"BM" + struct.pack("<IHHI", 100, 0, 0, 54) + header + b"\0" * 200
 
 
-def _png(*chunks: tuple[str, bytes]) -> bytes:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def scan_bomb(count: int, size: tuple[int, int] = (96, 64)) -> bytes:
+    """A progressive JPEG of (width, height) pixels with `count` scans more than it needs, some dozen bytes each."""
+    picture = np.full((size[1], size[0], 3), 90, np.uint8)
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    return data[:-2] + data[data.rfind(b"\xff\xda") : -2] * count + data[-2:]
 
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind.encode(), content) for kind, content in (*chunks, ("IEND", b"")))
+
+def exif_of_orientation(orientation: int) -> bytes:
+    return b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + b"\0\0\0\0"
+
+
+def png_of(data: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A PNG with more chunks before its image."""
+    return data[:33] + b"".join(_chunk(kind, content) for kind, content in chunks) + data[33:]
+
+
+def png_with_exif(data: bytes, orientation: int) -> bytes:
+    return png_of(data, [(b"eXIf", exif_of_orientation(orientation))])
+
+
+def webp_with_exif(data: bytes, orientation: int, shape: Sequence[int]) -> bytes:
+    """`shape` is the picture's (height, width)."""
+    exif = exif_of_orientation(orientation)
+    content = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x08\0\0\0" + _three(shape[1] - 1) + _three(shape[0] - 1)
+    content += data[12:] + b"EXIF" + struct.pack("<I", len(exif)) + exif
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+def text_bomb(kind: bytes, mebibytes: int) -> bytes:
+    """A PNG of 8x8 pixels with a compressed chunk of `kind` that is so long when it is decompressed."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
+    return png_of(cv2.imencode(".png", _BLACK[:8, :8])[1].tobytes(), [(kind, b"name\0\0" + packed)])
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _png(*chunks: tuple[str, bytes]) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind.encode(), content) for kind, content in (*chunks, ("IEND", b"")))
 
 
 def _animated_png() -> bytes:

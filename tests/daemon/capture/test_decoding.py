@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.decoding import MOST_SCANS, CpuDecoding, downloaded
+from daemon.capture.decoding import CpuDecoding, downloaded
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.feed import Feed
 from daemon.capture.source import source_of
@@ -237,20 +237,6 @@ def test_pictures_of_odd_sizes_come_to_the_host_whole(size: tuple[int, int], ful
     found = downloaded(cast(DeviceImage, image), Matrix.BT601, full_range)
     assert found.shape == (height, width, 3)
     assert np.abs(found.astype(int) - smooth[:height, :width]).mean() < 4
-
-
-def test_a_jpeg_of_thousands_of_scans_is_damage_and_is_not_decoded() -> None:
-    written, encoded = cv2.imencode(".jpg", np.full((64, 96, 3), 90, np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
-    assert written
-    picture = encoded.tobytes()
-    last_scan = picture[picture.rfind(b"\xff\xda") : -2]
-    context = av.CodecContext.create("mjpeg", "r")
-    assert isinstance(context, av.VideoCodecContext)
-    decoding = CpuDecoding(context)
-    with pytest.raises(av.error.InvalidDataError):
-        decoding.decode(av.Packet(picture[:-2] + last_scan * (MOST_SCANS + 1) + picture[-2:]))
-    (decoded,) = decoding.decode(av.Packet(picture))
-    assert decoded.size == (96, 64)
 
 
 def live_frames() -> int:

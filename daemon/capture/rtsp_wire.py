@@ -24,10 +24,12 @@ _made: dict[int, Callable[[], Any]] = {}
 
 
 class Wire:
-    """One connection, which may be closed at any time by its owner."""
+    """One connection, which its owner may close at any time, on another thread."""
 
     def __init__(self, connection: Any) -> None:
+        """`connection` is open, and its owner does not close it during this call."""
         self._reference = connection.weak_ref()  # a strong one would keep it open
+        self._identity = _identity(connection.get_socket().get_fd())
 
     def received(self) -> int:
         """Bytes that the peer sent so far; 0 if the connection is closed."""
@@ -42,11 +44,28 @@ class Wire:
             own.shutdown(socket.SHUT_RDWR)
 
     def _socket(self) -> socket.socket:
-        """The connection's socket, to be closed after use. OSError if it is closed already."""
+        """The connection's socket, to be closed after use. OSError if it is closed already.
+
+        The owner may close the descriptor before it is duplicated, and another thread may get the same number for a
+        file or socket of its own.
+        """
         connection = self._reference()
         if connection is None:
             raise OSError(errno.EBADF, "closed")
-        return socket.socket(fileno=os.dup(connection.get_socket().get_fd()))
+        descriptor = os.dup(connection.get_socket().get_fd())
+        if _identity(descriptor) != self._identity:
+            os.close(descriptor)
+            raise OSError(errno.EBADF, "closed, and its descriptor belongs to something else")
+        return socket.socket(fileno=descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Device and inode, which no other socket has as long as this one or a duplicate of it is open; None if closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def watch(gio: Any, gobject: Any) -> None:

@@ -18,6 +18,7 @@ from daemon.capture.errors import Reason
 from daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
 from daemon.config.load import Loaded
 from daemon.config.model import Config
+from daemon.deadline import Deadline
 from daemon.encode.choice import CodecChoice
 from daemon.events.event import Kind
 from daemon.events.journal import Journal
@@ -59,7 +60,11 @@ STALLED_AFTER = 10.0
 
 COMMIT_LIMIT = 60.0
 """Seconds after which a start or reload that is changing things counts as hung."""
-_STOP_PATIENCE = 8.0
+STOP_TIME = 14.0
+"""Seconds in which `Daemon.stop` ends everything, however many parts hang."""
+PARTS_TIME = 6.0
+"""Of these, seconds that are reserved for cameras, plug-ins, servers and journal while a change is waited for."""
+_CHANGE_PATIENCE = 8.0
 """Seconds that a stop waits for such a change to end."""
 
 
@@ -199,29 +204,31 @@ class Daemon:
             changed: dict[str, Any] = {what: list(names) for what, names in asdict(change).items() if names}
             self.journal.note(Kind.CONFIG_RELOADED, outcome="applied", **changed)
 
-    def stop(self) -> None:
-        """Ends cameras, plug-ins and servers, in this order; each part within a few seconds, however many there are.
+    def stop(self, deadline: Deadline | None = None) -> None:
+        """Ends cameras, plug-ins and servers, in this order, by `deadline` (None: within STOP_TIME). A part that hangs
+        is left behind when its share is over, so that some time remains for each of the others.
 
         A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
         """
-        if self._changing.acquire(timeout=_STOP_PATIENCE):
+        deadline = deadline or Deadline(STOP_TIME)
+        if self._changing.acquire(timeout=deadline.within(_CHANGE_PATIENCE, keep=PARTS_TIME)):
             self._stopped = True
             self._changing.release()
         else:
             self._stopped = True
             log.error("a start or reload hangs while it changes things, and is left behind")
         with ExitStack() as parts:  # ends what was entered last first
-            parts.callback(self.journal.close)
+            parts.callback(lambda: self.journal.close(deadline.within(3.0)))
             parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
-            parts.callback(self._faces.close)
+            parts.callback(lambda: self._faces.close(deadline.within(2.0, keep=0.5)))
             if self._control is not None:  # also if the web server, whose own it becomes, was never made
                 parts.callback(self._control.close)
-            if self._http is not None:
-                parts.callback(self._http.close)
-            if self._fleet.rtsp is not None:
-                parts.callback(self._fleet.rtsp.close)
-            parts.callback(self._host.close)
-            parts.callback(self._fleet.close)
+            if (http := self._http) is not None:
+                parts.callback(lambda: http.close(deadline.within(2.0, keep=1.0)))
+            if (rtsp := self._fleet.rtsp) is not None:
+                parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=1.5)))
+            parts.callback(lambda: self._host.close(deadline.within(5.0, keep=2.5)))
+            parts.callback(lambda: self._fleet.close(deadline.within(3.0, keep=4.0)))
 
     def cameras(self) -> Sequence[CameraEntry]:
         return self._fleet.entries()

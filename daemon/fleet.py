@@ -97,12 +97,12 @@ class Fleet:
         for run in made.values():
             run.start()
 
-    def stop(self, cameras: Iterable[str]) -> None:
-        """Stops cameras, all within a few seconds, however many there are. Their viewers stay."""
+    def stop(self, cameras: Iterable[str], within: float = STOP_DEADLINE) -> None:
+        """Stops cameras, all `within` seconds, however many there are. Their viewers stay."""
         runs = [self._runs.pop(name) for name in list(cameras) if name in self._runs]
         for run in runs:
             run.request_stop()
-        until = time.monotonic() + STOP_DEADLINE
+        until = time.monotonic() + within
         for run in runs:
             run.stop(max(0.0, until - time.monotonic()))
 
@@ -117,9 +117,9 @@ class Fleet:
             if self.rtsp is not None:
                 self.rtsp.remove(name)
 
-    def close(self) -> None:
-        """Stops all cameras, and sends those who watch MJPEG home; the RTSP server does so itself."""
-        self.stop(list(self._runs))
+    def close(self, within: float = STOP_DEADLINE) -> None:
+        """Stops all cameras `within` seconds, and disconnects MJPEG viewers; the RTSP server does so itself."""
+        self.stop(list(self._runs), within)
         for place in self._places.values():
             if place.jpeg is not None:
                 place.jpeg.close()

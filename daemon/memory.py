@@ -58,11 +58,11 @@ class Trimmer:
         if self._trim is not None:  # other C libraries have none
             self._thread.start()
 
-    def close(self) -> None:
-        """Ends the thread. Also where it never began."""
+    def close(self, deadline: float = 2.0) -> None:
+        """Ends the thread within `deadline` seconds, if it was started."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(2.0)
+            self._thread.join(deadline)
 
     def _run(self) -> None:
         assert self._trim is not None

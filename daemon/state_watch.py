@@ -25,9 +25,10 @@ class StateWatch:
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
+    def close(self, deadline: float) -> None:
+        """Ends the thread; one that waits for the disk longer than `deadline` seconds is left behind."""
         self._stop.set()
-        self._thread.join(2 * _EVERY)
+        self._thread.join(deadline)
 
     def _run(self) -> None:
         looks = 0

@@ -17,11 +17,14 @@ from daemon.streams import OutputError, discard_output
 if TYPE_CHECKING:
     from daemon.app import Daemon
     from daemon.config.load import Loaded
+    from daemon.deadline import Deadline
+    from daemon.memory import Trimmer
     from daemon.progress import ProgressBar
     from daemon.service.notify import Notifier
     from daemon.service.reloading import Reloads
     from daemon.service.requests import Requests
     from daemon.service.starting import Start
+    from daemon.service.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,8 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 EXIT_MISSING = 3
 STOP_LIMIT = 17.0
-"""Seconds after which a stop that hangs is broken off: less than `TimeoutStopSec=` of the unit."""
-_SETTLE = 1.0
-"""Seconds that a start under way has to end by itself."""
+"""Seconds after which a stop that hangs is broken off: less than `TimeoutStopSec=` of the unit, and more than
+`daemon.app.STOP_TIME`, which all parts of a stop share."""
 
 
 def add(commands: SubParsers) -> None:
@@ -128,6 +130,8 @@ def _run(
     that it answers signals whatever hangs."""
     from faulthandler import cancel_dump_traceback_later, dump_traceback_later
 
+    from daemon.app import STOP_TIME
+    from daemon.deadline import Deadline
     from daemon.memory import Trimmer
     from daemon.service.requests import Request
     from daemon.service.watchdog import Watchdog
@@ -154,12 +158,21 @@ def _run(
         dump_traceback_later(STOP_LIMIT, exit=True)  # whatever hangs: says where, and ends the process
         notifier.stopping()
         notifier.status("stopping")
-        watchdog.close()
-        trimmer.close()
-        start.settle(_SETTLE)
-        reloads.close()
-        daemon.stop()
+        _stop(Deadline(STOP_TIME), watchdog, trimmer, start, reloads, daemon)
         cancel_dump_traceback_later()
+
+
+def _stop(
+    deadline: Deadline, watchdog: Watchdog, trimmer: Trimmer, start: Start, reloads: Reloads, daemon: Daemon
+) -> None:
+    """Ends all parts by one deadline: what hangs is left behind, and time remains for what must still be closed."""
+    from daemon.app import PARTS_TIME
+
+    watchdog.close(deadline.within(1.0))
+    trimmer.close(deadline.within(1.0))
+    start.settle(deadline.within(1.0))
+    reloads.close(deadline.within(8.0, keep=PARTS_TIME))
+    daemon.stop(deadline)
 
 
 def _go_on(requests: Requests, reloads: Reloads) -> None:

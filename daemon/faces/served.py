@@ -79,10 +79,10 @@ class ServedFaces:
         if opened and self._watch is None:
             self._watch = StateWatch("the gallery of faces", self._mend, self._writable)
 
-    def close(self) -> None:
-        """Idempotent."""
+    def close(self, within: float = 4.0) -> None:
+        """Waits for a write under way `within` seconds. Idempotent."""
         if self._watch is not None:
-            self._watch.close()
+            self._watch.close(within)
         self.serve({})
 
     def _opened(self, name: str, config: FaceConfig) -> Served:

@@ -33,6 +33,8 @@ GPU_THREADS = 2
 STOP_DEADLINE = 5.0
 FORGET_DEADLINE = 2.0
 """Seconds that a camera's plug-ins have to let go of it: one that hangs must hold up neither a stop nor a reload."""
+_AFTER_KILL = 1.0
+"""Seconds that a worker has at least to return after the process of its isolated plug-in was killed."""
 LOOKS_EVERY = 1.0
 """Seconds between two looks at whether a plug-in hangs."""
 
@@ -159,7 +161,7 @@ class PluginHost:
         stopped, plugin = instance.worker.stop(max(0.0, until - time.monotonic())), instance.guard.plugin
         if not stopped and isinstance(plugin, IsolatedPlugin):
             plugin.end_hanging()
-            stopped = instance.worker.stop(STOP_DEADLINE)
+            stopped = instance.worker.stop(max(_AFTER_KILL, until - time.monotonic()))
         if not stopped:
             log.error("plug-in %s did not stop in time and is left behind", instance.name)
             return
@@ -181,13 +183,14 @@ class PluginHost:
         self._lines[camera] = line
         return line
 
-    def forget(self, camera: str) -> None:
-        """Lets go of a camera's line and of all state that plug-ins keep of it."""
+    def forget(self, camera: str, within: float | None = None) -> None:
+        """Lets go of a camera's line and of all state that plug-ins keep of it. Waits for that FORGET_DEADLINE, or
+        `within` seconds if that is less."""
         line = self._lines.pop(camera, None)
         if line is None:
             return
         line.close()
-        patience = FORGET_DEADLINE
+        patience = FORGET_DEADLINE if within is None else min(FORGET_DEADLINE, within)
         if any(worker.guard.busy_for > FORGET_DEADLINE for worker in line.chain):
             patience = 0.0  # it may hold what `forget` waits for; that was waited for often enough
         thread = threading.Thread(target=_forget, args=(line, camera), name=f"forget:{camera}", daemon=True)
@@ -196,16 +199,17 @@ class PluginHost:
         if thread.is_alive():
             log.error("camera %s: a plug-in has not let go of it, and is left to do so", camera)
 
-    def close(self) -> None:
-        """Ends all instances, those that hang in the time of one."""
+    def close(self, within: float | None = None) -> None:
+        """Ends all instances; leaves those behind whose workers hang longer than `within` seconds, which all share
+        (None: STOP_DEADLINE)."""
+        until = time.monotonic() + (STOP_DEADLINE if within is None else within)
         self._closed.set()
         if self._watch.is_alive():
-            self._watch.join(STOP_DEADLINE)
+            self._watch.join(max(0.0, until - time.monotonic()) / 2)
         instances = list(self._instances.values())
         self._instances.clear()
         for instance in instances:
             instance.worker.request_stop()
-        until = time.monotonic() + STOP_DEADLINE
         for instance in instances:
             self.discard(instance, until)
 

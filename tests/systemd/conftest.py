@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,12 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def machine(request: pytest.FixtureRequest, sources: Path, model_cache: Path) -> Iterator[Machine]:
     if reason := missing_tools():
         pytest.skip(reason)
-    try:
-        root = root_of(request.param)
-    except RootError as error:
-        pytest.skip(f"no root of Debian {request.param}: {error}")
-    with booted(request.param, root, [f"{sources}:/sources", f"{model_cache}:/cache"]) as one:
+    with ExitStack() as parts:
+        try:
+            root = parts.enter_context(root_of(request.param))
+        except RootError as error:
+            pytest.skip(f"no root of Debian {request.param}: {error}")
+        one = parts.enter_context(booted(request.param, root, [f"{sources}:/sources", f"{model_cache}:/cache"]))
         install(one, "new")
         yield one
 

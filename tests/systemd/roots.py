@@ -2,7 +2,8 @@
 
 A root holds the distribution's packages (by config/install-system-packages.sh) and a virtual environment with the
 Python packages that this and the old version need, but not sightd itself. It is never changed once it is made: a
-machine boots with an overlay.
+machine boots with an overlay. Checkouts that need different packages have a root each; the ones not used for the
+longest time are deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,8 @@ _DEVELOPMENT = ("hypothesis", "mypy", "pytest", "ruff", "types-")
 """Of requirements.lock, what a service does not need."""
 _VERSION = 1
 """Raise it when what is done here changes."""
+KEPT = 3
+"""Roots of a release that stay in the cache, some 1.6 GB each; more only while they are in use."""
 _LIMIT = 1200
 """Seconds that each step may take."""
 
@@ -61,19 +64,54 @@ def missing_tools() -> str | None:
     return f"needs {' and '.join(missing)} (make test-systemd installs them)" if missing else None
 
 
-def root_of(release: str) -> Path:
-    """The root of a release, from the cache or made now, which takes minutes. RootError with the reason."""
+@contextmanager
+def root_of(release: str) -> Iterator[Path]:
+    """The root of a release, from the cache or made now, which takes minutes. RootError with the reason. No other
+    process deletes it meanwhile."""
     folder = cache_directory(os.environ) / "systemd-roots"
     folder.mkdir(parents=True, exist_ok=True)
     root = folder / f"{release}-{_key()}"
-    with _locked(folder / f"{release}.lock"):
-        if not root.exists():
-            for old in folder.glob(f"{release}-*"):
-                shutil.rmtree(old)
-            part = folder / f"{release}-part"
-            _make(release, part)
-            part.rename(root)
-    return root
+    with ExitStack() as use:
+        with _locked(folder / f"{release}.lock"):
+            use.enter_context(in_use(root))
+            if not root.exists():
+                part = folder / f"{release}-part"
+                _make(release, part)
+                part.rename(root)
+            delete_oldest(folder, release)
+        yield root
+
+
+@contextmanager
+def in_use(root: Path) -> Iterator[None]:
+    """Keeps a root from being deleted, and notes that it was used now."""
+    with _use(root).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        os.utime(lock.fileno())
+        yield
+
+
+def delete_oldest(folder: Path, release: str) -> None:
+    """Deletes all but the KEPT roots of a release that were used last, and none that is in use. The caller holds the
+    release's lock."""
+    roots = [one for one in folder.glob(f"{release}-*") if one.is_dir()]
+    for root in sorted(roots, key=_used_at, reverse=True)[KEPT:]:
+        with _use(root).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(root)
+            _use(root).unlink()
+
+
+def _use(root: Path) -> Path:
+    """The file that is locked while the root is in use, and was changed when it was used last."""
+    return root.with_name(f"{root.name}.use")
+
+
+def _used_at(root: Path) -> float:
+    return (_use(root) if _use(root).exists() else root).stat().st_mtime
 
 
 def _make(release: str, part: Path) -> None:

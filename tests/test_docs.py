@@ -13,6 +13,7 @@ from daemon.config.entries import PluginSource
 from daemon.config.installed import installed_plugins
 from daemon.config.load import load_text
 from plugins.api import AnyPlugin
+from tests.support.certificates import self_signed
 from tests.support.example_plugin.sightd_motion import Motion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,8 +44,10 @@ def test_every_configuration_in_a_document_loads(path: Path, text: str, tmp_path
     secrets = tmp_path / "etc"
     secrets.mkdir()
     (secrets / "wall.token").write_text("a-token-for-the-wall-0123456789")
-    for name in ("cert", "key"):
-        (secrets / f"{name}.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    if "tls:" in text:
+        pair = self_signed(secrets)
+        Path(pair["certificate"]).rename(secrets / "cert.pem")
+        Path(pair["key"]).rename(secrets / "key.pem")
     text = text.replace("/etc/sightd", str(secrets))
     loaded = load_text(text, path, environ=environ, plugins=with_the_example(), cameras="cameras:" in text)
     assert loaded.config.version == 1

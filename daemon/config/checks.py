@@ -171,6 +171,13 @@ class Checks:
         return server.enabled and not self._is_lost(section, "enabled") and not is_loopback(server.host)
 
     def _tls(self, section: str, tls: Tls) -> Iterator[Problem]:
+        problems = [*self._tls_files(section, tls)]
+        if not problems and (fault := _pair_fault(tls)):
+            option, message, hint = fault
+            problems.append(self._problem((section, "tls", option), message, hint))
+        yield from problems
+
+    def _tls_files(self, section: str, tls: Tls) -> Iterator[Problem]:
         for option in ("certificate", "key"):
             path: Path = getattr(tls, option)
             try:
@@ -190,6 +197,32 @@ class Checks:
 
     def _problem(self, path: PathKey, message: str, hint: str) -> Problem:
         return Problem(*self._positions.value(path), dotted(path), message, hint)
+
+
+class _EncryptedKeyError(Exception):
+    """A key needs a passphrase."""
+
+
+def _pair_fault(tls: Tls) -> tuple[str, str, str] | None:
+    """Option, message and hint if a server cannot use the certificate with the key; None if it can. OpenSSL would ask
+    for the passphrase of a key on the terminal, and GStreamer serves a key that is not the certificate's."""
+    import ssl
+
+    def refuse() -> str:
+        raise _EncryptedKeyError
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, refuse)
+    except _EncryptedKeyError:
+        hint = f"decrypt it: openssl pkey -in {tls.key} -out NEW.pem, and let only the service's user read the result"
+        return "key", "is encrypted with a passphrase, which a service cannot enter", hint
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            hint = "name the key that the certificate was made for; in its file the server's certificate comes first"
+            return "key", "does not belong to the certificate", hint
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        return "certificate", f"cannot be used with the key: {reason}", "both must be whole PEM files"
+    return None
 
 
 def is_loopback(host: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from daemon.config.load import load, load_text
 from daemon.config.problems import ConfigError, Problem
+from tests.support.certificates import self_signed
 from tests.support.stub_plugins import STUBS
 
 CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
@@ -369,6 +371,34 @@ def test_a_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) ->
     ):
         with pytest.raises(ConfigError, match="a named pipe, not a regular file"):
             load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("server", ["http", "rtsp"])
+@pytest.mark.parametrize("fault", ["encrypted", "of another certificate", "cut off"])
+def test_a_key_that_a_server_cannot_use_is_refused_and_no_passphrase_is_asked_for(
+    fault: str, server: str, tmp_path: Path
+) -> None:
+    pair = self_signed(tmp_path)
+    key = Path(pair["key"])
+    text = CAMERA + f"{server}: {{tls: {{certificate: certificate.pem, key: key.pem}}}}"
+    load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
+    if fault == "encrypted":
+        command = ["openssl", "rsa", "-aes128", "-passout", "pass:word", "-in", str(key), "-out", str(key)]
+        subprocess.run(command, check=True, capture_output=True)
+        message, hint = f"{server}.tls.key: is encrypted with a passphrase", "openssl pkey"
+    elif fault == "cut off":
+        key.write_bytes(key.read_bytes()[:400])
+        message, hint = f"{server}.tls.certificate: cannot be used with the key", "whole PEM files"
+    else:
+        other = tmp_path / "other"
+        other.mkdir()
+        key.write_bytes(Path(self_signed(other)["key"]).read_bytes())
+        message, hint = f"{server}.tls.key: does not belong to the certificate", "the certificate was made for"
+    with pytest.raises(ConfigError) as refused:
+        load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
+    assert message in str(refused.value)
+    assert hint in str(refused.value)
 
 
 def test_a_value_with_terminal_escapes_is_escaped_in_what_is_said(tmp_path: Path) -> None:

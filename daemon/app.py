@@ -114,7 +114,7 @@ class Daemon:
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._faces = ServedFaces(load_engine, os.environ, partial(self.metrics.state_writable, "faces"))
-        self._started_at = time.time()
+        self._started_at = time.monotonic()
         self._started = self._stopped = False
         self._changing = threading.Lock()
         self._changing_since: float | None = None
@@ -267,12 +267,14 @@ class Daemon:
     def status(self) -> Status:
         """What `/api/status` tells. Waits for the disk of the state."""
         readiness, http_url = self.readiness(), self.http_url()
+        uptime = time.monotonic() - self._started_at
         cameras = camera_reports(self._fleet, reachable(self._config.rtsp.host), http_url)
         rtsp = self._fleet.rtsp
         return Status(
             version=installed_version(),
             pid=os.getpid(),
-            started_at=self._started_at,
+            started_at=time.time() - uptime,
+            uptime=uptime,
             config=str(self._loaded.path.absolute()),
             configuration=readiness.configuration,
             ready=readiness.ready,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -69,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def show(status: Form, console: Console) -> None:
     """Prints the answer of /api/status for people."""
     state = "ready" if status["ready"] else "not ready"
-    up = duration(time.time() - status["started_at"])
+    up = duration(status["uptime"])
     console.print(Text(printable(f"sightd {status['version']}: {state}, up {up}, {status['config']}")))
     for reason in status["reasons"]:
         console.print(Text(printable(f"  ! {reason}"), style="red"))

@@ -126,7 +126,8 @@ def test_a_user_who_may_not_ask_is_told_what_to_do(daemon: DaemonProcess) -> Non
 
 def test_what_steers_a_terminal_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     status = {
-        "version": "1", "ready": False, "started_at": 0.0, "config": "/a\x1b[2J", "reasons": ["\x1b]0;owned\x07"],
+        "version": "1", "ready": False, "started_at": 0.0, "uptime": 65.0, "config": "/a\x1b[2J",
+        "reasons": ["\x1b]0;owned\x07"],
         "configuration": {"state": "refused", "since": 0.0, "detail": "line\u202e 3\n    fix it"},
         "cameras": [], "plugins": [],
         "servers": {"http": None}, "versions": {},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from engines.errors import EngineError, HashMismatchError
+from engines.errors import EngineError, HashMismatchError, StorageError
 
 _CHUNK = 1 << 18
 
@@ -28,18 +29,40 @@ def digest_of(path: Path) -> Digest:
 
 
 def copy(stream: IO[bytes], target: Path, *, limit: int, advanced: Callable[[int], None]) -> Digest:
-    """Writes `stream` to `target` and tells `advanced` the bytes so far; EngineError beyond `limit` bytes."""
+    """Writes `stream` to `target` and tells `advanced` the bytes so far; EngineError beyond `limit` bytes,
+    StorageError if `target` cannot be written."""
     digest = hashlib.sha256()
     size = 0
-    with target.open("wb") as out:
+    with _opened(target) as out:
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
             if size > limit:
                 raise EngineError(f"more than the {limit:,} bytes allowed: stopped there")
             digest.update(chunk)
-            out.write(chunk)
+            with _stored():
+                _write_all(out, chunk)
             advanced(size)
     return Digest(digest.hexdigest(), size)
+
+
+def _opened(target: Path) -> IO[bytes]:
+    with _stored():
+        return target.open("wb", buffering=0)
+
+
+def _write_all(out: IO[bytes], data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[out.write(left) :]
+
+
+@contextmanager
+def _stored() -> Iterator[None]:
+    """Tells errors of the target from those of the source."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(error.errno, error.strerror, error.filename) from error
 
 
 def require(got: Digest, sha256: str, what: str) -> None:

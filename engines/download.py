@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from engines.digest import Digest, copy, require
-from engines.errors import EngineError, UnreachableError
+from engines.errors import EngineError, StorageError, UnreachableError
 from engines.progress import Progress
 
 CONNECT_TIMEOUT = 5.0
@@ -48,7 +48,7 @@ def download(url: str, target: Path, *, sha256: str, limit: int, task: str, prog
 
     UnreachableError where the server cannot be reached, EngineError where it answers with an error, falls silent,
     stops half-way or sends more than `limit` bytes; HashMismatchError where the bytes are not those that a non-empty
-    `sha256` pins.
+    `sha256` pins; StorageError if `target` cannot be written.
     """
     opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})
@@ -56,6 +56,8 @@ def download(url: str, target: Path, *, sha256: str, limit: int, task: str, prog
         with opener.open(request, timeout=CONNECT_TIMEOUT) as response:
             total = _announced(response, limit)
             got = copy(response, target, limit=limit, advanced=lambda done: progress(task, done, total))
+    except StorageError:
+        raise
     except urllib.error.HTTPError as error:
         raise EngineError(f"the server answers {error.code} {error.reason}") from error
     except TimeoutError as error:

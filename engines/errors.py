@@ -16,6 +16,10 @@ class UnreachableError(EngineError):
     """There is no way to a source from here: no network, no name server, nobody who answers."""
 
 
+class StorageError(OSError):
+    """A file cannot be written here, whatever its source: no use in trying another source."""
+
+
 class UnknownModelError(EngineError):
     """The catalogue holds no model of that name."""
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from engines import mirror
 from engines.digest import Digest
 from engines.download import download
-from engines.errors import EngineError, ModelUnavailableError, UnreachableError
+from engines.errors import EngineError, ModelUnavailableError, StorageError, UnreachableError
 from engines.model import MirrorSource, PackageSource, Source, UrlSource
 from engines.package import fetch_member
 from engines.progress import Progress
@@ -43,7 +43,8 @@ class Fetcher:
         """Puts the file of the first source that can give it into `folder`, the caller's scratch space.
 
         A source's own bytes in the mirror folder save the way to that source. `learnt` is the sha256 that was
-        learnt of an unpinned source earlier. ModelUnavailableError tells what went wrong with each source.
+        learnt of an unpinned source earlier. ModelUnavailableError tells what went wrong with each source; StorageError
+        says that `folder` cannot be written, and no further source is tried then.
         """
         failures: list[tuple[Source, Exception]] = []
         for source in sources:
@@ -51,6 +52,8 @@ class Fetcher:
             target = folder / mirror.file_name(source)
             try:
                 origin, digest = self._from(what, source, pin, target)
+            except StorageError:
+                raise
             except (EngineError, OSError) as error:
                 logger.info("%s: %s", what, error)
                 failures.append((source, error))
@@ -64,6 +67,8 @@ class Fetcher:
             return _origin(source), self._from_origin(what, source, pin, target)
         try:
             digest = mirror.take(self.mirror, target.name, pin, target, limit=self.max_download)
+        except StorageError:
+            raise
         except (EngineError, OSError) as refusal:
             if isinstance(source, MirrorSource):
                 raise

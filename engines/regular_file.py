@@ -1,11 +1,14 @@
-"""Opens and reads regular files only: a FIFO, a device or a directory in their place can neither block nor flood. Files
-are written whole, or not left behind."""
+"""Opens and reads regular files only: a FIFO, a device or a directory in their place can neither block nor flood.
+Replaces files: the old one stays until the new one is complete."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import tempfile
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,17 +49,74 @@ def require_regular(path: Path) -> None:
     open_regular(path).close()
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file; if that fails, as on a full disk, the part that was written is removed. Raises OSError."""
-    left = memoryview(data)
-    with path.open("wb", buffering=0) as file:
+class Replacement:
+    """A file being written. A regular file with content that is already at `path` stays there until `commit`: until
+    then the data goes to a hidden file beside it. Otherwise `path` itself is written. `file` is unbuffered: a write may
+    take only a part of the data. Used by one thread; end it with `commit` or `discard`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError if the file cannot be created."""
+        self._path = Path(os.path.realpath(path))  # a symbolic link keeps pointing to the file
+        before = _status(self._path)
+        self.replaces = before is not None and stat.S_ISREG(before.st_mode) and before.st_size > 0
+        """Whether `path` has content that is kept until `commit`."""
+        self._written = self._path
+        if self.replaces and before is not None:
+            self._path.open("ab").close()  # the permissions of the file count, as if it were overwritten
+            descriptor, name = tempfile.mkstemp(".new", ".", self._path.parent)
+            self._written = Path(name)
+            with suppress(OSError):  # not every file system has owners and modes
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+            self.file = FileIO(descriptor, "wb")
+        else:
+            self.file = FileIO(self._path, "wb")
+        self._is_regular = stat.S_ISREG(os.fstat(self.file.fileno()).st_mode)
+
+    def write_all(self, data: bytes) -> None:
+        """Writes all of `data`. Raises OSError."""
+        left = memoryview(data)
+        while left:
+            left = left[self.file.write(left) :]
+
+    def commit(self) -> None:
+        """Closes the file and moves it into place. If that fails, discards it and raises OSError."""
         try:
-            while left:
-                left = left[file.write(left) :]
+            if self.replaces:
+                os.fsync(self.file.fileno())
+            self.file.close()
+            if self.replaces:
+                self._written.replace(self._path)
         except OSError:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                path.unlink(missing_ok=True)
+            self.discard()
             raise
+
+    def discard(self) -> None:
+        """Closes the file and removes it; what was at `path` before stays."""
+        with suppress(OSError):
+            self.file.close()
+        if self._is_regular:
+            with suppress(OSError):
+                self._written.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file. If that fails, as on a full disk, nothing is left of it and a file that it would have replaced is
+    unchanged. Raises OSError."""
+    new = Replacement(path)
+    try:
+        new.write_all(data)
+    except BaseException:
+        new.discard()
+        raise
+    new.commit()
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import cv2
@@ -17,7 +16,7 @@ from daemon.analyze.media import Item, MediaError, Sequence
 from daemon.colour import i420_for, to_i420
 from daemon.encode.codec import CLOCK, mark_colours
 from engines.printable import printable
-from engines.regular_file import write_whole
+from engines.regular_file import Replacement, write_whole
 from plugins.types import Image
 
 _CRF = "20"
@@ -81,7 +80,7 @@ class AnnotatedPictures:
         self._paths = paths
 
     def add(self, image: Image, item: Item) -> None:
-        """Writes a picture (BGR). Raises MediaError if it cannot be written; no file is left then."""
+        """Writes a picture (BGR). Raises MediaError if it cannot be written; an earlier copy is unchanged then."""
         path = self._paths[item.source]
         suffix = path.suffix.lower()
         jpeg = suffix in (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -101,7 +100,7 @@ class AnnotatedVideo:
     """An annotated video, H.264 in MP4, with the times of the source's frames.
 
     Colours are converted and tagged as the live encoder does it (`daemon.encode.codec`). The file is whole after
-    `close`, and is removed if it could not be written.
+    `close`; if it could not be written, it is removed and an earlier copy is unchanged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,19 +128,28 @@ class AnnotatedVideo:
         frame.pts, frame.time_base = round(item.frame.captured_at * CLOCK), Fraction(1, CLOCK)
         packets, self._begun = self._stream.encode(frame), True
         self._container.mux(packets)
-        self._require_written()
+        if self._file is not None and self._file.error is not None:
+            raise _unwritten(self._path, self._file.error)
 
     def close(self) -> None:
         """Finishes the file; none is left if no picture came. Raises MediaError if it cannot be written."""
         container, self._container = self._container, None
-        if self._file is None:
+        target, self._file = self._file, None
+        if target is None:
             return
-        with self._file, container or nullcontext():
-            if container is not None and self._stream is not None and self._begun and self._file.error is None:
-                container.mux(self._stream.encode(None))
-        if not self._begun:  # a signal came just when it was opened
-            self._path.unlink(missing_ok=True)
-        self._require_written()
+        try:
+            with container or nullcontext():
+                if container is not None and self._stream is not None and self._begun and target.error is None:
+                    container.mux(self._stream.encode(None))
+        except BaseException:
+            target.discard()
+            raise
+        if self._begun and target.error is None:
+            target.commit()
+        else:  # without a picture: a signal came just when it was opened
+            target.discard()
+        if target.error is not None:
+            raise _unwritten(self._path, target.error)
 
     def _open(self, image: Image) -> None:
         height, width = image.shape[:2]
@@ -155,12 +163,6 @@ class AnnotatedVideo:
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, CLOCK)
         mark_colours(self._stream.codec_context)
 
-    def _require_written(self) -> None:
-        if self._file is not None and self._file.error is not None:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
-            raise _unwritten(self._path, self._file.error)
-
 
 class _Target:
     """The file that FFmpeg writes into. An error is kept in `error` and hidden from FFmpeg, which crashes when it is
@@ -168,34 +170,33 @@ class _Target:
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""
-        self._file = path.open("wb", buffering=0)
+        self._new = Replacement(path)
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        left = memoryview(data)
-        while left and self.error is None:
+        if self.error is None:
             try:
-                left = left[self._file.write(left) :]
+                self._new.write_all(data)
             except OSError as error:
                 self.error = error
         return len(data)
 
     def seek(self, offset: int, whence: int) -> int:
-        return self._file.seek(offset, whence)
+        return self._new.file.seek(offset, whence)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._new.file.tell()
 
-    def __enter__(self) -> _Target:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def commit(self) -> None:
+        """Closes the file and moves it into place; `error` says if that failed."""
         try:
-            self._file.close()
-        except OSError as failed:
-            self.error = self.error or failed
+            self._new.commit()
+        except OSError as error:
+            self.error = error
+
+    def discard(self) -> None:
+        """Removes the file."""
+        self._new.discard()
 
 
 def _unwritten(path: Path, error: OSError) -> MediaError:

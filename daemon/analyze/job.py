@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -25,6 +25,14 @@ from plugins.types import Results
 
 class ResultsError(Exception):
     """The results cannot be written any further: no source's fault, and no use in going on."""
+
+
+class Output(Protocol):
+    """Where the lines go. Both raise OSError or ResultsError."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Job:
         self.frames = 0
         """Frames that were analysed so far."""
 
-    def run(self, sources: Collection[Source], out: TextIO) -> int:
+    def run(self, sources: Collection[Source], out: Output) -> int:
         """Writes a line for each frame to `out`; gives how many sources had a fault. ResultsError ends it."""
         failed = 0
         if self._annotated is not None:
@@ -87,7 +95,7 @@ class Job:
             _flush(out)
         return failed
 
-    def _one(self, sequence: Sequence, out: TextIO, progress: Progress) -> None:
+    def _one(self, sequence: Sequence, out: Output, progress: Progress) -> None:
         task = progress.add_task(printable(sequence.name), total=length(sequence))
         try:
             self._sequence(sequence, out, progress, task)
@@ -98,7 +106,7 @@ class Job:
         finally:
             self._chain.renew(sequence.name)
 
-    def _sequence(self, sequence: Sequence, out: TextIO, progress: Progress, task: TaskID) -> None:
+    def _sequence(self, sequence: Sequence, out: Output, progress: Progress, task: TaskID) -> None:
         writer = None if self._annotated is None else self._annotated.writer(sequence)
         renderer = Renderer(sequence.name, self._render)
         size: tuple[int, int] | None = None
@@ -134,14 +142,14 @@ class Job:
         self._tell(f"error: {told}")
 
 
-def _write(out: TextIO, text: str) -> None:
+def _write(out: Output, text: str) -> None:
     try:
         out.write(text)
     except OSError as error:
         raise ResultsError(error.strerror or str(error)) from error
 
 
-def _flush(out: TextIO) -> None:
+def _flush(out: Output) -> None:
     try:
         out.flush()
     except OSError as error:

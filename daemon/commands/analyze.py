@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from daemon.commands import SubParsers
 
 if TYPE_CHECKING:
+    from daemon.analyze.job import Output
     from daemon.config.load import Loaded
     from plugins.api import PluginConfig
 
@@ -36,7 +37,8 @@ videos are named and left out. Each line of the result is one frame:
 Boxes are in pixels of the frame as it is shown: upright, with square pixels; width and height are those of the frame.
 Where objects are classified, detections that were looked at have a classification of their own. Bytes of a file name
 that are not UTF-8 are escaped (\\udc80 to \\udcff). A source that is missing, broken or incomplete is reported; what
-can be read of it is analysed, and so are the others. Ctrl-C and SIGTERM end it with whole files.
+can be read of it is analysed, and so are the others. Ctrl-C and SIGTERM end it with whole files. A file of
+results or a copy that is there already is replaced when the new one is complete; if that fails, it is left as it was.
 
 exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
 """
@@ -191,8 +193,42 @@ def _looking_always(options: PluginConfig) -> PluginConfig:
     return options
 
 
+class _ResultsFile:
+    """The file of the results. Each line is written at once and whole."""
+
+    def __init__(self, path: Path) -> None:
+        from engines.regular_file import Replacement
+
+        self._new = Replacement(path)
+        self._written = False
+
+    def write(self, text: str) -> None:
+        """Writes a line. Raises ResultsError if it cannot be written; what was written before the line is kept."""
+        from daemon.analyze.job import ResultsError
+
+        begin = self._new.file.tell() if self._new.file.seekable() else None
+        try:
+            self._new.write_all(text.encode())
+        except OSError as error:
+            if begin is not None:
+                with suppress(OSError):  # devices say that they are seekable
+                    self._new.file.truncate(begin)
+            raise ResultsError(error.strerror or str(error)) from error
+        self._written = True
+
+    def flush(self) -> None:
+        """Each line is written already."""
+
+    def finish(self, *, failed: bool) -> None:
+        """Puts the file in its place. If it failed, results of before stay, as does what was written without such."""
+        if failed and (self._new.replaces or not self._written):
+            self._new.discard()
+        else:
+            self._new.commit()
+
+
 @contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
+def _output(path: Path | None) -> Iterator[Output]:
     from daemon.analyze.job import ResultsError
 
     if path is None:
@@ -201,9 +237,15 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        with path.open("w", encoding="utf-8") as out:
-            yield out
-    except OSError as error:  # when it is opened, or when its last lines are written as it is closed
+        file, failed = _ResultsFile(path), False
+        try:
+            yield file
+        except ResultsError:
+            failed = True
+            raise
+        finally:  # a signal ends it with what there is
+            file.finish(failed=failed)
+    except OSError as error:
         raise ResultsError(error.strerror or str(error)) from error
 
 

@@ -47,8 +47,8 @@ def resolve(
     """Replaces the references of a file's values. A relative PATH counts from `folder`, the file's own; `files` are
     read in place of others.
 
-    Newlines at the end of a file's text are cut off. Before the "@" of an address a value is percent-encoded, so
-    that a password is kept outside as it is.
+    A byte order mark at the start of a file's text and newlines at its end are cut off. Before the "@" of an address a
+    value is percent-encoded, so that a password is kept outside as it is.
     """
     resolver = _Resolver(positions, folder, environ, files)
     resolver.resolved.value = resolver.walk(value, ())
@@ -126,7 +126,7 @@ class _Resolver:
                 "create it, let the service's user read it, or correct the path (relative to this file)",
             ) from None
         try:
-            text = content.decode("utf-8").rstrip("\r\n")
+            text = content.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError:
             raise _UnresolvedError(f"the file {path} is not UTF-8 text", "write the value as plain text") from None
         if "\0" in text:

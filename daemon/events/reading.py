@@ -69,6 +69,8 @@ class JournalReader:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         self._ready()
         try:
+            if self.path.exists() and not self.path.is_file():  # SQLite would wait for the writer of a named pipe
+                raise JournalError(f"journal {self.path}: it is not a file")
             connection = sqlite3.connect(read_only(self.path), uri=True, timeout=5)
             try:
                 yield connection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from daemon.render import lettering
 from daemon.training.classifier import Trained
 from daemon.training.validation import Validation
+from engines.regular_file import write_whole
 from plugins.types import Image
 
 _CELL, _SIZE, _MARGIN = 46, 15, 14
@@ -63,11 +63,11 @@ def write_report(folder: Path, trained: Trained, pictures: int) -> None:
     written."""
     model, validation = trained.model, trained.validation
     assert model.path is not None
-    shutil.copyfile(model.path, folder / f"{model.name}.onnx")
-    (folder / f"{model.name}.txt").write_text("\n".join(model.labels) + "\n", encoding="utf-8")
+    write_whole(folder / f"{model.name}.onnx", model.path.read_bytes())
+    write_whole(folder / f"{model.name}.txt", ("\n".join(model.labels) + "\n").encode())
     figures = as_json(validation, {"name": model.name, "made": model.summary, "pictures": pictures})
-    (folder / "report.json").write_text(figures + "\n", encoding="utf-8")
-    (folder / "confusion.png").write_bytes(cv2.imencode(".png", picture(validation))[1].tobytes())
+    write_whole(folder / "report.json", (figures + "\n").encode())
+    write_whole(folder / "confusion.png", cv2.imencode(".png", picture(validation))[1].tobytes())
 
 
 def picture(validation: Validation) -> Image:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import ModelUnavailableError
+from engines.errors import EngineError, ModelUnavailableError, StorageError
 from engines.fetch import Fetcher
+from engines.lock import locked
 from engines.model import MirrorSource, Source, UrlSource
 from engines.progress import silent
 from tests.support import wheels
 from tests.support.http_files import FileServer, file_server
+from tests.support.small_disk import SmallDisk
 
 BODY = b"network" * 100
 OTHER_EXPORT = b"another export"
@@ -150,3 +152,31 @@ def test_the_summary_says_in_a_few_words_what_was_in_the_way(server: FileServer,
 def test_a_mirror_folder_that_is_not_there_is_told(scratch: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailableError, match="there is no such folder"):
         Fetcher(silent, tmp_path / "nowhere").fetch("net", [MIRRORED], scratch)
+
+
+@pytest.mark.parametrize("kind", ["url", "package", "mirror"])
+def test_a_full_disk_is_no_fault_of_a_source(
+    server: FileServer, mirror: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next source is not tried, and nobody is sent to look for another one."""
+    sources: dict[str, Source] = {"url": at(server), "mirror": MirrorSource("net.onnx", pinned(BODY), len(BODY))}
+    (mirror / "net.onnx").write_bytes(BODY)
+    (tmp_path / "registry").mkdir()
+    sources["package"] = wheels.offer(tmp_path / "registry", BODY, monkeypatch)
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        folder = disk.path / "scratch"
+        folder.mkdir()
+        disk.fill()
+        fetcher = Fetcher(silent, mirror if kind == "mirror" else None)
+        with pytest.raises(StorageError, match="No space left on device"):
+            fetcher.fetch("net", [sources[kind], unreachable()], folder)
+
+
+def test_a_full_disk_is_named_with_the_folder(server: FileServer, tmp_path: Path) -> None:
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        disk.fill()
+        with (
+            pytest.raises(EngineError, match=r"net cannot be stored in .*disk: No space left on device\. Make room"),
+            locked(disk.path / ".lock", "net"),
+        ):
+            Fetcher(silent).fetch("net", [at(server)], disk.path)

@@ -68,6 +68,29 @@ def test_a_file_is_written_and_takes_the_place_of_another(tmp_path: Path) -> Non
     assert path.read_bytes() == b"now"
 
 
+def test_a_link_and_the_mode_of_the_file_are_kept(tmp_path: Path) -> None:
+    path, link = tmp_path / "a", tmp_path / "b"
+    path.write_bytes(b"before")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    write_whole(link, b"now")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"now"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert {one.name for one in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_file_that_cannot_be_replaced_on_a_full_disk_is_unchanged(tmp_path: Path) -> None:
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        path = disk.path / "a"
+        path.write_bytes(b"before")
+        disk.fill()
+        with pytest.raises(OSError, match="No space left"):
+            write_whole(path, bytes(1 << 20))
+        assert path.read_bytes() == b"before"
+        assert {one.name for one in disk.path.iterdir()} == {"a", "filler"}
+
+
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_nothing_is_left_on_a_full_disk(tmp_path: Path, size: int) -> None:
     with SmallDisk(tmp_path / "disk", 1) as disk:

@@ -44,9 +44,13 @@ class Checkpoint:
     def save(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Replaces the file whole: one that is cut short is never seen. OSError where it cannot be written."""
         new = self.path.with_suffix(".new")
-        with new.open("wb") as file:
-            np.savez(file, allow_pickle=False, settings=np.array(self._settings), **state)
-        new.replace(self.path)
+        try:
+            with new.open("wb") as file:
+                np.savez(file, allow_pickle=False, settings=np.array(self._settings), **state)
+            new.replace(self.path)
+        except OSError:
+            new.unlink(missing_ok=True)  # it takes the room that the next attempt needs
+            raise
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -331,6 +331,37 @@ def test_annotated_copies_onto_a_full_disk_fail_in_words_and_leave_nothing(
     assert lines
 
 
+def test_what_was_written_before_stays_if_the_disk_is_full(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 240, 320, 3), np.uint8)
+    clip, picture = write_film(tmp_path / "clip.mp4", noise), write_picture(tmp_path / "a.bmp", size=(1280, 720))
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        files = [disk.path / name for name in ("copies/clip.mp4", "copies/a.bmp", "out.jsonl")]
+        (disk.path / "copies").mkdir()
+        for file in files:
+            file.write_bytes(b"before")
+        disk.fill()
+        command = ["analyze", "-c", str(config), "--annotated", str(files[0].parent), "--out", str(files[2])]
+        assert main([*command, str(clip), str(picture)]) == 1
+        assert [file.read_bytes() for file in files] == [b"before"] * 3
+        assert {path.name for path in disk.path.rglob("*")} == {"filler", "copies", "clip.mp4", "a.bmp", "out.jsonl"}
+    assert "out.jsonl: cannot be written: No space left on device" in capsys.readouterr().err
+
+
+def test_results_that_fill_the_disk_end_with_a_whole_line(config: Path, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a.png")
+    with SmallDisk(tmp_path / "disk", 1) as disk:
+        disk.fill()
+        filler = disk.path / "filler"
+        os.truncate(filler, filler.stat().st_size - 8192)
+        out = disk.path / "out.jsonl"
+        assert main(["analyze", "-c", str(config), "--out", str(out), *[str(picture)] * 200]) == 1
+        text = out.read_text()
+    assert text.endswith("\n")
+    assert 1 < len([json.loads(line) for line in text.splitlines()]) < 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_it_with_whole_files(config: Path, tmp_path: Path, number: signal.Signals) -> None:
     clip = write_video(tmp_path / "clip.mp4", count=250, fps=25)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_where_there_is_none_that_is_said(tmp_path: Path, capsys: pytest.Capture
     assert main(["events", "--journal", str(tmp_path / "none.db")]) == 1
     assert "there is no journal" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(
+    make: Callable[[Path], object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "it.db")
+    assert main(["events", "--journal", str(tmp_path / "it.db")]) == 1
+    assert "it.db: it is not a file" in capsys.readouterr().err
 
 
 def test_new_ones_are_followed(path: Path) -> None:

@@ -24,6 +24,12 @@ def source(loaded: Loaded, camera: str = "a") -> str:
     return loaded.config.cameras[camera].source.get_secret_value()
 
 
+def test_a_secret_of_an_editor_that_marks_its_files_is_read_without_the_mark(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xef\xbb\xbfpass\r\n")
+    found = loaded("cameras: {a: {source: 'rtsp://u:${file:secret}@h/1'}}", tmp_path / "site.yaml")
+    assert source(found) == "rtsp://u:pass@h/1"
+
+
 def test_a_chain_alone_runs_its_plugins_with_their_defaults() -> None:
     found = loaded(CAMERA + "chain: [finder, follower]")
     assert list(found.plugin_configs) == ["finder", "follower"]

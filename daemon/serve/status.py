@@ -99,8 +99,8 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole answer. `uptime` in seconds; jumps of the wall clock do not change it. Fields are added as sightd grows;
-    those that are here stay."""
+    """The whole answer. `uptime` in seconds; jumps of the wall clock do not change it. Fields are added as sightd
+    grows; those that are here stay."""
 
     version: str
     pid: int

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engines.placement import no_gpu
+
+# Property tests have no limits in seconds, since other tests run at the same time. Examples are the same in every run,
+# except with `--hypothesis-profile=random`, which `.ci/run` uses.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("random"), derandomize=True, database=None)
+settings.load_profile("same")
 
 FETCHING = {f"tests.support.{name}" for name in ("debian", "media", "nvrtc", "openvino", "tensorrt_packages")}
 """Helpers that fetch what the cache lacks."""

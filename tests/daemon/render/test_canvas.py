@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daemon.render.measures import Measures
@@ -106,13 +106,15 @@ def overlaps(one: tuple[float, ...], other: tuple[float, ...], least: float = 0.
     """Whether two rectangles share more than `least` pixels each way; one with a NaN shares nothing."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    return all(map(math.isfinite, one)) and width > least and height > least
+    return not any(map(math.isnan, one)) and width > least and height > least
 
 
 coordinate = st.one_of(st.floats(-300, 900, width=32), st.floats(width=32))
 
 
 @settings(max_examples=150)
+@example(xyxy=(0.0, -math.inf, 1.0, 1.0), size=(64, 48))
+@example(xyxy=(-math.inf, -math.inf, math.inf, math.inf), size=(64, 48))
 @given(st.tuples(coordinate, coordinate, coordinate, coordinate), st.sampled_from([(64, 48), (320, 180)]))
 def test_no_box_can_break_the_canvas(xyxy: tuple[float, ...], size: tuple[int, int]) -> None:
     bare, labelled = grey(*size), grey(*size)

@@ -26,7 +26,14 @@ from tests.support.pictures import street
 PICTURES = 80
 """Every second one is compared on, so many that one object more or less does not decide; 24 others calibrate."""
 pytestmark = pytest.mark.timeout(600)
-each_detector = pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano"])
+DETECTORS = ("ssd-mobilenet-v2", "yolox-nano")
+
+
+def each_detector(quick: str) -> pytest.MarkDecorator:
+    """`quick` is the one that `make test` looks at."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=[] if name == quick else pytest.mark.slow) for name in DETECTORS]
+    )
 
 
 def compared(name: str, session: Session) -> Agreement:
@@ -55,13 +62,13 @@ def loses_little(got: Agreement) -> None:
     assert got.overlap > 0.9
 
 
-@each_detector
+@each_detector(quick="ssd-mobilenet-v2")
 def test_int8_loses_little_and_invents_nothing(name: str, tmp_path: Path) -> None:
     path = int8_of(name, tmp_path)
     loses_little(compared(name, OnnxRuntimeSession(path, threads=2)))
 
 
-@each_detector
+@each_detector(quick="yolox-nano")
 def test_int8_on_openvino_loses_as_little(name: str, tmp_path: Path) -> None:
     openvino_importable()
     if not sums_int8_exactly():
@@ -70,7 +77,7 @@ def test_int8_on_openvino_loses_as_little(name: str, tmp_path: Path) -> None:
     loses_little(compared(name, OpenVinoSession(path, threads=2, precision="int8")))
 
 
-@each_detector
+@each_detector(quick="yolox-nano")
 def test_fp16_loses_nothing(name: str, tmp_path: Path) -> None:
     onnx.save(to_half(onnx.load(stored(name))), str(tmp_path / "half.onnx"))
     got = compared(name, OnnxRuntimeSession(tmp_path / "half.onnx", threads=2))
@@ -79,7 +86,7 @@ def test_fp16_loses_nothing(name: str, tmp_path: Path) -> None:
     assert got.overlap > 0.99
 
 
-@each_detector
+@each_detector(quick="ssd-mobilenet-v2")
 def test_openvino_in_fp32_loses_nothing(name: str) -> None:
     openvino_importable()
     got = compared(name, OpenVinoSession(stored(name), threads=2))

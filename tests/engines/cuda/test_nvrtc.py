@@ -12,9 +12,17 @@ from tests.support.host_kernels.build import kernels_of
 from tests.support.nvrtc import compiler
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
+QUICK = {min(CAPABILITIES), max(CAPABILITIES)}
+"""Those that `make test` compiles for."""
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")
+@pytest.mark.parametrize(
+    "capability",
+    [
+        pytest.param(one, marks=[] if one in QUICK else pytest.mark.slow, id=f"sm_{one[0]}{one[1]}")
+        for one in CAPABILITIES
+    ],
+)
 @pytest.mark.parametrize("source", sources())
 def test_every_kernel_compiles_for_every_card(source: str, capability: tuple[int, int], tmp_path: Path) -> None:
     cubin = CubinCache(tmp_path, compiler()).cubin(source, capability)

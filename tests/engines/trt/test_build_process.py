@@ -36,10 +36,11 @@ def rtx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CARDS: dict[str, tuple[tuple[int, int], ...]] = {"any": (), "7.5": ((7, 5),), "8.6 to 12": ((8, 6), (8, 9), (12, 0))}
+SLOW_BUILDS = (("ssd-mobilenet-v2", "7.5"), ("yolox-nano", "7.5"), ("yolox-nano", "8.6 to 12"), ("sface", "any"))
 BUILDS = [
-    *((name, cards) for name in ("ssd-mobilenet-v2", "yolox-nano") for cards in CARDS),
-    *((name, "any") for name in ("yunet", "style26", "mobilenet-v2")),
-    pytest.param("sface", "any", marks=pytest.mark.slow),
+    *((name, "any") for name in ("ssd-mobilenet-v2", "yolox-nano", "yunet", "style26", "mobilenet-v2")),
+    ("ssd-mobilenet-v2", "8.6 to 12"),
+    *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW_BUILDS),
 ]
 
 

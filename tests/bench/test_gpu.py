@@ -21,7 +21,7 @@ from tests.support.device_engine import build_with_kernels, engines, open_stand_
 from tests.support.fake_cuda import StandIn, on_stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.computing, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

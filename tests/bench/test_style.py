@@ -13,6 +13,8 @@ from bench import style
 from engines.session import Tensor
 from plugins.types import FloatArray, Image
 
+pytestmark = pytest.mark.computing
+
 
 def scene(shift: int) -> Image:
     """A textured picture that moves to the left."""

@@ -35,6 +35,8 @@ from tests.support.fake_nvcodec import Library
 from tests.support.odd_camera import OddCamera
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:

@@ -38,6 +38,8 @@ from tests.support.fake_cuda import StandIn, on_stand_in
 from tests.support.fake_cuda.control import alive
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.computing
+
 
 class Player(RtspPlayer):
     def has(self, packets: int) -> bool:

@@ -28,6 +28,8 @@ from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.desks import open_test_desk
 
+pytestmark = pytest.mark.waiting
+
 CHANGES = {"X-Sightd": "1"}
 FLOOD = b'{"a":"","b":"","c":[' + b"{}," * 7_000_000 + b"1]}"
 """20 MB that become seven million objects."""

@@ -29,6 +29,8 @@ from tests.daemon.serve.test_http import View
 from tests.support import other_user
 from tests.support.certificates import self_signed
 
+pytestmark = pytest.mark.waiting
+
 ROOT = Path(__file__).parents[3]
 CONFIG = Path("/etc/sightd/sightd.yaml")
 TOKEN = "a-token-of-somebody-to-view"

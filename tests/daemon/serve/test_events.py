@@ -22,6 +22,8 @@ from tests.support.access import NO_TOKENS
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:

@@ -24,6 +24,8 @@ from tests.support.access import NO_TOKENS
 from tests.support.desks import open_test_desk
 from tests.support.hostile_images import huge_images
 
+pytestmark = pytest.mark.waiting
+
 CHANGES = {"X-Sightd": "1"}
 
 

@@ -24,6 +24,8 @@ from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 ROUTES = {
     "/": "text/html; charset=utf-8",
     "/front.jpg": "image/jpeg",

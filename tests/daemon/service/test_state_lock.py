@@ -16,6 +16,8 @@ from tests.support.daemon import DaemonProcess
 from tests.support.stub_plugins import STUBS
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 PATTERN = {"cameras": {"a": {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}}, "chain": []}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
@@ -170,9 +170,10 @@ class _Packet:
     time_base: Fraction | None
     key: bool
     corrupt: bool
+    geometry: Geometry
 
 
-_NOTHING_TOLD = _Packet(None, None, False, False)
+_NOTHING_TOLD = _Packet(None, None, False, False, PLAIN)
 
 
 class GpuDecoding:
@@ -193,26 +194,31 @@ class GpuDecoding:
         """`context` is FFmpeg's decoder of the stream, asked for its colours and geometry. `aspect` and `times` are as
         for CpuDecoding. `units` turns packets into access units in Annex B (None: they are). Raises SourceError if
         NVDEC cannot decode this stream."""
-        self._context, self._aspect, self._units = context, aspect, units
+        self._context, self._aspect, self._units = context, _Aspect(context, aspect), units
         self._told: dict[int, _Packet] = {}
         self._numbers = itertools.count()
         self._times = times or PresentationTimes()
-        self._geometry: Geometry | None = None
+        self._geometry = PLAIN
+        self._headers: bytes | None = None
+        """What the last key frame stated of the geometry; None before the first one."""
         try:
             self._decoder = nvdec.decoder(context.name)
         except EngineError as error:
             raise SourceError(Reason.NO_VIDEO, str(error)) from error
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        if self._geometry is None and packet.is_keyframe:
-            self._geometry = _geometry_by_cpu(self._context, self._aspect, packet)
-        colours = self._context
-        matrix = Matrix.BT709 if colours.colorspace == Colorspace.ITU709 else Matrix.BT601
-        full_range = colours.color_range == ColorRange.JPEG
         # before the filter, which empties the packet
-        number, dts, ends = self._note(packet), packet.dts, packet.size == 0
+        content, key = bytes(packet) if packet.is_keyframe else b"", packet.is_keyframe
+        dts, ends = packet.dts, packet.size == 0
+        told = _Packet(packet.pts, packet.time_base, key, packet.is_corrupt, PLAIN)
+        units = self._annex_b(packet, ends)
+        if key:
+            self._follow(content, units)
+        number = self._note(replace(told, geometry=self._geometry))
+        matrix = Matrix.BT709 if self._context.colorspace == Colorspace.ITU709 else Matrix.BT601
+        full_range = self._context.color_range == ColorRange.JPEG
         found: list[Decoded] = []
-        for unit in self._annex_b(packet, ends):
+        for unit in units:
             try:
                 pictures = self._decoder.decode(unit, number, matrix, full_range)
             except EngineError as error:
@@ -231,17 +237,28 @@ class GpuDecoding:
     def _decoded(
         self, image: DeviceImage, told: _Packet, dts: int | None, download: Callable[[Geometry], Image]
     ) -> Decoded:
-        geometry = self._geometry or PLAIN
+        geometry = told.geometry
         ticks = self._times.of(told.pts, dts)
         time = None if ticks is None or told.time_base is None else float(ticks * told.time_base)
         size = geometry.size(image.picture.width, image.picture.height)
         on_device = image if geometry == PLAIN else None
         return Decoded(size, partial(download, geometry), time, told.key, told.corrupt, on_device)
 
-    def _note(self, packet: av.Packet[Any]) -> int:
+    def _follow(self, content: bytes, units: list[bytes]) -> None:
+        """Takes over geometry and colours of a key frame, with FFmpeg's decoder, if they are not those of the last one.
+        `content` is its packet's, `units` are its access units."""
+        headers = b"".join(_geometry_headers(self._context.name, unit) for unit in units)
+        if headers == self._headers:
+            return
+        frame = _decoded_by_cpu(self._context, content)
+        if frame is not None:
+            self._geometry = turned_as(with_aspect(self._geometry, self._aspect.now()), frame)
+            self._headers = headers
+
+    def _note(self, told: _Packet) -> int:
         """The packet's number, which the decoder gives back with its picture: some streams have no times."""
         number = next(self._numbers)
-        self._told[number] = _Packet(packet.pts, packet.time_base, packet.is_keyframe, packet.is_corrupt)
+        self._told[number] = told
         self._told.pop(number - _REORDERED, None)
         return number
 
@@ -249,15 +266,60 @@ class GpuDecoding:
         self._decoder.close()
 
 
-def _geometry_by_cpu(context: av.VideoCodecContext, aspect: Fraction | None, packet: av.Packet[Any]) -> Geometry | None:
-    """The geometry of the key frame in `packet`, which only FFmpeg's decoder tells; None if it is damaged."""
+def _decoded_by_cpu(context: av.VideoCodecContext, key_frame: bytes) -> av.VideoFrame | None:
+    """The picture of a key frame; None if it is damaged."""
     try:
-        frames = context.decode(packet) or context.decode(None)
+        frames = context.decode(av.Packet(key_frame)) or context.decode(None)
     except av.FFmpegError:
         return None
     finally:
         context.flush_buffers()
-    return turned_as(with_aspect(PLAIN, _Aspect(context, aspect).now()), frames[0]) if frames else None
+    return frames[0] if frames else None
+
+
+_MOST_HEADERS = 64
+"""Units of an access unit that are looked at: those before the picture itself are few."""
+_DISPLAY_ORIENTATION = 47
+"""Payload type of the SEI message that says how a picture is turned (ITU-T H.264 D.1, H.265 D.2)."""
+
+
+def _geometry_headers(codec: str, unit: bytes) -> bytes:
+    """The parts of an access unit (Annex B) that state size, aspect, colours and turning, to be compared: sequence
+    parameter sets and display orientation. Nothing of codecs other than H.264 and HEVC."""
+    if codec not in ("h264", "hevc"):
+        return b""
+    found = bytearray()
+    for part in unit.split(b"\0\0\1", _MOST_HEADERS)[1:_MOST_HEADERS]:
+        if not part:
+            continue
+        kind = part[0] & 31 if codec == "h264" else part[0] >> 1 & 63
+        if kind in ((1, 5) if codec == "h264" else range(32)):  # the picture
+            break
+        if kind == (7 if codec == "h264" else 33):
+            found += part.rstrip(b"\0")
+        elif kind == (6 if codec == "h264" else 39):
+            found += _orientation(part[1 if codec == "h264" else 2 :].replace(b"\0\0\3", b"\0\0"))
+    return bytes(found)
+
+
+def _orientation(messages: bytes) -> bytes:
+    """The display orientation among SEI messages; nothing if there is none."""
+    at = 0
+    while at + 2 < len(messages):
+        kind, at = _sei_number(messages, at)
+        size, at = _sei_number(messages, at)
+        if kind == _DISPLAY_ORIENTATION:
+            return messages[at : at + size]
+        at += size
+    return b""
+
+
+def _sei_number(messages: bytes, at: int) -> tuple[int, int]:
+    """A type or size of an SEI message, and where it ends: bytes of 255 are added to the one that follows."""
+    value = 0
+    while at < len(messages) and messages[at] == 255:
+        value, at = value + 255, at + 1
+    return (value + messages[at], at + 1) if at < len(messages) else (value, at)
 
 
 def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: Geometry = PLAIN) -> Image:

@@ -193,6 +193,45 @@ def test_a_turned_film_is_turned_on_the_host(kernels: bytes) -> None:
     device.close()
 
 
+@on_stand_in()
+def test_turning_and_aspect_are_followed_from_key_frame_to_key_frame(kernels: bytes) -> None:
+    """A camera is turned on its side and upside down, then has oblong and square pixels: the same as on the CPU."""
+    device = open_device("cuda:0")
+    nvdec = Nvdec(device, Library())
+    changes = [
+        "aud=insert",
+        "display_orientation=insert:rotate=270",
+        "display_orientation=insert:rotate=180",
+        "sample_aspect_ratio=4/3",
+        "sample_aspect_ratio=1/1",
+    ]
+    with TemporaryDirectory() as folder:
+        path = write_changing(Path(folder), changes)
+        on_cpu, on_gpu = shots(path, None, 100), shots(path, nvdec, 100)
+        assert [shot.size for shot in on_gpu] == [shot.size for shot in on_cpu]
+        assert list(dict.fromkeys(shot.size for shot in on_gpu)) == [(96, 64), (64, 96), (128, 64)]
+        assert [corners(shot.decode()) for shot in on_gpu] == [corners(shot.decode()) for shot in on_cpu]
+        assert [shot.on_device is None for shot in on_gpu] == [False] * 5 + [True] * 20
+    on_gpu.clear()
+    nvdec.close()
+    device.close()
+
+
+def write_changing(folder: Path, changes: list[str]) -> Path:
+    """A bare H.264 stream of five pictures for each change, the first of them a key frame to which it is applied."""
+    whole = b""
+    for number, change in enumerate(changes):
+        film = write_film(folder / f"{number}.mp4", [quadrants(96, 64)] * 5, options={"tune": "zerolatency"})
+        with av.open(str(film)) as container:
+            video = container.streams.video[0]
+            filters = av.BitStreamFilterContext(f"h264_mp4toannexb,h264_metadata={change}", video)
+            for packet in container.demux(video):
+                whole += b"".join(bytes(one) for one in filters.filter(packet if packet.size else None))
+    path = folder / "changing.h264"
+    path.write_bytes(whole)
+    return path
+
+
 def write_h264(path: Path, count: int) -> Path:
     """A film with B-frames: they are decoded in another order than shown."""
     with av.open(str(path), "w") as container:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 from daemon import gst_log
 from daemon.capture import rtsp_challenges, rtsp_wire
 from daemon.gst_tls import require_tls_1_2
-
-log = logging.getLogger(__name__)
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 
@@ -63,15 +60,18 @@ def load() -> GStreamer:
     gstreamer = GStreamer(Gst, Gio, GLib, GstRtsp)
     if missing := [name for name in ("rtspsrc", "rtpbin", "udpsrc", "appsink") if not gstreamer.has(name)]:
         raise GStreamerError(f"GStreamer has no element {', '.join(missing)}; {_remedy()}")
-    rtsp_wire.watch(Gio, GObject)
     _guard_challenges(Gst)
+    rtsp_wire.watch(Gio, GObject)
     return gstreamer
 
 
 def _guard_challenges(gst: Any) -> None:
+    """Raises GStreamerError if a camera could crash this process: rtspsrc must not be used then."""
     plugin = Path(gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
-    if not rtsp_challenges.install(plugin):
-        log.warning("%s is not as expected: a camera with a malformed login challenge may crash this process", plugin)
+    try:
+        rtsp_challenges.install(plugin)
+    except rtsp_challenges.GuardError as error:
+        raise GStreamerError(f"GStreamer cannot be guarded against malformed login challenges: {error}") from error
 
 
 def _remedy() -> str:

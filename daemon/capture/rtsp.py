@@ -55,13 +55,7 @@ class RtspStream:
         self._keys_of: str | None = None
         self._gst = gst.load()
         address, until = address_of(source.address), playback.clock.monotonic() + limit
-        try:
-            self._session = self._opened(address, until)
-        except SourceError as fault:
-            if fault.reason is not Reason.UNAUTHORISED or address.user is None:
-                raise
-            login = OwnLogin(Authenticator(address.user, address.password), self._gst.gio)
-            self._session = self._opened(address, until, login)
+        self._session = self._logged_in(address, until)
         try:
             self._decoding = self._decoding_of(playback.nvdec)
         except BaseException:
@@ -100,6 +94,18 @@ class RtspStream:
             return CpuDecoding(context, deinterlace=self._source.deinterlace)
         self._keys_of = context.name
         return GpuDecoding(nvdec, context)
+
+    def _logged_in(self, address: Address, until: float) -> Session:
+        """A session whose camera plays. rtspsrc logs in, unless the camera asks for what only `OwnLogin` knows."""
+        memory = self._playback.login
+        if not memory.own:
+            try:
+                return self._opened(address, until)
+            except SourceError as fault:
+                if fault.reason is not Reason.UNAUTHORISED or address.user is None:
+                    raise
+        authenticator = Authenticator(address.user or "", address.password)
+        return self._opened(address, until, OwnLogin(authenticator, self._gst.gio, memory))
 
     def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> Session:
         """A session whose camera plays. The connection itself must stand within the time that silence may last."""

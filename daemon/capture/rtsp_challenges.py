@@ -1,16 +1,27 @@
 """Keeps a camera from crashing GStreamer's RTSP client, and the daemon with it, by a challenge without parameters.
 
-rtspsrc (GStreamer 1.22) follows a null pointer if a camera answers 401 with a bare `WWW-Authenticate: Digest`. Answers
-cannot be seen before rtspsrc reads them, so the plug-in's reference to the parser of challenges is redirected to a
-function that gives such a challenge an empty list of parameters.
+rtspsrc (GStreamer 1.22) follows a null pointer if a camera answers 401 with a bare `WWW-Authenticate: Digest`, so the
+plug-in's reference to the parser of challenges is redirected to a function that gives such a challenge an empty list of
+parameters. No public interface can do that: `before-send` sees requests only; an RTSP extension (`after_send`) and a
+DESCRIBE of our own see answers, but not those that rtspsrc reads while it plays over UDP, which it also takes for
+challenges; a relay would carry each byte of each camera through Python.
+
+Redirecting memory relies on the plug-in's file and on a C structure. `install` verifies all of it and changes nothing
+if anything differs: the file is the one that is mapped, its reference points to that parser, the parser shows the fault
+and returns the structure as declared here. The page is writable only while the reference is replaced. RTSP cameras are
+read by FFmpeg if the guard cannot be installed, with a warning.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import mmap
+import os
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +32,17 @@ _LOAD, _DYNAMIC = 1, 2
 _STRINGS, _SYMBOLS, _RELOCATIONS, _RELOCATIONS_SIZE, _PLT_SIZE, _PLT = 5, 6, 7, 8, 2, 23
 """Tags of the dynamic section."""
 _RELOCATION, _SYMBOL_SIZE = 24, 24
-_READ_WRITE = 3
-"""PROT_READ and PROT_WRITE."""
+_READ_WRITE, _EXECUTE = 3, 4
+"""PROT_READ and PROT_WRITE; PROT_EXEC."""
+_RIGHTS = {"r": 1, "w": 2, "x": 4}
+_POINTER = ctypes.sizeof(ctypes.c_void_p)
+_LIBRARY = "libgstrtsp-1.0.so.0"
+_DIGEST, _WWW_AUTHENTICATE = 2, 39
+"""GST_RTSP_AUTH_DIGEST and GST_RTSP_HDR_WWW_AUTHENTICATE."""
+
+
+class GuardError(Exception):
+    """rtspsrc cannot be guarded; the message says why."""
 
 
 class _Credential(ctypes.Structure):
@@ -37,25 +57,98 @@ _Parser = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 
 @functools.cache
 def install(plugin: Path) -> bool:
-    """Redirects the reference of `plugin`, rtspsrc's library, which is loaded. Once per process; the library is never
-    unloaded. False if it has no such reference, so that nothing was changed."""
-    slot, base = _slot(plugin.read_bytes()), _base(plugin)
-    if slot is None or base is None:
+    """Redirects the reference of `plugin`, rtspsrc's library, which is loaded; it is never unloaded. Once per process.
+
+    False if the parser of this GStreamer needs no guard. Raises GuardError if the guard cannot be installed; nothing
+    was changed then.
+    """
+    original = _original()
+    if not _is_faulty(original):
         return False
-    page = mmap.PAGESIZE
-    begin, end = (base + slot) // page * page, base + slot + ctypes.sizeof(ctypes.c_void_p)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mprotect(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _READ_WRITE):
-        return False
-    ctypes.c_void_p.from_address(base + slot).value = ctypes.cast(_parser(), ctypes.c_void_p).value
+    try:
+        slot, mapped = _slot(plugin.read_bytes()), _mapped(plugin)
+    except (OSError, struct.error, KeyError, StopIteration) as error:
+        raise GuardError(f"{plugin} cannot be read as a library: {type(error).__name__}") from error
+    if slot is None or not mapped:
+        raise GuardError(f"{plugin} has no reference to {_SYMBOL.decode()}")
+    at = mapped[0].begin + slot
+    protection = next((part.protection for part in mapped if part.begin <= at <= part.end - _POINTER), None)
+    if protection is None:
+        raise GuardError(f"the reference of {plugin} lies outside of it")
+    current = ctypes.c_void_p.from_address(at).value or 0
+    own_code = any(part.begin <= current < part.end and part.protection & _EXECUTE for part in mapped)
+    if current != _address(original) and not own_code:  # own code: a stub that looks for the function when first called
+        raise GuardError(f"the reference of {plugin} points elsewhere: another library has changed it")
+    _replace(at, protection, _address(_parser()))
     return True
+
+
+def _replace(at: int, protection: int, value: int) -> None:
+    """Writes a pointer into memory of that protection, which it has again afterwards."""
+    page = mmap.PAGESIZE
+    begin, end = at // page * page, at + _POINTER
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def protect(protection: int) -> int:
+        changed: int = libc.mprotect(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), protection)
+        return changed
+
+    if protect(protection | _READ_WRITE):
+        raise GuardError(f"memory cannot be made writable: {os.strerror(ctypes.get_errno())}")
+    ctypes.c_void_p.from_address(at).value = value
+    if protect(protection):
+        raise GuardError(f"memory cannot be protected again: {os.strerror(ctypes.get_errno())}")
+
+
+def _is_faulty(parser: Any) -> bool:
+    """Whether the parser gives no list of parameters for a bare challenge. Raises GuardError if what it gives for a
+    usual one is not as declared here."""
+    usual, bare = _parsed(parser, b'Digest realm="a"'), _parsed(parser, b"Digest")
+    if len(usual) != 1 or usual[0][0] != _DIGEST or not usual[0][1] or [scheme for scheme, _ in bare] != [_DIGEST]:
+        raise GuardError("GStreamer's parser of challenges returns another structure than that of GStreamer 1.22")
+    return not bare[0][1]
+
+
+def _parsed(parser: Any, challenge: bytes) -> list[tuple[int, bool]]:
+    """Scheme of each challenge in a header, and whether it has a list of parameters."""
+    rtsp = ctypes.CDLL(_LIBRARY)
+    message = ctypes.c_void_p()
+    if rtsp.gst_rtsp_message_new_response(ctypes.byref(message), 401, b"Unauthorized", None):
+        raise GuardError("GStreamer makes no RTSP message")
+    try:
+        rtsp.gst_rtsp_message_add_header(message, _WWW_AUTHENTICATE, challenge)
+        found = parser(message, _WWW_AUTHENTICATE)
+        if not found:
+            return []
+        credentials = ctypes.cast(found, _Credentials)
+        schemes = [(one.contents.scheme, bool(one.contents.params)) for one in _until_null(credentials)]
+        freed = rtsp.gst_rtsp_auth_credentials_free
+        freed.argtypes = (ctypes.c_void_p,)
+        freed(found)
+        return schemes
+    finally:
+        rtsp.gst_rtsp_message_free(message)
+
+
+def _until_null(credentials: Any) -> Iterator[Any]:
+    return itertools.takewhile(bool, (credentials[index] for index in itertools.count()))
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+@functools.cache
+def _original() -> Any:
+    original = ctypes.CDLL(_LIBRARY).gst_rtsp_message_parse_auth_credentials
+    original.restype, original.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_int)
+    return original
 
 
 @functools.cache
 def _parser() -> Any:
     """Kept: GStreamer calls it for as long as the process lives."""
-    original = ctypes.CDLL("libgstrtsp-1.0.so.0").gst_rtsp_message_parse_auth_credentials
-    original.restype, original.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_int)
+    original = _original()
     allocated = ctypes.CDLL("libglib-2.0.so.0").g_malloc0
     allocated.restype, allocated.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
 
@@ -63,11 +156,9 @@ def _parser() -> Any:
         found: int | None = original(message, field)
         if not found:
             return None
-        credentials, index = ctypes.cast(found, _Credentials), 0
-        while credentials[index]:
-            if not credentials[index].contents.params:  # GStreamer frees it
-                credentials[index].contents.params = allocated(ctypes.sizeof(ctypes.c_void_p))
-            index += 1
+        for credential in _until_null(ctypes.cast(found, _Credentials)):
+            if not credential.contents.params:  # GStreamer frees it
+                credential.contents.params = allocated(_POINTER)
         return found
 
     return _Parser(parsed)
@@ -101,10 +192,25 @@ def _slot(library: bytes) -> int | None:
     return None
 
 
-def _base(library: Path) -> int | None:
-    """Where the file is loaded; None if it is not."""
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """A part of the address space, and its protection as mprotect takes it."""
+
+    begin: int
+    end: int
+    protection: int
+
+
+def _mapped(library: Path) -> list[_Mapping]:
+    """Where that file is loaded: its parts in order, the first one from its beginning. Empty if it is not, or if it was
+    replaced since: a package may have been upgraded."""
+    found: list[_Mapping] = []
     for line in Path("/proc/self/maps").read_text().splitlines():
-        address, _, offset, _, _, *path = line.split(maxsplit=5)
-        if path and Path(path[0]) == library.resolve() and int(offset, 16) == 0:
-            return int(address.partition("-")[0], 16)
-    return None
+        address, rights, offset, _, _, *path = line.split(maxsplit=5)
+        if path != [str(library.resolve())]:  # of a file that was replaced, " (deleted)" follows
+            continue
+        if not found and int(offset, 16) != 0:
+            return []
+        begin, end = (int(part, 16) for part in address.split("-"))
+        found.append(_Mapping(begin, end, sum(bit for sign, bit in _RIGHTS.items() if sign in rights)))
+    return found

@@ -1,7 +1,8 @@
-"""Logins that rtspsrc does not know: it answers basic and MD5 digests only (GStreamer 1.22)."""
+"""Logins that rtspsrc does not know: it answers basic and MD5 digests without `qop` only (GStreamer 1.22)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from daemon.capture.errors import Reason, SourceError
@@ -9,7 +10,16 @@ from daemon.capture.web_auth import Authenticator
 
 _MOST = 1 << 16
 """Bytes of an answer that are read."""
-_KNOWN_TO_RTSPSRC = frozenset({"basic", "digest", "digest MD5"})
+_MOST_LOGINS = 2
+"""How often the password is sent until it is accepted; again only if the camera says that the nonce was stale."""
+
+
+@dataclass(slots=True)
+class LoginMemory:
+    """What is remembered of a camera from one opening to the next: whether it asks for a login that rtspsrc does not
+    know. rtspsrc would answer with MD5 each time, and cameras lock an account after some five wrong answers."""
+
+    own: bool = False
 
 
 class OwnLogin:
@@ -18,22 +28,38 @@ class OwnLogin:
     Used by the thread that owns the connection; `cancel` from any.
     """
 
-    def __init__(self, authenticator: Authenticator, gio: Any) -> None:
-        self._authenticator = authenticator
+    def __init__(self, authenticator: Authenticator, gio: Any, memory: LoginMemory) -> None:
+        self._authenticator, self._memory = authenticator, memory
         self._cancellable = gio.Cancellable()
         self.fault: SourceError | None = None
 
     def ask(self, connection: Any, location: str) -> None:
-        """Sends a request without credentials and takes in the challenge; `fault` says why there can be no login."""
-        request = f"DESCRIBE {location} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: sightd\r\nAccept: application/sdp\r\n\r\n"
-        connection.get_output_stream().write_all(request.encode(), self._cancellable)
-        status, headers = self._answer(connection.get_input_stream())
+        """Takes in the camera's challenge and logs in; `fault` says why there can be no login.
+
+        A wrong password is sent once.
+        """
         self.fault = None
-        if status != "401":
-            return
-        usable = self._authenticator.challenged(headers)
-        if not usable or _KNOWN_TO_RTSPSRC & set(self._authenticator.offered):
-            self.fault = SourceError(Reason.UNAUTHORISED, self._authenticator.why_not)
+        for number in range(1 + _MOST_LOGINS):
+            status, headers = self._described(connection, location, number)
+            if status != "401":
+                return
+            usable = self._authenticator.challenged(headers)
+            if number == 0:
+                self._memory.own = not self._authenticator.legacy
+                usable = usable and self._memory.own
+            elif not self._authenticator.stale:
+                usable = False
+            if not usable:
+                break
+        self.fault = SourceError(Reason.UNAUTHORISED, self._authenticator.why_not)
+
+    def _described(self, connection: Any, location: str, number: int) -> tuple[str, list[str]]:
+        """The answer to a DESCRIBE: without credentials if `number` is 0."""
+        login = self.authorization("DESCRIBE", location) if number else None
+        fields = ["User-Agent: sightd", "Accept: application/sdp", *([f"Authorization: {login}"] if login else [])]
+        request = "\r\n".join([f"DESCRIBE {location} RTSP/1.0", f"CSeq: {number + 1}", *fields, "", ""])
+        connection.get_output_stream().write_all(request.encode(), self._cancellable)
+        return self._answer(connection.get_input_stream())
 
     def authorization(self, method: str, uri: str) -> str | None:
         """The Authorization header of a request."""

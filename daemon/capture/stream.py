@@ -20,6 +20,7 @@ from daemon.capture.deinterlace import Deinterlace
 from daemon.capture.errors import Reason, SourceError
 from daemon.capture.hosts import resolves
 from daemon.capture.pacing import Pacer, Timeline
+from daemon.capture.rtsp_login import LoginMemory
 from daemon.capture.source import Kind, Source
 from daemon.capture.testpattern import TestPattern
 from engines.cuda.device_image import DeviceImage
@@ -60,8 +61,8 @@ class Gap(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """What lives on from one opening of a source to the next: its clocks, its time line, how to wait, and the GPU that
-    decodes (None: the CPU does).
+    """What lives on from one opening of a source to the next: its clocks, its time line, how to wait, the kind of its
+    RTSP login, and the GPU that decodes (None: the CPU does).
 
     `wait(seconds)` sleeps, less where the feed is stopped meanwhile.
     """
@@ -70,6 +71,7 @@ class Playback:
     wait: Callable[[float], object]
     pacer: Pacer = field(default_factory=Pacer)
     timeline: Timeline = field(default_factory=Timeline)
+    login: LoginMemory = field(default_factory=LoginMemory)
     nvdec: Nvdec | None = None
 
 

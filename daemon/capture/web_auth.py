@@ -30,6 +30,17 @@ class Authenticator:
         return list(self._offered)
 
     @property
+    def stale(self) -> bool:
+        """Whether the last challenge says that only the nonce was wrong, not the password."""
+        return self._digest is not None and self._digest.get("stale", "").lower() == "true"
+
+    @property
+    def legacy(self) -> bool:
+        """Whether the login that is chosen is one of RFC 2617's oldest: basic, or an MD5 digest without `qop`."""
+        digest = self._digest
+        return digest is None or (digest.get("algorithm", "MD5").upper() == "MD5" and "qop" not in digest)
+
+    @property
     def why_not(self) -> str:
         """What an answer of 401 is about, beyond a wrong password."""
         if self._offered and not (self._basic or self._digest) and self._user:
@@ -66,15 +77,17 @@ class Authenticator:
         secret = hashed(self._user, realm, self._password)
         if challenge.get("algorithm", "").upper().endswith("-SESS"):
             secret = hashed(secret, nonce, client)
-        asked = hashed(method, target)
-        with_count = "auth" in [word.strip() for word in challenge.get("qop", "").split(",")]
-        response = hashed(secret, nonce, count, client, "auth", asked) if with_count else hashed(secret, nonce, asked)
+        offered = [word.strip().lower() for word in challenge.get("qop", "").split(",")]
+        qop = next((word for word in ("auth", "auth-int") if word in offered), None)
+        of_body = [hashed("")] if qop == "auth-int" else []  # our requests have none
+        asked = hashed(method, target, *of_body)
+        response = hashed(secret, nonce, *([count, client, qop] if qop else []), asked)
         fields = {"username": self._user, "realm": realm, "nonce": nonce, "uri": target, "response": response}
         if "opaque" in challenge:
             fields["opaque"] = challenge["opaque"]
         quoted = [f'{name}="{_escaped(value)}"' for name, value in fields.items()]
         plain = [f"algorithm={challenge['algorithm']}"] if "algorithm" in challenge else []
-        plain += ["qop=auth", f"nc={count}", f'cnonce="{client}"'] if with_count else []
+        plain += [f"qop={qop}", f"nc={count}", f'cnonce="{client}"'] if qop else []
         return "Digest " + ", ".join(quoted + plain)
 
 

@@ -44,6 +44,8 @@ class OddCamera:
     """rtsp://127.0.0.1:`port`/…, 320x180 at 25 fps, bar-coded, a key frame a second; a context manager.
 
     `algorithms` of digest that it asks for, in this order ("MD5", "SHA-256", or "Basic"); none: everybody may watch.
+    `qop` is what it offers with them, and then insists on. `stale`: it calls the first right answer stale, and gives a
+    new nonce.
     `redirect`: where to instead of describing the stream, unless the path is /here. `media`: lines of the description.
     With a `certificate` it is rtsps. `deliver` changes its packets, `status` is the answer to DESCRIBE, and
     after `flood_after` pictures an answer without end comes over the connection. `challenge`: a method that is answered
@@ -64,7 +66,10 @@ class OddCamera:
         certificate: Mapping[str, str] | None = None,
         flood_after: int | None = None,
         challenge: tuple[str, str] | None = None,
+        qop: str | None = None,
+        stale: bool = False,
     ) -> None:
+        self.qop, self.stale = qop, stale
         self._algorithms, self._user, self._password = algorithms, user, password
         self._redirect, self._media, self._deliver, self._status = redirect, media, deliver, status
         self.requests: list[Request] = []
@@ -117,6 +122,8 @@ class _Client:
         self._udp: tuple[socket.socket, tuple[str, int]] | None = None
         self._closed = threading.Event()
         self._nonce = hashlib.md5(str(id(connection)).encode()).hexdigest()
+        self._was_stale = not camera.stale
+        self._is_stale = False
 
     def close(self) -> None:
         self._closed.set()
@@ -186,30 +193,39 @@ class _Client:
         return "200 OK", ["Session: 12345678"], ""
 
     def _challenges(self) -> list[str]:
+        more = f', qop="{self._camera.qop}", userhash=true' if self._camera.qop else ""
+        more += ", stale=true" if self._is_stale else ""
         return [
             'Basic realm="odd"'
             if algorithm == "Basic"
-            else f'Digest realm="odd", nonce="{self._nonce}", algorithm={algorithm}, qop="auth"'
-            if algorithm.endswith("qop")
-            else f'Digest realm="odd", nonce="{self._nonce}", algorithm="{algorithm}"'
+            else f'Digest realm="odd", nonce="{self._nonce}", algorithm="{algorithm}"{more}'
             for algorithm in self._camera._algorithms
         ]
 
     def _admits(self, method: str, authorization: str) -> bool:
         scheme, _, rest = authorization.partition(" ")
         user, password = self._camera._user, self._camera._password
+        self._is_stale = False
         if scheme == "Basic":
             return "Basic" in self._camera._algorithms and base64.b64decode(rest).decode() == f"{user}:{password}"
         given = dict(re.findall(r'(\w+)="?([^",]*)"?', rest))
-        algorithm = given.get("algorithm", "MD5")
+        algorithm, qop = given.get("algorithm", "MD5"), given.get("qop")
         if scheme != "Digest" or algorithm not in self._camera._algorithms or given.get("nonce") != self._nonce:
+            return False
+        if qop not in (self._camera.qop or "").split(", ") and (qop or self._camera.qop):
             return False
 
         def hashed(*parts: str) -> str:
             return _HASHES[algorithm](":".join(parts).encode()).hexdigest()
 
-        secret = hashed(user, "odd", password)
-        return given.get("response") == hashed(secret, self._nonce, hashed(method, given.get("uri", "")))
+        asked = hashed(method, given.get("uri", ""), *([hashed("")] if qop == "auth-int" else []))
+        counted = [given.get("nc", ""), given.get("cnonce", ""), qop] if qop else []
+        right = given.get("response") == hashed(hashed(user, "odd", password), self._nonce, *counted, asked)
+        if right and not self._was_stale:
+            self._was_stale = self._is_stale = True
+            self._nonce = self._nonce[::-1]
+            return False
+        return right
 
     def _send(self, data: bytes) -> None:
         with self._sending:

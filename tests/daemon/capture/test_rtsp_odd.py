@@ -84,6 +84,41 @@ def test_every_common_login_is_known(algorithms: list[str]) -> None:
         assert running.record.losses == []
 
 
+@pytest.mark.parametrize("qop", ["auth", "auth-int", "auth, auth-int"])
+@pytest.mark.parametrize("algorithms", [["MD5"], ["SHA-256"], ["Basic", "SHA-256"]])
+def test_a_digest_may_protect_more_than_the_oldest_kind_does(algorithms: list[str], qop: str) -> None:
+    with (
+        OddCamera(algorithms=algorithms, qop=qop) as camera,
+        RunningFeed(camera.address(credentials="viewer:secret@")) as running,
+    ):
+        running.wait_for(2)
+        assert running.record.losses == []
+
+
+@pytest.mark.parametrize(("algorithm", "qop"), [("MD5", "auth"), ("SHA-256", None), ("SHA-256", "auth")])
+def test_an_answer_that_came_too_late_for_its_nonce_is_given_again(algorithm: str, qop: str | None) -> None:
+    with (
+        OddCamera(algorithms=[algorithm], qop=qop, stale=True) as camera,
+        RunningFeed(camera.address(credentials="viewer:secret@")) as running,
+    ):
+        running.wait_for(2)
+        assert running.record.losses == []
+
+
+@pytest.mark.parametrize("algorithm", ["Basic", "MD5", "SHA-256"])
+def test_each_attempt_sends_a_wrong_password_once(algorithm: str) -> None:
+    """Once it is known which login the camera asks for."""
+    with (
+        OddCamera(algorithms=[algorithm]) as camera,
+        RunningFeed(camera.address(credentials="viewer:wrong@")) as running,
+    ):
+        eventually(lambda: len(running.record.losses) >= 4)
+        attempts = len(running.record.losses)
+        answered = [request for request in list(camera.requests) if "authorization" in request.headers]
+    assert attempts <= len(answered) <= attempts + 2
+    assert set(running.record.losses) == {Reason.UNAUTHORISED}
+
+
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
 def test_a_camera_may_speak_tls(algorithm: str, tmp_path: Path) -> None:
     with OddCamera(algorithms=[algorithm], certificate=self_signed(tmp_path)) as camera:
@@ -138,15 +173,70 @@ def test_a_password_that_a_camera_repeats_is_shown_to_nobody(before: str, caplog
     assert "s3c" not in caplog.text + str(running.feed.status)
 
 
+def plugin_of_rtspsrc() -> Path:
+    return Path(gst.load().gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
+
+
 def test_the_guard_against_such_challenges_fits_the_installed_gstreamer() -> None:
-    plugin = Path(gst.load().gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
-    assert rtsp_challenges.install(plugin)
+    assert rtsp_challenges.install(plugin_of_rtspsrc())
+
+
+def test_the_guard_leaves_no_code_or_pointers_writable_that_were_not() -> None:
+    """In a process of its own: here it is installed already."""
+    done = subprocess.run([sys.executable, "-c", _GUARDS], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    before, after = done.stdout.split("--")
+    assert before.strip() == after.strip() != ""
+
+
+_GUARDS = """
+from pathlib import Path
+import gi
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst
+from daemon.capture import rtsp_challenges
+Gst.init(None)
+plugin = Path(Gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
+
+def rights():
+    return [part.protection for part in rtsp_challenges._mapped(plugin) for _ in range(part.begin, part.end, 4096)]
+
+print(rights(), "--")
+assert rtsp_challenges.install(plugin)
+print(rights())
+"""
 
 
 def test_a_library_without_that_reference_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "library.so").write_bytes(b"no library")
-    assert not rtsp_challenges.install(tmp_path / "library.so")
-    assert not rtsp_challenges.install(Path(gst.load().gst.ElementFactory.find("queue").get_plugin().get_filename()))
+    (tmp_path / "cut.so").write_bytes(plugin_of_rtspsrc().read_bytes()[:5000])
+    other = Path(gst.load().gst.ElementFactory.find("queue").get_plugin().get_filename())
+    for library in (tmp_path / "library.so", tmp_path / "cut.so", tmp_path / "none.so", other):
+        with pytest.raises(rtsp_challenges.GuardError):
+            rtsp_challenges.install(library)
+
+
+def test_a_reference_that_somebody_else_has_changed_is_left_alone() -> None:
+    """It points to our own function here."""
+    with pytest.raises(rtsp_challenges.GuardError, match="points elsewhere"):
+        rtsp_challenges.install.__wrapped__(plugin_of_rtspsrc())
+
+
+def test_without_the_guard_cameras_are_read_by_ffmpeg_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(plugin: Path) -> bool:
+        raise rtsp_challenges.GuardError("another structure")
+
+    monkeypatch.setattr(rtsp_challenges, "install", refuse)
+    gst.load.cache_clear()
+    try:
+        with OddCamera() as camera, RunningFeed(camera.address(), timeout="3s") as running:
+            running.wait_for(2)
+    finally:
+        gst.load.cache_clear()
+    assert "is read by FFmpeg" in caplog.text
+    assert "cannot be guarded against malformed login challenges: another structure" in caplog.text
 
 
 def test_audio_is_not_fetched() -> None:

@@ -99,7 +99,12 @@ class Daemon:
         self._load_engine = load_engine
         self._config = loaded.config
         self._video_gpu = video_gpu(self._config.engines.device)
-        self.metrics = Metrics(CollectorRegistry(), installed_version(), [str(reason) for reason in Reason], list(Kind))
+        self.metrics = Metrics(
+            CollectorRegistry(),
+            installed_version(),
+            [str(reason) for reason in Reason if reason is not Reason.SILENT],
+            list(Kind),
+        )
         self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)

@@ -57,6 +57,7 @@ class CameraRun:
         jpeg: JpegStream | None,
     ) -> None:
         self.name = name
+        self._began = time.monotonic()
         title = options.title or name
         self.chain = tuple(chain)
         self._host = host
@@ -81,6 +82,7 @@ class CameraRun:
         )
 
     def start(self) -> None:
+        self._began = time.monotonic()
         self._output.start()
         self._feed.start()
 
@@ -114,29 +116,34 @@ class CameraRun:
         return self._feed.status
 
     def status(self) -> CameraStatus:
-        """How the camera fares, for `/readyz`: its feed, and where that lives, its output."""
+        """The camera's state for `/readyz`: its feed's, and while that is live, its output's."""
         feed = self._feed.status
-        state, since, reason = str(feed.state), feed.since, feed.last_error
-        if feed.state is State.LIVE:
+        state, reason, since = str(feed.state), feed.last_error, feed.since
+        seen = feed.state is State.LIVE and not self._output.slate_active
+        if feed.state in (State.CONNECTING, State.WAITING):
+            since = self._began if feed.last_frame_at is None else feed.last_frame_at
+            if self._sight.reason is Reason.DECODE and feed.state is State.CONNECTING:
+                reason = Reason.DECODE.explanation  # only damaged frames come, and not yet for long enough to reopen
+        elif feed.state is State.LIVE:
             reason = None
             if fault := self._output.fault:
                 state, reason = "failing", fault
             elif self._output.slate_active:
                 since = feed.since if feed.last_frame_at is None else feed.last_frame_at
-                state, reason = "stale", "no picture comes, though the connection stands"
+                state, reason = "stale", self._sight.reason.explanation
             elif feed.late_since is not None:
                 since = feed.late_since
                 late_by = f"{feed.age or 0.0:.1f} s"
-                state, reason = "late", f"pictures arrive {late_by} late: the network or this machine is too slow"
+                state, reason = "late", f"frames arrive {late_by} late: the network or this machine is too slow"
         return CameraStatus(
             state=state,
             since=time.time() - (time.monotonic() - since),
             reason=reason,
             size=feed.size,
-            fps=round(feed.fps, 2),
+            fps=round(feed.fps, 2) if seen else 0.0,
             encoder=self._codec.name,
             encoder_reason=self._codec.reason,
-            age=None if feed.age is None else round(feed.age, 2),
+            age=round(feed.age, 2) if seen and feed.age is not None else None,
         )
 
     def state_changed(self, camera: str, state: State) -> None:
@@ -146,11 +153,14 @@ class CameraRun:
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)
+        self._metrics.age.set(0)
         self._sight.fault(reason)
+        self._output.late_by = None
         self._output.camera_lost(time.time())
 
     def frame_damaged(self, camera: str) -> None:
         self._metrics.dropped("capture", "damaged")
+        self._sight.frame(damaged=True)
 
     def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
         self._metrics.age.set(age)
@@ -164,6 +174,7 @@ class CameraRun:
         """The output sees it by itself, from the frame."""
 
     def _arrived(self, frame: Frame) -> None:
+        self._sight.frame(damaged=False)
         self._metrics.frames["captured"].inc()
         self._metrics.last_frame.set(frame.wall_time)
         if self._slot.put(frame):

@@ -49,6 +49,15 @@ def require_regular(path: Path) -> None:
     open_regular(path).close()
 
 
+def irregular_kind(path: Path) -> str | None:
+    """What `path` is ("a named pipe", "a directory") if it exists and is not a regular file. Does not open it."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "something else")
+
+
 class Replacement:
     """A file being written. A regular file with content that is already at `path` stays there until `commit`: until
     then the data goes to a hidden file beside it. Otherwise `path` itself is written. `file` is unbuffered: a write may

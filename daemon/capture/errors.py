@@ -1,55 +1,23 @@
-"""The reasons for which a feed loses its camera, and what an exception means."""
+"""Faults of a source, and the reason that an exception of PyAV or a socket stands for."""
 
 from __future__ import annotations
 
 import errno
 import re
-from enum import StrEnum
 
 from av import error
 
+from daemon.capture.reasons import Reason
 from daemon.redact import MARK, redact
 
-
-class Reason(StrEnum):
-    """Why a feed lost its camera, or did not get it. The values are labels of a metric."""
-
-    REFUSED = "refused"
-    TIMEOUT = "timeout"
-    EOF = "eof"
-    NO_VIDEO = "no_video"
-    UNAUTHORISED = "unauthorised"
-    NOT_FOUND = "not_found"
-    NAME_NOT_RESOLVED = "name_not_resolved"
-    DECODE = "decode"
-    LATE = "late"
-    TOO_LARGE = "too_large"
-    REDIRECT = "redirect"
-    OTHER = "other"
-
-
-EXPLANATIONS: dict[Reason, str] = {
-    Reason.REFUSED: "no connection: nothing answers, or it was cut; check address and port, and that the camera is on",
-    Reason.TIMEOUT: "silent for longer than `timeout`; check cable, network and camera, or raise `timeout`",
-    Reason.EOF: "the stream ended; the camera may have restarted or reached its limit of viewers",
-    Reason.NO_VIDEO: "there is no video in it that can be decoded; check that the address names a video stream",
-    Reason.UNAUTHORISED: "user or password was not accepted; check both in the address (%-encode signs like @ and /)",
-    Reason.NOT_FOUND: "there is nothing at this address; check the path",
-    Reason.NAME_NOT_RESOLVED: "the host's name is not known; check its spelling and the name server",
-    Reason.DECODE: "its data cannot be decoded; check the camera's codec settings and the network for loss",
-    Reason.LATE: "its pictures came late and did not catch up, so it is opened again; check the network's bandwidth or "
-    "choose a smaller stream",
-    Reason.TOO_LARGE: "it sends more than a camera has to; it may be broken, or taken over by somebody",
-    Reason.REDIRECT: "it leads elsewhere, which is not followed",
-    Reason.OTHER: "it failed",
-}
+__all__ = ["Reason", "SourceError", "fault_of", "hiding"]
 
 
 class SourceError(Exception):
     """A source failed while it was read. The text is our own: FFmpeg's messages show addresses with passwords."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(EXPLANATIONS[reason] + (f" ({detail})" if detail else ""))
+        super().__init__(reason.explanation + (f" ({detail})" if detail else ""))
         self.reason = reason
         self.detail = detail
 

@@ -240,9 +240,9 @@ class Feed:
 
     def _log_lateness(self, age: float) -> None:
         if self._lateness.late:
-            _log.warning("camera %s (%s): pictures arrive %.1f s late", self.camera, self.source.label, age)
+            _log.warning("camera %s (%s): frames arrive %.1f s late", self.camera, self.source.label, age)
         else:
-            _log.info("camera %s (%s): pictures arrive on time again", self.camera, self.source.label)
+            _log.info("camera %s (%s): frames arrive on time again", self.camera, self.source.label)
 
     def _hold_back(self) -> None:
         self._tally.damage()
@@ -250,6 +250,7 @@ class Feed:
 
     def _report_fault(self, fault: SourceError, now: float) -> None:
         self._tally.fault(fault.reason, str(fault))
+        self._tally.timeliness(None, None)
         attempts, since = self._connection.attempts, self._complaints.since(now)
         told = self._complaints.worth_telling(fault.reason, attempts, now)
         self._news = self._news or told

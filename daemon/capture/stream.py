@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 import av
@@ -25,6 +26,7 @@ from daemon.capture.source import Kind, Source
 from daemon.capture.testpattern import TestPattern
 from engines.cuda.device_image import DeviceImage
 from engines.cuda.nvdec import Nvdec
+from engines.regular_file import require_regular
 from plugins.types import Image
 
 av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
@@ -204,6 +206,8 @@ class PatternStream:
 
 def _open(source: Source, clock: Clock, limit: float | None) -> av.container.InputContainer:
     began = clock.monotonic()
+    if source.kind is Kind.FILE:
+        _require_file(Path(source.address.removeprefix("file:")))
     try:
         return av.open(
             source.address,
@@ -211,6 +215,10 @@ def _open(source: Source, clock: Clock, limit: float | None) -> av.container.Inp
             options=dict(source.options),
             timeout=None if source.timeout is None else (limit, source.timeout),
         )
+    except av.error.PermissionError:
+        if source.kind is Kind.DEVICE:
+            raise SourceError(Reason.NOT_READABLE, "permission denied") from None
+        raise
     except av.error.OSError as failure:
         if failure.errno == errno.EIO and source.kind is Kind.RTSP and not resolves(source.address):
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
@@ -219,3 +227,13 @@ def _open(source: Source, clock: Clock, limit: float | None) -> av.container.Inp
         # RTSP's opening says so even where it was the timeout that broke it off.
         timed_out = limit is not None and clock.monotonic() - began >= limit
         raise SourceError(Reason.TIMEOUT if timed_out else Reason.NO_VIDEO) from None
+
+
+def _require_file(path: Path) -> None:
+    """SourceError if FFmpeg would wait for ever in opening or reading it: in a named pipe, a device or a socket."""
+    try:
+        require_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceError(Reason.NOT_FOUND) from None
+    except OSError as failure:
+        raise SourceError(Reason.NOT_READABLE, failure.strerror or "") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ The exit code is 0 if the daemon is ready (every camera sends, every plug-in run
 not, 2 for wrong usage, 3 if no daemon answers or this user may not ask it.
 """
 EXIT_READY, EXIT_NOT_READY, EXIT_USAGE, EXIT_NO_ANSWER = 0, 1, 2, 3
+_SEEN = ("live", "late", "failing")
+"""States in which frames arrive."""
 _WIDTH = 160
 """Columns where the output is no terminal."""
 
@@ -88,15 +91,20 @@ def _camera(camera: Form) -> Sequence[str]:
     size, age, viewers = camera["size"], camera["age"], camera["viewers"]
     watching = [f"{count} {name.upper()}" for name, count in viewers.items() if count]
     error = camera["reason"] or camera["last_error"] or ""
+    seen = camera["state"] in _SEEN
     return (
         camera["name"],
-        camera["state"],
-        f"{camera['fps']:.1f}",
+        camera["state"] if seen else f"{camera['state']} since {_moment(camera['since'])}",
+        f"{camera['fps']:.1f}" if seen else "-",
         f"{size[0]}x{size[1]}" if size else "-",
         f"{age:.2f} s" if age is not None else "-",
         ", ".join(watching) or "-",
         error,
     )
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _plugins(plugins: Sequence[Form]) -> Iterator[Sequence[str]]:
@@ -110,8 +118,10 @@ def _plugins(plugins: Sequence[Form]) -> Iterator[Sequence[str]]:
 
 
 def _lines(status: Form) -> Iterator[str]:
-    servers = [f"{name} {address}" for name, address in status["servers"].items() if address is not None]
-    yield f"serves    {', '.join(servers) or 'nothing'}"
+    named = {"control": "control socket "}
+    listening = {name: address for name, address in status["servers"].items() if address is not None}
+    addresses = [f"{named.get(name, '')}{address}" for name, address in listening.items()]
+    yield f"serves    {', '.join(addresses) or 'nothing'}"
     storage = status["storage"]
     free = "" if storage["free"] is None else f", {size(storage['free'])} of {size(storage['total'])} free"
     yield f"state     {storage['directory']}{free}"

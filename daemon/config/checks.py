@@ -11,7 +11,7 @@ from daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
 from daemon.config.positions import Positions
 from daemon.config.problems import PathKey, Problem, closest, dotted
 from daemon.config.source_guess import address_meant
-from engines.regular_file import open_regular
+from engines.regular_file import irregular_kind, open_regular
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.1"
@@ -121,8 +121,8 @@ class Checks:
             yield self._problem(path, f"unknown kind of address{ending}", known)
         elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
             yield self._problem(path, "the address has no host", "write rtsp://HOST/PATH")
-        elif (not separator or scheme.lower() == "file") and _is_folder(Path(rest if separator else source)):
-            yield self._problem(path, "is a directory", "write the path of a video file")
+        elif kind := _kind_instead_of_a_file(source):
+            yield self._problem(path, f"is {kind}", "write the path of a video file, or /dev/videoN for a camera")
         else:
             try:
                 source_of(camera)
@@ -254,8 +254,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
+def _kind_instead_of_a_file(source: str) -> str | None:
+    """What stands in the place of a source's video file, such as "a directory"; None if nothing or a file does."""
+    scheme, separator, rest = source.partition("://")
+    if (separator and scheme.lower() != "file") or source.startswith("/dev/video"):
+        return None
+    return irregular_kind(Path(rest if separator else source))

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from daemon.capture.reasons import words_of
+
 
 class Kind(StrEnum):
     """What happened."""
@@ -79,12 +81,20 @@ def utc(at: float) -> str:
 
 
 def told(what: Happening | Event) -> str:
-    """A line for people: "camera door: camera.down, reason timeout"."""
+    """A line for people: "camera door: camera.down, reason timeout (no answer)"."""
     subject = f"camera {what.camera}: " if what.camera else f"plug-in {what.plugin}: " if what.plugin else ""
     facts = ", ".join(
-        f"{name} {_shown(value)}" for name, value in what.facts.items() if value not in (None, [], (), "")
+        f"{name} {_shown(value)}{_explained(what, name, value)}"
+        for name, value in what.facts.items()
+        if value not in (None, [], (), "")
     )
     return f"{subject}{what.kind}" + (f", {facts}" if facts else "")
+
+
+def _explained(what: Happening | Event, name: str, value: object) -> str:
+    """The words for the reason why a camera is down; journals of other versions may have reasons unknown here."""
+    words = words_of(str(value)) if what.kind == Kind.CAMERA_DOWN and name == "reason" else None
+    return f" ({words})" if words else ""
 
 
 def _shown(value: object) -> str:

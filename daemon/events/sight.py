@@ -37,6 +37,17 @@ class Sight:
         self._camera, self._metrics, self._journal, self._told, self._clock = camera, metrics, journal, told, clock
         self._lock = threading.Lock()
         self._reason: Reason | None = None
+        self._damaged = False
+
+    @property
+    def reason(self) -> Reason:
+        """Why no picture comes: the last fault; else whether damaged frames come, or none. From any thread."""
+        with self._lock:
+            return self._reason or (Reason.DECODE if self._damaged else Reason.SILENT)
+
+    def frame(self, *, damaged: bool) -> None:
+        """A frame came, whole or damaged. From the feed's thread."""
+        self._damaged = damaged
 
     def fault(self, reason: Reason) -> None:
         """Why the camera was lost, or not got, of late. From the feed's thread."""
@@ -51,8 +62,7 @@ class Sight:
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
         """See `daemon.pipeline.output.Sighted`."""
         self._metrics.up.set(0)
-        with self._lock:
-            reason = why or str(self._reason or "silent")
+        reason = why or str(self.reason)
         if self._told.seen is False:
             return
         self._told.seen, self._told.gone_since = False, self._clock() - ago

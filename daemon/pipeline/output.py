@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from prometheus_client import Histogram
 
+from daemon.capture.reasons import Reason
 from daemon.capture.slot import FrameSlot
 from daemon.metrics.camera import CameraMetrics
 from daemon.pipeline.line import Line
@@ -19,7 +20,7 @@ from daemon.pipeline.patience import Patience
 from daemon.pipeline.publisher import Publisher
 from daemon.redact import redact
 from daemon.render.renderer import Renderer
-from daemon.render.slate import Why, slate
+from daemon.render.slate import SlateWords, Why, slate
 from engines.cuda.device_image import DeviceImage
 from engines.errors import EngineError
 from plugins.types import Frame, Hidden, Image, Results
@@ -41,6 +42,10 @@ FIRST_SIZE = (1280, 720)
 
 class Sighted(Protocol):
     """Who is told, on the output's thread, when the picture turns to the slate and back."""
+
+    @property
+    def reason(self) -> Reason:
+        """Why no picture comes at the moment."""
 
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
         """To the slate, `ago` s after the last picture, which was of that time in seconds since the epoch; both count
@@ -97,6 +102,7 @@ class CameraOutput:
         self._shown: Frame | None = None
         self._unreached_since: float | None = None
         self._slate: Image | None = None
+        self._slate_shows: SlateWords | None = None
         self._longest_interval = max(SLATE_AT_LAST, longest_interval)
         self._drawn_last: tuple[Frame, Image] | None = None
         """The newest picture as it was shown; the renderer's own until it draws another."""
@@ -121,11 +127,9 @@ class CameraOutput:
         self._thread.start()
 
     def camera_lost(self, wall_time: float) -> None:
-        """The camera was lost or not got, at this time in seconds since the epoch. From the feed's thread."""
+        """The camera was lost or could not be opened, at this time (s since the epoch). From the feed's thread."""
         if self._unreached_since is None:
             self._unreached_since = wall_time
-            if self._shown is None:
-                self._slate = None  # it says "connecting…"
 
     def request_stop(self) -> None:
         """Has the thread end soon; waits for nothing."""
@@ -268,8 +272,9 @@ class CameraOutput:
         if not self._publisher.wanted:
             self._publisher.rest()
             return
-        if self._slate is None:
-            self._slate = self._draw_slate(failing)
+        words = self._slate_words(failing)
+        if self._slate is None or words != self._slate_shows:
+            self._slate, self._slate_shows = self._draw_slate(words), words
         self._publisher.publish(self._slate, self._clock(), 1 / SLATE_INTERVAL)
 
     def _tell_lost(self, failing: bool) -> None:
@@ -277,13 +282,20 @@ class CameraOutput:
         wall_time = None if self._shown is None else self._shown.wall_time
         self._sight.lost(why, wall_time, self._clock() - (self._shown_at if failing else self._last_at))
 
-    def _draw_slate(self, failing: bool) -> Image:
+    def _slate_words(self, failing: bool) -> SlateWords:
         if self._shown is None:
-            return slate(None, FIRST_SIZE, self._title, self._unreached_since, Why.UNREACHED)
-        size, since = self._renderer.size_of(self._shown), self._shown.wall_time
-        why = Why.FAILING if failing else Why.ENDED if self.ended else Why.OFFLINE
+            since = self._unreached_since
+            return SlateWords(Why.CONNECTING) if since is None else SlateWords(Why.UNREACHED, since, self._sight.reason)
+        since = self._shown.wall_time
+        if failing or self.ended:
+            return SlateWords(Why.FAILING if failing else Why.ENDED, since)
+        return SlateWords(Why.OFFLINE, since, self._sight.reason)
+
+    def _draw_slate(self, words: SlateWords) -> Image:
+        if self._shown is None:
+            return slate(None, FIRST_SIZE, self._title, words)
         last = None if self._line.hides else self._shown.host()
-        return slate(last, size, self._title, since, why)
+        return slate(last, self._renderer.size_of(self._shown), self._title, words)
 
     def _turn_slate(self, active: bool) -> None:
         if active is not self.slate_active:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from enum import Enum
 
 import cv2
 import numpy as np
 
+from daemon.capture.reasons import Reason
 from daemon.render import lettering
 from daemon.render.palette import WHITE, Colour
 from daemon.render.stamp import Coverage, layered
@@ -26,31 +28,60 @@ _QUIET: Colour = (226, 222, 218)
 
 
 class Why(Enum):
-    """Why nothing moves, with the words and the colour that say so."""
+    """Why nothing moves."""
 
-    OFFLINE = ("offline since", _OFFLINE)
-    UNREACHED = ("not reached since", _OFFLINE)
+    CONNECTING = "connecting"
+    OFFLINE = "offline"
+    UNREACHED = "unreached"
     """There never was a picture."""
-    ENDED = ("ended at", _QUIET)
+    ENDED = "ended"
     """A recording was played to its end, which is no fault."""
-    FAILING = ("cannot be shown since", _OFFLINE)
-    """The camera sends, but its pictures cannot be drawn or encoded."""
+    FAILING = "failing"
+    """The camera sends, but its frames cannot be drawn or encoded."""
 
 
-def slate(
-    last: Image | None, size: tuple[int, int], title: str, since_wall: float | None, why: Why = Why.OFFLINE
-) -> Image:
+_COLOURS = {
+    Why.CONNECTING: _CONNECTING,
+    Why.OFFLINE: _OFFLINE,
+    Why.UNREACHED: _OFFLINE,
+    Why.ENDED: _QUIET,
+    Why.FAILING: _OFFLINE,
+}
+"""Of the dot before the words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlateWords:
+    """What the slate says. `since` is the time of the last picture, or of the first failed attempt, in s since the
+    epoch; `reason` is why a camera is offline or was never reached."""
+
+    why: Why
+    since: float = 0.0
+    reason: Reason | None = None
+
+    def __str__(self) -> str:
+        time_of_day = time.strftime("%H:%M:%S", time.localtime(self.since))
+        reason = self.reason.words if self.reason else ""
+        match self.why:
+            case Why.CONNECTING:
+                return "connecting…"
+            case Why.OFFLINE:
+                return f"offline since {time_of_day}" + (f": {reason}" if reason else "")
+            case Why.UNREACHED:
+                return f"{reason or 'no picture'} since {time_of_day}"
+            case Why.ENDED:
+                return f"ended at {time_of_day}"
+            case Why.FAILING:
+                return f"cannot be shown since {time_of_day}"
+
+
+def slate(last: Image | None, size: tuple[int, int], title: str, words: SlateWords) -> Image:
     """A BGR picture of `size` (width, height) that tells a camera's viewers why nothing moves; a new array.
 
-    `last` is the last picture, of any size, or None where there never was one. `since_wall` is the time of that last
-    picture in seconds since the epoch, or None for a camera that is still being connected.
+    `last` is the last picture, of any size, or None if there never was one.
     """
     image = _night(size) if last is None else _faded(last, size)
-    if since_wall is None:
-        _letter(image, title, "connecting…", _CONNECTING)
-        return image
-    words, colour = why.value
-    _letter(image, title, f"{words} {time.strftime('%H:%M:%S', time.localtime(since_wall))}", colour)
+    _letter(image, title, str(words), _COLOURS[words.why])
     return image
 
 

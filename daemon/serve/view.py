@@ -37,10 +37,14 @@ class CameraEntry:
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """How a camera's feed fares. `since` is when the state began, in seconds since the epoch; `reason` says why the
-    state is not "live", without any secret; `size` is (width, height) in pixels; `encoder` is what encodes H.264 while
-    somebody watches, and `encoder_reason` why that. `age` is how
-    old the newest live frame was when it arrived, in s by the stream's own clock; None if that is not measured."""
+    """The state of a camera's feed.
+
+    `since` is when the state began, in seconds since the epoch; while the feed is connecting or waiting, the time of
+    the last frame, or of the camera's start if there was none. `reason` says why the state is not "live", without any
+    secret; `fps` is 0 and `age` None while no picture comes; `size` is (width, height) in pixels; `encoder` is what
+    encodes H.264 while somebody watches, and `encoder_reason` why that one. `age` is how old the newest live frame was
+    when it arrived, in s by the stream's own clock; None if that is not measured.
+    """
 
     state: str
     since: float

@@ -76,7 +76,7 @@ def test_a_late_camera_is_late_wherever_one_looks_until_it_is_on_time_again(tmp_
             proxy.throttle(14_000)
             eventually(lambda: state(daemon)["state"] == "late", 30)
             late, age = state(daemon), daemon.metric("sightd_source_age_seconds", camera="door")
-            assert "camera door is late: pictures arrive" in daemon.readiness()["reasons"][0]
+            assert "camera door is late: frames arrive" in daemon.readiness()["reasons"][0]
             proxy.heal()
             eventually(lambda: state(daemon)["state"] == "live", 20)
             eventually(lambda: kinds(daemon)[-1] == "camera.on_time", 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemon.capture.complaints import Complaints, in_words
-from daemon.capture.errors import EXPLANATIONS, Reason
+from daemon.capture.errors import Reason
 
 
 def told(faults: dict[float, Reason]) -> list[float]:
@@ -40,4 +40,4 @@ def test_a_span_is_told_in_words(seconds: float, text: str) -> None:
 
 
 def test_no_explanation_begins_with_its_reason() -> None:
-    assert not [reason for reason, words in EXPLANATIONS.items() if words.startswith(reason.replace("_", " "))]
+    assert not [reason for reason in Reason if reason.explanation.startswith(reason.replace("_", " "))]

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from daemon.capture.errors import EXPLANATIONS, Reason, SourceError, fault_of, hiding
+from daemon.capture.errors import Reason, SourceError, fault_of, hiding
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,9 @@ def test_a_failure_has_a_reason(failure: BaseException, reason: Reason) -> None:
     assert fault_of(failure).reason is reason
 
 
-def test_every_reason_is_explained() -> None:
-    assert set(EXPLANATIONS) == set(Reason)
+def test_every_reason_has_words_for_the_slate_and_an_explanation() -> None:
+    assert all(reason.words and reason.explanation for reason in Reason)
+    assert len({reason.words for reason in Reason}) == len(Reason)
 
 
 def reason_of_opening(address: str) -> Reason:

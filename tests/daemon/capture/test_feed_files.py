@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -212,3 +214,42 @@ def test_a_photograph_is_shown_upright_as_its_exif_data_say(tmp_path: Path) -> N
         [frame] = running.wait_for(1)
     assert (frame.width, frame.height) == (64, 96)
     assert corners(frame.host()) == [2, 0, 3, 1]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "directory"])
+def test_what_is_no_file_is_reported_and_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / kind
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            server.bind(str(path))
+        elif kind == "directory":
+            path.mkdir()
+        with RunningFeed(str(path)) as running:
+            eventually(lambda: running.record.losses != [], 5.0)
+            assert running.record.losses[0] is Reason.NOT_READABLE
+            assert "not a regular file" in (running.feed.status.last_error or "")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_a_refused_login(clip: Path, tmp_path: Path) -> None:
+    unreadable = tmp_path / "private.mp4"
+    unreadable.write_bytes(clip.read_bytes())
+    unreadable.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        with RunningFeed(str(unreadable)) as running:
+            eventually(lambda: running.record.losses != [], 5.0)
+    finally:
+        if root:
+            os.seteuid(0)
+    assert running.record.losses[0] is Reason.NOT_READABLE
+    assert "Permission denied" in (running.feed.status.last_error or "")
+
+
+def test_a_missing_camera_device_is_not_found() -> None:
+    with RunningFeed("/dev/video99") as running:
+        eventually(lambda: running.record.losses != [], 5.0)
+        assert running.record.losses[0] is Reason.NOT_FOUND

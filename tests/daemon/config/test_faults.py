@@ -401,6 +401,16 @@ def test_a_key_that_a_server_cannot_use_is_refused_and_no_passphrase_is_asked_fo
     assert hint in str(refused.value)
 
 
+@pytest.mark.timeout(10)
+def test_a_source_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for source, kind in (("pipe", "a named pipe"), ("/dev/zero", "a character device"), (".", "a directory")):
+        with pytest.raises(ConfigError) as refused:
+            load_text(f"cameras: {{a: {{source: {source}}}}}", tmp_path / "s.yaml", environ={}, plugins=STUBS)
+        (problem,) = refused.value.problems
+        assert (problem.line, problem.path, problem.message) == (1, "cameras.a.source", f"is {kind}")
+
+
 def test_a_value_with_terminal_escapes_is_escaped_in_what_is_said(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text('cameras: {a: {source: "testpattern://", "x\\u202ey": 1}}\n')

@@ -38,6 +38,17 @@ def test_an_outage_that_was_over_before_the_slate_came_is_no_reason_for_the_next
     assert reasons(journal) == ["silent"]
 
 
+def test_a_camera_that_sends_only_damaged_frames_is_not_called_silent(journal: Journal) -> None:
+    sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, Told())
+    sight.frame(damaged=False)
+    assert str(sight.reason) == "silent"
+    sight.found()
+    sight.frame(damaged=True)
+    sight.lost(None, 0.0, 1.3)
+    assert str(sight.reason) == "decode"
+    assert reasons(journal) == ["decode"]
+
+
 def test_what_keeps_it_away_is_told(journal: Journal) -> None:
     sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, Told())
     sight.found()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from daemon.capture.reasons import Reason
 from daemon.capture.slot import FrameSlot
 from daemon.config.model import Output, Render
 from daemon.encode.choice import CodecChoice
@@ -55,6 +56,7 @@ class Bench:
     def __init__(self, player: Player | None = None, longest_interval: float = 5.0) -> None:
         self.now = 100.0
         self.told: list[object] = []
+        self.reason = Reason.SILENT
         self.metrics = Metrics(CollectorRegistry(), "0", [])
         self.camera = self.metrics.camera("a")
         self.slot, self.jpeg = FrameSlot(), JpegStream(1000.0, clock=lambda: self.now)
@@ -228,6 +230,11 @@ def test_a_camera_that_was_never_reached_is_not_said_to_be_connecting_for_ever()
     assert connecting is not None
     assert unreached is not None
     assert (connecting != unreached).any(), "the slate says since when"
+    assert str(bench.output._slate_shows).startswith("no picture since ")
+    bench.reason = Reason.UNAUTHORISED
+    bench.wait(0.1)
+    assert str(bench.output._slate_shows).startswith("login refused since ")
+    assert bench.output._slate is not unreached
 
 
 def test_frames_that_nobody_watches_are_counted_apart() -> None:

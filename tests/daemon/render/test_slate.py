@@ -1,12 +1,17 @@
 """The slate of a lost camera is dark, of the right size, and legible."""
 
+import time
+
 import numpy as np
 import pytest
 
+from daemon.capture.reasons import Reason
 from daemon.render.palette import contrast
-from daemon.render.slate import Why, slate
+from daemon.render.slate import SlateWords, Why, slate
 from plugins.types import Image
 from tests.daemon.render.scenes import grey
+
+OFFLINE = SlateWords(Why.OFFLINE, 1000.0, Reason.TIMEOUT)
 
 
 def noise(width: int, height: int) -> Image:
@@ -16,7 +21,7 @@ def noise(width: int, height: int) -> Image:
 @pytest.mark.parametrize("size", [(64, 48), (640, 272), (1280, 720), (720, 1280), (3840, 2160)])
 def test_it_has_the_size_of_the_stream(size: tuple[int, int]) -> None:
     for last in (None, noise(320, 180)):
-        image = slate(last, size, "front door", 1000.0)
+        image = slate(last, size, "front door", OFFLINE)
         assert image.shape == (size[1], size[0], 3)
         assert image.dtype == np.uint8
         assert image.flags.writeable
@@ -25,7 +30,7 @@ def test_it_has_the_size_of_the_stream(size: tuple[int, int]) -> None:
 def test_the_last_picture_is_dimmed_and_not_touched() -> None:
     last = noise(640, 360)
     before = last.copy()
-    image = slate(last, (640, 360), "front door", 1000.0)
+    image = slate(last, (640, 360), "front door", OFFLINE)
     assert np.array_equal(last, before)
     assert image[:60].mean() < 0.7 * last.mean()
 
@@ -33,24 +38,32 @@ def test_the_last_picture_is_dimmed_and_not_touched() -> None:
 def test_what_was_in_the_picture_can_still_be_guessed() -> None:
     last = grey(640, 360, 20)
     last[:, 320:] = 220
-    image = slate(last, (640, 360), "front door", 1000.0)
+    image = slate(last, (640, 360), "front door", OFFLINE)
     assert image[30, 100:200].mean() + 30 < image[30, 440:540].mean()
 
 
 def test_letters_are_legible_even_on_a_white_picture() -> None:
-    image = slate(grey(640, 360, 255), (640, 360), "front door", 1000.0)
+    image = slate(grey(640, 360, 255), (640, 360), "front door", OFFLINE)
     assert image[:60].max() <= 96
     assert contrast((96, 96, 96), (218, 222, 226)) >= 4.5
     assert image.max() == 255
 
 
 def test_it_tells_since_when_and_that_it_is_still_connecting() -> None:
-    shown = [slate(None, (640, 360), "a", since) for since in (None, 1000.0, 1061.0)]
-    assert len({image.tobytes() for image in shown}) == 3
+    words = [SlateWords(Why.CONNECTING), SlateWords(Why.UNREACHED, 1000.0), SlateWords(Why.UNREACHED, 1061.0)]
+    assert len({slate(None, (640, 360), "a", one).tobytes() for one in words}) == 3
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_it_says_why_there_is_no_picture(reason: Reason) -> None:
+    at = time.strftime("%H:%M:%S", time.localtime(1000.0))
+    assert str(SlateWords(Why.UNREACHED, 1000.0, reason)) == f"{reason.words} since {at}"
+    assert str(SlateWords(Why.OFFLINE, 1000.0, reason)) == f"offline since {at}: {reason.words}"
+    assert "refused" in Reason.UNAUTHORISED.words
 
 
 def test_the_words_stand_in_the_middle() -> None:
-    image = slate(None, (640, 360), "front door", 1000.0)
+    image = slate(None, (640, 360), "front door", OFFLINE)
     rows, columns = np.nonzero(image.max(axis=2) > 150)
     assert abs((columns.min() + columns.max()) / 2 - 320) < 6
     assert 120 < rows.min() < rows.max() < 240
@@ -59,17 +72,17 @@ def test_the_words_stand_in_the_middle() -> None:
 @pytest.mark.parametrize("title", ["", "正門カメラ · Haustür", "a very long camera name " * 4])
 def test_any_title_can_be_shown(title: str) -> None:
     for size in ((640, 360), (64, 48)):
-        titled, untitled = (slate(noise(640, 360), size, text, 1000.0) for text in (title, " "))
+        titled, untitled = (slate(noise(640, 360), size, text, OFFLINE) for text in (title, " "))
         assert titled.shape == (size[1], size[0], 3)
         assert np.array_equal(titled, untitled) is (title == "")
-    columns = np.nonzero(slate(None, (640, 360), title, 1000.0).max(axis=2) > 150)[1]
+    columns = np.nonzero(slate(None, (640, 360), title, OFFLINE).max(axis=2) > 150)[1]
     assert 0 < columns.min() < columns.max() < 639, "cut, so that it does not run into the picture's edges"
 
 
 def test_a_recording_at_its_end_is_not_called_offline() -> None:
     last = grey(640, 360, 90)
-    offline = slate(last, (640, 360), "clip", 1000.0).astype(int)
-    ended = slate(last, (640, 360), "clip", 1000.0, Why.ENDED).astype(int)
+    offline = slate(last, (640, 360), "clip", OFFLINE).astype(int)
+    ended = slate(last, (640, 360), "clip", SlateWords(Why.ENDED, 1000.0)).astype(int)
 
     def reddest(image: np.ndarray) -> int:
         return int((image[..., 2] - image[..., 0]).max())

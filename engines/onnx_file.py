@@ -73,6 +73,15 @@ def require_readable(path: Path) -> None:
     _load(path)
 
 
+def size_with_weights(path: Path) -> int:
+    """Bytes of the file, and of the files beside it in which it keeps weights. ModelFileError as above."""
+    files = {path}
+    for tensor in _tensors(_load_model(path)):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            files |= {Path(path.parent, one.value) for one in tensor.external_data if one.key == "location"}
+    return sum(file.stat().st_size for file in files)
+
+
 def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
     """ModelFileError if a node needs its own output, directly or through others: following it never ends."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
@@ -93,6 +102,10 @@ def text(shapes: Mapping[str, Shape]) -> str:
 
 
 def _load(path: Path) -> onnx.GraphProto:
+    return _load_model(path).graph
+
+
+def _load_model(path: Path) -> onnx.ModelProto:
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > _MOST_BYTES:
@@ -106,7 +119,7 @@ def _load(path: Path) -> onnx.GraphProto:
         _require_acyclic(graph, path)
     _require_bounded_functions(model, path)
     _require_data_beside(model, path)
-    return model.graph
+    return model
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

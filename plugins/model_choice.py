@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag
 
 from engines.cache import expanded
 from engines.catalog import Catalog
+from engines.errors import ModelFileError
 from engines.model import Model
+from engines.onnx_trial import require_bounded
 from engines.own_file import model_from_file
 from engines.regular_file import require_regular
 from engines.spec import ColourOrder, Resize
@@ -65,17 +67,25 @@ class OwnFile(BaseModel):
         return labels_in(expanded(self.labels)) if isinstance(self.labels, Path) else self.labels
 
     def faults(self) -> Iterator[Fault]:
-        """Files that are not there or cannot be read. The network itself is not loaded."""
+        """Files that are not there or cannot be read, and a network that takes more memory or time than is allowed."""
         file = expanded(self.file)
         try:
             require_regular(file)
         except OSError as fault:
             hint = "correct the path (relative to the configuration file), or let the service's user read the file"
             yield Fault(("file",), f"cannot read {file}: {fault.strerror}", hint)
+            return
         try:
-            self.names()
+            model = self.model()
         except PluginError as fault:
             yield Fault(("labels",), str(fault))
+            return
+        except ModelFileError:  # that it is of another form is said when it is opened
+            return
+        try:
+            require_bounded(model)
+        except ModelFileError as fault:
+            yield Fault(("file",), str(fault))
 
     def model(self) -> Model:
         """Reads the labels, and the file's input. PluginError or EngineError with what to do."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engines.errors import ModelFileError
 from engines.model import Model
+from engines.onnx_trial import require_bounded
 from engines.own_file import classifier_from_file
 from engines.spec import ColourOrder
 from plugins.api import Fault, PluginError
@@ -59,9 +60,9 @@ class OwnClassifier(BaseModel):
         )
 
     def faults(self) -> Iterator[Fault]:
-        """That a file cannot be used."""
+        """That a file cannot be used, or takes more memory or time than is allowed."""
         try:
-            self.model()
+            require_bounded(self.model())
         except PluginError as error:
             yield Fault(("labels",), str(error))
         except ModelFileError as error:

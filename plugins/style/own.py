@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines.errors import ModelFileError
 from engines.model import Model
+from engines.onnx_trial import require_bounded
 from engines.own_file import style_from_file
 from engines.spec import ColourOrder
 from plugins.api import Fault
@@ -30,9 +31,9 @@ class OwnStyle(BaseModel):
         return style_from_file(self.file, colour=self.colour, scale=self.white / 255)
 
     def faults(self) -> list[Fault]:
-        """That the file cannot be used."""
+        """That the file cannot be used, or takes more memory or time than is allowed."""
         try:
-            self.model()
+            require_bounded(self.model())
         except ModelFileError as error:
             return [Fault(("file",), str(error), "the model must have one image input and one image output")]
         return []

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.commands import check, doctor, schema
 from daemon.doctor.finding import Finding
+from tests.support.hostile_networks import HUNGRY
 
 CAMERAS = "cameras: {a: {source: 'testpattern://'}, b: {source: 'testpattern://'}}\n"
 
@@ -49,6 +50,21 @@ def test_all_faults_of_a_bad_file_are_told_and_the_code_is_2(bad: Path, capsys: 
     assert told.out == ""
     assert f'{bad}:2:1: chian: unknown option; did you mean "chain"?' in told.err
     assert f"{bad}:3:8: chain: tracker needs Detections" in told.err
+
+
+@pytest.mark.parametrize("plugin", ["classifier", "detector"])
+def test_a_network_that_takes_endless_memory_is_refused_before_anything_runs_it(
+    plugin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bomb = HUNGRY["ConstantOfShape"](tmp_path / "bomb.onnx")
+    head = ", head: nanodet" if plugin == "detector" else ""
+    path = tmp_path / "sightd.yaml"
+    path.write_text(
+        f"{CAMERAS}chain: [{plugin}]\nplugins:\n  {plugin}:\n    model:\n      {{file: {bomb}, labels: [a, b]{head}}}\n"
+    )
+    assert call("check", str(path)) == 2
+    told = capsys.readouterr().err
+    assert f"{path}:6:14: plugins.{plugin}.model.file: {bomb} needs more than 4.0 GiB of memory to run" in told
 
 
 def test_of_several_files_each_is_told(good: Path, bad: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,113 @@
+"""Tries a user's ONNX file in a process of its own, with a limit of memory and time, before anything else runs it.
+
+What a file makes of a picture cannot be told by reading it: shapes are computed, constants are folded while it is
+loaded, loops count to what a tensor says. So `require_bounded` loads the file and runs it twice, on zeros and on noise,
+where a bomb costs a process its life and no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from engines.errors import EngineError, ModelFileError
+from engines.model import Model
+from engines.onnx_file import size_with_weights
+from engines.onnx_session import OnnxRuntimeSession
+from engines.tensors import zeros
+
+MEMORY = 4 << 30
+"""Bytes beside `_COPIES` of the weights. The networks of the catalogue take 0.3 GiB; 64 channels of a 4K picture, which
+is more than live video has time for, take 2 GiB."""
+_COPIES = 4
+"""Of the weights: the file, the graph, the graph as it is optimised, and the weights as they are packed to run."""
+_CPU_S = 30
+_DEADLINE_S = 120.0
+"""On a busy machine."""
+_OUT_OF_MEMORY = 3
+_SIGNS = ("bad_alloc", "allocate memory", "bad allocation", "nteger overflow", "would require more than", "byte limit")
+"""What ONNX Runtime says if it cannot allocate what an operator asks for, cannot count it, or does not want to."""
+
+
+def require_bounded(model: Model) -> None:
+    """Raises ModelFileError if loading or running the file of `model` takes more than `MEMORY`, 30 s of CPU time, or
+    the process that does it. Blocks up to 120 s; a file that has not changed is tried once. Any thread.
+
+    A file that cannot be loaded for other reasons passes: whoever opens it says why.
+    """
+    assert model.path is not None
+    found, spec = model.path.stat(), model.input
+    fault = _fault(model.path, (found.st_mtime_ns, found.st_size, found.st_ino), spec.tensor, spec.width, spec.height)
+    if fault:
+        raise ModelFileError(f"{model.path} {fault}")
+
+
+@functools.lru_cache(maxsize=64)
+def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, height: int) -> str:
+    """What is wrong, as a part of a sentence; empty if nothing is."""
+    memory = MEMORY + _COPIES * size_with_weights(path)
+    arguments = [str(path.resolve()), tensor, str(width), str(height), str(memory), str(_CPU_S)]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "engines.onnx_trial", *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=_environment(), timeout=_DEADLINE_S, check=False, start_new_session=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"cannot be run within {_DEADLINE_S:g} s"
+    if done.returncode == _OUT_OF_MEMORY:
+        return f"needs more than {memory / 2**30:.1f} GiB of memory to run on one picture: export a smaller network"
+    if done.returncode == -signal.SIGXCPU:
+        return f"needs more than {_CPU_S} s of CPU time to load and to run on two pictures: export a smaller network"
+    if done.returncode < 0:
+        return f"cannot be run: ONNX Runtime was ended by {signal.Signals(-done.returncode).name} when it was tried"
+    return f"cannot be tried: the process ended with code {done.returncode}" if done.returncode else ""
+
+
+def _environment() -> dict[str, str]:
+    home = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path}
+
+
+def _try(path: Path, tensor: str, shape: tuple[int, ...]) -> int:
+    """Exit code of the process."""
+    try:
+        session = OnnxRuntimeSession(path, 1)
+        inputs = zeros(session.inputs, {tensor: shape})
+        session.run(inputs)
+        noise = np.random.default_rng(0)
+        session.run({name: noise.random(zero.shape).astype(zero.dtype) for name, zero in inputs.items()})
+    except MemoryError:
+        return _OUT_OF_MEMORY
+    except EngineError as error:
+        return _OUT_OF_MEMORY if any(sign in str(error) for sign in _SIGNS) else 0
+    return 0
+
+
+def _limit(memory: int, cpu_s: int) -> None:
+    """`memory` more bytes than now, and so much CPU time in all. Of all processes the kernel ends this one first if the
+    machine has less memory."""
+    with contextlib.suppress(OSError):  # /proc may be read-only; the limit below holds all the same
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(path: str, tensor: str, width: str, height: str, memory: str, cpu_s: str) -> int:
+    _limit(int(memory), int(cpu_s))
+    return _try(Path(path), tensor, (1, 3, int(height), int(width)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

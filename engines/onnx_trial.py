@@ -102,6 +102,7 @@ def _limit(memory: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(10)  # a reload tries networks beside live video
 
 
 def main(path: str, tensor: str, width: str, height: str, memory: str, cpu_s: str) -> int:

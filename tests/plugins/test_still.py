@@ -17,7 +17,7 @@ import pytest
 from plugins import still
 from plugins.still import LOCAL, UPLOAD, Limits, StillError, read_still, still_of
 from plugins.types import Image
-from tests.support.hostile_images import gif, huge_images, png, scan_bomb, text_bomb, tiff
+from tests.support.hostile_images import deflated_tiff, gif, huge_images, png, scan_bomb, text_bomb, tiff, tiff_of_many
 
 _PEAK = """
 import sys
@@ -226,4 +226,18 @@ def test_what_takes_too_much_time_is_refused_as_that() -> None:
 def test_compressed_texts_of_a_png_take_no_memory(kind: bytes, tmp_path: Path) -> None:
     outcome, peak = peak_of(text_bomb(kind, 400), tmp_path)
     assert outcome == "(8, 8, 3)"
+    assert peak < 150
+
+
+BOUNDLESS = {
+    "9,000 images": lambda: tiff_of_many(9000),
+    "images in a circle": lambda: tiff_of_many(2, endless=True),
+    "a strip of 400 MiB": lambda: deflated_tiff((64, 64), 400),
+}
+
+
+@pytest.mark.parametrize("what", BOUNDLESS)
+def test_of_an_image_file_that_holds_more_only_the_image_is_decoded(what: str, tmp_path: Path) -> None:
+    outcome, peak = peak_of(BOUNDLESS[what](), tmp_path)
+    assert outcome in ("(8, 8, 3)", "(64, 64, 3)")
     assert peak < 150

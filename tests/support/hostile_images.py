@@ -38,6 +38,19 @@ def huge_images() -> Mapping[str, bytes]:
         "animated.webp": _webp(animated=True),
         "image.jp2": _jpeg2000(),
         "tile.jp2": _jpeg2000(tile=True),
+        "negative-width.bmp": bmp(-8, 8),
+        "least-height.bmp": bmp(8, -(1 << 31)),
+        "largest.bmp": bmp((1 << 31) - 1, (1 << 31) - 1),
+        "row-strips.tiff": tiff(8000, 9900, ((278, 1),)),
+        "image.avif": _avif(),
+        "overflow.pgm": b"P5\n99999999999999999999 99999999999\n255\n",
+        "float.pfm": f"PF\n{WIDTH} {HEIGHT}\n-1.0\n".encode() + bytes(100),
+        "deep.pam": b"P7\nWIDTH 8900\nHEIGHT 8900\nDEPTH 65535\nMAXVAL 65535\nTUPLTYPE RGB\nENDHDR\n",
+        "radiance.hdr": f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y {HEIGHT} +X {WIDTH}\n".encode() + bytes(100),
+        "sun.ras": struct.pack(">8I", 0x59A66A95, WIDTH, HEIGHT, 24, 0, 1, 0, 0),
+        "image.exr": b"\x76\x2f\x31\x01\x02\0\0\0" + bytes(1000),
+        "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='1000000' height='1000000'/>",
+        "page.pdf": b"%PDF-1.7\n" + bytes(1000),
         "pixels.ppm": f"P6\n{WIDTH} {HEIGHT}\n255\n".encode() + b"\0" * 50,
         "bits.pbm": f"P4\n{WIDTH} {HEIGHT}\n".encode() + b"\0" * 50,
     }
@@ -135,6 +148,34 @@ def _webp(*, animated: bool) -> bytes:
         frame = b"\0" * 6 + _three(7) + _three(7) + _three(100) + b"\0" + picture
         picture = b"ANIM" + struct.pack("<I", 6) + b"\0" * 6 + b"ANMF" + struct.pack("<I", len(frame)) + frame
     return b"RIFF" + struct.pack("<I", len(content + picture)) + content + picture
+
+
+def _avif() -> bytes:
+    data = bytearray(cv2.imencode(".avif", _BLACK)[1].tobytes())
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", WIDTH, HEIGHT)
+    return bytes(data)
+
+
+def tiff_of_many(count: int, *, endless: bool = False) -> bytes:
+    """A TIFF of `count` grey images of 8x8 pixels. `endless`: the last is followed by the first."""
+    first, tags = 72, {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
+    entries = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in tags.items())
+    step = len(entries) + 4
+    following = [first + step * n for n in range(1, count)] + [first if endless else 0]
+    pages = b"".join(entries + struct.pack("<I", at) for at in following)
+    return b"II*\0" + struct.pack("<I", first) + bytes(64) + pages
+
+
+def deflated_tiff(size: tuple[int, int], mebibytes: int) -> bytes:
+    """A TIFF of (width, height) pixels whose only strip is so long when it is decompressed."""
+    packer = zlib.compressobj(9)
+    strip = b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
+    start = 8 + 2 + 12 * 10 + 4
+    tags = {256: size[0], 257: size[1], 258: 8, 259: 8, 262: 2, 273: start, 277: 3, 278: size[1], 279: len(strip)}
+    tags[284] = 1
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + strip
 
 
 def _three(number: int) -> bytes:

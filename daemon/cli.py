@@ -16,20 +16,20 @@ from engines.cache import NoHomeError, cache_directory
 COMMANDS = {
     "run": "run the daemon",
     "check": "check a configuration file",
-    "status": "show what the daemon that runs does",
-    "reload": "have the daemon that runs read its configuration again",
-    "service": "install, watch, remove the systemd service",
-    "analyze": "run the same plug-ins over files",
-    "models": "list, fetch, verify, quantize networks",
-    "engine": "build, list, verify TensorRT engines for an NVIDIA GPU",
-    "events": "what happened, and what happens",
-    "faces": "enrol, list, rename, forget persons",
-    "style": "list styles, show a picture in each, learn new ones",
-    "classifier": "train a classifier on folders of pictures",
-    "samples": "fetch sample videos and pictures",
+    "status": "show the state of the running daemon",
+    "reload": "make the running daemon reload its configuration",
+    "service": "install, check or remove the systemd service",
+    "analyze": "run plug-ins on image and video files",
+    "models": "list, download, verify and quantize models",
+    "engine": "build, list and verify TensorRT engines for an NVIDIA GPU",
+    "events": "show the event journal",
+    "faces": "enrol, list, rename and remove people",
+    "style": "list styles, preview them, train new ones",
+    "classifier": "train a classifier on folders of images",
+    "samples": "download sample videos and images",
     "plugins": "list and check plug-ins",
-    "doctor": "see what is there, what is missing, what to do",
-    "token": "make a token for those who come over the network",
+    "doctor": "check this machine's hardware and software",
+    "token": "generate an access token",
     "schema": "print the configuration's JSON schema",
 }
 
@@ -38,14 +38,17 @@ def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.Argument
     """The parser with the sub-parsers of `commands`; only their modules are imported."""
     parser = argparse.ArgumentParser(
         prog="sightd",
+        usage="sightd [-h] [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Watches cameras, runs neural networks on what they see, and serves the annotated picture live.",
+        description="Runs neural networks on camera streams and serves the annotated video live.",
         epilog="commands:\n"
         + "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items())
-        + "\n\n`sightd COMMAND --help` tells more, with examples.\n",
+        + "\n\nRun `sightd COMMAND --help` for options and examples.\n",
     )
     parser.add_argument("--version", action="version", version=f"sightd {version('sightd')}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="sightd"
+    )
     for name in commands:
         importlib.import_module(f"daemon.commands.{name}").add(subparsers)
     return parser

@@ -58,7 +58,7 @@ def build(wish: Wish, place: Place, say: Say) -> None:
 
 
 def bench(wish: Wish, place: Place, say: Say) -> None:
-    """Times the engine from host to host, for the batches it was built for, beside ONNX Runtime on the CPU."""
+    """Times the engine from host to host, for the batches it was built for, compared with ONNX Runtime on the CPU."""
     with _session(wish, place) as session:
         cpu = OnnxRuntimeSession(wish.onnx, 1)
         slow = _seconds(cpu, _zeros(cpu, wish, 1))

@@ -33,7 +33,7 @@ def parse_override(text: str, plugins: Iterable[str] = ()) -> Override:
     way, equals, value = text.partition("=")
     path = tuple(part.strip() for part in way.split("."))
     if not equals or not all(path):
-        raise OverrideError(f"--set {way}: write --set NAME.OPTION=VALUE, as --set detector.min_score=0.4")
+        raise OverrideError(f"--set {way}: write --set NAME.OPTION=VALUE, for example --set detector.min_score=0.4")
     if path[0] not in Config.model_fields:
         names = sorted(plugins)
         if names and path[0] not in names:

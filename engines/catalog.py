@@ -48,8 +48,8 @@ class Catalog:
         if model := self.models.get(name):
             return model
         near = get_close_matches(name, self.models, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self.models)}."
-        raise UnknownModelError(f"no model is called {name!r}. {hint} (`sightd models list` shows all)")
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known models: {', '.join(self.models)}."
+        raise UnknownModelError(f"unknown model {name!r}. {hint} (`sightd models list` shows all)")
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models.values())

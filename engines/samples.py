@@ -68,5 +68,5 @@ def _named(name: str) -> Sample:
         return sample
     near = get_close_matches(name, known, n=1)
     raise EngineError(
-        f"no sample {name!r}. " + (f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}")
+        f"unknown sample {name!r}. " + (f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}")
     )

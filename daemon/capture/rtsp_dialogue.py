@@ -84,7 +84,7 @@ class Dialogue:
     def check(self, location: str) -> None:
         """Sets `fault` if a redirect led away from the camera."""
         if not self._stays(location):
-            self.fault = SourceError(Reason.REDIRECT, "to another host")
+            self.fault = SourceError(Reason.REDIRECT, "to another host; set `source` to that address if it is yours")
 
     def selects(self, number: int, payload: int, field: Callable[[str], str | None]) -> bool:
         """Whether the stream `number` of the camera's description is read: the first video that can be. `payload` is

@@ -28,7 +28,7 @@ examples:
 
 A picture, a folder (with the folders below it) or a video is a source. The pictures of a folder are taken for one
 sequence, in the order of their numbers; tracks end with a sequence. Files of a folder that are neither pictures nor
-videos are named and left out. Each line of the result is one frame:
+videos are listed and skipped. Each line of the result is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
    "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}],
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
@@ -50,7 +50,7 @@ def add(commands: SubParsers) -> None:
         "analyze",
         help="run the same plug-ins over files",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs plug-ins over pictures and videos. No frame is left out and nothing is predicted.",
+        description="Runs plug-ins on image and video files. Every frame is analysed; none is predicted.",
         epilog=_EXAMPLES,
     )
     parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="a picture, a folder or a video")

@@ -17,8 +17,8 @@ examples:
   sightd check /etc/sightd/sightd.yaml
   sightd check config/*.yaml
 
-Nothing is started and no camera is asked. The exit code is 0 where every file can be used, 2 where one cannot.
-Environment variables and files that the configuration refers to must be there.
+Nothing is started and no camera is contacted. The exit code is 0 if all files are valid, 2 if one is not.
+Environment variables and files that the configuration refers to must exist.
 """
 
 
@@ -27,7 +27,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "check",
         help="tell every fault of a configuration",
-        description="Reads configuration files and tells every fault, with its line and what to write instead.",
+        description="Validates configuration files and reports every fault with its line and a fix.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

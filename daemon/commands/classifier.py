@@ -28,7 +28,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "classifier",
         help="train a classifier on folders of pictures",
-        description="Makes classifiers of your own pictures for the classifier plug-in.",
+        description="Trains classifiers for the classifier plug-in on your own images.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

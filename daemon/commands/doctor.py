@@ -32,8 +32,8 @@ examples:
   sightd doctor -c /etc/sightd/sightd.yaml     also what this file asks for: its ports, TLS, folders
   sightd doctor --json
 
-The exit code is 0 where all that is needed is there, 3 where a backend for video or networks is missing,
-1 where something else is, 2 where the configuration has a fault.
+The exit code is 0 if nothing required is missing, 3 if a backend for video or models is missing, 1 if something else
+is missing, 2 if the configuration has a fault.
 """
 _STYLES = {"ok": "green", "note": "yellow", "missing": "bold red", "in use": "bold red"}
 _STATE_WIDTH = max(map(len, _STYLES))
@@ -44,7 +44,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "doctor",
         help="tell what this machine has and what is missing",
-        description="Checks this machine: what is there, what is missing, and what to do about it.",
+        description="Checks the hardware and software of this machine, and says how to fix what is missing.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -29,16 +29,16 @@ from engines.trt.profile import BatchRange
 
 _EXAMPLES = """examples:
   sightd engine build yolox-nano                                  fp16, batches of 1 to 16
-  sightd engine build yolox-nano --precision file --batch 1:1:4   as the network's file is
+  sightd engine build yolox-nano --precision file --batch 1:1:4   precision of the model file
   sightd engine build yolox-nano --calibrate recordings/          int8, with ranges from your own frames
   sightd engine build yolox-nano --picture hall.jpg door.jpg      verified on pictures of your own
-  sightd engine bench yolox-nano                                  beside ONNX Runtime on the CPU
+  sightd engine bench yolox-nano                                  compared with ONNX Runtime on the CPU
   sightd engine list
   sightd engine verify
   sightd engine prune --size 2G                                   or --all
 
-The exit code is 0 where all went well, 1 where something failed, 2 for wrong usage, 3 where there is no TensorRT (nor
-TensorRT for RTX) or no GPU.
+The exit code is 0 on success, 1 if something failed, 2 for wrong usage, 3 if neither TensorRT nor TensorRT-RTX is
+installed or there is no GPU.
 """
 Work = Callable[[Wish, Place, Say], None]
 
@@ -51,7 +51,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "engine",
         help="build, list, verify TensorRT engines",
-        description="Builds TensorRT engines of the catalogue's networks for this machine's GPU, and looks after them.",
+        description="Builds and manages TensorRT engines for the GPU of this machine.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,17 +59,21 @@ def add(commands: SubParsers) -> None:
     stored = argparse.ArgumentParser(add_help=False)
     stored.add_argument("--engines", metavar="FOLDER", type=Path, help="of stored engines (default: in the cache)")
     for name, summary, do in (
-        ("build", "build engines, unless they are here", _build),
-        ("bench", "time engines, built where they are not here", _bench),
+        ("build", "build engines that are not stored yet", _build),
+        ("bench", "benchmark engines, building missing ones", _bench),
     ):
         action = actions.add_parser(name, parents=[stored], help=summary)
         _add_wish(action)
         action.set_defaults(do=do)
-    actions.add_parser("list", parents=[stored], help="all engines, used last first").set_defaults(do=_list)
-    actions.add_parser("verify", parents=[stored], help="compare engines with their notes").set_defaults(do=_verify)
-    prune = actions.add_parser("prune", parents=[stored], help="remove what is damaged or was used longest ago")
+    actions.add_parser("list", parents=[stored], help="list stored engines, most recently used first").set_defaults(
+        do=_list
+    )
+    actions.add_parser("verify", parents=[stored], help="check stored engines against their metadata").set_defaults(
+        do=_verify
+    )
+    prune = actions.add_parser("prune", parents=[stored], help="remove damaged and least recently used engines")
     size = prune.add_mutually_exclusive_group()
-    size.add_argument("--size", type=_bytes, metavar="SIZE", help="what may stay, such as 500M or 2G (default: 8G)")
+    size.add_argument("--size", type=_bytes, metavar="SIZE", help="how much to keep, such as 500M or 2G (default: 8G)")
     size.add_argument("--all", action="store_const", const=0, dest="size", help="remove every engine")
     prune.set_defaults(do=_prune)
     parser.set_defaults(run=run)
@@ -206,7 +210,7 @@ def _batch(text: str) -> BatchRange:
 def _bytes(text: str) -> int:
     found = re.fullmatch(r"(\d+)([KMG]?)", text.upper())
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: write a number with K, M or G, such as 2G")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write a number with K, M or G, such as 2G")
     return int(found[1]) * _UNITS[found[2]]
 
 

@@ -27,12 +27,12 @@ from plugins.units import parse_duration
 _EPILOG = f"""\
 examples:
   sightd events                             the newest 50
-  sightd events --follow --camera door      and those that come, until Ctrl-C
+  sightd events --follow --camera door      and new ones, until Ctrl-C
   sightd events --since 2h --kind camera.down
   sightd events --since 1d --json | jq .    one JSON object a line
 
-If no daemon runs, the journal's file that its configuration (with the service installed: the service) would use is
-read, and the command says which; it is never changed.
+If no daemon is running, the command reads the journal file that the service, or the configuration given by -c, would
+use, and prints its path. The file is never changed.
 
 {HELP}
 The exit code is 0, 1 if there is no journal or it may not be read, 2 for wrong usage or a faulty configuration, 3 if
@@ -49,18 +49,22 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "events",
-        help="tell what happened",
-        description="Tells what happened: cameras and plug-ins that went and came back, reloads, starts and stops.",
+        help="show the event journal",
+        description="Shows the event journal: failures and recoveries, reloads, starts and stops.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("--journal", type=Path, metavar="FILE", help="read this journal's file, without a daemon")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with those that come, until Ctrl-C")
-    parser.add_argument("--json", action="store_true", help="for programs: one object a line")
-    parser.add_argument("--camera", metavar="NAME", help="of this camera alone")
-    parser.add_argument("--kind", metavar="KIND", help="of this kind alone, such as camera.down")
-    parser.add_argument("--since", type=_span, metavar="TIME", help="of the last 30m, 2h, 7d; without it the newest 50")
+    parser.add_argument(
+        "--journal", type=Path, metavar="FILE", help="read this journal file instead of asking a daemon"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing new events until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
+    parser.add_argument("--camera", metavar="NAME", help="only events of this camera")
+    parser.add_argument("--kind", metavar="KIND", help="only events of this kind, such as camera.down")
+    parser.add_argument(
+        "--since", type=_span, metavar="TIME", help="only events of the last 30m, 2h, 7d (default: the newest 50)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -132,7 +136,7 @@ def _journal(args: argparse.Namespace) -> Path:
     if config is not None:
         options = load(config, environ=environ, plugins=installed_plugins(), cameras=False).config.events
     path = journal_of(options, environ)
-    print(f"sightd: no daemon runs; reading {path}", file=sys.stderr)
+    print(f"sightd: no daemon is running; reading {path}", file=sys.stderr)
     return path
 
 

@@ -43,19 +43,19 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "faces",
-        help="enrol, list, rename, forget persons",
-        description="Looks after the gallery: the persons whom the face plug-in knows.",
+        help="enrol, list, rename and remove people",
+        description="Manages the gallery: the people whom the face plug-in recognises.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
     add_options(common)
-    common.add_argument("--plugin", metavar="NAME", help="which face plug-in of the configuration, if it has several")
-    common.add_argument("--gallery", type=Path, metavar="FILE", help="work on this gallery's file, without a daemon")
+    common.add_argument("--plugin", metavar="NAME", help="name of the face plug-in, if the configuration has several")
+    common.add_argument("--gallery", type=Path, metavar="FILE", help="use this gallery file instead of a daemon")
     common.add_argument("--key-file", type=Path, metavar="FILE", help="file with the key of an encrypted gallery")
     as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="for programs")
+    as_json.add_argument("--json", action="store_true", help="print JSON")
 
     _add_persons(actions, common, as_json)
     _add_gallery(actions, common, as_json)
@@ -69,22 +69,24 @@ def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
     action = actions.add_parser("add", parents=[common], help="enrol a person from photographs")
     action.add_argument("name", metavar="NAME")
     action.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    action.add_argument("--anyway", action="store_true", help="also take what does not look like the person's others")
+    action.add_argument(
+        "--anyway", action="store_true", help="also accept photos that do not look like the person's other photos"
+    )
     action.set_defaults(do=do.enrol)
-    actions.add_parser("list", parents=[common, as_json], help="all persons").set_defaults(do=do.list_persons)
+    actions.add_parser("list", parents=[common, as_json], help="list all people").set_defaults(do=do.list_persons)
     for name, summary, work in (
-        ("show", "a person's faces, and when they were seen", do.show),
+        ("show", "show a person's faces and sightings", do.show),
         ("remove", "remove a person", do.remove),
-        ("forget", "remove a person for good, and wipe the place", do.forget),
+        ("forget", "remove a person and erase their data from the files", do.forget),
     ):
         action = actions.add_parser(name, parents=[common, as_json] if name == "show" else [common], help=summary)
         action.add_argument("name", metavar="NAME")
         action.set_defaults(do=work)
-    action = actions.add_parser("rename", parents=[common], help="give a person another name")
+    action = actions.add_parser("rename", parents=[common], help="rename a person")
     action.add_argument("old", metavar="OLD")
     action.add_argument("new", metavar="NEW")
     action.set_defaults(do=do.rename)
-    action = actions.add_parser("merge", parents=[common], help="two names are one person: the second one stays")
+    action = actions.add_parser("merge", parents=[common], help="merge FROM into INTO, which keeps its name")
     action.add_argument("source", metavar="FROM")
     action.add_argument("into", metavar="INTO")
     action.set_defaults(do=do.merge)
@@ -93,44 +95,46 @@ def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
     from daemon.faces import actions as do
 
-    action = actions.add_parser("compare", parents=[common, as_json], help="whether two photographs show one person")
+    action = actions.add_parser(
+        "compare", parents=[common, as_json], help="check whether two photos show the same person"
+    )
     action.add_argument("one", type=Path, metavar="A")
     action.add_argument("other", type=Path, metavar="B")
     action.set_defaults(do=do.compare)
     for name, summary, work in (
-        ("export", "write all persons into a file, unencrypted", do.export_all),
-        ("import", "add the persons of an exported file", do.import_all),
+        ("export", "export all people to a file, unencrypted", do.export_all),
+        ("import", "import people from an exported file", do.import_all),
     ):
         action = actions.add_parser(name, parents=[common], help=summary)
         action.add_argument("file", type=Path, metavar="FILE")
         action.set_defaults(do=work)
     action = actions.add_parser("calibrate", parents=[common, as_json], help="fit the thresholds to your own gallery")
-    action.add_argument("--apply", action="store_true", help="use what was found from now on")
+    action.add_argument("--apply", action="store_true", help="use the result from now on")
     action.set_defaults(do=do.calibrate)
     actions.add_parser(
-        "see-again", parents=[common], help="embed kept faces by another network, after `recogniser` was changed"
+        "see-again", parents=[common], help="recompute embeddings of kept faces after `recogniser` changed"
     ).set_defaults(do=do.see_again)
 
 
 def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
     from daemon.faces import actions as do
 
-    unknown = actions.add_parser("unknown", help="persons who came by and were not known")
+    unknown = actions.add_parser("unknown", help="people who were seen and not recognised")
     choices = unknown.add_subparsers(dest="choice", metavar="CHOICE", required=True)
-    choices.add_parser("list", parents=[common, as_json], help="all, the last seen first").set_defaults(
+    choices.add_parser("list", parents=[common, as_json], help="list them, most recently seen first").set_defaults(
         do=do.list_unknown
     )
     action = choices.add_parser("name", parents=[common], help="enrol one of them")
     action.add_argument("number", type=int, metavar="ID")
     action.add_argument("name", metavar="NAME")
-    action.add_argument("--anyway", action="store_true", help="also one who looks like somebody of another name")
+    action.add_argument("--anyway", action="store_true", help="even if the face looks like a person with another name")
     action.set_defaults(do=do.name_unknown)
     action = choices.add_parser("forget", parents=[common], help="remove some of them, or all")
     which = action.add_mutually_exclusive_group(required=True)
     which.add_argument("numbers", nargs="*", type=int, default=[], metavar="ID")
     which.add_argument("--all", action="store_true")
     action.set_defaults(do=do.forget_unknown)
-    action = choices.add_parser("picture", parents=[common], help="write the best look at one into a PNG file")
+    action = choices.add_parser("picture", parents=[common], help="save the best image of one as a PNG file")
     action.add_argument("number", type=int, metavar="ID")
     action.add_argument("file", type=Path, metavar="FILE")
     action.set_defaults(do=do.unknown_picture)
@@ -184,7 +188,7 @@ def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
     local = _local(args, config, service.environment(os.environ) if service else os.environ)
     try:
         if not direct:
-            print(f"sightd: no daemon runs; working on {local}", file=sys.stderr)
+            print(f"sightd: no daemon is running; working on {local}", file=sys.stderr)
         yield local
     finally:
         local.close()

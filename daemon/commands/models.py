@@ -24,8 +24,8 @@ from engines.store import ModelStore, default_directory
 _EXAMPLES = """examples:
   sightd models list
   sightd models fetch yolox-tiny
-  sightd models fetch --first yolox-tiny ssd-mobilenet-v2   the first that can be had; a stored one is enough
-  sightd models fetch --mirror /media/usb yolox-nano        on a machine without a way out
+  sightd models fetch --first yolox-tiny ssd-mobilenet-v2   the first one available; a stored one suffices
+  sightd models fetch --mirror /media/usb yolox-nano        on a machine without internet access
   sightd models verify
   sightd models info ssd-mobilenet-v2
   sightd models quantize ssd-mobilenet-v2 --calibrate recordings/   makes ssd-mobilenet-v2-int8 with your pictures
@@ -35,9 +35,9 @@ _EXAMPLES = """examples:
 def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "models",
-        help="list, fetch, verify, quantize networks",
-        description="Shows the networks that a configuration can name, fetches and checks their files, and makes them "
-        "int8 with your own pictures.",
+        help="list, download, verify and quantize models",
+        description="Lists the models that a configuration can use, downloads and verifies their files, and quantizes "
+        "them to int8 with your own images.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -46,28 +46,30 @@ def add(commands: SubParsers) -> None:
     common.add_argument(
         "--directory", type=Path, help="folder of the stored networks (default: models in the product's cache)"
     )
-    actions.add_parser("list", parents=[common], help="all networks, and which are stored here").set_defaults(do=_list)
-    fetch = actions.add_parser("fetch", parents=[common], help="store networks on this machine")
+    actions.add_parser(
+        "list", parents=[common], help="list all models, and which are stored on this machine"
+    ).set_defaults(do=_list)
+    fetch = actions.add_parser("fetch", parents=[common], help="download models to this machine")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     fetch.add_argument(
         "--first",
         action="store_true",
-        help="one is enough: the names are an order of preference; where one is stored, nothing is downloaded",
+        help="download only the first available model; if one is already stored, download nothing",
     )
     fetch.add_argument("--mirror", type=Path, help="mirror folder (default: $SIGHTD_MODEL_MIRROR)")
     fetch.set_defaults(do=_fetch)
-    verify = actions.add_parser("verify", parents=[common], help="compare stored files with their pins and run them")
-    verify.add_argument("names", nargs="*", metavar="NAME", help="all that are stored, if none is named")
+    verify = actions.add_parser("verify", parents=[common], help="check the checksums of stored files and run them")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all stored models")
     verify.set_defaults(do=_verify)
-    info = actions.add_parser("info", parents=[common], help="all that is known of networks")
+    info = actions.add_parser("info", parents=[common], help="show details of models")
     info.add_argument("names", nargs="+", metavar="NAME")
     info.set_defaults(do=_info)
     quantize = actions.add_parser(
         "quantize",
         parents=[common],
-        help="make int8 networks, named NAME-int8",
-        description="Makes int8 twins of stored networks and tells what they lose on pictures kept back for that. What "
-        "they gain depends on network, processor and backend: SSD gains on every backend, YOLOX on openvino alone.",
+        help="create int8 models, named NAME-int8",
+        description="Creates int8 versions of stored models and reports their loss of accuracy on held-out images. The "
+        "speed-up depends on model, processor and backend: SSD gains on every backend, YOLOX only on openvino.",
     )
     quantize.add_argument("names", nargs="+", metavar="NAME")
     quantize.add_argument(

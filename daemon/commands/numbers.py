@@ -16,9 +16,9 @@ def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], wanted
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r}: {wanted} is wanted") from None
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {wanted}") from None
         if not fits(value):
-            raise argparse.ArgumentTypeError(f"{text}: {wanted} is wanted")
+            raise argparse.ArgumentTypeError(f"{text}: expected {wanted}")
         return value
 
     return read

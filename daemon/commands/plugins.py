@@ -34,13 +34,13 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "plugins",
         help="list the installed plug-ins, show their options, check them",
-        description="Lists the installed plug-ins, shows the options of one, or holds one to the plug-in contract.",
+        description="Lists installed plug-ins, shows their options, or checks one against the plug-in contract.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="every installed plug-in, its package and what it does")
-    options = actions.add_parser("options", help="the options of a plug-in")
+    actions.add_parser("list", help="list installed plug-ins and what they do")
+    options = actions.add_parser("options", help="show the options of a plug-in")
     options.add_argument("name", metavar="NAME", help="name of an installed plug-in")
     check = actions.add_parser("check", help="run the conformance kit against a plug-in")
     check.add_argument("name", metavar="NAME", help="name of an installed plug-in")
@@ -50,7 +50,7 @@ def add(commands: SubParsers) -> None:
         dest="settings",
         action="append",
         default=[],
-        help="an option of the plug-in, as in the configuration file; may be given again",
+        help="an option of the plug-in, as in the configuration file; can be repeated",
     )
     parser.set_defaults(run=run)
 
@@ -81,12 +81,12 @@ def _list() -> int:
             print(f"    BROKEN: {error}")
             continue
         print(f"    {_summary(plugin)}")
-        print(f"    needs {_names(plugin.needs)}; gives {_names(plugin.gives)}")
+        print(f"    requires {_names(plugin.needs)}; produces {_names(plugin.gives)}")
     return 1 if broken else 0
 
 
 def _summary(plugin: type[AnyPlugin]) -> str:
-    return (plugin.__doc__ or "no description").strip().splitlines()[0]
+    return (plugin.__doc__ or "no description").strip().splitlines()[0].replace("`", "")
 
 
 def _names(kinds: frozenset[type]) -> str:

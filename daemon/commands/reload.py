@@ -41,9 +41,9 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "reload",
-        help="have the daemon that runs read its configuration again",
-        description="Has the daemon that runs read its configuration file again, waits until that is done, and prints "
-        "what changed.",
+        help="make the running daemon reload its configuration",
+        description="Makes the running daemon reload its configuration file, waits until it is done, and prints what "
+        "changed.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,7 +52,7 @@ def add(commands: SubParsers) -> None:
         "--timeout", type=_seconds, default=600.0, metavar="TIME",
         help="how long to wait: a new plug-in may have to download its model (default: 10m)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 

@@ -43,12 +43,12 @@ def add(commands: SubParsers) -> None:
         help="run the daemon",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Runs the daemon in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once. "
-        "SIGHUP has it read its configuration anew: what did not change goes on untouched.",
+        "SIGHUP makes it reload its configuration; what did not change keeps running.",
         epilog="examples:\n"
         "  sightd run -c config/demo.yaml\n"
         "  sightd check config/sightd.yaml && sightd run -c config/sightd.yaml\n\n"
         "exit codes: 0 stopped, 1 failed, 2 the configuration has faults, 3 a required part is missing,\n"
-        "70 a loop stood still (under systemd's watchdog alone)\n",
+        "70 a thread hung (only under systemd's watchdog)\n",
     )
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="configuration file (YAML)")
     parser.set_defaults(run=run)

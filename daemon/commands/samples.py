@@ -25,14 +25,14 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "samples",
         help="fetch sample videos and pictures",
-        description="Lists and fetches free videos and photographs for demonstrations and tests.",
+        description="Lists and downloads free videos and photos for demonstrations and tests.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--directory", type=Path, help="where they are kept (default: samples in the product's cache)")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="all samples, and which are stored here")
-    fetch = actions.add_parser("fetch", help="store samples here and print where they lie")
+    actions.add_parser("list", help="list all samples, and which are stored on this machine")
+    fetch = actions.add_parser("fetch", help="download samples and print their paths")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     fetch.add_argument("--mirror", type=Path, help="mirror folder (default: $SIGHTD_MODEL_MIRROR)")
     parser.set_defaults(run=run)

@@ -12,16 +12,16 @@ from daemon.commands import SubParsers, complain
 _EXAMPLES = """examples:
   sudo sightd service install -c /etc/sightd/sightd.yaml
   sudo sightd service install -c /etc/sightd/sightd.yaml --credential camera=/etc/sightd/camera-password
-  sightd service install -c /etc/sightd/sightd.yaml --print       the unit alone, to be read or installed by other means
+  sightd service install -c /etc/sightd/sightd.yaml --print       print the unit instead of installing it
   sightd service status
-  sudo systemctl reload sightd                                     the configuration is read anew
-  sudo sightd service uninstall                                    its state in /var/lib/sightd stays
+  sudo systemctl reload sightd                                     reload the configuration
+  sudo sightd service uninstall                                    keeps the state in /var/lib/sightd
 
-The service runs as a user of its own, started at boot, watched, and started again after a fault. A credential is a file
-that only root need read; the configuration names its text ${file:/run/credentials/sightd.service/NAME}.
+The service runs as its own user, starts at boot and is restarted after a failure. A credential is a file that only root
+needs to read; the configuration refers to it as ${file:/run/credentials/sightd.service/NAME}.
 
-The exit code is 0 where all went well (status: where it is active), 1 where something was refused, 2 where the
-configuration has faults, 3 where it is not active.
+The exit code is 0 on success (status: if it is active), 1 if an action was refused, 2 if the configuration has faults,
+3 if it is not active.
 """
 
 
@@ -29,20 +29,20 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "service",
-        help="install, watch, remove the systemd service",
-        description="Puts sightd under systemd.",
+        help="install, check or remove the systemd service",
+        description="Manages the systemd service of sightd.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    install = actions.add_parser("install", help="write the unit, start it now and at each boot")
+    install = actions.add_parser("install", help="install the unit, start it now and at every boot")
     install.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="configuration file")
     install.add_argument(
         "--credential", action="append", default=[], type=_credential, metavar="NAME=FILE", help="a secret"
     )
     install.add_argument("--print", action="store_true", dest="printed", help="print the unit and change nothing")
     install.set_defaults(do=_install)
-    actions.add_parser("uninstall", help="stop it and remove the unit").set_defaults(do=_uninstall)
+    actions.add_parser("uninstall", help="stop the service and remove the unit").set_defaults(do=_uninstall)
     actions.add_parser("status", help="show its state").set_defaults(do=_status)
     parser.set_defaults(run=run)
 

@@ -21,12 +21,12 @@ from engines.printable import json_text, printable, printable_lines
 _EPILOG = f"""\
 examples:
   sudo sightd status                        the installed service
-  sightd status -c cameras.yaml             the daemon that you started with this file
+  sightd status -c cameras.yaml             the daemon you started with this file
   sightd status --json | jq .cameras        for programs; docs/service.md lists the fields
 
 {HELP}
 The exit code is 0 if the daemon is ready (every camera sends, every plug-in runs, the state can be written), 1 if it is
-not, 2 for wrong usage, 3 if no daemon answers or this user may not ask it.
+not, 2 for wrong usage, 3 if no daemon answers or this user has no access.
 """
 EXIT_READY, EXIT_NOT_READY, EXIT_USAGE, EXIT_NO_ANSWER = 0, 1, 2, 3
 _SEEN = ("live", "late", "failing")
@@ -41,13 +41,13 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "status",
-        help="show what the daemon that runs does",
-        description="Shows cameras, plug-ins, models, viewers, storage and versions of the daemon that runs.",
+        help="show the state of the running daemon",
+        description="Shows cameras, plug-ins, models, viewers, storage and versions of the running daemon.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 

@@ -50,7 +50,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "style",
         help="list styles, show a picture in each, learn new ones",
-        description="Shows the styles of the style plug-in, and teaches it new ones.",
+        description="Lists and previews the styles of the style plug-in, and trains new ones.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -135,7 +135,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from plugins.style.config import StyleConfig
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():
-        print(f"sightd: {args.out}: name a .jpg or .png file in a folder that is there", file=sys.stderr)
+        print(f"sightd: {args.out}: name a .jpg or .png file in an existing folder", file=sys.stderr)
         return 1
     try:
         picture = read_picture(args.photo)

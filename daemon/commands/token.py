@@ -26,7 +26,8 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "token",
         help="make a token",
-        description="Prints a new token: 256 random bits. Nothing is stored; write it where only the service reads it.",
+        description="Prints a new token of 256 random bits. It is not stored; write it to a file that only the service "
+        "can read.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -64,6 +64,9 @@ class Checks:
         for name, camera in self._config.cameras.items():
             path: PathKey = ("cameras", name, "source")
             source = camera.source.get_secret_value()
+            if camera.allowed_hosts and not source.lower().startswith(("http://", "https://")):
+                message = "has no effect: only http:// and https:// sources are followed to another host"
+                yield self._problem((*path[:-1], "allowed_hosts"), message, "remove it")
             if camera.enabled and "://" not in source and not _exists(_file_of(source)):
                 meant = address_meant(self._written.cameras[name].source.get_secret_value())
                 hint = f"did you mean {meant}?" if meant else "the daemon keeps trying to open it"

@@ -120,8 +120,9 @@ class Camera(Section):
     )
     allowed_hosts: list[HostName] = Field(
         default_factory=list,
-        description="Hosts other than its own to which an http(s):// source may redirect, or its playlists may lead. "
-        "User and password are not sent to them.",
+        description="Hosts other than its own to which an http(s):// source may redirect, or its playlists may lead: a "
+        "camera must not be able to make sightd request addresses of your network. User and password are not sent to "
+        "them. rtsp(s):// sources are never followed to another host, so the option has no effect on them.",
         examples=[["cdn.example.com"]],
     )
     width: int | None = Field(

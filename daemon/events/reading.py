@@ -78,7 +78,9 @@ class JournalReader:
                 connection.close()
         except sqlite3.Error as error:
             if not self.path.exists() or "no such table" in str(error):  # or it is being made
-                raise JournalError(f"there is no journal {self.path}: a daemon that runs makes it") from error
+                raise JournalError(
+                    f"journal {self.path} does not exist or is empty; a running daemon creates it"
+                ) from error
             if is_damaged(error):
                 raise JournalError(f"journal {self.path}: it is damaged, or no journal ({error})") from error
             raise JournalError(f"journal {self.path}: {error}: it is read by who may read it and its folder") from error

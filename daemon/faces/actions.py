@@ -70,7 +70,7 @@ def list_persons(args: argparse.Namespace, faces: Faces) -> int:
     if args.json:
         return _json(persons)
     if not persons:
-        _say('nobody is enrolled: `sightd faces add "NAME" PHOTO` enrols somebody')
+        _say('nobody is enrolled; run `sightd faces add "NAME" PHOTO`')
         return 0
     _table([("NAME", "FACES", "SINCE"), *((one["name"], _faces(one), _day(one["added_at"])) for one in persons)])
     return 0
@@ -135,20 +135,20 @@ def export_all(args: argparse.Namespace, faces: Faces) -> int:
     try:
         descriptor = os.open(args.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
-        raise GalleryError(f"{args.file}: {error.strerror}: name a file that is not there yet") from error
+        raise GalleryError(f"{args.file}: {error.strerror}; name a new file in an existing folder") from error
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 — the file that was just made, and no other
             file.write(data)
     except OSError as error:
         Path(args.file).unlink(missing_ok=True)
         raise GalleryError(f"{args.file}: {error.strerror}") from error
-    _say(f"{len(json.loads(data)['persons'])} persons in {args.file}, readable to everybody who has that file")
+    _say(f"{_counted(len(json.loads(data)['persons']), 'person')} in {args.file}, which is not encrypted")
     return 0
 
 
 def import_all(args: argparse.Namespace, faces: Faces) -> int:
     found = faces.change("POST", "/api/import-faces", _content(args.file, _MOST_IMPORT))
-    _say(f"{found['persons']} new persons, {found['faces']} new faces")
+    _say(f"{_counted(found['persons'], 'new person')}, {_counted(found['faces'], 'new face')}")
     return 0
 
 
@@ -157,7 +157,7 @@ def calibrate(args: argparse.Namespace, faces: Faces) -> int:
     if args.json:
         return _json(found)
     pairs = f"{found['impostor_pairs']} pairs of different and {found['genuine_pairs']} of the same person"
-    _say(f"{found['persons']} persons, {pairs}")
+    _say(f"{_counted(found['persons'], 'person')}, {pairs}")
     _say(f"thresholds {'are' if args.apply else 'would be'} {found['shift']:+.3f} from those of the table")
     if found["missed"] is not None:
         _say(f"{found['missed']:.1%} of the pairs of one person are below the threshold")
@@ -166,15 +166,15 @@ def calibrate(args: argparse.Namespace, faces: Faces) -> int:
     for one, cosine in found["unlike"]:
         _say(f"has pictures that are unlike ({cosine:.2f}): {one}; of two persons?")
     if not args.apply:
-        _say("--apply takes this over")
+        _say("use --apply to adopt this")
     return 0
 
 
 def see_again(_args: argparse.Namespace, faces: Faces) -> int:
     found = faces.change("POST", "/api/reembed-faces")
     without = found["without_crop"]
-    more = f"; {without} have no crop: enrol them again" if without else ""
-    _say(f"{found['taken']} faces embedded again by {found['model']}{more}")
+    more = f"; {_counted(without, 'face')} without a crop: enrol again" if without else ""
+    _say(f"{_counted(found['taken'], 'face')} re-embedded by {found['model']}{more}")
     return 1 if without else 0
 
 
@@ -183,7 +183,7 @@ def list_unknown(args: argparse.Namespace, faces: Faces) -> int:
     if args.json:
         return _json(persons)
     if not persons:
-        _say("nobody unknown was seen")
+        _say("no unknown people were seen")
         return 0
     rows = [
         (str(one["id"]), str(one["visits"]), _moment(one["first_seen"]), _moment(one["last_seen"])) for one in persons
@@ -207,7 +207,7 @@ def forget_unknown(args: argparse.Namespace, faces: Faces) -> int:
 
 def unknown_picture(args: argparse.Namespace, faces: Faces) -> int:
     if args.file.suffix.lower() != ".png":
-        raise GalleryError(f"{_source(args.file)}: it becomes a PNG picture: name a .png file")
+        raise GalleryError(f"{_source(args.file)}: must be a .png file")
     data = faces.data(f"/api/unknown-faces/{args.number}.png")
     try:
         write_whole(args.file, data)
@@ -259,7 +259,7 @@ def _source(path: Path) -> str:
 
 def _person(name: str) -> str:
     if "/" in name or not name.strip() or name in (".", ".."):
-        raise GalleryError(f"{name!r} is nobody's name: names have no / in them")
+        raise GalleryError(f"{name!r} is not a valid name: it must not be empty or contain /")
     return f"/api/faces/{segment(name)}"
 
 
@@ -276,8 +276,12 @@ def _known_as(name: str, faces: Faces) -> str:
 def _faces(person: Form) -> str:
     here = person["usable"]
     others = sum(person["faces"].values()) - here
-    told = f"{here} face{'' if here == 1 else 's'}"
+    told = _counted(here, "face")
     return told if not others else f"{told} ({others} of other models: `sightd faces see-again`)"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _share(rate: float) -> str:

@@ -37,7 +37,7 @@ def unit_text(
     program = executable or Path(sys.executable).parent / "sightd"
     for what, path in {"the program": program, "the configuration": config, **_named(credentials)}.items():
         if not path.is_absolute() or not path.exists():
-            raise InstallationError(f"{what} {path} is not there, or not named from the root")
+            raise InstallationError(f"{what} {path} does not exist or is not an absolute path")
     for what, path in {"the program": program, "the configuration": config}.items():  # credentials are read by systemd
         if blocked := _blocked(path):
             raise InstallationError(

@@ -38,7 +38,7 @@ def labelled(folder: Path) -> LabelledPictures:
     already, is left out. TrainingError where there are too few classes or pictures, or one picture is in two classes.
     """
     if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder: name one that holds a folder of pictures for each class")
+        raise TrainingError(f"{folder} is not a folder; name one that contains a folder of images for each class")
     classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
     if len(classes) < 2:
         found = f"only {classes[0].name!r}" if classes else "none"

@@ -22,7 +22,9 @@ def checked(name: str, taken: Container[str], others: Iterable[str] = ()) -> str
     """The name. TrainingError where it is none, is one of those that come with the product (`taken`), or that of
     something of another kind that was made here (`others`)."""
     if not _NAME.fullmatch(name):
-        raise TrainingError(f"{name!r} is no name: take small letters, digits, '.', '_' and '-', 63 at most")
+        raise TrainingError(
+            f"{name!r} is not a valid name; use at most 63 lower-case letters, digits, '.', '_' and '-'"
+        )
     if name in taken:
         raise TrainingError(f"{name!r} comes with the product: give another one with --name")
     if name in others:

@@ -29,7 +29,9 @@ _STALE_AFTER = 1.0
 
 
 class Classifier(Plugin[ClassifierConfig]):
-    """Answers are averaged over time, for each camera's picture or for each track; a photograph is looked at alone.
+    """Classifies the whole frame, or each detected object.
+
+    Answers are averaged over time, for each camera's frames or for each track; a photograph is classified by itself.
 
     Threads: memories are immutable and replaced whole; `carry` reads them without a lock; `process` and `forget` take
     turns.

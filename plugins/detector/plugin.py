@@ -32,7 +32,10 @@ class _LastWord:
 
 
 class Detector(Plugin[DetectorConfig]):
-    """Finds objects of the network's classes on each frame; remembers nothing but each camera's last result."""
+    """Detects objects of the model's classes on each frame.
+
+    Keeps nothing but each camera's last result.
+    """
 
     Config: ClassVar[type[PluginConfig]] = DetectorConfig
     gives: ClassVar[frozenset[type]] = frozenset({Detections})

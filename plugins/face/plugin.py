@@ -40,7 +40,9 @@ _MAY_BE = 0.3
 
 
 class FaceRecogniser(Plugin[FaceConfig]):
-    """Gives `Faces`, and `Hidden` where faces are to be hidden.
+    """Finds, recognises and hides faces.
+
+    Produces `Faces`, and `Hidden` if faces are to be hidden.
 
     Threads: `process` takes its turn; `carry` and `draw` read a camera's state, which is replaced whole.
     """

@@ -47,7 +47,10 @@ class _Feed:
 
 
 class Stylist(Plugin[StyleConfig]):
-    """Gives `Picture`. Threads: `process` alone uses a camera's state."""
+    """Repaints the frame in a style.
+
+    Produces `Picture`. Threads: only `process` uses a camera's state.
+    """
 
     Config: ClassVar[type[PluginConfig]] = StyleConfig
     gives: ClassVar[frozenset[type]] = frozenset({Picture})

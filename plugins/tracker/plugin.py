@@ -86,7 +86,7 @@ class TrackerConfig(PluginConfig):
 
 
 class Tracker(Plugin[TrackerConfig]):
-    """Follows objects: gives each an id, an age and a velocity, and says where it is on frames between.
+    """Tracks objects: gives each an id, and predicts where it is between analysed frames.
 
     ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which
     frames are analysed. Ids are never given twice to a camera.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -40,6 +41,14 @@ def test_an_unknown_command_is_refused_with_the_choices(capsys: pytest.CaptureFi
         main(["rum"])
     assert stop.value.code == 2
     assert "run" in capsys.readouterr().err
+
+
+def test_the_usage_line_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["rum"], ["token", "surplus"]):
+        with contextlib.suppress(SystemExit):
+            main(words)
+        told = capsys.readouterr()
+        assert "usage: sightd [-h] [--version] COMMAND ..." in told.out + told.err
 
 
 def test_every_command_has_its_runner() -> None:

@@ -87,10 +87,10 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere"], 1, "nowhere is no folder"),
+        (["nowhere"], 1, "nowhere is not a folder"),
         (["things", "--name", "yunet"], 1, "'yunet' comes with the product"),
         (["things", "--name", "style26-own"], 1, "'style26-own' comes with the product"),
-        (["things", "--base", "nothing"], 2, "no model is called 'nothing'"),
+        (["things", "--base", "nothing"], 2, "unknown model 'nothing'"),
         (["things", "--base", "yunet"], 1, "--base yunet: a face-detector, and no classifier"),
         (["things", "--report", "things/cat/0.png"], 1, "File exists"),
     ],

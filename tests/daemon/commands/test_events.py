@@ -38,7 +38,7 @@ def test_the_newest_fifty_in_words(path: Path, capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 50
     assert lines[-1].endswith("61  plug-in detector: plugin.up, away 12.3")
-    assert lines[-2].endswith("60  camera door: camera.down, reason timeout")
+    assert lines[-2].endswith("60  camera door: camera.down, reason timeout (no answer)")
 
 
 def test_for_programs_by_camera_kind_and_time(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,7 @@ def test_who_reads_changes_nothing(path: Path) -> None:
 
 def test_where_there_is_none_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["events", "--journal", str(tmp_path / "none.db")]) == 1
-    assert "there is no journal" in capsys.readouterr().err
+    assert "does not exist or is empty" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -109,11 +109,11 @@ def test_two_photographs_are_compared(sightd: Sightd) -> None:
 def test_to_another_machine_and_back(sightd: Sightd, tmp_path: Path) -> None:
     sightd("add", "Ada", media.path("astronaut.png"))
     file = tmp_path / "faces.json"
-    assert "1 persons in" in sightd("export", file)
+    assert "1 person in" in sightd("export", file)
     assert file.stat().st_mode & 0o077 == 0
-    assert "name a file that is not there yet" in sightd("export", file, code=1)
+    assert "name a new file in an existing folder" in sightd("export", file, code=1)
     sightd("forget", "Ada")
-    assert sightd("import", file) == "1 new persons, 1 new faces\n"
+    assert sightd("import", file) == "1 new person, 1 new face\n"
     assert "cannot be read" in sightd("import", tmp_path / "none", code=1)
 
 
@@ -155,7 +155,7 @@ def test_a_photograph_with_a_name_that_does_not_print_is_taken(sightd: Sightd, t
         assert all(line.isprintable() for line in said.split("\n"))
     sightd("export", tmp_path / "faces.json")
     sightd("forget", "Ada")
-    assert sightd("import", tmp_path / "faces.json") == "1 new persons, 1 new faces\n"
+    assert sightd("import", tmp_path / "faces.json") == "1 new person, 1 new face\n"
 
 
 def test_calibrating_says_on_what_it_rests(sightd: Sightd) -> None:
@@ -167,7 +167,7 @@ def test_calibrating_says_on_what_it_rests(sightd: Sightd) -> None:
 
 
 def test_nobody_unknown(sightd: Sightd) -> None:
-    assert sightd("unknown", "list") == "nobody unknown was seen\n"
+    assert sightd("unknown", "list") == "no unknown people were seen\n"
     assert "there is no unknown person 3" in sightd("unknown", "name", "3", "Ada", code=1)
 
 

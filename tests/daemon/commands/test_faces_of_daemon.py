@@ -74,7 +74,7 @@ def test_the_daemon_knows_who_was_enrolled_and_its_own_gallery_holds_them(site: 
     export = tmp_path / "all.json"
     assert "1 persons" in site.sightd("faces", "export", export, *of)
     assert site.sightd("faces", "remove", "ada", *of) == "removed Ada\n"
-    assert site.sightd("faces", "import", export, *elsewhere) == "1 new persons, 1 new faces\n"
+    assert site.sightd("faces", "import", export, *elsewhere) == "1 new person, 1 new face\n"
     assert "forgot Ada" in site.sightd("faces", "forget", "ADA", *of)
     assert "nobody is enrolled as" in site.sightd("faces", "show", "Ada", *of, code=1)
 
@@ -99,8 +99,8 @@ def test_what_is_compared_calibrated_and_unknown(site: Site, tmp_path: Path) -> 
         "faces", "compare", one, media.path("coffee.png"), *of, code=1
     )
     assert site.sightd("faces", "calibrate", *of).startswith("0 persons, ")
-    assert site.sightd("faces", "see-again", *of) == "0 faces embedded again by sface\n"
-    assert "nobody unknown was seen" in site.sightd("faces", "unknown", "list", *of)
+    assert site.sightd("faces", "see-again", *of) == "0 faces re-embedded by sface\n"
+    assert "no unknown people were seen" in site.sightd("faces", "unknown", "list", *of)
     assert "there is no unknown person 3" in site.sightd("faces", "unknown", "forget", "3", *of, code=1)
     assert site.sightd("faces", "unknown", "forget", "--all", *of) == "forgot 0\n"
     assert "there is no unknown person 3" in site.sightd(
@@ -122,7 +122,7 @@ def test_with_no_daemon_the_files_of_its_configuration_are_used_and_named(
     config = tmp_path / "site.yaml"
     config.write_text("plugins: {face: {gallery: mine.db}}\nevents: {path: none.db}\n")
     assert main(["faces", "list", "-c", str(config)]) == 0
-    assert f"sightd: no daemon runs; working on {tmp_path / 'mine.db'}\n" in capsys.readouterr().err
+    assert f"sightd: no daemon is running; working on {tmp_path / 'mine.db'}\n" in capsys.readouterr().err
     assert main(["events", "-c", str(config)]) == 1
     assert f"no journal {tmp_path / 'none.db'}" in capsys.readouterr().err
 
@@ -186,7 +186,7 @@ def test_with_the_service_stopped_its_state_is_used_and_stays_its_users(
     os.chown(installed.state, other_user.UID, other_user.GID)
     for which in ([], ["-c", str(installed.config)]):
         assert main(["faces", "list", *which]) == 0
-        assert f"no daemon runs; working on {installed.state / 'faces.db'}" in capsys.readouterr().err
+        assert f"no daemon is running; working on {installed.state / 'faces.db'}" in capsys.readouterr().err
     for file in installed.state.iterdir():
         assert (file.stat().st_uid, file.stat().st_gid) == (other_user.UID, other_user.GID), file
     assert main(["events"]) == 1

@@ -62,8 +62,8 @@ def test_the_list_tells_what_a_plug_in_needs_and_gives(capsys: pytest.CaptureFix
     sightd("list")
     listed = capsys.readouterr().out
     assert "tracker  (sightd " in listed
-    assert "Follows objects" in listed
-    assert "needs Detections; gives Tracks" in listed
+    assert "Tracks objects" in listed
+    assert "requires Detections; produces Tracks" in listed
 
 
 def test_the_options_are_told_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +109,7 @@ def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: 
     assert listed.returncode == 1
     assert "BROKEN" in listed.stdout
     assert "No module named 'a_module_that_nobody_has'" in listed.stdout
-    assert "Follows objects" in listed.stdout
+    assert "Tracks objects" in listed.stdout
 
 
 def test_the_example_does_what_the_documentation_says_of_it() -> None:

@@ -50,6 +50,9 @@ def test_at_a_glance(daemon: DaemonProcess) -> None:
     assert "running" in plugin
     assert "one_object" in plugin
     assert "onnxruntime" in plugin
+    servers = next(line for line in lines if line.startswith("serves"))
+    assert servers.startswith("serves    rtsp://")
+    assert f", {daemon.url('')}, control socket /" in servers
     assert any(line.startswith(f"journal   {daemon.path.parent / 'state' / 'events.db'}") for line in lines)
 
 

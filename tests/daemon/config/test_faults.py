@@ -286,6 +286,12 @@ def test_an_order_of_waits_that_makes_sense_is_accepted(order: str) -> None:
     assert load_text(text, Path("site.yaml"), environ={}, plugins=STUBS).config.cameras
 
 
+def test_allowed_hosts_of_a_source_that_is_not_read_over_http_are_warned_of() -> None:
+    text = "cameras: {a: {source: 'rtsp://h/x', allowed_hosts: [cdn.lan]}, b: {source: 'http://h', allowed_hosts: [c]}}"
+    (warning,) = load_text(text, Path("site.yaml"), environ={}, plugins=STUBS).warnings
+    assert (warning.path, "no effect" in warning.message) == ("cameras.a.allowed_hosts", True)
+
+
 def test_a_limit_that_a_lower_one_makes_ineffective_is_warned_of() -> None:
     text = CAMERA + "rtsp: {max_connections: 8, max_connections_per_address: 9}\nhttp: {max_connections: 8}"
     (warning,) = load_text(text, Path("site.yaml"), environ={}, plugins=STUBS).warnings

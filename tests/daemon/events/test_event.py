@@ -13,7 +13,8 @@ from daemon.events.event import Happening, Kind, told
 @pytest.mark.parametrize(
     ("happening", "line"),
     [
-        (Happening(Kind.CAMERA_DOWN, 0.0, camera="d", facts={"reason": "late"}), "camera d: camera.down, reason late"),
+        (Happening(Kind.CAMERA_DOWN, 0.0, camera="d", facts={"reason": "eof"}),
+         "camera d: camera.down, reason eof (stream ended)"),
         (Happening(Kind.PLUGIN_UP, 0.0, plugin="face", facts={"away": 3.25}), "plug-in face: plugin.up, away 3.2"),
         (Happening(Kind.DAEMON_STOPPED, 0.0), "daemon.stopped"),
     ],

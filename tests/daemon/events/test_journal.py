@@ -201,7 +201,7 @@ def test_one_that_a_newer_sightd_made_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_journal_that_is_said(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="there is no journal"):
+    with pytest.raises(JournalError, match="does not exist or is empty"):
         JournalReader(tmp_path / "events.db").latest(1)
     assert not list(tmp_path.iterdir()), "who reads makes nothing"
 

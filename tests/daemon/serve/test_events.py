@@ -168,7 +168,7 @@ def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
         for path in ("", "/stream"):
             answer = httpx.get(f"http://127.0.0.1:{server.port}/api/events{path}")
             assert answer.status_code == 503
-            assert "there is no journal" in answer.json()["error"]
+            assert "does not exist or is empty" in answer.json()["error"]
     finally:
         server.close()
         journal.close()

@@ -70,7 +70,9 @@ def test_one_picture_in_two_classes_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_little_is_refused_with_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="is no folder: name one that holds a folder of pictures for each class"):
+    with pytest.raises(
+        TrainingError, match="is not a folder; name one that contains a folder of images for each class"
+    ):
         labelled(tmp_path / "none")
     with pytest.raises(TrainingError, match="two folders of pictures at least, one for each class; there is none"):
         labelled(tmp_path)
@@ -85,7 +87,7 @@ def test_names_are_made_of_folders_and_checked() -> None:
     assert checked("birds.v2", {"resnet50"}) == "birds.v2"
     with pytest.raises(TrainingError, match="give one with --name"):
         name_from("…")
-    with pytest.raises(TrainingError, match="is no name: take small letters"):
+    with pytest.raises(TrainingError, match="is not a valid name; use at most 63 lower-case letters"):
         checked("../birds", ())
     with pytest.raises(TrainingError, match="'mine' is a network of another kind"):
         checked("mine", (), ["mine"])

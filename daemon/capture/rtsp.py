@@ -21,8 +21,8 @@ from daemon.capture.stream import Gap, Playback, Shot
 from daemon.capture.web_auth import Authenticator
 from engines.cuda.nvdec import Nvdec
 
-KEEP_ALIVE = 25.0
-"""Seconds between two requests that keep the session: cameras end one after 60 s, some after 30 s. rtspsrc sends none
+KEEP_ALIVE = 8.0
+"""Seconds between two requests that keep the session: cameras end one after 60 s, some after 10 s. rtspsrc sends none
 over TCP as long as packets come."""
 _NANOSECONDS = Fraction(1, 10**9)
 _MOST_TO_OPEN = 1 << 20

@@ -19,6 +19,10 @@ _MOST_TRIES = 2
 after five wrong passwords, and rtspsrc alone would try eight times."""
 
 
+_MOST_REPLACED = 8
+"""How often a stream may change its SSRC within a session."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A camera's address, taken apart: GStreamer never sees the password in an address, so it cannot log it."""
@@ -63,6 +67,7 @@ class Dialogue:
         self.configuration: bytes | None = None
         self.wire: Wire | None = None
         self.login: OwnLogin | None = None
+        self._replaced = 0
         self.fault: SourceError | None = None
 
     def allows(self, method: str, location: str) -> bool:
@@ -85,6 +90,11 @@ class Dialogue:
         """Sets `fault` if a redirect led away from the camera."""
         if not self._stays(location):
             self.fault = SourceError(Reason.REDIRECT, "to another host; set `source` to that address if it is yours")
+
+    def may_replace_stream(self) -> bool:
+        """Whether the stream may go on under another SSRC: each one takes memory until the session ends."""
+        self._replaced += 1
+        return self._replaced <= _MOST_REPLACED
 
     def selects(self, number: int, payload: int, field: Callable[[str], str | None]) -> bool:
         """Whether the stream `number` of the camera's description is read: the first video that can be. `payload` is

@@ -172,9 +172,16 @@ def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> 
 
 
 def _link(gstreamer: gst.GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
-    """Puts the depayloader between a new stream and the sink; once per pipeline."""
-    codec = dialogue.codec
-    if codec is None or sink.get_static_pad("sink").is_linked():
+    """Puts the depayloader between a new stream and the sink. A stream that goes on under another SSRC, after the
+    camera's encoder restarted, comes on a new pad and takes the place of the old one."""
+    codec, input_of_sink = dialogue.codec, sink.get_static_pad("sink")
+    if codec is None:
+        return
+    if input_of_sink.is_linked():
+        entry = input_of_sink.get_peer().get_parent_element().get_static_pad("sink")
+        if (old := entry.get_peer()) is not None and dialogue.may_replace_stream():
+            old.unlink(entry)
+            pad.link(entry)
         return
     sink.set_property("caps", gstreamer.gst.Caps.from_string(codec.caps))
     depayloader = gstreamer.element(codec.depayloader)

@@ -44,6 +44,9 @@ class OddCamera:
     """rtsp://127.0.0.1:`port`/…, 320x180 at 25 fps, bar-coded, a key frame a second; a context manager.
 
     `algorithms` of digest that it asks for, in this order ("MD5", "SHA-256", or "Basic"); none: everybody may watch.
+    `sizes`: those of its pictures, in turn, for `size_every` pictures each. `first`: the first RTP sequence number and
+    timestamp. `base`: its Content-Base. `teardown_after`: after so many pictures it sends a TEARDOWN and closes.
+    `channels`: the interleaved channels that it chooses.
     `qop` is what it offers with them, and then insists on. `stale`: it calls the first right answer stale, and gives a
     new nonce.
     `redirect`: where to instead of describing the stream, unless the path is /here. `media`: lines of the description.
@@ -68,7 +71,15 @@ class OddCamera:
         challenge: tuple[str, str] | None = None,
         qop: str | None = None,
         stale: bool = False,
+        sizes: Sequence[tuple[int, int]] = ((320, 180),),
+        size_every: int = 1 << 30,
+        first: tuple[int, int] = (1, 0),
+        base: str | None = None,
+        teardown_after: int | None = None,
+        channels: tuple[int, int] = (0, 1),
     ) -> None:
+        self.sizes, self.size_every, self.first, self.base = sizes, size_every, first, base
+        self.teardown_after, self.channels = teardown_after, channels
         self.qop, self.stale = qop, stale
         self._algorithms, self._user, self._password = algorithms, user, password
         self._redirect, self._media, self._deliver, self._status = redirect, media, deliver, status
@@ -175,7 +186,7 @@ class _Client:
         if camera._redirect is not None and not uri.endswith("/here"):
             return "302 Moved Temporarily", [f"Location: {camera._redirect}"], ""
         lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=odd", "t=0 0", *camera._media]
-        return "200 OK", [f"Content-Base: {uri}/"], "\r\n".join(lines) + "\r\n"
+        return "200 OK", [f"Content-Base: {camera.base or uri + '/'}"], "\r\n".join(lines) + "\r\n"
 
     def setup(self, uri: str, headers: dict[str, str]) -> tuple[str, list[str], str]:
         transport = headers.get("transport", "")
@@ -186,7 +197,7 @@ class _Client:
             port = sender.getsockname()[1]
             transport = f"RTP/AVP;unicast;client_port={found[1]}-{int(found[1]) + 1};server_port={port}-{port + 1}"
         else:
-            transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
+            transport = "RTP/AVP/TCP;unicast;interleaved={}-{}".format(*self._camera.channels)
         return "200 OK", [f"Transport: {transport}", "Session: 12345678;timeout=60"], ""
 
     def ok(self, uri: str, headers: dict[str, str]) -> tuple[str, list[str], str]:
@@ -238,20 +249,26 @@ class _Client:
                 self._send(bytes(1 << 20))
 
     def _play(self) -> None:
-        scene, encoder = Scene(320, 180), LiveEncoder(320, 180, FPS)
-        sequence = 1
+        camera = self._camera
+        sequence, start = camera.first
         with suppress(OSError):
             for number in itertools.count():
+                if number % camera.size_every == 0:
+                    size = camera.sizes[number // camera.size_every % len(camera.sizes)]
+                    scene, encoder = Scene(*size), LiveEncoder(*size, FPS)
                 (unit,) = encoder.encode(scene.frame(number), number, key=number % FPS == 0)
-                packets = rtp_packets(bytes(unit), sequence, number * _CLOCK // FPS)
+                packets = rtp_packets(bytes(unit), sequence, start + number * _CLOCK // FPS & 0xFFFFFFFF)
                 sequence += len(packets)
-                for packet in self._camera._deliver(number, packets):
+                for packet in camera._deliver(number, packets):
                     if self._udp is not None:
                         self._udp[0].sendto(packet, self._udp[1])
                     else:
-                        self._send(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
-                if number == self._camera._flood_after:
+                        self._send(struct.pack(">cBH", b"$", camera.channels[0], len(packet)) + packet)
+                if number == camera._flood_after:
                     threading.Thread(target=self._flood, name="odd-camera", daemon=True).start()
+                if number == camera.teardown_after:
+                    self._send(b"TEARDOWN * RTSP/1.0\r\nCSeq: 1\r\nSession: 12345678\r\n\r\n")
+                    self.close()
                 if self._closed.wait(1 / FPS):
                     return
 

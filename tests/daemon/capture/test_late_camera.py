@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.fault_proxy import FaultProxy
 from tests.support.feeds import RunningFeed
+from tests.support.odd_camera import FPS, OddCamera, Packets
 from tests.support.waiting import eventually
 
 SLOW = 14_000
@@ -88,3 +90,31 @@ def test_a_stream_that_stays_late_is_opened_again(proxy: FaultProxy, monkeypatch
         proxy.heal()
         eventually(lambda: running.feed.status.late_since is None and running.record.ages[-1] < 0.3, 30.0)
     assert "s late" in (error or "")
+
+
+def test_ten_seconds_of_backlog_that_come_at_once_are_behind_within_three() -> None:
+    """Each of its pictures is decoded, since later ones need it, and few are shown."""
+    need_rtsp_server()
+    held: Packets = []
+    released: list[float] = []
+    first, live = FPS, 11 * FPS
+
+    def in_a_burst(number: int, packets: Packets) -> Packets:
+        if not first <= number <= live:
+            return packets
+        held.extend(packets)
+        if number < live:
+            return []
+        released.append(time.monotonic())
+        return held
+
+    with (
+        OddCamera(deliver=in_a_burst, sizes=[(640, 360)]) as camera,
+        RunningFeed(camera.address(), timeout="30s") as running,
+    ):
+        eventually(lambda: released != [], 30.0)
+        eventually(lambda: any((frame.pts or 0) * FPS > live for _, frame in list(running.frames)), 3.0)
+        shown = [round(frame.pts * FPS) for _, frame in running.frames if frame.pts is not None]
+        assert running.record.losses == []
+    assert running.record.skipped > 0.7 * (live - first)
+    assert len([number for number in shown if first <= number < live]) < 0.3 * (live - first)

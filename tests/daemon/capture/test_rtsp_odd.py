@@ -432,6 +432,106 @@ def test_a_session_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
         assert running.record.losses == []
 
 
+def test_a_session_is_kept_before_the_shortest_usual_timeout() -> None:
+    assert rtsp.KEEP_ALIVE < 10
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_stream_that_goes_on_under_another_ssrc_is_no_loss(transport: str, restart: bool) -> None:
+    """After a restart of the camera's encoder sequence numbers and times are others, too."""
+
+    def changed(number: int, packets: Packets) -> Packets:
+        if number < 2 * FPS:
+            return packets
+        offset = 30000 if restart else 0
+        return [
+            packet[:2]
+            + (int.from_bytes(packet[2:4], "big") + offset & 0xFFFF).to_bytes(2, "big")
+            + (int.from_bytes(packet[4:8], "big") + 4000 * offset & 0xFFFFFFFF).to_bytes(4, "big")
+            + (99 + number // (2 * FPS)).to_bytes(4, "big")
+            + packet[12:]
+            for packet in packets
+        ]
+
+    with OddCamera(deliver=changed) as camera, RunningFeed(camera.address(), transport=transport) as running:
+        running.wait_for(5 * FPS)
+        numbers = {bar.number for bar in running.bars()}
+        assert running.record.losses == []
+    assert set(range(4 * FPS + 2, 5 * FPS - 5)) <= numbers, "two changes were followed"
+
+
+def test_ssrcs_without_end_are_a_fault() -> None:
+    """The receiver keeps state for each of them."""
+
+    def changing(number: int, packets: Packets) -> Packets:
+        return [packet[:8] + (1 + number // 5).to_bytes(4, "big") + packet[12:] for packet in packets]
+
+    with OddCamera(deliver=changing) as camera, RunningFeed(camera.address(), reconnect=ONCE) as running:
+        eventually(lambda: running.record.losses != [])
+        assert len(running.record.losses) == 1
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_numbers_and_times_of_packets_may_wrap(transport: str) -> None:
+    with (
+        OddCamera(first=(65500, (1 << 32) - 90000)) as camera,
+        RunningFeed(camera.address(), transport=transport) as running,
+    ):
+        frames = running.wait_for(60)
+        numbers = [bar.number for bar in running.bars()]
+        assert running.record.losses == []
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    assert times == sorted(times)
+    assert max(running.record.ages) < 1
+
+
+def test_sizes_may_change_up_and_down_in_mid_stream() -> None:
+    sizes = [(320, 180), (640, 360), (320, 480)]
+    with OddCamera(sizes=sizes, size_every=FPS) as camera, RunningFeed(camera.address(), timeout="3s") as running:
+        running.wait_for(4 * FPS)
+        assert running.record.losses == []
+        seen = [(frame.width, frame.height) for _, frame in running.frames[: 4 * FPS]]
+    assert list(dict.fromkeys(seen)) == sizes
+    assert running.record.sizes[:3] == [(640, 360), (320, 480), (320, 180)]
+
+
+@pytest.mark.parametrize("where", ["base", "control"])
+def test_addresses_of_another_host_in_a_description_lead_nowhere(where: str) -> None:
+    """All requests go over the connection to the camera itself."""
+    with OddCamera(host="127.0.0.2") as other:
+        address = other.address("elsewhere/")
+        odd = (
+            OddCamera(algorithms=["Basic"], base=address)
+            if where == "base"
+            else OddCamera(algorithms=["Basic"], media=[*VIDEO[:3], f"a=control:{address}video"])
+        )
+        with odd as camera, RunningFeed(camera.address(credentials="viewer:secret@")) as running:
+            running.wait_for(2)
+        assert other.requests == []
+
+
+def test_the_first_video_is_read_and_metadata_are_not() -> None:
+    metadata = ["m=application 0 RTP/AVP 107", "a=rtpmap:107 vnd.onvif.metadata/90000", "a=control:metadata"]
+    second = ["m=video 0 RTP/AVP 98", "a=rtpmap:98 H264/90000", "a=control:second"]
+    with OddCamera(media=[*metadata, *VIDEO, *second]) as camera, RunningFeed(camera.address()) as running:
+        running.wait_for(2)
+        assert [request.uri.rpartition("/")[2] for request in camera.asked("SETUP")] == ["video"]
+
+
+def test_a_camera_that_ends_the_session_is_opened_again() -> None:
+    with OddCamera(teardown_after=10) as camera, RunningFeed(camera.address()) as running:
+        eventually(lambda: len(camera.asked("PLAY")) >= 2)
+        assert running.record.losses[0] is Reason.EOF
+
+
+def test_a_camera_may_choose_the_channels() -> None:
+    with OddCamera(channels=(4, 5)) as camera, RunningFeed(camera.address()) as running:
+        running.wait_for(10)
+        assert running.record.losses == []
+
+
 def test_what_comes_beside_the_pictures_is_bounded() -> None:
     """The pictures come over UDP; the connection brings an answer without end."""
     with (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon import gst_log
-from daemon.gst_tls import require_tls_1_2
+from daemon.gst_tls import require_tls_1_2, run_default_context
 from daemon.serve.errors import GStreamerMissingError
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
@@ -50,6 +50,7 @@ def load() -> GStreamer:
         ) from error
     gst_log.install()
     Gst.init(None)
+    run_default_context(GLib)
     missing = [element for element in _ELEMENTS if Gst.ElementFactory.find(element) is None]
     if missing:
         packages = " ".join(sorted({_ELEMENTS[element] for element in missing}))

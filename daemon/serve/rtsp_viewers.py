@@ -33,24 +33,17 @@ _MOST_UNREAD = 16 * 1024
 class _Tls:
     """The TLS of a connection that has just come: later GStreamer may have none, and aborts if it is asked for it.
 
-    GStreamer 1.22 never frees this object, nor closes its socket. So `close` does that, and the certificates of all
-    authorities, of which each holds a copy of 4 MB, go at once: viewers bring no certificate to check.
+    It gives up its copy of all authorities' certificates, which is 4 MB: viewers send no certificate to check.
     """
 
     def __init__(self, client: Any) -> None:
-        connection = client.get_connection()
-        self._socket = connection.get_write_socket()
-        self._tls = connection.get_tls()
+        self._tls = client.get_connection().get_tls()
         self._tls.set_database(None)
 
     @property
     def agreed(self) -> bool:
         """Whether the handshake is over."""
         return bool(self._tls.get_protocol_version())  # 0 until then
-
-    def close(self) -> None:
-        """Once GStreamer has done with it."""
-        self._socket.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -206,8 +199,6 @@ class RtspViewers:
             one = self._connections.pop(client, None)
             if one is not None and one.tcp is not None:
                 one.tcp.close()  # under the lock: another thread may be about to use it
-            if one is not None and one.tls is not None:
-                one.tls.close()
         if one is not None:
             self._places.leave(one.address)
 

@@ -208,7 +208,7 @@ def test_rtsps_cuts_off_who_never_begins_to_speak_tls(
 
 @pytest.mark.parametrize("speaks_tls", [True, False])
 def test_connections_over_tls_leave_nothing_behind(serve: Serve, certificate: dict[str, str], speaks_tls: bool) -> None:
-    """GStreamer's own way leaves a descriptor and 4 MB of each."""
+    """If nobody runs GLib's default main context, GIO keeps each connection, with its descriptor and 4 MB."""
     service, client = serve(tls=certificate), ssl.create_default_context(cafile=certificate["certificate"])
 
     def connect_and_leave() -> None:

@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -55,21 +56,24 @@ def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, 
     """What is wrong, as a part of a sentence; empty if nothing is."""
     memory = MEMORY + _COPIES * size_with_weights(path)
     arguments = [str(path.resolve()), tensor, str(width), str(height), str(memory), str(_CPU_S)]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "engines.onnx_trial", *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=_environment(), timeout=_DEADLINE_S, check=False, start_new_session=True,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"cannot be run within {_DEADLINE_S:g} s"
-    if done.returncode == _OUT_OF_MEMORY:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "engines.onnx_trial", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=_environment(), start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            code = process.wait(_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            return f"cannot be run within {_DEADLINE_S:g} s"
+        finally:
+            process.kill()
+    if code == _OUT_OF_MEMORY:
         return f"needs more than {memory / 2**30:.1f} GiB of memory to run on one picture: export a smaller network"
-    if done.returncode == -signal.SIGXCPU:
+    if code == -signal.SIGXCPU:
         return f"needs more than {_CPU_S} s of CPU time to load and to run on two pictures: export a smaller network"
-    if done.returncode < 0:
-        return f"cannot be run: ONNX Runtime was ended by {signal.Signals(-done.returncode).name} when it was tried"
-    return f"cannot be tried: the process ended with code {done.returncode}" if done.returncode else ""
+    if code < 0:
+        return f"cannot be run: ONNX Runtime was ended by {signal.Signals(-code).name} when it was tried"
+    return f"cannot be tried: the process ended with code {code}" if code else ""
 
 
 def _environment() -> dict[str, str]:
@@ -93,6 +97,12 @@ def _try(path: Path, tensor: str, shape: tuple[int, ...]) -> int:
     return 0
 
 
+def _end_with_parent() -> None:
+    """Ends this process when its parent, which holds the other end of standard input, has ended."""
+    os.read(0, 1)  # not by sys.stdin, whose lock would be held when the interpreter ends
+    os._exit(1)
+
+
 def _limit(memory: int, cpu_s: int) -> None:
     """`memory` more bytes than now, and so much CPU time in all. Of all processes the kernel ends this one first if the
     machine has less memory."""
@@ -106,6 +116,7 @@ def _limit(memory: int, cpu_s: int) -> None:
 
 
 def main(path: str, tensor: str, width: str, height: str, memory: str, cpu_s: str) -> int:
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     _limit(int(memory), int(cpu_s))
     return _try(Path(path), tensor, (1, 3, int(height), int(width)))
 

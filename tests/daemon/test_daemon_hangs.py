@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper
 from tests.support import http
 from tests.support.daemon import DaemonProcess
 from tests.support.faulty_plugin import installed
+from tests.support.hostile_networks import endless
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.waiting
@@ -146,3 +148,27 @@ def test_a_network_with_a_cycle_is_refused_by_every_command(cyclic: Path, daemon
     eventually(lambda: daemon.readiness()["configuration"]["state"] == "refused", 20)
     assert "its nodes form a cycle" in daemon.readiness()["configuration"]["detail"]
     assert daemon.terminate(ENDS_WITHIN)[0] == 0
+
+
+def processes_with(word: str) -> int:
+    """How many processes name it in their command line."""
+    found = 0
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found += word.encode() in file.read_bytes().split(b"\0")
+    return found
+
+
+def test_while_a_network_that_never_ends_is_tried_sigterm_ends_the_daemon_and_the_trial(
+    tmp_path: Path, daemon: DaemonProcess
+) -> None:
+    bomb = endless(tmp_path / "bomb.onnx")
+    settings = yaml.safe_load(daemon.path.read_text())
+    settings["chain"] = ["classifier"]
+    settings["plugins"] = {"classifier": {"model": {"file": str(bomb), "labels": ["a", "b"]}}}
+    daemon.path.write_text(yaml.safe_dump(settings))
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: processes_with(str(bomb)) == 1, 20)
+    assert daemon.readiness()["ready"]
+    assert daemon.terminate(ENDS_WITHIN)[0] == 0
+    eventually(lambda: processes_with(str(bomb)) == 0, 5)

@@ -1,6 +1,8 @@
 """The process of a `sightd` command: `python -m daemon`, and the script that pip installs.
 
-Imported by these only: until the command runs, Ctrl-C ends the process at once and without a traceback.
+Imported by these only: until the command runs, Ctrl-C ends the process at once and without a traceback. While it runs,
+SIGTERM and SIGHUP end it as Ctrl-C does: temporary files are removed and child processes end. A second one ends it at
+once. `sightd run` has handlers of its own.
 """
 
 import signal
@@ -36,6 +38,8 @@ def _run() -> int:
     try:
         if _INTERRUPTIBLE:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if sys.argv[1:2] != ["run"]:  # systemd takes an exit by SIGTERM itself, and no exit code, for a clean stop
+            _exit_on(signal.SIGTERM, signal.SIGHUP)
         return cli.main()
     except KeyboardInterrupt:
         return 130
@@ -43,10 +47,25 @@ def _run() -> int:
         return stop.code if isinstance(stop.code, int) else 1
 
 
+def _exit_on(*numbers: signal.Signals) -> None:
+    """Leaves alone what the caller had ignored, as nohup does."""
+    for number in numbers:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
+
+
 def _end_at_once_if_interrupted() -> None:
-    """All is done: an interrupt must not show where the interpreter is while it ends."""
+    """All is done: a signal must not show where the interpreter is while it ends."""
     if _INTERRUPTIBLE:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is _exit:
+            signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""A lock between processes, so that two of them do not fetch the same file at once."""
+"""A lock between processes, so that two of them do not fetch the same file at once, and folders for what is being
+made."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,3 +37,13 @@ def locked(path: Path, what: str) -> Iterator[None]:
             f"{what} cannot be stored in {path.parent}: {error.strerror or error}. "
             "Make room there, make it writable, or set SIGHTD_CACHE_DIR"
         ) from error
+
+
+@contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """An empty folder in `parent`, removed at the end. Removes those of the same prefix that killed processes left, so
+    the caller holds a lock that all users of the prefix share. Raises OSError."""
+    for left in parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
+        yield Path(folder)

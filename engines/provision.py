@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from pathlib import Path
 
 from engines.convert import CONVERTERS
 from engines.errors import ModelFileError
 from engines.fetch import Fetched, Fetcher
-from engines.lock import locked
+from engines.lock import locked, scratch_folder
 from engines.model import Model
 from engines.onnx_file import read_ends, text
 from engines.store import ModelStore
@@ -32,11 +30,7 @@ def provide(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
 
 def _fetch(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
     logger.info("%s: %s, fetching it", model.name, store.problem(model))
-    prefix = f".{model.name}.fetch-"
-    for left in store.directory.glob(f"{prefix}*"):  # by a process that was killed: the lock is ours, nobody uses it
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=store.directory) as folder:
-        scratch = Path(folder)
+    with scratch_folder(store.directory, f".{model.name}.fetch-") as scratch:
         fetched = fetcher.fetch(model.name, model.sources, scratch, store.learnt_pin(model))
         if fetched.learnt:
             logger.warning(

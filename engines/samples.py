@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,7 +13,7 @@ import yaml
 from engines.digest import digest_of
 from engines.errors import EngineError
 from engines.fetch import Fetcher
-from engines.lock import locked
+from engines.lock import locked, scratch_folder
 from engines.model import PackageSource
 
 
@@ -57,8 +56,8 @@ class SampleStore:
             return self.find(sample) or self._fetch(sample, fetcher)
 
     def _fetch(self, sample: Sample, fetcher: Fetcher) -> Path:
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.directory) as scratch:
-            fetched = fetcher.fetch(sample.name, [sample.source], Path(scratch))
+        with scratch_folder(self.directory, ".fetch-") as scratch:
+            fetched = fetcher.fetch(sample.name, [sample.source], scratch)
             return fetched.path.replace(self.directory / sample.name)
 
 

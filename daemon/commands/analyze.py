@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -94,26 +93,7 @@ def run(args: argparse.Namespace) -> int:
     configure(loaded.config.log.model_copy(update={"level": "warning"}), sys.stderr, os.environ)
     if args.out == Path("-"):
         args.out = None
-    with _ended_in_order():
-        return _analyze(args, loaded)
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the analysis as Ctrl-C does, with files closed; a second one ends the process at once."""
-
-    def end(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise SystemExit(128 + number)
-
-    signals = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
-    try:
-        for one in signals:
-            signal.signal(one, end)
-        yield
-    finally:
-        for one in signals:
-            signal.signal(one, signal.SIG_DFL)
+    return _analyze(args, loaded)
 
 
 def _loaded(args: argparse.Namespace) -> Loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from daemon.quantize.drift import drift
 from daemon.quantize.pictures import CalibrationPictures
 from engines.digest import digest_of
 from engines.engine import Engine
-from engines.lock import locked
+from engines.lock import locked, scratch_folder
 from engines.model import Model
 from engines.onnx_session import OnnxRuntimeSession
 from engines.own_models import Origin, file_of, put
@@ -36,8 +35,8 @@ def make_int8(
     name = f"{model.name}-int8"
     file = store.verify(model)
     folder = file_of(name, store.directory).parent
-    with locked(folder / ".lock", name), tempfile.TemporaryDirectory(prefix=".int8-", dir=folder) as scratch:
-        made = Path(scratch) / "made.onnx"
+    with locked(folder / ".lock", name), scratch_folder(folder, ".int8-") as scratch:
+        made = scratch / "made.onnx"
         pictures = CalibrationPictures(sources, wanted, report)
         quantize(model, file, made, pictures, total=pictures.expected, progress=progress)
         progress(f"{name}: comparing with fp32", 0, None)

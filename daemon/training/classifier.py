@@ -6,7 +6,6 @@ Razavian et al. 2014, arXiv 1403.6382), so that some twenty pictures a class suf
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from daemon.training.folders import LabelledPictures
 from daemon.training.softmax_regression import FloatTable, Head, fitted
 from daemon.training.validation import Validation, cross_validated, flattened
 from engines.digest import digest_of
-from engines.lock import locked
+from engines.lock import locked, scratch_folder
 from engines.model import Model
 from engines.onnx_head import write_trunk, write_with_head
 from engines.onnx_session import OnnxRuntimeSession
@@ -53,8 +52,8 @@ def train_classifier(
     """
     base_file, classes = store.verify(base), np.array(pictures.classes, np.int64)
     folder = file_of(name, store.directory).parent
-    with tempfile.TemporaryDirectory(prefix=".train-", dir=folder) as scratch:
-        trunk, made = Path(scratch) / "trunk.onnx", Path(scratch) / "made.onnx"
+    with locked(folder / f".{name}.lock", name), scratch_folder(folder, f".{name}.train-") as scratch:
+        trunk, made = scratch / "trunk.onnx", scratch / "made.onnx"
         write_trunk(base_file, trunk)
         features = features_of(pictures.pictures(), trunk, base, threads, _counting(progress, len(pictures)))
         validation = cross_validated(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from engines.catalog import Catalog
 from engines.convert import style_network, vgg
 from engines.convert.style_network import StyleLayer
 from engines.digest import digest_of
-from engines.lock import locked
+from engines.lock import locked, scratch_folder
 from engines.model import Model
 from engines.onnx_session import OnnxRuntimeSession
 from engines.own_models import Origin, file_of, put, with_own
@@ -120,9 +119,9 @@ class StyleJob:
         network = name if self._plan.whole else WITH_OWN
         learnt, directory = self._style.layers(), self._store.directory
         folder = file_of(network, directory).parent
-        with locked(folder / ".lock", network), tempfile.TemporaryDirectory(prefix=".style-", dir=folder) as scratch:
+        with locked(folder / ".lock", network), scratch_folder(folder, ".style-") as scratch:
             layers, labels = (learnt, (name,)) if self._plan.whole else self._joined(name, learnt)
-            made = Path(scratch) / "made.onnx"
+            made = scratch / "made.onnx"
             style_network.write(layers, made, f"{network}, made by sightd")
             self._require_faithful(made, labels.index(name), len(labels), picture)
             origin = Origin(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from plugins.types import Frame
 from tests.support import media
 from tests.support.networks import stored
 from tests.support.small_networks import convolutional, pictures
+from tests.support.waiting import eventually
 
 
 def sightd(*arguments: str) -> int:
@@ -52,6 +56,31 @@ def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
     EngineLoader(catalog, ModelStore(tmp_path), fetch=False, wish=Preference(("onnxruntime",), "int8")).load(
         ["yolox-nano-int8"]
     ).close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_leaves_nothing_half_done(tmp_path: Path, number: signal.Signals) -> None:
+    """A process that is killed cannot clear up; the next one does."""
+    for suffix in (".onnx", ".json"):
+        shutil.copy(stored("yolox-nano").with_suffix(suffix), tmp_path)
+    video, own = str(media.path("bikes.mp4")), tmp_path / "own"
+    command = ["models", "quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", video]
+    process = subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-m", "daemon", *command, "--pictures", "500"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        eventually(lambda: bool(list(own.glob(".int8-*"))), 60)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}.get(number, 128 + number)
+    assert "Traceback" not in told
+    if number == signal.SIGKILL:
+        assert sightd(*command[1:], "--pictures", "5") == 0
+    assert not list(own.glob(".int8-*"))
 
 
 def test_what_is_not_stored_is_told_with_what_fetches_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

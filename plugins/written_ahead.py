@@ -19,10 +19,14 @@ _ATTEMPTS, _PAUSE_S = 3, 0.05
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def read_only(path: Path) -> str:
+def read_only(path: Path, *, unshared: bool = False) -> str:
     """The address (a `uri` of sqlite3.connect) under which SQLite reads a database and changes nothing. Where nothing
-    is written ahead nobody has it open, and it is read as a file that does not change: its folder may be read-only."""
-    written_ahead = path.with_name(path.name + "-wal").exists()
+    is written ahead nobody has it open, and it is read as a file that does not change: its folder may be read-only.
+
+    `unshared`: an empty write-ahead file does not count, as one that SQLite has left behind on a full disk. No other
+    program may write the database meanwhile."""
+    ahead = path.with_name(path.name + "-wal")
+    written_ahead = ahead.exists() and not (unshared and ahead.stat().st_size == 0)
     return f"file:{quote(os.fsencode(path))}?mode=ro" + ("" if written_ahead else "&immutable=1")
 
 

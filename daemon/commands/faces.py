@@ -200,6 +200,7 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
     from daemon.config.installed import installed_plugins
     from daemon.config.load import load, load_text
     from daemon.control.local import LocalFaces
+    from daemon.faces.actions import READING
     from daemon.faces.opening import key_in, open_desk
     from daemon.networks import engine_loading
     from daemon.progress import ProgressBar
@@ -217,7 +218,8 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
     }
     options = options.model_copy(update={name: value for name, value in changed.items() if value is not None})
     loading = engine_loading(loaded.config.models, loaded.config.engines, ProgressBar())
-    return LocalFaces(open_desk(options, loading, environ))
+    can_only_read = args.do in READING  # then a full or read-only disk is no obstacle
+    return LocalFaces(open_desk(options, loading, environ, may_stand_in=can_only_read))
 
 
 def _face_config(configs: object, name: str | None) -> FaceConfig:

@@ -310,3 +310,7 @@ def _json(value: object) -> int:
 
 def _say(text: str) -> None:
     print(printable(text))
+
+
+READING = frozenset({list_persons, show, compare, export_all, list_unknown, unknown_picture})
+"""Actions that change nothing in a gallery."""

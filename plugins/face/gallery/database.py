@@ -83,7 +83,7 @@ class Database:
         """Why nothing could be written of late; None where it could."""
         self._key, self._check = key, check
         self._lock = threading.RLock()
-        self._stands_in = False
+        self._stands_in = self._unread = False
         self._damaged: tuple[int, ...] | None = None
         """The file that was found damaged; None if none was."""
         try:
@@ -134,7 +134,7 @@ class Database:
                 if self._stands_in or self._damaged is not None:
                     before = self._connection
                     self._open()
-                    self._stands_in, self._damaged = False, None
+                    self._stands_in, self._unread, self._damaged = False, False, None
                     before.close()
                 for statement in _ROOM_FOR_A_PERSON:
                     with self.changing(persons=False) as run:
@@ -175,8 +175,8 @@ class Database:
             self._connection.close()
 
     def require_whole(self) -> None:
-        """UnwritableError if the file is damaged: that nobody is enrolled would be a wrong answer."""
-        if self._damaged is not None:
+        """UnwritableError if the file is damaged or cannot be read: that nobody is enrolled would be a wrong answer."""
+        if self._damaged is not None or self._unread:
             raise UnwritableError(self.fault)
 
     def _require_writable(self) -> None:
@@ -204,20 +204,28 @@ class Database:
     def _open_stand_in(self) -> None:
         """What can be read, in memory, or an empty one. The file itself does not stay open: SQLite has all connections
         of a process share what they know of a file, also that it is read-only."""
-        if self._damaged is None and self.path.exists() and self.path.stat().st_size > 0:
+        self._unread = self._damaged is None and self.path.exists() and self.path.stat().st_size > 0
+        if self._unread:
             try:
                 self._copy()
-            except DamagedError as error:
+            except (DamagedError, UnwritableError) as error:
                 self.fault = str(error)
             else:
+                self._unread = False
                 return
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.cipher = self._prepared(self._key, True)
 
     def _copy(self) -> None:
+        try:
+            self._copy_from(read_only(self.path))
+        except UnwritableError:  # a full disk has no room for what SQLite shares with other programs: none has it open
+            self._copy_from(read_only(self.path, unshared=True))
+
+    def _copy_from(self, address: str) -> None:
         with self._told():
             self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            with closing(sqlite3.connect(read_only(self.path), uri=True, timeout=10)) as file:
+            with closing(sqlite3.connect(address, uri=True, timeout=10)) as file:
                 file.backup(self._connection)
             self.cipher = self._prepared(self._key, False)
             self._read_all()

@@ -48,6 +48,8 @@ def identity(path: Path) -> tuple[int, ...] | None:
 
 
 def reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}: make room on the disk"
     if isinstance(error, OSError):
         return f"{error.strerror}: give another place (`gallery` of the face plug-in, --gallery), or access to it"
     text = str(error)

@@ -132,6 +132,28 @@ def test_an_export_that_fails_leaves_nothing(sightd: Sightd, tmp_path: Path) -> 
     assert (tmp_path / "faces.json").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("why", ["full", "read-only"])
+def test_what_can_be_read_is_shown_and_exported_though_nothing_can_be_written(
+    sightd: Sightd, tmp_path: Path, why: str
+) -> None:
+    with SmallDisk(tmp_path / "disk") as disk:
+        sightd.gallery = disk.path / "faces.db"
+        sightd("add", "Ada", media.path("astronaut.png"))
+        before = sightd.gallery.read_bytes()
+        if why == "full":
+            disk.fill()
+        else:
+            disk.read_only(True)
+        assert "Ada   1 face" in sightd("list")
+        assert "astronaut.png" in sightd("show", "Ada")
+        assert "1 persons" in sightd("export", tmp_path / "kept.json")
+        assert "disk" in sightd("add", "Tom", media.path("single_face.jpg"), code=1) or why == "read-only"
+        assert sightd.gallery.read_bytes() == before
+        if why == "read-only":
+            disk.read_only(False)
+    assert [person["name"] for person in json.loads((tmp_path / "kept.json").read_text())["persons"]] == ["Ada"]
+
+
 def test_what_is_no_photograph_is_refused_at_once_and_nothing_is_enrolled(sightd: Sightd, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "empty.jpg").touch()

@@ -230,19 +230,19 @@ def test_connections_over_tls_leave_nothing_behind(serve: Serve, certificate: di
     assert sample(os.getpid()).memory < before.memory + 20
 
 
-def test_connections_over_tls_that_find_no_room_leave_nothing_behind(serve: Serve, certificate: dict[str, str]) -> None:
+@pytest.mark.parametrize("begin", [b"", b"\x16\x03\x01"], ids=["silent", "in a handshake"])
+def test_connections_over_tls_that_find_no_room_leave_nothing_behind(
+    serve: Serve, certificate: dict[str, str], begin: bytes
+) -> None:
     service = serve(tls=certificate, max_connections_per_address=2)
     before = sample(os.getpid())
-    for begin in (b"", b"\x16\x03\x01"):  # with and without the first bytes of a handshake
-        with contextlib.ExitStack() as connections:
-            for _ in range(40):
-                one = connections.enter_context(
-                    socket.create_connection(("127.0.0.1", service.server.port), timeout=20)
-                )
-                with contextlib.suppress(OSError):
-                    one.sendall(begin)
-            already = 0 if not begin else 38
-            eventually(lambda already=already: service.refused["address"] == already + 38)
+    with contextlib.ExitStack() as connections:
+        for _ in range(40):
+            address = ("127.0.0.1", service.server.port)
+            one = connections.enter_context(socket.create_connection(address, timeout=20))
+            with contextlib.suppress(OSError):
+                one.sendall(begin)
+        eventually(lambda: service.refused["address"] == 38)
     eventually(lambda: sample(os.getpid()).descriptors <= before.descriptors, what="descriptors stay open")
     assert sample(os.getpid()).memory < before.memory + 40
 

@@ -64,6 +64,22 @@ def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(tmp_p
         assert daemon.metric("sightd_events_lost_total") == 0
 
 
+def test_a_disk_that_is_full_at_the_start_is_read(tmp_path: Path, disk: SmallDisk) -> None:
+    with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
+        assert enrol(daemon, "Ada").status_code == 201
+        daemon.terminate()
+    disk.fill()
+    with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
+        eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
+        goes_on(daemon)
+        assert persons(daemon) == {"Ada"}
+        assert enrol(daemon, "Grace").status_code == 507
+        disk.empty()
+        eventually(lambda: writable(daemon) == {"events": 1, "faces": 1}, 60, "recovered by itself")
+        assert enrol(daemon, "Grace").status_code == 201
+        assert persons(daemon) == {"Ada", "Grace"}
+
+
 def test_a_disk_that_is_read_only_at_the_start_is_read(tmp_path: Path, disk: SmallDisk) -> None:
     with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
         assert enrol(daemon, "Ada").status_code == 201

@@ -86,11 +86,9 @@ class RtspViewers:
     def connected(self, _server: Any, client: Any) -> None:
         """A new connection: it is let in or cut off, limits are set, and its life is followed."""
         address, tcp = client.get_connection().get_ip(), self._limited(client)
-        tls = _Tls(client) if self._tls else None
+        tls = _Tls(client) if self._tls else None  # also if it finds no room: 4 MB each, until GStreamer frees them
         if full := self._places.enter(address):
             self._refusals.add(full, address)
-            if tls is not None:
-                client.connect("closed", lambda _client: tls.close())
             if tcp is not None:
                 hang_up(tcp)
                 tcp.close()

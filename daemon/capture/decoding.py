@@ -101,11 +101,17 @@ class CpuDecoding:
         if self._codec in _STILL and packet.size:
             packet = self._examined(packet)
         found: list[Decoded] = []
-        for frame in self._context.decode(packet):
+        for frame in self._frames(packet):
             found += _complete(self._deinterlacer.put(frame, self._facts(frame)))
         if packet.size == 0:  # the end of the stream
             found += _complete(self._deinterlacer.flush())
         return found
+
+    def _frames(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
+        try:
+            return self._context.decode(packet)
+        except av.error.PermissionError:  # of HEVC with some broken parameter sets: nothing was forbidden
+            raise av.error.InvalidDataError(errno.EINVAL, "broken parameter sets") from None
 
     def close(self) -> None:
         """The context's owner closes it."""

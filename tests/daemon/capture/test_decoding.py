@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -29,7 +30,7 @@ from engines.cuda.nvdec import Nvdec
 from plugins.types import Frame
 from tests.support import media
 from tests.support.barcode import get_bar
-from tests.support.clips import CLOCKWISE, corners, quadrants, write_film
+from tests.support.clips import CLOCKWISE, LiveEncoder, Scene, corners, quadrants, write_film
 from tests.support.fake_cuda import StandIn, build_stand_in, on_stand_in
 from tests.support.fake_nvcodec import Library
 from tests.support.odd_camera import OddCamera
@@ -313,3 +314,24 @@ def test_the_memory_of_a_frame_is_free_as_soon_as_it_is_converted(
             assert count == 20
         finally:
             gc.enable()
+
+
+def test_broken_parameter_sets_of_h265_are_damage_and_nothing_else() -> None:
+    """FFmpeg calls some of them forbidden, which of a source would mean a wrong password."""
+    scene, encoder, chance = Scene(320, 180), LiveEncoder(320, 180, 25, "libx265"), random.Random(1)
+    units = [bytes(encoder.encode(scene.frame(number), number, key=number % 2 == 0)[0]) for number in range(4)]
+    damaged = 0
+    for _ in range(250):
+        context = av.CodecContext.create("hevc", "r")
+        assert isinstance(context, av.VideoCodecContext)
+        context.thread_type = "NONE"
+        decoding = CpuDecoding(context)
+        for number, unit in enumerate(units):
+            broken = bytearray(unit)
+            for _ in range(chance.randint(1, 6) if number % 2 == 0 else 0):
+                broken[chance.randrange(min(len(broken), 110))] ^= 1 << chance.randrange(8)
+            try:
+                decoding.decode(av.Packet(bytes(broken)))
+            except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError):
+                damaged += 1
+    assert damaged > 0

@@ -61,7 +61,7 @@ class PluginConfig(BaseModel):
         "nothing, and 16 on a GPU.",
     )
     max_wait: Duration = Field(
-        0.0, description="How long to wait for a fuller batch. By default a batch starts with what is there."
+        0.0, description="How long to wait for a fuller batch. By default a batch starts with the waiting frames."
     )
     backends: list[BackendName] | None = Field(
         None, min_length=1, description="What runs its networks, in order; the file's `engines.backends` by default."
@@ -74,8 +74,8 @@ class PluginConfig(BaseModel):
     )
     isolate: bool = Field(
         False,
-        description="Run it in a process of its own: what crashes, hangs or leaks there ends that process alone, which "
-        "is started again. Costs some time for each frame (docs/plugins.md).",
+        description="Run it in a process of its own: a crash, hang or leak ends only that process, which "
+        "is restarted. Costs some time for each frame (docs/plugins.md).",
     )
     max_memory: Size | None = Field(
         None,

@@ -95,7 +95,7 @@ def _source(camera: Camera) -> Source:
         case "testpattern":
             return _pattern(camera)
         case other:
-            raise CaptureError(f"{other}:// is no source that can be read; write one of {_ADDRESSES}")
+            raise CaptureError(f"{other}:// is not a supported kind of source; write one of {_ADDRESSES}")
 
 
 def _rtsp(address: str, camera: Camera) -> Source:

@@ -143,7 +143,7 @@ def _settings(settings: list[str]) -> dict[str, Any]:
         try:
             options[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise PluginError(f"--set {name}: the value is no YAML: {error}") from error
+            raise PluginError(f"--set {name}: the value is not valid YAML: {error}") from error
     return options
 
 

@@ -92,7 +92,7 @@ def _add_train(actions: SubParsers) -> None:
         "--scale", type=_SCALE, default=1.0, metavar="X",
         help="2 makes strokes twice as coarse (default: %(default)g)",
     )  # fmt: skip
-    train.add_argument("--all", action="store_true", help="learn all weights, for this style alone")
+    train.add_argument("--all", action="store_true", help="train all weights, for this style only")
     train.add_argument(
         "--work", type=Path, metavar="FOLDER", help="of previews and checkpoint (default: NAME-training)"
     )

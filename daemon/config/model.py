@@ -51,8 +51,8 @@ class Output(Section):
 
     encoder: Literal["auto", "x264", "nvenc"] = Field(
         "auto",
-        description="What encodes H.264: x264 on the CPU, nvenc on an NVIDIA GPU that has an encoder (a must: the "
-        "start ends with exit code 3 where it has none), or auto: nvenc where it can be opened, else x264.",
+        description="What encodes H.264: x264 on the CPU, nvenc on an NVIDIA GPU that has an encoder (required: "
+        "start-up fails with exit code 3 if there is none), or auto: nvenc if it can be opened, otherwise x264.",
     )
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
         "ultrafast", description="x264 preset: slower ones need fewer bits and more CPU. nvenc has its own."
@@ -85,8 +85,8 @@ class Camera(Section):
     decoder: Literal["cpu", "nvdec"] = Field(
         "cpu",
         description="nvdec decodes H.264 and HEVC on an NVIDIA GPU (pip install 'sightd[gpu]'): pictures stay there "
-        "for the networks of the same GPU, and are drawn on there. A must: the start ends with exit code 3 where it "
-        "cannot be.",
+        "for the networks of the same GPU, and are drawn on there. Required: start-up fails with exit code 3 if it "
+        "is not available.",
     )
     timeout: Span = Field(
         3.0,
@@ -183,7 +183,7 @@ class Token(Section):
 
     role: RoleName = Field(
         description="view: pictures, state, metrics, events; operate: faces, too; admin: also takes persons away or "
-        "out of the machine, and has the configuration read anew."
+        "out of the machine, and reloads the configuration."
     )
     token: SecretStr = Field(
         min_length=20,
@@ -217,7 +217,7 @@ class Http(Section):
         "nobody's, and whoever comes through one counts as it.",
         examples=[["127.0.0.1"]],
     )
-    max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; a further one is told 503.")
+    max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; another one is answered with 503.")
     max_connections: int = Field(256, ge=1, description="Most connections at once; a further one is closed.")
     max_connections_per_address: int = Field(
         24, ge=1, description="Most of them from one address; behind a proxy all viewers come from the proxy's."
@@ -251,10 +251,10 @@ class Models(Section):
     )
     mirror: Path | None = Field(
         None,
-        description="Folder that is searched when no other source can be reached, for machines without a way out; "
-        "$SIGHTD_MODEL_MIRROR by default.",
+        description="Folder that is searched when no other source can be reached, for machines without internet "
+        "access; $SIGHTD_MODEL_MIRROR by default.",
     )
-    fetch: bool = Field(True, description="Fetch a network that is not there when the daemon starts.")
+    fetch: bool = Field(True, description="Download a missing model when the daemon starts.")
     max_download: Size = Field(2**30, description="Largest file that is fetched for a network.", examples=["1GiB"])
 
 

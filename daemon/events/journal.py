@@ -153,7 +153,7 @@ class Journal:
         """Writes the batch, and deletes what is too old; whether the journal can be written."""
         try:
             if self._store is not None and not self._store.is_in_place():
-                log.warning("the journal's file was taken away or put back: %s is opened anew", self.reader.path)
+                log.warning("the journal file was removed or replaced; reopening %s", self.reader.path)
                 self._store.close()
                 self._store = None
             if self._store is None:

@@ -53,7 +53,7 @@ class RemoteJournal:
         try:
             form = json.loads(line)
         except ValueError as error:
-            raise ControlError(f"{self._client} sent an event that is no JSON") from error
+            raise ControlError(f"{self._client} sent an event that is not valid JSON") from error
         return self._event(form)
 
     def _event(self, form: Any) -> Event:

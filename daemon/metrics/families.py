@@ -157,9 +157,7 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         connections_refused=counter(
             "sightd_connections_refused_total", "Connections turned away or cut off.", ("server", "reason")
         ),
-        config_reloads=counter(
-            "sightd_config_reloads_total", "How often the configuration was read anew.", ("outcome",)
-        ),
+        config_reloads=counter("sightd_config_reloads_total", "Number of configuration reloads.", ("outcome",)),
         config_last_reload_successful=gauge(
             "sightd_config_last_reload_successful", "1 where the configuration that was read last is what runs, else 0."
         ),

@@ -28,7 +28,7 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     """Adds the routes."""
     router = APIRouter(prefix="/api", tags=["control"], route_class=at_least(Role.ADMIN, access))
 
-    @router.post("/reload", summary="Read the configuration anew; 409 and what is wrong where it cannot be followed")
+    @router.post("/reload", summary="Reload the configuration; 409 and the faults if it is refused")
     async def reload() -> Response:
         try:
             changes = await asyncio.wait_for(asyncio.wrap_future(ask_reload()), _PATIENCE)

@@ -58,4 +58,4 @@ class Notifier:
         except OSError as error:
             if not self._told_fault:  # a supervisor that went away is told of once, and is no reason to end
                 self._told_fault = True
-                log.warning("systemd cannot be told how the service fares: %s", error.strerror or error)
+                log.warning("cannot notify systemd of the service state: %s", error.strerror or error)

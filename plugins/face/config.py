@@ -40,7 +40,7 @@ class FaceConfig(PluginConfig):
     min_score: Score = Field(0.6, description="Least score of a face.")
     min_size: float = Field(20.0, ge=0, description="Least length of a face's shorter side, in the camera's pixels.")
     min_quality: Score = Field(
-        0.5, description="Looks of lesser quality (size, sharpness, pose, score) decide nothing about who somebody is."
+        0.5, description="Faces of lower quality (size, sharpness, pose, score) are not used to identify anyone."
     )
     false_identification: float = Field(
         1e-3,

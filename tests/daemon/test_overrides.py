@@ -34,7 +34,7 @@ def test_an_override_is_a_way_through_the_file_and_a_yaml_value(
         ("detector=5", "no option is named"),
         ("detectr.min_score=5", 'did you mean "detector"'),
         ("detector.classes=[a", "bracket is not closed"),
-        ("detector.classes=!x y", "tags are not read"),
+        ("detector.classes=!x y", "tags are not supported"),
     ],
 )
 def test_a_fault_says_how_to_write_it(text: str, told: str) -> None:

@@ -119,7 +119,9 @@ class Door:
         name, token = _name_and_token(given) if by_browser else (None, given.strip())
         holder = self._access.keyring.holder(token, name)
         if holder is None:
-            raise _RefusedError(401, "wrong", "This is no token of access.tokens, or its name is another.", _CHALLENGE)
+            raise _RefusedError(
+                401, "wrong", "This token is not in access.tokens, or has another name there.", _CHALLENGE
+            )
         return holder, by_browser
 
 
@@ -149,10 +151,10 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
 
 def _of_this_machine(request: Request) -> Holder:
     if not is_loopback(request.url.hostname or ""):  # a foreign page's name that was pointed here
-        told = "Without access.tokens sightd is served to 127.0.0.1 and localhost alone, by these names."
+        told = "Without access.tokens sightd only answers requests for 127.0.0.1 and localhost."
         raise _RefusedError(403, "foreign", told)
     if _is_forwarded(request):
-        told = "Without access.tokens sightd is served to programs of this machine alone, not through a proxy."
+        told = "Without access.tokens sightd only answers programs on this machine, not a proxy."
         raise _RefusedError(403, "foreign", told)
     return _THIS_MACHINE
 

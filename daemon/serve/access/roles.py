@@ -7,7 +7,7 @@ from enum import IntEnum
 
 class Role(IntEnum):
     """VIEW sees pictures, state, metrics and events; OPERATE works with faces as well; ADMIN also takes persons out of
-    the machine or away from it, and has the configuration read anew."""
+    the machine or away from it, and reloads the configuration."""
 
     VIEW = 1
     OPERATE = 2

@@ -33,10 +33,10 @@ class Checkpoint:
                 state = {name: stored[name] for name in stored.files}
             settings = str(state.pop("settings"))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise TrainingError(f"{self.path} cannot be read ({error}): remove it to begin anew") from error
+            raise TrainingError(f"{self.path} cannot be read ({error}): remove it to start over") from error
         if settings != self._settings:
             raise TrainingError(
-                f"{self.path} is of another painting, other options or another network: remove it to begin anew, or "
+                f"{self.path} is of another painting, other options or another network: remove it to start over, or "
                 "name another folder with --work"
             )
         return state

@@ -104,7 +104,7 @@ class StyleJob:
             try:
                 trainer.restore(state)
             except (KeyError, ValueError) as error:
-                raise TrainingError(f"{self._checkpoint.path} does not fit: remove it to begin anew") from error
+                raise TrainingError(f"{self._checkpoint.path} does not fit: remove it to start over") from error
             told(f"goes on from step {trainer.step}")
         self._style = style
         return trainer

@@ -72,7 +72,7 @@ def test_the_daemon_knows_who_was_enrolled_and_its_own_gallery_holds_them(site: 
     assert (site.folder / "state" / "faces.db").exists()
     assert "astronaut.png  sface" in site.sightd("faces", "show", "ada", *of)
     export = tmp_path / "all.json"
-    assert "1 persons" in site.sightd("faces", "export", export, *of)
+    assert "1 person in" in site.sightd("faces", "export", export, *of)
     assert site.sightd("faces", "remove", "ada", *of) == "removed Ada\n"
     assert site.sightd("faces", "import", export, *elsewhere) == "1 new person, 1 new face\n"
     assert "forgot Ada" in site.sightd("faces", "forget", "ADA", *of)
@@ -124,7 +124,7 @@ def test_with_no_daemon_the_files_of_its_configuration_are_used_and_named(
     assert main(["faces", "list", "-c", str(config)]) == 0
     assert f"sightd: no daemon is running; working on {tmp_path / 'mine.db'}\n" in capsys.readouterr().err
     assert main(["events", "-c", str(config)]) == 1
-    assert f"no journal {tmp_path / 'none.db'}" in capsys.readouterr().err
+    assert f"journal {tmp_path / 'none.db'}" in capsys.readouterr().err
 
 
 def test_events_are_followed_also_over_a_restart_of_the_daemon(site: Site, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_with_the_service_stopped_its_state_is_used_and_stays_its_users(
     for file in installed.state.iterdir():
         assert (file.stat().st_uid, file.stat().st_gid) == (other_user.UID, other_user.GID), file
     assert main(["events"]) == 1
-    assert f"no journal {installed.state / 'events.db'}" in capsys.readouterr().err
+    assert f"journal {installed.state / 'events.db'}" in capsys.readouterr().err
 
 
 def test_a_state_directory_that_the_unit_names_wins(

@@ -143,9 +143,9 @@ def test_a_faulty_configuration_is_not_installed(
 
 def test_a_file_that_is_not_there_is_told(machine: Machine, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["service", "install", "-c", "none.yaml"]) == 1
-    assert "none.yaml is not there" in capsys.readouterr().err
+    assert "none.yaml does not exist" in capsys.readouterr().err
     assert main(["service", "install", "-c", str(config), "--credential", "a=/none"]) == 1
-    assert "the credential a /none is not there" in capsys.readouterr().err
+    assert "the credential a /none does not exist" in capsys.readouterr().err
 
 
 def test_places_that_the_service_cannot_reach_are_told(

@@ -40,7 +40,7 @@ def test_a_broken_one_is_told(length: int, tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, {})
     checkpoint.save(STATE)
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:length])
-    with pytest.raises(TrainingError, match=r"checkpoint.npz cannot be read .* remove it to begin anew"):
+    with pytest.raises(TrainingError, match=r"checkpoint.npz cannot be read .* remove it to start over"):
         checkpoint.load()
 
 

@@ -20,8 +20,8 @@ def require_tls_1_2() -> None:
 def run_default_context(glib: Any) -> None:
     """Runs GLib's default main context on a thread of its own, once per process.
 
-    GIO queues the end of each TLS handshake there. If nobody runs it, the queue keeps every connection, with its
-    socket and certificates.
+    GIO queues the end of each handshake with a viewer there. If nobody runs it, the queue keeps every connection, with
+    its socket and certificates. Connections to cameras do not need it.
     """
     loop = glib.MainLoop.new(None, False)
     threading.Thread(target=loop.run, name="glib", daemon=True).start()

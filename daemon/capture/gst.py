@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon import gst_log
 from daemon.capture import rtsp_challenges, rtsp_wire
-from daemon.gst_tls import require_tls_1_2, run_default_context
+from daemon.gst_tls import require_tls_1_2
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 
@@ -57,7 +57,6 @@ def load() -> GStreamer:
         raise GStreamerError(f"RTSP cameras need GStreamer for this Python: {error}; {_remedy()}") from error
     gst_log.install()
     Gst.init(None)
-    run_default_context(GLib)
     gstreamer = GStreamer(Gst, Gio, GLib, GstRtsp)
     if missing := [name for name in ("rtspsrc", "rtpbin", "udpsrc", "appsink") if not gstreamer.has(name)]:
         raise GStreamerError(f"GStreamer has no element {', '.join(missing)}; {_remedy()}")

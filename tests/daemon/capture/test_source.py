@@ -94,7 +94,7 @@ def test_the_test_pattern_has_the_size_and_rate_asked_for() -> None:
     ("address", "advice"),
     [
         ("", "empty"),
-        ("ftp://host/a.mp4", "no source that can be read"),
+        ("ftp://host/a.mp4", "not a supported kind of source"),
         ("rtsp://", "names no host"),
         ("rtsp:///path", "names no host"),
         ("rtsp://host:port/path", "names no host and port"),

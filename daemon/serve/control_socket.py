@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +36,8 @@ MOST, _MOST_PER_USER = 128, 32
 """Connections at once, and of one user; all users without a role count as one, so that they keep nobody out."""
 _REFUSALS = {"total": f"there are {MOST} already", "address": f"there are {_MOST_PER_USER} of one user already"}
 _LOCK = ".sightd.lock"
+_LOCK_TIMEOUT = 5.0
+"""Seconds to wait for other daemons that start or stop."""
 _PROBE = 1.0
 """Seconds in which a socket that is there must accept, to count as that of a running daemon."""
 
@@ -87,7 +91,9 @@ def open_control(
         return None
     path = options.socket or default_socket(config, environ)
     try:
-        if options.socket is None and service_runtime(environ) is None:
+        if options.socket is not None:
+            _require_not_open_to_all(path.parent)
+        elif service_runtime(environ) is None:
             make_private(path.parent)
             check_private(path.parent)
         listening = _listening(path, 0o666 if roles.admits_groups else 0o600)
@@ -104,6 +110,13 @@ def open_control(
     if roles.admits_groups and (closed := _closed_to_others(path)):
         log.warning("control.groups: other users cannot enter %s; set control.socket to a path they can reach", closed)
     return listening
+
+
+def _require_not_open_to_all(folder: Path) -> None:
+    """Raises UnsafeDirectoryError if any user could replace the socket by one of their own."""
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise UnsafeDirectoryError(f"every user can write to {folder} (mode {mode & 0o7777:o})")
 
 
 def _listening(path: Path, mode: int) -> ControlSocket:
@@ -128,13 +141,27 @@ def _listening(path: Path, mode: int) -> ControlSocket:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Daemons that start together look at and replace files in `folder` one after the other. A file of our own is
-    locked: any user who can open the folder could hold a lock on the folder itself."""
+    locked: any user who can open the folder could hold a lock on the folder itself. Raises OSError if the lock cannot be
+    had within `_LOCK_TIMEOUT`."""
     descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, folder / _LOCK)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"another process keeps {path} locked") from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _clear(path: Path) -> None:

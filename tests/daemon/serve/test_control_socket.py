@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from daemon.config.model import Access as AccessOptions
 from daemon.config.model import Control, Http
 from daemon.control.address import default_socket
 from daemon.metrics.registry import Metrics
+from daemon.serve import control_socket
 from daemon.serve.access.access import Access
 from daemon.serve.access.peers import PeerRoles
 from daemon.serve.control_socket import AlreadyRunningError, ControlSocketError, open_control
@@ -235,3 +237,26 @@ def test_users_without_a_role_keep_nobody_out(serve: Serve) -> None:
         assert other_user.asked(path, "GET", "/readyz", [4711])[0] == 200
         with client(path) as own:
             assert own.get("/readyz").status_code == 200
+
+
+def test_a_named_socket_in_a_folder_that_everybody_can_write_to_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    options = Control(socket=folder / "s.sock")
+    with pytest.raises(ControlSocketError, match=r"every user can write to .*open \(mode 777\); set control\.socket"):
+        open_control(options, CONFIG, PeerRoles(), {}, print)
+    folder.chmod(0o1777)  # as /tmp: nobody can remove another's files
+    control = open_control(options, CONFIG, PeerRoles(), {}, print)
+    assert control is not None
+    control.close()
+
+
+def test_a_lock_that_is_never_released_does_not_keep_the_start_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_socket, "_LOCK_TIMEOUT", 0.2)
+    with (tmp_path / ".sightd.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ControlSocketError, match=r"another process keeps .*\.sightd\.lock locked"):
+            open_control(Control(socket=tmp_path / "s.sock"), CONFIG, PeerRoles(), {}, print)

@@ -141,8 +141,8 @@ def _listening(path: Path, mode: int) -> ControlSocket:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Daemons that start together look at and replace files in `folder` one after the other. A file of our own is
-    locked: any user who can open the folder could hold a lock on the folder itself. Raises OSError if the lock cannot be
-    had within `_LOCK_TIMEOUT`."""
+    locked: any user who can open the folder could hold a lock on the folder itself. Raises OSError if another process
+    holds the lock for longer than `_LOCK_TIMEOUT`."""
     descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         _lock(descriptor, folder / _LOCK)

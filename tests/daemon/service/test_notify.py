@@ -47,4 +47,4 @@ def test_a_supervisor_that_went_away_is_told_of_once(tmp_path: Path, caplog: pyt
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready()
     notifier.alive()
-    assert caplog.text.count("systemd cannot be told how the service fares: No such file") == 1
+    assert caplog.text.count("cannot notify systemd of the service state: No such file") == 1

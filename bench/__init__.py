@@ -1,3 +1,3 @@
 """Benchmarks that print ratios, one command each."""
 
-import engines  # noqa: F401 — switches off telemetry before any library is imported
+import sightd.engines  # noqa: F401 — switches off telemetry before any library is imported

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.backends import Backends, SessionRequest
-from engines.catalog import Catalog
-from engines.errors import BackendUnavailableError
-from engines.makers import installed_backends
-from engines.model import Model
-from engines.own_models import with_own
-from engines.preference import BackendName, Precision, Preference
-from engines.session import Session, Tensor
-from engines.store import ModelStore, default_directory
+from sightd.engines.backends import Backends, SessionRequest
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import BackendUnavailableError
+from sightd.engines.makers import installed_backends
+from sightd.engines.model import Model
+from sightd.engines.own_models import with_own
+from sightd.engines.preference import BackendName, Precision, Preference
+from sightd.engines.session import Session, Tensor
+from sightd.engines.store import ModelStore, default_directory
 
 WAYS: tuple[tuple[BackendName, Precision], ...] = (
     ("onnxruntime", "auto"),

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.render import lettering
+from sightd.daemon.render import lettering
 from tests.support.fault_ward import Ward
 from tests.support.prometheus import RULES, Prometheus
 

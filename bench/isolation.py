@@ -19,16 +19,16 @@ import numpy as np
 
 from bench.null_plugins import Blind, Looking
 from bench.pipeline.procfs import load_average
-from daemon.config.model import Engines, Models
-from daemon.networks import engine_loading
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.host import Instance, PluginHost
-from daemon.pipeline.worker import yield_to_the_picture
-from engines.engine import Engine
-from plugins.api import AnyPlugin, PluginConfig
-from plugins.detector import Detector
-from plugins.detector.config import DetectorConfig
-from plugins.types import Frame, Image, Results
+from sightd.daemon.config.model import Engines, Models
+from sightd.daemon.networks import engine_loading
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.daemon.pipeline.host import Instance, PluginHost
+from sightd.daemon.pipeline.worker import yield_to_the_picture
+from sightd.engines.engine import Engine
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.detector import Detector
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.types import Frame, Image, Results
 
 SIZES = ((640, 360), (1920, 1080))
 NETWORK = "ssd-mobilenet-v2"

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import httpx
 
-from daemon.config.changes import enabled, plugins_in_use
-from daemon.config.installed import installed_plugins
-from daemon.config.load import Loaded, load
-from daemon.config.problems import ConfigError
+from sightd.daemon.config.changes import enabled, plugins_in_use
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import Loaded, load
+from sightd.daemon.config.problems import ConfigError
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.waiting import eventually
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plugins.api import Plugin, PluginConfig
-from plugins.types import Frame, Results
+from sightd.plugins.api import Plugin, PluginConfig
+from sightd.plugins.types import Frame, Results
 
 
 class Blind(Plugin[PluginConfig]):

@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import yaml
 
-from daemon.memory import TRIM_EVERY
+from sightd.daemon.memory import TRIM_EVERY
 from tests.support.fault_ward import Ward
 from tests.support.faults import FAULTS
 from tests.support.process import Sample, sample

@@ -16,20 +16,20 @@ import cv2
 import numpy as np
 
 from bench.style_rate import FPS, HELD, rates
-from daemon.capture.picture import to_bgr
-from daemon.config.model import Engines, Models
-from daemon.networks import engine_loading
-from daemon.progress import ProgressBar
-from engines.preprocess import prepare
-from engines.session import Session
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.styles import STYLES
-from plugins.style.config import StyleConfig
-from plugins.style.enlarge import enlarged
-from plugins.style.names import weights_of
-from plugins.style.pace import size_for
-from plugins.style.steady import Painted, Steadier
-from plugins.types import FloatArray, Image
+from sightd.daemon.capture.picture import to_bgr
+from sightd.daemon.config.model import Engines, Models
+from sightd.daemon.networks import engine_loading
+from sightd.daemon.progress import ProgressBar
+from sightd.engines.preprocess import prepare
+from sightd.engines.session import Session
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.styles import STYLES
+from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.style.enlarge import enlarged
+from sightd.plugins.style.names import weights_of
+from sightd.plugins.style.pace import size_for
+from sightd.plugins.style.steady import Painted, Steadier
+from sightd.plugins.types import FloatArray, Image
 
 FILMS = ("bikes.mp4", "single_face.mp4")
 ERROR, COST = 0.5, 1.3

@@ -13,14 +13,14 @@ from multiprocessing.synchronize import Event
 
 import numpy as np
 
-from daemon.config.model import Engines, Models
-from daemon.networks import engine_loading
-from engines.engine import Engine
-from engines.model import Model
-from plugins.api import PluginConfig
-from plugins.style import Stylist
-from plugins.style.config import StyleConfig
-from plugins.types import Frame, Image, Results
+from sightd.daemon.config.model import Engines, Models
+from sightd.daemon.networks import engine_loading
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.style import Stylist
+from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.types import Frame, Image, Results
 
 FPS = 15.0
 """Of the simulated camera: a rate that two cores keep with room to spare when nothing else runs."""

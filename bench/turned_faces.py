@@ -14,24 +14,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from daemon.config.model import Engines, Models
-from daemon.networks import engine_loading
-from daemon.progress import ProgressBar
-from engines.cache import cache_directory
-from engines.fetch import Fetcher
-from engines.mirror import default_mirror
-from engines.progress import silent
-from engines.samples import SampleStore
-from plugins.face.analyser import FaceAnalyser
-from plugins.face.calibration import calibration_of
-from plugins.face.config import FaceConfig
-from plugins.face.finder import FaceFinder, Search, finder_for
-from plugins.face.looks import DIMENSIONS
-from plugins.face.quality import quality_of
-from plugins.face.reader import FaceReader, reader_for
-from plugins.face.upright import UprightFaces, upright
-from plugins.still import StillError, read_still
-from plugins.types import FloatArray, Frame, Image
+from sightd.daemon.config.model import Engines, Models
+from sightd.daemon.networks import engine_loading
+from sightd.daemon.progress import ProgressBar
+from sightd.engines.cache import cache_directory
+from sightd.engines.fetch import Fetcher
+from sightd.engines.mirror import default_mirror
+from sightd.engines.progress import silent
+from sightd.engines.samples import SampleStore
+from sightd.plugins.face.analyser import FaceAnalyser
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.finder import FaceFinder, Search, finder_for
+from sightd.plugins.face.looks import DIMENSIONS
+from sightd.plugins.face.quality import quality_of
+from sightd.plugins.face.reader import FaceReader, reader_for
+from sightd.plugins.face.upright import UprightFaces, upright
+from sightd.plugins.still import StillError, read_still
+from sightd.plugins.types import FloatArray, Frame, Image
 
 ANGLES = (0, 15, 30, 45, 60, 90, 135, 180, 225, 270, 315)
 COST = 1.05

@@ -1,3 +1,3 @@
 """The running process: capture, scheduling, rendering, streaming, web, metrics; it holds no mathematics."""
 
-import engines  # noqa: F401 — switches off telemetry before any library is imported
+import sightd.engines  # noqa: F401 — switches off telemetry before any library is imported

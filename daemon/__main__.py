@@ -1,4 +1,4 @@
-"""The process of a `sightd` command: `python -m daemon`, and the script that pip installs.
+"""The process of a `sightd` command: `python -m sightd.daemon`, and the script that pip installs.
 
 Imported by these only: until the command runs, Ctrl-C ends the process at once and without a traceback. While it runs,
 SIGTERM and SIGHUP end it as Ctrl-C does: temporary files are removed and child processes end. A second one ends it at
@@ -13,7 +13,7 @@ if _INTERRUPTIBLE:
 
 import sys  # noqa: E402 — nothing that takes time is imported before the lines above
 
-from daemon import streams  # noqa: E402
+from sightd.daemon import streams  # noqa: E402
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    from daemon import cli
+    from sightd.daemon import cli
 
     try:
         if _INTERRUPTIBLE:

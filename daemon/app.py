@@ -14,43 +14,43 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from daemon.capture.errors import Reason
-from daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
-from daemon.config.load import Loaded
-from daemon.config.model import Config
-from daemon.deadline import Deadline
-from daemon.encode.choice import CodecChoice
-from daemon.events.event import Kind
-from daemon.events.journal import Journal
-from daemon.events.place import journal_of
-from daemon.faces.served import ServedFaces
-from daemon.fleet import Fleet, codecs_of, uses_nvdec
-from daemon.metrics.registry import Metrics
-from daemon.networks import engine_loading
-from daemon.observe import PluginObservation
-from daemon.pipeline.host import Instance, PluginHost
-from daemon.pipeline.opening import LoadEngine
-from daemon.placed import placed
-from daemon.readiness import camera_reasons, plugin_reasons, plugin_status, starting
-from daemon.serve import descriptors
-from daemon.serve.access.access import Access
-from daemon.serve.access.peers import PeerRoles
-from daemon.serve.control import AskReload
-from daemon.serve.control_socket import ControlSocket, open_control
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
-from daemon.serve.mjpeg import JpegStream
-from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.status import Servers, Status
-from daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness
-from daemon.status import all_viewers, camera_reports, plugin_report, storage_report, versions
-from daemon.version import installed_version
-from daemon.video_gpu import video_gpu
-from engines.cuda.gpus import Gpus
-from engines.cuda.nvdec import open_nvdec
-from engines.progress import Progress, silent
-from plugins import registry
-from plugins.state import state_directory
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
+from sightd.daemon.config.load import Loaded
+from sightd.daemon.config.model import Config
+from sightd.daemon.deadline import Deadline
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.place import journal_of
+from sightd.daemon.faces.served import ServedFaces
+from sightd.daemon.fleet import Fleet, codecs_of, uses_nvdec
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.networks import engine_loading
+from sightd.daemon.observe import PluginObservation
+from sightd.daemon.pipeline.host import Instance, PluginHost
+from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.daemon.placed import placed
+from sightd.daemon.readiness import camera_reasons, plugin_reasons, plugin_status, starting
+from sightd.daemon.serve import descriptors
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.peers import PeerRoles
+from sightd.daemon.serve.control import AskReload
+from sightd.daemon.serve.control_socket import ControlSocket, open_control
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.rtsp_server import RtspServer
+from sightd.daemon.serve.status import Servers, Status
+from sightd.daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness
+from sightd.daemon.status import all_viewers, camera_reports, plugin_report, storage_report, versions
+from sightd.daemon.version import installed_version
+from sightd.daemon.video_gpu import video_gpu
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.nvdec import open_nvdec
+from sightd.engines.progress import Progress, silent
+from sightd.plugins import registry
+from sightd.plugins.state import state_directory
 
 log = logging.getLogger(__name__)
 

@@ -7,27 +7,27 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
-from daemon.capture.feed import Feed
-from daemon.capture.slot import FrameSlot
-from daemon.capture.source import Kind
-from daemon.capture.status import FeedStatus
-from daemon.config.model import Camera, Output, Render
-from daemon.encode.choice import CodecChoice
-from daemon.events.journal import Journal
-from daemon.events.sight import Sight, Told
-from daemon.metrics.registry import Metrics
-from daemon.pipeline.host import PluginHost
-from daemon.pipeline.output import CameraOutput
-from daemon.pipeline.publisher import Publisher
-from daemon.render.renderer import Renderer
-from daemon.serve.mjpeg import JpegStream
-from daemon.serve.rtsp_stream import RtspStream
-from daemon.serve.view import CameraStatus
-from engines.cuda.frame_drawing import FrameDrawing
-from engines.cuda.nvdec import Nvdec
-from plugins.types import Classification, Detections, Faces, Frame, Results, label_of
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.feed import Feed
+from sightd.daemon.capture.slot import FrameSlot
+from sightd.daemon.capture.source import Kind
+from sightd.daemon.capture.status import FeedStatus
+from sightd.daemon.config.model import Camera, Output, Render
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.sight import Sight, Told
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.pipeline.output import CameraOutput
+from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.serve.view import CameraStatus
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.engines.cuda.nvdec import Nvdec
+from sightd.plugins.types import Classification, Detections, Faces, Frame, Results, label_of
 
 log = logging.getLogger(__name__)
 

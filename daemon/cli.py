@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from engines.cache import NoHomeError, cache_directory
+from sightd.engines.cache import NoHomeError, cache_directory
 
 COMMANDS = {
     "run": "run the daemon",
@@ -50,7 +50,7 @@ def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.Argument
         dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="sightd"
     )
     for name in commands:
-        importlib.import_module(f"daemon.commands.{name}").add(subparsers)
+        importlib.import_module(f"sightd.daemon.commands.{name}").add(subparsers)
     return parser
 
 
@@ -83,6 +83,6 @@ def _use_own_gstreamer_registry() -> None:
 
 
 if __name__ == "__main__":
-    from daemon.__main__ import main as run_process
+    from sightd.daemon.__main__ import main as run_process
 
     sys.exit(run_process())

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.types import Image
+from sightd.plugins.types import Image
 
 Nv12 = NDArray[np.uint8]
 """uint8 [height × 3 / 2, width]: the luma rows, then rows of U and V in turn; width and height are even."""

@@ -11,20 +11,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.build_progress import BuildProgressBar
-from daemon.judges import judge_of
-from engines.engine_cache import EngineCache
-from engines.errors import EngineError
-from engines.model import Model
-from engines.onnx_session import OnnxRuntimeSession
-from engines.session import Session
-from engines.trt.names import TensorRT
-from engines.trt.profile import BatchRange
-from engines.trt.provide import EngineRequest, open_session
-from engines.trt.reference import reference_pictures
-from engines.trt.seam import Device
-from engines.trt.session import TensorRTSession
-from plugins.still import StillError, read_still
+from sightd.daemon.build_progress import BuildProgressBar
+from sightd.daemon.judges import judge_of
+from sightd.engines.engine_cache import EngineCache
+from sightd.engines.errors import EngineError
+from sightd.engines.model import Model
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.session import Session
+from sightd.engines.trt.names import TensorRT
+from sightd.engines.trt.profile import BatchRange
+from sightd.engines.trt.provide import EngineRequest, open_session
+from sightd.engines.trt.reference import reference_pictures
+from sightd.engines.trt.seam import Device
+from sightd.engines.trt.session import TensorRTSession
+from sightd.plugins.still import StillError, read_still
 
 _SECONDS = 2.0
 

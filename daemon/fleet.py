@@ -7,22 +7,22 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from daemon.camera import CameraRun
-from daemon.config.changes import chain_of, output_of, render_of
-from daemon.config.model import Camera, Config
-from daemon.encode.choice import CodecChoice
-from daemon.events.journal import Journal
-from daemon.events.sight import Told
-from daemon.metrics.registry import Metrics
-from daemon.pipeline.host import PluginHost
-from daemon.serve.mjpeg import JpegStream
-from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.rtsp_stream import RtspStream
-from daemon.serve.status import Viewers
-from daemon.serve.view import CameraEntry, RtspAddress
-from daemon.video_gpu import open_drawing
-from engines.cuda.gpus import Gpus
-from engines.cuda.nvdec import Nvdec
+from sightd.daemon.camera import CameraRun
+from sightd.daemon.config.changes import chain_of, output_of, render_of
+from sightd.daemon.config.model import Camera, Config
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.sight import Told
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.rtsp_server import RtspServer
+from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.serve.status import Viewers
+from sightd.daemon.serve.view import CameraEntry, RtspAddress
+from sightd.daemon.video_gpu import open_drawing
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.nvdec import Nvdec
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import logging
 
-from daemon.thinned import Thinned
+from sightd.daemon.thinned import Thinned
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from engines.model import Model
-from engines.trt.verify import BoxReader, Judge, judge_for
-from plugins.detector.reading import box_reader
-from plugins.face.reading import face_reader
+from sightd.engines.model import Model
+from sightd.engines.trt.verify import BoxReader, Judge, judge_for
+from sightd.plugins.detector.reading import box_reader
+from sightd.plugins.face.reading import face_reader
 
 _READERS: Mapping[str, Callable[[Model], BoxReader]] = {"detector": box_reader, "face-detector": face_reader}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daemon.config.model import Models
-from engines.catalog import Catalog
-from engines.own_models import with_own
-from engines.store import default_directory
+from sightd.daemon.config.model import Models
+from sightd.engines.catalog import Catalog
+from sightd.engines.own_models import with_own
+from sightd.engines.store import default_directory
 
 
 def known_networks(models: Models, environ: Mapping[str, str]) -> Catalog:

@@ -19,9 +19,9 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from daemon.config.model import Log
-from daemon.redact import redact
-from engines.printable import json_text, printable, printable_lines
+from sightd.daemon.config.model import Log
+from sightd.daemon.redact import redact
+from sightd.engines.printable import json_text, printable, printable_lines
 
 Form = Literal["human", "json", "journald"]
 
@@ -171,7 +171,7 @@ def _is_journal(stream: TextIO, journal: str) -> bool:
 
 
 def _take_uncaught() -> None:
-    log = logging.getLogger("daemon")
+    log = logging.getLogger("sightd")
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from daemon.config.model import Engines, Models
-from daemon.judges import judge_of
-from daemon.known_networks import known_networks
-from daemon.pipeline.opening import LoadEngine
-from engines.cuda.gpus import Gpus
-from engines.engine import Engine
-from engines.loader import EngineLoader
-from engines.makers import installed_backends
-from engines.mirror import default_mirror
-from engines.model import Model
-from engines.preference import Preference
-from engines.progress import Progress, silent
-from engines.store import ModelStore, default_directory
-from plugins.api import PluginConfig
+from sightd.daemon.config.model import Engines, Models
+from sightd.daemon.judges import judge_of
+from sightd.daemon.known_networks import known_networks
+from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.engine import Engine
+from sightd.engines.loader import EngineLoader
+from sightd.engines.makers import installed_backends
+from sightd.engines.mirror import default_mirror
+from sightd.engines.model import Model
+from sightd.engines.preference import Preference
+from sightd.engines.progress import Progress, silent
+from sightd.engines.store import ModelStore, default_directory
+from sightd.plugins.api import PluginConfig
 
 
 def engine_loading(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
-from daemon.events.event import Kind
-from daemon.events.journal import Journal
-from daemon.metrics.plugin import PluginMetrics
-from daemon.pipeline.breaker import BreakerState
-from engines.engine import Engine
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.plugin import PluginMetrics
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.engines.engine import Engine
 
 _WEIGHT = 0.1
 """Of the newest call in the mean of the last ones."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from daemon.config.model import Config
-from daemon.config.problems import unknown
-from daemon.config.yaml_nodes import YamlSyntaxError
-from daemon.config.yaml_values import parse
+from sightd.daemon.config.model import Config
+from sightd.daemon.config.problems import unknown
+from sightd.daemon.config.yaml_nodes import YamlSyntaxError
+from sightd.daemon.config.yaml_values import parse
 
 
 class OverrideError(ValueError):

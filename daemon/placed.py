@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from daemon.config.load import Loaded
-from daemon.config.problems import ConfigError, PathKey, Problem, dotted
-from daemon.encode.choice import EncoderMissingError
-from engines.errors import EngineError
-from plugins.api import PluginError
+from sightd.daemon.config.load import Loaded
+from sightd.daemon.config.problems import ConfigError, PathKey, Problem, dotted
+from sightd.daemon.encode.choice import EncoderMissingError
+from sightd.engines.errors import EngineError
+from sightd.plugins.api import PluginError
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.guard import HANGS_AFTER
-from daemon.pipeline.host import Instance
-from daemon.serve.view import CameraStatus, PluginStatus
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.daemon.pipeline.guard import HANGS_AFTER
+from sightd.daemon.pipeline.host import Instance
+from sightd.daemon.serve.view import CameraStatus, PluginStatus
 
 
 def plugin_status(instance: Instance) -> PluginStatus:

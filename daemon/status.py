@@ -9,14 +9,14 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from daemon.events.journal import Journal
-from daemon.faces.served import ServedFaces
-from daemon.fleet import Fleet
-from daemon.observe import PluginObservation
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.guard import HANGS_AFTER
-from daemon.pipeline.host import Instance
-from daemon.serve.status import (
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.faces.served import ServedFaces
+from sightd.daemon.fleet import Fleet
+from sightd.daemon.observe import PluginObservation
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.daemon.pipeline.guard import HANGS_AFTER
+from sightd.daemon.pipeline.host import Instance
+from sightd.daemon.serve.status import (
     CameraReport,
     EngineReport,
     PluginReport,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from daemon.render.measures import Measures
-from daemon.render.palette import BLACK
-from daemon.render.stamps import Stamps
-from engines.styles import STYLES
-from plugins.api import Context
-from plugins.style import Stylist
-from plugins.style.config import StyleConfig
-from plugins.types import Frame, Image, Picture, Results
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.palette import BLACK
+from sightd.daemon.render.stamps import Stamps
+from sightd.engines.styles import STYLES
+from sightd.plugins.api import Context
+from sightd.plugins.style import Stylist
+from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.types import Frame, Image, Picture, Results
 
 _ACROSS = 7
 

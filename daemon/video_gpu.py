@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from engines.cuda.frame_drawing import FrameDrawing
-from engines.cuda.gpus import Gpus
-from engines.errors import EngineError
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.errors import EngineError
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engines.errors import BackendUnavailableError
-from engines.model import Model
-from engines.preference import Precision, Preference
-from engines.progress import Progress, silent
-from engines.session import Session
+from sightd.engines.errors import BackendUnavailableError
+from sightd.engines.model import Model
+from sightd.engines.preference import Precision, Preference
+from sightd.engines.progress import Progress, silent
+from sightd.engines.session import Session
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from engines import coco, imagenet
-from engines.errors import UnknownModelError
-from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.styles import STYLES
+from sightd.engines import coco, imagenet
+from sightd.engines.errors import UnknownModelError
+from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.styles import STYLES
 
 _LABELS: Mapping[str, tuple[str, ...]] = {
     "coco": coco.LABELS,
@@ -36,7 +36,7 @@ class Catalog:
     @functools.cache
     def load(cls) -> Catalog:
         """The catalogue that comes with the product; it is read once."""
-        return cls.parse(resources.files("engines").joinpath("catalog.yaml").read_text(encoding="utf-8"))
+        return cls.parse(resources.files("sightd.engines").joinpath("catalog.yaml").read_text(encoding="utf-8"))
 
     @classmethod
     def parse(cls, text: str) -> Catalog:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from engines.session import Backend, Tensor, TensorSpec
+from sightd.engines.session import Backend, Tensor, TensorSpec
 
 
 class Memory(Protocol):

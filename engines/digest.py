@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from engines.errors import EngineError, HashMismatchError, StorageError
+from sightd.engines.errors import EngineError, HashMismatchError, StorageError
 
 _CHUNK = 1 << 18
 

@@ -8,9 +8,9 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engines.digest import Digest, copy, require
-from engines.errors import EngineError, StorageError, UnreachableError
-from engines.progress import Progress
+from sightd.engines.digest import Digest, copy, require
+from sightd.engines.errors import EngineError, StorageError, UnreachableError
+from sightd.engines.progress import Progress
 
 CONNECT_TIMEOUT = 5.0
 SILENCE_TIMEOUT = 30.0

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from engines.errors import ConversionError
+from sightd.engines.errors import ConversionError
 
 _AXIS = "batch"
 

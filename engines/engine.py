@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.detection_lane import DetectionLane, Reading
-from engines.cuda.face_lane import FaceLane
-from engines.cuda.gpus import Gpu
-from engines.cuda.lanes import DetectionLanes, FaceLanes, StyleLanes
-from engines.cuda.style_lane import StyleInput, StyleLane
-from engines.device_session import DeviceSession
-from engines.model import Model
-from engines.preprocess import Geometry, prepare
-from engines.session import Session, Tensor
+from sightd.engines.cuda.detection_lane import DetectionLane, Reading
+from sightd.engines.cuda.face_lane import FaceLane
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.lanes import DetectionLanes, FaceLanes, StyleLanes
+from sightd.engines.cuda.style_lane import StyleInput, StyleLane
+from sightd.engines.device_session import DeviceSession
+from sightd.engines.model import Model
+from sightd.engines.preprocess import Geometry, prepare
+from sightd.engines.session import Session, Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engines.cache import cache_directory
-from engines.lock import locked
+from sightd.engines.cache import cache_directory
+from sightd.engines.lock import locked
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engines import mirror
-from engines.digest import Digest
-from engines.download import download
-from engines.errors import EngineError, ModelUnavailableError, StorageError, UnreachableError
-from engines.model import MirrorSource, PackageSource, Source, UrlSource
-from engines.package import fetch_member
-from engines.progress import Progress
+from sightd.engines import mirror
+from sightd.engines.digest import Digest
+from sightd.engines.download import download
+from sightd.engines.errors import EngineError, ModelUnavailableError, StorageError, UnreachableError
+from sightd.engines.model import MirrorSource, PackageSource, Source, UrlSource
+from sightd.engines.package import fetch_member
+from sightd.engines.progress import Progress
 
 logger = logging.getLogger(__name__)
 

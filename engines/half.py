@@ -11,8 +11,8 @@ from onnx import TensorProto
 from onnxruntime.transformers import float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from engines.errors import ConversionError
-from engines.onnx_file import precision_of
+from sightd.engines.errors import ConversionError
+from sightd.engines.onnx_file import precision_of
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:

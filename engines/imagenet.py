@@ -5,6 +5,6 @@ from __future__ import annotations
 from importlib import resources
 
 LABELS: tuple[str, ...] = tuple(
-    resources.files("engines").joinpath("imagenet.txt").read_text(encoding="utf-8").splitlines()
+    resources.files("sightd.engines").joinpath("imagenet.txt").read_text(encoding="utf-8").splitlines()
 )
 """`LABELS[class_id]`, class_id 0 to 999, in the order of WordNet's numbers, as published networks give them."""

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines.backends import Backends, SessionRequest
-from engines.catalog import Catalog
-from engines.cuda.gpus import Gpu, Gpus
-from engines.device_session import DeviceSession
-from engines.engine import Engine
-from engines.errors import EngineError, ModelFileError, ModelUnavailableError
-from engines.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
-from engines.makers import installed_backends
-from engines.model import Model
-from engines.preference import Preference
-from engines.progress import Progress, silent
-from engines.provision import provide
-from engines.session import Session
-from engines.store import ModelStore
-from engines.tensors import zeros
+from sightd.engines.backends import Backends, SessionRequest
+from sightd.engines.catalog import Catalog
+from sightd.engines.cuda.gpus import Gpu, Gpus
+from sightd.engines.device_session import DeviceSession
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError
+from sightd.engines.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
+from sightd.engines.makers import installed_backends
+from sightd.engines.model import Model
+from sightd.engines.preference import Preference
+from sightd.engines.progress import Progress, silent
+from sightd.engines.provision import provide
+from sightd.engines.session import Session
+from sightd.engines.store import ModelStore
+from sightd.engines.tensors import zeros
 
 logger = logging.getLogger(__name__)
 

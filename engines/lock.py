@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engines.errors import EngineError
+from sightd.engines.errors import EngineError
 
 logger = logging.getLogger(__name__)
 

@@ -6,20 +6,20 @@ import importlib.util
 import os
 from collections.abc import Callable, Container
 
-from engines import onnx_cuda_library
-from engines.backends import Backends, SessionMaker, SessionRequest
-from engines.cuda.gpus import Gpus
-from engines.errors import BackendUnavailableError
-from engines.model import Model
-from engines.onnx_cuda_session import OnnxCudaSession
-from engines.onnx_file import read_precision
-from engines.onnx_session import OnnxRuntimeSession
-from engines.openvino_session import OpenVinoSession
-from engines.placement import RoundRobin, gpu_count, no_gpu
-from engines.preference import Precision
-from engines.session import Session
-from engines.trt.maker import TensorRtMaker
-from engines.trt.verify import Judge
+from sightd.engines import onnx_cuda_library
+from sightd.engines.backends import Backends, SessionMaker, SessionRequest
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.errors import BackendUnavailableError
+from sightd.engines.model import Model
+from sightd.engines.onnx_cuda_session import OnnxCudaSession
+from sightd.engines.onnx_file import read_precision
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.openvino_session import OpenVinoSession
+from sightd.engines.placement import RoundRobin, gpu_count, no_gpu
+from sightd.engines.preference import Precision
+from sightd.engines.session import Session
+from sightd.engines.trt.maker import TensorRtMaker
+from sightd.engines.trt.verify import Judge
 
 
 def installed_backends(judge_of: Callable[[Model], Judge] | None = None, gpus: Gpus | None = None) -> Backends:

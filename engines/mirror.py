@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engines.cache import expanded
-from engines.digest import Digest, copy, digest_of, require
-from engines.errors import EngineError
-from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from sightd.engines.cache import expanded
+from sightd.engines.digest import Digest, copy, digest_of, require
+from sightd.engines.errors import EngineError
+from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 
 
 def default_mirror(environ: Mapping[str, str]) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.spec import InputSpec
+from sightd.engines.spec import InputSpec
 
 
 @dataclass(frozen=True, slots=True)

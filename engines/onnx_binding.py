@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import onnxruntime
 
-from engines.session import TensorSpec
+from sightd.engines.session import TensorSpec
 
 
 class DeviceMemory(Protocol):

@@ -8,16 +8,16 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-from engines import onnx_cuda_library
-from engines.errors import BackendUnavailableError, EngineError
-from engines.half import to_half
-from engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream, with_sides
-from engines.onnx_cuda_library import PROVIDER
-from engines.onnx_file import read_precision
-from engines.onnx_placed import RECORD, placed, stray
-from engines.onnx_session import FAULTS, session_options, tensor_specs
-from engines.session import Backend, Tensor
-from engines.tensors import batch_is_one, by_rows, described
+from sightd.engines import onnx_cuda_library
+from sightd.engines.errors import BackendUnavailableError, EngineError
+from sightd.engines.half import to_half
+from sightd.engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream, with_sides
+from sightd.engines.onnx_cuda_library import PROVIDER
+from sightd.engines.onnx_file import read_precision
+from sightd.engines.onnx_placed import RECORD, placed, stray
+from sightd.engines.onnx_session import FAULTS, session_options, tensor_specs
+from sightd.engines.session import Backend, Tensor
+from sightd.engines.tensors import batch_is_one, by_rows, described
 
 _LARGEST_BATCH = 256
 """The library has no limit; this is more than anybody has cameras on one GPU."""

@@ -13,8 +13,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
 
-from engines.errors import ModelFileError
-from engines.regular_file import open_regular
+from sightd.engines.errors import ModelFileError
+from sightd.engines.regular_file import open_regular
 
 Shape = tuple[int | None, ...]
 _MOST_BYTES = (1 << 31) - 1

@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.errors import ModelFileError
-from engines.onnx_file import require_readable
+from sightd.engines.errors import ModelFileError
+from sightd.engines.onnx_file import require_readable
 
 FEATURES, LOGITS = "trunk.features", "head.logits"
 """Names of the outputs of what is written here."""

@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from engines.errors import EngineError, ModelFileError
-from engines.onnx_file import read_precision
-from engines.session import Backend, Tensor, TensorSpec
-from engines.tensors import batch_is_one, by_rows, described
+from sightd.engines.errors import EngineError, ModelFileError
+from sightd.engines.onnx_file import read_precision
+from sightd.engines.session import Backend, Tensor, TensorSpec
+from sightd.engines.tensors import batch_is_one, by_rows, described
 
 _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.errors import EngineError, ModelFileError
-from engines.model import Model
-from engines.onnx_file import size_with_weights
-from engines.onnx_session import OnnxRuntimeSession
-from engines.tensors import zeros
+from sightd.engines.errors import EngineError, ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import size_with_weights
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.tensors import zeros
 
 MEMORY = 4 << 30
 """Bytes beside `_COPIES` of the weights. The networks of the catalogue take 0.3 GiB; 64 channels of a 4K picture, which
@@ -57,7 +57,7 @@ def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, 
     memory = MEMORY + _COPIES * size_with_weights(path)
     arguments = [str(path.resolve()), tensor, str(width), str(height), str(memory), str(_CPU_S)]
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "engines.onnx_trial", *arguments],
+        [sys.executable, "-P", "-m", "sightd.engines.onnx_trial", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env=_environment(), start_new_session=True,
     ) as process:  # fmt: skip

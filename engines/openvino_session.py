@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import BackendUnavailableError, EngineError, ModelFileError
-from engines.onnx_file import read_ends
-from engines.processor import sums_int8_exactly
-from engines.session import Backend, Tensor, TensorSpec
-from engines.tensors import batch_is_one, by_rows, require
+from sightd.engines.errors import BackendUnavailableError, EngineError, ModelFileError
+from sightd.engines.onnx_file import read_ends
+from sightd.engines.processor import sums_int8_exactly
+from sightd.engines.session import Backend, Tensor, TensorSpec
+from sightd.engines.tensors import batch_is_one, by_rows, require
 
 _HINTS: Mapping[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
 """What is not quantised in an int8 file is computed in fp32. Never left to the library: on some processors it takes

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engines.errors import ModelFileError
-from engines.model import Model
-from engines.onnx_file import Shape, last_operation, read_ends, text
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.errors import ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import Shape, last_operation, read_ends, text
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 
 Triple = tuple[float, float, float]
 

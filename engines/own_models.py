@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from engines.catalog import Catalog
-from engines.digest import digest_of
-from engines.model import Model
+from sightd.engines.catalog import Catalog
+from sightd.engines.digest import digest_of
+from sightd.engines.model import Model
 
 logger = logging.getLogger(__name__)
 

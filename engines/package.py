@@ -19,11 +19,11 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from engines import sdist
-from engines.digest import Digest, copy, require
-from engines.errors import EngineError, HashMismatchError, StorageError, UnreachableError
-from engines.model import PackageSource
-from engines.progress import Progress
+from sightd.engines import sdist
+from sightd.engines.digest import Digest, copy, require
+from sightd.engines.errors import EngineError, HashMismatchError, StorageError, UnreachableError
+from sightd.engines.model import PackageSource
+from sightd.engines.progress import Progress
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _DEADLINE = 1800.0

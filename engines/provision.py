@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from engines.convert import CONVERTERS
-from engines.errors import ModelFileError
-from engines.fetch import Fetched, Fetcher
-from engines.lock import locked, scratch_folder
-from engines.model import Model
-from engines.onnx_file import read_ends, text
-from engines.store import ModelStore
+from sightd.engines.convert import CONVERTERS
+from sightd.engines.errors import ModelFileError
+from sightd.engines.fetch import Fetched, Fetcher
+from sightd.engines.lock import locked, scratch_folder
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import read_ends, text
+from sightd.engines.store import ModelStore
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from engines.digest import digest_of
-from engines.errors import EngineError
-from engines.fetch import Fetcher
-from engines.lock import locked, scratch_folder
-from engines.model import PackageSource
+from sightd.engines.digest import digest_of
+from sightd.engines.errors import EngineError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.lock import locked, scratch_folder
+from sightd.engines.model import PackageSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Sample:
 
 def samples() -> Mapping[str, Sample]:
     """All samples by name, in the order in which `samples.yaml` states them."""
-    document = yaml.safe_load(resources.files("engines").joinpath("samples.yaml").read_text(encoding="utf-8"))
+    document = yaml.safe_load(resources.files("sightd.engines").joinpath("samples.yaml").read_text(encoding="utf-8"))
     return {
         name: Sample(name, entry["summary"], entry["licence"], PackageSource(**entry["source"]))
         for name, entry in document["samples"].items()

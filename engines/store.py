@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engines.cache import cache_directory
-from engines.convert import CONVERTERS
-from engines.digest import digest_of
-from engines.errors import ModelUnavailableError
-from engines.model import Model
+from sightd.engines.cache import cache_directory
+from sightd.engines.convert import CONVERTERS
+from sightd.engines.digest import digest_of
+from sightd.engines.errors import ModelUnavailableError
+from sightd.engines.model import Model
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from engines.errors import EngineError
-from engines.session import Tensor, TensorSpec
+from sightd.engines.errors import EngineError
+from sightd.engines.session import Tensor, TensorSpec
 
 Specs = Mapping[str, TensorSpec]
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]

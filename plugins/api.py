@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.model import Model
-from engines.preference import BackendName, Precision
-from plugins.types import Canvas, Frame, Results
-from plugins.units import Device, Duration, Size
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.engines.preference import BackendName, Precision
+from sightd.plugins.types import Canvas, Frame, Results
+from sightd.plugins.units import Device, Duration, Size
 
 API_VERSION = 1
 ENTRY_POINT_GROUP = "sightd.plugins"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from plugins.api import AnyPlugin, PluginError
+from sightd.plugins.api import AnyPlugin, PluginError
 
 
 def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from plugins.jpeg import exif_of, is_jpeg
+from sightd.plugins.jpeg import exif_of, is_jpeg
 
 UPRIGHT = 1
 _ORIENTATION = 0x0112

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.regular_file import read_regular
-from plugins.api import PluginError
+from sightd.engines.regular_file import read_regular
+from sightd.plugins.api import PluginError
 
 _MOST_BYTES = 2**20
 

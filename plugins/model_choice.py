@@ -9,16 +9,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag, model_validator
 
-from engines.cache import expanded
-from engines.catalog import Catalog
-from engines.errors import ModelFileError
-from engines.model import Model
-from engines.onnx_trial import require_bounded
-from engines.own_file import model_from_file
-from engines.regular_file import require_regular
-from engines.spec import ColourOrder, Resize
-from plugins.api import Fault, PluginError
-from plugins.labels_file import labels_in
+from sightd.engines.cache import expanded
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.onnx_trial import require_bounded
+from sightd.engines.own_file import model_from_file
+from sightd.engines.regular_file import require_regular
+from sightd.engines.spec import ColourOrder, Resize
+from sightd.plugins.api import Fault, PluginError
+from sightd.plugins.labels_file import labels_in
 
 Three = tuple[float, float, float]
 CatalogueName = Annotated[str, Field(min_length=1, description="Name of a network: see `sightd models list`.")]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.boxes import Boxes, iou
-from plugins.types import FloatArray, IntArray
+from sightd.plugins.boxes import Boxes, iou
+from sightd.plugins.types import FloatArray, IntArray
 
 _BLOCK = 64
 """Boxes weighed against each other at once: large enough to spare calls, small enough to stay in the cache."""

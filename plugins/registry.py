@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
-from plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin, PluginError
+from sightd.plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin, PluginError
 
 
 def available() -> dict[str, EntryPoint]:
@@ -40,15 +40,23 @@ def load(name: str) -> type[AnyPlugin]:
     try:
         loaded: object = entry.load()
     except Exception as error:
-        raise PluginError(f"{whose} cannot be imported: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{whose} cannot be imported: {type(error).__name__}: {error}{_renamed(error)}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
-        raise PluginError(f"{whose} is no class derived from plugins.api.Plugin")
+        raise PluginError(f"{whose} is not a class derived from sightd.plugins.api.Plugin")
     if loaded.api_version != API_VERSION:
         raise PluginError(
             f"{whose} is made for plug-in interface {loaded.api_version}, this sightd has {API_VERSION}; "
             "install a version of it that fits"
         )
     return loaded
+
+
+def _renamed(error: Exception) -> str:
+    """Before 0.2 sightd's packages were at top level."""
+    package = (getattr(error, "name", None) or "").split(".")[0]
+    if package not in ("daemon", "engines", "plugins"):
+        return ""
+    return f"; since sightd 0.2 it is sightd.{package}: install a version of it made for that"
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from engines.cache import expanded, home_directory
+from sightd.engines.cache import expanded, home_directory
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.printable import printable
-from engines.regular_file import read_regular
-from plugins.jpeg import MOST_SCANS, SCAN, is_jpeg, scans
-from plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
-from plugins.types import Image
+import sightd
+from sightd.engines.printable import printable
+from sightd.engines.regular_file import read_regular
+from sightd.plugins.jpeg import MOST_SCANS, SCAN, is_jpeg, scans
+from sightd.plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
+from sightd.plugins.types import Image
 
 _DEADLINE_S = 90.0
 """For one image, on a busy machine; more than the decoder's most CPU time."""
@@ -145,7 +146,7 @@ class _Decoder:
             ours.settimeout(_DEADLINE_S)
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "plugins.still_decoder", str(theirs.fileno()),
+                    [sys.executable, "-P", "-m", "sightd.plugins.still_decoder", str(theirs.fileno()),
                      str(self._most_pixels)],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     env=_environment(self._most_pixels), pass_fds=[theirs.fileno()], start_new_session=True,
@@ -199,7 +200,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def _environment(most_pixels: int) -> dict[str, str]:
-    home = str(Path(__file__).resolve().parents[1])
+    home = str(Path(sightd.__file__).resolve().parents[1])
     path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, PIXEL_LIMIT: str(most_pixels), "OPENBLAS_NUM_THREADS": "1"}
 

@@ -1,4 +1,4 @@
-"""The process in which untrusted still images are decoded: `python -m plugins.still_decoder FD PIXELS`.
+"""The process in which untrusted still images are decoded: `python -m sightd.plugins.still_decoder FD PIXELS`.
 
 It answers requests of its parent over the socket FD: eight bytes of length and a file's content come in; a line of JSON
 and, if the image was decoded, its pixels BGR uint8 go out. It ends when the parent closes the socket. OpenCV takes its

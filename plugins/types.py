@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.device_image import DeviceImage
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]

@@ -1,1 +1,1 @@
-import engines  # noqa: F401 — switches off telemetry before any library is imported
+import sightd.engines  # noqa: F401 — switches off telemetry before any library is imported

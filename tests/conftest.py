@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from engines.placement import no_gpu
+from sightd.engines.placement import no_gpu
 
 # Property tests have no limits in seconds, since other tests run at the same time. Examples are the same in every run,
 # except with `--hypothesis-profile=random`, which `.ci/run` uses.

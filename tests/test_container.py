@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.config.installed import installed_plugins
-from daemon.config.load import load
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import load
 from tests.support.containerfile import Image, NoBaseError, built, instructions
 from tests.support.debian import program
 from tests.support.waiting import eventually

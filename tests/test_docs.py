@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import build_parser
-from daemon.config.entries import PluginSource
-from daemon.config.installed import installed_plugins
-from daemon.config.load import load_text
-from plugins.api import AnyPlugin
+from sightd.daemon.cli import build_parser
+from sightd.daemon.config.entries import PluginSource
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import load_text
+from sightd.plugins.api import AnyPlugin
 from tests.support.certificates import self_signed
 from tests.support.example_plugin.sightd_motion import Motion
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,14 @@ FLOORS = ("engines", "plugins", "daemon")
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level packages that a file imports, anywhere in it."""
-    found: set[str] = set()
+    """The packages that a file imports, anywhere in it: top-level ones, and of ours the floor ("daemon")."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("sightd.").split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("floor", FLOORS)
@@ -29,6 +30,13 @@ def test_no_import_goes_up(floor: str) -> None:
     assert files
     wrong = {str(path.relative_to(ROOT)): found for path in files if (found := imported(path) & above)}
     assert not wrong
+
+
+def test_every_floor_is_imported_below_sightd() -> None:
+    """Other packages are called `daemon` too; and a module imported by two names would be there twice."""
+    statement = re.compile(rf"^\s*(from|import) ({'|'.join(FLOORS)})\b(?=[. ])", re.MULTILINE)
+    files = [path for folder in (*FLOORS, "tests", "bench") for path in sorted((ROOT / folder).rglob("*.py"))]
+    assert not {str(path.relative_to(ROOT)) for path in files if statement.search(path.read_text())}
 
 
 def test_only_the_daemon_knows_streams_and_the_web() -> None:

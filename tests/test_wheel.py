@@ -1,4 +1,5 @@
-"""The wheel is complete: installed into an environment of its own, it checks, reports and serves without this tree."""
+"""The wheel is complete: installed into an environment of its own, it checks, reports and serves without this tree, and
+beside packages whose names are those of our folders."""
 
 from __future__ import annotations
 
@@ -24,14 +25,19 @@ pytestmark = pytest.mark.computing
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("daemon", "plugins", "engines")
+_PYTHON_DAEMON = """\
+lockfile==0.12.2 --hash=sha256:6c3cb24f344923d30b2785d5ad75182c8ea7ac1b6171b08657258ec7429d50fa
+python-daemon==3.1.2 --hash=sha256:b906833cef63502994ad48e2eab213259ed9bb18d54fa8774dcba2ff7864cec6
+"""
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the tree, as pip builds it, without a network."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in (*_PACKAGES, "config"):
-        shutil.copytree(_ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (*_PACKAGES, "src", "config"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(_ROOT / name, tree / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(_ROOT / name, tree)
     made = tmp_path_factory.mktemp("wheel")
@@ -63,13 +69,47 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     there = {
-        str(path.relative_to(_ROOT))
+        f"sightd/{path.relative_to(_ROOT)}"
         for package in _PACKAGES
         for path in (_ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert there
     assert there <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_nothing_of_ours_is_at_top_level(wheel: Path) -> None:
+    names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {name for name in names if not name.startswith("sightd-")} == {"sightd"}
+
+
+@pytest.mark.network
+def test_it_lives_beside_python_daemon(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+    """Whose package is called `daemon`."""
+    (tmp_path / "pinned").write_text(_PYTHON_DAEMON)
+    pip = [sys.executable, "-m", "pip", "--python", str(program.parent / "python"), "install", "--quiet"]
+    installed = subprocess.run(
+        [*pip, "--require-hashes", "-r", str(tmp_path / "pinned")], capture_output=True, text=True
+    )
+    if installed.returncode:
+        pytest.skip(f"python-daemon cannot be fetched here: {installed.stderr.splitlines()[-1]}")
+    lines = "import daemon, sightd.daemon; print(daemon.DaemonContext.__module__, sightd.daemon.__file__)"
+    done = subprocess.run(
+        [program.parent / "python", "-c", lines], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    theirs, ours = done.stdout.split()
+    assert theirs == "daemon.daemon"
+    assert ours.startswith(str(program.parents[1]))
+
+
+def test_a_plug_in_of_somebody_else_works_with_it(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+    pip = [sys.executable, "-m", "pip", "--python", str(program.parent / "python"), "install", "--quiet", "--no-deps"]
+    example = shutil.copytree(_ROOT / "tests" / "support" / "example_plugin", tmp_path / "example")
+    subprocess.run([*pip, "--no-index", "--no-build-isolation", str(example)], check=True)
+    done = subprocess.run(
+        [program, "plugins", "check", "motion"], cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_examples_rules_and_dashboards_come_with_it(program: Path) -> None:
@@ -82,7 +122,7 @@ def test_examples_rules_and_dashboards_come_with_it(program: Path) -> None:
 
 
 def test_nothing_of_this_tree_is_used(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    lines = "import daemon, plugins, engines; print(daemon.__file__, plugins.__file__, engines.__file__)"
+    lines = "from sightd import daemon, plugins, engines; print(daemon.__file__, plugins.__file__, engines.__file__)"
     done = subprocess.run(
         [program.parent / "python", "-c", lines], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
     )

@@ -17,19 +17,19 @@ import numpy as np
 from bench.gpu.desk import Image
 from bench.gpu.run import Options, all_rows, exit_code
 from bench.pipeline.report import progress, table
-from daemon.judges import judge_of
-from engines.catalog import Catalog
-from engines.cuda import driver
-from engines.cuda.errors import CudaUnavailableError
-from engines.cuda.gpus import Gpu, Gpus
-from engines.errors import EngineError
-from engines.loader import EngineLoader
-from engines.makers import installed_backends
-from engines.mirror import default_mirror
-from engines.own_models import with_own
-from engines.preference import BackendName, Precision, Preference
-from engines.store import ModelStore, default_directory
-from engines.trt.reference import reference_pictures
+from sightd.daemon.judges import judge_of
+from sightd.engines.catalog import Catalog
+from sightd.engines.cuda import driver
+from sightd.engines.cuda.errors import CudaUnavailableError
+from sightd.engines.cuda.gpus import Gpu, Gpus
+from sightd.engines.errors import EngineError
+from sightd.engines.loader import EngineLoader
+from sightd.engines.makers import installed_backends
+from sightd.engines.mirror import default_mirror
+from sightd.engines.own_models import with_own
+from sightd.engines.preference import BackendName, Precision, Preference
+from sightd.engines.store import ModelStore, default_directory
+from sightd.engines.trt.reference import reference_pictures
 
 BACKENDS: tuple[BackendName, ...] = ("tensorrt", "onnxruntime-cuda")
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from bench.gpu.desk import Desk, noise
 from bench.gpu.row import Row, within
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.preprocess import Preprocess
-from engines.cuda.launch.resize import Resize
-from engines.cuda.launch.style import Style
-from engines.spec import ColourOrder, InputSpec
-from engines.spec import Resize as Fit
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.preprocess import Preprocess
+from sightd.engines.cuda.launch.resize import Resize
+from sightd.engines.cuda.launch.style import Style
+from sightd.engines.spec import ColourOrder, InputSpec
+from sightd.engines.spec import Resize as Fit
 
 _LEAST = 0.7
 _REPEATS = 20

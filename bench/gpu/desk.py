@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.driver import DeviceBuffer
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.driver import DeviceBuffer
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.picture import DevicePicture
 
 Image = NDArray[np.uint8]
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from bench.gpu.desk import Image
 from bench.gpu.row import Row
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.host import PluginHost
-from daemon.pipeline.ticket import Ticket
-from engines.engine import Engine
-from plugins.detector import Detector
-from plugins.detector.config import DetectorConfig
-from plugins.types import Frame, Results
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.pipeline.ticket import Ticket
+from sightd.engines.engine import Engine
+from sightd.plugins.detector import Detector
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.types import Frame, Results
 
 FPS = 30
 KEPT = 0.95

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from bench.gpu.desk import Desk
 from bench.gpu.row import Row, within
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.detect import Choice, Detect
-from engines.cuda.launch.heads import DeviceTensor
-from engines.preprocess import Geometry
-from engines.spec import ColourOrder, InputSpec, Resize
-from plugins.detector.config import DetectorConfig
-from plugins.detector.heads import head_named
-from plugins.detector.selection import Selection
-from plugins.face.yunet import decode
-from plugins.nms import nms
-from plugins.types import Detections
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.detect import Choice, Detect
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.preprocess import Geometry
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.face.yunet import decode
+from sightd.plugins.nms import nms
+from sightd.plugins.types import Detections
 
 _SPEC = InputSpec("images", 416, 416, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
 _GEOMETRY = Geometry(0.31, 0.297, 7.0, 11.0, 1280, 720)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from engines.errors import EngineError
+from sightd.engines.errors import EngineError
 
 Verdict = Literal["ok", "MISSED", "-", "not run"]
 

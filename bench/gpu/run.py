@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from bench.gpu import bandwidth, feeds, heads, pixels, whole
 from bench.gpu.desk import Image
 from bench.gpu.row import Row, attempt, not_run
-from engines.cuda.gpus import Gpu
-from engines.device_session import DeviceSession
-from engines.engine import Engine
-from engines.errors import EngineError
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.device_session import DeviceSession
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError
 
 OpenEngine = Callable[[], Engine]
 

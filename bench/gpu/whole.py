@@ -11,19 +11,19 @@ import numpy as np
 
 from bench.gpu.desk import Desk, Image
 from bench.gpu.row import Row, not_run, within
-from engines.cuda.detection_lane import LARGEST_BATCH, Reading
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.detect import Detect
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.preprocess import Preprocess
-from engines.device_session import DeviceSession
-from engines.engine import Engine
-from plugins.boxes import iou
-from plugins.detector.config import DetectorConfig
-from plugins.detector.finder import DeviceFinder, HostFinder
-from plugins.detector.heads import head_named
-from plugins.detector.selection import Selection
-from plugins.types import Detections, Frame
+from sightd.engines.cuda.detection_lane import LARGEST_BATCH, Reading
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.detect import Detect
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.preprocess import Preprocess
+from sightd.engines.device_session import DeviceSession
+from sightd.engines.engine import Engine
+from sightd.plugins.boxes import iou
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.finder import DeviceFinder, HostFinder
+from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.types import Detections, Frame
 
 _TURNS = 3
 

@@ -13,7 +13,7 @@ from typing import Any
 from bench.pipeline import cameras, cpu, latency, start, user
 from bench.pipeline.daemon_process import DaemonError
 from bench.pipeline.options import Options
-from engines.errors import EngineError
+from sightd.engines.errors import EngineError
 
 _Part = Callable[[Options], object]
 

@@ -21,17 +21,17 @@ import numpy as np
 
 from bench.pipeline.drawing import draw
 from bench.pipeline.weigh import PER_STAGE
-from daemon.capture.picture import to_bgr
-from daemon.config.model import Engines, Models, Output
-from daemon.encode.h264 import H264Encoder
-from daemon.networks import engine_loading
-from engines.engine import Engine
-from engines.preprocess import prepare
-from plugins.api import PluginConfig
-from plugins.detector.config import DetectorConfig
-from plugins.detector.heads import head_named
-from plugins.detector.selection import Selection
-from plugins.types import Detections, Image
+from sightd.daemon.capture.picture import to_bgr
+from sightd.daemon.config.model import Engines, Models, Output
+from sightd.daemon.encode.h264 import H264Encoder
+from sightd.daemon.networks import engine_loading
+from sightd.engines.engine import Engine
+from sightd.engines.preprocess import prepare
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.types import Detections, Image
 
 _WARM_UP = 25
 T = TypeVar("T")

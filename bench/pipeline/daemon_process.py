@@ -77,7 +77,7 @@ class DaemonProcess:
             raise DaemonError(f"the daemon ended with exit code {code}:\n{self._last_lines()}")
 
     def __enter__(self) -> DaemonProcess:
-        command = [sys.executable, "-m", "daemon", "run", "-c", str(self._config)]
+        command = [sys.executable, "-m", "sightd", "run", "-c", str(self._config)]
         state = str(self._config.with_name("state"))  # its own: another daemon of this user may run
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "SIGHTD_STATE_DIR": state}
         self.began = time.monotonic()

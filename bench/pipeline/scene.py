@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from bench.pipeline.report import progress
-from daemon.capture.picture import to_bgr
-from engines.cache import cache_directory
-from engines.fetch import Fetcher
-from engines.mirror import default_mirror
-from engines.progress import silent
-from engines.samples import SampleStore
-from plugins.types import Image
+from sightd.daemon.capture.picture import to_bgr
+from sightd.engines.cache import cache_directory
+from sightd.engines.fetch import Fetcher
+from sightd.engines.mirror import default_mirror
+from sightd.engines.progress import silent
+from sightd.engines.samples import SampleStore
+from sightd.plugins.types import Image
 
 SIZE = (1280, 720)
 FPS = 25

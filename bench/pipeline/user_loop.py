@@ -18,12 +18,12 @@ import numpy as np
 import onnxruntime
 
 from bench.pipeline.drawing import draw
-from engines.catalog import Catalog
-from engines.preprocess import prepare
-from engines.store import ModelStore, default_directory
-from plugins.detector.config import DetectorConfig
-from plugins.detector.heads import head_named
-from plugins.detector.selection import Selection
+from sightd.engines.catalog import Catalog
+from sightd.engines.preprocess import prepare
+from sightd.engines.store import ModelStore, default_directory
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.selection import Selection
 
 
 def ffmpeg_command(width: int, height: int, target: str) -> list[str]:

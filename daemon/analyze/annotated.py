@@ -12,12 +12,12 @@ import cv2
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from daemon.analyze.media import Item, MediaError, Sequence
-from daemon.colour import i420_for, to_i420
-from daemon.encode.codec import CLOCK, mark_colours
-from engines.printable import printable
-from engines.regular_file import Replacement, write_whole
-from plugins.types import Image
+from sightd.daemon.analyze.media import Item, MediaError, Sequence
+from sightd.daemon.colour import i420_for, to_i420
+from sightd.daemon.encode.codec import CLOCK, mark_colours
+from sightd.engines.printable import printable
+from sightd.engines.regular_file import Replacement, write_whole
+from sightd.plugins.types import Image
 
 _CRF = "20"
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]

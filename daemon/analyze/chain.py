@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from daemon.pipeline.opening import LoadEngine, PluginContext, opened
-from engines.engine import Engine
-from plugins.api import AnyPlugin, PluginConfig
-from plugins.types import Canvas, Frame, Results
+from sightd.daemon.pipeline.opening import LoadEngine, PluginContext, opened
+from sightd.engines.engine import Engine
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.types import Canvas, Frame, Results
 
 
 @dataclass(slots=True)

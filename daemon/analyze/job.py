@@ -10,17 +10,17 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from daemon.analyze.ahead import read_ahead
-from daemon.analyze.annotated import AnnotatedFolder, AnnotatedPictures, AnnotatedVideo
-from daemon.analyze.chain import OfflineChain
-from daemon.analyze.media import Item, MediaError, Sequence, contents, frames, length
-from daemon.analyze.record import line
-from daemon.capture.deinterlace import Deinterlace
-from daemon.config.model import Render
-from daemon.render.renderer import Renderer
-from daemon.streams import OutputError
-from engines.printable import printable
-from plugins.types import Results
+from sightd.daemon.analyze.ahead import read_ahead
+from sightd.daemon.analyze.annotated import AnnotatedFolder, AnnotatedPictures, AnnotatedVideo
+from sightd.daemon.analyze.chain import OfflineChain
+from sightd.daemon.analyze.media import Item, MediaError, Sequence, contents, frames, length
+from sightd.daemon.analyze.record import line
+from sightd.daemon.capture.deinterlace import Deinterlace
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.streams import OutputError
+from sightd.engines.printable import printable
+from sightd.plugins.types import Results
 
 
 class ResultsError(Exception):

@@ -12,15 +12,15 @@ from typing import Any
 
 import av
 
-from daemon.capture.container import presentation_times, video_of
-from daemon.capture.decoding import CpuDecoding, Decoded
-from daemon.capture.deinterlace import Deinterlace
-from daemon.capture.errors import SourceError
-from daemon.capture.picture import MOST_PIXELS
-from engines.printable import printable
-from engines.regular_file import require_regular
-from plugins.still import StillError, read_still
-from plugins.types import Frame, Image
+from sightd.daemon.capture.container import presentation_times, video_of
+from sightd.daemon.capture.decoding import CpuDecoding, Decoded
+from sightd.daemon.capture.deinterlace import Deinterlace
+from sightd.daemon.capture.errors import SourceError
+from sightd.daemon.capture.picture import MOST_PIXELS
+from sightd.engines.printable import printable
+from sightd.engines.regular_file import require_regular
+from sightd.plugins.still import StillError, read_still
+from sightd.plugins.types import Frame, Image
 
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",

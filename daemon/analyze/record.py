@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from daemon.analyze.media import Item
-from plugins.types import Classification, Detections, Faces, FloatArray, Results, Tracks, label_of
+from sightd.daemon.analyze.media import Item
+from sightd.plugins.types import Classification, Detections, Faces, FloatArray, Results, Tracks, label_of
 
 
 def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.errors import Reason
 
 _AGAIN = (60.0, 600.0, 3600.0)
 """Seconds after the first fault of a series at which it is told again; after the last one at each further hour."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.errors import Reason
 
 _MOST_PATIENCE = 3
 """The limit of an attempt to open a source grows up to so many times the first one."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import av
 from av.stream import Disposition
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.pacing import PresentationTimes
-from daemon.capture.picture import MOST_PIXELS
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.pacing import PresentationTimes
+from sightd.daemon.capture.picture import MOST_PIXELS
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 """Cover art and thumbnails: video streams to FFmpeg, and not what the file shows."""

@@ -14,17 +14,17 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from daemon.capture.deinterlace import Deinterlace, Deinterlacer
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.pacing import PresentationTimes
-from daemon.capture.picture import PLAIN, Geometry, lazily, to_bgr, turned_alone, turned_as, with_aspect
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.launch.picture import Matrix
-from engines.cuda.nvdec import Nvdec
-from engines.errors import EngineError
-from plugins.image_file import UPRIGHT, orientation_of, without_compressed_text
-from plugins.jpeg import MOST_SCANS, SCAN, scans
-from plugins.types import Image
+from sightd.daemon.capture.deinterlace import Deinterlace, Deinterlacer
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.pacing import PresentationTimes
+from sightd.daemon.capture.picture import PLAIN, Geometry, lazily, to_bgr, turned_alone, turned_as, with_aspect
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.launch.picture import Matrix
+from sightd.engines.cuda.nvdec import Nvdec
+from sightd.engines.errors import EngineError
+from sightd.plugins.image_file import UPRIGHT, orientation_of, without_compressed_text
+from sightd.plugins.jpeg import MOST_SCANS, SCAN, scans
+from sightd.plugins.types import Image
 
 _REORDERED = 64
 """Packets that are remembered until their pictures come: more than any stream reorders (16 pictures of two fields)."""

@@ -7,8 +7,8 @@ import re
 
 from av import error
 
-from daemon.capture.reasons import Reason
-from daemon.redact import MARK, redact
+from sightd.daemon.capture.reasons import Reason
+from sightd.daemon.redact import MARK, redact
 
 __all__ = ["Reason", "SourceError", "fault_of", "hiding"]
 

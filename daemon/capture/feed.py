@@ -10,19 +10,19 @@ from dataclasses import replace
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from daemon.capture.clock import Clock
-from daemon.capture.complaints import Complaints, in_words
-from daemon.capture.connection import Connection, Policy, State
-from daemon.capture.damage import DamageGate
-from daemon.capture.errors import Reason, SourceError, fault_of, hiding
-from daemon.capture.lateness import Lateness
-from daemon.capture.opening import open_stream
-from daemon.capture.source import Kind, source_of
-from daemon.capture.status import FeedStatus, Tally
-from daemon.capture.stream import Gap, Playback, Shot, Stream
-from daemon.config.model import Camera
-from engines.cuda.nvdec import Nvdec
-from plugins.types import Frame
+from sightd.daemon.capture.clock import Clock
+from sightd.daemon.capture.complaints import Complaints, in_words
+from sightd.daemon.capture.connection import Connection, Policy, State
+from sightd.daemon.capture.damage import DamageGate
+from sightd.daemon.capture.errors import Reason, SourceError, fault_of, hiding
+from sightd.daemon.capture.lateness import Lateness
+from sightd.daemon.capture.opening import open_stream
+from sightd.daemon.capture.source import Kind, source_of
+from sightd.daemon.capture.status import FeedStatus, Tally
+from sightd.daemon.capture.stream import Gap, Playback, Shot, Stream
+from sightd.daemon.config.model import Camera
+from sightd.engines.cuda.nvdec import Nvdec
+from sightd.plugins.types import Frame
 
 _log = logging.getLogger(__name__)
 

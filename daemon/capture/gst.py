@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon import gst_log
-from daemon.capture import rtsp_challenges, rtsp_wire
-from daemon.gst_tls import require_tls_1_2
+from sightd.daemon import gst_log
+from sightd.daemon.capture import rtsp_challenges, rtsp_wire
+from sightd.daemon.gst_tls import require_tls_1_2
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.picture import MOST_PIXELS
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.picture import MOST_PIXELS
 
 PLAYLIST_START = b"#EXTM3U"
 MOST_PLAYLIST = 2 * 1024 * 1024

@@ -8,15 +8,15 @@ from typing import Final
 
 import av
 
-from daemon.capture.decoding import CpuDecoding
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hls import PLAYLIST_START, address_to_read, variants, with_variables
-from daemon.capture.image_parts import MOST_PICTURE, Part, PartReader, TooLargeError
-from daemon.capture.picture import MOST_PIXELS
-from daemon.capture.source import Source
-from daemon.capture.stream import AvStream, Gap, Playback, Shot, Stream
-from daemon.capture.web import WebClient, WebResponse
-from daemon.capture.web_files import WebFile, WebFiles
+from sightd.daemon.capture.decoding import CpuDecoding
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.hls import PLAYLIST_START, address_to_read, variants, with_variables
+from sightd.daemon.capture.image_parts import MOST_PICTURE, Part, PartReader, TooLargeError
+from sightd.daemon.capture.picture import MOST_PIXELS
+from sightd.daemon.capture.source import Source
+from sightd.daemon.capture.stream import AvStream, Gap, Playback, Shot, Stream
+from sightd.daemon.capture.web import WebClient, WebResponse
+from sightd.daemon.capture.web_files import WebFile, WebFiles
 
 _PICTURE_TYPES = {"image/jpeg": "mjpeg", "image/jpg": "mjpeg", "image/png": "png", "image/webp": "webp"}
 _STARTS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from daemon.capture.gst import GStreamerError
-from daemon.capture.http_camera import open_web
-from daemon.capture.rtsp import RtspStream
-from daemon.capture.rtsp_dialogue import UnreadableCodecError
-from daemon.capture.source import Kind, Source
-from daemon.capture.stream import AvStream, PatternStream, Playback, Stream
+from sightd.daemon.capture.gst import GStreamerError
+from sightd.daemon.capture.http_camera import open_web
+from sightd.daemon.capture.rtsp import RtspStream
+from sightd.daemon.capture.rtsp_dialogue import UnreadableCodecError
+from sightd.daemon.capture.source import Kind, Source
+from sightd.daemon.capture.stream import AvStream, PatternStream, Playback, Stream
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData, SideDataContainer
 
-from plugins.types import Image
+from sightd.plugins.types import Image
 
 MOST_PIXELS = 36_000_000
 """8192x4320, and a little: what a picture of more would take, a source that lies could use up the machine with."""

@@ -8,18 +8,18 @@ from typing import Any
 
 import av
 
-from daemon.capture import gst
-from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.picture import MOST_PIXELS
-from daemon.capture.rtsp_codecs import is_key
-from daemon.capture.rtsp_dialogue import Address, Dialogue, address_of
-from daemon.capture.rtsp_login import OwnLogin
-from daemon.capture.rtsp_session import POLL, Session
-from daemon.capture.source import Source
-from daemon.capture.stream import Gap, Playback, Shot
-from daemon.capture.web_auth import Authenticator
-from engines.cuda.nvdec import Nvdec
+from sightd.daemon.capture import gst
+from sightd.daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.picture import MOST_PIXELS
+from sightd.daemon.capture.rtsp_codecs import is_key
+from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of
+from sightd.daemon.capture.rtsp_login import OwnLogin
+from sightd.daemon.capture.rtsp_session import POLL, Session
+from sightd.daemon.capture.source import Source
+from sightd.daemon.capture.stream import Gap, Playback, Shot
+from sightd.daemon.capture.web_auth import Authenticator
+from sightd.engines.cuda.nvdec import Nvdec
 
 KEEP_ALIVE = 8.0
 """Seconds between two requests that keep the session: cameras end one after 60 s, some after 10 s. rtspsrc sends none

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hosts import is_host, resolves
-from daemon.capture.rtsp_codecs import CODECS, STATIC, RtpCodec, stated_configuration
-from daemon.capture.rtsp_login import OwnLogin
-from daemon.capture.rtsp_wire import Wire
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.hosts import is_host, resolves
+from sightd.daemon.capture.rtsp_codecs import CODECS, STATIC, RtpCodec, stated_configuration
+from sightd.daemon.capture.rtsp_login import OwnLogin
+from sightd.daemon.capture.rtsp_wire import Wire
 
 _MOST_REDIRECTS = 5
 _MOST_TRIES = 2

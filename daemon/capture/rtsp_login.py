@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.web_auth import Authenticator
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.web_auth import Authenticator
 
 _MOST = 1 << 16
 """Bytes of an answer that are read."""

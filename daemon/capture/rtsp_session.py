@@ -6,10 +6,10 @@ import functools
 import threading
 from typing import Any
 
-from daemon.capture import gst, rtsp_wire
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.rtsp_dialogue import Address, Dialogue, GstFault, meaning_of
-from daemon.capture.rtsp_login import OwnLogin
+from sightd.daemon.capture import gst, rtsp_wire
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, GstFault, meaning_of
+from sightd.daemon.capture.rtsp_login import OwnLogin
 
 POLL = 0.05
 """Seconds that `Session.playing` waits for news."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from plugins.types import Frame
+from sightd.plugins.types import Frame
 
 
 class FrameSlot:

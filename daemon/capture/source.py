@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from daemon.config.model import Camera
-from daemon.redact import redact
-from engines.cache import expanded
+from sightd.daemon.config.model import Camera
+from sightd.daemon.redact import redact
+from sightd.engines.cache import expanded
 
 if TYPE_CHECKING:  # it loads FFmpeg, and checking an address needs none
-    from daemon.capture.deinterlace import Deinterlace
+    from sightd.daemon.capture.deinterlace import Deinterlace
 
 
 class CaptureError(Exception):

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
 
 
 @dataclass(frozen=True, slots=True)

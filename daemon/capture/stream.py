@@ -14,20 +14,20 @@ from typing import Protocol
 import av
 from av.format import Flags
 
-from daemon.capture.clock import Clock
-from daemon.capture.container import presentation_times, video_of
-from daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding, annex_b_of
-from daemon.capture.deinterlace import Deinterlace
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hosts import resolves
-from daemon.capture.pacing import Pacer, Timeline
-from daemon.capture.rtsp_login import LoginMemory
-from daemon.capture.source import Kind, Source
-from daemon.capture.testpattern import TestPattern
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.nvdec import Nvdec
-from engines.regular_file import require_regular
-from plugins.types import Image
+from sightd.daemon.capture.clock import Clock
+from sightd.daemon.capture.container import presentation_times, video_of
+from sightd.daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding, annex_b_of
+from sightd.daemon.capture.deinterlace import Deinterlace
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.hosts import resolves
+from sightd.daemon.capture.pacing import Pacer, Timeline
+from sightd.daemon.capture.rtsp_login import LoginMemory
+from sightd.daemon.capture.source import Kind, Source
+from sightd.daemon.capture.testpattern import TestPattern
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.nvdec import Nvdec
+from sightd.engines.regular_file import require_regular
+from sightd.plugins.types import Image
 
 av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
 

@@ -9,7 +9,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from plugins.types import Image
+from sightd.plugins.types import Image
 
 _BARS = ((192, 192, 192), (0, 192, 192), (192, 192, 0), (0, 192, 0), (192, 0, 192), (0, 0, 192), (192, 0, 0))
 """75 % colour bars, BGR, in the order of SMPTE EG 1."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.web_auth import Authenticator
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.web_auth import Authenticator
 
 HEADER_BYTES = 128 * 1024
 """Most bytes of an answer's header."""

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hls import MOST_PLAYLIST, PLAYLIST_START, media_playlist
-from daemon.capture.web import WebClient, WebResponse
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.hls import MOST_PLAYLIST, PLAYLIST_START, media_playlist
+from sightd.daemon.capture.web import WebClient, WebResponse
 
 MOST_STEP = 64 * 1024 * 1024
 """Bytes that may be read until there is a packet of video: more than the largest picture with its sound."""

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, TypeAlias
 
-from engines.printable import printable_lines
+from sightd.engines.printable import printable_lines
 
 if TYPE_CHECKING:
     SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

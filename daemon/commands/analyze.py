@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.commands import SubParsers
+from sightd.daemon.commands import SubParsers
 
 if TYPE_CHECKING:
-    from daemon.analyze.job import Output
-    from daemon.config.load import Loaded
-    from plugins.api import PluginConfig
+    from sightd.daemon.analyze.job import Output
+    from sightd.daemon.config.load import Loaded
+    from sightd.plugins.api import PluginConfig
 
 _EXAMPLES = """\
 examples:
@@ -81,9 +81,9 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Analyses all sources; tells each fault on standard error."""
-    from daemon.config.problems import ConfigError
-    from daemon.logs import configure
-    from daemon.overrides import OverrideError
+    from sightd.daemon.config.problems import ConfigError
+    from sightd.daemon.logs import configure
+    from sightd.daemon.overrides import OverrideError
 
     try:
         loaded = _loaded(args)
@@ -97,9 +97,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _loaded(args: argparse.Namespace) -> Loaded:
-    from daemon.config.installed import installed_plugins
-    from daemon.config.load import load, load_text
-    from daemon.overrides import Override, parse_override
+    from sightd.daemon.config.installed import installed_plugins
+    from sightd.daemon.config.load import load, load_text
+    from sightd.daemon.overrides import Override, parse_override
 
     plugins = installed_plugins()
     overrides = [parse_override(setting, plugins.available) for setting in args.settings]
@@ -112,13 +112,13 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 
 def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
-    from daemon.analyze.chain import OfflineChain
-    from daemon.analyze.job import Job, ResultsError, examined
-    from daemon.networks import engine_loading
-    from daemon.progress import ProgressBar
-    from engines.errors import EngineError
-    from plugins import registry
-    from plugins.api import PluginError
+    from sightd.daemon.analyze.chain import OfflineChain
+    from sightd.daemon.analyze.job import Job, ResultsError, examined
+    from sightd.daemon.networks import engine_loading
+    from sightd.daemon.progress import ProgressBar
+    from sightd.engines.errors import EngineError
+    from sightd.plugins import registry
+    from sightd.plugins.api import PluginError
 
     config = loaded.config
     if not config.chain:
@@ -166,7 +166,7 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
 
 def _looking_always(options: PluginConfig) -> PluginConfig:
     """A face plug-in looks at each face of each frame, so that each has its embedding."""
-    from plugins.face.config import FaceConfig
+    from sightd.plugins.face.config import FaceConfig
 
     if isinstance(options, FaceConfig):
         return options.model_copy(update={"recheck": 0.0, "max_looks": 10_000})
@@ -177,14 +177,14 @@ class _ResultsFile:
     """The file of the results. Each line is written at once and whole."""
 
     def __init__(self, path: Path) -> None:
-        from engines.regular_file import Replacement
+        from sightd.engines.regular_file import Replacement
 
         self._new = Replacement(path)
         self._written = False
 
     def write(self, text: str) -> None:
         """Writes a line. Raises ResultsError if it cannot be written; what was written before the line is kept."""
-        from daemon.analyze.job import ResultsError
+        from sightd.daemon.analyze.job import ResultsError
 
         begin = self._new.file.tell() if self._new.file.seekable() else None
         try:
@@ -209,7 +209,7 @@ class _ResultsFile:
 
 @contextmanager
 def _output(path: Path | None) -> Iterator[Output]:
-    from daemon.analyze.job import ResultsError
+    from sightd.daemon.analyze.job import ResultsError
 
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -231,7 +231,7 @@ def _output(path: Path | None) -> Iterator[Output]:
 
 def _endangered(args: argparse.Namespace) -> str | None:
     """Which option would write over a source, said for people."""
-    from daemon.analyze.annotated import endangered
+    from sightd.daemon.analyze.annotated import endangered
 
     if args.annotated is not None and (source := endangered(args.annotated, args.sources)):
         return f"--annotated {args.annotated}: annotated copies would lie among the originals of {source}"

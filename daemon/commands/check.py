@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands import SubParsers
-from daemon.config.installed import installed_plugins
-from daemon.config.load import Loaded, load
-from daemon.config.problems import ConfigError
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import Loaded, load
+from sightd.daemon.config.problems import ConfigError
 
 _EPILOG = """\
 examples:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands import SubParsers
+from sightd.daemon.commands import SubParsers
 
 _EXAMPLES = """examples:
   sightd classifier train birds/                          birds/robin/*.jpg, birds/wren/*.jpg, …
@@ -60,23 +60,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from daemon.analyze.media import MediaError
-    from daemon.config.model import Models
-    from daemon.known_networks import known_networks
-    from daemon.progress import ProgressBar
-    from daemon.training.classifier import train_classifier
-    from daemon.training.errors import TrainingError
-    from daemon.training.folders import labelled
-    from daemon.training.names import checked, name_from
-    from daemon.training.report import table, write_report
-    from engines import imagenet
-    from engines.catalog import Catalog
-    from engines.errors import EngineError, UnknownModelError
-    from engines.fetch import Fetcher
-    from engines.mirror import default_mirror
-    from engines.provision import provide
-    from engines.store import ModelStore, default_directory
-    from engines.styles import WITH_OWN
+    from sightd.daemon.analyze.media import MediaError
+    from sightd.daemon.config.model import Models
+    from sightd.daemon.known_networks import known_networks
+    from sightd.daemon.progress import ProgressBar
+    from sightd.daemon.training.classifier import train_classifier
+    from sightd.daemon.training.errors import TrainingError
+    from sightd.daemon.training.folders import labelled
+    from sightd.daemon.training.names import checked, name_from
+    from sightd.daemon.training.report import table, write_report
+    from sightd.engines import imagenet
+    from sightd.engines.catalog import Catalog
+    from sightd.engines.errors import EngineError, UnknownModelError
+    from sightd.engines.fetch import Fetcher
+    from sightd.engines.mirror import default_mirror
+    from sightd.engines.provision import provide
+    from sightd.engines.store import ModelStore, default_directory
+    from sightd.engines.styles import WITH_OWN
 
     store = ModelStore(args.directory or default_directory(os.environ))
     known = known_networks(Models(directory=args.directory), os.environ)

@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
-from daemon.commands import SubParsers
-from daemon.config.installed import installed_plugins
-from daemon.config.load import load
-from daemon.config.model import Config
-from daemon.config.problems import ConfigError
-from daemon.control.client import ApiError, ControlError
-from daemon.control.discovery import Choice, find
-from daemon.doctor.checks import checks, exit_code
-from daemon.doctor.finding import Finding, System
-from engines.catalog import Catalog
-from engines.store import ModelStore, default_directory
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import load
+from sightd.daemon.config.model import Config
+from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.control.client import ApiError, ControlError
+from sightd.daemon.control.discovery import Choice, find
+from sightd.daemon.doctor.checks import checks, exit_code
+from sightd.daemon.doctor.finding import Finding, System
+from sightd.engines.catalog import Catalog
+from sightd.engines.store import ModelStore, default_directory
 
 _EPILOG = """\
 examples:

@@ -10,22 +10,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.commands import SubParsers, complain
-from daemon.commands.calibration import calibration_pictures
-from daemon.engine_work import Place, Say, Wish, bench, build
-from daemon.progress import ProgressBar
-from engines.catalog import Catalog
-from engines.engine_cache import EngineCache, engines_directory
-from engines.errors import EngineError, UnknownModelError
-from engines.model import Model
-from engines.onnx_file import read_precision
-from engines.own_models import with_own
-from engines.store import ModelStore, default_directory
-from engines.trt import names
-from engines.trt.cuda import open_device
-from engines.trt.errors import TensorRtUnavailableError
-from engines.trt.names import Flavour
-from engines.trt.profile import BatchRange
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands.calibration import calibration_pictures
+from sightd.daemon.engine_work import Place, Say, Wish, bench, build
+from sightd.daemon.progress import ProgressBar
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine_cache import EngineCache, engines_directory
+from sightd.engines.errors import EngineError, UnknownModelError
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import read_precision
+from sightd.engines.own_models import with_own
+from sightd.engines.store import ModelStore, default_directory
+from sightd.engines.trt import names
+from sightd.engines.trt.cuda import open_device
+from sightd.engines.trt.errors import TensorRtUnavailableError
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.profile import BatchRange
 
 _EXAMPLES = """examples:
   sightd engine build yolox-nano                                  fp16, batches of 1 to 16
@@ -126,7 +126,7 @@ def _bench(args: argparse.Namespace, cache: EngineCache) -> int:
 
 def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
     """Does `work` for each network; one that fails does not keep the others from it."""
-    from daemon.analyze.media import MediaError  # with a video library, which `sightd engine list` does not need
+    from sightd.daemon.analyze.media import MediaError  # with a video library, which `sightd engine list` does not need
 
     if args.calibrate and args.precision not in ("auto", "int8"):
         print(f"sightd: --calibrate makes int8 networks: leave --precision {args.precision} out", file=sys.stderr)
@@ -152,7 +152,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
 def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
     """EngineError or MediaError where the network, or its int8 twin, cannot be had in the precision that is wanted."""
     if args.calibrate:
-        from daemon.quantize.job import make_int8
+        from sightd.daemon.quantize.job import make_int8
 
         with ProgressBar(unit="pictures") as progress:
             model = make_int8(model, store, args.calibrate, args.pictures, progress, progress.print)

@@ -9,20 +9,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.commands import SubParsers, complain
-from daemon.config.installed import installed_plugins
-from daemon.config.load import load
-from daemon.config.model import Events
-from daemon.config.problems import ConfigError
-from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
-from daemon.control.discovery import HELP, Choice, add_options, find
-from daemon.control.service import service_of
-from daemon.events.event import Event, told
-from daemon.events.place import journal_of
-from daemon.events.reading import Filter, JournalError, JournalReader
-from daemon.events.remote import RemoteJournal
-from engines.printable import json_text, printable
-from plugins.units import parse_duration
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import load
+from sightd.daemon.config.model import Events
+from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
+from sightd.daemon.control.discovery import HELP, Choice, add_options, find
+from sightd.daemon.control.service import service_of
+from sightd.daemon.events.event import Event, told
+from sightd.daemon.events.place import journal_of
+from sightd.daemon.events.reading import Filter, JournalError, JournalReader
+from sightd.daemon.events.remote import RemoteJournal
+from sightd.engines.printable import json_text, printable
+from sightd.plugins.units import parse_duration
 
 _EPILOG = f"""\
 examples:

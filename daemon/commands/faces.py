@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.commands import SubParsers, complain
-from daemon.control.client import ApiClient, Client
-from daemon.control.discovery import HELP, add_options
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.control.client import ApiClient, Client
+from sightd.daemon.control.discovery import HELP, add_options
 
 if TYPE_CHECKING:
-    from daemon.control.local import LocalFaces
-    from plugins.face.config import FaceConfig
+    from sightd.daemon.control.local import LocalFaces
+    from sightd.plugins.face.config import FaceConfig
 
 _EXAMPLES = f"""examples:
   sightd faces add "Ada Lovelace" ada.jpg                 one photograph suffices, several are better
@@ -64,7 +64,7 @@ def add(commands: SubParsers) -> None:
 
 
 def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
-    from daemon.faces import actions as do
+    from sightd.daemon.faces import actions as do
 
     action = actions.add_parser("add", parents=[common], help="enrol a person from photographs")
     action.add_argument("name", metavar="NAME")
@@ -93,7 +93,7 @@ def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 
 def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
-    from daemon.faces import actions as do
+    from sightd.daemon.faces import actions as do
 
     action = actions.add_parser(
         "compare", parents=[common, as_json], help="check whether two photos show the same person"
@@ -117,7 +117,7 @@ def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 
 def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
-    from daemon.faces import actions as do
+    from sightd.daemon.faces import actions as do
 
     unknown = actions.add_parser("unknown", help="people who were seen and not recognised")
     choices = unknown.add_subparsers(dest="choice", metavar="CHOICE", required=True)
@@ -142,10 +142,10 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 def run(args: argparse.Namespace) -> int:
     """Does the action on the gallery."""
-    from daemon.config.problems import ConfigError
-    from daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
-    from daemon.faces.actions import Faces
-    from plugins.face.gallery.errors import GalleryError
+    from sightd.daemon.config.problems import ConfigError
+    from sightd.daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
+    from sightd.daemon.faces.actions import Faces
+    from sightd.plugins.face.gallery.errors import GalleryError
 
     try:
         with _api(args) as client:
@@ -171,9 +171,9 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
     """The API of the daemon that is meant, or of the gallery's file if that is named or no daemon runs."""
-    from daemon.control.client import UsageError
-    from daemon.control.discovery import Choice, find
-    from daemon.control.service import service_of
+    from sightd.daemon.control.client import UsageError
+    from sightd.daemon.control.discovery import Choice, find
+    from sightd.daemon.control.service import service_of
 
     choice = Choice.of(args)
     direct = args.gallery is not None or args.key_file is not None
@@ -197,13 +197,13 @@ def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
 def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, str]) -> LocalFaces:
     from pydantic import SecretStr
 
-    from daemon.config.installed import installed_plugins
-    from daemon.config.load import load, load_text
-    from daemon.control.local import LocalFaces
-    from daemon.faces.actions import READING
-    from daemon.faces.opening import key_in, open_desk
-    from daemon.networks import engine_loading
-    from daemon.progress import ProgressBar
+    from sightd.daemon.config.installed import installed_plugins
+    from sightd.daemon.config.load import load, load_text
+    from sightd.daemon.control.local import LocalFaces
+    from sightd.daemon.faces.actions import READING
+    from sightd.daemon.faces.opening import key_in, open_desk
+    from sightd.daemon.networks import engine_loading
+    from sightd.daemon.progress import ProgressBar
 
     plugins = installed_plugins()
     if config is None or (args.gallery is not None and args.config is None):
@@ -223,8 +223,8 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
 
 
 def _face_config(configs: object, name: str | None) -> FaceConfig:
-    from plugins.face.config import FaceConfig
-    from plugins.face.gallery.errors import GalleryError
+    from sightd.plugins.face.config import FaceConfig
+    from sightd.plugins.face.gallery.errors import GalleryError
 
     assert isinstance(configs, dict)
     faces = {key: config for key, config in configs.items() if isinstance(config, FaceConfig)}

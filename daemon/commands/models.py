@@ -7,19 +7,19 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands import SubParsers, complain
-from daemon.commands.calibration import calibration_pictures
-from daemon.progress import ProgressBar
-from engines.catalog import Catalog
-from engines.errors import EngineError
-from engines.fetch import Fetcher
-from engines.loader import EngineLoader
-from engines.mirror import carried, default_mirror, holds
-from engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
-from engines.own_models import with_own
-from engines.preference import PLAIN
-from engines.provision import provide
-from engines.store import ModelStore, default_directory
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands.calibration import calibration_pictures
+from sightd.daemon.progress import ProgressBar
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import EngineError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.loader import EngineLoader
+from sightd.engines.mirror import carried, default_mirror, holds
+from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from sightd.engines.own_models import with_own
+from sightd.engines.preference import PLAIN
+from sightd.engines.provision import provide
+from sightd.engines.store import ModelStore, default_directory
 
 _EXAMPLES = """examples:
   sightd models list
@@ -181,8 +181,8 @@ def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, model
 
 def _quantize(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
     # Imported here: `sightd models list` needs neither a video library nor the quantiser.
-    from daemon.analyze.media import MediaError
-    from daemon.quantize.job import make_int8
+    from sightd.daemon.analyze.media import MediaError
+    from sightd.daemon.quantize.job import make_int8
 
     failed = 0
     for model in models:

@@ -9,18 +9,18 @@ from typing import Any
 
 import yaml
 
-from daemon.commands import SubParsers, complain
-from daemon.progress import ProgressBar
-from engines.catalog import Catalog
-from engines.errors import EngineError
-from engines.loader import EngineLoader
-from engines.mirror import default_mirror
-from engines.own_models import with_own
-from engines.progress import Progress
-from engines.store import ModelStore, default_directory
-from plugins.api import AnyPlugin, PluginError
-from plugins.registry import available, load, package_of
-from plugins.testing import check_plugin
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.progress import ProgressBar
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import EngineError
+from sightd.engines.loader import EngineLoader
+from sightd.engines.mirror import default_mirror
+from sightd.engines.own_models import with_own
+from sightd.engines.progress import Progress
+from sightd.engines.store import ModelStore, default_directory
+from sightd.plugins.api import AnyPlugin, PluginError
+from sightd.plugins.registry import available, load, package_of
+from sightd.plugins.testing import check_plugin
 
 _EXAMPLES = """\
 examples:

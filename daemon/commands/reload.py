@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from daemon.commands import SubParsers, complain
-from daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
-from daemon.control.discovery import HELP, Choice, add_options, client_for
-from engines.printable import json_text, printable_lines
-from plugins.units import parse_duration
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
+from sightd.daemon.control.discovery import HELP, Choice, add_options, client_for
+from sightd.engines.printable import json_text, printable_lines
+from sightd.plugins.units import parse_duration
 
 _EPILOG = f"""\
 examples:

@@ -11,20 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.commands import SubParsers
-from daemon.streams import OutputError, discard_output
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.streams import OutputError, discard_output
 
 if TYPE_CHECKING:
-    from daemon.app import Daemon
-    from daemon.config.load import Loaded
-    from daemon.deadline import Deadline
-    from daemon.memory import Trimmer
-    from daemon.progress import ProgressBar
-    from daemon.service.notify import Notifier
-    from daemon.service.reloading import Reloads
-    from daemon.service.requests import Requests
-    from daemon.service.starting import Start
-    from daemon.service.watchdog import Watchdog
+    from sightd.daemon.app import Daemon
+    from sightd.daemon.config.load import Loaded
+    from sightd.daemon.deadline import Deadline
+    from sightd.daemon.memory import Trimmer
+    from sightd.daemon.progress import ProgressBar
+    from sightd.daemon.service.notify import Notifier
+    from sightd.daemon.service.reloading import Reloads
+    from sightd.daemon.service.requests import Requests
+    from sightd.daemon.service.starting import Start
+    from sightd.daemon.service.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs until a signal comes."""
-    from daemon.config.installed import installed_plugins
-    from daemon.config.load import load
-    from daemon.config.problems import ConfigError
-    from daemon.logs import configure
+    from sightd.daemon.config.installed import installed_plugins
+    from sightd.daemon.config.load import load
+    from sightd.daemon.config.problems import ConfigError
+    from sightd.daemon.logs import configure
 
     try:
         loaded = load(args.config, environ=os.environ, plugins=installed_plugins())
@@ -78,22 +78,22 @@ def _serve(loaded: Loaded) -> int:
 
     import cv2
 
-    from daemon.app import Daemon
-    from daemon.encode.choice import EncoderMissingError
-    from daemon.memory import bound_arenas, spare_what_stays
-    from daemon.networks import engine_loading
-    from daemon.progress import ProgressBar
-    from daemon.serve.errors import GStreamerMissingError, ServeError
-    from daemon.service.descriptors import raise_limit, shortage
-    from daemon.service.notify import Notifier
-    from daemon.service.progress import extending
-    from daemon.service.reloading import Reloads
-    from daemon.service.requests import Requests
-    from daemon.service.starting import Start
-    from daemon.service.state_lock import StateInUseError, locked_state
-    from engines.cuda.gpus import Gpus
-    from engines.errors import EngineError
-    from plugins.api import PluginError
+    from sightd.daemon.app import Daemon
+    from sightd.daemon.encode.choice import EncoderMissingError
+    from sightd.daemon.memory import bound_arenas, spare_what_stays
+    from sightd.daemon.networks import engine_loading
+    from sightd.daemon.progress import ProgressBar
+    from sightd.daemon.serve.errors import GStreamerMissingError, ServeError
+    from sightd.daemon.service.descriptors import raise_limit, shortage
+    from sightd.daemon.service.notify import Notifier
+    from sightd.daemon.service.progress import extending
+    from sightd.daemon.service.reloading import Reloads
+    from sightd.daemon.service.requests import Requests
+    from sightd.daemon.service.starting import Start
+    from sightd.daemon.service.state_lock import StateInUseError, locked_state
+    from sightd.engines.cuda.gpus import Gpus
+    from sightd.engines.errors import EngineError
+    from sightd.plugins.api import PluginError
 
     faulthandler.enable()  # a crash in a native library tells which thread, and with it which plug-in, it was in
     bound_arenas()
@@ -130,12 +130,12 @@ def _run(
     that it answers signals whatever hangs."""
     from faulthandler import cancel_dump_traceback_later, dump_traceback_later
 
-    from daemon.app import STOP_TIME
-    from daemon.deadline import Deadline
-    from daemon.memory import Trimmer
-    from daemon.service.requests import Request
-    from daemon.service.watchdog import Watchdog
-    from daemon.thread_names import name_threads
+    from sightd.daemon.app import STOP_TIME
+    from sightd.daemon.deadline import Deadline
+    from sightd.daemon.memory import Trimmer
+    from sightd.daemon.service.requests import Request
+    from sightd.daemon.service.watchdog import Watchdog
+    from sightd.daemon.thread_names import name_threads
 
     watchdog, trimmer = Watchdog(notifier, daemon.healthy, daemon.summary, os.environ), Trimmer()
     try:
@@ -166,7 +166,7 @@ def _stop(
     deadline: Deadline, watchdog: Watchdog, trimmer: Trimmer, start: Start, reloads: Reloads, daemon: Daemon
 ) -> None:
     """Ends all parts by one deadline: what hangs is left behind, and time remains for what must still be closed."""
-    from daemon.app import PARTS_TIME
+    from sightd.daemon.app import PARTS_TIME
 
     watchdog.close(deadline.within(1.0))
     trimmer.close(deadline.within(1.0))
@@ -177,7 +177,7 @@ def _stop(
 
 def _go_on(requests: Requests, reloads: Reloads) -> None:
     """A download or an engine build goes on, unless the daemon stops."""
-    from daemon.app import AbandonedError
+    from sightd.daemon.app import AbandonedError
 
     if requests.stopping.is_set():
         raise AbandonedError
@@ -185,7 +185,7 @@ def _go_on(requests: Requests, reloads: Reloads) -> None:
 
 
 def _failed(error: Exception, notifier: Notifier, code: int) -> int:
-    from daemon.redact import redact
+    from sightd.daemon.redact import redact
 
     log.error("%s", error)
     notifier.status(redact(str(error)))

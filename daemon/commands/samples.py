@@ -6,13 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
-from daemon.commands import SubParsers, complain
-from daemon.progress import ProgressBar
-from engines.cache import cache_directory
-from engines.errors import EngineError
-from engines.fetch import Fetcher
-from engines.mirror import default_mirror
-from engines.samples import SampleStore, samples
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.progress import ProgressBar
+from sightd.engines.cache import cache_directory
+from sightd.engines.errors import EngineError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.mirror import default_mirror
+from sightd.engines.samples import SampleStore, samples
 
 _EXAMPLES = """examples:
   sightd samples list

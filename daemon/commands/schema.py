@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from daemon.commands import SubParsers
-from daemon.config.installed import plugin_configs
-from daemon.config.schema import as_text, config_schema
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.config.installed import plugin_configs
+from sightd.daemon.config.schema import as_text, config_schema
 
 _EPILOG = """\
 examples:

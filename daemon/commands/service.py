@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.commands import SubParsers, complain
+from sightd.daemon.commands import SubParsers, complain
 
 _EXAMPLES = """examples:
   sudo sightd service install -c /etc/sightd/sightd.yaml
@@ -49,9 +49,9 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Does the action."""
-    from daemon.config.problems import ConfigError
-    from daemon.service.installation import InstallationError
-    from daemon.service.systemd import SystemdError
+    from sightd.daemon.config.problems import ConfigError
+    from sightd.daemon.service.installation import InstallationError
+    from sightd.daemon.service.systemd import SystemdError
 
     try:
         code: int = args.do(args)
@@ -75,8 +75,8 @@ def _credential(text: str) -> tuple[str, Path]:
 
 
 def _install(args: argparse.Namespace) -> int:
-    from daemon.config.problems import ConfigError
-    from daemon.service.installation import InstallationError, install, missing_groups, unit_text
+    from sightd.daemon.config.problems import ConfigError
+    from sightd.daemon.service.installation import InstallationError, install, missing_groups, unit_text
 
     config, credentials = args.config.absolute(), dict(args.credential)
     if args.printed:
@@ -102,23 +102,23 @@ def _has_control_socket(config: Path, credentials: Mapping[str, Path]) -> bool:
     """Whether the daemon that runs this configuration has one. ConfigError if the service would not start with it."""
     import os
 
-    from daemon.config.installed import installed_plugins
-    from daemon.config.load import load
-    from daemon.service.unit import CREDENTIALS
+    from sightd.daemon.config.installed import installed_plugins
+    from sightd.daemon.config.load import load
+    from sightd.daemon.service.unit import CREDENTIALS
 
     files = {CREDENTIALS / name: path for name, path in credentials.items()}
     return load(config, environ=os.environ, plugins=installed_plugins(), files=files).config.control.enabled
 
 
 def _uninstall(args: argparse.Namespace) -> int:
-    from daemon.service.installation import uninstall
+    from sightd.daemon.service.installation import uninstall
 
     print("removed; its state stays in /var/lib/sightd" if uninstall() else "it was not installed")
     return 0
 
 
 def _status(args: argparse.Namespace) -> int:
-    from daemon.service.systemd import properties
+    from sightd.daemon.service.systemd import properties
 
     found = properties("LoadState", "ActiveState", "SubState", "StatusText", "NRestarts", "MainPID", "ExecMainStatus")
     if found.get("LoadState") == "not-found":

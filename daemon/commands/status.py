@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon.commands import SubParsers, complain
-from daemon.control.client import ApiError, ControlError, UsageError
-from daemon.control.discovery import HELP, Choice, add_options, client_for
-from engines.printable import json_text, printable, printable_lines
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.control.client import ApiError, ControlError, UsageError
+from sightd.daemon.control.discovery import HELP, Choice, add_options, client_for
+from sightd.engines.printable import json_text, printable, printable_lines
 
 _EPILOG = f"""\
 examples:

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.commands import SubParsers, complain
-from daemon.commands.numbers import number
+from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands.numbers import number
 
 if TYPE_CHECKING:
-    from daemon.progress import ProgressBar
-    from engines.catalog import Catalog
+    from sightd.daemon.progress import ProgressBar
+    from sightd.engines.catalog import Catalog
 
 _EXAMPLES = """examples:
   sightd style list
@@ -111,9 +111,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from daemon.config.model import Models
-    from daemon.known_networks import known_networks
-    from engines.styles import STYLES, WITH_OWN
+    from sightd.daemon.config.model import Models
+    from sightd.daemon.known_networks import known_networks
+    from sightd.engines.styles import STYLES, WITH_OWN
 
     own = known_networks(Models(), os.environ).models.get(WITH_OWN)
     for name in STYLES if own is None else own.labels:
@@ -124,15 +124,15 @@ def _list(args: argparse.Namespace) -> int:
 def _sheet(args: argparse.Namespace) -> int:
     import cv2
 
-    from daemon.analyze.media import MediaError, read_picture
-    from daemon.config.model import Engines, Models
-    from daemon.networks import engine_loading
-    from daemon.pipeline.opening import PluginContext
-    from daemon.progress import ProgressBar
-    from daemon.style_sheet import contact_sheet
-    from engines.errors import EngineError
-    from engines.regular_file import write_whole
-    from plugins.style.config import StyleConfig
+    from sightd.daemon.analyze.media import MediaError, read_picture
+    from sightd.daemon.config.model import Engines, Models
+    from sightd.daemon.networks import engine_loading
+    from sightd.daemon.pipeline.opening import PluginContext
+    from sightd.daemon.progress import ProgressBar
+    from sightd.daemon.style_sheet import contact_sheet
+    from sightd.engines.errors import EngineError
+    from sightd.engines.regular_file import write_whole
+    from sightd.plugins.style.config import StyleConfig
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():
         print(f"sightd: {args.out}: name a .jpg or .png file in an existing folder", file=sys.stderr)
@@ -159,11 +159,11 @@ def _sheet(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from daemon.analyze.media import MediaError
-    from daemon.progress import ProgressBar
-    from daemon.training.errors import TrainingError
-    from daemon.training.style.torch_import import import_torch
-    from engines.errors import EngineError
+    from sightd.daemon.analyze.media import MediaError
+    from sightd.daemon.progress import ProgressBar
+    from sightd.daemon.training.errors import TrainingError
+    from sightd.daemon.training.style.torch_import import import_torch
+    from sightd.engines.errors import EngineError
 
     try:
         import_torch()
@@ -189,20 +189,20 @@ def _train(args: argparse.Namespace) -> int:
 
 def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]:
     """The style's name, and the file of the network that knows it."""
-    from daemon.analyze.media import read_picture
-    from daemon.config.model import Models
-    from daemon.known_networks import known_networks
-    from daemon.training.names import checked, name_from
-    from daemon.training.style.crops import pictures_of
-    from daemon.training.style.job import Material, StyleJob
-    from daemon.training.style.plan import Plan
-    from engines.catalog import Catalog
-    from engines.digest import digest_of
-    from engines.fetch import Fetcher
-    from engines.mirror import default_mirror
-    from engines.provision import provide
-    from engines.store import ModelStore, default_directory
-    from engines.styles import STYLES, WITH_OWN
+    from sightd.daemon.analyze.media import read_picture
+    from sightd.daemon.config.model import Models
+    from sightd.daemon.known_networks import known_networks
+    from sightd.daemon.training.names import checked, name_from
+    from sightd.daemon.training.style.crops import pictures_of
+    from sightd.daemon.training.style.job import Material, StyleJob
+    from sightd.daemon.training.style.plan import Plan
+    from sightd.engines.catalog import Catalog
+    from sightd.engines.digest import digest_of
+    from sightd.engines.fetch import Fetcher
+    from sightd.engines.mirror import default_mirror
+    from sightd.engines.provision import provide
+    from sightd.engines.store import ModelStore, default_directory
+    from sightd.engines.styles import STYLES, WITH_OWN
 
     catalog, store = Catalog.load(), ModelStore(args.directory or default_directory(os.environ))
     known = known_networks(Models(directory=args.directory), os.environ)

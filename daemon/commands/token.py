@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from daemon.commands import SubParsers
+from sightd.daemon.commands import SubParsers
 
 _BYTES = 32
 _EPILOG = """\

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.config.load import Loaded
-from daemon.config.model import Camera, Config, Output, Render
-from plugins.api import PluginConfig
+from sightd.daemon.config.load import Loaded
+from sightd.daemon.config.model import Camera, Config, Output, Render
+from sightd.plugins.api import PluginConfig
 
 _FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
 """Sections that are read at the start alone."""

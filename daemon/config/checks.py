@@ -6,12 +6,12 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from daemon.capture.source import CaptureError, source_of
-from daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
-from daemon.config.positions import Positions
-from daemon.config.problems import PathKey, Problem, closest, dotted
-from daemon.config.source_guess import address_meant
-from engines.regular_file import irregular_kind, open_regular
+from sightd.daemon.capture.source import CaptureError, source_of
+from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
+from sightd.daemon.config.positions import Positions
+from sightd.daemon.config.problems import PathKey, Problem, closest, dotted
+from sightd.daemon.config.source_guess import address_meant
+from sightd.engines.regular_file import irregular_kind, open_regular
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.1"

@@ -6,12 +6,12 @@ import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon.config.positions import Positions
-from daemon.config.problems import PathKey, Problem, closest, dotted, shown
-from daemon.config.references import Resolved
-from daemon.config.validate import salvage, validate
-from engines.catalog import Catalog
-from plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
+from sightd.daemon.config.positions import Positions
+from sightd.daemon.config.problems import PathKey, Problem, closest, dotted, shown
+from sightd.daemon.config.references import Resolved
+from sightd.daemon.config.validate import salvage, validate
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from daemon.config.fields import field_at, model_at
-from daemon.config.problems import PathKey, closest, shown, unknown
-from daemon.redact import redact
+from sightd.daemon.config.fields import field_at, model_at
+from sightd.daemon.config.problems import PathKey, closest, shown, unknown
+from sightd.daemon.redact import redact
 
 Told = tuple[str, str]
 """A message and a hint."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from daemon.config.problems import PathKey
+from sightd.daemon.config.problems import PathKey
 
 
 def model_at(root: type[BaseModel], path: PathKey) -> type[BaseModel] | None:

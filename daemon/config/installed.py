@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from daemon.config.entries import PluginSource
-from daemon.config.problems import ConfigError, Problem
-from plugins import registry
-from plugins.api import PluginConfig, PluginError
-from plugins.chain import check_chain
+from sightd.daemon.config.entries import PluginSource
+from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.plugins import registry
+from sightd.plugins.api import PluginConfig, PluginError
+from sightd.plugins.chain import check_chain
 
 _OWN_PACKAGE = "sightd"
 

@@ -6,21 +6,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon.config.checks import NO_CAMERAS, Checks
-from daemon.config.entries import EntryReader, PluginSource
-from daemon.config.model import Config
-from daemon.config.paths import absolute, with_sources
-from daemon.config.positions import Positions
-from daemon.config.problems import ConfigError, Problem, dotted
-from daemon.config.references import Resolved, resolve
-from daemon.config.usable import Usable, usable
-from daemon.config.validate import validate
-from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
-from daemon.config.yaml_values import Document, parse
-from daemon.known_networks import known_networks
-from daemon.overrides import Override, apply
-from engines.regular_file import open_regular
-from plugins.api import PluginConfig
+from sightd.daemon.config.checks import NO_CAMERAS, Checks
+from sightd.daemon.config.entries import EntryReader, PluginSource
+from sightd.daemon.config.model import Config
+from sightd.daemon.config.paths import absolute, with_sources
+from sightd.daemon.config.positions import Positions
+from sightd.daemon.config.problems import ConfigError, Problem, dotted
+from sightd.daemon.config.references import Resolved, resolve
+from sightd.daemon.config.usable import Usable, usable
+from sightd.daemon.config.validate import validate
+from sightd.daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
+from sightd.daemon.config.yaml_values import Document, parse
+from sightd.daemon.known_networks import known_networks
+from sightd.daemon.overrides import Override, apply
+from sightd.engines.regular_file import open_regular
+from sightd.plugins.api import PluginConfig
 
 _CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http")
 _LEAST_SECRET = 4

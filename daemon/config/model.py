@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from engines.preference import DEFAULT_BACKENDS, BackendName, Precision
-from plugins.units import Device, Duration, Size, Span
+from sightd.engines.preference import DEFAULT_BACKENDS, BackendName, Precision
+from sightd.plugins.units import Device, Duration, Size, Span
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower-case letters, digits, "-" and "_": it becomes part of an address and a metric's label."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, SecretStr
 
-from daemon.config.model import Camera, Config
+from sightd.daemon.config.model import Camera, Config
 
 M = TypeVar("M", bound=BaseModel)
 

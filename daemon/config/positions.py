@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from daemon.config.problems import PathKey
+from sightd.daemon.config.problems import PathKey
 
 
 class Place(NamedTuple):

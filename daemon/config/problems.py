@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from daemon.redact import redact
-from engines.printable import printable_lines
+from sightd.daemon.redact import redact
+from sightd.engines.printable import printable_lines
 
 PathKey = tuple[str | int, ...]
 """The way to a value in the file: ("cameras", "front", "chain", 0)."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from daemon.config.positions import Positions
-from daemon.config.problems import PathKey, Problem, dotted
-from engines.regular_file import read_regular
+from sightd.daemon.config.positions import Positions
+from sightd.daemon.config.problems import PathKey, Problem, dotted
+from sightd.engines.regular_file import read_regular
 
 MAX_FILE = 64 * 1024
 

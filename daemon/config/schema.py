@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from daemon.config.model import Config
-from plugins.api import PluginConfig
+from sightd.daemon.config.model import Config
+from sightd.plugins.api import PluginConfig
 
 Schema = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from daemon.config.problems import closest
+from sightd.daemon.config.problems import closest
 
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "testpattern")
 _SLIPPED = re.compile(r"([A-Za-z]{4,12})(:/?|//)(?!/)")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.config.model import Config, Name
-from daemon.config.problems import PathKey
-from daemon.config.references import Resolved
-from daemon.config.validate import salvage
+from sightd.daemon.config.model import Config, Name
+from sightd.daemon.config.problems import PathKey
+from sightd.daemon.config.references import Resolved
+from sightd.daemon.config.validate import salvage
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 

@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from daemon.config import scalars
-from daemon.config.explain import NAME_HINT, Told, explain
-from daemon.config.positions import Positions
-from daemon.config.problems import PathKey, Problem, dotted
-from daemon.config.references import Resolved
+from sightd.daemon.config import scalars
+from sightd.daemon.config.explain import NAME_HINT, Told, explain
+from sightd.daemon.config.positions import Positions
+from sightd.daemon.config.problems import PathKey, Problem, dotted
+from sightd.daemon.config.references import Resolved
 
 M = TypeVar("M", bound=BaseModel)
 

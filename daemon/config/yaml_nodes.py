@@ -12,9 +12,9 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner, ScannerError
 
-from daemon.config import scalars
-from daemon.config.positions import Place
-from daemon.config.problems import Problem
+from sightd.daemon.config import scalars
+from sightd.daemon.config.positions import Place
+from sightd.daemon.config.problems import Problem
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 20

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from yaml import nodes
 
-from daemon.config import scalars
-from daemon.config.positions import Place, Positions
-from daemon.config.problems import PathKey, Problem, dotted
-from daemon.config.yaml_nodes import MAX_DEPTH, compose
+from sightd.daemon.config import scalars
+from sightd.daemon.config.positions import Place, Positions
+from sightd.daemon.config.problems import PathKey, Problem, dotted
+from sightd.daemon.config.yaml_nodes import MAX_DEPTH, compose
 
 MAX_VALUES = 20_000
 """Values that a file may stand for after its aliases are written out."""

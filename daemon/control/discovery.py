@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
-from daemon.config.yaml_values import parse
-from daemon.control.address import (
+from sightd.daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
+from sightd.daemon.config.yaml_values import parse
+from sightd.daemon.control.address import (
     SERVICE_SOCKET,
     UnsafeDirectoryError,
     check_private,
@@ -21,7 +21,7 @@ from daemon.control.address import (
     user_runtime,
     user_sockets,
 )
-from daemon.control.client import (
+from sightd.daemon.control.client import (
     CONNECT,
     Client,
     ControlError,
@@ -32,7 +32,7 @@ from daemon.control.client import (
     denied,
     url_endpoint,
 )
-from daemon.control.service import InstalledService, installed_service
+from sightd.daemon.control.service import InstalledService, installed_service
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _candidates(choice: Choice, service: InstalledService | None, environ: Mappi
 
 
 def _warn_of_plain_text(host: str) -> None:
-    from daemon.config.checks import is_loopback  # costly, and hardly ever needed
+    from sightd.daemon.config.checks import is_loopback  # costly, and hardly ever needed
 
     if not is_loopback(host):
         log.warning("sightd: the token goes unencrypted over the network to %s; use https", host)

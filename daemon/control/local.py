@@ -12,14 +12,14 @@ from urllib.parse import unquote
 from fastapi import FastAPI
 from starlette.types import Message
 
-from daemon.config.model import Access as AccessOptions
-from daemon.control.client import Answer, ApiClient, Request
-from daemon.faces.desk import FaceDesk
-from daemon.serve.access.access import Access
-from daemon.serve.access.door import Door
-from daemon.serve.faces import add_faces
-from daemon.serve.http import NO_TELEMETRY
-from engines.errors import EngineError
+from sightd.daemon.config.model import Access as AccessOptions
+from sightd.daemon.control.client import Answer, ApiClient, Request
+from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.door import Door
+from sightd.daemon.serve.faces import add_faces
+from sightd.daemon.serve.http import NO_TELEMETRY
+from sightd.engines.errors import EngineError
 
 _NEED_MODELS = ("/photos", "/compare-faces")
 """Routes that load models."""

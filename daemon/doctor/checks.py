@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from daemon.config.model import Config
-from daemon.doctor import gpu, machine, networks, software
-from daemon.doctor.finding import Finding, System
+from sightd.daemon.config.model import Config
+from sightd.daemon.doctor import gpu, machine, networks, software
+from sightd.daemon.doctor.finding import Finding, System
 
 Check = Callable[[], Finding]
 

@@ -49,25 +49,25 @@ def can_listen(host: str, port: int) -> str:
 
 def backend_missing(name: str) -> str | None:
     """Why a backend for networks cannot run here; None where it can."""
-    from daemon.judges import judge_of  # not before it is asked for: it needs ONNX Runtime
-    from engines.makers import installed_backends
+    from sightd.daemon.judges import judge_of  # not before it is asked for: it needs ONNX Runtime
+    from sightd.engines.makers import installed_backends
 
     return installed_backends(judge_of).missing(name)
 
 
 def nvenc_problem() -> str | None:
     """Why NVENC cannot encode here; None where it can."""
-    from daemon.encode import nvenc  # not before it is asked for: it needs PyAV
+    from sightd.daemon.encode import nvenc  # not before it is asked for: it needs PyAV
 
     return nvenc.nvenc_problem()
 
 
 def nvdec_problem() -> str | None:
     """Why NVDEC cannot decode here; None where it can: it is opened as the daemon opens it."""
-    from engines.cuda.gpus import Gpus
-    from engines.cuda.nvdec import open_nvdec
-    from engines.errors import EngineError
-    from engines.placement import no_gpu
+    from sightd.engines.cuda.gpus import Gpus
+    from sightd.engines.cuda.nvdec import open_nvdec
+    from sightd.engines.errors import EngineError
+    from sightd.engines.placement import no_gpu
 
     if problem := no_gpu():  # first: without a GPU nothing of CUDA is loaded
         return problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from daemon.doctor.finding import Finding, System
+from sightd.daemon.doctor.finding import Finding, System
 
 _CPU = "not here, the CPU is used"
 

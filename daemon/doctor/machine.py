@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from daemon.doctor.finding import IN_USE, Finding, System
+from sightd.daemon.doctor.finding import IN_USE, Finding, System
 
 _GIB = 2**30
 LEAST_DISK = 1 * _GIB

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.doctor.finding import Finding, System
+from sightd.daemon.doctor.finding import Finding, System
 
 
 def backends(system: System, wished: Sequence[str]) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.doctor.finding import Finding, System
+from sightd.daemon.doctor.finding import Finding, System
 
 RTSP_PACKAGES = (
     "apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"

@@ -9,7 +9,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
-from daemon.config.model import Output
+from sightd.daemon.config.model import Output
 
 CLOCK = 90_000
 """Ticks a second of presentation times, as RTP counts them."""

@@ -7,9 +7,9 @@ import functools
 import av
 from av.video.frame import CudaContext
 
-from daemon.encode.codec import EncoderError
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.dlpack import CUDA, BytePlane
+from sightd.daemon.encode.codec import EncoderError
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.dlpack import CUDA, BytePlane
 
 
 def device_frame(image: DeviceImage) -> av.VideoFrame:

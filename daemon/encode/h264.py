@@ -8,14 +8,14 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from daemon.colour import I420, i420_for, nv12_to_i420, to_i420
-from daemon.config.model import Output
-from daemon.encode.codec import CLOCK, ON_GPU, EncoderError, OpenCodec
-from daemon.encode.device_frame import device_frame
-from daemon.encode.packet import Packet
-from daemon.encode.x264 import open_x264
-from engines.cuda.device_image import DeviceImage
-from plugins.types import Image
+from sightd.daemon.colour import I420, i420_for, nv12_to_i420, to_i420
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.codec import CLOCK, ON_GPU, EncoderError, OpenCodec
+from sightd.daemon.encode.device_frame import device_frame
+from sightd.daemon.encode.packet import Packet
+from sightd.daemon.encode.x264 import open_x264
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.plugins.types import Image
 
 
 class H264Encoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from plugins.types import Image
+from sightd.plugins.types import Image
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:

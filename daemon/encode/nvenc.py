@@ -10,9 +10,9 @@ from collections.abc import Callable
 from av.codec.codec import UnknownCodecError
 from av.video.codeccontext import VideoCodecContext
 
-from daemon.config.model import Output
-from daemon.encode.codec import ON_GPU, EncoderError, OpenCodec, described, opened
-from engines.placement import no_gpu
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.codec import ON_GPU, EncoderError, OpenCodec, described, opened
+from sightd.engines.placement import no_gpu
 
 RETRY_AFTER = 60.0
 """Seconds after which a card that refused is tried again: the sessions that were taken may have ended."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from av.video.codeccontext import VideoCodecContext
 
-from daemon.config.model import Output
-from daemon.encode.codec import opened
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.codec import opened
 
 _INFINITE = 1 << 30
 """What x264 takes for "no key frame by count"."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from daemon.capture.reasons import words_of
+from sightd.daemon.capture.reasons import words_of
 
 
 class Kind(StrEnum):

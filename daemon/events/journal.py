@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from daemon.events.event import Happening, Kind, told
-from daemon.events.reading import JournalError, JournalReader
-from daemon.events.store import EventStore
-from daemon.redact import redact
-from plugins.steady import SteadyClock
+from sightd.daemon.events.event import Happening, Kind, told
+from sightd.daemon.events.reading import JournalError, JournalReader
+from sightd.daemon.events.store import EventStore
+from sightd.daemon.redact import redact
+from sightd.plugins.steady import SteadyClock
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.config.model import Events
-from plugins.state import state_directory
+from sightd.daemon.config.model import Events
+from sightd.plugins.state import state_directory
 
 FILE = "events.db"
 

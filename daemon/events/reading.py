@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.events.event import Event
-from plugins.written_ahead import is_damaged, read_only
+from sightd.daemon.events.event import Event
+from sightd.plugins.written_ahead import is_damaged, read_only
 
 _COLUMNS = "id, kind, at, camera, plugin, facts"
 

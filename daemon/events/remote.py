@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from daemon.control.client import Client, ControlError
-from daemon.events.event import Event, event_of
-from daemon.events.reading import Filter
+from sightd.daemon.control.client import Client, ControlError
+from sightd.daemon.events.event import Event, event_of
+from sightd.daemon.events.reading import Filter
 
 _SILENCE = 60.0
 """Seconds after which a stream counts as broken: the daemon sends a comment every 15 s."""

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.capture.errors import Reason
-from daemon.events.event import Kind, utc
-from daemon.events.journal import Journal
-from daemon.metrics.camera import CameraMetrics
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.events.event import Kind, utc
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.camera import CameraMetrics
 
 
 @dataclass(slots=True)

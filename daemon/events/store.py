@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.events.event import Event, Happening
-from daemon.events.reading import JournalError
-from plugins.state import make_private
-from plugins.written_ahead import NotOursError, require_ours
+from sightd.daemon.events.event import Event, Happening
+from sightd.daemon.events.reading import JournalError
+from sightd.plugins.state import make_private
+from sightd.plugins.written_ahead import NotOursError, require_ours
 
 _VERSION = 1
 _OURS = frozenset({"events"})

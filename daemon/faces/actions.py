@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from daemon.control.client import ApiClient, ApiError, segment
-from engines.printable import json_text, printable
-from engines.regular_file import read_regular, write_whole
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.photos import MOST_BYTES
+from sightd.daemon.control.client import ApiClient, ApiError, segment
+from sightd.engines.printable import json_text, printable
+from sightd.engines.regular_file import read_regular, write_whole
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.photos import MOST_BYTES
 
 _LONG = 600.0
 """Seconds for what may have to download a model first, or takes time for each face."""

@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from plugins.face.analyser import FaceAnalyser
-from plugins.face.calibration import Calibration
-from plugins.face.config import FaceConfig
-from plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Gallery, Person, plain
-from plugins.face.gallery.matcher import Matcher
-from plugins.face.gallery.sightings import Sightings
-from plugins.face.gallery.unknown_store import UnknownStore
-from plugins.face.gallery.version import keep_versions_apart
-from plugins.face.looks import Looks
-from plugins.face.refinement import Refinement, refinement
-from plugins.types import FloatArray, Frame
+from sightd.plugins.face.analyser import FaceAnalyser
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.gallery import Gallery, Person, plain
+from sightd.plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.gallery.sightings import Sightings
+from sightd.plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.face.gallery.version import keep_versions_apart
+from sightd.plugins.face.looks import Looks
+from sightd.plugins.face.refinement import Refinement, refinement
+from sightd.plugins.types import FloatArray, Frame
 
 
 class NoFacesError(GalleryError):

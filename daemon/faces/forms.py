@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.faces.desk import Comparison, FaceDesk
-from plugins.face.gallery.enrol import Enrolment
-from plugins.face.gallery.gallery import Person
-from plugins.face.refinement import Refinement
-from plugins.face.unknown import UnknownPerson
+from sightd.daemon.faces.desk import Comparison, FaceDesk
+from sightd.plugins.face.gallery.enrol import Enrolment
+from sightd.plugins.face.gallery.gallery import Person
+from sightd.plugins.face.refinement import Refinement
+from sightd.plugins.face.unknown import UnknownPerson
 
 Form = dict[str, Any]
 _SIGHTINGS = 1000

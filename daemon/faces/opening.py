@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from daemon.faces.desk import FaceDesk
-from daemon.pipeline.opening import LoadEngine
-from engines.catalog import Catalog
-from engines.regular_file import read_regular
-from plugins.face.analyser import FaceAnalyser
-from plugins.face.calibration import calibration_of
-from plugins.face.config import FaceConfig
-from plugins.face.finder import Search
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.place import default_gallery
+from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.engines.catalog import Catalog
+from sightd.engines.regular_file import read_regular
+from sightd.plugins.face.analyser import FaceAnalyser
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.finder import Search
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.place import default_gallery
 
 _MOST_KEY = 64 * 1024
 """Bytes of a key file."""

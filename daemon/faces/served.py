@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from daemon.config.changes import plugins_in_use
-from daemon.config.load import Loaded
-from daemon.faces.desk import FaceDesk, NoFacesError
-from daemon.faces.opening import open_desk
-from daemon.pipeline.opening import LoadEngine
-from daemon.state_watch import StateWatch
-from plugins.face.config import FaceConfig
+from sightd.daemon.config.changes import plugins_in_use
+from sightd.daemon.config.load import Loaded
+from sightd.daemon.faces.desk import FaceDesk, NoFacesError
+from sightd.daemon.faces.opening import open_desk
+from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.daemon.state_watch import StateWatch
+from sightd.plugins.face.config import FaceConfig
 
 
 @dataclass(frozen=True, slots=True)

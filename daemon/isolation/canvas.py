@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from daemon.isolation.messages import Stroke
-from plugins.types import Canvas, FloatArray, Image
+from sightd.daemon.isolation.messages import Stroke
+from sightd.plugins.types import Canvas, FloatArray, Image
 
 
 class RemoteCanvas:
-    """What the plug-in draws on there; a `plugins.types.Canvas`. `lend` draws strokes and gives the picture."""
+    """What the plug-in draws on there; a `sightd.plugins.types.Canvas`. `lend` draws strokes and gives the picture."""
 
     def __init__(self, size: tuple[int, int], lend: Callable[[Sequence[Stroke]], Image]) -> None:
         self._size = size

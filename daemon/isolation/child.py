@@ -1,4 +1,4 @@
-"""The process of one isolated plug-in: `python -m daemon.isolation.child LIFE SIDE LANE...`, started by the daemon.
+"""One isolated plug-in's process: `python -m sightd.daemon.isolation.child LIFE SIDE LANE...`, started by the daemon.
 
 The arguments are file descriptors of sockets: one that tells that the daemon lives, one for what must be quick
 (`carry`, `draw`, `forget`, and before these the opening), and one for each call of `process` that may run at once.
@@ -18,15 +18,15 @@ import threading
 
 import cv2
 
-from daemon.isolation.channel import Channel, GoneError, channel_of
-from daemon.isolation.messages import Network, NotOpened, Opened, Order, Progressed
-from daemon.isolation.process import RECORD
-from daemon.isolation.service import Service
-from daemon.memory import Trimmer, bound_arenas, spare_what_stays
-from daemon.pipeline.opening import PluginContext, opened
-from daemon.pipeline.worker import yield_to_the_picture
-from daemon.thread_names import name_this_thread
-from plugins.api import AnyPlugin, Plugin
+from sightd.daemon.isolation.channel import Channel, GoneError, channel_of
+from sightd.daemon.isolation.messages import Network, NotOpened, Opened, Order, Progressed
+from sightd.daemon.isolation.process import RECORD
+from sightd.daemon.isolation.service import Service
+from sightd.daemon.memory import Trimmer, bound_arenas, spare_what_stays
+from sightd.daemon.pipeline.opening import PluginContext, opened
+from sightd.daemon.pipeline.worker import yield_to_the_picture
+from sightd.daemon.thread_names import name_this_thread
+from sightd.plugins.api import AnyPlugin, Plugin
 
 EXIT_FAULT = 70
 

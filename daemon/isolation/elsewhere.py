@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daemon.isolation.messages import Network
-from engines.engine import Engine
-from engines.session import Backend, Tensor, TensorSpec
+from sightd.daemon.isolation.messages import Network
+from sightd.engines.engine import Engine
+from sightd.engines.session import Backend, Tensor, TensorSpec
 
 
 def elsewhere(network: Network) -> Engine:

@@ -9,16 +9,16 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from daemon.isolation.channel import GoneError
-from daemon.isolation.elsewhere import elsewhere
-from daemon.isolation.lane import Lane
-from daemon.isolation.messages import Opened, Order
-from daemon.isolation.process import PluginProcess, ProcessObserver
-from daemon.pipeline.faults import PluginLostError
-from engines.engine import Engine
-from engines.progress import Progress
-from plugins.api import Context, Plugin, PluginConfig, PluginError
-from plugins.types import Canvas, Frame, Results
+from sightd.daemon.isolation.channel import GoneError
+from sightd.daemon.isolation.elsewhere import elsewhere
+from sightd.daemon.isolation.lane import Lane
+from sightd.daemon.isolation.messages import Opened, Order
+from sightd.daemon.isolation.process import PluginProcess, ProcessObserver
+from sightd.daemon.pipeline.faults import PluginLostError
+from sightd.engines.engine import Engine
+from sightd.engines.progress import Progress
+from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
+from sightd.plugins.types import Canvas, Frame, Results
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 
-from daemon.isolation.canvas import drawn
-from daemon.isolation.channel import Channel
-from daemon.isolation.messages import CANVAS, Answer, Call, Facts, Here, NotHere, Raised, Strokes, Wanted
-from daemon.isolation.shared_pictures import PictureRoom
-from daemon.pipeline.faults import NonsenseError
-from plugins.types import Canvas, Frame, Image, Results
+from sightd.daemon.isolation.canvas import drawn
+from sightd.daemon.isolation.channel import Channel
+from sightd.daemon.isolation.messages import CANVAS, Answer, Call, Facts, Here, NotHere, Raised, Strokes, Wanted
+from sightd.daemon.isolation.shared_pictures import PictureRoom
+from sightd.daemon.pipeline.faults import NonsenseError
+from sightd.plugins.types import Canvas, Frame, Image, Results
 
 
 class RemoteError(Exception):

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from daemon.pipeline.opening import LoadEngine
-from engines.model import Model
-from engines.progress import Progress
-from engines.session import Backend
-from plugins.api import AnyPlugin, PluginConfig
-from plugins.types import Frame, Results
+from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.engines.model import Model
+from sightd.engines.progress import Progress
+from sightd.engines.session import Backend
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.types import Frame, Results
 
 CANVAS = -1
 """The place of the output picture among a call's pictures; those of its frames are 0, 1, …"""

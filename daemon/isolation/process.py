@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from daemon.isolation.channel import Channel, GoneError
-from daemon.isolation.messages import NotOpened, Opened, Order, Progressed
-from daemon.redact import redact
-from engines.progress import Progress
-from plugins.api import PluginError
+from sightd.daemon.isolation.channel import Channel, GoneError
+from sightd.daemon.isolation.messages import NotOpened, Opened, Order, Progressed
+from sightd.daemon.redact import redact
+from sightd.engines.progress import Progress
+from sightd.plugins.api import PluginError
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class PluginProcess:
         theirs = [their.fileno() for _, their in pairs]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "daemon.isolation.child", *map(str, theirs)],
+                [sys.executable, "-P", "-m", "sightd.daemon.isolation.child", *map(str, theirs)],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from daemon.isolation.canvas import RemoteCanvas
-from daemon.isolation.channel import Channel, GoneError
-from daemon.isolation.messages import (
+from sightd.daemon.isolation.canvas import RemoteCanvas
+from sightd.daemon.isolation.channel import Channel, GoneError
+from sightd.daemon.isolation.messages import (
     CANVAS,
     Answer,
     Call,
@@ -22,10 +22,10 @@ from daemon.isolation.messages import (
     Strokes,
     Wanted,
 )
-from daemon.isolation.shared_pictures import PictureWindow
-from daemon.pipeline.faults import NonsenseError
-from plugins.api import AnyPlugin
-from plugins.types import Frame, Image
+from sightd.daemon.isolation.shared_pictures import PictureWindow
+from sightd.daemon.pipeline.faults import NonsenseError
+from sightd.plugins.api import AnyPlugin
+from sightd.plugins.types import Frame, Image
 
 
 class PictureError(Exception):

@@ -12,7 +12,7 @@ import weakref
 
 import numpy as np
 
-from plugins.types import Image
+from sightd.plugins.types import Image
 
 
 class PictureRoom:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families
-from daemon.metrics.series import Series
+from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families
+from sightd.daemon.metrics.series import Series
 
 OTHER_CLASS = "other"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from daemon.metrics.families import Families
+from sightd.daemon.metrics.families import Families
 
 
 class EventMetrics:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Gauge, Histogram
 
-from daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families
-from daemon.metrics.series import Series
+from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families
+from sightd.daemon.metrics.series import Series
 
 
 class PluginMetrics:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from daemon.metrics.budget import Budget
-from daemon.metrics.camera import CameraMetrics, ClassNames
-from daemon.metrics.events import EventMetrics
-from daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
-from daemon.metrics.plugin import PluginMetrics
-from daemon.metrics.transfers import DeviceTransfers
-from engines.cuda.driver import transferred
+from sightd.daemon.metrics.budget import Budget
+from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
+from sightd.daemon.metrics.events import EventMetrics
+from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
+from sightd.daemon.metrics.plugin import PluginMetrics
+from sightd.daemon.metrics.transfers import DeviceTransfers
+from sightd.engines.cuda.driver import transferred
 
 MOST_CLASSES = 100
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
 
-from engines.cuda.transfers import TransferCounter
+from sightd.engines.cuda.transfers import TransferCounter
 
 
 class DeviceTransfers:

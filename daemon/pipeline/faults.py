@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from daemon.pipeline.breaker import BreakerState
+from sightd.daemon.pipeline.breaker import BreakerState
 
 
 class PluginObserver(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from plugins.api import PluginConfig
-from plugins.types import Frame
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.types import Frame
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from daemon.pipeline.breaker import Breaker, BreakerState
-from daemon.pipeline.faults import NonsenseError, PluginLostError, PluginObserver
-from daemon.redact import redact
-from plugins.api import AnyPlugin
-from plugins.types import Canvas, Frame, Results
+from sightd.daemon.pipeline.breaker import Breaker, BreakerState
+from sightd.daemon.pipeline.faults import NonsenseError, PluginLostError, PluginObserver
+from sightd.daemon.redact import redact
+from sightd.plugins.api import AnyPlugin
+from sightd.plugins.types import Canvas, Frame, Results
 
 log = logging.getLogger(__name__)
 

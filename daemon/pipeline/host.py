@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from daemon.isolation.isolated import IsolatedPlugin, isolated
-from daemon.isolation.messages import NetworkLoading, Order
-from daemon.isolation.process import ProcessObserver
-from daemon.pipeline.faults import PluginObserver
-from daemon.pipeline.gate import Gate
-from daemon.pipeline.guard import HANGS_AFTER, Guard
-from daemon.pipeline.line import Line
-from daemon.pipeline.opening import LoadEngine, PluginContext, no_networks, opened
-from daemon.pipeline.ticket import Ticket
-from daemon.pipeline.worker import Worker
-from engines.engine import Engine
-from engines.progress import Progress, silent
-from plugins.api import AnyPlugin, PluginConfig
-from plugins.types import Results
+from sightd.daemon.isolation.isolated import IsolatedPlugin, isolated
+from sightd.daemon.isolation.messages import NetworkLoading, Order
+from sightd.daemon.isolation.process import ProcessObserver
+from sightd.daemon.pipeline.faults import PluginObserver
+from sightd.daemon.pipeline.gate import Gate
+from sightd.daemon.pipeline.guard import HANGS_AFTER, Guard
+from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.opening import LoadEngine, PluginContext, no_networks, opened
+from sightd.daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.worker import Worker
+from sightd.engines.engine import Engine
+from sightd.engines.progress import Progress, silent
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.types import Results
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.ticket import Ticket
 
 
 class Inbox:

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from daemon.pipeline.ticket import Ticket
-from daemon.pipeline.worker import Worker
-from plugins.types import Canvas, Frame, Picture, Results
+from sightd.daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.worker import Worker
+from sightd.plugins.types import Canvas, Frame, Picture, Results
 
 _SMOOTHING = 0.15
 

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from daemon.pipeline.worker import yield_to_the_picture
-from daemon.thread_names import name_this_thread
-from engines.engine import Engine
-from engines.errors import EngineError
-from engines.model import Model
-from engines.progress import Progress
-from plugins.api import AnyPlugin, PluginConfig, PluginError
+from sightd.daemon.pipeline.worker import yield_to_the_picture
+from sightd.daemon.thread_names import name_this_thread
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError
+from sightd.engines.model import Model
+from sightd.engines.progress import Progress
+from sightd.plugins.api import AnyPlugin, PluginConfig, PluginError
 
 LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
 """Loads the first model of a preference that can be had, to run on so many threads, as a plug-in's options wish."""

@@ -12,18 +12,18 @@ from typing import Protocol
 import numpy as np
 from prometheus_client import Histogram
 
-from daemon.capture.reasons import Reason
-from daemon.capture.slot import FrameSlot
-from daemon.metrics.camera import CameraMetrics
-from daemon.pipeline.line import Line
-from daemon.pipeline.patience import Patience
-from daemon.pipeline.publisher import Publisher
-from daemon.redact import redact
-from daemon.render.renderer import Renderer
-from daemon.render.slate import SlateWords, Why, slate
-from engines.cuda.device_image import DeviceImage
-from engines.errors import EngineError
-from plugins.types import Frame, Hidden, Image, Results
+from sightd.daemon.capture.reasons import Reason
+from sightd.daemon.capture.slot import FrameSlot
+from sightd.daemon.metrics.camera import CameraMetrics
+from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.patience import Patience
+from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.redact import redact
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.render.slate import SlateWords, Why, slate
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.errors import EngineError
+from sightd.plugins.types import Frame, Hidden, Image, Results
 
 log = logging.getLogger(__name__)
 

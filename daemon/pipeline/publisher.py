@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import Histogram
 
-from daemon.config.model import Output
-from daemon.encode.choice import CodecChoice
-from daemon.encode.codec import EncoderError
-from daemon.encode.h264 import H264Encoder
-from daemon.encode.jpeg import encode_jpeg
-from daemon.metrics.camera import CameraMetrics
-from daemon.serve.mjpeg import JpegStream
-from daemon.serve.rtsp_stream import RtspStream
-from engines.cuda.device_image import DeviceImage
-from plugins.types import Image
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.encode.codec import EncoderError
+from sightd.daemon.encode.h264 import H264Encoder
+from sightd.daemon.encode.jpeg import encode_jpeg
+from sightd.daemon.metrics.camera import CameraMetrics
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.plugins.types import Image
 
 _IN_A_ROW = 50
 """Pictures on a GPU after which an encoder that has them downloaded makes room for one that reads them there: where a

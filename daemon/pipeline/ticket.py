@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from plugins.types import Frame, Results
+from sightd.plugins.types import Frame, Results
 
 
 class Ticket:

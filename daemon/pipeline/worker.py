@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from daemon.pipeline.gate import Gate
-from daemon.pipeline.guard import Guard
-from daemon.pipeline.inbox import Inbox
-from daemon.pipeline.ticket import Ticket
-from plugins.types import Frame, Hidden, Picture, Results
+from sightd.daemon.pipeline.gate import Gate
+from sightd.daemon.pipeline.guard import Guard
+from sightd.daemon.pipeline.inbox import Inbox
+from sightd.daemon.pipeline.ticket import Ticket
+from sightd.plugins.types import Frame, Hidden, Picture, Results
 
 log = logging.getLogger(__name__)
 

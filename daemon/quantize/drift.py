@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engines.engine import Engine
-from engines.model import Model
-from plugins.detector import Detector
-from plugins.detector.agreement import FAINT, agreement
-from plugins.detector.config import DetectorConfig
-from plugins.types import Detections, Frame, Results
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.plugins.detector import Detector
+from sightd.plugins.detector.agreement import FAINT, agreement
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.types import Detections, Frame, Results
 
 
 def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:

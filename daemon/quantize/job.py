@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.quantize.drift import drift
-from daemon.quantize.pictures import CalibrationPictures
-from engines.digest import digest_of
-from engines.engine import Engine
-from engines.lock import locked, scratch_folder
-from engines.model import Model
-from engines.onnx_session import OnnxRuntimeSession
-from engines.own_models import Origin, file_of, put
-from engines.progress import Progress
-from engines.quantize import quantize
-from engines.store import ModelStore
+from sightd.daemon.quantize.drift import drift
+from sightd.daemon.quantize.pictures import CalibrationPictures
+from sightd.engines.digest import digest_of
+from sightd.engines.engine import Engine
+from sightd.engines.lock import locked, scratch_folder
+from sightd.engines.model import Model
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.own_models import Origin, file_of, put
+from sightd.engines.progress import Progress
+from sightd.engines.quantize import quantize
+from sightd.engines.store import ModelStore
 
 
 def make_int8(

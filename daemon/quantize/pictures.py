@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from daemon.analyze.media import Item, MediaError, contents, frames, length
-from daemon.analyze.media import Sequence as MediaSequence
-from plugins.types import Frame, Image
+from sightd.daemon.analyze.media import Item, MediaError, contents, frames, length
+from sightd.daemon.analyze.media import Sequence as MediaSequence
+from sightd.plugins.types import Frame, Image
 
 HELD_OUT = 5
 """Every so many-th picture is kept back."""

@@ -6,20 +6,20 @@ import math
 
 import numpy as np
 
-from daemon.render.measures import Measures
-from daemon.render.palette import Colour
-from daemon.render.stamp import Stamp
-from daemon.render.stamps import Stamps
-from daemon.render.surface import Rect, Surface
-from engines.cuda.device_image import DeviceImage
-from plugins.types import FloatArray, Image
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.palette import Colour
+from sightd.daemon.render.stamp import Stamp
+from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.surface import Rect, Surface
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.plugins.types import FloatArray, Image
 
 _MOST_PLACED = 64
 """Labels beyond these are laid where they come: looking for room would cost more than it shows."""
 
 
 class OutputCanvas:
-    """The picture of one frame while it is drawn; a `plugins.types.Canvas`. Used by one thread.
+    """The picture of one frame while it is drawn; a `sightd.plugins.types.Canvas`. Used by one thread.
 
     `scale` gives output pixels per source pixel.
     """

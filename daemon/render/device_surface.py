@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.render.palette import Colour, shade
-from daemon.render.stamp import Stamp
-from daemon.render.stamps import Stamps
-from daemon.render.surface import HostSurface, Rect
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.frame_drawing import FrameDrawing
-from engines.cuda.launch.marks import Mark, Mask, Outline, Trail
-from plugins.types import FloatArray
+from sightd.daemon.render.palette import Colour, shade
+from sightd.daemon.render.stamp import Stamp
+from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.surface import HostSurface, Rect
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.engines.cuda.launch.marks import Mark, Mask, Outline, Trail
+from sightd.plugins.types import FloatArray
 
 
 class DeviceSurface:

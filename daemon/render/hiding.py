@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daemon.render.surface import Rect, Surface
-from plugins.types import FloatArray
+from sightd.daemon.render.surface import Rect, Surface
+from sightd.plugins.types import FloatArray
 
 _TILES = 5
 """So many tiles the largest region has across its shorter side: eyes, nose and mouth fall together."""

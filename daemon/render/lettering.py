@@ -12,7 +12,7 @@ import threading
 import cv2
 import numpy as np
 
-from daemon.render.stamp import Coverage
+from sightd.daemon.render.stamp import Coverage
 
 REGULAR = 450
 BOLD = 600

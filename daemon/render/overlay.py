@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from daemon.config.model import Render
-from daemon.render.canvas import OutputCanvas
-from daemon.render.palette import Colour, colour_of
-from daemon.render.trails import Trails
-from plugins.types import Detections, FloatArray, Frame, Results, Tracks, label_of
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.canvas import OutputCanvas
+from sightd.daemon.render.palette import Colour, colour_of
+from sightd.daemon.render.trails import Trails
+from sightd.plugins.types import Detections, FloatArray, Frame, Results, Tracks, label_of
 
 
 class Overlay:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from daemon.config.model import Render
-from daemon.render.canvas import OutputCanvas
-from daemon.render.device_surface import DeviceSurface
-from daemon.render.hiding import hide
-from daemon.render.measures import Measures
-from daemon.render.overlay import Overlay
-from daemon.render.stamps import Stamps
-from daemon.render.status import Status
-from daemon.render.surface import HostSurface, Surface
-from engines.cuda.frame_drawing import FrameDrawing
-from plugins.types import Frame, Hidden, Image, Picture, Results
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.canvas import OutputCanvas
+from sightd.daemon.render.device_surface import DeviceSurface
+from sightd.daemon.render.hiding import hide
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.overlay import Overlay
+from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.status import Status
+from sightd.daemon.render.surface import HostSurface, Surface
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
 
 _HALVES = 2
 """How many times as large a picture may be for linear resizing not to skip pixels."""

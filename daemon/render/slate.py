@@ -9,11 +9,11 @@ from enum import Enum
 import cv2
 import numpy as np
 
-from daemon.capture.reasons import Reason
-from daemon.render import lettering
-from daemon.render.palette import WHITE, Colour
-from daemon.render.stamp import Coverage, layered
-from plugins.types import Image
+from sightd.daemon.capture.reasons import Reason
+from sightd.daemon.render import lettering
+from sightd.daemon.render.palette import WHITE, Colour
+from sightd.daemon.render.stamp import Coverage, layered
+from sightd.plugins.types import Image
 
 _LIGHT = 0.6
 """How much of the last picture's light is left, less where it would be brighter than `_BRIGHTEST`."""

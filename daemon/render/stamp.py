@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.render.palette import Colour
-from plugins.types import Image
+from sightd.daemon.render.palette import Colour
+from sightd.plugins.types import Image
 
 Coverage = NDArray[np.float32]
 """How much of each pixel is covered: float32 [height, width], 0-1."""

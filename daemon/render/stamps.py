@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from daemon.render import lettering
-from daemon.render.measures import Measures
-from daemon.render.palette import WHITE, Colour, ink_on, shade
-from daemon.render.stamp import Coverage, Stamp, layered, rounded
-from plugins.types import Image
+from sightd.daemon.render import lettering
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.palette import WHITE, Colour, ink_on, shade
+from sightd.daemon.render.stamp import Coverage, Stamp, layered, rounded
+from sightd.plugins.types import Image
 
 LIMIT = 4 * 2**20
 """Bytes of stamps that are kept; the longest unused go first."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from daemon.render import lettering
-from daemon.render.canvas import OutputCanvas
-from daemon.render.measures import Measures
-from daemon.render.palette import BLACK
-from daemon.render.stamp import Stamp
-from daemon.render.stamps import GLASS, plate
-from daemon.render.surface import Rect
+from sightd.daemon.render import lettering
+from sightd.daemon.render.canvas import OutputCanvas
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.palette import BLACK
+from sightd.daemon.render.stamp import Stamp
+from sightd.daemon.render.stamps import GLASS, plate
+from sightd.daemon.render.surface import Rect
 
 _QUIET = 0.78
 """Strength of the ink of what stands beside the name."""

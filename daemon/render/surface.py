@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.render.palette import Colour, shade
-from daemon.render.stamp import Stamp
-from daemon.render.stamps import Stamps
-from engines.cuda.device_image import DeviceImage
-from plugins.types import FloatArray, Image
+from sightd.daemon.render.palette import Colour, shade
+from sightd.daemon.render.stamp import Stamp
+from sightd.daemon.render.stamps import Stamps
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.plugins.types import FloatArray, Image
 
 Rect = tuple[int, int, int, int]
 """Left, top, right, bottom in output pixels; right and bottom are outside."""

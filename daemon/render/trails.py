@@ -7,9 +7,9 @@ from collections import OrderedDict, deque
 
 import numpy as np
 
-from daemon.render.canvas import OutputCanvas
-from daemon.render.palette import Colour
-from plugins.types import Tracks
+from sightd.daemon.render.canvas import OutputCanvas
+from sightd.daemon.render.palette import Colour
+from sightd.plugins.types import Tracks
 
 MOST_TRACKS = 256
 POINTS = 20

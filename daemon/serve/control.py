@@ -11,12 +11,12 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from daemon.config.changes import Changes
-from daemon.config.problems import ConfigError, Problem
-from daemon.redact import redact
-from daemon.serve.access.access import Access
-from daemon.serve.access.door import at_least
-from daemon.serve.access.roles import Role
+from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.daemon.redact import redact
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.door import at_least
+from sightd.daemon.serve.access.roles import Role
 
 _PATIENCE = 600.0
 """Seconds that a reload may take: a plug-in may have to download its network first."""

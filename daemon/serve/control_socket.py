@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from daemon.config.model import Control
-from daemon.control.address import (
+from sightd.daemon.config.model import Control
+from sightd.daemon.control.address import (
     UnsafeDirectoryError,
     check_private,
     connected,
@@ -23,12 +23,12 @@ from daemon.control.address import (
     service_runtime,
     socket_address,
 )
-from daemon.serve.access.peers import PeerRoles, peer_of
-from daemon.serve.errors import ServeError
-from daemon.serve.http_socket import GuardedSocket
-from daemon.serve.places import Places
-from daemon.serve.refusals import Refusals
-from plugins.state import make_private
+from sightd.daemon.serve.access.peers import PeerRoles, peer_of
+from sightd.daemon.serve.errors import ServeError
+from sightd.daemon.serve.http_socket import GuardedSocket
+from sightd.daemon.serve.places import Places
+from sightd.daemon.serve.refusals import Refusals
+from sightd.plugins.state import make_private
 
 log = logging.getLogger(__name__)
 

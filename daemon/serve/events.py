@@ -12,11 +12,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from daemon.events.event import Event
-from daemon.events.journal import Journal
-from daemon.events.reading import Filter, JournalError
-from daemon.serve.audience import Audience
-from daemon.serve.bodies import JsonRoute
+from sightd.daemon.events.event import Event
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.reading import Filter, JournalError
+from sightd.daemon.serve.audience import Audience
+from sightd.daemon.serve.bodies import JsonRoute
 
 _MOST_STREAMS = 32
 _AT_ONCE = 200

@@ -16,18 +16,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.faces import forms
-from daemon.faces.desk import FaceDesk, NoFacesError
-from daemon.serve.access.access import Access
-from daemon.serve.access.door import at_least
-from daemon.serve.access.roles import Role
-from daemon.serve.bodies import require_values
-from engines.errors import EngineError
-from plugins.face.gallery.enrol import Photo
-from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError, UnwritableError
-from plugins.face.gallery.exchange import exported, imported
-from plugins.face.gallery.photos import MOST_BYTES, photo_of
-from plugins.types import Image
+from sightd.daemon.faces import forms
+from sightd.daemon.faces.desk import FaceDesk, NoFacesError
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.door import at_least
+from sightd.daemon.serve.access.roles import Role
+from sightd.daemon.serve.bodies import require_values
+from sightd.engines.errors import EngineError
+from sightd.plugins.face.gallery.enrol import Photo
+from sightd.plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError, UnwritableError
+from sightd.plugins.face.gallery.exchange import exported, imported
+from sightd.plugins.face.gallery.photos import MOST_BYTES, photo_of
+from sightd.plugins.types import Image
 
 MOST_IMPORT = 512 * 1024 * 1024
 """Bytes of an exported file that is imported."""

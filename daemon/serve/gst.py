@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from daemon import gst_log
-from daemon.gst_tls import require_tls_1_2, run_default_context
-from daemon.serve.errors import GStreamerMissingError
+from sightd.daemon import gst_log
+from sightd.daemon.gst_tls import require_tls_1_2, run_default_context
+from sightd.daemon.serve.errors import GStreamerMissingError
 
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 _ELEMENTS = {

@@ -12,21 +12,21 @@ from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.events.journal import Journal
-from daemon.serve.access.access import Access
-from daemon.serve.access.door import Door
-from daemon.serve.audience import Audience
-from daemon.serve.bodies import JsonRoute, refuse_invalid
-from daemon.serve.control import AskReload, add_control
-from daemon.serve.events import add_events
-from daemon.serve.faces import DeskSource, add_faces
-from daemon.serve.http_answers import Compression, HeadRequests
-from daemon.serve.mjpeg import JpegStream
-from daemon.serve.mjpeg_response import MjpegResponse
-from daemon.serve.page import POLICY, page
-from daemon.serve.status import add_status
-from daemon.serve.view import DaemonView, Readiness
-from daemon.version import installed_version
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.door import Door
+from sightd.daemon.serve.audience import Audience
+from sightd.daemon.serve.bodies import JsonRoute, refuse_invalid
+from sightd.daemon.serve.control import AskReload, add_control
+from sightd.daemon.serve.events import add_events
+from sightd.daemon.serve.faces import DeskSource, add_faces
+from sightd.daemon.serve.http_answers import Compression, HeadRequests
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.mjpeg_response import MjpegResponse
+from sightd.daemon.serve.page import POLICY, page
+from sightd.daemon.serve.status import add_status
+from sightd.daemon.serve.view import DaemonView, Readiness
+from sightd.daemon.version import installed_version
 
 _SENT_WITH_ALL = {
     b"x-content-type-options": b"nosniff",

@@ -11,8 +11,8 @@ import h11
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from daemon.serve.access.door import PEER
-from daemon.serve.access.peers import peer_at
+from sightd.daemon.serve.access.door import PEER
+from sightd.daemon.serve.access.peers import peer_at
 
 log = logging.getLogger(__name__)
 # uvicorn's warnings, one a message, are about what peers do wrong: that is counted. Nor is one who leaves our fault.

@@ -16,14 +16,14 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from daemon.config.model import Http, Tls
-from daemon.serve.control_socket import ControlSocket
-from daemon.serve.descriptors import fault
-from daemon.serve.errors import ListenError, TlsError
-from daemon.serve.http_connection import PATIENCE, SLOWEST, connections
-from daemon.serve.http_socket import ACCEPTED_AT_ONCE, listen
-from daemon.serve.places import Places
-from daemon.serve.refusals import Refusals
+from sightd.daemon.config.model import Http, Tls
+from sightd.daemon.serve.control_socket import ControlSocket
+from sightd.daemon.serve.descriptors import fault
+from sightd.daemon.serve.errors import ListenError, TlsError
+from sightd.daemon.serve.http_connection import PATIENCE, SLOWEST, connections
+from sightd.daemon.serve.http_socket import ACCEPTED_AT_ONCE, listen
+from sightd.daemon.serve.places import Places
+from sightd.daemon.serve.refusals import Refusals
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from daemon.serve.places import Places
+from sightd.daemon.serve.places import Places
 
 _STALL_MS = 10_000
 """A connection that takes no byte for so long is cut off by the kernel; a stopped browser would hold its seat."""

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from daemon.serve.audience import Audience
-from daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.audience import Audience
+from sightd.daemon.serve.mjpeg import JpegStream
 
 BOUNDARY = "sightd-picture"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from daemon.serve.view import CameraEntry, CameraStatus
+from sightd.daemon.serve.view import CameraEntry, CameraStatus
 
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 """The page's Content-Security-Policy."""

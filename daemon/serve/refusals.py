@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from daemon.thinned import Thinned
+from sightd.daemon.thinned import Thinned
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from daemon.config.model import Rtsp, Tls
-from daemon.serve.access.access import Access, Server
-from daemon.serve.errors import TlsError
-from daemon.serve.gst import GStreamer
+from sightd.daemon.config.model import Rtsp, Tls
+from sightd.daemon.serve.access.access import Access, Server
+from sightd.daemon.serve.errors import TlsError
+from sightd.daemon.serve.gst import GStreamer
 
 _ROLE = "viewer"
 _SERVER: Server = "rtsp"

@@ -6,8 +6,8 @@ import functools
 import threading
 from typing import Any
 
-from daemon.serve.gst import GStreamer
-from daemon.serve.rtsp_holds import Holds, Later
+from sightd.daemon.serve.gst import GStreamer
+from sightd.daemon.serve.rtsp_holds import Holds, Later
 
 
 def media_factory(gstreamer: GStreamer, later: Later) -> Any:

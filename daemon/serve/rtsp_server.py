@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from daemon.config.model import Rtsp
-from daemon.serve import gst
-from daemon.serve.access.access import Access
-from daemon.serve.descriptors import RESERVE, fault, free
-from daemon.serve.errors import ListenError
-from daemon.serve.rtsp_auth import authentication, permit
-from daemon.serve.rtsp_conduct import SESSIONS
-from daemon.serve.rtsp_sessions import session_pool
-from daemon.serve.rtsp_stream import RtspStream
-from daemon.serve.rtsp_viewers import RtspViewers
-from daemon.serve.view import RtspAddress
+from sightd.daemon.config.model import Rtsp
+from sightd.daemon.serve import gst
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.descriptors import RESERVE, fault, free
+from sightd.daemon.serve.errors import ListenError
+from sightd.daemon.serve.rtsp_auth import authentication, permit
+from sightd.daemon.serve.rtsp_conduct import SESSIONS
+from sightd.daemon.serve.rtsp_sessions import session_pool
+from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.serve.rtsp_viewers import RtspViewers
+from sightd.daemon.serve.view import RtspAddress
 
 log = logging.getLogger(__name__)
 

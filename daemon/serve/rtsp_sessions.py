@@ -6,7 +6,7 @@ import functools
 import secrets
 from typing import Any
 
-from daemon.serve.gst import GStreamer
+from sightd.daemon.serve.gst import GStreamer
 
 _BYTES = 16
 

@@ -7,12 +7,12 @@ import threading
 import time
 from typing import Any
 
-from daemon.encode.packet import Packet
-from daemon.serve.delimiter import delimited_early
-from daemon.serve.gate import Gate
-from daemon.serve.gst import GStreamer
-from daemon.serve.rtsp_factory import media_factory
-from daemon.serve.rtsp_holds import Later
+from sightd.daemon.encode.packet import Packet
+from sightd.daemon.serve.delimiter import delimited_early
+from sightd.daemon.serve.gate import Gate
+from sightd.daemon.serve.gst import GStreamer
+from sightd.daemon.serve.rtsp_factory import media_factory
+from sightd.daemon.serve.rtsp_holds import Later
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from daemon.config.model import Rtsp
-from daemon.serve.places import Places
-from daemon.serve.refusals import Refusals
-from daemon.serve.rtsp_conduct import SESSIONS, TO_AGREE, TO_PLAY, Conduct
-from daemon.serve.rtsp_stream import RtspStream
-from daemon.serve.tcp import cut_off_when_stalled, hang_up, received_bytes
+from sightd.daemon.config.model import Rtsp
+from sightd.daemon.serve.places import Places
+from sightd.daemon.serve.refusals import Refusals
+from sightd.daemon.serve.rtsp_conduct import SESSIONS, TO_AGREE, TO_PLAY, Conduct
+from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.serve.tcp import cut_off_when_stalled, hang_up, received_bytes
 
 log = logging.getLogger(__name__)
 

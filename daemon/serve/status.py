@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 
-from daemon.serve.view import ConfigurationStatus
+from sightd.daemon.serve.view import ConfigurationStatus
 
 
 @dataclass(frozen=True, slots=True)

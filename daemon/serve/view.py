@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.mjpeg import JpegStream
 
 if TYPE_CHECKING:
-    from daemon.serve.status import Status
+    from sightd.daemon.serve.status import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 
-from daemon.config.model import Config
-from daemon.serve.control_socket import MOST
+from sightd.daemon.config.model import Config
+from sightd.daemon.serve.control_socket import MOST
 
 _OF_RTSP, _OF_HTTP, _OF_CAMERA, _OF_PROCESS = 2, 1, 16, 128
 """Descriptors of a connection over RTSP (GStreamer's and ours), of one over HTTP, of a camera with its source, its

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.service.systemd import UNIT, SystemdError, require_running, systemctl, version
-from daemon.service.unit import GROUPS, LEAST, UnitPathError, unit
+from sightd.daemon.service.systemd import UNIT, SystemdError, require_running, systemctl, version
+from sightd.daemon.service.unit import GROUPS, LEAST, UnitPathError, unit
 
 _SPLITS_CREDENTIALS = 255
 """The systemd from which a credential's path with a blank fails ("Failed to deserialize"): it hands the path to the

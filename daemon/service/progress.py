@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from daemon.service.notify import Notifier
-from engines.progress import Progress
+from sightd.daemon.service.notify import Notifier
+from sightd.engines.progress import Progress
 
 _EVERY = 5.0
 """Seconds between two messages."""

@@ -12,14 +12,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal
 
-from daemon.app import AbandonedError, Daemon
-from daemon.config.changes import Changes
-from daemon.config.installed import installed_plugins
-from daemon.config.load import Loaded, load
-from daemon.config.problems import ConfigError, Problem
-from daemon.logs import configure
-from daemon.serve.view import ConfigurationStatus
-from daemon.service.notify import Notifier
+from sightd.daemon.app import AbandonedError, Daemon
+from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import Loaded, load
+from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.daemon.logs import configure
+from sightd.daemon.serve.view import ConfigurationStatus
+from sightd.daemon.service.notify import Notifier
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from daemon.service.requests import Request, Requests
+from sightd.daemon.service.requests import Request, Requests
 
 
 class Start:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from daemon.config.load import Loaded
-from daemon.events.place import journal_of
-from plugins.state import make_private, state_directory
+from sightd.daemon.config.load import Loaded
+from sightd.daemon.events.place import journal_of
+from sightd.plugins.state import make_private, state_directory
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from daemon.service.notify import Notifier
+from sightd.daemon.service.notify import Notifier
 
 log = logging.getLogger(__name__)
 

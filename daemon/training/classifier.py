@@ -13,22 +13,22 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon.training.errors import TrainingError
-from daemon.training.features import features_of, views_of
-from daemon.training.folders import LabelledPictures
-from daemon.training.softmax_regression import FloatTable, Head, fitted
-from daemon.training.validation import Validation, cross_validated, flattened
-from engines.digest import digest_of
-from engines.lock import locked, scratch_folder
-from engines.model import Model
-from engines.onnx_head import write_trunk, write_with_head
-from engines.onnx_session import OnnxRuntimeSession
-from engines.own_models import Origin, file_of, put
-from engines.preprocess import prepare
-from engines.progress import Progress
-from engines.store import ModelStore
-from plugins.classifier.scores import softmax
-from plugins.types import Image
+from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.features import features_of, views_of
+from sightd.daemon.training.folders import LabelledPictures
+from sightd.daemon.training.softmax_regression import FloatTable, Head, fitted
+from sightd.daemon.training.validation import Validation, cross_validated, flattened
+from sightd.engines.digest import digest_of
+from sightd.engines.lock import locked, scratch_folder
+from sightd.engines.model import Model
+from sightd.engines.onnx_head import write_trunk, write_with_head
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.own_models import Origin, file_of, put
+from sightd.engines.preprocess import prepare
+from sightd.engines.progress import Progress
+from sightd.engines.store import ModelStore
+from sightd.plugins.classifier.scores import softmax
+from sightd.plugins.types import Image
 
 _TOLERANCE = 1e-3
 """Largest difference of a probability between what was learnt and what the written network says."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon.training.softmax_regression import FloatTable
-from engines.model import Model
-from engines.onnx_head import FEATURES
-from engines.onnx_session import OnnxRuntimeSession
-from engines.preprocess import prepare
-from plugins.classifier.parts import cut_out, part_of_picture
-from plugins.types import Image
+from sightd.daemon.training.softmax_regression import FloatTable
+from sightd.engines.model import Model
+from sightd.engines.onnx_head import FEATURES
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.preprocess import prepare
+from sightd.plugins.classifier.parts import cut_out, part_of_picture
+from sightd.plugins.types import Image
 
 VIEWS = 4
 

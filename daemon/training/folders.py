@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.analyze.media import PICTURES, MediaError, not_read, read_picture
-from daemon.training.errors import TrainingError
-from engines.digest import digest_of
-from plugins.types import Image
+from sightd.daemon.analyze.media import PICTURES, MediaError, not_read, read_picture
+from sightd.daemon.training.errors import TrainingError
+from sightd.engines.digest import digest_of
+from sightd.plugins.types import Image
 
 LEAST = 5
 """Pictures of a class: the report holds each fifth back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable
 
-from daemon.training.errors import TrainingError
+from sightd.daemon.training.errors import TrainingError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from daemon.render import lettering
-from daemon.training.classifier import Trained
-from daemon.training.validation import Validation
-from engines.regular_file import write_whole
-from plugins.types import Image
+from sightd.daemon.render import lettering
+from sightd.daemon.training.classifier import Trained
+from sightd.daemon.training.validation import Validation
+from sightd.engines.regular_file import write_whole
+from sightd.plugins.types import Image
 
 _CELL, _SIZE, _MARGIN = 46, 15, 14
 _LEAST_CELL, _MOST_PIXELS = 8, 2400

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.training.softmax_regression import FloatTable, fitted
+from sightd.daemon.training.softmax_regression import FloatTable, fitted
 
 FOLDS = 5
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.convert import mobilenet, multistyle, opencv_zoo, ssd, vgg
+from sightd.engines.convert import mobilenet, multistyle, opencv_zoo, ssd, vgg
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.convert.onnx_graph import OnnxGraph
 
 FloatArray = NDArray[np.float32]
 

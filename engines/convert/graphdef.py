@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.convert import wire
-from engines.errors import ConversionError
+from sightd.engines.convert import wire
+from sightd.engines.errors import ConversionError
 
 _DTYPES: Mapping[int, type[np.generic]] = {1: np.float32, 2: np.float64, 3: np.int32, 9: np.int64, 10: np.bool_}
 _MOST_VALUES = 1 << 28

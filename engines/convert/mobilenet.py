@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.convert.onnx_graph import OnnxGraph
-from engines.convert.torch_weights import read_weights
-from engines.errors import ConversionError
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.convert.torch_weights import read_weights
+from sightd.engines.errors import ConversionError
 
 _BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Table 2 of the paper: expansion, channels, how many, stride of the first."""

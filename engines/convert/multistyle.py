@@ -8,8 +8,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
-from engines.convert.style_network import DOWN, RESIDUAL, UP, StyleLayer, write
-from engines.errors import ConversionError
+from sightd.engines.convert.style_network import DOWN, RESIDUAL, UP, StyleLayer, write
+from sightd.engines.errors import ConversionError
 
 
 def convert(source: Path, target: Path) -> None:

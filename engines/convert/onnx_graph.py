@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.errors import ConversionError
+from sightd.engines.errors import ConversionError
 
 OPSET = 13
 _IR_VERSION = 8

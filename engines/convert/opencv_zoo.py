@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 
-from engines.errors import ConversionError
+from sightd.engines.errors import ConversionError
 
 _BATCH = "batch"
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import coco
-from engines.convert import graphdef
-from engines.convert.anchors import AnchorGrid, anchors
-from engines.convert.convolution import Feature
-from engines.convert.graphdef import Node
-from engines.convert.onnx_graph import OnnxGraph
-from engines.convert.tensorflow import Translation
-from engines.errors import ConversionError
+from sightd.engines import coco
+from sightd.engines.convert import graphdef
+from sightd.engines.convert.anchors import AnchorGrid, anchors
+from sightd.engines.convert.convolution import Feature
+from sightd.engines.convert.graphdef import Node
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.convert.tensorflow import Translation
+from sightd.engines.errors import ConversionError
 
 SIZE = 300
 _PICTURES = "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3"

@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from engines.convert.onnx_graph import OnnxGraph
-from engines.errors import ModelFileError
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.errors import ModelFileError
 
 Floats = NDArray[np.float32]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.convert.convolution import Convolution, Feature
-from engines.convert.graphdef import Node
-from engines.convert.onnx_graph import OnnxGraph
-from engines.errors import ConversionError
+from sightd.engines.convert.convolution import Convolution, Feature
+from sightd.engines.convert.graphdef import Node
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.errors import ConversionError
 
 Value = NDArray[Any] | Feature | Convolution
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import ConversionError
+from sightd.engines.errors import ConversionError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _KINDS: Mapping[str, str] = {"FloatStorage": "<f4", "LongStorage": "<i8"}

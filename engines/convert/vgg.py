@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from engines.convert.onnx_graph import OnnxGraph
-from engines.errors import ConversionError, ModelFileError
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.errors import ConversionError, ModelFileError
 
 BLOCKS = (2, 2, 3, 3)
 """Convolutions of each block; the picture is halved between two."""

@@ -11,7 +11,7 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Literal
 
-from engines.cuda.errors import CudaClosedError, CudaError, translated
+from sightd.engines.cuda.errors import CudaClosedError, CudaError, translated
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from engines.cuda.launch.seam import Device, Function, Module
-from engines.errors import EngineError
+from sightd.engines.cuda.launch.seam import Device, Function, Module
+from sightd.engines.errors import EngineError
 
 logger = logging.getLogger(__name__)
 

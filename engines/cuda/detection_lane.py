@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.detect import Choice, Detect, Found
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.preprocess import Preprocess
-from engines.cuda.upload import Image, PictureUpload, batches
-from engines.device_session import DeviceSession
-from engines.model import Model
-from engines.preprocess import Geometry
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.detect import Choice, Detect, Found
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.preprocess import Preprocess
+from sightd.engines.cuda.upload import Image, PictureUpload, batches
+from sightd.engines.device_session import DeviceSession
+from sightd.engines.model import Model
+from sightd.engines.preprocess import Geometry
 
 LARGEST_BATCH = 16
 """Pictures of one run; more are done in several."""

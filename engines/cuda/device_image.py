@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.context import Activation
-from engines.cuda.driver import Device, DeviceBuffer, Stream
-from engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.context import Activation
+from sightd.engines.cuda.driver import Device, DeviceBuffer, Stream
+from sightd.engines.cuda.launch.picture import DevicePicture
 
 
 class Downloads:

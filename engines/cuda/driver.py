@@ -15,15 +15,15 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from engines.cuda.arguments import Argument
-from engines.cuda.context import Activation, Context
-from engines.cuda.errors import CudaError, CudaUnavailableError, translated
-from engines.cuda.graph import Capture, Graph
-from engines.cuda.memory import DeviceBuffer, PageLocked, PinnedAllocator, PinnedArray, device_pool
-from engines.cuda.pool import Pool, PoolStatistics
-from engines.cuda.program import Function, Module
-from engines.cuda.stream import Event, Stream
-from engines.cuda.transfers import TransferCounter
+from sightd.engines.cuda.arguments import Argument
+from sightd.engines.cuda.context import Activation, Context
+from sightd.engines.cuda.errors import CudaError, CudaUnavailableError, translated
+from sightd.engines.cuda.graph import Capture, Graph
+from sightd.engines.cuda.memory import DeviceBuffer, PageLocked, PinnedAllocator, PinnedArray, device_pool
+from sightd.engines.cuda.pool import Pool, PoolStatistics
+from sightd.engines.cuda.program import Function, Module
+from sightd.engines.cuda.stream import Event, Stream
+from sightd.engines.cuda.transfers import TransferCounter
 
 __all__ = [
     "Argument",

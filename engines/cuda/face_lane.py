@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.face_crop import FaceCrop
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.unit import to_unit
-from engines.cuda.upload import Image, PictureUpload
-from engines.device_session import DeviceOutput, DeviceSession
-from engines.errors import EngineError
-from engines.model import Model
-from engines.preprocess import affine
-from engines.spec import ColourOrder
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.face_crop import FaceCrop
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.unit import to_unit
+from sightd.engines.cuda.upload import Image, PictureUpload
+from sightd.engines.device_session import DeviceOutput, DeviceSession
+from sightd.engines.errors import EngineError
+from sightd.engines.model import Model
+from sightd.engines.preprocess import affine
+from sightd.engines.spec import ColourOrder
 
 LARGEST_BATCH = 16
 """Faces of one run; more are done in several."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.hide import Hide
-from engines.cuda.launch.marks import Mark, Place
-from engines.cuda.launch.overlay import Overlay
-from engines.cuda.launch.resize import Resize
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.hide import Hide
+from sightd.engines.cuda.launch.marks import Mark, Place
+from sightd.engines.cuda.launch.overlay import Overlay
+from sightd.engines.cuda.launch.resize import Resize
 
 
 class FrameDrawing:

@@ -7,11 +7,11 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines.cache import cache_directory
-from engines.cuda.cubins import Compiler, CubinCache, DeviceKernels
-from engines.cuda.driver import Device, open_device
-from engines.cuda.launch.seam import Kernels
-from engines.cuda.nvrtc import Nvrtc, find_library
+from sightd.engines.cache import cache_directory
+from sightd.engines.cuda.cubins import Compiler, CubinCache, DeviceKernels
+from sightd.engines.cuda.driver import Device, open_device
+from sightd.engines.cuda.launch.seam import Kernels
+from sightd.engines.cuda.nvrtc import Nvrtc, find_library
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engines.cuda.context import Context
-from engines.cuda.errors import CudaError
-from engines.cuda.transfers import TransferCounter
+from sightd.engines.cuda.context import Context
+from sightd.engines.cuda.errors import CudaError
+from sightd.engines.cuda.transfers import TransferCounter
 
 if TYPE_CHECKING:
-    from engines.cuda.stream import Stream
+    from sightd.engines.cuda.stream import Stream
 
 _CANNOT = (
     "Inside a capture, memory may be neither allocated nor freed, nothing be waited for, and host memory that takes "

@@ -10,12 +10,12 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.detection_lane import DetectionLane, Placed
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.face_lane import Embedded, FaceLane
-from engines.cuda.style_lane import Steady, StyleLane
-from engines.cuda.upload import Image
-from engines.errors import EngineError
+from sightd.engines.cuda.detection_lane import DetectionLane, Placed
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.face_lane import Embedded, FaceLane
+from sightd.engines.cuda.style_lane import Steady, StyleLane
+from sightd.engines.cuda.upload import Image
+from sightd.engines.errors import EngineError
 
 _CLOSE_WITHIN = 10.0
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from engines.cuda.context import Context
-from engines.cuda.errors import CudaClosedError, CudaOutOfMemoryError
-from engines.cuda.pool import Block, Pool
-from engines.cuda.stream import Stream
+from sightd.engines.cuda.context import Context
+from sightd.engines.cuda.errors import CudaClosedError, CudaOutOfMemoryError
+from sightd.engines.cuda.pool import Block, Pool
+from sightd.engines.cuda.stream import Stream
 
 
 class DeviceBuffer:

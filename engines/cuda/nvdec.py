@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.driver import Device
-from engines.cuda.gpus import Gpus
-from engines.cuda.launch.picture import DevicePicture, Matrix
-from engines.errors import EngineError
-from engines.placement import no_gpu
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.driver import Device
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
+from sightd.engines.errors import EngineError
+from sightd.engines.placement import no_gpu
 
 _CODECS: Mapping[str, str] = {"h264": "H264", "hevc": "HEVC"}
 """FFmpeg's names to the library's."""

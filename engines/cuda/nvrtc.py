@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from engines.errors import EngineError
+from sightd.engines.errors import EngineError
 
 _MAJORS = (13, 12)
 _INSTALL = (

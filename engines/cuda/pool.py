@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from engines.cuda.errors import CudaOutOfMemoryError
+from sightd.engines.cuda.errors import CudaOutOfMemoryError
 
 _SMALLEST = 512
 _STEPS = 4

@@ -6,10 +6,10 @@ import threading
 from functools import partial
 from typing import Any
 
-from engines.cuda.arguments import Argument, pack
-from engines.cuda.context import Context
-from engines.cuda.errors import CudaError, KernelError, translated
-from engines.cuda.stream import Stream
+from sightd.engines.cuda.arguments import Argument, pack
+from sightd.engines.cuda.context import Context
+from sightd.engines.cuda.errors import CudaError, KernelError, translated
+from sightd.engines.cuda.stream import Stream
 
 Size3 = tuple[int, int, int]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from engines.cuda.context import Context, thread
-from engines.cuda.errors import CudaError
-from engines.cuda.graph import Capture
-from engines.cuda.transfers import TransferCounter
+from sightd.engines.cuda.context import Context, thread
+from sightd.engines.cuda.errors import CudaError
+from sightd.engines.cuda.graph import Capture
+from sightd.engines.cuda.transfers import TransferCounter
 
 
 class Event:

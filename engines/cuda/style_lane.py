@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.paint import Finish, Paint
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.preprocess import Preprocess
-from engines.cuda.launch.resize import Resize
-from engines.cuda.launch.style import Style
-from engines.device_session import DeviceSession
-from engines.errors import EngineError
-from engines.model import Model
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.paint import Finish, Paint
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.preprocess import Preprocess
+from sightd.engines.cuda.launch.resize import Resize
+from sightd.engines.cuda.launch.style import Style
+from sightd.engines.device_session import DeviceSession
+from sightd.engines.errors import EngineError
+from sightd.engines.model import Model
 
 LARGEST_BATCH = 8
 """Pictures of one run; more are done in several."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.seam import Buffer, Device, Pinned
-from engines.preprocess import size_of
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.seam import Buffer, Device, Pinned
+from sightd.engines.preprocess import size_of
 
 _ALIGNMENT = 256
 _MOST_BYTES = 128 * 1024 * 1024

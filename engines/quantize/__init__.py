@@ -1,5 +1,5 @@
 """Networks in int8: Q/DQ nodes whose ranges are measured on the user's own pictures."""
 
-from engines.quantize.quantizer import quantize
+from sightd.engines.quantize.quantizer import quantize
 
 __all__ = ["quantize"]

@@ -14,13 +14,13 @@ from onnx import version_converter
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from engines.errors import QuantizationError
-from engines.model import Model
-from engines.onnx_file import read_ends, read_precision
-from engines.preprocess import prepare
-from engines.progress import Progress, silent
-from engines.quantize.recipe import Recipe, recipe_for
-from engines.session import Tensor
+from sightd.engines.errors import QuantizationError
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import read_ends, read_precision
+from sightd.engines.preprocess import prepare
+from sightd.engines.progress import Progress, silent
+from sightd.engines.quantize.recipe import Recipe, recipe_for
+from sightd.engines.session import Tensor
 
 _OPSET = 13
 """The first in which a weight's every channel has a range of its own."""

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engines.errors import EngineError
-from engines.trt import api
-from engines.trt.ends import Ends
-from engines.trt.growing import GrowingOutput
-from engines.trt.names import TensorRT
-from engines.trt.seam import Device, DeviceBuffer, Graph, Stream
+from sightd.engines.errors import EngineError
+from sightd.engines.trt import api
+from sightd.engines.trt.ends import Ends
+from sightd.engines.trt.growing import GrowingOutput
+from sightd.engines.trt.names import TensorRT
+from sightd.engines.trt.seam import Device, DeviceBuffer, Graph, Stream
 
 logger = logging.getLogger(__name__)
 

@@ -14,16 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from engines.trt.build_worker import encode
-from engines.trt.builder import BuildOrder, BuildProgress
-from engines.trt.errors import EngineBuildError
+import sightd
+from sightd.engines.trt.build_worker import encode
+from sightd.engines.trt.builder import BuildOrder, BuildProgress
+from sightd.engines.trt.errors import EngineBuildError
 
 DEADLINE = 3600.0
 """Seconds; the largest network of the catalogue takes minutes on an old card."""
 
 _BEAT = 1.0
 _GRACE = 5.0
-_WORKER = (sys.executable, "-P", "-m", "engines.trt.build_worker")
+_WORKER = (sys.executable, "-P", "-m", "sightd.engines.trt.build_worker")
 _TAIL = 1500
 
 
@@ -80,7 +81,7 @@ def visible_device(environ: Mapping[str, str], device: int) -> str:
 
 def _environment(environ: Mapping[str, str], device: int) -> dict[str, str]:
     """Ours, with the folder of this package on Python's path and one GPU in sight."""
-    home = str(Path(__file__).resolve().parents[2])
+    home = str(Path(sightd.__file__).resolve().parents[1])
     path = os.pathsep.join([home, *filter(None, [environ.get("PYTHONPATH")])])
     return {**environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": visible_device(environ, device)}
 

@@ -1,4 +1,4 @@
-"""The process that builds: `python -m engines.trt.build_worker`, started by `engines.trt.build_process` alone.
+"""The process that builds: `python -m sightd.engines.trt.build_worker`, started by `engines.trt.build_process` alone.
 
 It reads one JSON line, the order, from standard input and writes JSON lines to standard output: `{"phase", "done",
 "total"}` as it goes on, at the end `{"built": bytes}` or `{"error": reason}`. It ends when its input ends: whoever
@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from engines.errors import EngineError
-from engines.trt.builder import BuildOrder, build_plan
-from engines.trt.names import Flavour, load
-from engines.trt.profile import BatchRange
+from sightd.engines.errors import EngineError
+from sightd.engines.trt.builder import BuildOrder, build_plan
+from sightd.engines.trt.names import Flavour, load
+from sightd.engines.trt.profile import BatchRange
 
 _PAUSE = 0.2
 _NICENESS = 10

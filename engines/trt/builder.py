@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engines.trt import api
-from engines.trt.errors import EngineBuildError
-from engines.trt.log import Log, make_log
-from engines.trt.names import Flavour, TensorRT
-from engines.trt.profile import BatchRange, Shape, shapes_for
+from sightd.engines.trt import api
+from sightd.engines.trt.errors import EngineBuildError
+from sightd.engines.trt.log import Log, make_log
+from sightd.engines.trt.names import Flavour, TensorRT
+from sightd.engines.trt.profile import BatchRange, Shape, shapes_for
 
 VERSION = 1
 """Raised whenever the same ONNX file would become another engine; part of an engine's identity."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engines.cuda import driver
-from engines.cuda.driver import Device
-from engines.errors import EngineError
-from engines.trt.errors import TensorRtUnavailableError
+from sightd.engines.cuda import driver
+from sightd.engines.cuda.driver import Device
+from sightd.engines.errors import EngineError
+from sightd.engines.trt.errors import TensorRtUnavailableError
 
 
 def open_device(which: str) -> Device:

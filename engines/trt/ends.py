@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.errors import EngineError
-from engines.session import TensorSpec
-from engines.trt import api
-from engines.trt.profile import BatchRange
+from sightd.engines.errors import EngineError
+from sightd.engines.session import TensorSpec
+from sightd.engines.trt import api
+from sightd.engines.trt.profile import BatchRange
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.errors import EngineError
+from sightd.engines.errors import EngineError
 
 
 class TensorRtUnavailableError(EngineError):

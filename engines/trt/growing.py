@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.errors import EngineError
-from engines.trt import api
-from engines.trt.seam import Device, DeviceBuffer
+from sightd.engines.errors import EngineError
+from sightd.engines.trt import api
+from sightd.engines.trt.seam import Device, DeviceBuffer
 
 
 class GrowingOutput:

@@ -10,9 +10,9 @@ from math import prod
 
 import numpy as np
 
-from engines.session import Tensor
-from engines.trt.binding import Binding, Loaded, shaped_context
-from engines.trt.seam import DeviceBuffer, Event, PinnedArray, Stream
+from sightd.engines.session import Tensor
+from sightd.engines.trt.binding import Binding, Loaded, shaped_context
+from sightd.engines.trt.seam import DeviceBuffer, Event, PinnedArray, Stream
 
 _BINDINGS = 32
 """Batch sizes and addresses that a lane keeps ready; the one that waited longest goes."""

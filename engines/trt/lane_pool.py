@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from engines.errors import EngineError
-from engines.trt.lane import Lane
+from sightd.engines.errors import EngineError
+from sightd.engines.trt.lane import Lane
 
 
 class LanePool:

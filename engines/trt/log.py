@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engines.trt import api
+from sightd.engines.trt import api
 
 logger = logging.getLogger(__name__)
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from engines.backends import SessionRequest
-from engines.cache import cache_directory
-from engines.cuda import driver
-from engines.cuda.gpus import Gpus
-from engines.engine_cache import EngineCache
-from engines.errors import BackendUnavailableError, EngineError
-from engines.model import Model
-from engines.onnx_file import read_precision
-from engines.placement import no_gpu
-from engines.session import Session
-from engines.trt import names
-from engines.trt.errors import EngineBuildError
-from engines.trt.profile import BatchRange
-from engines.trt.provide import EngineRequest, open_session
-from engines.trt.verify import Judge
+from sightd.engines.backends import SessionRequest
+from sightd.engines.cache import cache_directory
+from sightd.engines.cuda import driver
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.engine_cache import EngineCache
+from sightd.engines.errors import BackendUnavailableError, EngineError
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import read_precision
+from sightd.engines.placement import no_gpu
+from sightd.engines.session import Session
+from sightd.engines.trt import names
+from sightd.engines.trt.errors import EngineBuildError
+from sightd.engines.trt.profile import BatchRange
+from sightd.engines.trt.provide import EngineRequest, open_session
+from sightd.engines.trt.verify import Judge
 
 BATCH = BatchRange(1, 4, 16)
 """Batches an engine is built for: cameras' frames come together in any number up to the largest."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
-from engines.trt import api
-from engines.trt.errors import TensorRtUnavailableError
+from sightd.engines.trt import api
+from sightd.engines.trt.errors import TensorRtUnavailableError
 
 OLDEST = (10, 12)
 """The first TensorRT whose strongly typed networks take every layer that exporters write."""

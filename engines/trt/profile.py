@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engines.trt.errors import EngineBuildError
+from sightd.engines.trt.errors import EngineBuildError
 
 Shape = tuple[int, ...]
 

@@ -11,24 +11,24 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from engines.digest import digest_of
-from engines.dynamic_batch import with_dynamic_batch
-from engines.engine_cache import EngineCache, EngineIdentity
-from engines.half import to_half
-from engines.model import Model
-from engines.onnx_file import precision_of
-from engines.onnx_session import OnnxRuntimeSession
-from engines.preprocess import prepare
-from engines.trt import builder
-from engines.trt.build_process import DEADLINE, build
-from engines.trt.builder import BuildOrder, BuildProgress
-from engines.trt.errors import EngineBuildError
-from engines.trt.names import TensorRT
-from engines.trt.profile import BatchRange
-from engines.trt.reference import reference_inputs, reference_pictures
-from engines.trt.seam import Device
-from engines.trt.session import LANES, TensorRTSession
-from engines.trt.verify import Judge, compare
+from sightd.engines.digest import digest_of
+from sightd.engines.dynamic_batch import with_dynamic_batch
+from sightd.engines.engine_cache import EngineCache, EngineIdentity
+from sightd.engines.half import to_half
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import precision_of
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.preprocess import prepare
+from sightd.engines.trt import builder
+from sightd.engines.trt.build_process import DEADLINE, build
+from sightd.engines.trt.builder import BuildOrder, BuildProgress
+from sightd.engines.trt.errors import EngineBuildError
+from sightd.engines.trt.names import TensorRT
+from sightd.engines.trt.profile import BatchRange
+from sightd.engines.trt.reference import reference_inputs, reference_pictures
+from sightd.engines.trt.seam import Device
+from sightd.engines.trt.session import LANES, TensorRTSession
+from sightd.engines.trt.verify import Judge, compare
 
 BuildFunction = Callable[..., None]
 _THREADS = 2

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.session import Tensor, TensorSpec
-from engines.trt.errors import EngineVerificationError
+from sightd.engines.session import Tensor, TensorSpec
+from sightd.engines.trt.errors import EngineVerificationError
 
 _SIZE = (480, 640)
 

@@ -10,15 +10,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from engines.errors import EngineError
-from engines.session import Backend, Tensor, TensorSpec
-from engines.trt.binding import Loaded
-from engines.trt.ends import read_ends
-from engines.trt.lane import Lane
-from engines.trt.lane_pool import LanePool
-from engines.trt.log import make_log
-from engines.trt.names import Flavour, TensorRT
-from engines.trt.seam import Device, DeviceBuffer, Stream
+from sightd.engines.errors import EngineError
+from sightd.engines.session import Backend, Tensor, TensorSpec
+from sightd.engines.trt.binding import Loaded
+from sightd.engines.trt.ends import read_ends
+from sightd.engines.trt.lane import Lane
+from sightd.engines.trt.lane_pool import LanePool
+from sightd.engines.trt.log import make_log
+from sightd.engines.trt.names import Flavour, TensorRT
+from sightd.engines.trt.seam import Device, DeviceBuffer, Stream
 
 LANES = 2
 """Two hide the copies of one run behind the arithmetic of another; more only take memory."""

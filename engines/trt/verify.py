@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.session import Session, Tensor
-from engines.trt.errors import EngineVerificationError
+from sightd.engines.session import Session, Tensor
+from sightd.engines.trt.errors import EngineVerificationError
 
 MEAN_IOU = 0.99
 """Over all matched boxes; of one without its like it is 0."""

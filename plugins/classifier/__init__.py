@@ -1,5 +1,5 @@
 """Image classification: what a picture shows, or what kind of thing each object is."""
 
-from plugins.classifier.plugin import Classifier
+from sightd.plugins.classifier.plugin import Classifier
 
 __all__ = ["Classifier"]

@@ -8,10 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from engines.catalog import Catalog
-from plugins.api import Fault, PluginConfig
-from plugins.classifier.own import OwnClassifier
-from plugins.units import Duration
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import Fault, PluginConfig
+from sightd.plugins.classifier.own import OwnClassifier
+from sightd.plugins.units import Duration
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

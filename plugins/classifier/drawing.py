@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugins.types import Canvas, Classification, Frame
+from sightd.plugins.types import Canvas, Classification, Frame
 
 _INK = (235, 225, 205)
 """BGR."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from plugins.classifier.scores import averaged
-from plugins.types import FloatArray
+from sightd.plugins.classifier.scores import averaged
+from sightd.plugins.types import FloatArray
 
 PICTURE = -1
 """Key of the whole picture; tracks have their numbers."""

@@ -8,13 +8,13 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engines.errors import ModelFileError
-from engines.model import Model
-from engines.onnx_trial import require_bounded
-from engines.own_file import classifier_from_file
-from engines.spec import ColourOrder
-from plugins.api import Fault, PluginError
-from plugins.labels_file import labels_in
+from sightd.engines.errors import ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.onnx_trial import require_bounded
+from sightd.engines.own_file import classifier_from_file
+from sightd.engines.spec import ColourOrder
+from sightd.plugins.api import Fault, PluginError
+from sightd.plugins.labels_file import labels_in
 
 Three = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0)]

@@ -7,7 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from plugins.types import Image
+from sightd.plugins.types import Image
 
 Part = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the picture; right and bottom are outside."""

@@ -9,16 +9,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from engines.engine import Engine
-from plugins.api import Context, Plugin, PluginConfig, PluginError
-from plugins.classifier.config import ClassifierConfig
-from plugins.classifier.drawing import draw
-from plugins.classifier.memory import Answer, Memory
-from plugins.classifier.own import OwnClassifier
-from plugins.classifier.parts import Part, cut_out, part_of_object, part_of_picture
-from plugins.classifier.scores import likeliest, softmax
-from plugins.classifier.subjects import Subject, subjects_of
-from plugins.types import Canvas, Classification, Detections, FloatArray, Frame, Image, Results, Tracks
+from sightd.engines.engine import Engine
+from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
+from sightd.plugins.classifier.config import ClassifierConfig
+from sightd.plugins.classifier.drawing import draw
+from sightd.plugins.classifier.memory import Answer, Memory
+from sightd.plugins.classifier.own import OwnClassifier
+from sightd.plugins.classifier.parts import Part, cut_out, part_of_object, part_of_picture
+from sightd.plugins.classifier.scores import likeliest, softmax
+from sightd.plugins.classifier.subjects import Subject, subjects_of
+from sightd.plugins.types import Canvas, Classification, Detections, FloatArray, Frame, Image, Results, Tracks
 
 log = logging.getLogger(__name__)
 

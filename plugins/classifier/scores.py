@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from plugins.types import FloatArray, IntArray
+from sightd.plugins.types import FloatArray, IntArray
 
 
 def softmax(logits: FloatArray) -> FloatArray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plugins.classifier.config import ClassifierConfig
-from plugins.classifier.memory import PICTURE
-from plugins.types import Detections, Frame, Results, Tracks
+from sightd.plugins.classifier.config import ClassifierConfig
+from sightd.plugins.classifier.memory import PICTURE
+from sightd.plugins.types import Detections, Frame, Results, Tracks
 
 
 @dataclass(frozen=True, slots=True)

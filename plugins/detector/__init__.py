@@ -1,5 +1,5 @@
 """The detector: finds objects of the classes that its network knows."""
 
-from plugins.detector.plugin import Detector
+from sightd.plugins.detector.plugin import Detector
 
 __all__ = ["Detector"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugins.boxes import iou
-from plugins.types import Detections
+from sightd.plugins.boxes import iou
+from sightd.plugins.types import Detections
 
 CLEAR = 0.4
 """From this score on an object counts: it would be drawn."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.session import Tensor
-from engines.spec import InputSpec
-from plugins.types import FloatArray, IntArray
+from sightd.engines.session import Tensor
+from sightd.engines.spec import InputSpec
+from sightd.plugins.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,11 +7,11 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from engines.catalog import Catalog
-from plugins.api import Fault, PluginConfig
-from plugins.detector.labels import unknown_class
-from plugins.detector.regions import Polygon
-from plugins.model_choice import ModelChoice
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import Fault, PluginConfig
+from sightd.plugins.detector.labels import unknown_class
+from sightd.plugins.detector.regions import Polygon
+from sightd.plugins.model_choice import ModelChoice
 
 Score = Annotated[float, Field(ge=0, le=1)]
 

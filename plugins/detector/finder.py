@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from engines.cuda.detection_lane import Reading
-from engines.cuda.lanes import DetectionLanes
-from engines.engine import Engine
-from plugins.detector.candidates import Head
-from plugins.detector.selection import Selection
-from plugins.types import Detections, Frame
+from sightd.engines.cuda.detection_lane import Reading
+from sightd.engines.cuda.lanes import DetectionLanes
+from sightd.engines.engine import Engine
+from sightd.plugins.detector.candidates import Head
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.types import Detections, Frame
 
 logger = logging.getLogger(__name__)
 

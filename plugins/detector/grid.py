@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from engines.spec import InputSpec
-from plugins.api import PluginError
-from plugins.types import FloatArray
+from sightd.engines.spec import InputSpec
+from sightd.plugins.api import PluginError
+from sightd.plugins.types import FloatArray
 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from plugins.api import PluginError
-from plugins.detector import nanodet, ssd, yolox
-from plugins.detector.candidates import Head
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector import nanodet, ssd, yolox
+from sightd.plugins.detector.candidates import Head
 
 HEADS: dict[str, Head] = {
     "ssd": ssd.decode,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from plugins.api import PluginError
-from plugins.types import FloatArray
+from sightd.plugins.api import PluginError
+from sightd.plugins.types import FloatArray
 
 _BACKGROUND = frozenset({"background", "__background__"})
 

@@ -17,13 +17,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from engines.session import Tensor
-from engines.spec import InputSpec
-from plugins.api import PluginError
-from plugins.boxes import clip
-from plugins.detector.candidates import Candidates, reaching
-from plugins.detector.grid import Grid, grid_of
-from plugins.types import FloatArray, IntArray
+from sightd.engines.session import Tensor
+from sightd.engines.spec import InputSpec
+from sightd.plugins.api import PluginError
+from sightd.plugins.boxes import clip
+from sightd.plugins.detector.candidates import Candidates, reaching
+from sightd.plugins.detector.grid import Grid, grid_of
+from sightd.plugins.types import FloatArray, IntArray
 
 _PART = re.compile(r"(cls|dis)_pred_stride_(\d+)")
 

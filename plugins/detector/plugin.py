@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from engines.cuda.launch.heads import HeadMismatchError
-from plugins.api import Context, Plugin, PluginConfig, PluginError
-from plugins.detector.config import DetectorConfig
-from plugins.detector.finder import Finder, finder_for
-from plugins.detector.heads import head_named
-from plugins.detector.selection import Selection
-from plugins.types import Detections, Frame, Results
+from sightd.engines.cuda.launch.heads import HeadMismatchError
+from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.finder import Finder, finder_for
+from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.types import Detections, Frame, Results
 
 _STALE_AFTER = 0.5
 """Seconds for which a detection stands for frames that were not analysed; then the object may be elsewhere."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.model import Model
-from engines.trt.verify import Boxes, BoxReader, Outputs
-from plugins.detector.heads import head_named
+from sightd.engines.model import Model
+from sightd.engines.trt.verify import Boxes, BoxReader, Outputs
+from sightd.plugins.detector.heads import head_named
 
 _LEAST_SCORE = 0.02
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from plugins.types import FloatArray
+from sightd.plugins.types import FloatArray
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Corners = list[tuple[Fraction, Fraction]]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.detect import Choice, Found
-from engines.preprocess import Geometry
-from plugins.detector.candidates import Candidates
-from plugins.detector.config import DetectorConfig
-from plugins.detector.labels import ids_of, least_scores
-from plugins.detector.regions import allowed, standing_points
-from plugins.nms import nms
-from plugins.types import Detections, FloatArray, IntArray
+from sightd.engines.cuda.launch.detect import Choice, Found
+from sightd.engines.preprocess import Geometry
+from sightd.plugins.detector.candidates import Candidates
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.labels import ids_of, least_scores
+from sightd.plugins.detector.regions import allowed, standing_points
+from sightd.plugins.nms import nms
+from sightd.plugins.types import Detections, FloatArray, IntArray
 
 _SEEN_FOR_REGIONS = 1024
 """Boxes that the GPU gives of a picture where regions then choose among them: many more than stand in one."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from engines.session import Tensor
-from engines.spec import InputSpec
-from plugins.api import PluginError
-from plugins.detector.candidates import Candidates, reaching
-from plugins.types import FloatArray
+from sightd.engines.session import Tensor
+from sightd.engines.spec import InputSpec
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector.candidates import Candidates, reaching
+from sightd.plugins.types import FloatArray
 
 
 def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:

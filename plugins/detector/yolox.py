@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from engines.session import Tensor
-from engines.spec import InputSpec
-from plugins.api import PluginError
-from plugins.boxes import from_centre_size
-from plugins.detector.candidates import Candidates, reaching
-from plugins.detector.grid import Grid, grid_of
-from plugins.types import FloatArray
+from sightd.engines.session import Tensor
+from sightd.engines.spec import InputSpec
+from sightd.plugins.api import PluginError
+from sightd.plugins.boxes import from_centre_size
+from sightd.plugins.detector.candidates import Candidates, reaching
+from sightd.plugins.detector.grid import Grid, grid_of
+from sightd.plugins.types import FloatArray
 
 _WILDEST = 20.0
 """exp() of more than this is no size any picture has; cut here, a broken output stays finite."""

@@ -1,5 +1,5 @@
 """Faces: found, looked at, recognised by their likeness to those of a gallery."""
 
-from plugins.face.plugin import FaceRecogniser
+from sightd.plugins.face.plugin import FaceRecogniser
 
 __all__ = ["FaceRecogniser"]

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.similarity import ARCFACE, similarity
-from plugins.face.looks import CROP
-from plugins.types import FloatArray, Image
+from sightd.engines.similarity import ARCFACE, similarity
+from sightd.plugins.face.looks import CROP
+from sightd.plugins.types import FloatArray, Image
 
 
 def aligned(image: Image, landmarks: FloatArray) -> NDArray[np.uint8]:

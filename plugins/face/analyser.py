@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engines.engine import Engine
-from engines.similarity import ARCFACE
-from plugins.face.finder import FaceFinder, Search, finder_for
-from plugins.face.looks import Looks
-from plugins.face.quality import quality_of
-from plugins.face.reader import FaceReader, reader_for
-from plugins.face.upright import upright
-from plugins.types import FloatArray, Frame, Image
+from sightd.engines.engine import Engine
+from sightd.engines.similarity import ARCFACE
+from sightd.plugins.face.finder import FaceFinder, Search, finder_for
+from sightd.plugins.face.looks import Looks
+from sightd.plugins.face.quality import quality_of
+from sightd.plugins.face.reader import FaceReader, reader_for
+from sightd.plugins.face.upright import upright
+from sightd.plugins.types import FloatArray, Frame, Image
 
 
 class FaceAnalyser:

@@ -99,7 +99,7 @@ class Calibration:
 @cache
 def calibration_of(model: str) -> Calibration | None:
     """The table that comes with a recogniser of the catalogue; None where there is none."""
-    file = resources.files("plugins.face").joinpath(f"{model}.csv")
+    file = resources.files("sightd.plugins.face").joinpath(f"{model}.csv")
     if not file.is_file():
         return None
     rows = list(csv.DictReader(line for line in file.read_text().splitlines() if not line.startswith("#")))

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from engines.catalog import Catalog
-from plugins.api import Fault, PluginConfig
-from plugins.face.calibration import calibration_of
-from plugins.units import Duration
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import Fault, PluginConfig
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.units import Duration
 
 Score = Annotated[float, Field(ge=0, le=1)]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from plugins.types import BoolArray, Canvas, Faces, FloatArray
+from sightd.plugins.types import BoolArray, Canvas, Faces, FloatArray
 
 _KNOWN, _UNKNOWN = (110, 220, 120), (190, 190, 190)
 """BGR."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from plugins.face.calibration import Calibration
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.types import FloatArray
 
 _APART = 1.0
 """Seconds after which a look is independent of the one before."""

@@ -8,18 +8,18 @@ from typing import Protocol
 
 import numpy as np
 
-from engines.cuda.detection_lane import Reading
-from engines.cuda.device_image import DeviceImage
-from engines.cuda.lanes import DetectionLanes
-from engines.cuda.launch.detect import Choice
-from engines.engine import Engine
-from engines.preprocess import prepare
-from plugins.api import PluginError
-from plugins.face import views
-from plugins.face.views import View
-from plugins.face.yunet import decode
-from plugins.nms import nms
-from plugins.types import BoolArray, FloatArray, Frame, Image, check_lengths
+from sightd.engines.cuda.detection_lane import Reading
+from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.lanes import DetectionLanes
+from sightd.engines.cuda.launch.detect import Choice
+from sightd.engines.engine import Engine
+from sightd.engines.preprocess import prepare
+from sightd.plugins.api import PluginError
+from sightd.plugins.face import views
+from sightd.plugins.face.views import View
+from sightd.plugins.face.yunet import decode
+from sightd.plugins.nms import nms
+from sightd.plugins.types import BoolArray, FloatArray, Frame, Image, check_lengths
 
 _STEP = 32
 """Sides of the network's input are multiples of its coarsest stride."""
@@ -34,7 +34,7 @@ class FoundFaces:
     """Faces of one frame, best score first, in pixels of the frame.
 
     boxes xyxy float32 [n, 4], cut at the frame's edges · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2], in the
-    order of `plugins.types.Faces`.
+    order of `sightd.plugins.types.Faces`.
     """
 
     boxes: FloatArray

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.face.finder import FoundFaces
-from plugins.tracker import view
-from plugins.tracker.lifecycle import Rules, step
-from plugins.tracker.table import ID, WIDTH, CameraTracks
-from plugins.tracker.view import Reach
-from plugins.types import Detections, FloatArray, IntArray
+from sightd.plugins.face.finder import FoundFaces
+from sightd.plugins.tracker import view
+from sightd.plugins.tracker.lifecycle import Rules, step
+from sightd.plugins.tracker.table import ID, WIDTH, CameraTracks
+from sightd.plugins.tracker.view import Reach
+from sightd.plugins.types import Detections, FloatArray, IntArray
 
 LABELS = ("face",)
 _RULES = Rules(

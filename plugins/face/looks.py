@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.types import BoolArray, FloatArray, check_lengths
+from sightd.plugins.types import BoolArray, FloatArray, check_lengths
 
 DIMENSIONS = 128
 """Of SFace's embeddings."""

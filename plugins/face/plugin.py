@@ -12,25 +12,36 @@ from typing import ClassVar
 
 import numpy as np
 
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.model import Model
-from plugins.api import Context, Plugin, PluginConfig, PluginError
-from plugins.face import drawing
-from plugins.face.calibration import calibration_of
-from plugins.face.config import FaceConfig
-from plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for, sure
-from plugins.face.following import Followed
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.place import default_gallery
-from plugins.face.gallery.version import keep_versions_apart
-from plugins.face.quality import quality_of
-from plugins.face.reader import FaceReader, ReadFaces, reader_for
-from plugins.face.recogniser import Look, Recogniser
-from plugins.face.recognition import CameraFaces, Known, placed, relative
-from plugins.face.upright import UprightFaces, upright
-from plugins.face.visits import Keeping, VisitBook
-from plugins.types import BoolArray, Canvas, Detections, Faces, FloatArray, Frame, Hidden, IntArray, Results, Tracks
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
+from sightd.plugins.face import drawing
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for, sure
+from sightd.plugins.face.following import Followed
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.place import default_gallery
+from sightd.plugins.face.gallery.version import keep_versions_apart
+from sightd.plugins.face.quality import quality_of
+from sightd.plugins.face.reader import FaceReader, ReadFaces, reader_for
+from sightd.plugins.face.recogniser import Look, Recogniser
+from sightd.plugins.face.recognition import CameraFaces, Known, placed, relative
+from sightd.plugins.face.upright import UprightFaces, upright
+from sightd.plugins.face.visits import Keeping, VisitBook
+from sightd.plugins.types import (
+    BoolArray,
+    Canvas,
+    Detections,
+    Faces,
+    FloatArray,
+    Frame,
+    Hidden,
+    IntArray,
+    Results,
+    Tracks,
+)
 
 log = logging.getLogger(__name__)
 

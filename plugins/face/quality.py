@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.face.looks import Quality
-from plugins.face.upright import UprightFaces
-from plugins.types import FloatArray
+from sightd.plugins.face.looks import Quality
+from sightd.plugins.face.upright import UprightFaces
+from sightd.plugins.types import FloatArray
 
 _SMALL, _LARGE = 10.0, 40.0
 """Distance of the eyes in pixels of the source at which a face is of no use, and from which on size does not matter:

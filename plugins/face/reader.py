@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.lanes import FaceLanes
-from engines.engine import Engine
-from engines.errors import EngineError
-from plugins.api import PluginError
-from plugins.face.align import aligned
-from plugins.face.looks import CROP, DIMENSIONS
-from plugins.types import FloatArray, Frame
+from sightd.engines.cuda.lanes import FaceLanes
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError
+from sightd.plugins.api import PluginError
+from sightd.plugins.face.align import aligned
+from sightd.plugins.face.looks import CROP, DIMENSIONS
+from sightd.plugins.types import FloatArray, Frame
 
 _TRIAL = np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32)
 """Where five points may lie on a picture of a face."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.model import Model
-from engines.trt.verify import Boxes, BoxReader, Outputs
-from plugins.face.yunet import decode
+from sightd.engines.model import Model
+from sightd.engines.trt.verify import Boxes, BoxReader, Outputs
+from sightd.plugins.face.yunet import decode
 
 _LEAST_SCORE = 0.02
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plugins.face.calibration import Calibration
-from plugins.face.config import FaceConfig
-from plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.matcher import Matcher
-from plugins.face.gallery.unknown_store import Best
-from plugins.face.looks import DIMENSIONS
-from plugins.face.recognition import Known
-from plugins.face.visits import Visit, VisitBook
-from plugins.types import FloatArray, Image
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.face.looks import DIMENSIONS
+from sightd.plugins.face.recognition import Known
+from sightd.plugins.face.visits import Visit, VisitBook
+from sightd.plugins.types import FloatArray, Image
 
 log = logging.getLogger(__name__)
 

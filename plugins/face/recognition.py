@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from plugins.face.evidence import Evidence, Verdict
-from plugins.face.following import Followed
-from plugins.face.gallery.unknown_store import Best
-from plugins.types import FloatArray
+from sightd.plugins.face.evidence import Evidence, Verdict
+from sightd.plugins.face.following import Followed
+from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.types import FloatArray
 
 _FIRST_LOOKS = 3
 _SETTLED = 20

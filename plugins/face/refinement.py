@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.face.calibration import Calibration
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.types import FloatArray
 
 _PRIOR_PAIRS = 3000.0
 """So many pairs of one's own weigh as much as the table: it rests on millions, but of other people and cameras."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plugins.face.calibration import Calibration
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.types import FloatArray
 
 _SAME = 1e-4
 """False match rate at which a visit joins a person. Joining two persons is worse than having one twice: it names

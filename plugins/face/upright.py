@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.face.finder import FaceFinder, FoundFaces
-from plugins.types import BoolArray, FloatArray, Frame, Image
+from sightd.plugins.face.finder import FaceFinder, FoundFaces
+from sightd.plugins.types import BoolArray, FloatArray, Frame, Image
 
 UPRIGHT_SCORE = 0.91
 """From this score on a face of a video is taken as upright without another look. Upright ones have 0.92 to 0.95 unless

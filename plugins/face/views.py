@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plugins.types import FloatArray
+from sightd.plugins.types import FloatArray
 
 View = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the frame; right and bottom are outside."""

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from plugins.face.calibration import Calibration
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.sightings import Sighting, Sightings
-from plugins.face.gallery.unknown_store import Best, UnknownStore
-from plugins.steady import SteadyClock
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.sightings import Sighting, Sightings
+from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.steady import SteadyClock
+from sightd.plugins.types import FloatArray
 
 log = logging.getLogger(__name__)
 

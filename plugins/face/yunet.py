@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.session import Tensor
-from plugins.api import PluginError
-from plugins.types import FloatArray
+from sightd.engines.session import Tensor
+from sightd.plugins.api import PluginError
+from sightd.plugins.types import FloatArray
 
 _STRIDES = (8, 16, 32)
 _PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}

@@ -1,5 +1,5 @@
 """Style transfer: a feed becomes a moving painting."""
 
-from plugins.style.plugin import Stylist
+from sightd.plugins.style.plugin import Stylist
 
 __all__ = ["Stylist"]

@@ -7,13 +7,13 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engines.catalog import Catalog
-from engines.styles import STYLES, WITH_OWN
-from plugins.api import Fault, PluginConfig
-from plugins.detector.regions import Polygon
-from plugins.style.names import index_of
-from plugins.style.own import OwnStyle
-from plugins.units import Duration
+from sightd.engines.catalog import Catalog
+from sightd.engines.styles import STYLES, WITH_OWN
+from sightd.plugins.api import Fault, PluginConfig
+from sightd.plugins.detector.regions import Polygon
+from sightd.plugins.style.names import index_of
+from sightd.plugins.style.own import OwnStyle
+from sightd.plugins.units import Duration
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Mixture = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]

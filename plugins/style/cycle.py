@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugins.types import FloatArray
+from sightd.plugins.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from plugins.types import FloatArray, Image
+from sightd.plugins.types import FloatArray, Image
 
 _WINDOW = (5, 5)
 _SMOOTH = 60.0

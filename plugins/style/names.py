@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from plugins.types import FloatArray
+from sightd.plugins.types import FloatArray
 
 
 def weights_of(mixture: Mapping[str, float], styles: Sequence[str]) -> FloatArray:

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines.errors import ModelFileError
-from engines.model import Model
-from engines.onnx_trial import require_bounded
-from engines.own_file import style_from_file
-from engines.spec import ColourOrder
-from plugins.api import Fault
+from sightd.engines.errors import ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.onnx_trial import require_bounded
+from sightd.engines.own_file import style_from_file
+from sightd.engines.spec import ColourOrder
+from sightd.plugins.api import Fault
 
 
 class OwnStyle(BaseModel):

@@ -11,22 +11,22 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from engines.cuda.lanes import StyleLanes
-from engines.cuda.launch.paint import Finish
-from engines.cuda.style_lane import StyleInput
-from engines.engine import Engine
-from engines.preprocess import prepare
-from engines.spec import ColourOrder
-from plugins.api import Context, Plugin, PluginConfig, PluginError
-from plugins.style.config import StyleConfig
-from plugins.style.cycle import Cycle
-from plugins.style.enlarge import enlarged, strokes
-from plugins.style.names import weights_of
-from plugins.style.own import OwnStyle
-from plugins.style.pace import Pace, size_for
-from plugins.style.steady import Painted, Steadier
-from plugins.style.where import cover_of
-from plugins.types import FloatArray, Frame, Image, Picture, Results
+from sightd.engines.cuda.lanes import StyleLanes
+from sightd.engines.cuda.launch.paint import Finish
+from sightd.engines.cuda.style_lane import StyleInput
+from sightd.engines.engine import Engine
+from sightd.engines.preprocess import prepare
+from sightd.engines.spec import ColourOrder
+from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
+from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.style.cycle import Cycle
+from sightd.plugins.style.enlarge import enlarged, strokes
+from sightd.plugins.style.names import weights_of
+from sightd.plugins.style.own import OwnStyle
+from sightd.plugins.style.pace import Pace, size_for
+from sightd.plugins.style.steady import Painted, Steadier
+from sightd.plugins.style.where import cover_of
+from sightd.plugins.types import FloatArray, Frame, Image, Picture, Results
 
 _WEIGHTS = "style_weights"
 _OUTAGE = 1.0

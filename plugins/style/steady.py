@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from plugins.types import FloatArray, Image
+from sightd.plugins.types import FloatArray, Image
 
 _KEPT = 0.85
 """Of the carried painting, where nothing changed: paint settles within some ten frames."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from plugins.style.config import Where
-from plugins.types import Detections, Faces, FloatArray, Frame, Results, Tracks
+from sightd.plugins.style.config import Where
+from sightd.plugins.types import Detections, Faces, FloatArray, Frame, Results, Tracks
 
 
 def cover_of(where: Where | None, frame: Frame, results: Results) -> FloatArray | None:

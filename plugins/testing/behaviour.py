@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from plugins.testing.canvas import BlankCanvas
-from plugins.testing.judge import columns, judge, same
-from plugins.testing.reach import reachable
-from plugins.testing.scene import Scene
-from plugins.testing.subject import BrokenRuleError, Rule, Subject
-from plugins.types import Frame, Results
+from sightd.plugins.testing.canvas import BlankCanvas
+from sightd.plugins.testing.judge import columns, judge, same
+from sightd.plugins.testing.reach import reachable
+from sightd.plugins.testing.scene import Scene
+from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject
+from sightd.plugins.types import Frame, Results
 
 _CARRY_LIMIT = 0.001
 """Seconds that `carry` may take, at its best of some calls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from plugins.types import FloatArray, Image
+from sightd.plugins.types import FloatArray, Image
 
 
 class BlankCanvas:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from engines.engine import Engine
-from engines.errors import EngineError, ModelUnavailableError
-from engines.model import Model
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError, ModelUnavailableError
+from sightd.engines.model import Model
 
 EngineLoader: TypeAlias = Callable[[Sequence[str | Model]], Engine]
 """Gives the first network of a preference that can be had, as `Context.engine` does."""

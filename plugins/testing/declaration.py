@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from engines.errors import EngineError
-from plugins.api import API_VERSION, Plugin, PluginConfig, PluginError
-from plugins.testing.context import StubContext, no_network
-from plugins.testing.subject import BrokenRuleError, Rule, Subject
+from sightd.engines.errors import EngineError
+from sightd.plugins.api import API_VERSION, Plugin, PluginConfig, PluginError
+from sightd.plugins.testing.context import StubContext, no_network
+from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject
 
 
 def _is_a_plugin(subject: Subject) -> None:
     if not (isinstance(subject.plugin, type) and issubclass(subject.plugin, Plugin)):
-        raise BrokenRuleError("is no class derived from plugins.api.Plugin")
+        raise BrokenRuleError("is not a class derived from sightd.plugins.api.Plugin")
     if subject.plugin.api_version != API_VERSION:
         raise BrokenRuleError(f"api_version is {subject.plugin.api_version}, this sightd has {API_VERSION}")
 
@@ -25,7 +25,7 @@ def _says_what_it_is(subject: Subject) -> None:
 def _describes_its_options(subject: Subject) -> None:
     config = subject.plugin.Config
     if not (isinstance(config, type) and issubclass(config, PluginConfig)):
-        raise BrokenRuleError("Config is not derived from plugins.api.PluginConfig")
+        raise BrokenRuleError("Config is not derived from sightd.plugins.api.PluginConfig")
     if config.model_config.get("extra") != "forbid":
         raise BrokenRuleError("Config accepts options that it does not know; leave `extra` at forbid")
     bare = [name for name, field in config.model_fields.items() if not field.description]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.testing.subject import BrokenRuleError
-from plugins.types import Detections, Frame, Picture, Results, Tracks
+from sightd.plugins.testing.subject import BrokenRuleError
+from sightd.plugins.types import Detections, Frame, Picture, Results, Tracks
 
 _ROUNDING = 1e-3
 """Boxes may stand out of the picture by this many pixels."""

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from plugins.api import AnyPlugin
-from plugins.testing.behaviour import BEHAVIOUR
-from plugins.testing.context import EngineLoader
-from plugins.testing.declaration import DECLARATION, OPENING
-from plugins.testing.report import Check, Report
-from plugins.testing.subject import BrokenRuleError, Rule, Subject
+from sightd.plugins.api import AnyPlugin
+from sightd.plugins.testing.behaviour import BEHAVIOUR
+from sightd.plugins.testing.context import EngineLoader
+from sightd.plugins.testing.declaration import DECLARATION, OPENING
+from sightd.plugins.testing.report import Check, Report
+from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject
 
 _KIT = Path(__file__).parent
 
@@ -21,7 +21,7 @@ _KIT = Path(__file__).parent
 def check_plugin(
     plugin: type[AnyPlugin], config: Mapping[str, Any] | None = None, *, engine: EngineLoader | None = None
 ) -> Report:
-    """Holds a plug-in class to the contract of `plugins.api`.
+    """Holds a plug-in class to the contract of `sightd.plugins.api`.
 
     `config` are its options as they stand in the configuration file, `engine` gives it its networks (each is loaded
     once). It is fed with made-up moving boxes; a plug-in that needs `Detections` or `Tracks` gets those of the boxes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from plugins.types import Detections, Frame, Image, Results, Tracks
+from sightd.plugins.types import Detections, Frame, Image, Results, Tracks
 
 LABELS = ("person", "bicycle", "car")
 

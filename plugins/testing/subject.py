@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from engines.engine import Engine
-from engines.model import Model
-from plugins.api import AnyPlugin, PluginConfig
-from plugins.testing.context import EngineLoader, StubContext
-from plugins.testing.scene import Scene
-from plugins.types import Frame, Results
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.testing.context import EngineLoader, StubContext
+from sightd.plugins.testing.scene import Scene
+from sightd.plugins.types import Frame, Results
 
 
 class BrokenRuleError(AssertionError):

@@ -4,6 +4,6 @@
 `view` turns them into results, `plugin` keeps one state per camera.
 """
 
-from plugins.tracker.plugin import Tracker, TrackerConfig
+from sightd.plugins.tracker.plugin import Tracker, TrackerConfig
 
 __all__ = ["Tracker", "TrackerConfig"]

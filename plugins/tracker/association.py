@@ -8,7 +8,7 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.tracker.motion import Rows
+from sightd.plugins.tracker.motion import Rows
 
 Indices = NDArray[np.intp]
 Pairs = tuple[Indices, Indices]

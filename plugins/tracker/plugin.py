@@ -10,14 +10,14 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from engines.catalog import Catalog
-from plugins.api import Fault, Plugin, PluginConfig
-from plugins.tracker import view
-from plugins.tracker.lifecycle import Rules, step
-from plugins.tracker.table import WIDTH, CameraTracks
-from plugins.tracker.view import Reach
-from plugins.types import Detections, Frame, Results, Tracks
-from plugins.units import Duration
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import Fault, Plugin, PluginConfig
+from sightd.plugins.tracker import view
+from sightd.plugins.tracker.lifecycle import Rules, step
+from sightd.plugins.tracker.table import WIDTH, CameraTracks
+from sightd.plugins.tracker.view import Reach
+from sightd.plugins.types import Detections, Frame, Results, Tracks
+from sightd.plugins.units import Duration
 
 _OUTAGE = 5.0
 """A camera of which no frame was analysed for so long (s), and for longer than `max_lost`, begins anew."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugins.tracker import motion
-from plugins.tracker.motion import Rows
+from sightd.plugins.tracker import motion
+from sightd.plugins.tracker.motion import Rows
 
 MOTION = slice(0, motion.WIDTH)
 OBSERVED = slice(20, 24)

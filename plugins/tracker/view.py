@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.boxes import from_centre_size
-from plugins.tracker import motion
-from plugins.tracker.table import BORN_AT, CLASS_ID, ID, MOTION, SCORE, SEEN_AT, CameraTracks
-from plugins.types import Tracks
+from sightd.plugins.boxes import from_centre_size
+from sightd.plugins.tracker import motion
+from sightd.plugins.tracker.table import BORN_AT, CLASS_ID, ID, MOTION, SCORE, SEEN_AT, CameraTracks
+from sightd.plugins.types import Tracks
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench import style
-from engines.session import Tensor
-from plugins.types import FloatArray, Image
+from sightd.engines.session import Tensor
+from sightd.plugins.types import FloatArray, Image
 
 pytestmark = pytest.mark.computing
 

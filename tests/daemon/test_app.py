@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.app import Daemon, reachable
-from daemon.camera import CameraRun
-from daemon.cli import main
-from daemon.config.installed import installed_plugins
-from daemon.config.load import load_text
-from daemon.pipeline.opening import LoadEngine
-from engines.cuda.gpus import Gpus
-from engines.errors import EngineError
-from plugins.types import Frame
+from sightd.daemon.app import Daemon, reachable
+from sightd.daemon.camera import CameraRun
+from sightd.daemon.cli import main
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import load_text
+from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.errors import EngineError
+from sightd.plugins.types import Frame
 from tests.daemon.analyze.test_media import write_video
 from tests.support.daemon import one_object_network
 from tests.support.process_logging import restored
@@ -113,7 +113,7 @@ def test_a_signal_ends_a_start_that_takes_long_and_that_is_no_fault(
         ended.wait(60)
         raise EngineError("nobody waits for this")
 
-    monkeypatch.setattr("daemon.networks.engine_loading", lambda *_: takes_long)
+    monkeypatch.setattr("sightd.daemon.networks.engine_loading", lambda *_: takes_long)
     path = tmp_path / "site.yaml"
     settings = {
         "cameras": {"a": {"source": "testpattern://"}},

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from daemon.cli import COMMANDS, build_parser, main
+from sightd.daemon.cli import COMMANDS, build_parser, main
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +65,7 @@ def test_every_command_has_its_runner() -> None:
 
 def test_help_does_not_load_the_heavy_libraries() -> None:
     code = (
-        "import sys; from daemon.cli import build_parser; build_parser(['run', 'analyze', 'check']);"
+        "import sys; from sightd.daemon.cli import build_parser; build_parser(['run', 'analyze', 'check']);"
         "print([m for m in ('onnxruntime', 'gi', 'av', 'fastapi') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

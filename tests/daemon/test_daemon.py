@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from engines.placement import no_gpu
+from sightd.engines.placement import no_gpu
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess, one_object_network

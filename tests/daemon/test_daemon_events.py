@@ -96,7 +96,7 @@ def state(daemon: DaemonProcess) -> Any:
 
 def followed(daemon: DaemonProcess, folder: Path) -> list[Any]:
     """What `sightd events` tells, whether or not the daemon runs."""
-    command = [sys.executable, "-m", "daemon.cli", "events", "-c", str(daemon.path), "--json", "--since", "1h"]
+    command = [sys.executable, "-m", "sightd.daemon.cli", "events", "-c", str(daemon.path), "--json", "--since", "1h"]
     environ = {**os.environ, "SIGHTD_STATE_DIR": str(folder / "state")}
     done = subprocess.run(command, cwd=_ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]

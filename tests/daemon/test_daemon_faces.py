@@ -11,10 +11,10 @@ import httpx
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.sightings import Sightings
-from plugins.types import Frame
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.sightings import Sightings
+from sightd.plugins.types import Frame
 from tests.support import media
 from tests.support.daemon import DaemonProcess
 from tests.support.faces import analyser, photo

@@ -135,7 +135,7 @@ def test_a_network_with_a_cycle_is_refused_by_every_command(cyclic: Path, daemon
     other = cyclic.with_name("other.yaml")
     other.write_text(yaml.safe_dump(settings))
     done = subprocess.run(
-        [sys.executable, "-m", "daemon.cli", "run", "-c", str(other)],
+        [sys.executable, "-m", "sightd.daemon.cli", "run", "-c", str(other)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daemon.capture.reasons import Reason
+from sightd.daemon.capture.reasons import Reason
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess
 from tests.support.odd_camera import OddCamera, Packets

@@ -7,9 +7,9 @@ import logging
 
 import pytest
 
-from daemon import gst_log
-from daemon.gst_log import install
-from daemon.thinned import Thinned
+from sightd.daemon import gst_log
+from sightd.daemon.gst_log import install
+from sightd.daemon.thinned import Thinned
 
 WARNING, DEBUG = 1 << 4, 1 << 7
 

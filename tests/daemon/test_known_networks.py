@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.installed import installed_plugins
-from daemon.config.load import Loaded, load_text
-from daemon.config.problems import ConfigError
-from engines.catalog import Catalog
-from engines.own_models import Origin, put
-from plugins.detector.config import DetectorConfig
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import Loaded, load_text
+from sightd.daemon.config.problems import ConfigError
+from sightd.engines.catalog import Catalog
+from sightd.engines.own_models import Origin, put
+from sightd.plugins.detector.config import DetectorConfig
 
 TEXT = """
 cameras: {a: {source: 'testpattern://'}}

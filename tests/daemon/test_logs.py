@@ -14,8 +14,8 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from daemon.config.model import Log
-from daemon.logs import choose_form, configure
+from sightd.daemon.config.model import Log
+from sightd.daemon.logs import choose_form, configure
 from tests.support.process_logging import restored
 
 CANARY = "Kanari3nvogel"
@@ -49,10 +49,10 @@ def records(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_json_lines_carry_level_logger_thread_and_camera() -> None:
     stream = started()
-    logging.getLogger("daemon.capture").warning("lost after %d s", 3, extra={"camera": "front"})
+    logging.getLogger("sightd.daemon.capture").warning("lost after %d s", 3, extra={"camera": "front"})
     (record,) = records(stream)
     assert record["message"] == "lost after 3 s"
-    assert (record["level"], record["logger"], record["camera"]) == ("warning", "daemon.capture", "front")
+    assert (record["level"], record["logger"], record["camera"]) == ("warning", "sightd.daemon.capture", "front")
     assert record["thread_name"] == "MainThread"
     assert record["timestamp"].endswith("Z")
 
@@ -67,7 +67,7 @@ def test_what_a_thread_binds_stands_on_all_its_lines() -> None:
 
 def test_a_person_sees_time_level_and_message_in_one_line() -> None:
     stream = started("human")
-    logging.getLogger("daemon.run").error("no %s", "camera", extra={"camera": "front"})
+    logging.getLogger("sightd.daemon.run").error("no %s", "camera", extra={"camera": "front"})
     line = stream.getvalue()
     assert line.count("\n") == 1
     assert "error" in line

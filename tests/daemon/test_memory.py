@@ -19,7 +19,7 @@ def test_gaps_between_what_stays_go_back_to_the_system() -> None:
     """Of pictures of 100 kB each, all but every tenth are freed."""
     full, gaps, trimmed = told("""
         import ctypes, os, time
-        from daemon.memory import Trimmer
+        from sightd.daemon.memory import Trimmer
         from tests.support.process import sample
 
         if not hasattr(ctypes.CDLL(None), "malloc_trim"):
@@ -47,8 +47,8 @@ def test_what_was_there_at_the_start_is_not_searched_for_garbage_and_what_came_a
     """A camera that went, in a cycle, after it had come to the oldest generation; then others come and go."""
     searched, alive = told("""
         import gc, weakref
-        import daemon.app
-        from daemon.memory import spare_what_stays
+        import sightd.daemon.app
+        from sightd.daemon.memory import spare_what_stays
 
         class Camera:
             def __init__(self):

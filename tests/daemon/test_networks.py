@@ -11,18 +11,18 @@ import onnxruntime
 import pytest
 import yaml
 
-from daemon import networks
-from daemon.config.model import Engines, Models
-from daemon.networks import engine_loading, wish_of
-from engines.backends import Backends
-from engines.catalog import Catalog
-from engines.cuda.gpus import Gpus
-from engines.errors import BackendUnavailableError, ModelUnavailableError, UnknownModelError
-from engines.own_models import Origin, file_of, put
-from engines.placement import RoundRobin
-from engines.preference import DEFAULT_BACKENDS, Preference
-from plugins.api import PluginConfig
-from plugins.detector.config import DetectorConfig
+from sightd.daemon import networks
+from sightd.daemon.config.model import Engines, Models
+from sightd.daemon.networks import engine_loading, wish_of
+from sightd.engines.backends import Backends
+from sightd.engines.catalog import Catalog
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.errors import BackendUnavailableError, ModelUnavailableError, UnknownModelError
+from sightd.engines.own_models import Origin, file_of, put
+from sightd.engines.placement import RoundRobin
+from sightd.engines.preference import DEFAULT_BACKENDS, Preference
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.detector.config import DetectorConfig
 from tests.support.daemon import one_object_network
 from tests.support.networks import write_colours
 
@@ -94,7 +94,7 @@ def test_a_start_without_the_required_backend_ends_with_exit_code_3_and_the_reas
     }
     path.write_text(yaml.safe_dump(configuration))
     ended = subprocess.run(
-        [sys.executable, "-m", "daemon.cli", "run", "-c", str(path)],
+        [sys.executable, "-m", "sightd.daemon.cli", "run", "-c", str(path)],
         cwd=Path(__file__).resolve().parents[2], env=os.environ, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert ended.returncode == 3

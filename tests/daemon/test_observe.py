@@ -6,12 +6,12 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from daemon.events.journal import Journal
-from daemon.metrics.registry import Metrics
-from daemon.observe import PluginObservation
-from daemon.pipeline.breaker import BreakerState
-from daemon.pipeline.host import PluginHost
-from plugins.api import PluginConfig
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.observe import PluginObservation
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.plugins.api import PluginConfig
 from tests.daemon.pipeline.plugins import Finder
 from tests.support.event_counts import EventCounts
 

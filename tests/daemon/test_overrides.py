@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.overrides import Override, OverrideError, apply, parse_override
+from sightd.daemon.overrides import Override, OverrideError, apply, parse_override
 
 
 @pytest.mark.parametrize(

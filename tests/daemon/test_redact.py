@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.redact import redact
+from sightd.daemon.redact import redact
 
 CANARY = "Kanari3nvogel"
 

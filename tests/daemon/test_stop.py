@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from daemon.app import STOP_TIME, Daemon
-from daemon.commands.run import STOP_LIMIT, _stop
-from daemon.config.load import load_text
-from daemon.deadline import Deadline
-from engines.cuda.gpus import Gpus
+from sightd.daemon.app import STOP_TIME, Daemon
+from sightd.daemon.commands.run import STOP_LIMIT, _stop
+from sightd.daemon.config.load import load_text
+from sightd.daemon.deadline import Deadline
+from sightd.engines.cuda.gpus import Gpus
 from tests.support.stub_plugins import STUBS
 
 

@@ -16,14 +16,14 @@ import httpx
 import pytest
 import yaml
 
-from daemon.cli import COMMANDS
+from sightd.daemon.cli import COMMANDS
 from tests.support import http
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.computing, pytest.mark.slow]  # a process for each of many commands
 
 _ROOT = Path(__file__).resolve().parents[2]
-_SIGHTD = (sys.executable, "-m", "daemon")
+_SIGHTD = (sys.executable, "-m", "sightd")
 _NOBODY = 54321
 """A user number that no machine knows."""
 _NAME = os.fsdecode(b"caf\xe9")
@@ -171,11 +171,13 @@ def test_a_user_without_a_home_is_served_or_told_what_to_set(name: str, folder: 
         assert "has no home directory; set SIGHTD_" in done.stderr or "sightd.yaml: cannot be read" in done.stderr
 
 
-@pytest.mark.parametrize("moment", ["daemon.streams", "argparse", "daemon.cli", "daemon.doctor.checks", "numpy", "cv2"])
+@pytest.mark.parametrize(
+    "moment", ["sightd.daemon.streams", "argparse", "sightd.daemon.cli", "sightd.daemon.doctor.checks", "numpy", "cv2"]
+)
 def test_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(moment: str, folder: Path) -> None:
     """Each module that is imported is reported to standard error, which says how far the start has got."""
     process = subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-X", "importtime", "-m", "daemon", "doctor"],
+        ["env", "--default-signal=INT", sys.executable, "-X", "importtime", "-m", "sightd", "doctor"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(_ROOT), "XDG_RUNTIME_DIR": str(folder)},
         stdout=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import yaml
 
-from daemon.events.journal import Journal
+from sightd.daemon.events.journal import Journal
 from tests.support.camera import CameraSimulator, need_rtsp_server
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.event_counts import EventCounts
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.computing, pytest.mark.slow]  # a process for each of 
 _ROOT = Path(__file__).resolve().parents[2]
 _HARMLESS = ("/dev/", "/proc/")
 _PYTHON = [sys.executable]
-_SIGHTD = [*_PYTHON, "-m", "daemon"]
+_SIGHTD = [*_PYTHON, "-m", "sightd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def test_the_daemon_keeps_to_itself_with_a_camera_an_isolated_plugin_and_viewers
     assert not user.strange_files()
 
 
-@pytest.mark.parametrize("package", ["daemon", "plugins.api", "engines.session"])
+@pytest.mark.parametrize("package", ["daemon", "sightd.plugins.api", "sightd.engines.session"])
 @pytest.mark.parametrize("library", ["onnxruntime", "openvino"])
 def test_a_program_that_imports_a_package_of_ours_first_is_safe_with_the_libraries(
     package: str, library: str, user: User

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from daemon.video_gpu import open_drawing, video_gpu
-from engines.cuda.errors import CudaUnavailableError
-from engines.cuda.gpus import Gpus
+from sightd.daemon.video_gpu import open_drawing, video_gpu
+from sightd.engines.cuda.errors import CudaUnavailableError
+from sightd.engines.cuda.gpus import Gpus
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
 from tests.support.fake_cuda import StandIn, on_stand_in
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from daemon.serve.access.attempts import AT_ONCE
+from sightd.daemon.serve.access.attempts import AT_ONCE
 from tests.support.camera import need_rtsp_server
 from tests.support.daemon import DaemonProcess
 from tests.support.debian import program

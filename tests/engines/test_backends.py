@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from engines.backends import Backends, SessionRequest
-from engines.errors import BackendUnavailableError, ModelFileError
-from engines.model import Model
-from engines.placement import RoundRobin
-from engines.preference import BackendName, Precision, Preference
-from engines.session import Backend, Session, Tensor, TensorSpec
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.backends import Backends, SessionRequest
+from sightd.engines.errors import BackendUnavailableError, ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.placement import RoundRobin
+from sightd.engines.preference import BackendName, Precision, Preference
+from sightd.engines.session import Backend, Session, Tensor, TensorSpec
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 
 SPEC = InputSpec("images", 8, 8, ColourOrder.BGR, Resize.STRETCH)
 REQUEST = SessionRequest(Model("net", "detector", "yolox", "MIT", SPEC), Path("net.onnx"), threads=3)

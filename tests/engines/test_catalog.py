@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from engines import coco, imagenet
-from engines.catalog import Catalog
-from engines.convert import CONVERTERS
-from engines.errors import UnknownModelError
-from engines.model import MirrorSource, Model, PackageSource, UrlSource
-from engines.spec import ColourOrder, Resize
-from engines.styles import STYLES
+from sightd.engines import coco, imagenet
+from sightd.engines.catalog import Catalog
+from sightd.engines.convert import CONVERTERS
+from sightd.engines.errors import UnknownModelError
+from sightd.engines.model import MirrorSource, Model, PackageSource, UrlSource
+from sightd.engines.spec import ColourOrder, Resize
+from sightd.engines.styles import STYLES
 
 CATALOG = Catalog.load()
 SHA256 = re.compile(r"[0-9a-f]{64}")

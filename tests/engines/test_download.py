@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.download import download
-from engines.errors import EngineError, HashMismatchError
-from engines.progress import silent
+from sightd.engines.download import download
+from sightd.engines.errors import EngineError, HashMismatchError
+from sightd.engines.progress import silent
 from tests.support.http_files import FileServer, file_server
 
 BODY = bytes(range(256)) * 4096

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.dynamic_batch import with_dynamic_batch
-from engines.errors import ConversionError
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.dynamic_batch import with_dynamic_batch
+from sightd.engines.errors import ConversionError
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support.networks import stored, write_double
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.engine_cache import EngineCache, EngineIdentity
-from engines.errors import EngineError
+from sightd.engines.engine_cache import EngineCache, EngineIdentity
+from sightd.engines.errors import EngineError
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +171,7 @@ def test_pruning_removes_damaged_engines_and_leftovers(cache: EngineCache) -> No
 BUILDER = """
 import json, os, sys, time
 from pathlib import Path
-from engines.engine_cache import EngineCache, EngineIdentity
+from sightd.engines.engine_cache import EngineCache, EngineIdentity
 cache, log, gate = EngineCache(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 def build(plan):
     plan.write_bytes(b"half an eng")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import EngineError, ModelUnavailableError, StorageError
-from engines.fetch import Fetcher
-from engines.lock import locked
-from engines.model import MirrorSource, Source, UrlSource
-from engines.progress import silent
+from sightd.engines.errors import EngineError, ModelUnavailableError, StorageError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.lock import locked
+from sightd.engines.model import MirrorSource, Source, UrlSource
+from sightd.engines.progress import silent
 from tests.support import wheels
 from tests.support.http_files import FileServer, file_server
 from tests.support.small_disk import SmallDisk

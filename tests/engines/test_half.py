@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.errors import ConversionError
-from engines.half import to_half
-from engines.onnx_file import precision_of
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.errors import ConversionError
+from sightd.engines.half import to_half
+from sightd.engines.onnx_file import precision_of
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support.networks import stored
 from tests.support.pictures import photograph, street
 

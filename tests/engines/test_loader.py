@@ -11,24 +11,24 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from engines.backends import SessionRequest
-from engines.catalog import Catalog
-from engines.cuda.detection_lane import Reading
-from engines.cuda.gpus import Gpus
-from engines.cuda.launch.detect import Choice
-from engines.cuda.nvrtc import CompilerUnavailableError
-from engines.errors import EngineError, ModelFileError, ModelUnavailableError, UnknownModelError
-from engines.fetch import Fetcher
-from engines.loader import EngineLoader
-from engines.makers import OnnxRuntimeMaker
-from engines.model import Model, UrlSource
-from engines.onnx_session import OnnxRuntimeSession
-from engines.preference import PLAIN
-from engines.progress import silent
-from engines.provision import provide
-from engines.session import Backend, Session
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.store import ModelStore
+from sightd.engines.backends import SessionRequest
+from sightd.engines.catalog import Catalog
+from sightd.engines.cuda.detection_lane import Reading
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.launch.detect import Choice
+from sightd.engines.cuda.nvrtc import CompilerUnavailableError
+from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError, UnknownModelError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.loader import EngineLoader
+from sightd.engines.makers import OnnxRuntimeMaker
+from sightd.engines.model import Model, UrlSource
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.preference import PLAIN
+from sightd.engines.progress import silent
+from sightd.engines.provision import provide
+from sightd.engines.session import Backend, Session
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.store import ModelStore
 from tests.support.http_files import FileServer, file_server
 from tests.support.networks import write_double
 

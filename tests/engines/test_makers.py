@@ -9,13 +9,13 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from engines.backends import SessionRequest
-from engines.errors import BackendUnavailableError
-from engines.makers import OnnxCudaMaker, OnnxRuntimeMaker, OpenVinoMaker, installed_backends
-from engines.model import Model
-from engines.onnx_cuda_session import OnnxCudaSession
-from engines.preference import DEFAULT_BACKENDS, Precision, Preference
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.backends import SessionRequest
+from sightd.engines.errors import BackendUnavailableError
+from sightd.engines.makers import OnnxCudaMaker, OnnxRuntimeMaker, OpenVinoMaker, installed_backends
+from sightd.engines.model import Model
+from sightd.engines.onnx_cuda_session import OnnxCudaSession
+from sightd.engines.preference import DEFAULT_BACKENDS, Precision, Preference
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.networks import write_double
 
 without_cuda = pytest.mark.skipif(

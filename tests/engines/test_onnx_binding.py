@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from engines.onnx_binding import Binding, BoundTensor
-from engines.onnx_session import tensor_specs
+from sightd.engines.onnx_binding import Binding, BoundTensor
+from sightd.engines.onnx_session import tensor_specs
 from tests.support.networks import write_double
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from engines.onnx_cuda_library import PROVIDER, missing, preload, why_not_started
+from sightd.engines.onnx_cuda_library import PROVIDER, missing, preload, why_not_started
 
 
 @pytest.mark.skipif(PROVIDER in onnxruntime.get_available_providers(), reason="ONNX Runtime has CUDA here")

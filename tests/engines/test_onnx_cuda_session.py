@@ -8,9 +8,9 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from engines import onnx_cuda_library
-from engines.errors import BackendUnavailableError
-from engines.onnx_cuda_session import OnnxCudaSession
+from sightd.engines import onnx_cuda_library
+from sightd.engines.errors import BackendUnavailableError
+from sightd.engines.onnx_cuda_session import OnnxCudaSession
 from tests.support.networks import write_double
 
 pytestmark = pytest.mark.skipif(

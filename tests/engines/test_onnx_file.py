@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from engines.errors import ModelFileError
-from engines.onnx_file import last_operation, read_ends, read_precision
-from engines.onnx_head import write_trunk
-from engines.own_file import classifier_from_file, model_from_file, style_from_file
-from engines.spec import ColourOrder
+from sightd.engines.errors import ModelFileError
+from sightd.engines.onnx_file import last_operation, read_ends, read_precision
+from sightd.engines.onnx_head import write_trunk
+from sightd.engines.own_file import classifier_from_file, model_from_file, style_from_file
+from sightd.engines.spec import ColourOrder
 
 Read = Callable[[Path], object]
 READERS: tuple[Read, ...] = (

@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.errors import ModelFileError
-from engines.onnx_head import FEATURES, LOGITS, write_trunk, write_with_head
-from engines.onnx_session import OnnxRuntimeSession
-from engines.session import Tensor
+from sightd.engines.errors import ModelFileError
+from sightd.engines.onnx_head import FEATURES, LOGITS, write_trunk, write_with_head
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.session import Tensor
 from tests.support.networks import stored, write, write_colours, write_double
 
 PICTURE = np.random.default_rng(0).uniform(0, 1, (2, 3, 8, 8)).astype(np.float32)

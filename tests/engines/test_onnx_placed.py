@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from engines.onnx_placed import RECORD, placed, stray
+from sightd.engines.onnx_placed import RECORD, placed, stray
 from tests.support.networks import write_double
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.errors import EngineError, ModelFileError
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.errors import EngineError, ModelFileError
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support.networks import write_double
 
 

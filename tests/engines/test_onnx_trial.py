@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engines import onnx_trial
-from engines.catalog import Catalog
-from engines.errors import ModelFileError
-from engines.model import Model
-from engines.onnx_trial import require_bounded
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines import onnx_trial
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import ModelFileError
+from sightd.engines.model import Model
+from sightd.engines.onnx_trial import require_bounded
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.hostile_networks import HUNGRY, classifier, endless, loop, node
 from tests.support.networks import stored
 

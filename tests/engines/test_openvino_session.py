@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.catalog import Catalog
-from engines.errors import BackendUnavailableError, EngineError, ModelFileError
-from engines.onnx_session import OnnxRuntimeSession
-from engines.openvino_session import OpenVinoSession
-from engines.preprocess import prepare
-from engines.session import Backend
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import BackendUnavailableError, EngineError, ModelFileError
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.openvino_session import OpenVinoSession
+from sightd.engines.preprocess import prepare
+from sightd.engines.session import Backend
 from tests.support.networks import stored, write_double
 from tests.support.openvino import openvino_importable
 from tests.support.pictures import photograph, street
@@ -55,7 +55,7 @@ def test_bf16_is_told_and_near_where_the_processor_has_it() -> None:
 
 
 def test_int8_is_refused_where_its_sums_would_overflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.openvino_session.sums_int8_exactly", lambda: False)
+    monkeypatch.setattr("sightd.engines.openvino_session.sums_int8_exactly", lambda: False)
     with pytest.raises(BackendUnavailableError, match="no VNNI"):
         OpenVinoSession(write_double(tmp_path / "double.onnx"), threads=1, precision="int8")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import ModelFileError
-from engines.own_file import model_from_file
-from engines.spec import ColourOrder, Resize
+from sightd.engines.errors import ModelFileError
+from sightd.engines.own_file import model_from_file
+from sightd.engines.spec import ColourOrder, Resize
 from tests.support.networks import Shape, write_shaped
 
 LABELS = ["bolt", "nut"]

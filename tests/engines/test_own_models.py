@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engines.catalog import Catalog
-from engines.model import Model, UrlSource
-from engines.own_models import Origin, file_of, put, with_own
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.store import ModelStore
+from sightd.engines.catalog import Catalog
+from sightd.engines.model import Model, UrlSource
+from sightd.engines.own_models import Origin, file_of, put, with_own
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.store import ModelStore
 from tests.support.networks import write_double
 
 SPEC = InputSpec("images", 8, 8, ColourOrder.BGR, Resize.STRETCH)

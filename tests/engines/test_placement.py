@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.placement import RoundRobin, gpu_count, no_gpu
+from sightd.engines.placement import RoundRobin, gpu_count, no_gpu
 
 
 @pytest.fixture

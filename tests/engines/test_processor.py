@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.processor import sums_int8_exactly
+from sightd.engines.processor import sums_int8_exactly
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import EngineError, ModelFileError, ModelUnavailableError
-from engines.fetch import Fetcher
-from engines.model import Model, UrlSource
-from engines.progress import silent
-from engines.provision import provide
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.store import ModelStore
+from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.model import Model, UrlSource
+from sightd.engines.progress import silent
+from sightd.engines.provision import provide
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.store import ModelStore
 from tests.support.http_files import FileServer, file_server
 from tests.support.networks import write_double
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.regular_file import open_regular, read_regular, require_regular, write_whole
+from sightd.engines.regular_file import open_regular, read_regular, require_regular, write_whole
 from tests.support.small_disk import SmallDisk
 
 

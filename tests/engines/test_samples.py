@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import EngineError
-from engines.fetch import Fetcher
-from engines.progress import silent
-from engines.samples import SampleStore, samples
+from sightd.engines.errors import EngineError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.progress import silent
+from sightd.engines.samples import SampleStore, samples
 from tests.support import media, wheels
 
 

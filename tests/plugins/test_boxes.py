@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.boxes import area, clip, from_centre_size, intersection, iou, to_centre_size
-from plugins.types import FloatArray
+from sightd.plugins.boxes import area, clip, from_centre_size, intersection, iou, to_centre_size
+from sightd.plugins.types import FloatArray
 
 corner = st.integers(-50, 50)
 box = st.tuples(corner, corner, corner, corner)

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import pytest
 
-from plugins.api import AnyPlugin, Plugin, PluginConfig, PluginError
-from plugins.chain import check_chain
-from plugins.tracker import Tracker
-from plugins.types import Detections, Picture
+from sightd.plugins.api import AnyPlugin, Plugin, PluginConfig, PluginError
+from sightd.plugins.chain import check_chain
+from sightd.plugins.tracker import Tracker
+from sightd.plugins.types import Detections, Picture
 
 
 class Detector(Plugin[PluginConfig]):

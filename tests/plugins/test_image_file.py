@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins.image_file import orientation_of, without_compressed_text
+from sightd.plugins.image_file import orientation_of, without_compressed_text
 from tests.support.clips import with_exif_orientation
 from tests.support.hostile_images import png_of, png_with_exif, webp_with_exif
 

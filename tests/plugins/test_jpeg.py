@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins.jpeg import exif_of, scans
+from sightd.plugins.jpeg import exif_of, scans
 from tests.support.clips import with_exif_orientation
 from tests.support.hostile_images import scan_bomb
 

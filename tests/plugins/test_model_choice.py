@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from engines import own_file
-from engines.catalog import Catalog
-from engines.model import Model
-from engines.spec import ColourOrder, Resize
-from plugins.api import PluginError
-from plugins.detector.heads import HEADS
-from plugins.model_choice import ModelChoice, OwnFile
+from sightd.engines import own_file
+from sightd.engines.catalog import Catalog
+from sightd.engines.model import Model
+from sightd.engines.spec import ColourOrder, Resize
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector.heads import HEADS
+from sightd.plugins.model_choice import ModelChoice, OwnFile
 from tests.support.onnx_models import constant_network
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.nms import nms
-from plugins.types import FloatArray, IntArray
+from sightd.plugins.nms import nms
+from sightd.plugins.types import FloatArray, IntArray
 from tests.plugins.test_boxes import exact_iou
 
 Row = tuple[tuple[int, int, int, int], int, int]

@@ -7,9 +7,9 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from plugins import registry
-from plugins.api import ENTRY_POINT_GROUP, PluginError
-from plugins.tracker import Tracker
+from sightd.plugins import registry
+from sightd.plugins.api import ENTRY_POINT_GROUP, PluginError
+from sightd.plugins.tracker import Tracker
 
 HERE = "tests.plugins.wrong_plugins"
 
@@ -17,7 +17,7 @@ HERE = "tests.plugins.wrong_plugins"
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     """Entry points as an environment would have them; tests add to it."""
-    entries = [EntryPoint("tracker", "plugins.tracker:Tracker", ENTRY_POINT_GROUP)]
+    entries = [EntryPoint("tracker", "sightd.plugins.tracker:Tracker", ENTRY_POINT_GROUP)]
     monkeypatch.setattr(registry, "entry_points", lambda group: [one for one in entries if one.group == group])
     return entries
 
@@ -51,9 +51,10 @@ def test_an_unknown_name_is_answered_with_the_one_meant(installed: list[EntryPoi
     ("value", "message"),
     [
         (f"{HERE}:OfTomorrow", "made for plug-in interface 99"),
-        (f"{HERE}:not_a_class", "no class derived from"),
+        (f"{HERE}:not_a_class", "not a class derived from"),
         (f"{HERE}:Absent", "cannot be imported: AttributeError"),
         ("no_such_module_anywhere:Plugin", "cannot be imported: ModuleNotFoundError"),
+        ("plugins.of_an_earlier_version:Plugin", "since sightd 0.2 it is sightd.plugins"),
     ],
 )
 def test_a_wrong_plug_in_is_refused_with_the_reason(installed: list[EntryPoint], value: str, message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plugins.steady import SteadyClock
+from sightd.plugins.steady import SteadyClock
 
 HOUR, DAY = 3600.0, 86400.0
 

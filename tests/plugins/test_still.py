@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins import still
-from plugins.still import LOCAL, UPLOAD, Limits, StillError, read_still, still_of
-from plugins.types import Image
+from sightd.plugins import still
+from sightd.plugins.still import LOCAL, UPLOAD, Limits, StillError, read_still, still_of
+from sightd.plugins.types import Image
 from tests.support.hostile_images import deflated_tiff, gif, huge_images, png, scan_bomb, text_bomb, tiff, tiff_of_many
 
 _PEAK = """
 import sys
 from pathlib import Path
-from plugins.still import Limits, StillError, _decoder, still_of
+from sightd.plugins.still import Limits, StillError, _decoder, still_of
 limits = Limits(1 << 20, int(sys.argv[2]))
 try:
     print(still_of(Path(sys.argv[1]).read_bytes(), "it", limits).shape)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plugins.types import Detections, Picture, Tracks, label_of
+from sightd.plugins.types import Detections, Picture, Tracks, label_of
 
 
 def detections(boxes: Any, count: int) -> Detections:

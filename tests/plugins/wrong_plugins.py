@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from plugins.api import Plugin, PluginConfig
+from sightd.plugins.api import Plugin, PluginConfig
 
 
 class OfTomorrow(Plugin[PluginConfig]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.config.model import Access as Options
-from daemon.serve.access.access import Access
+from sightd.daemon.config.model import Access as Options
+from sightd.daemon.serve.access.access import Access
 
 NO_TOKENS = Access(Options())

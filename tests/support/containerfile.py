@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines.cache import cache_directory
-from engines.lock import locked
+from sightd.engines.cache import cache_directory
+from sightd.engines.lock import locked
 
 _LIMIT = 900
 """Seconds that a step may take."""
@@ -113,7 +113,7 @@ def _carry_out(image: Image, name: str, arguments: str, context: Path, variables
 
 def _copy(source: Path, path: Path, target: str) -> None:
     if source.is_dir():
-        shutil.copytree(source, path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(source, path, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         path = path / source.name if target.endswith("/") else path
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ class DaemonProcess:
         """Begins the start, and waits for nothing."""
         with self.errors.open("w") as errors:
             self._process = subprocess.Popen(
-                [*self._before, sys.executable, "-m", "daemon", "run", "-c", str(self.path)],
+                [*self._before, sys.executable, "-m", "sightd", "run", "-c", str(self.path)],
                 cwd=_ROOT,
                 env=self._environ,
                 stdout=subprocess.PIPE,

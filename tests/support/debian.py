@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import cache_directory
+from sightd.engines.cache import cache_directory
 
 
 @cache

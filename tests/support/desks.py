@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.faces.desk import FaceDesk
-from plugins.face.calibration import calibration_of
-from plugins.face.config import FaceConfig
-from plugins.face.gallery.gallery import Gallery
+from sightd.daemon.faces.desk import FaceDesk
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.gallery.gallery import Gallery
 from tests.support.faces import analyser
 
 

@@ -13,14 +13,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.cuda.driver import open_device
-from engines.cuda.gpus import Gpu, with_kernels
-from engines.engine import Engine
-from engines.model import Model
-from engines.onnx_binding import Binding, BoundRun, with_sides
-from engines.onnx_session import OnnxRuntimeSession
-from engines.session import Backend
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.cuda.driver import open_device
+from sightd.engines.cuda.gpus import Gpu, with_kernels
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.engines.onnx_binding import Binding, BoundRun, with_sides
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.session import Backend
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.fake_cuda import StandIn, build_stand_in, cubin
 from tests.support.host_kernels.build import packed_library
 

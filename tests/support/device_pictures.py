@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.driver import Device
-from engines.cuda.launch.picture import DevicePicture
-from plugins.types import Frame, Image
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.driver import Device
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.plugins.types import Frame, Image
 from tests.engines.cuda.pictures import nv12_of
 
 

@@ -7,12 +7,12 @@ from functools import cache
 import cv2
 import numpy as np
 
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.onnx_session import OnnxRuntimeSession
-from plugins.face.analyser import FaceAnalyser
-from plugins.face.finder import Search
-from plugins.types import Frame, Image
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.plugins.face.analyser import FaceAnalyser
+from sightd.plugins.face.finder import Search
+from sightd.plugins.types import Frame, Image
 from tests.support import media
 from tests.support.networks import stored
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from plugins.api import Context, Plugin, PluginConfig
-from plugins.types import Classification, Frame, Results
+from sightd.plugins.api import Context, Plugin, PluginConfig
+from sightd.plugins.types import Classification, Frame, Results
 
 
 class FaultyConfig(PluginConfig):

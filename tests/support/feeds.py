@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
-from daemon.capture.feed import Feed
-from daemon.config.model import Camera
-from plugins.types import Frame
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.feed import Feed
+from sightd.daemon.config.model import Camera
+from sightd.plugins.types import Frame
 from tests.support.barcode import Bar, get_bar
 from tests.support.waiting import eventually
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import cache_directory
-from engines.errors import EngineError
-from engines.fetch import Fetcher
-from engines.mirror import default_mirror
-from engines.progress import silent
-from engines.samples import SampleStore
+from sightd.engines.cache import cache_directory
+from sightd.engines.errors import EngineError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.mirror import default_mirror
+from sightd.engines.progress import silent
+from sightd.engines.samples import SampleStore
 
 
 @cache

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import lap
 import numpy as np
 
-from plugins.boxes import iou
-from plugins.types import FloatArray, IntArray
+from sightd.plugins.boxes import iou
+from sightd.plugins.types import FloatArray, IntArray
 
 _SAME = 0.5
 """Least overlap at which a track counts as being on an object."""

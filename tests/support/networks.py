@@ -12,13 +12,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.catalog import Catalog
-from engines.errors import EngineError
-from engines.fetch import Fetcher
-from engines.mirror import default_mirror
-from engines.progress import silent
-from engines.provision import provide
-from engines.store import ModelStore, default_directory
+from sightd.engines.catalog import Catalog
+from sightd.engines.errors import EngineError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.mirror import default_mirror
+from sightd.engines.progress import silent
+from sightd.engines.provision import provide
+from sightd.engines.store import ModelStore, default_directory
 
 Shape = Sequence[int | str]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import cache_directory
-from engines.cuda.nvrtc import CompilerUnavailableError, Nvrtc, find_library
+from sightd.engines.cache import cache_directory
+from sightd.engines.cuda.nvrtc import CompilerUnavailableError, Nvrtc, find_library
 
 _WHEEL = "nvidia-cuda-nvrtc==13.5.37"
 """58 MB to fetch, 148 MB on disk: too much to be everybody's dependency."""

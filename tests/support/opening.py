@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-from plugins.api import Context, Plugin
+from sightd.plugins.api import Context, Plugin
 
 P = TypeVar("P", bound=Plugin[Any])
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import cache_directory
-from engines.lock import locked
+from sightd.engines.cache import cache_directory
+from sightd.engines.lock import locked
 
 VERSION = "2026.4.1"
 

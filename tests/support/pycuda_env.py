@@ -19,8 +19,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from engines.cache import cache_directory
-from engines.lock import locked
+from sightd.engines.cache import cache_directory
+from sightd.engines.lock import locked
 
 _LOCK = Path(__file__).with_name("pycuda.lock")
 _BUILD_WITHIN = 900

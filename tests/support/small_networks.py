@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.model import Model
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.model import Model
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 
 SIZE = 32
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from daemon.config.entries import PluginSource
-from engines.catalog import Catalog
-from plugins.api import AnyPlugin, Fault, Plugin, PluginConfig, PluginError
-from plugins.types import Detections, Tracks
+from sightd.daemon.config.entries import PluginSource
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import AnyPlugin, Fault, Plugin, PluginConfig, PluginError
+from sightd.plugins.types import Detections, Tracks
 
 
 class FinderConfig(PluginConfig):

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import cache_directory
-from engines.lock import locked
+from sightd.engines.cache import cache_directory
+from sightd.engines.lock import locked
 
 _STAND_INS = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 _WAIT = 400

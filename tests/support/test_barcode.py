@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.capture.picture import to_bgr
+from sightd.daemon.capture.picture import to_bgr
 from tests.support.barcode import Bar, get_bar, put_bar
 from tests.support.clips import write_clip
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.model import PackageSource
+from sightd.engines.model import PackageSource
 
 MEMBER = "tiny_models/data/net.bin"
 

@@ -49,7 +49,7 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkout's cache of networks and samples, or an empty folder."""
     import os
 
-    from engines.cache import cache_directory
+    from sightd.engines.cache import cache_directory
 
     folder = cache_directory(os.environ)
     return folder if folder.is_dir() else tmp_path_factory.mktemp("no-cache")

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines.cache import cache_directory
+from sightd.engines.cache import cache_directory
 
 ROOT = Path(__file__).parents[2]
 OLD = "7ae9db0"

@@ -215,7 +215,7 @@ def test_a_start_that_hangs_can_be_stopped(service: Service, machine: Machine) -
     body = "".join(f"        {line}\n" for line in hangs.splitlines())
     machine.write(
         "/opt/hangs/hangs.py",
-        f"from plugins.api import Plugin\n\n\nclass Hangs(Plugin):\n    def open(self, context):\n{body}",
+        f"from sightd.plugins.api import Plugin\n\n\nclass Hangs(Plugin):\n    def open(self, context):\n{body}",
     )
     service.configure()
     service.install()
@@ -257,7 +257,7 @@ def test_an_isolated_plug_in_runs_in_the_hardened_service(service: Service, mach
     service.configure(chain=["motion"], plugins={"motion": {"isolate": True}})
     service.install()
     service.wait_ready()
-    children = [line for line in service.processes() if "daemon.isolation.child" in line]
+    children = [line for line in service.processes() if "sightd.daemon.isolation.child" in line]
     assert len(children) == 1
     assert json.loads(service.get("/readyz")[1])["plugins"]["motion"]["breaker"] == "closed"
     machine.run("systemctl", "stop", UNIT)

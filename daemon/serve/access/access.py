@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from daemon.config.model import Access as Options
-from daemon.serve.access.attempts import Attempts
-from daemon.serve.access.keyring import Keyring
-from daemon.serve.access.peers import PeerRoles
+from sightd.daemon.config.model import Access as Options
+from sightd.daemon.serve.access.attempts import Attempts
+from sightd.daemon.serve.access.keyring import Keyring
+from sightd.daemon.serve.access.peers import PeerRoles
 
 log = logging.getLogger(__name__)
 

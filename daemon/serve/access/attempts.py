@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from daemon.serve.places import place_of
+from sightd.daemon.serve.places import place_of
 
 AT_ONCE = 10
 """Wrong ones in a row that nobody is held up for."""

@@ -20,12 +20,12 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.config.checks import is_loopback
-from daemon.serve.access.access import Access, Reason, Server
-from daemon.serve.access.keyring import Holder
-from daemon.serve.access.peers import Peer
-from daemon.serve.access.roles import Role
-from daemon.serve.bodies import JsonRoute
+from sightd.daemon.config.checks import is_loopback
+from sightd.daemon.serve.access.access import Access, Reason, Server
+from sightd.daemon.serve.access.keyring import Holder
+from sightd.daemon.serve.access.peers import Peer
+from sightd.daemon.serve.access.roles import Role
+from sightd.daemon.serve.bodies import JsonRoute
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daemon.config.model import Token
-from daemon.serve.access.roles import Role
+from sightd.daemon.config.model import Token
+from sightd.daemon.serve.access.roles import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.serve.access.keyring import Holder
-from daemon.serve.access.roles import Role
+from sightd.daemon.serve.access.keyring import Holder
+from sightd.daemon.serve.access.roles import Role
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.training.errors import TrainingError
-from engines.regular_file import write_whole
-from plugins.types import Image
+from sightd.daemon.training.errors import TrainingError
+from sightd.engines.regular_file import write_whole
+from sightd.plugins.types import Image
 
 
 class Checkpoint:

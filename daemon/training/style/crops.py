@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from daemon.analyze.media import MediaError, contents, frames, length
-from daemon.training.errors import TrainingError
-from plugins.types import Image
+from sightd.daemon.analyze.media import MediaError, contents, frames, length
+from sightd.daemon.training.errors import TrainingError
+from sightd.plugins.types import Image
 
 MOST = 300
 """Pictures that are held in memory."""

@@ -11,24 +11,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from daemon.training.errors import TrainingError
-from daemon.training.style.checkpoint import Checkpoint, write_preview
-from daemon.training.style.crops import squares
-from daemon.training.style.network import TrainableStyle, Trunk
-from daemon.training.style.plan import Plan
-from daemon.training.style.trainer import Distances, Trainer, example_of, nearest_style, to_tensor
-from engines.catalog import Catalog
-from engines.convert import style_network, vgg
-from engines.convert.style_network import StyleLayer
-from engines.digest import digest_of
-from engines.lock import locked, scratch_folder
-from engines.model import Model
-from engines.onnx_session import OnnxRuntimeSession
-from engines.own_models import Origin, file_of, put, with_own
-from engines.progress import Progress
-from engines.store import ModelStore
-from engines.styles import STYLES, WITH_OWN
-from plugins.types import Image
+from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.style.checkpoint import Checkpoint, write_preview
+from sightd.daemon.training.style.crops import squares
+from sightd.daemon.training.style.network import TrainableStyle, Trunk
+from sightd.daemon.training.style.plan import Plan
+from sightd.daemon.training.style.trainer import Distances, Trainer, example_of, nearest_style, to_tensor
+from sightd.engines.catalog import Catalog
+from sightd.engines.convert import style_network, vgg
+from sightd.engines.convert.style_network import StyleLayer
+from sightd.engines.digest import digest_of
+from sightd.engines.lock import locked, scratch_folder
+from sightd.engines.model import Model
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.own_models import Origin, file_of, put, with_own
+from sightd.engines.progress import Progress
+from sightd.engines.store import ModelStore
+from sightd.engines.styles import STYLES, WITH_OWN
+from sightd.plugins.types import Image
 
 _SHOWN = 3
 """Pictures of a preview."""

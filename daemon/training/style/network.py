@@ -8,9 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
-from engines.convert.style_network import DOWN, EPSILON, RESIDUAL, UP, StyleLayer, enlarges, stride_of
-from engines.convert.vgg import LayerWeights
-from engines.spec import InputSpec
+from sightd.engines.convert.style_network import DOWN, EPSILON, RESIDUAL, UP, StyleLayer, enlarges, stride_of
+from sightd.engines.convert.vgg import LayerWeights
+from sightd.engines.spec import InputSpec
 
 Tensor = Any
 

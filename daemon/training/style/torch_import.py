@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.training.errors import TrainingError
+from sightd.daemon.training.errors import TrainingError
 
 
 def import_torch() -> Any:

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from daemon.training.errors import TrainingError
-from daemon.training.style.crops import squares
-from daemon.training.style.loss import grams, loss_of
-from daemon.training.style.network import TrainableStyle, Trunk
-from daemon.training.style.plan import Plan
-from plugins.types import Image
+from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.style.crops import squares
+from sightd.daemon.training.style.loss import grams, loss_of
+from sightd.daemon.training.style.network import TrainableStyle, Trunk
+from sightd.daemon.training.style.plan import Plan
+from sightd.plugins.types import Image
 
 Tensor = Any
 State = Mapping[str, NDArray[Any]]

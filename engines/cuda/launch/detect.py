@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.candidates import CandidateBuffers
-from engines.cuda.launch.heads import HeadLayout, Outputs, layout_of
-from engines.cuda.launch.layout import CANDIDATE, SUPPRESSION, VIEW, record
-from engines.cuda.launch.seam import Device, Grid, Kernels, blocks, precision
-from engines.cuda.launch.staging import Staging
-from engines.errors import EngineError
-from engines.preprocess import Geometry
-from engines.spec import InputSpec
+from sightd.engines.cuda.launch.candidates import CandidateBuffers
+from sightd.engines.cuda.launch.heads import HeadLayout, Outputs, layout_of
+from sightd.engines.cuda.launch.layout import CANDIDATE, SUPPRESSION, VIEW, record
+from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks, precision
+from sightd.engines.cuda.launch.staging import Staging
+from sightd.engines.errors import EngineError
+from sightd.engines.preprocess import Geometry
+from sightd.engines.spec import InputSpec
 
 logger = logging.getLogger(__name__)
 

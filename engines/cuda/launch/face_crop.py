@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import CROP, record
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.preprocess import PIXELS_PER_THREAD, input_layout
-from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
-from engines.cuda.launch.staging import Staging
-from engines.similarity import ARCFACE, inverse, similarity
-from engines.spec import InputSpec
+from sightd.engines.cuda.launch.layout import CROP, record
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.preprocess import PIXELS_PER_THREAD, input_layout
+from sightd.engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
+from sightd.engines.cuda.launch.staging import Staging
+from sightd.engines.similarity import ARCFACE, inverse, similarity
+from sightd.engines.spec import InputSpec
 
 BLOCK: Grid = (28, 8, 1)
 """28 threads write the 112 pixels of a row."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import HEAD, LEVEL, record
-from engines.errors import EngineError
-from engines.spec import InputSpec
+from sightd.engines.cuda.launch.layout import HEAD, LEVEL, record
+from sightd.engines.errors import EngineError
+from sightd.engines.spec import InputSpec
 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from engines.cuda.launch.layout import CELLS, PICTURE, REGION, record
-from engines.cuda.launch.marks import Place
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks
-from engines.cuda.launch.staging import GrowingStaging, Staging
+from sightd.engines.cuda.launch.layout import CELLS, PICTURE, REGION, record
+from sightd.engines.cuda.launch.marks import Place
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks
+from sightd.engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (16, 8, 1)
 

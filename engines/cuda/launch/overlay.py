@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import MARK, POINT, SCENE, record
-from engines.cuda.launch.marks import Colour, Mark, Mask, Outline
-from engines.cuda.launch.picture import DevicePicture, Matrix, bgr_to_yuv
-from engines.cuda.launch.seam import Device, Grid, Kernels, blocks
-from engines.cuda.launch.staging import GrowingStaging, Staging
+from sightd.engines.cuda.launch.layout import MARK, POINT, SCENE, record
+from sightd.engines.cuda.launch.marks import Colour, Mark, Mask, Outline
+from sightd.engines.cuda.launch.picture import DevicePicture, Matrix, bgr_to_yuv
+from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks
+from sightd.engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (32, 8, 1)
 """The kernel counts on these 256 threads."""

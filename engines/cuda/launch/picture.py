@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import BGR_TO_YUV, PICTURE, YUV_TO_BGR, record
+from sightd.engines.cuda.launch.layout import BGR_TO_YUV, PICTURE, YUV_TO_BGR, record
 
 
 class Matrix(StrEnum):

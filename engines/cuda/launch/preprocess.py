@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import INPUT_LAYOUT, PLACEMENT, record
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.resample import steps
-from engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
-from engines.cuda.launch.staging import Staging
-from engines.preprocess import Geometry, affine, placed
-from engines.spec import ColourOrder, InputSpec
+from sightd.engines.cuda.launch.layout import INPUT_LAYOUT, PLACEMENT, record
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.resample import steps
+from sightd.engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
+from sightd.engines.cuda.launch.staging import Staging
+from sightd.engines.preprocess import Geometry, affine, placed
+from sightd.engines.spec import ColourOrder, InputSpec
 
 BLOCK: Grid = (32, 8, 1)
 PIXELS_PER_THREAD = 4

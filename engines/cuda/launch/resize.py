@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engines.cuda.launch.layout import RESIZED, record
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.seam import Device, Grid, Kernels, blocks
-from engines.cuda.launch.staging import Staging
-from engines.cuda.launch.target import target
+from sightd.engines.cuda.launch.layout import RESIZED, record
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks
+from sightd.engines.cuda.launch.staging import Staging
+from sightd.engines.cuda.launch.target import target
 
 BLOCK: Grid = (32, 8, 1)
 _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2

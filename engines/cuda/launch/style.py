@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.layout import OUTPUT_LAYOUT, TARGET, record
-from engines.cuda.launch.picture import DevicePicture
-from engines.cuda.launch.seam import Device, Function, Grid, Kernels, blocks, precision
-from engines.cuda.launch.staging import Staging
-from engines.cuda.launch.target import target
-from engines.spec import ColourOrder
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.layout import OUTPUT_LAYOUT, TARGET, record
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.seam import Device, Function, Grid, Kernels, blocks, precision
+from sightd.engines.cuda.launch.staging import Staging
+from sightd.engines.cuda.launch.target import target
+from sightd.engines.spec import ColourOrder
 
 BLOCK: Grid = (32, 8, 1)
 _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2

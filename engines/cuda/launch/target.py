@@ -6,9 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.cuda.launch.layout import TARGET, record
-from engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
-from engines.cuda.launch.resample import steps
+from sightd.engines.cuda.launch.layout import TARGET, record
+from sightd.engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
+from sightd.engines.cuda.launch.resample import steps
 
 
 def target(frame: DevicePicture, width: int, height: int) -> NDArray[Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from engines.cuda.launch.heads import DeviceTensor
-from engines.cuda.launch.seam import Buffer, Grid, Kernels, precision
+from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.seam import Buffer, Grid, Kernels, precision
 
 BLOCK: Grid = (128, 1, 1)
 """The kernel counts on these threads."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Protocol
 
-from plugins.face.gallery.errors import GalleryError, WrongKeyError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from sightd.plugins.face.gallery.errors import GalleryError, WrongKeyError
 
 _SALT, _NONCE = 16, 12
 _CHECK = b"sightd gallery"
@@ -36,29 +39,20 @@ class Aes:
     user's by scrypt (RFC 7914)."""
 
     def __init__(self, key: str, salt: bytes) -> None:
-        """GalleryError where the library is not there."""
-        try:
-            aead = importlib.import_module("cryptography.hazmat.primitives.ciphers.aead")
-            kdf = importlib.import_module("cryptography.hazmat.primitives.kdf.scrypt")
-            self._invalid = importlib.import_module("cryptography.exceptions").InvalidTag
-        except ModuleNotFoundError as error:
-            raise GalleryError("an encrypted gallery needs cryptography: pip install 'sightd[encryption]'") from error
-        self._aes = aead.AESGCM(kdf.Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(key.encode()))
+        self._aes = AESGCM(Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(key.encode()))
 
     def seal(self, content: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
-        sealed: bytes = nonce + self._aes.encrypt(nonce, content, None)
-        return sealed
+        return nonce + self._aes.encrypt(nonce, content, None)
 
     def open(self, sealed: bytes) -> bytes:
         try:
-            content: bytes = self._aes.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
-        except self._invalid as error:
+            return self._aes.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        except InvalidTag as error:
             raise WrongKeyError(
                 "the gallery was encrypted with another key: give the one that it was made with (`key` of the face "
                 "plug-in, --key-file)"
             ) from error
-        return content
 
 
 def new_lock(key: str | None) -> tuple[Cipher, bytes | None]:

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from plugins.face.gallery.cipher import Cipher, new_lock, unlocked
-from plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
-from plugins.face.gallery.file import identity, made, reason
-from plugins.written_ahead import is_damaged, is_unwritable, read_only
+from sightd.plugins.face.gallery.cipher import Cipher, new_lock, unlocked
+from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
+from sightd.plugins.face.gallery.file import identity, made, reason
+from sightd.plugins.written_ahead import is_damaged, is_unwritable, read_only
 
 _VERSION = 1
 _ROOM_FOR_A_PERSON = (

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from plugins.face.calibration import Calibration
-from plugins.face.evidence import Match
-from plugins.face.gallery.gallery import Face, Gallery, Person, plain
-from plugins.face.gallery.matcher import Matcher
-from plugins.face.looks import Looks, Quality
-from plugins.types import FloatArray, Frame, Image
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.face.evidence import Match
+from sightd.plugins.face.gallery.gallery import Face, Gallery, Person, plain
+from sightd.plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.looks import Looks, Quality
+from sightd.plugins.types import FloatArray, Frame, Image
 
 _BACKGROUND = 0.5
 """A face whose eyes are less than this share as far apart as those of the largest one stands in the background."""

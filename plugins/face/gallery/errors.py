@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugins.api import PluginError
+from sightd.plugins.api import PluginError
 
 
 class GalleryError(PluginError):

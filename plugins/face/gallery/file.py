@@ -7,9 +7,9 @@ import errno
 import os
 from pathlib import Path
 
-from plugins.face.gallery.errors import DamagedError, GalleryError
-from plugins.state import make_private
-from plugins.written_ahead import NotOursError, require_ours
+from sightd.plugins.face.gallery.errors import DamagedError, GalleryError
+from sightd.plugins.state import make_private
+from sightd.plugins.written_ahead import NotOursError, require_ours
 
 _OURS = frozenset({"meta", "persons"})
 """Tables that galleries of all versions have."""

@@ -15,14 +15,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.printable import printable
-from plugins.face.calibration import calibration_of
-from plugins.face.gallery.cipher import Cipher
-from plugins.face.gallery.database import Database
-from plugins.face.gallery.errors import DamagedError, GalleryError, NameTakenError, UnknownPersonError, WrongKeyError
-from plugins.face.gallery.unknown_rows import drop
-from plugins.face.looks import CROP, DIMENSIONS
-from plugins.types import FloatArray, Image
+from sightd.engines.printable import printable
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.gallery.cipher import Cipher
+from sightd.plugins.face.gallery.database import Database
+from sightd.plugins.face.gallery.errors import (
+    DamagedError,
+    GalleryError,
+    NameTakenError,
+    UnknownPersonError,
+    WrongKeyError,
+)
+from sightd.plugins.face.gallery.unknown_rows import drop
+from sightd.plugins.face.looks import CROP, DIMENSIONS
+from sightd.plugins.types import FloatArray, Image
 
 _LONGEST_NAME = 80
 _LONGEST_SOURCE = 255

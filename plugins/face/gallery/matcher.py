@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from plugins.face.evidence import Match
-from plugins.face.gallery.gallery import Enrolled
-from plugins.types import FloatArray
+from sightd.plugins.face.evidence import Match
+from sightd.plugins.face.gallery.gallery import Enrolled
+from sightd.plugins.types import FloatArray
 
 
 class Matcher:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugins.face.gallery.errors import GalleryError
-from plugins.still import UPLOAD, StillError, read_still, still_of
-from plugins.types import Image
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.still import UPLOAD, StillError, read_still, still_of
+from sightd.plugins.types import Image
 
 MOST_BYTES = UPLOAD.bytes
 

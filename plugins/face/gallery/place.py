@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from plugins.state import state_directory
+from sightd.plugins.state import state_directory
 
 FILE = "faces.db"
 

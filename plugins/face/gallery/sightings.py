@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.gallery import Gallery
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A visit to one camera. `person` is their id in the gallery, or `unknown` the number of an unknown person.
 
-    Times in seconds since the epoch; similarity and margin as in `plugins.types.Faces`.
+    Times in seconds since the epoch; similarity and margin as in `sightd.plugins.types.Faces`.
     """
 
     camera: str

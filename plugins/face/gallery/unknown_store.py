@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugins.face.calibration import Calibration
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.gallery import Face, Gallery, Person, decoded, encoded
-from plugins.face.gallery.unknown_rows import ALL_NUMBERS, drop
-from plugins.face.unknown import UnknownPerson, Unknowns
-from plugins.types import FloatArray, Image
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.gallery import Face, Gallery, Person, decoded, encoded
+from sightd.plugins.face.gallery.unknown_rows import ALL_NUMBERS, drop
+from sightd.plugins.face.unknown import UnknownPerson, Unknowns
+from sightd.plugins.types import FloatArray, Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

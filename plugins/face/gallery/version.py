@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from engines.catalog import Catalog
-from plugins.face.gallery.errors import UnwritableError
-from plugins.face.gallery.gallery import Gallery
+from sightd.engines.catalog import Catalog
+from sightd.plugins.face.gallery.errors import UnwritableError
+from sightd.plugins.face.gallery.gallery import Gallery
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon.analyze.ahead import read_ahead
+from sightd.daemon.analyze.ahead import read_ahead
 from tests.support.waiting import eventually
 
 

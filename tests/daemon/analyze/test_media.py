@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.analyze.media import Item, MediaError, contents, frames, length, sequences
+from sightd.daemon.analyze.media import Item, MediaError, contents, frames, length, sequences
 from tests.support import hostile_images
 from tests.support.clips import CLOCKWISE, corners, quadrants, write_film, write_with_cover
 

@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 
-from daemon.analyze.media import Item
-from daemon.analyze.record import line, record
-from plugins.types import Classification, Detections, Faces, Frame, Results, Tracks
+from sightd.daemon.analyze.media import Item
+from sightd.daemon.analyze.record import line, record
+from sightd.plugins.types import Classification, Detections, Faces, Frame, Results, Tracks
 
 ITEM = Item("clips/a.mp4", Frame.of(np.zeros((48, 64, 3), np.uint8), seq=7, pts=0.28))
 FOUND = Detections(

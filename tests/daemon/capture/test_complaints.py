@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.capture.complaints import Complaints, in_words
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.complaints import Complaints, in_words
+from sightd.daemon.capture.errors import Reason
 
 
 def told(faults: dict[float, Reason]) -> list[float]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daemon.capture.connection import Connection, Policy, State
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.connection import Connection, Policy, State
+from sightd.daemon.capture.errors import Reason
 
 
 def live(policy: Policy, *, recorded: bool = False, now: float = 0.0) -> Connection:

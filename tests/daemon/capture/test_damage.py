@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.capture.damage import DamageGate
+from sightd.daemon.capture.damage import DamageGate
 
 
 def shown(gate: DamageGate, *frames: str, interval: float = 0.04) -> str:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.analyze.media import Item, frames, sequences
-from daemon.capture.connection import State
-from daemon.capture.decoding import CpuDecoding
-from daemon.capture.deinterlace import Deinterlace
-from daemon.capture.source import CaptureError, source_of
-from daemon.config.model import Camera
+from sightd.daemon.analyze.media import Item, frames, sequences
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.decoding import CpuDecoding
+from sightd.daemon.capture.deinterlace import Deinterlace
+from sightd.daemon.capture.source import CaptureError, source_of
+from sightd.daemon.config.model import Camera
 from tests.support.clips import CLOCKWISE, write_film
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually

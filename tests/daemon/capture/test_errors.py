@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from daemon.capture.errors import Reason, SourceError, fault_of, hiding
+from sightd.daemon.capture.errors import Reason, SourceError, fault_of, hiding
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from daemon.capture import container
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
+from sightd.daemon.capture import container
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
 from tests.support.clips import (
     CLOCKWISE,
     corners,

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
 from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
@@ -148,7 +148,7 @@ def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:
 
 
 def test_a_camera_that_stays_away_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG", "daemon.capture")
+    caplog.set_level("DEBUG", "sightd.daemon.capture")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with RunningFeed(f"rtsp://127.0.0.1:{unused.getsockname()[1]}/a") as running:

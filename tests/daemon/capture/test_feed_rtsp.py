@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 import pytest
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.clips import corners, quadrants, write_clip, write_film

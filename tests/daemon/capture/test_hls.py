@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hls import address_to_read
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.hls import address_to_read
 from tests.support.clips import write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually

@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from daemon.capture import web_files
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason, SourceError
-from daemon.capture.hls import media_playlist, with_variables
+from sightd.daemon.capture import web_files
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.hls import media_playlist, with_variables
 from tests.support.clips import write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import cv2
 import pytest
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
 from tests.support.certificates import self_signed
 from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from daemon.capture import lateness
-from daemon.capture.errors import Reason
+from sightd.daemon.capture import lateness
+from sightd.daemon.capture.errors import Reason
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.fault_proxy import FaultProxy

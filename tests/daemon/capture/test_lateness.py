@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from daemon.capture.lateness import Lateness, StreamAge
+from sightd.daemon.capture.lateness import Lateness, StreamAge
 
 INTERVAL = 0.04
 

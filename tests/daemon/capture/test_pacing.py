@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.capture.pacing import Pacer, PresentationTimes, Timeline
+from sightd.daemon.capture.pacing import Pacer, PresentationTimes, Timeline
 
 
 def test_the_first_picture_is_due_at_once() -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.capture import gst, rtsp, rtsp_challenges
-from daemon.capture.errors import Reason
-from daemon.capture.rtsp_codecs import CODECS
-from daemon.capture.rtsp_dialogue import Dialogue, address_of
+from sightd.daemon.capture import gst, rtsp, rtsp_challenges
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.rtsp_codecs import CODECS
+from sightd.daemon.capture.rtsp_dialogue import Dialogue, address_of
 from tests.support.camera import need_rtsp_server
 from tests.support.certificates import self_signed
 from tests.support.feeds import RunningFeed
@@ -36,7 +36,7 @@ def _gstreamer() -> None:
 
 _CONNECTS = """
 import sys
-from daemon.capture import gst
+from sightd.daemon.capture import gst
 gstreamer = gst.load()
 client = gstreamer.gio.SocketClient.new()
 client.set_tls(True)
@@ -194,7 +194,7 @@ from pathlib import Path
 import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst
-from daemon.capture import rtsp_challenges
+from sightd.daemon.capture import rtsp_challenges
 Gst.init(None)
 plugin = Path(Gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from daemon.capture.rtsp_wire import Wire
+from sightd.daemon.capture.rtsp_wire import Wire
 from tests.support.waiting import eventually
 
 Pair = tuple[socket.socket, socket.socket]

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.capture.slot import FrameSlot
-from plugins.types import Frame
+from sightd.daemon.capture.slot import FrameSlot
+from sightd.plugins.types import Frame
 
 
 def frame(seq: int) -> Frame:

@@ -9,8 +9,8 @@ import av
 import pytest
 from pydantic import SecretStr
 
-from daemon.capture.source import CaptureError, Kind, Source, source_of
-from daemon.config.model import Camera
+from sightd.daemon.capture.source import CaptureError, Kind, Source, source_of
+from sightd.daemon.config.model import Camera
 
 
 def source(address: str, **options: Any) -> Source:

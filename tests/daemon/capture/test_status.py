@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.capture.connection import State
-from daemon.capture.errors import Reason
-from daemon.capture.status import FrameRate, Tally
+from sightd.daemon.capture.connection import State
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.status import FrameRate, Tally
 
 
 def rate_after(*times: float) -> FrameRate:

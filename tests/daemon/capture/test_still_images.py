@@ -11,9 +11,9 @@ import av
 import cv2
 import pytest
 
-from daemon.capture.decoding import CpuDecoding
-from plugins.jpeg import MOST_SCANS
-from plugins.still import still_of
+from sightd.daemon.capture.decoding import CpuDecoding
+from sightd.plugins.jpeg import MOST_SCANS
+from sightd.plugins.still import still_of
 from tests.support.clips import corners, quadrants, with_exif_orientation
 from tests.support.hostile_images import png_with_exif, scan_bomb, text_bomb, webp_with_exif
 
@@ -21,7 +21,7 @@ _PEAK = """
 import sys
 from pathlib import Path
 import av
-from daemon.capture.decoding import CpuDecoding
+from sightd.daemon.capture.decoding import CpuDecoding
 (decoded,) = CpuDecoding(av.CodecContext.create("png", "r")).decode(av.Packet(Path(sys.argv[1]).read_bytes()))
 status = Path("/proc/self/status").read_text()  # getrusage would count what the process that started it took
 print(*decoded.size, int(status.partition("VmHWM:")[2].split()[0]) >> 10)

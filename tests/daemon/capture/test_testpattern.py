@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.capture.testpattern import TestPattern
+from sightd.daemon.capture.testpattern import TestPattern
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (640, 480), (1920, 1080), (16, 16), (333, 77)])

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import yaml
 
-from daemon.analyze.media import PICTURES
-from daemon.cli import main
+from sightd.daemon.analyze.media import PICTURES
+from sightd.daemon.cli import main
 from tests.daemon.analyze.test_media import write_picture, write_video
 from tests.support.clips import write_film
 from tests.support.daemon import one_object_network
@@ -215,7 +215,7 @@ def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "daemon", "analyze", "-c", str(config), *[str(picture)] * 2000],
+        [sys.executable, "-m", "sightd", "analyze", "-c", str(config), *[str(picture)] * 2000],
         stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
     )  # fmt: skip
     os.close(writing)
@@ -368,7 +368,7 @@ def test_a_signal_ends_it_with_whole_files(config: Path, tmp_path: Path, number:
     copy, out = tmp_path / "copies" / "clip.mp4", tmp_path / "out.jsonl"
     sources = [str(clip)] * 200
     process = subprocess.Popen(
-        [sys.executable, "-m", "daemon", "analyze", "-c", str(config), "--annotated", str(copy.parent), "--out",
+        [sys.executable, "-m", "sightd", "analyze", "-c", str(config), "--annotated", str(copy.parent), "--out",
          str(out), *sources], stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

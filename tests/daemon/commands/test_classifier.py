@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.cli import main
-from engines.catalog import Catalog
-from engines.own_models import with_own
-from engines.store import default_directory
+from sightd.daemon.cli import main
+from sightd.engines.catalog import Catalog
+from sightd.engines.own_models import with_own
+from sightd.engines.store import default_directory
 from tests.support.faces import photo
 from tests.support.networks import stored
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands import check, doctor, schema
-from daemon.doctor.finding import Finding
+from sightd.daemon.commands import check, doctor, schema
+from sightd.daemon.doctor.finding import Finding
 from tests.support.hostile_networks import HUNGRY
 
 CAMERAS = "cameras: {a: {source: 'testpattern://'}, b: {source: 'testpattern://'}}\n"

@@ -11,19 +11,19 @@ import cv2
 import onnx
 import pytest
 
-from daemon import engine_work
-from daemon.cli import main
-from daemon.commands import engine
-from engines.catalog import Catalog
-from engines.engine_cache import EngineCache, EngineIdentity
-from engines.half import to_half
-from engines.model import Model
-from engines.onnx_file import read_precision
-from engines.session import Backend
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.trt import names, provide
-from engines.trt.errors import TensorRtUnavailableError
-from engines.trt.names import Flavour
+from sightd.daemon import engine_work
+from sightd.daemon.cli import main
+from sightd.daemon.commands import engine
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine_cache import EngineCache, EngineIdentity
+from sightd.engines.half import to_half
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import read_precision
+from sightd.engines.session import Backend
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.trt import names, provide
+from sightd.engines.trt.errors import TensorRtUnavailableError
+from sightd.engines.trt.names import Flavour
 from tests.support import fake_tensorrt
 from tests.support.fake_device import FakeDevice
 from tests.support.networks import write_double

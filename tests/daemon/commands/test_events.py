@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import main
-from daemon.events.event import Kind
-from daemon.events.journal import Journal
+from sightd.daemon.cli import main
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import Journal
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 
@@ -82,7 +82,7 @@ def test_what_is_no_file_is_refused_at_once(
 
 
 def test_new_ones_are_followed(path: Path) -> None:
-    command = [sys.executable, "-u", "-m", "daemon.cli", "events", "--journal", str(path), "--json", "--follow"]
+    command = [sys.executable, "-u", "-m", "sightd.daemon.cli", "events", "--journal", str(path), "--json", "--follow"]
     with (path.parent / "out").open("w") as out:
         process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=out, env=dict(os.environ))
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from daemon.cli import main
+from sightd.daemon.cli import main
 from tests.support import media
 from tests.support.hostile_images import huge_images
 from tests.support.networks import stored

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import main
-from daemon.control import discovery, service
+from sightd.daemon.cli import main
+from sightd.daemon.control import discovery, service
 from tests.support import media, other_user
 from tests.support.daemon import DaemonProcess
 from tests.support.networks import stored
@@ -129,7 +129,7 @@ def test_with_no_daemon_the_files_of_its_configuration_are_used_and_named(
 
 def test_events_are_followed_also_over_a_restart_of_the_daemon(site: Site, tmp_path: Path) -> None:
     shown = tmp_path / "shown"
-    command = [sys.executable, "-m", "daemon.cli", "events", "-c", str(site.config), "--json", "--follow"]
+    command = [sys.executable, "-m", "sightd.daemon.cli", "events", "-c", str(site.config), "--json", "--follow"]
     with shown.open("w") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.DEVNULL, env=os.environ)
     try:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands import models
-from engines.catalog import Catalog
-from engines.model import Model, UrlSource
-from engines.spec import ColourOrder, InputSpec, Resize
+from sightd.daemon.commands import models
+from sightd.engines.catalog import Catalog
+from sightd.engines.model import Model, UrlSource
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from tests.support.http_files import FileServer, file_server
 from tests.support.networks import write_double
 

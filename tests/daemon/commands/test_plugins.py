@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands import plugins
+from sightd.daemon.commands import plugins
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "tests" / "support" / "example_plugin"
 
 _SIGHTD = """
 import argparse, sys
-from daemon.commands import plugins
+from sightd.daemon.commands import plugins
 parser = argparse.ArgumentParser()
 plugins.add(parser.add_subparsers())
 args = parser.parse_args(sys.argv[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daemon.commands.reload import summary
+from sightd.daemon.commands.reload import summary
 from tests.support.daemon import DaemonProcess
 from tests.support.sightd import sightd
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands import samples
+from sightd.daemon.commands import samples
 from tests.support import media
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import main
-from daemon.service import installation, systemd
+from sightd.daemon.cli import main
+from sightd.daemon.service import installation, systemd
 
 SHOWN = "LoadState=loaded\nActiveState=active\nSubState=running\nStatusText=2 of 2 cameras live, 50 fps\nNRestarts=1\n"
 

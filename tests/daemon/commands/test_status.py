@@ -13,9 +13,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from daemon.commands.doctor import served_ports
-from daemon.commands.status import duration, show, size
-from daemon.control.address import default_socket
+from sightd.daemon.commands.doctor import served_ports
+from sightd.daemon.commands.status import duration, show, size
+from sightd.daemon.control.address import default_socket
 from tests.support import other_user
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.sightd import sightd
@@ -117,12 +117,12 @@ def test_a_user_who_may_not_ask_is_told_what_to_do(daemon: DaemonProcess) -> Non
     other_user.need_root()
     socket = default_socket(daemon.path, os.environ)
     try:
-        can_run = other_user.as_other([sys.executable, "-c", "import daemon.commands.status"]).returncode == 0
+        can_run = other_user.as_other([sys.executable, "-c", "import sightd.daemon.commands.status"]).returncode == 0
     except PermissionError:
         can_run = False
     if not can_run:
         pytest.skip("another user cannot run this checkout")
-    done = other_user.as_other([sys.executable, "-m", "daemon.cli", "status", "--socket", socket])
+    done = other_user.as_other([sys.executable, "-m", "sightd.daemon.cli", "status", "--socket", socket])
     assert done.returncode == 3
     assert "control.groups" in done.stderr
 

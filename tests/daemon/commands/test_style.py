@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.cli import main
-from engines.styles import STYLES
+from sightd.daemon.cli import main
+from sightd.engines.styles import STYLES
 from tests.support.networks import stored
 
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.cli import main
-from engines.catalog import Catalog
-from engines.own_models import with_own
-from engines.store import default_directory
-from engines.styles import STYLES, WITH_OWN
+from sightd.daemon.cli import main
+from sightd.engines.catalog import Catalog
+from sightd.engines.own_models import with_own
+from sightd.engines.store import default_directory
+from sightd.engines.styles import STYLES, WITH_OWN
 from tests.support.faces import photo
 from tests.support.networks import stored
 
@@ -83,7 +83,7 @@ def test_one_that_is_interrupted_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
-    from daemon.training.style.trainer import Distances, Trainer
+    from sightd.daemon.training.style.trainer import Distances, Trainer
 
     advance = Trainer.advance
 

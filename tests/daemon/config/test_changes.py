@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.config.changes import Changes, changes
-from daemon.config.load import Loaded, load_text
+from sightd.daemon.config.changes import Changes, changes
+from sightd.daemon.config.load import Loaded, load_text
 from tests.support.stub_plugins import STUBS
 
 BASE: dict[str, Any] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.load import load, load_text
-from daemon.config.problems import ConfigError, Problem
+from sightd.daemon.config.load import load, load_text
+from sightd.daemon.config.problems import ConfigError, Problem
 from tests.support.certificates import self_signed
 from tests.support.stub_plugins import STUBS
 

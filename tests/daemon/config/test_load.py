@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.installed import installed_plugins
-from daemon.config.load import Loaded, load, load_text
-from daemon.config.problems import ConfigError
-from daemon.overrides import parse_override
-from engines.catalog import Catalog
-from engines.own_models import Origin, file_of, put
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import Loaded, load, load_text
+from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.overrides import parse_override
+from sightd.engines.catalog import Catalog
+from sightd.engines.own_models import Origin, file_of, put
 from tests.support.networks import write_double
 from tests.support.stub_plugins import STUBS, FinderConfig
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.load import load_text
-from daemon.config.problems import ConfigError
+from sightd.daemon.config.load import load_text
+from sightd.daemon.config.problems import ConfigError
 from tests.support.stub_plugins import STUBS
 
 CANARY = "Kanari3nvogel"

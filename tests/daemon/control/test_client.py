@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.model import Http
-from daemon.control.client import (
+from sightd.daemon.config.model import Http
+from sightd.daemon.control.client import (
     ApiError,
     Client,
     ControlError,
@@ -21,8 +21,8 @@ from daemon.control.client import (
     SocketEndpoint,
     url_endpoint,
 )
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.certificates import self_signed

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.model import Control
-from daemon.control import discovery, service
-from daemon.control.address import default_socket
-from daemon.control.client import ControlError, DeniedError, NoDaemonError, SocketEndpoint
-from daemon.control.discovery import Choice, client_for, find
-from daemon.control.service import InstalledService, installed_service
-from daemon.serve.access.peers import PeerRoles
-from daemon.serve.control_socket import ControlSocket, open_control
+from sightd.daemon.config.model import Control
+from sightd.daemon.control import discovery, service
+from sightd.daemon.control.address import default_socket
+from sightd.daemon.control.client import ControlError, DeniedError, NoDaemonError, SocketEndpoint
+from sightd.daemon.control.discovery import Choice, client_for, find
+from sightd.daemon.control.service import InstalledService, installed_service
+from sightd.daemon.serve.access.peers import PeerRoles
+from sightd.daemon.serve.control_socket import ControlSocket, open_control
 from tests.support import other_user
 
 Listen = Callable[..., Path]

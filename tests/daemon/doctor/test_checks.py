@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from daemon.config.model import Camera, Config, Engines, Http, Models, Rtsp, Tls
-from daemon.doctor.checks import checks, exit_code
-from daemon.doctor.finding import Finding, System, can_listen, nvdec_problem
-from engines.cuda import gpus, nvdec
-from engines.cuda.errors import CudaUnavailableError
-from engines.placement import no_gpu
+from sightd.daemon.config.model import Camera, Config, Engines, Http, Models, Rtsp, Tls
+from sightd.daemon.doctor.checks import checks, exit_code
+from sightd.daemon.doctor.finding import Finding, System, can_listen, nvdec_problem
+from sightd.engines.cuda import gpus, nvdec
+from sightd.engines.cuda.errors import CudaUnavailableError
+from sightd.engines.placement import no_gpu
 
 
 def importer(*absent: str, **replaced: Any) -> Callable[[str], Any]:
@@ -259,7 +259,7 @@ def test_without_a_gpu_nothing_of_cuda_is_loaded_to_look_for_nvdec(monkeypatch: 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver, as far as its traces tell."""
-    monkeypatch.setattr("engines.placement.no_gpu", lambda: None)
+    monkeypatch.setattr("sightd.engines.placement.no_gpu", lambda: None)
     monkeypatch.setattr(nvdec, "no_gpu", lambda: None)
 
 

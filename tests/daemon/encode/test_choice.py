@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
-from daemon.config.model import Output
-from daemon.encode.choice import CodecChoice, CodecName, EncoderMissingError
-from daemon.encode.codec import EncoderError
-from daemon.encode.h264 import H264Encoder
-from daemon.encode.nvenc import RETRY_AFTER
-from daemon.encode.x264 import open_x264
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.choice import CodecChoice, CodecName, EncoderMissingError
+from sightd.daemon.encode.codec import EncoderError
+from sightd.daemon.encode.h264 import H264Encoder
+from sightd.daemon.encode.nvenc import RETRY_AFTER
+from sightd.daemon.encode.x264 import open_x264
 
 
 def absent() -> str | None:

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
-from daemon.config.model import Output
-from daemon.encode import device_frame as module
-from daemon.encode.choice import CodecChoice
-from daemon.encode.codec import ON_GPU, EncoderError
-from daemon.encode.device_frame import device_frame, planes
-from daemon.encode.h264 import H264Encoder
-from daemon.encode.nvenc import open_nvenc_on_gpu
-from daemon.encode.x264 import open_x264
-from engines.cuda.device_image import Downloads
-from engines.cuda.dlpack import lent
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode import device_frame as module
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.encode.codec import ON_GPU, EncoderError
+from sightd.daemon.encode.device_frame import device_frame, planes
+from sightd.daemon.encode.h264 import H264Encoder
+from sightd.daemon.encode.nvenc import open_nvenc_on_gpu
+from sightd.daemon.encode.x264 import open_x264
+from sightd.engines.cuda.device_image import Downloads
+from sightd.engines.cuda.dlpack import lent
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_image, nv12_rows

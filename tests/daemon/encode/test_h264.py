@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.config.model import Output
-from daemon.encode.codec import EncoderError
-from daemon.encode.h264 import H264Encoder
-from daemon.encode.packet import Packet
-from plugins.types import Image
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.codec import EncoderError
+from sightd.daemon.encode.h264 import H264Encoder
+from sightd.daemon.encode.packet import Packet
+from sightd.plugins.types import Image
 
 SPS, PPS, IDR, DELIMITER = 7, 8, 5, 9
 BASELINE = 66

@@ -9,11 +9,11 @@ from threading import Barrier, BrokenBarrierError
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
-from daemon.config.model import Output
-from daemon.encode.codec import EncoderError, opened
-from daemon.encode.nvenc import RETRY_AFTER, NvencProblem, open_nvenc, settings
-from daemon.encode.x264 import open_x264
-from engines.placement import no_gpu
+from sightd.daemon.config.model import Output
+from sightd.daemon.encode.codec import EncoderError, opened
+from sightd.daemon.encode.nvenc import RETRY_AFTER, NvencProblem, open_nvenc, settings
+from sightd.daemon.encode.x264 import open_x264
+from sightd.engines.placement import no_gpu
 
 without_gpu = pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon.events.event import Happening, Kind, told
+from sightd.daemon.events.event import Happening, Kind, told
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.events import journal as journal_module
-from daemon.events.event import Kind
-from daemon.events.journal import ROOM, Journal
-from daemon.events.reading import Filter, JournalError, JournalReader
-from daemon.events.store import EventStore
+from sightd.daemon.events import journal as journal_module
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import ROOM, Journal
+from sightd.daemon.events.reading import Filter, JournalError, JournalReader
+from sightd.daemon.events.store import EventStore
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.capture.errors import Reason
-from daemon.events.event import Kind
-from daemon.events.journal import Journal
-from daemon.events.sight import Sight, Told
-from daemon.metrics.registry import Metrics
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.events.sight import Sight, Told
+from sightd.daemon.metrics.registry import Metrics
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.config.installed import installed_plugins
-from daemon.config.load import Loaded, load_text
-from daemon.faces import opening
-from daemon.faces.desk import NoFacesError
-from daemon.faces.served import ServedFaces
-from plugins.face.gallery.errors import GalleryError
+from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.config.load import Loaded, load_text
+from sightd.daemon.faces import opening
+from sightd.daemon.faces.desk import NoFacesError
+from sightd.daemon.faces.served import ServedFaces
+from sightd.plugins.face.gallery.errors import GalleryError
 
 
 def no_engine(choice: object, threads: int, config: object) -> Any:

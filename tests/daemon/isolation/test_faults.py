@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from daemon.pipeline.breaker import Breaker, BreakerState
-from daemon.pipeline.host import Instance, PluginHost
-from daemon.pipeline.line import Line
-from plugins.api import AnyPlugin, PluginConfig
-from plugins.types import Detections, Frame, Results, Tracks
+from sightd.daemon.pipeline.breaker import Breaker, BreakerState
+from sightd.daemon.pipeline.host import Instance, PluginHost
+from sightd.daemon.pipeline.line import Line
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.types import Detections, Frame, Results, Tracks
 from tests.daemon.isolation.plugins import (
     EXITS,
     HANGS,
@@ -207,9 +207,9 @@ class Talker(Faulty):
 
 _DAEMON = """
 import sys, threading
-from daemon.pipeline.host import PluginHost
-from plugins.api import PluginConfig
-from plugins.types import Results
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.types import Results
 from tests.daemon.isolation.plugins import Faulty, HANGS_NATIVELY, scores
 from tests.daemon.pipeline.plugins import Observations, frame
 

@@ -12,10 +12,10 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from daemon.pipeline.host import Instance, PluginHost
-from engines.errors import EngineError
-from plugins.api import AnyPlugin, PluginConfig, PluginError
-from plugins.types import Frame, Hidden, Image, Picture, Results
+from sightd.daemon.pipeline.host import Instance, PluginHost
+from sightd.engines.errors import EngineError
+from sightd.plugins.api import AnyPlugin, PluginConfig, PluginError
+from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
 from tests.daemon.isolation.plugins import Careless, Faulty, Keeper, Meeting, Painter, scores
 from tests.daemon.pipeline.plugins import Observations
 
@@ -151,6 +151,6 @@ def test_where_no_process_can_be_started_that_is_said(isolated: Open, monkeypatc
     def none_left(*_: object) -> NoReturn:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("daemon.isolation.process.socket.socketpair", none_left)
+    monkeypatch.setattr("sightd.daemon.isolation.process.socket.socketpair", none_left)
     with pytest.raises(PluginError, match=r"faulty cannot be opened: .*Too many open files"):
         isolated(Faulty)

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from daemon.isolation.channel import Channel
-from daemon.isolation.lane import Lane
-from plugins.types import Picture, Results
+from sightd.daemon.isolation.channel import Channel
+from sightd.daemon.isolation.lane import Lane
+from sightd.plugins.types import Picture, Results
 
 
 def test_nobody_waits_longer_than_said_for_a_process_that_takes_nothing_in() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.metrics.budget import Budget
+from sightd.daemon.metrics.budget import Budget
 
 
 class Clock:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daemon.pipeline.breaker import BreakerState
-from engines.engine import Engine
-from plugins.api import Plugin, PluginConfig
-from plugins.types import Detections, Frame, Results, Tracks
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.engines.engine import Engine
+from sightd.plugins.api import Plugin, PluginConfig
+from sightd.plugins.types import Detections, Frame, Results, Tracks
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.pipeline.breaker import Breaker, BreakerState
+from sightd.daemon.pipeline.breaker import Breaker, BreakerState
 
 
 def opened(at: float = 0.0) -> Breaker:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.pipeline.gate import Gate
-from plugins.api import PluginConfig
-from plugins.types import Frame
+from sightd.daemon.pipeline.gate import Gate
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.types import Frame
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 

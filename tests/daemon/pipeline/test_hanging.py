@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon.pipeline.breaker import Breaker, BreakerState
-from daemon.pipeline.guard import Guard
-from daemon.pipeline.host import PluginHost
-from daemon.pipeline.line import Line
-from plugins.api import PluginConfig
-from plugins.types import Detections, Results, Tracks
+from sightd.daemon.pipeline.breaker import Breaker, BreakerState
+from sightd.daemon.pipeline.guard import Guard
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.pipeline.line import Line
+from sightd.plugins.api import PluginConfig
+from sightd.plugins.types import Detections, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
 
@@ -148,7 +148,7 @@ def test_what_waited_for_a_plugin_that_hangs_does_not_wait_for_ever(host: Plugin
 
 
 def test_all_that_hang_are_left_behind_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.pipeline.host.STOP_DEADLINE", 1.0)
+    monkeypatch.setattr("sightd.daemon.pipeline.host.STOP_DEADLINE", 1.0)
     plugins = PluginHost(None, lambda _: Observations(), cores=3)  # type: ignore[arg-type]
     names = ["one", "two", "three"]
     for name in names:
@@ -180,7 +180,7 @@ class Holding(Finder):
 def test_one_that_does_not_let_go_of_a_camera_holds_up_no_stop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("daemon.pipeline.host.FORGET_DEADLINE", 0.2)
+    monkeypatch.setattr("sightd.daemon.pipeline.host.FORGET_DEADLINE", 0.2)
     host = PluginHost(lambda *_: None, lambda _: Observations(), cores=2)  # type: ignore[arg-type]
     host.add(host.open("finder", Holding, PluginConfig(), cameras=1))
     host.line("a", ["finder"])

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from plugins.api import Plugin, PluginConfig
-from plugins.types import Detections, Frame, Hidden, Results
+from sightd.plugins.api import Plugin, PluginConfig
+from sightd.plugins.types import Detections, Frame, Hidden, Results
 from tests.daemon.pipeline.plugins import Finder, frame
 from tests.daemon.pipeline.test_line import line_of
 

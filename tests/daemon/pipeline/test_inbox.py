@@ -7,8 +7,8 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.pipeline.inbox import Inbox
-from daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.inbox import Inbox
+from sightd.daemon.pipeline.ticket import Ticket
 from tests.daemon.pipeline.plugins import frame
 from tests.support.waiting import eventually
 

@@ -8,17 +8,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from daemon.pipeline.gate import Gate
-from daemon.pipeline.guard import Guard
-from daemon.pipeline.host import PluginHost
-from daemon.pipeline.inbox import Inbox
-from daemon.pipeline.line import Line
-from daemon.pipeline.ticket import Ticket
-from daemon.pipeline.worker import Worker
-from engines.errors import EngineError
-from engines.session import Backend
-from plugins.api import AnyPlugin, Context, Plugin, PluginConfig, PluginError
-from plugins.types import Detections, Frame, Picture, Results, Tracks
+from sightd.daemon.pipeline.gate import Gate
+from sightd.daemon.pipeline.guard import Guard
+from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.pipeline.inbox import Inbox
+from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.worker import Worker
+from sightd.engines.errors import EngineError
+from sightd.engines.session import Backend
+from sightd.plugins.api import AnyPlugin, Context, Plugin, PluginConfig, PluginError
+from sightd.plugins.types import Detections, Frame, Picture, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
 

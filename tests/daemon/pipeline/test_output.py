@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.capture.reasons import Reason
-from daemon.capture.slot import FrameSlot
-from daemon.config.model import Output, Render
-from daemon.encode.choice import CodecChoice
-from daemon.encode.codec import EncoderError
-from daemon.encode.h264 import H264Encoder
-from daemon.encode.packet import Packet
-from daemon.metrics.registry import Metrics
-from daemon.pipeline.line import Line
-from daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
-from daemon.pipeline.publisher import Publisher
-from daemon.render.renderer import Renderer
-from daemon.serve.mjpeg import JpegStream
-from plugins.types import Frame, Image, Results
+from sightd.daemon.capture.reasons import Reason
+from sightd.daemon.capture.slot import FrameSlot
+from sightd.daemon.config.model import Output, Render
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.encode.codec import EncoderError
+from sightd.daemon.encode.h264 import H264Encoder
+from sightd.daemon.encode.packet import Packet
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
+from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.plugins.types import Frame, Image, Results
 from tests.support.waiting import eventually
 
 SIZE = (64, 48)

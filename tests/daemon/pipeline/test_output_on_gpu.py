@@ -16,20 +16,20 @@ from unittest.mock import Mock
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.capture.slot import FrameSlot
-from daemon.config.model import Output, Render
-from daemon.encode.choice import CodecChoice
-from daemon.metrics.registry import Metrics
-from daemon.pipeline.line import Line
-from daemon.pipeline.output import CameraOutput
-from daemon.pipeline.publisher import Publisher
-from daemon.render.renderer import Renderer
-from daemon.serve.rtsp_stream import RtspStream
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.errors import CudaError
-from engines.cuda.frame_drawing import FrameDrawing
-from engines.cuda.gpus import Gpu
-from plugins.types import Frame, Image
+from sightd.daemon.capture.slot import FrameSlot
+from sightd.daemon.config.model import Output, Render
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.output import CameraOutput
+from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.errors import CudaError
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.engines.cuda.gpus import Gpu
+from sightd.plugins.types import Frame, Image
 from tests.daemon.pipeline.test_output import Player as RtspPlayer
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
@@ -122,7 +122,7 @@ def test_frames_are_shown_with_one_copy_each(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_where_the_gpu_cannot_draw_the_cpu_does_and_that_is_told_once(kernels: bytes) -> None:
-    log, told, image = logging.getLogger("daemon.pipeline.output"), Told(), smooth(*SIZE)
+    log, told, image = logging.getLogger("sightd.daemon.pipeline.output"), Told(), smooth(*SIZE)
     log.addHandler(told)
 
     def refuses(*_: Any) -> DeviceImage:

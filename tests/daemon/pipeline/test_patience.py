@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.pipeline.patience import Patience
+from sightd.daemon.pipeline.patience import Patience
 
 
 def at_25_fps(output: float = 0.006, **options: bool) -> Patience:

@@ -6,7 +6,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from daemon.pipeline.worker import INFERENCE_NICENESS, yield_to_the_picture
+from sightd.daemon.pipeline.worker import INFERENCE_NICENESS, yield_to_the_picture
 
 
 def test_a_yielding_thread_and_those_it_starts_have_a_lower_priority_and_take_no_core_when_they_wake() -> None:

@@ -8,17 +8,17 @@ from pathlib import Path
 import onnx
 import pytest
 
-from daemon.quantize.drift import detections
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.half import to_half
-from engines.onnx_session import OnnxRuntimeSession
-from engines.openvino_session import OpenVinoSession
-from engines.processor import sums_int8_exactly
-from engines.quantize import quantize
-from engines.session import Session
-from plugins.detector.agreement import Agreement, agreement
-from plugins.types import Frame
+from sightd.daemon.quantize.drift import detections
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.half import to_half
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.openvino_session import OpenVinoSession
+from sightd.engines.processor import sums_int8_exactly
+from sightd.engines.quantize import quantize
+from sightd.engines.session import Session
+from sightd.plugins.detector.agreement import Agreement, agreement
+from sightd.plugins.types import Frame
 from tests.support.networks import stored
 from tests.support.openvino import openvino_importable
 from tests.support.pictures import street

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands import models
-from daemon.quantize.drift import drift
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.loader import EngineLoader
-from engines.onnx_session import OnnxRuntimeSession
-from engines.own_models import with_own
-from engines.preference import PLAIN, Preference
-from engines.store import ModelStore
-from plugins.types import Frame
+from sightd.daemon.commands import models
+from sightd.daemon.quantize.drift import drift
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.loader import EngineLoader
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.own_models import with_own
+from sightd.engines.preference import PLAIN, Preference
+from sightd.engines.store import ModelStore
+from sightd.plugins.types import Frame
 from tests.support import media
 from tests.support.networks import stored
 from tests.support.small_networks import convolutional, pictures
@@ -66,7 +66,7 @@ def test_a_signal_leaves_nothing_half_done(tmp_path: Path, number: signal.Signal
     video, own = str(media.path("bikes.mp4")), tmp_path / "own"
     command = ["models", "quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", video]
     process = subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-m", "daemon", *command, "--pictures", "500"],
+        ["env", "--default-signal=INT", sys.executable, "-m", "sightd", *command, "--pictures", "500"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.analyze.media import MediaError
-from daemon.quantize.pictures import CalibrationPictures
+from sightd.daemon.analyze.media import MediaError
+from sightd.daemon.quantize.pictures import CalibrationPictures
 
 
 @pytest.fixture

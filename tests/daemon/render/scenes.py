@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daemon.render.canvas import OutputCanvas
-from daemon.render.measures import Measures
-from daemon.render.stamps import Stamps
-from daemon.render.surface import HostSurface
-from plugins.types import Detections, Frame, Image, Tracks
+from sightd.daemon.render.canvas import OutputCanvas
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.surface import HostSurface
+from sightd.plugins.types import Detections, Frame, Image, Tracks
 
 LABELS = ("person", "bicycle", "car")
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemon.render.measures import Measures
-from daemon.render.stamps import Stamps
-from plugins.types import Canvas
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.stamps import Stamps
+from sightd.plugins.types import Canvas
 from tests.daemon.render.scenes import canvas_on, changed, grey
 
 GREEN = (60, 220, 80)

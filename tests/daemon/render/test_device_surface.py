@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.colour import i420_for, nv12_to_i420, to_i420
-from daemon.config.model import Render
-from daemon.render.renderer import Renderer
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.driver import Device
-from engines.cuda.frame_drawing import FrameDrawing
-from engines.cuda.gpus import Gpu
-from plugins.types import Frame, Hidden, Image, Picture, Results
+from sightd.daemon.colour import i420_for, nv12_to_i420, to_i420
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.renderer import Renderer
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.driver import Device
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.engines.cuda.gpus import Gpu
+from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
 from tests.daemon.render.scenes import frame, grey, tracks
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config.model import Render
-from daemon.render.hiding import hide
-from daemon.render.measures import Measures
-from daemon.render.renderer import Renderer
-from daemon.render.stamps import Stamps
-from daemon.render.surface import HostSurface
-from plugins.types import Hidden, Image, Results
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.hiding import hide
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.surface import HostSurface
+from sightd.plugins.types import Hidden, Image, Results
 from tests.daemon.render.scenes import frame
 
 SIZE = (320, 180)

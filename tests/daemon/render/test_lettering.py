@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from daemon.render import lettering
-from daemon.render.stamp import Coverage
+from sightd.daemon.render import lettering
+from sightd.daemon.render.stamp import Coverage
 
 
 def written(text: str, size: int = 20) -> Coverage:

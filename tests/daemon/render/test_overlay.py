@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.config.model import Render
-from daemon.render.measures import Measures
-from daemon.render.overlay import Overlay
-from daemon.render.palette import colour_of
-from daemon.render.stamps import Stamps
-from plugins.types import Image, Results
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.overlay import Overlay
+from sightd.daemon.render.palette import colour_of
+from sightd.daemon.render.stamps import Stamps
+from sightd.plugins.types import Image, Results
 from tests.daemon.render.scenes import canvas_on, changed, detections, frame, grey, tracks
 
 NOTHING: dict[str, Any] = {

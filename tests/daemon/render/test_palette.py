@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.render.palette import colour_of, contrast, ink_on
+from sightd.daemon.render.palette import colour_of, contrast, ink_on
 
 channel = st.integers(0, 255)
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.config.model import Render
-from daemon.render.renderer import Renderer, output_size
-from plugins.types import Image, Picture, Results
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.renderer import Renderer, output_size
+from sightd.plugins.types import Image, Picture, Results
 from tests.daemon.render.scenes import changed, detections, frame, grey, tracks
 
 PLAIN: dict[str, Any] = {

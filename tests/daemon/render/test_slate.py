@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from daemon.capture.reasons import Reason
-from daemon.render.palette import contrast
-from daemon.render.slate import SlateWords, Why, slate
-from plugins.types import Image
+from sightd.daemon.capture.reasons import Reason
+from sightd.daemon.render.palette import contrast
+from sightd.daemon.render.slate import SlateWords, Why, slate
+from sightd.plugins.types import Image
 from tests.daemon.render.scenes import grey
 
 OFFLINE = SlateWords(Why.OFFLINE, 1000.0, Reason.TIMEOUT)

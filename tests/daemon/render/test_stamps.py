@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.render.measures import Measures
-from daemon.render.palette import BLACK, WHITE, contrast
-from daemon.render.stamp import layered, rounded
-from daemon.render.stamps import GLASS, Stamps, plate
+from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.palette import BLACK, WHITE, contrast
+from sightd.daemon.render.stamp import layered, rounded
+from sightd.daemon.render.stamps import GLASS, Stamps, plate
 from tests.daemon.render.scenes import changed, grey
 
 RED = (40, 40, 230)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from daemon.render.status import Status
-from plugins.types import Image
+from sightd.daemon.render.status import Status
+from sightd.plugins.types import Image
 from tests.daemon.render.scenes import canvas_on, changed, grey
 
 

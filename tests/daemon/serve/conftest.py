@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.model import Rtsp
-from daemon.serve import gst
-from daemon.serve.access.access import Access
-from daemon.serve.errors import GStreamerMissingError
-from daemon.serve.rtsp_server import RtspServer
-from daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.config.model import Rtsp
+from sightd.daemon.serve import gst
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.errors import GStreamerMissingError
+from sightd.daemon.serve.rtsp_server import RtspServer
+from sightd.daemon.serve.rtsp_stream import RtspStream
 from tests.daemon.serve.numbered import NumberedCamera
 from tests.support.access import NO_TOKENS
 

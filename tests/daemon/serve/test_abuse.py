@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from daemon.serve.http_connection import PATIENCE
-from daemon.serve.rtsp_conduct import TO_PLAY
+from sightd.daemon.serve.http_connection import PATIENCE
+from sightd.daemon.serve.rtsp_conduct import TO_PLAY
 from tests.support.abuse import connect, flood, is_open, pour, random_messages, sources
 from tests.support.abuse_ward import STALL_TIMEOUT, AbuseWard
 from tests.support.camera import need_rtsp_server

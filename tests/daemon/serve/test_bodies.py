@@ -16,14 +16,14 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from daemon.config.changes import Changes
-from daemon.config.model import Http
-from daemon.faces.desk import FaceDesk
-from daemon.metrics.registry import Metrics
-from daemon.serve import bodies
-from daemon.serve.bodies import JsonRoute
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.model import Http
+from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve import bodies
+from sightd.daemon.serve.bodies import JsonRoute
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.desks import open_test_desk
@@ -105,7 +105,7 @@ def test_millions_of_values_are_refused_before_any_of_them_is_made(
     path: str, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "from_json", pytest.fail)
-    monkeypatch.setattr("daemon.serve.faces.imported", pytest.fail)
+    monkeypatch.setattr("sightd.daemon.serve.faces.imported", pytest.fail)
     answer = client.post(f"/api/{path}", content=FLOOD, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert "more than" in answer.json()["detail"]

@@ -16,17 +16,17 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.config.changes import Changes
-from daemon.config.model import Access as AccessOptions
-from daemon.config.model import Control, Http
-from daemon.control.address import default_socket
-from daemon.metrics.registry import Metrics
-from daemon.serve import control_socket
-from daemon.serve.access.access import Access
-from daemon.serve.access.peers import PeerRoles
-from daemon.serve.control_socket import AlreadyRunningError, ControlSocketError, open_control
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.model import Access as AccessOptions
+from sightd.daemon.config.model import Control, Http
+from sightd.daemon.control.address import default_socket
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve import control_socket
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.peers import PeerRoles
+from sightd.daemon.serve.control_socket import AlreadyRunningError, ControlSocketError, open_control
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support import other_user
 from tests.support.certificates import self_signed
@@ -39,9 +39,9 @@ TOKEN = "a-token-of-somebody-to-view"
 OPENS_AND_WAITS = """
 import sys, signal
 from pathlib import Path
-from daemon.config.model import Control
-from daemon.serve.access.peers import PeerRoles
-from daemon.serve.control_socket import open_control
+from sightd.daemon.config.model import Control
+from sightd.daemon.serve.access.peers import PeerRoles
+from sightd.daemon.serve.control_socket import open_control
 opened = open_control(Control(), Path(sys.argv[1]), PeerRoles(), {"RUNTIME_DIRECTORY": sys.argv[2]}, print)
 print("open", flush=True)
 signal.pause()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.serve.delimiter import delimited_early
+from sightd.daemon.serve.delimiter import delimited_early
 from tests.daemon.serve.numbered import NumberedEncoder
 
 START = b"\x00\x00\x00\x01"

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from daemon.config.model import Http
-from daemon.events.event import Kind
-from daemon.events.journal import Journal
-from daemon.serve import events as served
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.config.model import Http
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.serve import events as served
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.event_counts import EventCounts

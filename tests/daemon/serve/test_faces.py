@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.config.model import Http
-from daemon.faces.desk import FaceDesk
-from daemon.metrics.registry import Metrics
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
-from plugins.face.gallery.unknown_store import Best
+from sightd.daemon.config.model import Http
+from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
+from sightd.plugins.face.gallery.unknown_store import Best
 from tests.daemon.serve.test_http import View
 from tests.plugins.face.gallery.faces import crop, face, vector
 from tests.support import media

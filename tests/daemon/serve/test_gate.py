@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.serve.gate import Gate
+from sightd.daemon.serve.gate import Gate
 
 
 def opened() -> Gate:

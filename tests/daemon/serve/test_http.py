@@ -19,15 +19,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from daemon.config.model import Http
-from daemon.metrics.registry import Metrics
-from daemon.serve import http_server, http_socket
-from daemon.serve.errors import ListenError, TlsError
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
-from daemon.serve.mjpeg import JpegStream
-from daemon.serve.status import Servers, Status, StorageReport, StoreReport, Viewers
-from daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
+from sightd.daemon.config.model import Http
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve import http_server, http_socket
+from sightd.daemon.serve.errors import ListenError, TlsError
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
+from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.status import Servers, Status, StorageReport, StoreReport, Viewers
+from sightd.daemon.serve.view import CameraEntry, CameraStatus, PluginStatus, Readiness, RtspAddress
 from tests.support.access import NO_TOKENS
 from tests.support.certificates import self_signed
 from tests.support.waiting import eventually

@@ -13,13 +13,13 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.config.model import Http
-from daemon.events.event import Kind
-from daemon.events.journal import Journal
-from daemon.metrics.registry import Metrics
-from daemon.serve.http import create_app
-from daemon.serve.http_answers import accepts_gzip
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.config.model import Http
+from sightd.daemon.events.event import Kind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_answers import accepts_gzip
+from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
 from tests.support.waiting import eventually

@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from daemon.config.model import Http
-from daemon.serve import http_connection
-from daemon.serve.audience import Audience
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.config.model import Http
+from sightd.daemon.serve import http_connection
+from sightd.daemon.serve.audience import Audience
+from sightd.daemon.serve.http_server import HttpServer
 from tests.support.waiting import eventually
 
 PATIENCE = 1.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from daemon.serve.rtsp_stream import MediaClock
+from sightd.daemon.serve.rtsp_stream import MediaClock
 
 
 @dataclass

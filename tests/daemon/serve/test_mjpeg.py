@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from daemon.serve.audience import Audience
-from daemon.serve.mjpeg import JpegPicture, JpegStream
+from sightd.daemon.serve.audience import Audience
+from sightd.daemon.serve.mjpeg import JpegPicture, JpegStream
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.serve.places import Places, place_of
+from sightd.daemon.serve.places import Places, place_of
 
 
 def test_one_address_takes_its_share_and_no_more() -> None:

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from daemon.serve.refusals import Refusals
-from daemon.thinned import QUIET
+from sightd.daemon.serve.refusals import Refusals
+from sightd.daemon.thinned import QUIET
 
 
 def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:

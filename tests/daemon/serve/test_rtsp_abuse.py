@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.serve import rtsp_conduct
+from sightd.daemon.serve import rtsp_conduct
 from tests.daemon.serve.numbered import watch
 from tests.support.abuse import connect, flood, is_open, sources
 from tests.support.waiting import eventually

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.serve.rtsp_conduct import SESSIONS, TO_PLAY, Conduct
+from sightd.daemon.serve.rtsp_conduct import SESSIONS, TO_PLAY, Conduct
 
 START = 1000.0
 LATE = START + TO_PLAY + 1

@@ -16,16 +16,16 @@ import av
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.config.model import Access as AccessOptions
-from daemon.config.model import Http, Rtsp
-from daemon.metrics.registry import Metrics
-from daemon.serve import rtsp_conduct
-from daemon.serve.access.access import Access
-from daemon.serve.access.attempts import AT_ONCE
-from daemon.serve.errors import ListenError, TlsError
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
-from daemon.serve.rtsp_server import RtspServer
+from sightd.daemon.config.model import Access as AccessOptions
+from sightd.daemon.config.model import Http, Rtsp
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve import rtsp_conduct
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.attempts import AT_ONCE
+from sightd.daemon.serve.errors import ListenError, TlsError
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
+from sightd.daemon.serve.rtsp_server import RtspServer
 from tests.daemon.serve.numbered import number_in, player, until_the_end, watch
 from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS

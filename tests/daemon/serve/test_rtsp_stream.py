@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from daemon.encode.packet import Packet
+from sightd.daemon.encode.packet import Packet
 from tests.daemon.serve.numbered import FPS, number_in, player, watch
 from tests.support.waiting import eventually
 

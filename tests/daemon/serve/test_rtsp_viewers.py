@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from daemon.config.model import Rtsp
-from daemon.serve.rtsp_viewers import RtspViewers
+from sightd.daemon.config.model import Rtsp
+from sightd.daemon.serve.rtsp_viewers import RtspViewers
 
 
 class Stream:

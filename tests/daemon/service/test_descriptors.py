@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from daemon.config.model import Config
-from daemon.service.descriptors import shortage
+from sightd.daemon.config.model import Config
+from sightd.daemon.service.descriptors import shortage
 
 RAISED = """
 import resource
-from daemon.service.descriptors import raise_limit
+from sightd.daemon.service.descriptors import raise_limit
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 assert raise_limit() == hard

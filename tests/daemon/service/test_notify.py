@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.service.notify import Notifier
+from sightd.daemon.service.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

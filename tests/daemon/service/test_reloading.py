@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from daemon.app import AbandonedError
-from daemon.config.changes import Changes
-from daemon.config.problems import ConfigError
-from daemon.serve.view import ConfigurationStatus
-from daemon.service import reloading
-from daemon.service.notify import Notifier
-from daemon.service.reloading import Reloads
+from sightd.daemon.app import AbandonedError
+from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.serve.view import ConfigurationStatus
+from sightd.daemon.service import reloading
+from sightd.daemon.service.notify import Notifier
+from sightd.daemon.service.reloading import Reloads
 from tests.support.process_logging import restored
 from tests.support.waiting import eventually
 

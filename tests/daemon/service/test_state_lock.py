@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from daemon.config.load import Loaded, load_text
-from daemon.service.state_lock import FILE, StateInUseError, locked_state
+from sightd.daemon.config.load import Loaded, load_text
+from sightd.daemon.service.state_lock import FILE, StateInUseError, locked_state
 from tests.support.daemon import DaemonProcess
 from tests.support.stub_plugins import STUBS
 from tests.support.waiting import eventually

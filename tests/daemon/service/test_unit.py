@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.service.unit import UnitPathError, unit
+from sightd.daemon.service.unit import UnitPathError, unit
 
 ROOT = Path(__file__).parents[3]
 PLACES = Path("/opt/sightd/.venv/bin/sightd"), Path("/etc/sightd/sightd.yaml")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.service.notify import Notifier
-from daemon.service.watchdog import EXIT_STALLED, Watchdog
+from sightd.daemon.service.notify import Notifier
+from sightd.daemon.service.watchdog import EXIT_STALLED, Watchdog
 
 
 class Supervisor:
@@ -125,7 +125,7 @@ def test_one_that_does_not_turn_afterwards_ends_all_the_same(supervisor: Supervi
 def test_where_no_watchdog_is_asked_for_the_state_is_told_alone(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.service.watchdog._STATUS_EVERY", 0.05)
+    monkeypatch.setattr("sightd.daemon.service.watchdog._STATUS_EVERY", 0.05)
     for asked in ({"WATCHDOG_USEC": ""}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_PID": str(os.getpid() + 1)}):
         watchdog = supervisor.watchdog(**asked)
         watchdog.start()

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.training.errors import TrainingError
-from daemon.training.folders import labelled
-from daemon.training.names import checked, name_from
+from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.folders import labelled
+from sightd.daemon.training.names import checked, name_from
 
 
 def folder_of(root: Path, classes: Mapping[str, int]) -> Path:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.training.softmax_regression import FloatTable, Head, fitted
+from sightd.daemon.training.softmax_regression import FloatTable, Head, fitted
 
 
 def clouds(count: int = 60, apart: float = 2.0, width: int = 5) -> tuple[FloatTable, NDArray[np.int64]]:

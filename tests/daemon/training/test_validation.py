@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.training.report import as_json, picture, table
-from daemon.training.validation import FOLDS, PENALTIES, Validation, cross_validated, folds
+from sightd.daemon.training.report import as_json, picture, table
+from sightd.daemon.training.validation import FOLDS, PENALTIES, Validation, cross_validated, folds
 
 CONFUSED = Validation(("wren", "robin", "Zaunkönig"), np.array([[8, 2, 0], [1, 9, 0], [4, 0, 0]]), 1e-3, 0.5)
 

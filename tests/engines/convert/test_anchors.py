@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.convert.anchors import AnchorGrid, anchors
+from sightd.engines.convert.anchors import AnchorGrid, anchors
 
 
 def shapes(*values: float) -> np.ndarray:

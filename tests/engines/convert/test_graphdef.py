@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.convert import graphdef
-from engines.errors import ConversionError
+from sightd.engines.convert import graphdef
+from sightd.engines.errors import ConversionError
 from tests.support import graphdefs
 
 EXAMPLE = graphdefs.graph(

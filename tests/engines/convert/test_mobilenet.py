@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-from engines import imagenet
-from engines.convert import mobilenet
-from engines.convert.onnx_graph import OnnxGraph
-from engines.errors import ConversionError
-from engines.onnx_session import OnnxRuntimeSession
-from engines.session import Tensor
+from sightd.engines import imagenet
+from sightd.engines.convert import mobilenet
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.errors import ConversionError
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.session import Tensor
 from tests.support.networks import stored
 
 

@@ -9,12 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from engines.catalog import Catalog
-from engines.convert import multistyle
-from engines.errors import ConversionError
-from engines.fetch import Fetcher
-from engines.onnx_session import OnnxRuntimeSession
-from engines.progress import silent
+from sightd.engines.catalog import Catalog
+from sightd.engines.convert import multistyle
+from sightd.engines.errors import ConversionError
+from sightd.engines.fetch import Fetcher
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.progress import silent
 from tests.support.networks import stored, write_double
 
 

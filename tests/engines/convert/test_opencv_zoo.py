@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from engines.convert import opencv_zoo
-from engines.errors import ConversionError
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.convert import opencv_zoo
+from sightd.engines.errors import ConversionError
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support.networks import stored, write_double
 
 

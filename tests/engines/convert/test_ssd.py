@@ -12,12 +12,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from engines import coco
-from engines.catalog import Catalog
-from engines.convert import ssd
-from engines.engine import Engine
-from engines.errors import ConversionError
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines import coco
+from sightd.engines.catalog import Catalog
+from sightd.engines.convert import ssd
+from sightd.engines.engine import Engine
+from sightd.engines.errors import ConversionError
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support import graphdefs, media, networks
 
 Array = NDArray[Any]

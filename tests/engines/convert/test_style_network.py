@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.convert.style_network import read, write
-from engines.errors import ModelFileError
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.convert.style_network import read, write
+from sightd.engines.errors import ModelFileError
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support.networks import stored, write_double
 
 PICTURE = np.random.default_rng(0).random((1, 3, 32, 48), np.float32)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engines.convert.graphdef import Node
-from engines.convert.onnx_graph import OnnxGraph
-from engines.convert.tensorflow import Translation
-from engines.errors import ConversionError
+from sightd.engines.convert.graphdef import Node
+from sightd.engines.convert.onnx_graph import OnnxGraph
+from sightd.engines.convert.tensorflow import Translation
+from sightd.engines.errors import ConversionError
 
 
 @pytest.mark.timeout(10)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.convert.torch_weights import read_weights
-from engines.errors import ConversionError
+from sightd.engines.convert.torch_weights import read_weights
+from sightd.engines.errors import ConversionError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 NUMBERS = np.arange(6, dtype=np.float32)

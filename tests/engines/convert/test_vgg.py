@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.convert import vgg
-from engines.errors import ConversionError, ModelFileError
-from engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.convert import vgg
+from sightd.engines.errors import ConversionError, ModelFileError
+from sightd.engines.onnx_session import OnnxRuntimeSession
 from tests.support.networks import stored, write, write_double
 
 CHANNELS = {1: 2, 2: 3, 3: 4, 4: 5}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda.launch.picture import DevicePicture, Matrix
+from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
 from tests.support.host_kernels.device import HostDevice
 
 Image = NDArray[np.uint8]

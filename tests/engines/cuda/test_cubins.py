@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.cuda import cubins
-from engines.cuda.cubins import CubinCache, DeviceKernels
-from engines.errors import EngineError
+from sightd.engines.cuda import cubins
+from sightd.engines.cuda.cubins import CubinCache, DeviceKernels
+from sightd.engines.errors import EngineError
 from tests.support.host_kernels.device import HostDevice
 
 

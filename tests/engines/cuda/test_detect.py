@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engines.cuda.launch.detect import Choice, Detect, Found
-from engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
-from engines.errors import EngineError
-from engines.preprocess import Geometry
-from engines.spec import ColourOrder, InputSpec, Resize
-from plugins.boxes import from_centre_size
-from plugins.detector.candidates import Candidates
-from plugins.detector.heads import HEADS
-from plugins.nms import nms
+from sightd.engines.cuda.launch.detect import Choice, Detect, Found
+from sightd.engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
+from sightd.engines.errors import EngineError
+from sightd.engines.preprocess import Geometry
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.boxes import from_centre_size
+from sightd.plugins.detector.candidates import Candidates
+from sightd.plugins.detector.heads import HEADS
+from sightd.plugins.nms import nms
 from tests.support.host_kernels.device import HostDevice, HostStream
 
 Outputs = Mapping[str, NDArray[Any]]

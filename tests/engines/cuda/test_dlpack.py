@@ -7,7 +7,7 @@ import gc
 import av
 import numpy as np
 
-from engines.cuda.dlpack import BytePlane, lent
+from sightd.engines.cuda.dlpack import BytePlane, lent
 
 HOST = (1, 0)
 """kDLCPU."""

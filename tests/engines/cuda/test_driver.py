@@ -11,9 +11,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engines.cuda import driver
-from engines.cuda.driver import MemoryLimits, chosen, open_device
-from engines.cuda.errors import (
+from sightd.engines.cuda import driver
+from sightd.engines.cuda.driver import MemoryLimits, chosen, open_device
+from sightd.engines.cuda.errors import (
     CudaClosedError,
     CudaContextLostError,
     CudaOutOfMemoryError,

@@ -7,8 +7,8 @@ import gc
 import numpy as np
 import pytest
 
-from engines.cuda.driver import open_device
-from engines.cuda.errors import (
+from sightd.engines.cuda.driver import open_device
+from sightd.engines.cuda.errors import (
     CudaClosedError,
     CudaError,
 )

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.cuda.launch.hide import Hide
-from engines.cuda.launch.marks import Place
-from engines.cuda.launch.picture import DevicePicture
+from sightd.engines.cuda.launch.hide import Hide
+from sightd.engines.cuda.launch.marks import Place
+from sightd.engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12
 from tests.support.host_kernels.device import HostDevice, HostStream

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.cuda.launch.layout import STRUCTS, record
+from sightd.engines.cuda.launch.layout import STRUCTS, record
 from tests.support.host_kernels.build import compiled
 
 

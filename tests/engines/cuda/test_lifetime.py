@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from engines.cuda.driver import Device, MemoryLimits, open_device
-from engines.cuda.errors import (
+from sightd.engines.cuda.driver import Device, MemoryLimits, open_device
+from sightd.engines.cuda.errors import (
     CudaClosedError,
     CudaError,
 )

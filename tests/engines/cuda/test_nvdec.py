@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.cuda.driver import open_device
-from engines.cuda.gpus import Gpus
-from engines.cuda.launch.picture import Matrix
-from engines.cuda.nvdec import Nvdec, NvdecError, NvdecMissingError, open_nvdec
-from engines.placement import no_gpu
+from sightd.engines.cuda.driver import open_device
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.launch.picture import Matrix
+from sightd.engines.cuda.nvdec import Nvdec, NvdecError, NvdecMissingError, open_nvdec
+from sightd.engines.placement import no_gpu
 from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import alive
 from tests.support.fake_nvcodec import SURFACES, Codec, Library, PixelFormat
@@ -143,7 +143,7 @@ def test_without_a_gpu_nothing_is_loaded() -> None:
 
 
 def test_a_missing_library_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.cuda.nvdec.no_gpu", lambda: None)
+    monkeypatch.setattr("sightd.engines.cuda.nvdec.no_gpu", lambda: None)
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     with pytest.raises(NvdecMissingError, match="pip install"):
         open_nvdec(Gpus(), "cuda:0")

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from daemon.render.stamp import rounded
-from engines.cuda.launch.marks import Mark, Mask, Outline, Trail
-from engines.cuda.launch.overlay import Overlay
-from engines.cuda.launch.picture import DevicePicture
+from sightd.daemon.render.stamp import rounded
+from sightd.engines.cuda.launch.marks import Mark, Mask, Outline, Trail
+from sightd.engines.cuda.launch.overlay import Overlay
+from sightd.engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12
 from tests.support.host_kernels.device import HostDevice, HostStream

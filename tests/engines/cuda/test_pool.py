@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.cuda.errors import CudaOutOfMemoryError
-from engines.cuda.pool import Block, Pool, size_class
+from sightd.engines.cuda.errors import CudaOutOfMemoryError
+from sightd.engines.cuda.pool import Block, Pool, size_class
 
 
 class Driver:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.cuda.launch.picture import Matrix
-from engines.cuda.launch.resize import Resize
+from sightd.engines.cuda.launch.picture import Matrix
+from sightd.engines.cuda.launch.resize import Resize
 from tests.engines.cuda.pictures import bgr_of, noise, nv12_noise, nv12_of, nv12_on_device, on_device, smooth
 from tests.engines.cuda.test_style import bgr, nv12
 from tests.support.host_kernels.device import HostDevice, HostStream

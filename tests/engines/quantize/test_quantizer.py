@@ -10,14 +10,14 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from engines.engine import Engine
-from engines.errors import QuantizationError
-from engines.model import Model
-from engines.onnx_file import read_ends
-from engines.onnx_session import OnnxRuntimeSession
-from engines.openvino_session import OpenVinoSession
-from engines.processor import sums_int8_exactly
-from engines.quantize import quantize
+from sightd.engines.engine import Engine
+from sightd.engines.errors import QuantizationError
+from sightd.engines.model import Model
+from sightd.engines.onnx_file import read_ends
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.openvino_session import OpenVinoSession
+from sightd.engines.processor import sums_int8_exactly
+from sightd.engines.quantize import quantize
 from tests.support.openvino import openvino_importable
 from tests.support.small_networks import convolutional, pictures
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines.quantize.recipe import Recipe, recipe_for
+from sightd.engines.quantize.recipe import Recipe, recipe_for
 from tests.support.small_networks import convolutional
 
 

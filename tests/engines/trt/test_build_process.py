@@ -12,15 +12,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from engines.catalog import Catalog
-from engines.dynamic_batch import with_dynamic_batch
-from engines.half import to_half
-from engines.trt.build_process import build, visible_device
-from engines.trt.build_worker import decode, encode
-from engines.trt.builder import BuildOrder
-from engines.trt.errors import EngineBuildError
-from engines.trt.names import Flavour
-from engines.trt.profile import BatchRange
+from sightd.engines.catalog import Catalog
+from sightd.engines.dynamic_batch import with_dynamic_batch
+from sightd.engines.half import to_half
+from sightd.engines.trt.build_process import build, visible_device
+from sightd.engines.trt.build_worker import decode, encode
+from sightd.engines.trt.builder import BuildOrder
+from sightd.engines.trt.errors import EngineBuildError
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.profile import BatchRange
 from tests.support import tensorrt_packages
 from tests.support.networks import stored, write, write_double
 from tests.support.waiting import eventually
@@ -146,8 +146,8 @@ def test_a_worker_whose_asker_has_died_ends(tmp_path: Path) -> None:
         f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
     )
     code = (
-        "from pathlib import Path; from engines.trt.build_process import build\n"
-        "from engines.trt.builder import BuildOrder; from engines.trt.names import Flavour\n"
+        "from pathlib import Path; from sightd.engines.trt.build_process import build\n"
+        "from sightd.engines.trt.builder import BuildOrder; from sightd.engines.trt.names import Flavour\n"
         f"build(BuildOrder(Path({str(pipe)!r}), Flavour.TENSORRT), Path({str(tmp_path / 'plan')!r}), lambda *s: None)\n"
     )
     root = str(Path(__file__).resolve().parents[3])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.trt.builder import BuildOrder, build_plan
-from engines.trt.errors import EngineBuildError
-from engines.trt.names import Flavour
-from engines.trt.profile import BatchRange, shapes_for
+from sightd.engines.trt.builder import BuildOrder, build_plan
+from sightd.engines.trt.errors import EngineBuildError
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.profile import BatchRange, shapes_for
 from tests.support import fake_tensorrt
 
 BATCH = BatchRange(1, 4, 16)

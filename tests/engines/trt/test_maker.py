@@ -9,18 +9,18 @@ from unittest.mock import Mock
 
 import pytest
 
-from engines.backends import SessionRequest
-from engines.cuda import driver, gpus
-from engines.cuda.errors import CudaUnavailableError
-from engines.cuda.gpus import Gpu, Gpus
-from engines.errors import BackendUnavailableError
-from engines.model import Model
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.trt import maker, names
-from engines.trt.errors import EngineBuildError
-from engines.trt.maker import TensorRtMaker
-from engines.trt.provide import EngineRequest
-from engines.trt.verify import Judge, judge_for
+from sightd.engines.backends import SessionRequest
+from sightd.engines.cuda import driver, gpus
+from sightd.engines.cuda.errors import CudaUnavailableError
+from sightd.engines.cuda.gpus import Gpu, Gpus
+from sightd.engines.errors import BackendUnavailableError
+from sightd.engines.model import Model
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.trt import maker, names
+from sightd.engines.trt.errors import EngineBuildError
+from sightd.engines.trt.maker import TensorRtMaker
+from sightd.engines.trt.provide import EngineRequest
+from sightd.engines.trt.verify import Judge, judge_for
 from tests.support.networks import write_double
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from engines.trt import api, names
-from engines.trt.errors import TensorRtUnavailableError
+from sightd.engines.trt import api, names
+from sightd.engines.trt.errors import TensorRtUnavailableError
 from tests.support import fake_tensorrt, tensorrt_packages
 
 LOOK = """

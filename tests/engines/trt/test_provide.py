@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 import pytest
 
-from engines.engine_cache import EngineCache
-from engines.model import Model
-from engines.spec import ColourOrder, InputSpec, Resize
-from engines.trt.builder import BuildOrder
-from engines.trt.errors import EngineBuildError, EngineVerificationError
-from engines.trt.names import Flavour
-from engines.trt.profile import BatchRange
-from engines.trt.provide import EngineRequest, identity_of, open_session
-from engines.trt.session import TensorRTSession
-from engines.trt.verify import embeddings_judge
+from sightd.engines.engine_cache import EngineCache
+from sightd.engines.model import Model
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.trt.builder import BuildOrder
+from sightd.engines.trt.errors import EngineBuildError, EngineVerificationError
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.profile import BatchRange
+from sightd.engines.trt.provide import EngineRequest, identity_of, open_session
+from sightd.engines.trt.session import TensorRTSession
+from sightd.engines.trt.verify import embeddings_judge
 from tests.support import fake_tensorrt
 from tests.support.fake_device import FakeDevice
 from tests.support.networks import write, write_double

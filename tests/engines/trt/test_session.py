@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.errors import EngineError
-from engines.trt.lane import _BINDINGS
-from engines.trt.names import Flavour
-from engines.trt.session import TensorRTSession
+from sightd.engines.errors import EngineError
+from sightd.engines.trt.lane import _BINDINGS
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.session import TensorRTSession
 from tests.support import fake_tensorrt
 from tests.support.fake_device import MEMORY, FakeDevice
 from tests.support.fake_tensorrt import plan

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.trt.names import Flavour
-from engines.trt.session import TensorRTSession
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.session import TensorRTSession
 from tests.support import fake_tensorrt
 
 fake_cuda: Any = pytest.importorskip("tests.support.fake_cuda", reason="the stand-in for libcuda is not in this tree")
@@ -58,7 +58,7 @@ def numbers(rows: int, turn: int) -> Any:
 @on_stand_in  # type: ignore[untyped-decorator]
 def test_from_host_to_host(kernels: bytes) -> None:
     """Batches from the host come back, plain at first and by graph later, and closing leaves nothing alive."""
-    with importlib.import_module("engines.cuda.driver").open_device("cuda:0") as device:
+    with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
         session = opened(device)
         for turn in range(6):
             for rows in (1, 4, 9):
@@ -71,7 +71,7 @@ def test_from_host_to_host(kernels: bytes) -> None:
 @on_stand_in  # type: ignore[untyped-decorator]
 def test_on_the_device(kernels: bytes) -> None:
     """Frames on the device are run on the caller's stream, and nothing is copied to or from the host by the session."""
-    with importlib.import_module("engines.cuda.driver").open_device("cuda:0") as device:
+    with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
         session = opened(device, lanes=1)
         stream, buffer = device.stream(), device.allocate(96)
         for turn in range(5):
@@ -91,8 +91,8 @@ def test_on_the_device(kernels: bytes) -> None:
 @on_stand_in  # type: ignore[untyped-decorator]
 def test_without_memory(kernels: bytes) -> None:
     """A session that finds no memory leaves nothing behind."""
-    driver: Any = importlib.import_module("engines.cuda.driver")
-    errors: Any = importlib.import_module("engines.cuda.errors")
+    driver: Any = importlib.import_module("sightd.engines.cuda.driver")
+    errors: Any = importlib.import_module("sightd.engines.cuda.errors")
     with driver.open_device("cuda:0") as device:
         taken = device.allocate(device.memory_free - 2048)
         with pytest.raises(errors.CudaOutOfMemoryError):

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from engines.catalog import Catalog
-from engines.half import to_half
-from engines.onnx_session import OnnxRuntimeSession
-from engines.preprocess import prepare
-from engines.session import Backend, Tensor, TensorSpec
-from engines.trt.errors import EngineVerificationError
-from engines.trt.reference import reference_inputs, reference_pictures
-from engines.trt.verify import (
+from sightd.engines.catalog import Catalog
+from sightd.engines.half import to_half
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.preprocess import prepare
+from sightd.engines.session import Backend, Tensor, TensorSpec
+from sightd.engines.trt.errors import EngineVerificationError
+from sightd.engines.trt.reference import reference_inputs, reference_pictures
+from sightd.engines.trt.verify import (
     LEAST_PSNR,
     Boxes,
     boxes_judge,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugins.classifier.parts import cut_out, part_of_object, part_of_picture
+from sightd.plugins.classifier.parts import cut_out, part_of_object, part_of_picture
 
 
 def test_of_a_picture_it_sees_the_square_in_the_middle_or_all() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugins.classifier.scores import averaged, likeliest, softmax
+from sightd.plugins.classifier.scores import averaged, likeliest, softmax
 
 
 def test_softmax_gives_probabilities_also_of_large_numbers() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from engines.catalog import Catalog
-from plugins.api import Fault
-from plugins.detector.config import DetectorConfig
+from sightd.engines.catalog import Catalog
+from sightd.plugins.api import Fault
+from sightd.plugins.detector.config import DetectorConfig
 
 
 def faults(**options: Any) -> list[Fault]:

@@ -14,20 +14,20 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.driver import transferred
-from engines.cuda.gpus import Gpu
-from engines.cuda.launch.picture import DevicePicture
-from engines.engine import Engine
-from engines.errors import EngineError
-from engines.spec import Resize
-from plugins.detector.config import DetectorConfig
-from plugins.detector.finder import DeviceFinder, Finder, HostFinder, finder_for
-from plugins.detector.heads import head_named
-from plugins.detector.plugin import Detector
-from plugins.detector.selection import Selection
-from plugins.model_choice import ModelChoice
-from plugins.types import Detections, Frame, Image, Results
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.driver import transferred
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.launch.picture import DevicePicture
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError
+from sightd.engines.spec import Resize
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.finder import DeviceFinder, Finder, HostFinder, finder_for
+from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.plugin import Detector
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.model_choice import ModelChoice
+from sightd.plugins.types import Detections, Frame, Image, Results
 from tests.support.device_engine import (
     LABELS,
     DeviceOnnxSession,
@@ -116,7 +116,7 @@ def test_every_filter_gives_the_same(kernels: bytes) -> None:
 def test_boxes_that_crowd_outside_a_region_do_not_hide_those_inside(kernels: bytes) -> None:
     """The GPU gives a bounded number; where that was not enough for the region, the CPU reads the picture."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("plugins.detector.selection._SEEN_FOR_REGIONS", 6)
+        patch.setattr("sightd.plugins.detector.selection._SEEN_FOR_REGIONS", 6)
         gpu = open_stand_in_gpu(Path(folder))
         right = [[0.7, 0], [1, 0], [1, 1], [0.7, 1]]
         assert compare(gpu, Path(folder), pictures((64, 32), (64, 32)), only_inside=[right], max_detections=6) > 2

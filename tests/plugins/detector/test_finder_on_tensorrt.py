@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.engine import Engine
-from engines.trt.names import Flavour
-from engines.trt.session import TensorRTSession
-from plugins.types import Detections
+from sightd.engines.engine import Engine
+from sightd.engines.trt.names import Flavour
+from sightd.engines.trt.session import TensorRTSession
+from sightd.plugins.types import Detections
 from tests.plugins.detector.test_finder import assert_same, finder, framed, pictures
 from tests.support import fake_tensorrt
 from tests.support.device_engine import LABELS, build_with_kernels, engines, open_stand_in_gpu, pixel_network

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugins.api import PluginError
-from plugins.detector.labels import ids_of, least_scores
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector.labels import ids_of, least_scores
 
 LABELS = ("person", "bicycle", "car", "traffic light", "Cat")
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from engines.spec import ColourOrder, InputSpec, Resize
-from plugins.api import PluginError
-from plugins.detector import nanodet
-from plugins.detector.candidates import Candidates
-from plugins.types import FloatArray
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector import nanodet
+from sightd.plugins.detector.candidates import Candidates
+from sightd.plugins.types import FloatArray
 
 SPEC = InputSpec("images", 96, 64, ColourOrder.BGR, Resize.STRETCH)
 LEAST = np.array([0.6, 0.8], np.float32)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.coco import LABELS
-from plugins.boxes import iou
-from plugins.detector import Detector
-from plugins.detector.config import DetectorConfig
-from plugins.types import Detections, Frame, Results
+from sightd.engines.coco import LABELS
+from sightd.plugins.boxes import iou
+from sightd.plugins.detector import Detector
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.types import Detections, Frame, Results
 from tests.support import media
 from tests.support.onnx_models import FileContext
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.model import Model
-from engines.spec import ColourOrder, InputSpec, Resize
-from plugins.api import PluginError
-from plugins.detector import Detector
-from plugins.detector.config import DetectorConfig
-from plugins.model_choice import ModelChoice
-from plugins.types import Detections, Frame, Results
+from sightd.engines.model import Model
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector import Detector
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.model_choice import ModelChoice
+from sightd.plugins.types import Detections, Frame, Results
 from tests.support.onnx_models import FileContext, constant_network
 
 SIZE = (64, 32)

@@ -7,14 +7,14 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines.catalog import Catalog
-from engines.dynamic_batch import with_dynamic_batch
-from engines.half import to_half
-from engines.onnx_session import OnnxRuntimeSession
-from engines.preprocess import prepare
-from engines.trt.reference import reference_pictures
-from engines.trt.verify import boxes_judge, compare
-from plugins.detector.reading import box_reader
+from sightd.engines.catalog import Catalog
+from sightd.engines.dynamic_batch import with_dynamic_batch
+from sightd.engines.half import to_half
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.preprocess import prepare
+from sightd.engines.trt.reference import reference_pictures
+from sightd.engines.trt.verify import boxes_judge, compare
+from sightd.plugins.detector.reading import box_reader
 from tests.support.networks import stored
 
 

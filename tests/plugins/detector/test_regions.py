@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from plugins.detector.regions import Corners, Polygon, allowed, inside, standing_points
+from sightd.plugins.detector.regions import Corners, Polygon, allowed, inside, standing_points
 
 LEFT: Corners = [(0, 0), (0.5, 0), (0.5, 1), (0, 1)]
 RIGHT: Corners = [(0.5, 0), (1, 0), (1, 1), (0.5, 1)]

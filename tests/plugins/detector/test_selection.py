@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.preprocess import Geometry
-from plugins.api import PluginError
-from plugins.detector.candidates import Candidates
-from plugins.detector.config import DetectorConfig
-from plugins.detector.selection import Selection
-from plugins.types import Detections
+from sightd.engines.preprocess import Geometry
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector.candidates import Candidates
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.selection import Selection
+from sightd.plugins.types import Detections
 
 LABELS = ("person", "car", "dog")
 GEOMETRY = Geometry(0.5, 0.5, 0, 0, source_width=800, source_height=400)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.spec import ColourOrder, InputSpec, Resize
-from plugins.api import PluginError
-from plugins.detector import ssd
-from plugins.types import FloatArray
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector import ssd
+from sightd.plugins.types import FloatArray
 
 SPEC = InputSpec("images", 300, 200, ColourOrder.RGB, Resize.STRETCH)
 LEAST = np.array([0.3, 0.5, np.inf], np.float32)

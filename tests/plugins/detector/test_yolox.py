@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from engines.spec import ColourOrder, InputSpec, Resize
-from plugins.api import PluginError
-from plugins.detector import yolox
-from plugins.types import FloatArray
+from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.api import PluginError
+from sightd.plugins.detector import yolox
+from sightd.plugins.types import FloatArray
 
 SPEC = InputSpec("images", 96, 64, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
 CELLS = 12 * 8 + 6 * 4 + 3 * 2

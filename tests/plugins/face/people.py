@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.face.looks import DIMENSIONS
-from plugins.types import FloatArray
+from sightd.plugins.face.looks import DIMENSIONS
+from sightd.plugins.types import FloatArray
 
 Vectors = NDArray[np.float64]
 SHARED = 0.09

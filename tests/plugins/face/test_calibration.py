@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.face.calibration import calibration_of
+from sightd.plugins.face.calibration import calibration_of
 from tests.plugins.face.people import People
 
 TABLE = calibration_of("sface")

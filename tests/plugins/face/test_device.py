@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.catalog import Catalog
-from engines.cuda.device_image import Downloads
-from engines.engine import Engine
-from plugins.face.analyser import FaceAnalyser
-from plugins.face.finder import DeviceFaceFinder, HostFaceFinder, Search, finder_for
-from plugins.face.reader import DeviceFaceReader, HostFaceReader, reader_for
-from plugins.types import Frame
+from sightd.engines.catalog import Catalog
+from sightd.engines.cuda.device_image import Downloads
+from sightd.engines.engine import Engine
+from sightd.plugins.face.analyser import FaceAnalyser
+from sightd.plugins.face.finder import DeviceFaceFinder, HostFaceFinder, Search, finder_for
+from sightd.plugins.face.reader import DeviceFaceReader, HostFaceReader, reader_for
+from sightd.plugins.types import Frame
 from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_rows
 from tests.support.faces import engine, photo

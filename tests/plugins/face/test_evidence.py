@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
+from sightd.plugins.types import FloatArray
 from tests.plugins.face.people import People
 
 TABLE = calibration_of("sface")

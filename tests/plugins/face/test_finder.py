@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.onnx_binding import with_sides
-from engines.session import Tensor
-from plugins.api import PluginError
-from plugins.face.finder import FoundFaces, HostFaceFinder, Search, finder_for
-from plugins.types import FloatArray, Frame, Image
+from sightd.engines.onnx_binding import with_sides
+from sightd.engines.session import Tensor
+from sightd.plugins.api import PluginError
+from sightd.plugins.face.finder import FoundFaces, HostFaceFinder, Search, finder_for
+from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import engine, frame, photo
 
 

@@ -11,21 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.picture import to_bgr
-from daemon.config.model import Render
-from daemon.render.renderer import Renderer
-from engines.catalog import Catalog
-from engines.engine import Engine
-from engines.model import Model
-from plugins.api import PluginError
-from plugins.face import FaceRecogniser
-from plugins.face.calibration import calibration_of
-from plugins.face.config import FaceConfig
-from plugins.face.gallery.enrol import Enroller, Photo
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.sightings import Sightings
-from plugins.face.gallery.unknown_store import UnknownStore
-from plugins.types import Detections, Faces, Frame, Hidden, Image, Results
+from sightd.daemon.capture.picture import to_bgr
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.renderer import Renderer
+from sightd.engines.catalog import Catalog
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.plugins.api import PluginError
+from sightd.plugins.face import FaceRecogniser
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.gallery.enrol import Enroller, Photo
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.sightings import Sightings
+from sightd.plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.types import Detections, Faces, Frame, Hidden, Image, Results
 from tests.support import media
 from tests.support.faces import analyser, engine, photo
 from tests.support.opening import opening

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins.face.align import aligned
-from plugins.face.finder import HostFaceFinder, Search
-from plugins.face.looks import Quality
-from plugins.face.quality import frontality_of, quality_of
-from plugins.face.upright import UprightFaces
-from plugins.types import FloatArray, Frame, Image
+from sightd.plugins.face.align import aligned
+from sightd.plugins.face.finder import HostFaceFinder, Search
+from sightd.plugins.face.looks import Quality
+from sightd.plugins.face.quality import frontality_of, quality_of
+from sightd.plugins.face.upright import UprightFaces
+from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import engine, photo
 
 PHOTOS = ["multi_face.jpg", "single_face.jpg", "astronaut.png"]

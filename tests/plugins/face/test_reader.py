@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins.api import PluginError
-from plugins.face.finder import HostFaceFinder, Search
-from plugins.face.reader import HostFaceReader, reader_for
+from sightd.plugins.api import PluginError
+from sightd.plugins.face.finder import HostFaceFinder, Search
+from sightd.plugins.face.reader import HostFaceReader, reader_for
 from tests.support.faces import engine, frame
 from tests.support.networks import stored
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.judges import judge_of
-from engines.catalog import Catalog
-from engines.preprocess import prepare
-from engines.trt.errors import EngineVerificationError
-from engines.trt.reference import reference_pictures
+from sightd.daemon.judges import judge_of
+from sightd.engines.catalog import Catalog
+from sightd.engines.preprocess import prepare
+from sightd.engines.trt.errors import EngineVerificationError
+from sightd.engines.trt.reference import reference_pictures
 from tests.support.faces import engine, photo
 
 

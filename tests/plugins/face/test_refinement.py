@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.refinement import refinement
-from plugins.types import FloatArray, IntArray
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.refinement import refinement
+from sightd.plugins.types import FloatArray, IntArray
 from tests.plugins.face.people import People
 
 TABLE = calibration_of("sface")

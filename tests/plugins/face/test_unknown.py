@@ -6,9 +6,9 @@ from collections import Counter
 
 import numpy as np
 
-from plugins.face.calibration import calibration_of
-from plugins.face.unknown import Unknowns
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.unknown import Unknowns
+from sightd.plugins.types import FloatArray
 from tests.plugins.face.people import People
 
 TABLE = calibration_of("sface")

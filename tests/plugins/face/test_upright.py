@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.finder import FoundFaces, HostFaceFinder, Search
-from plugins.face.looks import Looks
-from plugins.face.upright import UPRIGHT_SCORE, upright
-from plugins.types import FloatArray, Frame, Image
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.finder import FoundFaces, HostFaceFinder, Search
+from sightd.plugins.face.looks import Looks
+from sightd.plugins.face.upright import UPRIGHT_SCORE, upright
+from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import analyser, engine, photo
 
 PHOTOS = ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "astronaut.png", "single_face.jpg", "multi_face.jpg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugins.face.views import cut_off, heads, tiles
+from sightd.plugins.face.views import cut_off, heads, tiles
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

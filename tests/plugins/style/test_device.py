@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.config.model import Render
-from daemon.render.renderer import Renderer
-from engines.catalog import Catalog
-from engines.cuda.device_image import DeviceImage, Downloads
-from engines.cuda.frame_drawing import FrameDrawing
-from engines.cuda.gpus import Gpu
-from engines.engine import Engine
-from plugins.style import Stylist
-from plugins.style.config import StyleConfig
-from plugins.types import Frame, Image, Picture, Results
+from sightd.daemon.config.model import Render
+from sightd.daemon.render.renderer import Renderer
+from sightd.engines.catalog import Catalog
+from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.engines.cuda.frame_drawing import FrameDrawing
+from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.engine import Engine
+from sightd.plugins.style import Stylist
+from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.types import Frame, Image, Picture, Results
 from tests.engines.cuda.pictures import nv12_of
 from tests.support.device_engine import DeviceOnnxSession, EngineContext, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_image, nv12_round_trip

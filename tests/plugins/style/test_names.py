@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.styles import STYLES
-from plugins.style.cycle import Cycle
-from plugins.style.names import weights_of
+from sightd.engines.styles import STYLES
+from sightd.plugins.style.cycle import Cycle
+from sightd.plugins.style.names import weights_of
 
 
 def test_every_style_has_a_name_of_its_own() -> None:

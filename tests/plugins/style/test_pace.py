@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from plugins.style.pace import Pace, size_for
+from sightd.plugins.style.pace import Pace, size_for
 
 
 def driven(took: Callable[[int], float], fps: float = 25.0, frames: int = 600, most: int = 360) -> list[int]:

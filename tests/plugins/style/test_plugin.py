@@ -11,19 +11,19 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.capture.picture import to_bgr
-from engines.catalog import Catalog
-from engines.convert.style_network import read, write
-from engines.engine import Engine
-from engines.model import Model
-from engines.onnx_session import OnnxRuntimeSession
-from engines.own_models import Origin, file_of, put, with_own
-from engines.styles import STYLES, WITH_OWN
-from plugins.api import PluginError
-from plugins.style import Stylist
-from plugins.style.config import StyleConfig
-from plugins.style.enlarge import enlarged
-from plugins.types import Detections, Frame, Image, Picture, Results
+from sightd.daemon.capture.picture import to_bgr
+from sightd.engines.catalog import Catalog
+from sightd.engines.convert.style_network import read, write
+from sightd.engines.engine import Engine
+from sightd.engines.model import Model
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.own_models import Origin, file_of, put, with_own
+from sightd.engines.styles import STYLES, WITH_OWN
+from sightd.plugins.api import PluginError
+from sightd.plugins.style import Stylist
+from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.style.enlarge import enlarged
+from sightd.plugins.types import Detections, Frame, Image, Picture, Results
 from tests.support import media
 from tests.support.faces import photo
 from tests.support.networks import stored, write_double, write_shaped

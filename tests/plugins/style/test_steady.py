@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from plugins.style.steady import Painted, Steadier
-from plugins.types import FloatArray, Image
+from sightd.plugins.style.steady import Painted, Steadier
+from sightd.plugins.types import FloatArray, Image
 
 
 def scene(shift: int = 0) -> Image:

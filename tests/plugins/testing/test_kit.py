@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from engines.engine import Engine
-from engines.errors import EngineError
-from engines.model import Model
-from plugins.api import AnyPlugin, Context, Plugin, PluginConfig
-from plugins.testing import Report, check_plugin
-from plugins.types import Canvas, Detections, Frame, Picture, Results
+from sightd.engines.engine import Engine
+from sightd.engines.errors import EngineError
+from sightd.engines.model import Model
+from sightd.plugins.api import AnyPlugin, Context, Plugin, PluginConfig
+from sightd.plugins.testing import Report, check_plugin
+from sightd.plugins.types import Canvas, Detections, Frame, Picture, Results
 
 
 class Sound(Plugin[PluginConfig]):

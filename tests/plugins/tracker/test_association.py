@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from plugins.tracker.association import Indices, assign, momentum
-from plugins.tracker.motion import Rows
+from sightd.plugins.tracker.association import Indices, assign, momentum
+from sightd.plugins.tracker.motion import Rows
 
 
 @given(arrays(np.float64, (4, 4), elements=st.floats(0, 1)))

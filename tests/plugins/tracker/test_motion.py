@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from plugins.tracker import motion
-from plugins.tracker.motion import Rows
+from sightd.plugins.tracker import motion
+from sightd.plugins.tracker.motion import Rows
 
 boxes = arrays(np.float64, (3, 4), elements=st.floats(0, 4000))
 intervals = st.lists(st.floats(0, 2), min_size=1, max_size=6)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 
-from engines.errors import EngineError
+from sightd.engines.errors import EngineError
 from tests.support.pycuda_env import PycudaMissingError, pycuda_path
 
 _HERE = Path(__file__).parent

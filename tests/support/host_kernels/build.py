@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-import engines.cuda
-from engines.cache import cache_directory
+from sightd.engines import cuda
+from sightd.engines.cache import cache_directory
 
-KERNELS = Path(engines.cuda.__file__).parent / "kernels"
+KERNELS = Path(cuda.__file__).parent / "kernels"
 SHIM = Path(__file__).parent
 _FLAGS = ("-std=c++20", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
 _KEPT = 14 * 24 * 3600.0

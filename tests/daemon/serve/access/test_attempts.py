@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.serve.access import attempts
-from daemon.serve.access.attempts import AT_ONCE, ONE_MORE_AFTER, Attempts
+from sightd.daemon.serve.access import attempts
+from sightd.daemon.serve.access.attempts import AT_ONCE, ONE_MORE_AFTER, Attempts
 
 
 class Clock:

@@ -12,14 +12,14 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from daemon.config.changes import Changes
-from daemon.config.model import Access as AccessOptions
-from daemon.config.model import Http
-from daemon.metrics.registry import Metrics
-from daemon.serve.access.access import Access
-from daemon.serve.access.attempts import AT_ONCE
-from daemon.serve.http import create_app
-from daemon.serve.http_server import HttpServer
+from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.model import Access as AccessOptions
+from sightd.daemon.config.model import Http
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.access.attempts import AT_ONCE
+from sightd.daemon.serve.http import create_app
+from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support.desks import open_test_desk
 
@@ -185,7 +185,7 @@ def test_who_changed_what_is_in_the_log_by_the_tokens_name(
     with caplog.at_level("INFO"):
         guarded.patch("/api/faces/Ada Lovelace", headers=bearer(TOKENS["operate"]), json={"name": "Ada"})
     assert "operate (operate): PATCH /api/faces/{name}, answered 404" in caplog.messages
-    ours = [record.getMessage() for record in caplog.records if record.name.startswith("daemon")]
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("sightd")]
     assert not [line for line in ours if "Lovelace" in line]
 
 

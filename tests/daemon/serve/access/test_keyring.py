@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.config.model import Access
-from daemon.serve.access.keyring import Holder, Keyring
-from daemon.serve.access.roles import Role
+from sightd.daemon.config.model import Access
+from sightd.daemon.serve.access.keyring import Holder, Keyring
+from sightd.daemon.serve.access.roles import Role
 
 WALL, DOOR = "w" * 20, "d" * 20
 KEYRING = Keyring(
@@ -34,7 +34,7 @@ def test_every_token_is_compared_whichever_it_is(monkeypatch: pytest.MonkeyPatch
         compared.append(other)
         return one == other
 
-    monkeypatch.setattr("daemon.serve.access.keyring.hmac.compare_digest", compare)
+    monkeypatch.setattr("sightd.daemon.serve.access.keyring.hmac.compare_digest", compare)
     KEYRING.holder(WALL)
     assert len(set(compared)) == 2
 

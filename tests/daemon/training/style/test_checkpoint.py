@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.training.errors import TrainingError
-from daemon.training.style.checkpoint import Checkpoint, write_preview
+from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.style.checkpoint import Checkpoint, write_preview
 
 STATE = {"step": np.array(7), "value-0": np.arange(3, dtype=np.float32)}
 

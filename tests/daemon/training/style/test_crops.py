@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from daemon.analyze.media import MediaError
-from daemon.training.errors import TrainingError
-from daemon.training.style.crops import MOST, pictures_of, squares
+from sightd.daemon.analyze.media import MediaError
+from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.style.crops import MOST, pictures_of, squares
 from tests.support import media
 
 

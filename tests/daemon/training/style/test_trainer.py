@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.catalog import Catalog
-from engines.convert import style_network, vgg
-from engines.onnx_session import OnnxRuntimeSession
-from plugins.types import Image
+from sightd.engines.catalog import Catalog
+from sightd.engines.convert import style_network, vgg
+from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.plugins.types import Image
 from tests.support.faces import photo
 from tests.support.networks import stored
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
 
-from daemon.training.style.network import TrainableStyle, Trunk
-from daemon.training.style.plan import Plan
-from daemon.training.style.trainer import Trainer, example_of, nearest_style, to_image, to_tensor
+from sightd.daemon.training.style.network import TrainableStyle, Trunk
+from sightd.daemon.training.style.plan import Plan
+from sightd.daemon.training.style.trainer import Trainer, example_of, nearest_style, to_image, to_tensor
 
 PLAN = Plan(steps=12, side=64, batch=1, rate=5e-2, likeness=10.0, scale=1.0, whole=False)
 

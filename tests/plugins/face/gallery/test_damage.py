@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
-from plugins.face.gallery.exchange import exported
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.sightings import Sightings
-from plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
+from sightd.plugins.face.gallery.exchange import exported
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.sightings import Sightings
+from sightd.plugins.face.gallery.unknown_store import UnknownStore
 from tests.plugins.face.gallery.faces import face
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -221,7 +221,7 @@ def test_no_umask_lets_others_in(tmp_path: Path) -> None:
 _ADD = """
 import sys
 from pathlib import Path
-from plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.gallery import Gallery
 from tests.plugins.face.gallery.faces import face
 sys.stdin.readline()
 gallery = Gallery(Path(sys.argv[1]))

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.gallery.enrol import Enroller, Enrolment, Photo
-from plugins.face.gallery.gallery import Gallery
-from plugins.types import FloatArray, Frame, Image
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.gallery.enrol import Enroller, Enrolment, Photo
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import analyser, photo
 
 

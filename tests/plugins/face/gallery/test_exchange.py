@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugins.face.gallery.errors import GalleryError
-from plugins.face.gallery.exchange import exported, imported
-from plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.exchange import exported, imported
+from sightd.plugins.face.gallery.gallery import Gallery
 from tests.plugins.face.gallery.faces import crop, face, vector
 from tests.support.hostile_images import huge_images
 

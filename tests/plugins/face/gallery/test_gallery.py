@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.place import default_gallery
-from plugins.face.gallery.sightings import Sighting, Sightings
-from plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.place import default_gallery
+from sightd.plugins.face.gallery.sightings import Sighting, Sightings
+from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
 from tests.plugins.face.gallery.faces import crop, face, vector
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -240,7 +240,7 @@ def test_where_it_lies_where_nobody_says_otherwise(environ: dict[str, str], plac
 _ENROLS_FOR_EVER = """
 import sys
 from pathlib import Path
-from plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.gallery import Gallery
 from tests.plugins.face.gallery.faces import face
 gallery, first = Gallery(Path(sys.argv[1])), int(sys.argv[2])
 for n in range(first, first + 10_000):

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.face.gallery.gallery import Enrolled
-from plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.gallery.gallery import Enrolled
+from sightd.plugins.face.gallery.matcher import Matcher
 from tests.plugins.face.people import People
 
 

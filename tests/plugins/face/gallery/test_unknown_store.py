@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plugins.face.calibration import calibration_of
-from plugins.face.gallery.gallery import Gallery
-from plugins.face.gallery.sightings import Sighting, Sightings
-from plugins.face.gallery.unknown_store import Best, UnknownStore
-from plugins.types import FloatArray
+from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.gallery.sightings import Sighting, Sightings
+from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.types import FloatArray
 from tests.plugins.face.gallery.faces import crop, vector
 
 TABLE = calibration_of("sface")

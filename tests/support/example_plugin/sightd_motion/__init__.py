@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from plugins.api import Plugin, PluginConfig
-from plugins.types import Canvas, Detections, Frame, Results
+from sightd.plugins.api import Plugin, PluginConfig
+from sightd.plugins.types import Canvas, Detections, Frame, Results
 
 
 class MotionConfig(PluginConfig):

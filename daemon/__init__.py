@@ -1,3 +1,3 @@
-"""The running process: capture, scheduling, rendering, streaming, web, metrics; it holds no mathematics."""
+"""The running process: capture, scheduling, rendering, streaming, web, metrics. Contains no mathematics."""
 
-import sightd.engines  # noqa: F401 — switches off telemetry before any library is imported
+import sightd.engines  # noqa: F401 — disables telemetry before any library is imported

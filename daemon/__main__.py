@@ -1,23 +1,23 @@
-"""The process of a `sightd` command: `python -m sightd.daemon`, and the script that pip installs.
+"""Entry point of the `sightd` command: `python -m sightd.daemon` and the script that pip installs.
 
-Imported by these only: until the command runs, Ctrl-C ends the process at once and without a traceback. While it runs,
-SIGTERM and SIGHUP end it as Ctrl-C does: temporary files are removed and child processes end. A second one ends it at
-once. `sightd run` has handlers of its own.
+Imported by nothing else: until the command runs, Ctrl-C ends the process at once, without a traceback. While it runs,
+SIGTERM and SIGHUP end it the way Ctrl-C does: temporary files are removed and child processes end. A second signal ends
+it at once. `sightd run` installs its own handlers.
 """
 
 import signal
 
-_INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not in a shell's background
+_INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # false if run in a shell's background
 if _INTERRUPTIBLE:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import sys  # noqa: E402 — nothing that takes time is imported before the lines above
+import sys  # noqa: E402 — nothing slow may be imported before the lines above
 
 from sightd.daemon import streams  # noqa: E402
 
 
 def main() -> int:
-    """Runs the command that the arguments name and returns its exit code; see `daemon.cli.main`."""
+    """Runs the command named by the arguments and returns its exit code; see `daemon.cli.main`."""
     streams.prepare()
     try:
         code = _run()
@@ -38,17 +38,17 @@ def _run() -> int:
     try:
         if _INTERRUPTIBLE:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if sys.argv[1:2] != ["run"]:  # systemd takes an exit by SIGTERM itself, and no exit code, for a clean stop
+        if sys.argv[1:2] != ["run"]:  # systemd counts death by SIGTERM as a clean stop, but not an exit code
             _exit_on(signal.SIGTERM, signal.SIGHUP)
         return cli.main()
     except KeyboardInterrupt:
         return 130
-    except SystemExit as stop:  # argparse's
+    except SystemExit as stop:  # raised by argparse
         return stop.code if isinstance(stop.code, int) else 1
 
 
 def _exit_on(*numbers: signal.Signals) -> None:
-    """Leaves alone what the caller had ignored, as nohup does."""
+    """Installs the handler unless the caller ignored the signal, as nohup does."""
     for number in numbers:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _exit)
@@ -60,7 +60,7 @@ def _exit(number: int, _frame: object) -> None:
 
 
 def _end_at_once_if_interrupted() -> None:
-    """All is done: a signal must not show where the interpreter is while it ends."""
+    """Restores the default handlers once all work is done, so that a signal at interpreter exit prints no traceback."""
     if _INTERRUPTIBLE:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGHUP):

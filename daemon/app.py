@@ -1,4 +1,4 @@
-"""The daemon: plug-ins, servers and cameras of one configuration, started and stopped in the right order."""
+"""The daemon: starts and stops the plug-ins, servers and cameras of one configuration in the right order."""
 
 from __future__ import annotations
 
@@ -55,32 +55,31 @@ from sightd.plugins.state import state_directory
 log = logging.getLogger(__name__)
 
 STALLED_AFTER = 10.0
-"""Seconds without a turn of an output's loop after which the process counts as unhealthy."""
+"""Seconds without progress of an output loop or server after which the process counts as unhealthy."""
 
 
 COMMIT_LIMIT = 60.0
-"""Seconds after which a start or reload that is changing things counts as hung."""
+"""Seconds after which a start or reload that is applying changes counts as hung."""
 STOP_TIME = 14.0
-"""Seconds in which `Daemon.stop` ends everything, however many parts hang."""
+"""Seconds within which `Daemon.stop` finishes, even if several components hang."""
 PARTS_TIME = 6.0
-"""Of these, seconds that are reserved for cameras, plug-ins, servers and journal while a change is waited for."""
+"""Seconds of STOP_TIME reserved for cameras, plug-ins, servers and journal while waiting for a change."""
 _CHANGE_PATIENCE = 8.0
 """Seconds that a stop waits for such a change to end."""
 
 
 class AbandonedError(BaseException):
-    """A start or reload may not change anything any more: the daemon stops, or it took too long."""
+    """A start or reload may not change anything any more: the daemon is stopping, or it took too long."""
 
 
 class Daemon:
-    """What runs; also what the web server sees of it (`DaemonView`).
+    """The running daemon; also the web server's view of it (`DaemonView`).
 
-    `start` and then `apply` are called one after the other, on any thread; `stop` may be called at any time, also while
-    one of them hangs: they raise AbandonedError then, and change nothing more.
+    Call `start` and then `apply` one at a time, on any thread. `stop` may be called at any time, even while one of them
+    hangs: it then raises AbandonedError and changes nothing more.
 
-    `start` raises PluginError or EngineError where a plug-in cannot open, ListenError where an address is taken, and
-    GStreamerMissingError or EncoderMissingError where RTSP or NVENC is asked for and cannot be; `stop` is then still
-    to be called.
+    `start` raises PluginError or EngineError if a plug-in cannot open, ListenError if an address is taken, and
+    GStreamerMissingError or EncoderMissingError if RTSP or NVENC is required but unavailable. Call `stop` even then.
     """
 
     def __init__(
@@ -91,8 +90,9 @@ class Daemon:
         ask_reload: AskReload | None = None,
         progress: Progress = silent,
     ) -> None:
-        """`gpus` are those that the engines use; `progress` is told how far the opening of isolated plug-ins is;
-        `ask_reload` is called for whoever asks for it over HTTP, and has the daemon's own thread call `apply`."""
+        """`gpus` are shared with the engines. `progress` receives the progress of opening isolated plug-ins.
+        `ask_reload` is called when a reload is requested over HTTP; it must make the daemon's own thread call
+        `apply`."""
         self._ask_reload = ask_reload
         self._loaded = loaded
         self._gpus = gpus
@@ -125,11 +125,11 @@ class Daemon:
         self._changing_since: float | None = None
         self._opening: str | None = None
         self.configuration = ConfigurationStatus("current", time.time())
-        """Whether the file on disk is what runs; set by the thread that reloads it."""
+        """Whether the running configuration matches the file; set by the thread that reloads it."""
 
     def start(self) -> None:
-        """Opens the plug-ins, then the servers, then the cameras: the first picture is already served annotated.
-        AlreadyRunningError, before anything is written, if a daemon with the same control socket runs."""
+        """Opens the servers, then the plug-ins, then the cameras, so that even the first frame is annotated. Raises
+        AlreadyRunningError, before anything is written, if a daemon with the same control socket is running."""
         refused = self.metrics.connection_refused("http")
         self._control = open_control(self._config.control, self._loaded.path, self._access.peers, os.environ, refused)
         self.journal.start()
@@ -153,11 +153,11 @@ class Daemon:
         self._started = True
 
     def apply(self, loaded: Loaded, commit: Callable[[], None] = lambda: None) -> Changes:
-        """Makes a running daemon that of another configuration: what did not change goes on untouched.
+        """Applies another configuration to the running daemon; everything unchanged keeps running.
 
-        Plug-ins are opened before anything is stopped: where one cannot be, or an encoder is missing, nothing changes
-        (ConfigError, with its place in the file). Sections that take a restart stay as they were. `commit` is called
-        once all is open and before anything changes; if it raises, nothing does.
+        Plug-ins are opened before anything is stopped: if one fails or an encoder is missing, nothing changes and
+        ConfigError is raised with its position in the file. Sections that need a restart keep their old values.
+        `commit` is called after everything is open and before anything changes; if it raises, nothing changes.
         """
         change, old = changes(self._loaded, loaded), self._loaded
         config = loaded.config.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
@@ -201,7 +201,7 @@ class Daemon:
         self._fleet.start(loaded.config, codecs)
 
     def reloaded(self, change: Changes | None, reason: str = "") -> None:
-        """Counts and journals a reload: what it changed, or (None) the `reason` why nothing did."""
+        """Counts and journals a reload: its changes, or (None) the `reason` it was refused."""
         self.metrics.reloaded(change is not None)
         if change is None:
             self.journal.note(Kind.CONFIG_RELOADED, outcome="refused", reason=reason)
@@ -210,10 +210,11 @@ class Daemon:
             self.journal.note(Kind.CONFIG_RELOADED, outcome="applied", **changed)
 
     def stop(self, deadline: Deadline | None = None) -> None:
-        """Ends cameras, plug-ins and servers, in this order, by `deadline` (None: within STOP_TIME). A part that hangs
-        is left behind when its share is over, so that some time remains for each of the others.
+        """Stops cameras, plug-ins and servers, in this order, by `deadline` (None: within STOP_TIME). A component that
+        hangs is abandoned when its share of the time is over, so that each of the others gets some.
 
-        A part that cannot be ended in order does not keep the others. May follow a start that broke off anywhere.
+        A component that fails to stop does not prevent the others from stopping. May follow a start that failed at any
+        point.
         """
         deadline = deadline or Deadline(STOP_TIME)
         if self._changing.acquire(timeout=deadline.within(_CHANGE_PATIENCE, keep=PARTS_TIME)):
@@ -222,11 +223,11 @@ class Daemon:
         else:
             self._stopped = True
             log.error("a start or reload hangs while it changes things, and is left behind")
-        with ExitStack() as parts:  # ends what was entered last first
+        with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.journal.close(deadline.within(3.0)))
             parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
             parts.callback(lambda: self._faces.close(deadline.within(2.0, keep=0.5)))
-            if self._control is not None:  # also if the web server, whose own it becomes, was never made
+            if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
                 parts.callback(lambda: http.close(deadline.within(2.0, keep=1.0)))
@@ -242,12 +243,12 @@ class Daemon:
         return self._fleet.jpeg(camera)
 
     def rtsp_url(self, camera: str) -> str | None:
-        """The camera's RTSP address as this machine reaches it."""
+        """The camera's RTSP address as reached from this machine."""
         address = self._fleet.address(camera)
         return None if address is None else address.url(reachable(self._config.rtsp.host))
 
     def http_url(self) -> str | None:
-        """The web server's address as this machine reaches it."""
+        """The web server's address as reached from this machine; None if it is disabled or not started."""
         if self._http is None or not self._config.http.enabled:
             return None
         host = reachable(self._config.http.host)
@@ -255,7 +256,8 @@ class Daemon:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._http.port}"
 
     def readiness(self) -> Readiness:
-        """Ready once all has started, every camera sends and is shown, and no plug-in is taken out or hangs."""
+        """Ready if everything has started, every camera is live and shown, no plug-in is disabled or hangs, and state
+        can be written."""
         cameras = {name: run.status() for name, run in self._fleet.runs.items()}
         plugins = {name: plugin_status(instance) for name, instance in dict(self._host.instances).items()}
         faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": self._faces.fault}
@@ -270,7 +272,7 @@ class Daemon:
         return Readiness(not reasons, cameras, plugins, reasons, self.configuration)
 
     def status(self) -> Status:
-        """What `/api/status` tells. Waits for the disk of the state."""
+        """Returns the content of `/api/status`. May block on the disk that holds the state."""
         readiness, http_url = self.readiness(), self.http_url()
         uptime = time.monotonic() - self._started_at
         cameras = camera_reports(self._fleet, reachable(self._config.rtsp.host), http_url)
@@ -300,8 +302,8 @@ class Daemon:
         )
 
     def healthy(self) -> tuple[bool, str]:
-        """Whether every loop turns: feeds, outputs, servers. A camera that is away does not make the process unhealthy,
-        and a plug-in that hangs is its guard's to heal."""
+        """Whether every loop (feeds, outputs, servers) makes progress. An offline camera does not make the process
+        unhealthy, nor does a hanging plug-in, which its supervisor handles."""
         now, runs = time.monotonic(), self._fleet.runs
         stalled = [what for run in runs.values() if (what := run.stalled(now, STALLED_AFTER))]
         servers = {"the RTSP server": self._fleet.rtsp, "the web server": self._http}
@@ -319,7 +321,7 @@ class Daemon:
         return True, loops if self.configuration.state == "current" else f"{loops}; {self.configuration}"
 
     def summary(self) -> str:
-        """In a line, for whoever supervises it."""
+        """Status in one line, for systemd."""
         states = [run.status() for run in self._fleet.runs.values()]
         live = [state for state in states if state.state in ("live", "ended")]
         away = f", {len(states) - len(live)} away" if len(live) < len(states) else ""
@@ -328,7 +330,7 @@ class Daemon:
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """Held while what runs is changed. AbandonedError if the daemon was stopped."""
+        """Lock held while the running state changes. Raises AbandonedError if the daemon was stopped."""
         with self._changing:
             if self._stopped:
                 raise AbandonedError
@@ -343,8 +345,8 @@ class Daemon:
             self._fleet.nvdec = open_nvdec(self._gpus, self._video_gpu)
 
     def _observation(self, name: str) -> PluginObservation:
-        """Of a plug-in, whichever instance of it runs: one that is replaced while it is taken out is out until the next
-        one runs."""
+        """The observation of a plug-in, shared by successive instances: if one is replaced while disabled, the plug-in
+        counts as down until the new one runs."""
         if name not in self._observations:
             self._observations[name] = PluginObservation(self.metrics.plugin(name), self.journal)
         return self._observations[name]
@@ -354,7 +356,7 @@ class Daemon:
         self.metrics.remove_plugin(plugin)
 
     def _opened(self, loaded: Loaded, name: str) -> Instance:
-        """A plug-in that runs, and serves no camera yet."""
+        """Opens a plug-in instance that serves no camera yet."""
         options, config = loaded.plugin_configs[name], loaded.config
         users = sum(name in chain_of(config, camera) for camera in enabled(config).values())
         self._opening = name
@@ -364,7 +366,7 @@ class Daemon:
         if self._config.rtsp.enabled:
             self._fleet.rtsp = RtspServer(self._config.rtsp, self._access, self.metrics.connection_refused("rtsp"))
             self._fleet.rtsp.start()
-        self._fleet.place(self._config, cameras)  # before the web server: who comes early waits for the first picture
+        self._fleet.place(self._config, cameras)  # before the web server: early viewers wait for the first frame
         if self._config.http.enabled or self._control is not None:
             options = self._config.http
             self._faces.serve(self._faces.opened(self._loaded))
@@ -382,5 +384,5 @@ class Daemon:
 
 
 def reachable(host: str) -> str:
-    """A host to write into an address where a server listens on every one."""
+    """The host to use in a URL if a server listens on all addresses."""
     return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host

@@ -1,4 +1,4 @@
-"""Progress of an engine's build for somebody at a terminal: a bar for the phase, or plain lines into a file."""
+"""Progress of an engine build on standard error: a bar on a terminal, plain lines in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 
 class BuildProgressBar:
-    """A context manager that is called as `engines.trt.builder.BuildProgress`; writes to standard error."""
+    """Context manager that can be called as `engines.trt.builder.BuildProgress`; writes to standard error."""
 
     def __init__(self, name: str, stream: TextIO | None = None) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""One camera with all its parts: feed, slot, line through the plug-ins, output."""
+"""One camera with all its parts: feed, frame slot, pipeline through the plug-ins, output."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from sightd.plugins.types import Classification, Detections, Faces, Frame, Resul
 log = logging.getLogger(__name__)
 
 _SLOWEST_RECORDING = 20.0
-"""Seconds: twice as long as two frames of a time lapse may be apart without the slate between them."""
+"""Seconds: twice the longest gap between frames of a time lapse before the slate is shown."""
 
 
 class CameraRun:
-    """A camera that runs, from its address to its viewers. `start` and `stop` belong to the daemon's thread."""
+    """A running camera, from its source to its viewers. Call `start` and `stop` on the daemon's thread."""
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class CameraRun:
         self._feed.start()
 
     def request_stop(self) -> None:
-        """Has both threads end soon; waits for nothing."""
+        """Asks both threads to end soon; does not wait."""
         self._feed.request_stop()
         self._output.request_stop()
 
     def stop(self, deadline: float) -> None:
-        """Ends both threads within `deadline` seconds or leaves them behind, lets the plug-ins forget the camera and
-        takes its series out of the metrics."""
+        """Stops both threads, or abandons them after `deadline` seconds; then discards the plug-ins' state for the
+        camera and removes its metrics."""
         until = time.monotonic() + deadline
         self.request_stop()
         self._feed.stop(deadline)
@@ -103,8 +103,9 @@ class CameraRun:
         self._all_metrics.remove_camera(self.name)
 
     def stalled(self, now: float, limit: float) -> str | None:
-        """Which of its loops stands still, in words: the output's, which turns several times a second, for `limit` s;
-        the feed's for longer than FFmpeg may hold it. None where both turn."""
+        """Names the loop that is stuck, or returns None if both make progress. The output loop, which turns several
+        times a second, is stuck after `limit` seconds; the feed is stuck after the longest time that FFmpeg may
+        block."""
         if now - self._output.progress_at > limit:
             return f"the output of {self.name}"
         if now - self._feed.progress_at > self._feed.patience and self._feed.status.state is not State.ENDED:
@@ -116,14 +117,14 @@ class CameraRun:
         return self._feed.status
 
     def status(self) -> CameraStatus:
-        """The camera's state for `/readyz`: its feed's, and while that is live, its output's."""
+        """The camera's state for `/readyz`: the state of its feed or, while that is live, of its output."""
         feed = self._feed.status
         state, reason, since = str(feed.state), feed.last_error, feed.since
         seen = feed.state is State.LIVE and not self._output.slate_active
         if feed.state in (State.CONNECTING, State.WAITING):
             since = self._began if feed.last_frame_at is None else feed.last_frame_at
             if self._sight.reason is Reason.DECODE and feed.state is State.CONNECTING:
-                reason = Reason.DECODE.explanation  # only damaged frames come, and not yet for long enough to reopen
+                reason = Reason.DECODE.explanation  # all frames are damaged, but not yet for long enough to reconnect
         elif feed.state is State.LIVE:
             reason = None
             if fault := self._output.fault:
@@ -171,7 +172,7 @@ class CameraRun:
         self._metrics.dropped("capture", "late")
 
     def size_changed(self, camera: str, size: tuple[int, int]) -> None:
-        """The output sees it by itself, from the frame."""
+        """Does nothing: the output reads the size from each frame."""
 
     def _arrived(self, frame: Frame) -> None:
         self._sight.frame(damaged=False)
@@ -201,7 +202,7 @@ class CameraRun:
 
 
 def _longest_interval(options: Camera, kind: Kind) -> float:
-    """Seconds for which nothing may come of this camera: only then it is lost."""
+    """Seconds without a frame after which this camera counts as lost."""
     if kind is Kind.FILE:
         return _SLOWEST_RECORDING
     return options.timeout + (options.poll_interval if kind is Kind.HTTP else 0.0)

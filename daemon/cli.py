@@ -1,4 +1,4 @@
-"""The `sightd` command."""
+"""The `sightd` command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """The parser with the sub-parsers of `commands`; only their modules are imported."""
+    """Builds the parser with the sub-parsers of `commands`; imports only their modules."""
     parser = argparse.ArgumentParser(
         prog="sightd",
         usage="sightd [-h] [--version] COMMAND ...",
@@ -55,8 +55,8 @@ def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.Argument
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 a required part is missing
-    or no daemon answers."""
+    """Runs a command and returns its exit code: 0 done, 1 failed, 2 configuration or usage error, 3 a required part is
+    missing or no daemon answers, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     asked = [argv[0]] if argv and argv[0] in COMMANDS else list(COMMANDS)
     parser = build_parser(asked)
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _use_own_gstreamer_registry() -> None:
-    """Keeps GStreamer's list of plug-ins in our cache. By default it is a file in the user's home."""
+    """Keeps GStreamer's plug-in registry in our cache directory instead of the user's home."""
     with suppress(NoHomeError):
         registry = cache_directory(os.environ) / f"gstreamer-{platform.machine()}.bin"
         os.environ.setdefault("GST_REGISTRY", str(registry))

@@ -1,4 +1,4 @@
-"""A time limit that the parts of one sequence share."""
+"""A time limit shared by the steps of one sequence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """Passes `seconds` after it is made. Any thread."""
+    """Expires `seconds` after it is created. Thread-safe."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._at = clock() + seconds
 
     def within(self, most: float, *, keep: float = 0.0) -> float:
-        """Seconds that the next part may take: at most `most`, and not the last `keep` seconds, which are reserved for
-        the parts after it. Never negative."""
+        """Seconds that the next step may take: at most `most`, excluding the last `keep` seconds, which are reserved
+        for later steps. Never negative."""
         return max(0.0, min(most, self._at - self._clock() - keep))

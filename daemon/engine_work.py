@@ -1,4 +1,4 @@
-"""What `sightd engine build` and `bench` do with a GPU."""
+"""Implements `sightd engine build` and `bench`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One network and how it is wanted."""
+    """The model to build and how: precision, batch sizes, verification images."""
 
     model: Model
     onnx: Path
@@ -44,7 +44,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where engines are built and kept."""
+    """Where engines are built and cached."""
 
     trt: TensorRT
     device: Device
@@ -52,13 +52,15 @@ class Place:
 
 
 def build(wish: Wish, place: Place, say: Say) -> None:
-    """Builds the engine unless it is here, and loads it. EngineError where it cannot be built or trusted."""
+    """Builds the engine unless it is cached, and loads it. Raises EngineError if it cannot be built or fails
+    verification."""
     with _session(wish, place) as session:
         say(f"{wish.model.name}: {place.trt.title} on {place.device.name}, {session.backend.precision}, ready")
 
 
 def bench(wish: Wish, place: Place, say: Say) -> None:
-    """Times the engine from host to host, for the batches it was built for, compared with ONNX Runtime on the CPU."""
+    """Times the engine from host to host at each batch size it was built for, against ONNX Runtime on one CPU
+    thread."""
     with _session(wish, place) as session:
         cpu = OnnxRuntimeSession(wish.onnx, 1)
         slow = _seconds(cpu, _zeros(cpu, wish, 1))
@@ -104,7 +106,7 @@ def _zeros(session: Session, wish: Wish, batch: int) -> dict[str, NDArray[np.flo
 
 
 def _seconds(session: Session, inputs: dict[str, NDArray[np.float32]]) -> float:
-    """The median time of a run, after those in which things are set up."""
+    """Median time of a run in seconds, after five warm-up runs."""
     for _ in range(5):
         session.run(inputs)
     times: list[float] = []

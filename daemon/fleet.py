@@ -1,4 +1,4 @@
-"""The cameras that run: they come and go one by one, and the others do not notice."""
+"""Starts, stops and removes cameras one by one, without affecting the others."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from sightd.engines.cuda.nvdec import Nvdec
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE = 3.0
-"""Seconds that all cameras that are stopped together have."""
+"""Seconds within which cameras that are stopped together must all end."""
 
 
 @dataclass(slots=True)
 class _Place:
-    """What a camera has as long as it is in the configuration, whether or not it runs at the moment: viewers stay."""
+    """A camera's viewer endpoints. They last as long as it is configured, running or not, so viewers stay connected."""
 
     title: str
     jpeg: JpegStream | None = None
@@ -42,8 +42,10 @@ class _Place:
 
 
 class Fleet:
-    """Places are made before cameras start, so that who comes early waits for the first picture. One thread, but for
-    the properties and `entries`, `jpeg` and `address`, which any may ask."""
+    """Manages the cameras. Endpoints are created before cameras start, so early viewers wait for the first frame.
+
+    Use from one thread; the properties, `entries`, `jpeg`, `viewers` and `address` may be called from any thread.
+    """
 
     def __init__(self, host: PluginHost, metrics: Metrics, journal: Journal, gpus: Gpus, video_gpu: str) -> None:
         self._host, self._metrics, self._journal = host, metrics, journal
@@ -55,11 +57,11 @@ class Fleet:
 
     @property
     def runs(self) -> Mapping[str, CameraRun]:
-        """The cameras that run."""
+        """The running cameras by name."""
         return dict(self._runs)
 
     def entries(self) -> list[CameraEntry]:
-        """The cameras as people see them, in the order of the configuration."""
+        """All configured cameras in the order of the configuration, as shown to viewers."""
         return [CameraEntry(name, place.title, self.address(name)) for name, place in list(self._places.items())]
 
     def jpeg(self, camera: str) -> JpegStream | None:
@@ -67,7 +69,7 @@ class Fleet:
         return None if place is None else place.jpeg
 
     def viewers(self, camera: str) -> Viewers:
-        """How many watch a camera now."""
+        """Number of viewers watching a camera now."""
         place = self._places.get(camera)
         rtsp = 0 if place is None or place.rtsp is None else place.rtsp.clients
         return Viewers(rtsp, 0 if place is None or place.jpeg is None else place.jpeg.clients)
@@ -76,7 +78,7 @@ class Fleet:
         return None if self.rtsp is None else self.rtsp.address(camera)
 
     def place(self, config: Config, cameras: Iterable[str]) -> None:
-        """Makes places for cameras, in the file's order, or fits those that there are to changed options."""
+        """Creates endpoints for cameras, in the file's order, or updates existing ones to changed options."""
         for name in cameras:
             camera = config.cameras[name]
             place = self._places.setdefault(name, _Place(""))
@@ -91,14 +93,14 @@ class Fleet:
         self._places = {name: self._places[name] for name in config.cameras if name in self._places}
 
     def start(self, config: Config, codecs: Mapping[str, CodecChoice]) -> None:
-        """Makes and starts cameras that have a place; `codecs` are those to be started, with what encodes them."""
+        """Creates and starts cameras that have endpoints; `codecs` maps the cameras to start to their encoders."""
         made = {name: self._made(name, config, codec) for name, codec in codecs.items()}
         self._runs.update(made)
         for run in made.values():
             run.start()
 
     def stop(self, cameras: Iterable[str], within: float = STOP_DEADLINE) -> None:
-        """Stops cameras, all `within` seconds, however many there are. Their viewers stay."""
+        """Stops cameras, all of them `within` seconds, however many there are. Their viewers stay connected."""
         runs = [self._runs.pop(name) for name in list(cameras) if name in self._runs]
         for run in runs:
             run.request_stop()
@@ -107,7 +109,7 @@ class Fleet:
             run.stop(max(0.0, until - time.monotonic()))
 
     def remove(self, cameras: Iterable[str]) -> None:
-        """Takes the places of stopped cameras away; their viewers are sent home."""
+        """Removes the endpoints of stopped cameras and disconnects their viewers."""
         for name in cameras:
             place = self._places.pop(name, None)
             if place is None:
@@ -118,7 +120,7 @@ class Fleet:
                 self.rtsp.remove(name)
 
     def close(self, within: float = STOP_DEADLINE) -> None:
-        """Stops all cameras `within` seconds, and disconnects MJPEG viewers; the RTSP server does so itself."""
+        """Stops all cameras `within` seconds and disconnects MJPEG viewers; the RTSP server disconnects its own."""
         self.stop(list(self._runs), within)
         for place in self._places.values():
             if place.jpeg is not None:
@@ -146,7 +148,7 @@ class Fleet:
 
 
 def codecs_of(config: Config, cameras: Iterable[str]) -> dict[str, CodecChoice]:
-    """What encodes each of these cameras. EncoderMissingError where it must be NVENC and that is not here."""
+    """Chooses each camera's encoder. Raises EncoderMissingError if NVENC is required but not available."""
     return {name: CodecChoice(name, output_of(config, camera).encoder) for name, camera in _of(config, cameras)}
 
 

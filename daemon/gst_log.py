@@ -1,4 +1,4 @@
-"""What GStreamer's libraries complain of goes into our log. They quote what peers send, as often as it comes."""
+"""Sends warnings of GStreamer's libraries to our log, throttled: they quote what peers send."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _thinned = Thinned()
 
 def _handle(domain: bytes | None, level: int, message: bytes | None, _data: int | None) -> None:
     if not level & (_WARNING * 2 - 1):
-        return  # no complaint
+        return  # not a warning
     kind = f"{(domain or b'GLib').decode(errors='replace')}, {'critical' if level & (_CRITICAL * 2 - 1) else 'warning'}"
     if times := _thinned.add(kind):
         log.warning("%s, %d time(s), the last: %s", kind, times, ascii((message or b"").decode(errors="replace")))
 
 
 _handler = _Handler(_handle)
-"""Kept: GLib calls it for as long as the process lives."""
+"""A global reference: GLib calls it for the life of the process."""
 
 
 @functools.cache
 def install() -> None:
-    """For the process, once. Through ctypes: PyGObject fails on messages that are not UTF-8, and prints that."""
+    """Installs the log handler once per process. Uses ctypes because PyGObject fails on messages that are not UTF-8 and
+    prints the error."""
     ctypes.CDLL("libglib-2.0.so.0").g_log_set_default_handler(_handler, None)

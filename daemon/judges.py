@@ -1,4 +1,4 @@
-"""What an engine of a model is held against ONNX Runtime with, before it is used."""
+"""Selects the accuracy check a newly built engine must pass against ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ _READERS: Mapping[str, Callable[[Model], BoxReader]] = {"detector": box_reader, 
 
 
 def judge_of(model: Model) -> Judge:
-    """The judge of the model's role; for detectors with the decoder of its head."""
+    """Returns the verifier for the model's role; for detectors it includes the decoder of the model's output head."""
     reader = _READERS.get(model.role)
     return judge_for(model.role, None if reader is None else reader(model))

@@ -1,4 +1,4 @@
-"""The networks that a configuration can name: one answer for the check of the file and for the run."""
+"""The models a configuration can name, the same for validation and at run time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sightd.engines.store import default_directory
 
 
 def known_networks(models: Models, environ: Mapping[str, str]) -> Catalog:
-    """The catalogue and what was made here of its networks, in the folder that `models` or `environ` says.
+    """Returns the built-in catalogue plus the custom models in the directory set by `models` or `environ`.
 
-    Reads no network.
+    Loads no model.
     """
     return with_own(Catalog.load(), models.directory or default_directory(environ))

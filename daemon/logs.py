@@ -1,7 +1,7 @@
-"""The log: one stream, one form, and no secret in it, whichever library speaks.
+"""Logging set-up: one stream, one format, secrets redacted, for all libraries too.
 
-Code logs with `logging.getLogger(__name__)`; `extra={"camera": name}` or `structlog.contextvars.bind_contextvars(
-camera=name)` at a thread's start say which camera it is about.
+Log with `logging.getLogger(__name__)`. Name the camera with `extra={"camera": name}`, or once per thread with
+`structlog.contextvars.bind_contextvars(camera=name)`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _QUIET = ("uvicorn.access", "asyncio", "concurrent.futures", "PIL", "matplotlib"
 
 
 def configure(log: Log, stream: TextIO, environ: Mapping[str, str]) -> Form:
-    """Sends the whole process's log to `stream`; says in which form. A second call replaces the first.
+    """Sends the whole process's log to `stream` and returns the format chosen. A second call replaces the first.
 
-    Takes in Python's warnings, uvicorn's log and exceptions that nobody caught, of threads too.
+    Includes Python warnings, uvicorn's log and uncaught exceptions, also those of threads.
     """
     form = choose_form(log.format, stream, environ)
     handler = _Handler(stream)
@@ -64,7 +64,7 @@ def configure(log: Log, stream: TextIO, environ: Mapping[str, str]) -> Form:
 def choose_form(
     asked: Literal["auto", "human", "json", "journald"], stream: TextIO, environ: Mapping[str, str]
 ) -> Form:
-    """`asked`, or under "auto": journald where the stream is its own, human on a terminal, JSON lines otherwise."""
+    """Returns `asked`, or for "auto": journald if the stream is the journal's, human on a terminal, else JSON lines."""
     if asked != "auto":
         return asked
     if _is_journal(stream, environ.get("JOURNAL_STREAM", "")):
@@ -73,7 +73,7 @@ def choose_form(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A handler whose own faults never print a record, which would pass by the redactor."""
+    """A handler whose own errors never print the record, which would bypass redaction."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the base class's name)
         with contextlib.suppress(OSError, ValueError):
@@ -111,14 +111,14 @@ def _shared() -> list[Processor]:
 
 
 def _without_repetition(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Leaves out the message that another handler or uvicorn has put on the record in its own form."""
+    """Drops the copies of the message that another handler or uvicorn added to the record."""
     return {key: value for key, value in event.items() if key not in ("message", "asctime", "color_message")}
 
 
 def redacted(_logger: WrappedLogger, _method: str, event: EventDict, *, escaped: bool = True) -> EventDict:
-    """Takes secrets out of every value, and `escaped` what does not print: JSON escapes it itself.
+    """Redacts secrets in every value and, if `escaped`, escapes unprintable characters; JSON does that itself.
 
-    An exception's text keeps its lines.
+    Line breaks in exception texts are kept.
     """
     lines = printable_lines if escaped else str
     return {
@@ -139,7 +139,7 @@ def _clean(value: object, escaped: bool) -> object:
 
 
 def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Local time without the date's noise; the thread only where it tells more than the camera does."""
+    """Shortens the time to HH:MM:SS.mmmZ (UTC) and omits the thread if it is the main one or the camera is known."""
     event["timestamp"] = event["timestamp"][11:23] + "Z"
     if event.get("thread_name") == "MainThread" or "camera" in event:
         event.pop("thread_name", None)
@@ -147,7 +147,7 @@ def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 
 def _journald(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """Each line with its priority in front (sd-daemon(3)); the journal itself keeps the time."""
+    """Prefixes each line with its priority (sd-daemon(3)); the journal adds the time."""
     priority = _PRIORITIES.get(str(event.pop("level", "info")), 6)
     event.pop("timestamp", None)
     message, exception = event.pop("event", ""), event.pop("exception", "")
@@ -162,7 +162,7 @@ def _has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def _is_journal(stream: TextIO, journal: str) -> bool:
-    """systemd writes device and inode of the journal's socket into $JOURNAL_STREAM; a redirected stream differs."""
+    """Whether the stream is the journal's socket, whose device and inode systemd puts in $JOURNAL_STREAM."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):

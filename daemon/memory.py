@@ -1,4 +1,4 @@
-"""How memory is kept for a process of many threads that hand large pictures on to each other, for months."""
+"""Allocator and GC tuning for a long-running, many-threaded process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TRIM_EVERY = 60.0
 
 
 def bound_arenas() -> None:
-    """Keeps glibc from giving each thread a heap of its own, up to eight a core, where freed pictures stay behind.
+    """Limits glibc's malloc arenas. By default there are up to eight per core, and freed images stay in them.
 
-    Before the first thread starts. Other C libraries have no such setting, and no such heaps.
+    Call before the first thread starts. Other C libraries have neither the setting nor the arenas.
     """
     try:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
@@ -28,23 +28,22 @@ def bound_arenas() -> None:
 
 
 def spare_what_stays() -> None:
-    """Has the search for garbage leave out all that there is now: modules, classes and functions, which stay.
+    """Freezes all objects alive now (modules, classes, functions), so that GC no longer scans them.
 
-    Once most is loaded, and before anything is made that may go again: of that nothing in a cycle would ever be freed.
-    A full search of them stops every thread for some 100 ms, which is a late picture, and comes so rarely that the
-    encoder of a camera that went waits for it.
+    Call once most modules are loaded and before creating anything that may be released: frozen reference cycles are
+    never freed. A full collection stops every thread for some 100 ms, which delays a frame, and runs so rarely that the
+    encoder of a removed camera would stay in memory until then.
     """
     gc.collect()
     gc.freeze()
-    gc.collect()  # of nearly nothing: CPython waits for the next until a quarter as much as it found now came to it
+    gc.collect()  # resets to near zero the size on which CPython bases the next full collection
 
 
 class Trimmer:
-    """Gives freed memory back to the system now and then, on a thread of its own.
+    """Periodically returns freed memory to the system, on its own thread.
 
-    By itself glibc gives back the end of a heap alone. Cameras and viewers that come and go, and decoders that are made
-    anew, leave gaps before what stays, which add up over weeks. It takes some ms, for which other threads may wait when
-    they ask for memory.
+    By itself glibc returns only the end of a heap. Cameras and viewers that come and go, and recreated decoders, leave
+    gaps that add up over weeks. A trim takes a few ms, during which other threads may wait for memory.
     """
 
     def __init__(self, every: float = TRIM_EVERY) -> None:
@@ -55,11 +54,11 @@ class Trimmer:
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
     def start(self) -> None:
-        if self._trim is not None:  # other C libraries have none
+        if self._trim is not None:  # not every C library has malloc_trim
             self._thread.start()
 
     def close(self, deadline: float = 2.0) -> None:
-        """Ends the thread within `deadline` seconds, if it was started."""
+        """Stops the thread within `deadline` seconds, if it was started."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(deadline)

@@ -1,4 +1,4 @@
-"""From the configuration's `models` to the function that gives plug-ins their networks."""
+"""Builds the function that loads models for plug-ins, from the configuration's `models` and `engines`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from sightd.plugins.api import PluginConfig
 def engine_loading(
     models: Models, engines: Engines, progress: Progress = silent, gpus: Gpus | None = None
 ) -> LoadEngine:
-    """A function that loads the first model of a preference that can be had, for so many threads, on the backend that
-    the plug-in's options and the `engines` section wish.
-    """
+    """Returns a function that loads the first available model of a preference list, with a given number of threads, on
+    the backend set by the plug-in's options or the `engines` section."""
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
     gpus = Gpus() if gpus is None else gpus
@@ -34,7 +33,7 @@ def engine_loading(
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(
-            known_networks(models, os.environ),  # read each time: a reload may name what was trained since the start
+            known_networks(models, os.environ),  # read each time: a reload may name models trained since the start
             store,
             mirror,
             models.fetch,
@@ -51,7 +50,7 @@ def engine_loading(
 
 
 def wish_of(engines: Engines, config: PluginConfig) -> Preference:
-    """What a plug-in's options say of how its networks run, and the `engines` section where they say nothing."""
+    """Backend preference from the plug-in's options; the `engines` section fills in what they leave out."""
     return Preference(
         tuple(config.backends or engines.backends),
         config.precision or engines.precision,

@@ -1,4 +1,4 @@
-"""What the pipeline tells of a plug-in instance, as metrics and events."""
+"""Reports what the pipeline observes of a plug-in instance as metrics and events."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.engines.engine import Engine
 
 _WEIGHT = 0.1
-"""Of the newest call in the mean of the last ones."""
+"""Weight of the newest call in the moving average."""
 
 
 class PluginObservation:
-    """A `daemon.pipeline.host.Observer` that writes metrics, and events where a plug-in is taken out and runs again.
-    Any thread."""
+    """A `daemon.pipeline.host.Observer` that writes metrics, and events when a plug-in is disabled after failures or
+    recovers. Thread-safe."""
 
     def __init__(self, metrics: PluginMetrics, journal: Journal) -> None:
         self._metrics, self._journal = metrics, journal
         self._lock = threading.Lock()
         self.seconds: float | None = None
-        """How long a call of `process` took of late, in s; None before the first one."""
+        """Moving average of the time a call of `process` takes, in seconds; None before the first call."""
         self._reason = ""
         self._out_since: float | None = None
 
@@ -32,7 +32,7 @@ class PluginObservation:
 
     def took(self, phase: str, seconds: float) -> None:
         self._metrics.duration[phase].observe(seconds)
-        if phase == "process":  # a write that gets lost between threads does not matter
+        if phase == "process":  # a lost update between threads does no harm
             known = self.seconds
             self.seconds = seconds if known is None else known + _WEIGHT * (seconds - known)
 
@@ -43,7 +43,7 @@ class PluginObservation:
     def breaker(self, state: BreakerState) -> None:
         self._metrics.breaker(state)
         if (state is BreakerState.CLOSED) is (self._out_since is None):
-            return  # the common case, with each frame; a trial that is under way is no news
+            return  # the usual case for each frame; a trial in progress is not reported
         with self._lock:
             since = self._out_since
             if state is BreakerState.OPEN and since is None:

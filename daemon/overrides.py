@@ -1,4 +1,4 @@
-"""`--set detector.min_score=0.01`: single options of a configuration, from the command line."""
+"""Configuration options set on the command line, such as `--set detector.min_score=0.01`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sightd.daemon.config.yaml_values import parse
 
 
 class OverrideError(ValueError):
-    """A `--set` that cannot be understood; the message says how to write it."""
+    """A `--set` that cannot be parsed; the message explains the syntax."""
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One option: its way through the file, its value, and the command-line option that gave it, for messages."""
+    """One option: its path in the file, its value, and the command-line option it came from, for messages."""
 
     path: tuple[str, ...]
     value: object
@@ -25,10 +25,10 @@ class Override:
 
 
 def parse_override(text: str, plugins: Iterable[str] = ()) -> Override:
-    """`NAME.OPTION=VALUE`: NAME is a section of the file (`render`, `cameras`, ...) or else a plug-in's entry.
+    """Parses `NAME.OPTION=VALUE`, where NAME is a section of the file (`render`, `cameras`, ...) or a plug-in's entry.
 
-    VALUE is YAML: `0.5`, `true`, `[person, car]`, `2s`. `plugins` are names for "did you mean".
-    OverrideError quotes no value.
+    VALUE is YAML: `0.5`, `true`, `[person, car]`, `2s`. `plugins` are known names, for "did you mean". Raises
+    OverrideError, which never quotes the value.
     """
     way, equals, value = text.partition("=")
     path = tuple(part.strip() for part in way.split("."))
@@ -46,9 +46,9 @@ def parse_override(text: str, plugins: Iterable[str] = ()) -> Override:
 
 
 def apply(values: object, overrides: Sequence[Override]) -> dict[str, object]:
-    """The file's values with the overrides in them; a later one stands. `values` itself is not changed.
+    """Returns the file's values with the overrides applied; later ones win. Does not modify `values`.
 
-    OverrideError where the way leads through something that holds no options.
+    Raises OverrideError if a path leads through a value that has no options.
     """
     result: object = values
     for override in overrides:

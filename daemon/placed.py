@@ -1,4 +1,4 @@
-"""Faults that show only when a part is opened, told as one of the file."""
+"""Turns errors raised while opening a component into configuration errors with a file position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.plugins.api import PluginError
 
 @contextmanager
 def placed(loaded: Loaded, path: PathKey) -> Iterator[None]:
-    """A plug-in, network or encoder that cannot be had within becomes a ConfigError at `path` of the file."""
+    """Re-raises a plug-in, model or encoder error from the block as a ConfigError at `path` of the file."""
     try:
         yield
     except (PluginError, EngineError, EncoderMissingError) as error:

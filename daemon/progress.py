@@ -1,4 +1,4 @@
-"""Progress of downloads for somebody at a terminal: a bar that moves, or plain lines where the output is a file."""
+"""Download progress on standard error: a moving bar on a terminal, plain lines in a file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rich.progress import (
 
 
 class ProgressBar:
-    """A context manager that is called as `engines.progress.Progress`; writes to standard error.
+    """Context manager that can be called as `engines.progress.Progress`; writes to standard error.
 
-    `unit` is what is counted: "bytes", or another thing in the plural.
+    `unit` is what is counted: "bytes", or another plural noun.
     """
 
     def __init__(self, stream: TextIO | None = None, *, unit: str = "bytes") -> None:
@@ -49,7 +49,7 @@ class ProgressBar:
         self._bar.stop()
 
     def print(self, line: str) -> None:
-        """A line above the bar, which stays."""
+        """Prints a permanent line above the bar."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, task: str, done: int, total: int | None) -> None:

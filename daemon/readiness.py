@@ -1,4 +1,4 @@
-"""What keeps the daemon from what it was set up for, in words."""
+"""Explains in words why the daemon is not ready."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
 
 
 def starting(opening: str | None) -> str:
-    """What a start is at. `opening` is the plug-in that is being opened."""
+    """Describes the progress of a start. `opening` is the plug-in that is being opened."""
     return "starting" if opening is None else f"starting: plug-in {opening} is being opened"
 
 

@@ -1,8 +1,8 @@
-"""Takes secrets out of text: user and password of any address, query values that look like tokens, auth headers.
+"""Redacts secrets in text: credentials in URLs, query values that look like tokens, authorization headers.
 
-When in doubt it takes away too much: a line that says too little is a nuisance, one that says too much is a leak. A
-password may hold any character, blanks and "@" too, so text after an address survives up to the last "@" that could
-stand before a host.
+If in doubt it redacts too much: a line that says too little is a nuisance, one that says too much is a leak. A password
+may contain any character, including spaces and "@", so text after a URL survives only from the last "@" that could
+precede a host.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 
 MARK = "***"
 _PLACEHOLDER = "USER:PASSWORD"
-"""Stands in hints, and is nobody's."""
+"""Used in hints; not a real credential."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}:[/\\]+")
 _AUTHORITY = re.compile(r"[^/\\?#\s]*")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
 _PUNCTUATION = ".,;:!)]}>'\"`"
 _PAIR = re.compile(r"([?&;#])([^=&;#?\s]{1,128})=([^&;#\s]*(?:#[^&;#=\s]*(?=[&;#\s]|$))*)")
-"""A pair of a query. A plain "#" belongs to the value if no other pair begins there: it may be part of a password."""
+"""A query parameter. A plain "#" is part of the value unless another parameter follows it: passwords may contain it."""
 _SECRET_KEY = re.compile(
     r"pass|pas$|pwd|pw$|token|secret|key|auth|sig|cred|session|sid$|user|usr|login|jwt|account|ticket|hash|code$|nonce",
     re.IGNORECASE,
@@ -33,14 +33,14 @@ _TOKEN_STEP = re.compile(
 _HEADER = re.compile(r"\b((?:proxy-)?authorization\W{1,4}|bearer\s+(?=\S{16}))[^\r\n]+", re.IGNORECASE)
 _CHUNKS = re.compile(r"(\s+)")
 _NO_HOST = re.compile(r"[.,;:!?)\]}>'\"`]*(?:\s|$)")
-"""What follows an "@" of prose: the end of a word. No host begins so."""
+"""What follows an "@" in prose: the end of a word. No host starts like this."""
 
 
 def redact(text: str) -> str:
-    """`text` without any address's user, password and token-like query values; the rest stays readable.
+    """Returns `text` without credentials and token-like query values; the rest stays readable.
 
-    Knows addresses anywhere in the text, `user:password@host` without a scheme, and passwords with "@", "/" or
-    blanks in them. Never raises; doing it twice changes nothing more.
+    Handles URLs anywhere in the text, `user:password@host` without a scheme, and passwords that contain "@", "/" or
+    spaces. Never raises; idempotent.
     """
     return "".join(_redact_line(line) for line in text.splitlines(keepends=True))
 
@@ -54,7 +54,7 @@ def _redact_line(line: str) -> str:
 
 
 def _segments(line: str) -> list[str]:
-    """The line cut before each word that has an address in it: an "@" belongs to the last address before it."""
+    """Splits the line before each word that contains a URL: an "@" belongs to the last URL before it."""
     segments: list[list[str]] = [[]]
     for chunk in _CHUNKS.split(line):
         if _SCHEME.search(chunk):
@@ -80,10 +80,10 @@ def _redact_segment(segment: str) -> str:
 
 
 def _end_of_credentials(rest: str) -> int:
-    """Where the "@" stands that ends user and password, in what follows "scheme://"; -1 if there are none.
+    """Index of the "@" that ends user and password in what follows "scheme://"; -1 if there are none.
 
-    It is the last that a host may follow. Failing that, the last of the first word; or, if that word is no host and
-    port, so that a password with blanks may have begun in it, the last of all.
+    That is the last "@" that can be followed by a host. If there is none, it is the last "@" of the first word. If that
+    word has none and is not a host and port, a password with spaces may start in it: then it is the last "@" of all.
     """
     at = last = rest.rfind("@")
     while at >= 0 and _NO_HOST.match(rest, at + 1):
@@ -101,7 +101,8 @@ def _is_host_and_port(word: str) -> bool:
 
 
 def _redact_path(address: str) -> str:
-    """Of an address without its scheme. Some recorders have user and password in the path, others a random word."""
+    """Redacts the path of a URL without its scheme. Some recorders put user and password there, others a random
+    token."""
     host, slash, path = address.partition("/")
     path, question, query = path.partition("?")
     return host + slash + _STEP.sub(_redact_step, path) + question + query
@@ -120,7 +121,7 @@ def _redact_bare(chunk: str) -> str:
 
 
 def _without_broken_authority(rest: str) -> str:
-    """Without an "@" the authority is host and port; where it cannot be, it may be a password gone wrong."""
+    """Redacts an authority without "@" that is not a valid host and port: it may be a malformed password."""
     if _is_host_and_port(rest):
         return rest
     found = _AUTHORITY.match(rest)

@@ -1,4 +1,4 @@
-"""What belongs to the state and cannot be written is tried again until it can: nobody has to start anything anew."""
+"""Retries state writes that failed until the disk accepts them, so no restart is needed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 _EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two attempts."""
 _TELL_EVERY = 5
-"""Looks between two log records of a fault that lasts."""
+"""Attempts between two log records of a persistent error."""
 
 
 class StateWatch:
-    """A thread of its own. `close` twice is safe."""
+    """Retries on its own thread. `close` is idempotent."""
 
     def __init__(self, what: str, mend: Callable[[], str | None], told: Callable[[bool], None]) -> None:
-        """`mend` tries, where something is wrong, and gives what still is; `told` hears whether all is well."""
+        """`mend` retries failed writes and returns the remaining error or None; `told` is called with whether all is
+        well."""
         self._what, self._mend, self._told = what, mend, told
         self.fault: str | None = None
         self._stop = threading.Event()
@@ -26,7 +27,7 @@ class StateWatch:
         self._thread.start()
 
     def close(self, deadline: float) -> None:
-        """Ends the thread; one that waits for the disk longer than `deadline` seconds is left behind."""
+        """Stops the thread; abandons it if it waits for the disk longer than `deadline` seconds."""
         self._stop.set()
         self._thread.join(deadline)
 
@@ -35,7 +36,7 @@ class StateWatch:
         while True:
             try:
                 fault = self._mend()
-            except Exception as error:  # noqa: BLE001 — the thread's edge: whatever it is, it is told and tried again
+            except Exception as error:  # noqa: BLE001 — the thread's outermost loop: any error is reported and retried
                 fault = f"{type(error).__name__}: {error}"
             if fault is not None and looks % _TELL_EVERY == 0:
                 log.error("%s cannot be written: %s", self._what, fault)

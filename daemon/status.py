@@ -1,4 +1,4 @@
-"""Gathers what /api/status tells, from the daemon's parts."""
+"""Collects the content of /api/status from the daemon's components."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PLUGIN_STATES = {BreakerState.CLOSED: "running", BreakerState.HALF_OPEN: "trial
 
 
 def camera_reports(fleet: Fleet, rtsp_host: str, http_url: str | None) -> list[CameraReport]:
-    """Of the cameras that run, in the order of the configuration."""
+    """Reports of the running cameras, in the order of the configuration."""
     runs, reports = fleet.runs, []
     for entry in fleet.entries():
         run = runs.get(entry.name)
@@ -86,7 +86,7 @@ def plugin_report(instance: Instance, observation: PluginObservation | None) -> 
 
 
 def storage_report(directory: Path, journal: Journal, faces: ServedFaces) -> StorageReport:
-    """Asks the disk, which may take its time."""
+    """Storage use and errors. Queries the disk, which may block."""
     free, total = _room(directory)
     galleries = {
         name: StoreReport(str(database.path), _size(database.path), database.fault)
@@ -103,7 +103,7 @@ def all_viewers(cameras: list[CameraReport]) -> Viewers:
 
 @cache
 def versions() -> Mapping[str, str]:
-    """Of what matters in a report of a fault."""
+    """Versions of Python and of the packages that matter in a bug report."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for package in _PACKAGES:
         try:
@@ -114,7 +114,7 @@ def versions() -> Mapping[str, str]:
 
 
 def _room(directory: Path) -> tuple[int | None, int | None]:
-    """Bytes that are free, and in all, where the directory is or will be."""
+    """Free and total bytes on the disk of `directory`, which need not exist yet; (None, None) if unknown."""
     for place in (directory, *directory.parents):
         try:
             usage = shutil.disk_usage(place)

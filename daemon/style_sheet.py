@@ -1,4 +1,4 @@
-"""One photograph in every style, side by side, with their names."""
+"""A contact sheet of one photo in every style, with the styles' names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _ACROSS = 7
 
 
 def contact_sheet(photo: Image, side: int, context: Context) -> Image:
-    """A BGR picture of squares of `side` pixels, the photograph itself behind the last style."""
+    """Returns a BGR image of tiles of `side` × `side` pixels; the unstyled photo fills the tiles after the last
+    style."""
     square = _square(photo, side)
     stamps = Stamps(Measures.of(side, side))
     tiles = []

@@ -1,4 +1,4 @@
-"""Lines of log that peers can cause as often as they like: each kind is told now and then, with how often it came."""
+"""Rate-limits log lines that peers can trigger at will: one line per kind and interval, with a count."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 
 QUIET = 10.0
-"""Seconds between two lines of a kind."""
+"""Seconds between two lines of one kind."""
 
 
 class Thinned:
-    """Of kinds that are few. Any thread; `clock` gives monotonic seconds."""
+    """Throttles by kind; the set of kinds must be small. Thread-safe. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -21,7 +21,7 @@ class Thinned:
         self._told_at: dict[str, float] = {}
 
     def add(self, kind: str) -> int:
-        """One more. How many there were since the last that was told, if this is to be told, else 0."""
+        """Counts one occurrence. Returns the count since the last report if it is time to report, else 0."""
         with self._lock:
             self._untold[kind] += 1
             now = self._clock()

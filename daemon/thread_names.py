@@ -1,4 +1,4 @@
-"""Threads' names for the kernel, so that `top -H` and `ps -L` tell which camera and which plug-in uses the CPU."""
+"""Sets kernel thread names, so that `top -H` and `ps -L` show which camera or plug-in uses the CPU."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LONGEST = 15
 
 
 def name_threads(process: str) -> None:
-    """Names all threads of Python that run now as Python does, and the main one as the process is to be called.
+    """Names all running Python threads in the kernel as in Python, and the main thread `process`.
 
-    Linux, where Python before 3.14 keeps the names to itself. A thread that others start later inherits its starter's.
+    Linux only; before Python 3.14 the interpreter does not do it. A thread started later inherits its creator's name.
     """
     for thread in threading.enumerate():
         if thread.native_id is not None:
@@ -22,7 +22,7 @@ def name_threads(process: str) -> None:
 
 
 def name_this_thread(name: str) -> None:
-    """Names the calling thread, and with it those that libraries start from it."""
+    """Names the calling thread, and thereby the threads that libraries start from it."""
     _name(threading.get_native_id(), name)
 
 

@@ -1,4 +1,4 @@
-"""Which sightd this is."""
+"""The installed version of sightd."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def installed_version() -> str:
-    """The version of the installed package, or "0+uninstalled" where it runs from a bare source tree."""
+    """Returns the package version, or "0+uninstalled" when run from a source tree."""
     try:
         return version("sightd")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The GPU on which NVDEC decodes feeds, and their pictures are drawn on."""
+"""The GPU that decodes feeds with NVDEC and draws on their frames."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ log = logging.getLogger(__name__)
 
 
 def video_gpu(device: str) -> str:
-    """Which it is, for the `device` that the configuration gives engines: that one, or the first where it is no GPU."""
+    """Returns the `device` configured for engines if it is a GPU, else "cuda:0"."""
     return device if device.startswith("cuda:") else "cuda:0"
 
 
 def open_drawing(gpus: Gpus, device: str, camera: str) -> FrameDrawing | None:
-    """Draws on one camera's pictures there; None where that GPU cannot, which is told: the CPU draws then."""
+    """Opens the GPU for drawing on one camera's frames. If that fails, logs a warning and returns None: the CPU draws
+    then."""
     try:
         return FrameDrawing(gpus.get(device))
     except EngineError as error:

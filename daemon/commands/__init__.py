@@ -1,4 +1,4 @@
-"""The sub-commands of `sightd`, one a file: `add` declares its arguments, `run` does it and gives the exit code."""
+"""The sub-commands of `sightd`, one per module: `add` declares arguments, `run` executes and returns the exit code."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ else:
 
 
 def complain(error: object) -> None:
-    """Says on standard error what went wrong; a terminal gets nothing that does not print."""
+    """Prints an error on standard error, with unprintable characters escaped."""
     print(f"sightd: {printable_lines(str(error))}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`sightd analyze`: the same plug-ins over files, every frame of them."""
+"""`sightd analyze`: runs the plug-ins on files, on every frame."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyses all sources; tells each fault on standard error."""
+    """Analyses all sources; reports each error on standard error."""
     from sightd.daemon.config.problems import ConfigError
     from sightd.daemon.logs import configure
     from sightd.daemon.overrides import OverrideError
@@ -132,7 +132,7 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
         return 2
     sources = [examined(path) for path in args.sources]
     faults = [source.fault for source in sources if source.fault]
-    for told in faults:  # before the network is loaded, which takes its time
+    for told in faults:  # before the slow loading of models
         _tell(f"error: {told}")
     for source in sources:
         for told in source.left_out:
@@ -153,7 +153,7 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
             job = Job(
                 chain, config.render, args.annotated, _tell, embeddings=args.embeddings, deinterlace=args.deinterlace
             )
-            with _output(args.out) as out:  # only now: a chain that cannot be opened leaves no empty file
+            with _output(args.out) as out:  # only now: if the chain cannot be opened, no empty file is left
                 failed = missing + job.run(sources, out)
         return _concluded(len(sources), job.frames, failed)
     except (PluginError, EngineError) as error:
@@ -165,7 +165,7 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
 
 
 def _looking_always(options: PluginConfig) -> PluginConfig:
-    """A face plug-in looks at each face of each frame, so that each has its embedding."""
+    """Makes a face plug-in process every face of every frame, so that each has an embedding."""
     from sightd.plugins.face.config import FaceConfig
 
     if isinstance(options, FaceConfig):
@@ -174,7 +174,7 @@ def _looking_always(options: PluginConfig) -> PluginConfig:
 
 
 class _ResultsFile:
-    """The file of the results. Each line is written at once and whole."""
+    """The results file. Each line is written completely and unbuffered."""
 
     def __init__(self, path: Path) -> None:
         from sightd.engines.regular_file import Replacement
@@ -183,7 +183,7 @@ class _ResultsFile:
         self._written = False
 
     def write(self, text: str) -> None:
-        """Writes a line. Raises ResultsError if it cannot be written; what was written before the line is kept."""
+        """Writes a line. Raises ResultsError if it cannot be written; earlier lines are kept."""
         from sightd.daemon.analyze.job import ResultsError
 
         begin = self._new.file.tell() if self._new.file.seekable() else None
@@ -191,16 +191,17 @@ class _ResultsFile:
             self._new.write_all(text.encode())
         except OSError as error:
             if begin is not None:
-                with suppress(OSError):  # devices say that they are seekable
+                with suppress(OSError):  # devices claim to be seekable
                     self._new.file.truncate(begin)
             raise ResultsError(error.strerror or str(error)) from error
         self._written = True
 
     def flush(self) -> None:
-        """Each line is written already."""
+        """Does nothing: lines are written unbuffered."""
 
     def finish(self, *, failed: bool) -> None:
-        """Puts the file in its place. If it failed, results of before stay, as does what was written without such."""
+        """Moves the file into place. If it failed, keeps the previous results if there are any, else what was
+        written."""
         if failed and (self._new.replaces or not self._written):
             self._new.discard()
         else:
@@ -213,7 +214,7 @@ def _output(path: Path | None) -> Iterator[Output]:
 
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8, whatever the terminal's character set
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8, whatever the terminal's encoding
         yield sys.stdout
         return
     try:
@@ -223,14 +224,14 @@ def _output(path: Path | None) -> Iterator[Output]:
         except ResultsError:
             failed = True
             raise
-        finally:  # a signal ends it with what there is
+        finally:  # a signal ends it too; keep what was written
             file.finish(failed=failed)
     except OSError as error:
         raise ResultsError(error.strerror or str(error)) from error
 
 
 def _endangered(args: argparse.Namespace) -> str | None:
-    """Which option would write over a source, said for people."""
+    """Describes the option that would overwrite a source, if any."""
     from sightd.daemon.analyze.annotated import endangered
 
     if args.annotated is not None and (source := endangered(args.annotated, args.sources)):
@@ -241,7 +242,7 @@ def _endangered(args: argparse.Namespace) -> str | None:
 
 
 def _concluded(sources: int, frames: int, failed: int) -> int:
-    """Sums up in a line; the exit code."""
+    """Prints a one-line summary and returns the exit code."""
     told = f"{_counted(sources, 'source')}, {_counted(frames, 'frame')}"
     _tell(told + (f"; {_counted(failed, 'source')} failed" if failed else ""))
     return 1 if failed else 0

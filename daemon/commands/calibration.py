@@ -1,15 +1,15 @@
-"""The options of commands that make int8 networks."""
+"""Argument types shared by the commands that create int8 models."""
 
 from __future__ import annotations
 
 import argparse
 
 _LEAST = 5
-"""Every fifth is kept back to check by."""
+"""Minimum number of images: every fifth is held out for verification."""
 
 
 def calibration_pictures(text: str) -> int:
-    """How many pictures to take; a usage error where that leaves none to check by."""
+    """Parses the number of images. Raises ArgumentTypeError if none would be left for verification."""
     number = int(text)
     if number < _LEAST:
         raise argparse.ArgumentTypeError(f"{_LEAST} pictures are the least")

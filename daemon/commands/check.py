@@ -1,4 +1,4 @@
-"""`sightd check`: tells every fault of a configuration, with its line and what to write instead."""
+"""`sightd check`: reports every error in a configuration, with its line and a fix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks each file; 2 where one cannot be used."""
+    """Checks each file; returns 2 if any is invalid."""
     files = [*args.files, *args.config]
     if not files:
         print("sightd check: name a file: sightd check FILE", file=sys.stderr)
@@ -66,7 +66,7 @@ def _check(file: Path, *, named: bool) -> int:
 
 
 def summary(loaded: Loaded) -> str:
-    """What the file starts, in a line: `2 cameras, chain detector → tracker`."""
+    """Summarises what the file starts, such as `2 cameras, chain detector → tracker`."""
     config = loaded.config
     cameras = [camera for camera in config.cameras.values() if camera.enabled]
     chains = {tuple(config.chain if camera.chain is None else camera.chain) for camera in cameras}

@@ -1,4 +1,4 @@
-"""`sightd classifier`: classifiers of one's own pictures."""
+"""`sightd classifier`: trains classifiers on the user's own images."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 where pictures or files are not as they must be, 2 for a name that no network has, 3 where the base
-    cannot be had."""
+    """Exit code: 0 success, 1 if images or files are unusable, 2 if the model name is unknown, 3 if the base model is
+    unavailable."""
     code: int = args.do(args)
     return code
 
@@ -87,7 +87,7 @@ def _train(args: argparse.Namespace) -> int:
         taken = {*Catalog.load().models, WITH_OWN}
         name = checked(args.name or name_from(args.folder.resolve().name), taken, others)
         report = args.report or Path(f"{name}-report")
-        report.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+        report.mkdir(parents=True, exist_ok=True)  # fail before the training, not after it
         base = known.get(args.base)
         if base.role != "classifier":
             raise TrainingError(f"--base {base.name}: a {base.role}, and no classifier; see `sightd models list`")

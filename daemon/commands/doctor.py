@@ -1,4 +1,4 @@
-"""`sightd doctor`: tells what this machine has, what is missing, and what to do."""
+"""`sightd doctor`: reports what this machine has, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs every check and prints what was found."""
+    """Runs every check and prints the findings."""
     try:
         config = load(args.config, environ=os.environ, plugins=installed_plugins()).config if args.config else Config()
     except ConfigError as error:
@@ -73,18 +73,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def served_ports(config: Path | None) -> dict[str, int]:
-    """Ports on which the daemon of this configuration serves, by server; empty if none runs or it does not answer."""
+    """Ports used by the running daemon of this configuration, by server; empty if none is running or it does not
+    answer."""
     try:
         client = find(Choice(config=config), os.environ)
         servers = client.json("GET", "/api/status")["servers"] if client else {}
-    except (ControlError, ApiError):  # `sightd status` reports why; here the port then counts as taken
+    except (ControlError, ApiError):  # `sightd status` reports the reason; here the port then counts as taken
         return {}
     ports = {name: urlsplit(address).port for name, address in servers.items() if name in ("rtsp", "http") and address}
     return {name: port for name, port in ports.items() if port is not None}
 
 
 def stored_models(folder: Path) -> list[str]:
-    """Names of the catalogue's networks that are in `folder`."""
+    """Names of the catalogue's models stored in `folder`."""
     store = ModelStore(folder)
     return [model.name for model in Catalog.load() if store.find(model) is not None]
 
@@ -96,14 +97,14 @@ def _print(findings: list[Finding], console: Console) -> None:
         line.append(f"  {finding.name:{width}}  ", "default")
         line.append(_below(finding.found, _STATE_WIDTH + width + 4, console.width), "default")
         console.print(line, soft_wrap=True, highlight=False)
-        if finding.fix:  # in one line, so that a command in it can be copied
+        if finding.fix:  # on one line, so that a command in it can be copied
             fix = Text(" " * (_STATE_WIDTH + width + 4) + f"→ {finding.fix}", "dim")
             console.print(fix, soft_wrap=True, highlight=False)
     console.print("\n" + (_failures(findings) or "All that is needed is here."), markup=False, highlight=False)
 
 
 def _failures(findings: list[Finding]) -> str:
-    """`missing: opencv; in use: rtsp port`, "" where nothing failed."""
+    """Summarises failures, as in `missing: opencv; in use: rtsp port`; "" if there are none."""
     names: dict[str, list[str]] = {}
     for finding in findings:
         if finding.failed:
@@ -112,7 +113,7 @@ def _failures(findings: list[Finding]) -> str:
 
 
 def _below(text: str, indent: int, width: int) -> str:
-    """The text in lines that fit, the further ones below the first; words such as paths stay whole."""
+    """Wraps the text and indents all lines but the first; long words such as paths stay whole."""
     room = max(20, width - indent)
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * indent).join(lines)

@@ -1,4 +1,4 @@
-"""`sightd engine`: the engines that TensorRT builds for this machine's GPU."""
+"""`sightd engine`: manages the TensorRT engines built for this machine's GPU."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Does the action."""
+    """Runs the action."""
     try:
         code: int = args.do(args, EngineCache(args.engines or engines_directory(os.environ)))
     except (TensorRtUnavailableError, UnknownModelError, EngineError, ValueError) as error:
@@ -125,8 +125,8 @@ def _bench(args: argparse.Namespace, cache: EngineCache) -> int:
 
 
 def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
-    """Does `work` for each network; one that fails does not keep the others from it."""
-    from sightd.daemon.analyze.media import MediaError  # with a video library, which `sightd engine list` does not need
+    """Runs `work` for each model; if one fails, continues with the others."""
+    from sightd.daemon.analyze.media import MediaError  # a video library; `sightd engine list` needs none
 
     if args.calibrate and args.precision not in ("auto", "int8"):
         print(f"sightd: --calibrate makes int8 networks: leave --precision {args.precision} out", file=sys.stderr)
@@ -150,7 +150,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
 
 
 def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
-    """EngineError or MediaError where the network, or its int8 twin, cannot be had in the precision that is wanted."""
+    """Raises EngineError or MediaError if the model, or its int8 version, is unavailable in the requested precision."""
     if args.calibrate:
         from sightd.daemon.quantize.job import make_int8
 
@@ -180,7 +180,7 @@ def _list(args: argparse.Namespace, cache: EngineCache) -> int:
 
 
 def _verify(args: argparse.Namespace, cache: EngineCache) -> int:
-    """The bytes alone: that an engine agrees with ONNX Runtime was found when it was built."""
+    """Checks only the files' bytes: accuracy against ONNX Runtime was verified when the engine was built."""
     failed = 0
     for path in sorted(cache.directory.glob("*.engine")):
         if problem := cache.damage(path):

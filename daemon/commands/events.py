@@ -1,4 +1,4 @@
-"""`sightd events`: what happened, from the daemon that runs, or from the journal's file."""
+"""`sightd events`: shows events, from the running daemon or from the journal file."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ The exit code is 0, 1 if there is no journal or it may not be read, 2 for wrong 
 the daemon named by --url or --socket does not answer.
 """
 _LOOK_EVERY = 0.5
-"""Seconds between two looks for new events."""
+"""Seconds between two polls for new events."""
 _COME_BACK = 1.0
-"""Seconds between two attempts to reach a daemon that went away."""
+"""Seconds between two attempts to reconnect to a daemon."""
 _NEWEST, _AT_ONCE = 50, 500
 
 
@@ -126,7 +126,7 @@ def _tell(reader: JournalReader, wanted: Filter, *, follow: bool, as_json: bool)
 
 
 def _journal(args: argparse.Namespace) -> Path:
-    """The journal's file that is named, or that the daemon would write. Says which if it is not named."""
+    """The journal file given as an argument, or the one that the daemon would use. Prints which if it was not given."""
     if args.journal is not None:
         return Path(args.journal)
     service = service_of(args.config)
@@ -141,7 +141,7 @@ def _journal(args: argparse.Namespace) -> Path:
 
 
 def _say(events: Sequence[Event], as_json: bool) -> int:
-    """Prints them; the last one's id, 0 where there is none."""
+    """Prints the events and returns the last one's id, or 0."""
     for event in events:
         print(json_text(event.for_json()) if as_json else _line(event))
     sys.stdout.flush()

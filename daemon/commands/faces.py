@@ -1,4 +1,4 @@
-"""`sightd faces`: the persons whom the face plug-in knows."""
+"""`sightd faces`: manages the people known to the face plug-in."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Does the action on the gallery."""
+    """Runs the action on the gallery."""
     from sightd.daemon.config.problems import ConfigError
     from sightd.daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
     from sightd.daemon.faces.actions import Faces
@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
-    """The API of the daemon that is meant, or of the gallery's file if that is named or no daemon runs."""
+    """Yields the API of the selected daemon, or of the gallery file if one is given or no daemon is running."""
     from sightd.daemon.control.client import UsageError
     from sightd.daemon.control.discovery import Choice, find
     from sightd.daemon.control.service import service_of
@@ -218,7 +218,7 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
     }
     options = options.model_copy(update={name: value for name, value in changed.items() if value is not None})
     loading = engine_loading(loaded.config.models, loaded.config.engines, ProgressBar())
-    can_only_read = args.do in READING  # then a full or read-only disk is no obstacle
+    can_only_read = args.do in READING  # tolerates a full or read-only disk
     return LocalFaces(open_desk(options, loading, environ, may_stand_in=can_only_read))
 
 

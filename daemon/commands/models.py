@@ -1,4 +1,4 @@
-"""`sightd models`: which networks there are, which of them lie on this machine, and int8 twins made of them."""
+"""`sightd models`: lists, downloads and verifies models, and creates int8 versions."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 where something failed, 2 for a name that no network has."""
+    """Exit code: 0 success, 1 if something failed, 2 if a model name is unknown."""
     store = ModelStore(args.directory or default_directory(os.environ))
     catalog = with_own(Catalog.load(), store.directory)
     try:
@@ -125,7 +125,7 @@ def _fetch(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models
 
 
 def _fetch_first(models: list[Model], store: ModelStore, mirror: Path | None) -> int:
-    """A stored one is enough, unless a better one lies in the mirror folder; else the first that can be had."""
+    """Keeps a stored model unless a better one is in the mirror folder; otherwise fetches the first one available."""
     stored = next((index for index, model in enumerate(models) if store.find(model)), None)
     if stored is not None:
         if mirror is None or not _provide_better(models[:stored], store, mirror):
@@ -146,7 +146,7 @@ def _fetch_first(models: list[Model], store: ModelStore, mirror: Path | None) ->
 
 
 def _provide_better(models: list[Model], store: ModelStore, mirror: Path) -> bool:
-    """Whether one of the models came from the mirror folder, without a network."""
+    """Whether one of the models was taken from the mirror folder, without network access."""
     for model in models:
         if holds(mirror, model):
             try:
@@ -165,7 +165,7 @@ def _provide(model: Model, store: ModelStore, mirror: Path | None) -> None:
 
 
 def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
-    """Hashes, then the network itself: loaded and run once."""
+    """Verifies the hashes, then loads each model and runs it once."""
     loader = EngineLoader(catalog, store, fetch=False, wish=PLAIN)
     failed = 0
     for model in models or [model for model in catalog if store.path(model).exists()]:

@@ -1,4 +1,4 @@
-"""Numbers on the command line that must be within bounds; a usage error says within which."""
+"""Bounded numbers on the command line; a usage error states the bounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Number = TypeVar("Number", int, float)
 
 
 def number(kind: Callable[[str], Number], fits: Callable[[Number], bool], wanted: str) -> Callable[[str], Number]:
-    """A `type` of argparse: `wanted` says in words what it takes."""
+    """Returns an argparse `type`; `wanted` describes the accepted values."""
 
     def read(text: str) -> Number:
         try:

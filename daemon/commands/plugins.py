@@ -1,4 +1,4 @@
-"""`sightd plugins`: which plug-ins are installed, what options they take, and whether they keep to the contract."""
+"""`sightd plugins`: lists the installed plug-ins, shows their options, and checks them against the plug-in contract."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _options(plugin: type[AnyPlugin]) -> int:
 
 
 def _kind(field: dict[str, Any]) -> str:
-    """An option's type and limits in a few words, from its JSON schema."""
+    """Describes an option's type and limits briefly, from its JSON schema."""
     if "const" in field:
         return str(field["const"])
     if "enum" in field:
@@ -134,7 +134,7 @@ def _default(plugin: type[AnyPlugin], name: str, kind: str) -> str:
 
 
 def _settings(settings: list[str]) -> dict[str, Any]:
-    """Options from `name=value`, each value read as YAML as in the configuration file."""
+    """Parses `name=value` options; each value is YAML, as in the configuration file."""
     options: dict[str, Any] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
@@ -155,7 +155,7 @@ def _check(plugin: type[AnyPlugin], options: dict[str, Any]) -> int:
 
 
 def _engines(progress: Progress) -> EngineLoader:
-    """Networks as the daemon itself finds them: stored ones first, fetched where they are not."""
+    """Loads models as the daemon does: stored ones first, otherwise downloaded."""
     store = ModelStore(default_directory(os.environ))
     return EngineLoader(
         with_own(Catalog.load(), store.directory),

@@ -1,4 +1,4 @@
-"""`sightd reload`: has the daemon that runs read its configuration again, and says what that changed."""
+"""`sightd reload`: makes the running daemon reload its configuration, and prints what changed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Asks for the reload and waits for its answer."""
+    """Requests the reload and waits for its result."""
     try:
         changes = client_for(Choice.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
     except NoDaemonError as error:
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(changes: Mapping[str, Sequence[str]]) -> str:
-    """The answer of /api/reload in words, a line for each kind of change."""
+    """Describes the response of /api/reload, one line per kind of change."""
     lines = [f"{words}: {', '.join(names)}" for key, words in _WORDS.items() if (names := changes.get(key))]
     if restart := changes.get("restart"):
         lines.append(f"take effect only after a restart: {', '.join(restart)}")

@@ -1,4 +1,4 @@
-"""`sightd run`: the daemon in the foreground."""
+"""`sightd run`: runs the daemon in the foreground."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 EXIT_MISSING = 3
 STOP_LIMIT = 17.0
-"""Seconds after which a stop that hangs is broken off: less than `TimeoutStopSec=` of the unit, and more than
-`daemon.app.STOP_TIME`, which all parts of a stop share."""
+"""Seconds after which a hanging stop is aborted: less than the unit's `TimeoutStopSec=`, more than
+`daemon.app.STOP_TIME`, which all steps of a stop share."""
 
 
 def add(commands: SubParsers) -> None:
@@ -55,7 +55,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs until a signal comes."""
+    """Runs until a signal requests the stop."""
     from sightd.daemon.config.installed import installed_plugins
     from sightd.daemon.config.load import load
     from sightd.daemon.config.problems import ConfigError
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(loaded: Loaded) -> int:
-    # Imported here, so that `sightd --help` need not load GStreamer, OpenCV and the networks' runtime.
+    # Imported here, so that `sightd --help` does not load GStreamer, OpenCV and the inference runtimes.
     import faulthandler
 
     import cv2
@@ -95,12 +95,12 @@ def _serve(loaded: Loaded) -> int:
     from sightd.engines.errors import EngineError
     from sightd.plugins.api import PluginError
 
-    faulthandler.enable()  # a crash in a native library tells which thread, and with it which plug-in, it was in
+    faulthandler.enable()  # a crash in a native library shows the thread, and thereby the plug-in
     bound_arenas()
     if told := shortage(loaded.config, raise_limit()):
         log.warning("%s", told)
-    cv2.setNumThreads(1)  # our own threads, one a camera, use the cores already
-    sys.setswitchinterval(0.001)  # a picture that waits 5 ms for the interpreter is a late picture
+    cv2.setNumThreads(1)  # our own threads, one per camera, already use all cores
+    sys.setswitchinterval(0.001)  # a frame that waits 5 ms for the GIL is late
     notifier, bar, gpus, requests = Notifier(os.environ), ProgressBar(), Gpus(), Requests()
     reloads = Reloads(loaded.path, notifier, requests.fail)
     progress = extending(notifier, bar, partial(_go_on, requests, reloads))
@@ -126,8 +126,8 @@ def _serve(loaded: Loaded) -> int:
 def _run(
     daemon: Daemon, start: Start, requests: Requests, reloads: Reloads, notifier: Notifier, bar: ProgressBar
 ) -> None:
-    """Starts the daemon, runs it until it is asked to stop, and stops it. The main thread only waits for requests, so
-    that it answers signals whatever hangs."""
+    """Starts the daemon, runs it until a stop is requested, and stops it. The main thread only waits for requests, so
+    that it can always handle signals."""
     from faulthandler import cancel_dump_traceback_later, dump_traceback_later
 
     from sightd.daemon.app import STOP_TIME
@@ -155,7 +155,7 @@ def _run(
             reloads.ask_once()
         log.info("stopping")
     finally:
-        dump_traceback_later(STOP_LIMIT, exit=True)  # whatever hangs: says where, and ends the process
+        dump_traceback_later(STOP_LIMIT, exit=True)  # if anything hangs: prints where, and ends the process
         notifier.stopping()
         notifier.status("stopping")
         _stop(Deadline(STOP_TIME), watchdog, trimmer, start, reloads, daemon)
@@ -165,7 +165,7 @@ def _run(
 def _stop(
     deadline: Deadline, watchdog: Watchdog, trimmer: Trimmer, start: Start, reloads: Reloads, daemon: Daemon
 ) -> None:
-    """Ends all parts by one deadline: what hangs is left behind, and time remains for what must still be closed."""
+    """Stops all components within one deadline: those that hang are abandoned, so that time remains for the others."""
     from sightd.daemon.app import PARTS_TIME
 
     watchdog.close(deadline.within(1.0))
@@ -176,7 +176,7 @@ def _stop(
 
 
 def _go_on(requests: Requests, reloads: Reloads) -> None:
-    """A download or an engine build goes on, unless the daemon stops."""
+    """Records progress of a download or engine build. Raises AbandonedError if the daemon is stopping."""
     from sightd.daemon.app import AbandonedError
 
     if requests.stopping.is_set():
@@ -193,7 +193,7 @@ def _failed(error: Exception, notifier: Notifier, code: int) -> int:
 
 
 def _announce(daemon: Daemon) -> None:
-    """Prints where to look, on standard output. The daemon runs without one, too."""
+    """Prints the addresses on standard output. Ignores a closed output."""
     try:
         _print_addresses(daemon)
     except OutputError as error:

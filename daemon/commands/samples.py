@@ -1,4 +1,4 @@
-"""`sightd samples`: videos and photographs to try things with."""
+"""`sightd samples`: downloads sample videos and photos."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 where a sample cannot be had."""
+    """Exit code: 0 success, 1 if a sample is unavailable."""
     store = SampleStore(args.directory or cache_directory(os.environ) / "samples")
     if args.action == "list":
         return _list(store)

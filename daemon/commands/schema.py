@@ -1,4 +1,4 @@
-"""`sightd schema`: prints the JSON schema of a configuration file."""
+"""`sightd schema`: prints the JSON schema of the configuration file."""
 
 from __future__ import annotations
 

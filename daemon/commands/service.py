@@ -1,4 +1,4 @@
-"""`sightd service`: sightd under systemd."""
+"""`sightd service`: installs, removes and checks the systemd service."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Does the action."""
+    """Runs the action."""
     from sightd.daemon.config.problems import ConfigError
     from sightd.daemon.service.installation import InstallationError
     from sightd.daemon.service.systemd import SystemdError
@@ -82,7 +82,7 @@ def _install(args: argparse.Namespace) -> int:
     if args.printed:
         print(unit_text(config, credentials), end="")
         return 0
-    unit_text(config, credentials)  # what is wrong with a path comes first
+    unit_text(config, credentials)  # reports invalid paths first
     try:
         control = _has_control_socket(config, credentials)
     except ConfigError as error:
@@ -99,7 +99,8 @@ def _install(args: argparse.Namespace) -> int:
 
 
 def _has_control_socket(config: Path, credentials: Mapping[str, Path]) -> bool:
-    """Whether the daemon that runs this configuration has one. ConfigError if the service would not start with it."""
+    """Whether this configuration enables the control socket. Raises ConfigError if the service would not start with
+    it."""
     import os
 
     from sightd.daemon.config.installed import installed_plugins

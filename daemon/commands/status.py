@@ -1,4 +1,4 @@
-"""`sightd status`: what the daemon that runs does, at a glance or as JSON."""
+"""`sightd status`: shows the state of the running daemon as a table or JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXIT_READY, EXIT_NOT_READY, EXIT_USAGE, EXIT_NO_ANSWER = 0, 1, 2, 3
 _SEEN = ("live", "late", "failing")
 """States in which frames arrive."""
 _WIDTH = 160
-"""Columns where the output is no terminal."""
+"""Columns if the output is not a terminal."""
 
 Form = Mapping[str, Any]
 
@@ -52,7 +52,7 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Asks the daemon and prints what it says."""
+    """Queries the daemon and prints its answer."""
     try:
         status = client_for(Choice.of(args), os.environ).json("GET", "/api/status")
     except UsageError as error:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(status: Form, console: Console) -> None:
-    """Prints the answer of /api/status for people."""
+    """Prints the response of /api/status in readable form."""
     state = "ready" if status["ready"] else "not ready"
     up = duration(status["uptime"])
     console.print(Text(printable(f"sightd {status['version']}: {state}, up {up}, {status['config']}")))
@@ -148,7 +148,7 @@ def _table(console: Console, titles: Sequence[str], rows: Iterator[Sequence[str]
 
 
 def duration(seconds: float) -> str:
-    """The two largest units: "3 d 4 h", "12 min 5 s"."""
+    """Formats a duration with its two largest units: "3 d 4 h", "12 min 5 s"."""
     left = max(0, int(seconds))
     parts = []
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -160,7 +160,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes for people, in binary units."""
+    """Formats a size in bytes with binary units."""
     value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
     while value >= 1024 and len(units) > 1:
         value /= 1024

@@ -1,4 +1,4 @@
-"""`sightd style`: the styles that a picture can be painted in, and styles of one's own."""
+"""`sightd style`: lists and previews styles, and trains new ones."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _add_train(actions: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 where a file cannot be read or written, 3 where a network cannot be had, 130 interrupted."""
+    """Exit code: 0 success, 1 if a file cannot be read or written, 3 if a model is unavailable, 130 if interrupted."""
     code: int = args.do(args)
     return code
 
@@ -188,7 +188,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]:
-    """The style's name, and the file of the network that knows it."""
+    """Trains the style. Returns its name and the model file that contains it."""
     from sightd.daemon.analyze.media import read_picture
     from sightd.daemon.config.model import Models
     from sightd.daemon.known_networks import known_networks
@@ -225,6 +225,6 @@ def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]
 
 
 def _others(known: Catalog, whole: bool) -> list[str]:
-    """Networks made here that a training may not replace: those of other kinds, and for a style among many, all."""
+    """Custom models that the training must not replace: all but single-style models, or all if `whole` is false."""
     made = [model for model in known if model.path is not None]
     return [model.name for model in made if not (whole and model.role == "style" and len(model.labels) == 1)]

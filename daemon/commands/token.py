@@ -1,4 +1,4 @@
-"""`sightd token`: makes a token for `access.tokens`."""
+"""`sightd token`: generates a token for `access.tokens`."""
 
 from __future__ import annotations
 

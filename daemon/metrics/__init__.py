@@ -1,1 +1,1 @@
-"""What sightd tells Prometheus. `registry.Metrics` is the entrance."""
+"""Prometheus metrics. Start at `registry.Metrics`."""

@@ -1,4 +1,4 @@
-"""Time that work which anybody may ask for, as often as they like, may cost."""
+"""A time budget for work that anybody may request, as often as they like."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Budget:
-    """`share` of each second, of which `most` seconds can be saved up. One thread at a time; `clock` is monotonic."""
+    """Accrues `share` seconds per second, up to `most`. Not thread-safe; `clock` returns monotonic seconds."""
 
     def __init__(self, share: float, most: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._share, self._most, self._clock = share, most, clock
@@ -16,7 +16,7 @@ class Budget:
 
     @property
     def left(self) -> bool:
-        """Whether there is any: the last piece of work may have cost more than there was."""
+        """Whether any time is left. The last piece of work may have overdrawn the budget."""
         now = self._clock()
         self._left = min(self._most, self._left + self._share * (now - self._at))
         self._at = now

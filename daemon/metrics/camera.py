@@ -1,4 +1,4 @@
-"""What is counted for one camera."""
+"""Metrics of one camera."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ OTHER_CLASS = "other"
 
 
 class ClassNames:
-    """Keeps the number of classes in labels bounded: beyond the first `most` all are called "other"."""
+    """Bounds the number of class labels: beyond the first `most`, classes are labelled "other"."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: set[str] = set()
 
     def label(self, name: str) -> str:
-        """The label for a model's class."""
+        """The label for a class of a model."""
         if name in self._known:
             return name
         if len(self._known) >= self._most:
@@ -31,9 +31,9 @@ class ClassNames:
 
 
 class CameraMetrics:
-    """A camera's series, labels bound beforehand: the way of a frame looks nothing up but a dictionary's key.
+    """A camera's time series with labels bound in advance, so the path of a frame needs no lookup but a dictionary key.
 
-    Made by `Metrics.camera`. All attributes may be used from any thread, also after the camera was removed.
+    Created by `Metrics.camera`. All attributes are thread-safe, even after the camera was removed.
     """
 
     def __init__(self, name: str, families: Families, classes: ClassNames, reconnect_reasons: Iterable[str]) -> None:
@@ -58,24 +58,24 @@ class CameraMetrics:
         self._encoder = ""
 
     def lost(self, reason: str) -> None:
-        """The camera was lost, or not got. `reason` is one of a fixed set, never a message."""
+        """Counts a lost or failed connection to the camera. `reason` is from a fixed set, never a message."""
         if reason not in self._reconnects:
             self._reconnects[reason] = self._series.bind(self._families.source_reconnects, self.name, reason)
         self._reconnects[reason].inc()
 
     def dropped(self, stage: str, reason: str, count: int = 1) -> None:
-        """Frames were left out. Stage and reason are each of a fixed set (`families.DROPS` has the common ones)."""
+        """Counts dropped frames. Stage and reason are from fixed sets (`families.DROPS` lists the common ones)."""
         drop = (stage, reason)
         if drop not in self._drops:
             self._drops[drop] = self._series.bind(self._families.frames_dropped, self.name, stage, reason)
         self._drops[drop].inc(count)
 
     def detected(self, class_name: str, count: int = 1) -> None:
-        """Objects were found. The name is the model's own label of the class."""
+        """Counts detected objects. `class_name` is the model's own label."""
         self._of_class(self._families.detections, self._detections, class_name).inc(count)
 
     def classified(self, class_name: str) -> None:
-        """A picture or an object is of that class, by the model's own label."""
+        """Counts an image or object of that class, by the model's own label."""
         self._of_class(self._families.classifications, self._classifications, class_name).inc()
 
     def _of_class(self, family: Counter, known: dict[str, Counter], class_name: str) -> Counter:
@@ -83,12 +83,12 @@ class CameraMetrics:
         if counter is None:
             label = self._classes.label(class_name)
             counter = self._series.bind(family, self.name, label)
-            if label == class_name:  # names beyond the bound are not remembered: that would be a dictionary without end
+            if label == class_name:  # names beyond the limit are not cached: the dictionary would grow without bound
                 known[class_name] = counter
         return counter
 
     def matched(self, outcome: Literal["known", "unknown"], count: int) -> None:
-        """Faces were looked at. Never whose they are: names are in no label."""
+        """Counts faces on analysed frames. Labels never contain names."""
         counter = self._matches.get(outcome)
         if counter is None:
             counter = self._series.bind(self._families.face_matches, self.name, outcome)
@@ -96,12 +96,12 @@ class CameraMetrics:
         counter.inc(count)
 
     def encoder(self, name: str) -> None:
-        """What encodes from now on: "x264" or "nvenc"."""
+        """Sets the current encoder: "x264" or "nvenc"."""
         if self._encoder and self._encoder != name:
             self._series.unbind(self._families.encoder_info, self.name, self._encoder)
         self._encoder = name
         self._series.bind(self._families.encoder_info, self.name, name).set(1)
 
     def remove(self) -> None:
-        """Takes all of the camera's series out."""
+        """Removes all of the camera's time series."""
         self._series.remove()

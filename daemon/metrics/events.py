@@ -1,4 +1,4 @@
-"""What is counted of the journal of events."""
+"""Metrics of the event journal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from sightd.daemon.metrics.families import Families
 
 
 class EventMetrics:
-    """A `daemon.events.journal.JournalObserver`. Made by `Metrics`; any thread."""
+    """A `daemon.events.journal.JournalObserver`. Created by `Metrics`; thread-safe."""
 
     def __init__(self, families: Families, kinds: Iterable[str]) -> None:
-        """`kinds` begin at 0."""
+        """Counters of `kinds` start at 0."""
         self._noted = {kind: families.events.labels(kind) for kind in kinds}
         self._lost, self._waiting = families.events_lost, families.events_waiting
         self._writable = families.state_writable.labels("events")
 
     def noted(self, kind: str) -> None:
-        """KeyError unless the kind was named at the beginning."""
+        """Raises KeyError unless the kind was passed to the constructor."""
         self._noted[kind].inc()
 
     def lost(self, count: int) -> None:

@@ -1,6 +1,7 @@
-"""Every metric that sightd has: name, labels, buckets and what it means.
+"""All metric families of sightd: name, labels, buckets and meaning.
 
-Names start with `sightd_` and end in a base unit or `_total`; labels are bounded and hold no address, path or person.
+Names start with `sightd_` and end in a base unit or `_total`; labels are bounded and contain no address, path or
+person.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 FRAME_STAGES = ("captured", "analysed", "shown", "unwatched", "encoded")
-"""How far frames come: read from the camera; through its chain; drawn; not drawn, since nobody watched; encoded as
-H.264. What was captured is shown, unwatched, dropped, or on its way."""
+"""How far frames get: read from the camera; through its chain; drawn; not drawn because nobody watched; encoded as
+H.264. Each captured frame is shown, unwatched, dropped, or in progress."""
 DROPS = (("capture", "damaged"), ("capture", "late"), ("admission", "replaced"), ("output", "failed"))
-"""Where and why frames are left out: broken on arrival; part of a backlog that was skipped; replaced by a newer one
-before a worker was free; not shown because drawing or encoding them failed, which is a fault."""
+"""Where and why frames are dropped: corrupt on arrival; part of a backlog that was skipped; replaced by a newer one
+before a worker was free; not shown because drawing or encoding failed, which is an error."""
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
 PHASES = ("process", "carry", "draw")
 FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
 PROTOCOLS = ("rtsp", "mjpeg")
 SERVERS = ("http", "rtsp")
 REFUSALS = ("missing", "wrong", "limited", "role", "foreign", "invalid")
-"""Why somebody was not let in: no token, a wrong one, too many wrong ones before, its role does not reach, a foreign
-page or program."""
+"""Why a request was rejected: no token, a wrong token, too many wrong tokens before, insufficient role, a request from
+a foreign page or program, or an invalid one."""
 CONNECTION_REFUSALS = {
     "rtsp": ("total", "address", "slow", "flood"),
     "http": ("total", "address", "slow", "invalid"),
 }
-"""Why servers turn connections away or cut them off: all places, or those of one address, are taken; it asked for
-nothing in time; it sent more than any viewer would, or nonsense."""
+"""Why servers reject or cut off connections: the total or per-address limit is reached; no request arrived in time; it
+sent more than any viewer would, or invalid data."""
 RELOADS = {True: "applied", False: "refused"}
 BREAKER_STATES = ("closed", "half-open", "open")
-"""The value of `sightd_plugin_breaker_state` is the place in this row."""
+"""The value of `sightd_plugin_breaker_state` is the index in this tuple."""
 
 _WORK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 _LATENCY = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
@@ -78,7 +79,7 @@ class Families:
 
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
-    """Registers all families. ValueError if the registry has them already."""
+    """Registers all families. Raises ValueError if the registry already has them."""
     Info("sightd_build", "The sightd that runs.", registry=registry).info({"version": version})
     counter = partial(Counter, registry=registry)
     gauge = partial(Gauge, registry=registry)

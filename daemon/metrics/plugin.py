@@ -1,4 +1,4 @@
-"""What is counted for one plug-in instance."""
+"""Metrics of one plug-in instance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightd.daemon.metrics.series import Series
 
 
 class PluginMetrics:
-    """A plug-in's series, labels bound beforehand. Made by `Metrics.plugin`; any thread."""
+    """A plug-in's time series with labels bound in advance. Created by `Metrics.plugin`; thread-safe."""
 
     def __init__(self, name: str, families: Families) -> None:
         self.name = name
@@ -22,7 +22,7 @@ class PluginMetrics:
         self._faults = {reason: series.bind(families.plugin_faults, name, reason) for reason in FAULTS}
 
     def begins(self) -> None:
-        """An instance begins to run: what was told of the one before, if there was one, is so no more."""
+        """A new instance starts: clears the engine and process series of the previous one, and closes the breaker."""
         for engine in self._engines:
             self._series.unbind(self._families.engine_info, self.name, *engine)
         self._engines.clear()
@@ -32,15 +32,16 @@ class PluginMetrics:
         self.breaker(BREAKER_STATES[0])
 
     def failed(self, reason: str) -> None:
-        """The plug-in failed once. KeyError unless the reason is one of `families.FAULTS`."""
+        """Counts a failed call. Raises KeyError unless the reason is one of `families.FAULTS`."""
         self._faults[reason].inc()
 
     def breaker(self, state: str) -> None:
-        """The circuit breaker's state. ValueError unless it is one of `families.BREAKER_STATES`."""
+        """Sets the circuit breaker's state. Raises ValueError unless it is one of `families.BREAKER_STATES`."""
         self._breaker.set(BREAKER_STATES.index(state))
 
     def process_resident(self, size: int) -> None:
-        """Bytes of the plug-in's own process. These series are there for isolated plug-ins alone."""
+        """Sets the resident memory of the plug-in's process, in bytes. Only isolated plug-ins have the process
+        series."""
         self._series.bind(self._families.plugin_resident, self.name).set(size)
         self._series.bind(self._families.plugin_restarts, self.name)
 
@@ -51,7 +52,7 @@ class PluginMetrics:
         self._series.bind(self._families.plugin_restarts, self.name).inc()
 
     def engine(self, model: str, backend: str, precision: str, device: str) -> None:
-        """A network that runs for this plug-in; one that it ran before in another way is taken out."""
+        """Reports a model running for this plug-in; replaces the entry of the same model with other settings."""
         for known in [engine for engine in self._engines if engine[0] == model]:
             self._series.unbind(self._families.engine_info, self.name, *known)
             self._engines.discard(known)
@@ -60,5 +61,5 @@ class PluginMetrics:
         self._series.bind(self._families.engine_info, self.name, *engine).set(1)
 
     def remove(self) -> None:
-        """Takes all of the plug-in's series out."""
+        """Removes all of the plug-in's time series."""
         self._series.remove()

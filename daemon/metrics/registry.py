@@ -1,4 +1,4 @@
-"""The daemon's metrics: one object, one registry, nothing global."""
+"""The daemon's metrics: one object, one registry, no globals."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sightd.engines.cuda.driver import transferred
 
 MOST_CLASSES = 100
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-"""Asked of the library just so: it would make a content type of every version that an Accept header invents."""
+"""The only OpenMetrics version requested: the library would echo any version an Accept header makes up."""
 _EXPOSITION_SHARE, _EXPOSITION_BURST = 0.1, 0.5
-"""Of the time, and seconds at once: some fifty scrapes."""
+"""Share of CPU time, and burst in seconds: about fifty scrapes."""
 
 
 class Metrics:
-    """Declares all families in `registry`, with the process's, Python's and its garbage collector's own.
+    """Declares all families in `registry`, plus those of the process, Python and its garbage collector.
 
-    Cameras and plug-ins come and go with their series. `reconnect_reasons` and `event_kinds` are the known values of
-    those labels, which begin at 0. Any thread.
+    Series are added and removed with their cameras and plug-ins. `reconnect_reasons` and `event_kinds` are the known
+    values of those labels; their counters start at 0. Thread-safe.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Metrics:
             for reason in reasons:
                 self._families.connections_refused.labels(server, reason)
         self._exposing = threading.Lock()
-        self._exposed: dict[str, bytes] = {}  # by content type, of which there are two
+        self._exposed: dict[str, bytes] = {}  # by content type; there are two
         self._budget = Budget(_EXPOSITION_SHARE, _EXPOSITION_BURST)
         self.events = EventMetrics(self._families, event_kinds)
         registry.register(DeviceTransfers(transferred))
@@ -66,10 +66,10 @@ class Metrics:
         GCCollector(registry=registry)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics as text, in the format that the Accept header asks for, and its content type.
+        """Returns all metrics as text in the format requested by the Accept header, and its content type.
 
-        Anybody may ask, and each time costs some 10 ms in which no frame moves: who asks without end gets, beyond a
-        tenth of the time, the text that the last one got.
+        Anyone may ask, and each time costs some 10 ms in which no frame moves. Beyond a tenth of the time, frequent
+        callers get the previous text.
         """
         encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS.partition(";")[0] in accept else "")
         with self._exposing:
@@ -80,45 +80,45 @@ class Metrics:
             return self._exposed[content_type], content_type
 
     def camera(self, name: str) -> CameraMetrics:
-        """The camera's series, made at the first call."""
+        """Returns the camera's metrics, created on the first call."""
         with self._lock:
             if name not in self._cameras:
                 self._cameras[name] = CameraMetrics(name, self._families, self._classes, self._reasons)
             return self._cameras[name]
 
     def plugin(self, name: str) -> PluginMetrics:
-        """The plug-in instance's series, made at the first call."""
+        """Returns the plug-in's metrics, created on the first call."""
         with self._lock:
             if name not in self._plugins:
                 self._plugins[name] = PluginMetrics(name, self._families)
             return self._plugins[name]
 
     def state_writable(self, store: str, able: bool) -> None:
-        """Whether something that belongs to the state can be written. `store` is one of a fixed set."""
+        """Sets whether some part of the state can be written. `store` is from a fixed set."""
         self._families.state_writable.labels(store).set(able)
 
     def reloaded(self, taken: bool) -> None:
-        """The configuration was read anew, and taken over or not."""
+        """Counts a configuration reload, which was applied or refused."""
         self._reloads[taken].inc()
         self._families.config_last_reload_successful.set(taken)
 
     def refused(self, server: str, reason: str) -> None:
-        """Somebody was not let in."""
+        """Counts a rejected request."""
         self._refusals[server, reason].inc()
 
     def connection_refused(self, server: str) -> Callable[[str], None]:
-        """Counts a connection that the server turned away or cut off, by its reason."""
+        """Returns a function that counts connections the server rejected or cut off, by reason."""
         return lambda reason: self._families.connections_refused.labels(server, reason).inc()
 
     def remove_camera(self, name: str) -> None:
-        """Takes the camera's series out. Unknown names are ignored."""
+        """Removes the camera's time series. Ignores unknown names."""
         with self._lock:
             camera = self._cameras.pop(name, None)
         if camera is not None:
             camera.remove()
 
     def remove_plugin(self, name: str) -> None:
-        """Takes the plug-in's series out. Unknown names are ignored."""
+        """Removes the plug-in's time series. Ignores unknown names."""
         with self._lock:
             plugin = self._plugins.pop(name, None)
         if plugin is not None:
@@ -126,7 +126,7 @@ class Metrics:
 
 
 class _WithoutCreated:
-    """A registry without the `_created` samples, which double the number of series and of which nobody asks."""
+    """A registry without the `_created` samples, which double the number of series and which nobody uses."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""The series of one camera or plug-in, so that all of them can be taken out together."""
+"""The time series of one camera or plug-in, so that all can be removed together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Family = TypeVar("Family", Counter, Gauge, Histogram)
 
 
 class Series:
-    """Binds labels to families and remembers what it bound. Any thread."""
+    """Binds labels to families and remembers them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,9 +19,9 @@ class Series:
         self._removed = False
 
     def bind(self, family: Family, *values: str) -> Family:
-        """The child for these label values, in the order in which the family declares its labels.
+        """Returns the child for these label values, in the order in which the family declares its labels.
 
-        After `remove` the child still counts, but nobody sees it: a late caller cannot bring a series back.
+        After `remove` the child still counts but is not exported: a late caller cannot restore a series.
         """
         with self._lock:
             child = family.labels(*values)
@@ -32,13 +32,13 @@ class Series:
             return child
 
     def unbind(self, family: Family, *values: str) -> None:
-        """Takes one series out."""
+        """Removes one series."""
         with self._lock:
             if self._bound.pop((family, values), False) is None:
                 family.remove(*values)
 
     def remove(self) -> None:
-        """Takes all of them out. Twice is safe."""
+        """Removes all series. Idempotent."""
         with self._lock:
             self._removed = True
             for family, values in self._bound:

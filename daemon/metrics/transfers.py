@@ -1,4 +1,4 @@
-"""Bytes between host and GPUs, read from the driver when the metrics are asked for."""
+"""Bytes copied between host and GPUs, read from the driver on each scrape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightd.engines.cuda.transfers import TransferCounter
 
 
 class DeviceTransfers:
-    """A collector. Not counted is what ONNX Runtime copies by itself, where pictures are prepared on the CPU."""
+    """A Prometheus collector. Excludes copies by ONNX Runtime itself if images are prepared on the CPU."""
 
     def __init__(self, transferred: Callable[[], TransferCounter]) -> None:
         self._transferred = transferred

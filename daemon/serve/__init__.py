@@ -1,1 +1,1 @@
-"""What leaves the daemon over the network: RTSP, MJPEG, stills, metrics and health."""
+"""The network servers: RTSP, MJPEG, stills, metrics, health and the HTTP API."""

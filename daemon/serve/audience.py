@@ -1,4 +1,4 @@
-"""The MJPEG viewers of the moment: how many there may be, and how all of them are sent home."""
+"""Limits concurrent MJPEG viewers and disconnects them on shutdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Audience:
-    """Seats for at most `most` viewers. `close` may be called from any thread, the rest from the event loop."""
+    """At most `most` slots for viewers. `close` may be called from any thread, the rest from the event loop."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -23,7 +23,7 @@ class Audience:
 
     @contextmanager
     def seat(self) -> Iterator[bool]:
-        """True if there is a free seat, which is then held as long as the context lasts."""
+        """Yields True if a slot is free; it is held while the context lasts."""
         with self._lock:
             seated = self._seated < self.most and not self._closed
             self._seated += seated
@@ -34,7 +34,7 @@ class Audience:
                 self._seated -= seated
 
     async def unless_closed(self, coming: Awaitable[T]) -> T | None:
-        """What is awaited, or None as soon as the audience is closed."""
+        """Awaits and returns the result, or returns None as soon as `close` is called."""
         task = asyncio.ensure_future(coming)
         with self._lock:
             if self._closed:
@@ -51,7 +51,7 @@ class Audience:
                 self._waiting.pop(task, None)
 
     def close(self) -> None:
-        """Sends all viewers home and lets nobody in. Twice is safe."""
+        """Disconnects all viewers and admits no more. Idempotent."""
         with self._lock:
             self._closed = True
             waiting = list(self._waiting.items())

@@ -1,6 +1,6 @@
-"""JSON of requests and answers: bounded before it is parsed, and parsed or rendered beside the event loop.
+"""JSON request and response bodies: size-checked before parsing, and parsed or rendered off the event loop.
 
-The loop serves every viewer of the web server, and whatever holds the interpreter holds every camera, too.
+The loop serves every viewer of the web server, and whatever holds the GIL also stalls every camera.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
 MOST_VALUES = 10_000
-"""Values in a body of JSON, unless a route says otherwise."""
+"""Values in a JSON body, unless a route sets its own limit."""
 _SCANNED_AT_ONCE = 1 << 20
-"""Bytes between two moments at which other threads have their turn."""
+"""Bytes scanned before other threads get a turn."""
 _STRUCTURE = b",[{"
-"""Each value but the first follows one of these."""
+"""Each value but the first follows one of these characters."""
 _MOST_ERRORS = 20
 _LONGEST = 100
-"""Characters of a request that an answer repeats, for each part."""
+"""Characters of a request that a response quotes, per part."""
 
 
 class JsonRequest(Request):
-    """A request whose JSON is parsed on a worker thread, if it has no more than MOST_VALUES values."""
+    """A request whose JSON is parsed on a worker thread, if it has at most MOST_VALUES values."""
 
     async def json(self) -> Any:
-        """Raises HTTPException: 413 if it has too many values, 422 if it is no JSON."""
+        """Returns the parsed body. Raises HTTPException: 413 if it has too many values, 422 if it is not JSON."""
         if not hasattr(self, "_json"):
             self._json = await run_in_threadpool(parsed, await self.body())
         return self._json
 
 
 class JsonRoute(APIRoute):
-    """A route that parses its body, and renders what an `endpoint` returns that is no coroutine, on a worker thread.
-    FastAPI itself does both on the event loop."""
+    """A route that parses its body on a worker thread and, unless `endpoint` is a coroutine function, renders the
+    result there too. FastAPI does both on the event loop."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if not iscoroutinefunction(endpoint):
@@ -58,7 +58,7 @@ class JsonRoute(APIRoute):
 
 
 def _rendering(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
-    """`endpoint`, with its result as a response. FastAPI calls either on a worker thread."""
+    """Wraps `endpoint` to return its result as a response. FastAPI calls both on a worker thread."""
 
     @wraps(endpoint)
     def rendered(*args: Any, **options: Any) -> Any:
@@ -69,7 +69,8 @@ def _rendering(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
 
 
 def parsed(body: bytes) -> Any:
-    """Any thread. Raises HTTPException: 413 if there are more than MOST_VALUES values, 422 if it is no JSON."""
+    """Parses JSON. Thread-safe. Raises HTTPException: 413 if there are more than MOST_VALUES values, 422 if it is not
+    JSON."""
     require_values(body, MOST_VALUES)
     try:
         return from_json(body, allow_inf_nan=False, cache_strings="none")
@@ -78,8 +79,8 @@ def parsed(body: bytes) -> Any:
 
 
 def require_values(body: bytes, most: int) -> None:
-    """Raises HTTPException 413 if JSON in `body` may have more than `most` values. Takes no memory for them; commas
-    and brackets in strings count as well."""
+    """Raises HTTPException 413 if the JSON in `body` may have more than `most` values. Allocates nothing for them;
+    commas and brackets inside strings count too."""
     found, data = 1, np.frombuffer(body, np.uint8)
     for start in range(0, len(data), _SCANNED_AT_ONCE):
         part = data[start : start + _SCANNED_AT_ONCE]
@@ -89,7 +90,7 @@ def require_values(body: bytes, most: int) -> None:
 
 
 async def refuse_invalid(_request: Request, error: Exception) -> Response:
-    """Answers a request that does not fit its route: what is wrong and where, without repeating the body."""
+    """Answers a request that fails its route's validation: says what is wrong and where, without echoing the body."""
     assert isinstance(error, RequestValidationError)
     problems = [
         {"type": one["type"], "loc": [_short(part) for part in one["loc"]], "msg": _short(one["msg"])}

@@ -1,4 +1,4 @@
-"""Control of the daemon over HTTP: for now, that its configuration is read anew."""
+"""HTTP API that controls the daemon: at present, reloading the configuration."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sightd.daemon.serve.access.door import at_least
 from sightd.daemon.serve.access.roles import Role
 
 _PATIENCE = 600.0
-"""Seconds that a reload may take: a plug-in may have to download its network first."""
+"""Seconds that a reload may take: a plug-in may have to download its model first."""
 
 AskReload = Callable[[], "Future[Changes]"]
 
 
 def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
-    """Adds the routes."""
+    """Adds the routes to `app`."""
     router = APIRouter(prefix="/api", tags=["control"], route_class=at_least(Role.ADMIN, access))
 
     @router.post("/reload", summary="Reload the configuration; 409 and the faults if it is refused")
@@ -38,7 +38,7 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
         except ConfigError as error:
             problems = [_problem(one) for one in error.problems]
             return JSONResponse({"detail": redact(str(error)), "problems": problems}, status_code=409)
-        except Exception as error:  # noqa: BLE001 — whatever kept the configuration from being followed
+        except Exception as error:  # noqa: BLE001 — anything that kept the configuration from being applied
             return JSONResponse({"detail": redact(str(error))}, status_code=409)
         return JSONResponse(_told(changes))
 
@@ -50,7 +50,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 def _told(changes: Changes) -> dict[str, Any]:
-    """By what was done; `restart` are sections that take one."""
+    """Names by kind of change; `restart` lists sections that need a restart."""
     found = {name: list(names) for name, names in asdict(changes).items()}
     found["restart"] = found.pop("fixed")
     return found

@@ -1,4 +1,4 @@
-"""The daemon's control socket: the web server's API for commands of this machine, over a Unix socket."""
+"""The daemon's control socket: the web server's API over a Unix socket, for commands on this machine."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ from sightd.plugins.state import make_private
 log = logging.getLogger(__name__)
 
 MOST, _MOST_PER_USER = 128, 32
-"""Connections at once, and of one user; all users without a role count as one, so that they keep nobody out."""
+"""Limits on connections, in total and per user. Users without a role count as one, so that they cannot lock others
+out."""
 _REFUSALS = {"total": f"there are {MOST} already", "address": f"there are {_MOST_PER_USER} of one user already"}
 _LOCK = ".sightd.lock"
 _LOCK_TIMEOUT = 5.0
-"""Seconds to wait for other daemons that start or stop."""
+"""Seconds to wait for other daemons that are starting or stopping."""
 _PROBE = 1.0
-"""Seconds in which a socket that is there must accept, to count as that of a running daemon."""
+"""Seconds within which an existing socket must accept a connection to count as a running daemon's."""
 
 
 class ControlSocketError(ServeError):
@@ -47,7 +48,7 @@ class ControlSocketError(ServeError):
 
 
 class AlreadyRunningError(ControlSocketError):
-    """A daemon with the same control socket runs."""
+    """A daemon with the same control socket is running."""
 
 
 class ControlSocket(GuardedSocket):
@@ -56,14 +57,14 @@ class ControlSocket(GuardedSocket):
     path: Path
     roles: PeerRoles
     identity: tuple[int, int] | None = None
-    """Device and inode of the file."""
+    """Device and inode of the socket file."""
 
     def origin(self, connection: socket.socket, _address: Any) -> str:
         peer = peer_of(connection)
         return peer.name if self.roles.holder(peer) is not None else "users without a role"
 
     def close(self) -> None:
-        """Idempotent. Leaves a file alone that another daemon has put there since."""
+        """Idempotent. Leaves the file alone if another daemon has replaced it."""
         if self.identity is not None:
             try:
                 with _locked(self.path.parent):
@@ -82,8 +83,8 @@ def open_control(
     environ: Mapping[str, str],
     count: Callable[[str], None],
 ) -> ControlSocket | None:
-    """The socket, listening; `count` counts connections that find no room, by reason. None if it is switched off, or if
-    its default place cannot be used: that is logged, and no reason to serve no video.
+    """Returns the listening socket, or None if it is disabled or its default path cannot be used; the latter is logged
+    and does not stop the daemon from serving video. `count` counts refused connections by reason.
 
     Raises AlreadyRunningError if a daemon listens there, and ControlSocketError if `control.socket` cannot be used.
     """
@@ -113,7 +114,7 @@ def open_control(
 
 
 def _require_not_open_to_all(folder: Path) -> None:
-    """Raises UnsafeDirectoryError if any user could replace the socket by one of their own."""
+    """Raises UnsafeDirectoryError if any user could replace the socket with their own."""
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         raise UnsafeDirectoryError(f"every user can write to {folder} (mode {mode & 0o7777:o})")
@@ -140,9 +141,9 @@ def _listening(path: Path, mode: int) -> ControlSocket:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Daemons that start together look at and replace files in `folder` one after the other. A file of our own is
-    locked: any user who can open the folder could hold a lock on the folder itself. Raises OSError if another process
-    holds the lock for longer than `_LOCK_TIMEOUT`."""
+    """Serialises daemons that start together and inspect or replace files in `folder`. Locks a file of our own, because
+    any user who can open the folder could lock the folder itself. Raises OSError if another process holds the lock for
+    longer than `_LOCK_TIMEOUT`."""
     descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         _lock(descriptor, folder / _LOCK)
@@ -165,7 +166,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Removes the socket of a daemon that was killed. AlreadyRunningError if its daemon runs."""
+    """Removes the stale socket of a killed daemon. Raises AlreadyRunningError if the daemon is running."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -177,7 +178,7 @@ def _clear(path: Path) -> None:
             pid = peer_of(connection).pid
     except ConnectionRefusedError:
         path.unlink()
-    except (TimeoutError, BlockingIOError):  # it accepts nothing now
+    except (TimeoutError, BlockingIOError):  # it exists but accepts nothing now
         raise AlreadyRunningError(f"sightd already runs with this configuration (control socket {path})") from None
     else:
         raise AlreadyRunningError(

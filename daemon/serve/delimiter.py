@@ -1,4 +1,4 @@
-"""Spares every player one frame of delay, by telling it at once that a picture is complete."""
+"""Moves access unit delimiters so that players see the end of a frame at once and save one frame of delay."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _DELIMITER = b"\x00\x00\x00\x01\x09\xf0"
 
 
 def delimited_early(access_unit: bytes) -> bytes:
-    """Annex B H.264 with its access unit delimiter (ITU-T H.264, 7.3.2.4) at the end instead of the front.
+    """Moves the access unit delimiter (ITU-T H.264, 7.3.2.4) of Annex B H.264 from the start to the end.
 
-    Parsers such as FFmpeg's take a picture for complete only when they see the next one begin: one frame
-    interval late, 40 ms at 25 fps. The delimiter is what begins it, so the next picture's is sent with this one. The
-    byte stream stays the same but for its first and last six bytes. FFmpeg reads times one frame earlier, and calls the
-    delimiter that no picture follows, at the very end of a stream, invalid data.
+    Parsers such as FFmpeg's consider a frame complete only when the next one begins: one frame interval late, 40 ms at
+    25 fps. The next frame begins with its delimiter, so that is sent with this frame. The byte stream is the same
+    except for its first and last six bytes. FFmpeg reads timestamps one frame earlier, and reports the last delimiter
+    of a stream, which no frame follows, as invalid data.
     """
     first = access_unit.find(_START)
     if first >= 0 and len(access_unit) > first + 3 and access_unit[first + 3] & 0x1F == _DELIMITER_TYPE:

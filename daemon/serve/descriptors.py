@@ -1,4 +1,4 @@
-"""How many file descriptors are left: where there are none, nobody can connect and nothing can be opened."""
+"""The number of free file descriptors; without any, nobody can connect and nothing can be opened."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import os
 import resource
 
 RESERVE = 16
-"""What is kept for the feeds to reconnect, and for the libraries, some of which abort the process without one."""
+"""Reserved for feeds to reconnect and for libraries, some of which abort the process without one."""
 
 
 def free() -> int:
-    """How many more this process may open."""
+    """Number of descriptors that this process may still open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        used = len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 — names alone; one is that of looking
+        used = len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 — names suffice; one is this listing's own
     except OSError:
-        return 0  # there is none to look with
+        return 0  # no descriptor left for the listing
     return max(0, soft - used)
 
 
 def fault() -> str | None:
-    """In words, where too few are left; None where there are enough."""
+    """Returns an error message if too few descriptors are left, else None."""
     left = free()
     if left >= RESERVE:
         return None

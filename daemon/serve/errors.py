@@ -1,4 +1,4 @@
-"""Errors of the servers. Each message says what happened, where, and what to do."""
+"""Server errors. Each message says what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ServeError(Exception):
 
 
 class ListenError(ServeError):
-    """An address cannot be listened on."""
+    """Cannot bind the listen address."""
 
     def __init__(self, what: str, option: str, host: str, port: int, reason: str) -> None:
         super().__init__(
@@ -24,6 +24,6 @@ class TlsError(ServeError):
 
 
 class GStreamerMissingError(ServeError):
-    """GStreamer's RTSP server, its Python binding or a plug-in of it is not installed."""
+    """GStreamer's RTSP server, its Python binding or one of its plug-ins is not installed."""
 
     exit_code = 3

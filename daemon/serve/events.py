@@ -1,4 +1,4 @@
-"""The journal of events over HTTP: asked for, or live as server-sent events (WHATWG HTML, 9.2), for all who view."""
+"""The event journal over HTTP: queries, and live server-sent events (WHATWG HTML, 9.2), for all viewers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sightd.daemon.serve.bodies import JsonRoute
 
 _MOST_STREAMS = 32
 _AT_ONCE = 200
-"""Events that are read at a time for a stream: what one that is slow holds in memory."""
+"""Events read from the journal at a time: what a slow client keeps in memory."""
 HEARTBEAT = 15.0
-"""Seconds of silence after which a comment is sent, so that what lies between does not hang up."""
+"""Seconds of silence after which a comment is sent, so that proxies do not close the connection."""
 
 _HIGHEST = 2**63 - 1
-"""Of an id, as SQLite counts."""
+"""Largest id in SQLite."""
 _MOST_DIGITS = 20
-"""Of an id that is looked at: more is above all there are, and Python refuses to read some thousand."""
+"""Digits of an id that are read: longer ids exceed all real ones, and Python refuses to parse thousands of digits."""
 
 After = Annotated[int | None, Query(ge=0, le=_HIGHEST)]
 Camera = Annotated[str | None, Query(max_length=63)]
@@ -37,7 +37,7 @@ LastEventId = Annotated[str | None, Header()]
 
 
 def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
-    """Adds the routes; streams end with `audience`."""
+    """Adds the routes; event streams end when `audience` closes."""
     app.add_exception_handler(JournalError, _unavailable)
     router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
     seats = Audience(_MOST_STREAMS)
@@ -62,7 +62,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
         kind: KindOf = None,
         last_event_id: LastEventId = None,
     ) -> Response:
-        if last_event_id is not None and last_event_id.isdecimal():  # a browser that comes back sends it
+        if last_event_id is not None and last_event_id.isdecimal():  # sent by a browser that reconnects
             after = int(last_event_id[:_MOST_DIGITS])
         return _Stream(journal, Filter(camera, kind), after, seats, audience)
 
@@ -70,7 +70,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
 
 
 class _Stream(Response):
-    """Reads the journal as fast as the client takes it: one that is slow, or was away, misses nothing that is kept."""
+    """Reads the journal as fast as the client accepts it: a client that was slow or away misses no event still kept."""
 
     def __init__(
         self, journal: Journal, wanted: Filter, after: int | None, seats: Audience, audience: Audience
@@ -98,7 +98,7 @@ class _Stream(Response):
 
         with self._journal.followed(wake):
             last = newest if self._after is None else self._after
-            if last > newest or last + 1 < oldest:  # those between were deleted, or the journal is another
+            if last > newest or last + 1 < oldest:  # events in between were deleted, or this is a new journal
                 last = max(0, oldest - 1)
                 yield f"event: gap\ndata: {json.dumps({'oldest': oldest})}\n\n"
             yield ": events follow\n\n"

@@ -1,5 +1,5 @@
-"""The gallery over HTTP: what `sightd faces` does, for programs and pages. Names and faces are more than pictures: a
-token that views does not reach them, and only an administrator's takes persons away or out of the machine."""
+"""HTTP API of the face gallery, the counterpart of `sightd faces`. Names and faces are more sensitive than video: the
+viewer role cannot access them, and only administrators may delete or export people."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from sightd.plugins.face.gallery.photos import MOST_BYTES, photo_of
 from sightd.plugins.types import Image
 
 MOST_IMPORT = 512 * 1024 * 1024
-"""Bytes of an exported file that is imported."""
+"""Maximum size in bytes of an imported file."""
 _MOST_IMPORTED_VALUES = 2_000_000
 MOST_PHOTOS = 100
-"""Of one enrolment."""
+"""Per enrolment."""
 _UPLOAD = ("upload",)
 
 DeskSource = Callable[[str | None], FaceDesk]
@@ -56,7 +56,7 @@ class Into(BaseModel):
 
 
 class Pair(BaseModel):
-    """Two photographs, each a picture file in base64, and what messages call them."""
+    """Two photos, each an image file in base64, and the names that messages use for them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,7 +67,7 @@ class Pair(BaseModel):
 
 
 def add_faces(app: FastAPI, desk: DeskSource, access: Access) -> None:
-    """Adds the routes. `desk` gives the desk of a face plug-in, or of the only one (None), as it is at the moment of a
+    """Adds the routes. `desk` returns the current face service of a plug-in, or of the only one (None), for each
     request; it may raise NoFacesError."""
 
     def chosen(plugin: PluginName = None) -> FaceDesk:
@@ -189,7 +189,7 @@ def _add_administration(router: APIRouter, chosen: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
-    """A photograph that is decoded when it is looked at: of a hundred small files each may hold large pixels."""
+    """A photo that is decoded when it is used: even a hundred small files may decode to large images."""
 
     name: str
     data: bytes
@@ -200,7 +200,7 @@ class _Upload:
 
 
 def _photos(data: bytes, sources: Sequence[str], sizes: Sequence[int]) -> list[_Upload]:
-    """The picture files of a body."""
+    """Splits a body into its image files. Raises HTTPException 422 if the sizes do not add up."""
     if not sizes and len(sources) == 1:
         return [_Upload(sources[0], data)]
     if len(sizes) != len(sources) or sum(sizes) != len(data):

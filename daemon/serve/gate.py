@@ -1,14 +1,14 @@
-"""Which packets a stream's viewers get, and when the encoder owes them a key frame. No I/O, no locks."""
+"""Decides which packets viewers get and when the encoder must produce a key frame. No I/O, no locks."""
 
 from __future__ import annotations
 
 
 class Gate:
-    """Decides, packet by packet, for one camera.
+    """Decides packet by packet, for one camera.
 
-    Nobody there: nothing passes. A media that is being prepared, or whose viewers all pause, gets key frames only: it
-    needs one to describe itself, and whatever it has queued when it starts can be decoded. Once somebody plays, packets
-    pass from the next key frame on. A late joiner asks for a key frame and holds nobody up.
+    Without viewers, nothing passes. While a media is being prepared, or all its viewers pause, only key frames pass: it
+    needs one to describe itself, and whatever is queued when it starts can be decoded. Once a viewer plays, packets
+    pass from the next key frame on. A viewer who joins later requests a key frame and delays nobody.
     """
 
     def __init__(self) -> None:
@@ -18,16 +18,16 @@ class Gate:
         self._key_request = False
 
     def opened(self) -> None:
-        """A new media was made: somebody is about to watch."""
+        """A new media was created: a viewer is about to watch."""
         self.wanted, self._playing = True, False
         self._ask()
 
     def closed(self) -> None:
-        """The media is gone, and with it the last viewer."""
+        """The media has ended, and the last viewer has left."""
         self.wanted, self._playing, self._key_request = False, False, False
 
     def played(self) -> None:
-        """A viewer started to play: the first one, or one who joins late."""
+        """A viewer started to play, either the first or a later one."""
         if self._playing:
             self._key_request = True
         else:
@@ -35,7 +35,7 @@ class Gate:
             self._ask()
 
     def paused(self) -> None:
-        """The last of those who played left or paused."""
+        """The last playing viewer left or paused."""
         self._playing = False
 
     def admit(self, keyframe: bool) -> bool:
@@ -48,16 +48,16 @@ class Gate:
         return self._playing and not self._needs_key
 
     def goes_on(self) -> None:
-        """Packets were left out, and from now on no more: none is of use before a key frame, which is wanted."""
+        """Packets were dropped and delivery resumes: nothing is decodable before a key frame, which is requested."""
         self._ask()
 
     @property
     def playing(self) -> bool:
-        """Whether somebody plays."""
+        """Whether any viewer is playing."""
         return self._playing
 
     def take_key_request(self) -> bool:
-        """True once for each time a key frame came to be wanted."""
+        """Returns True once per key frame request."""
         asked, self._key_request = self._key_request, False
         return asked
 

@@ -1,4 +1,4 @@
-"""GStreamer's modules, loaded only when RTSP is served: everything else runs without them."""
+"""Loads GStreamer's modules, only if RTSP is enabled: everything else runs without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ELEMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class GStreamer:
-    """The introspected modules; the distribution's `gi` has no types."""
+    """The introspected modules, untyped because the distribution's `gi` has no type information."""
 
     gst: Any
     glib: Any
@@ -32,7 +32,7 @@ class GStreamer:
 
 @functools.cache
 def load() -> GStreamer:
-    """The modules, initialised once. GStreamerMissingError names the packages to install."""
+    """Returns the modules, initialised once. Raises GStreamerMissingError, which names the packages to install."""
     try:
         require_tls_1_2()
         import gi

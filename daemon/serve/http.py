@@ -1,4 +1,4 @@
-"""The web application: pictures, metrics and health. Where it listens is `http_server`'s subject."""
+"""The web application: images, metrics, health and the APIs. `http_server` runs it."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _SENT_WITH_ALL = {
     b"cross-origin-resource-policy": b"same-site",
     b"cross-origin-opener-policy": b"same-origin",
 }
-"""`same-site`: a dashboard on another port of the same host may show a picture, a foreign page may not."""
+"""`same-site`: a dashboard on another port of the same host may embed an image, a page of another site may not."""
 _MOST_BODY = 1 << 20
-"""Bytes of a request, but where a route says otherwise."""
+"""Maximum bytes of a request body, unless a route sets its own limit."""
 NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _READINESS = TypeAdapter(Readiness)
 
 Exposition = Callable[[str], tuple[bytes, str]]
-"""From an Accept header to the metrics' bytes and their content type: `Metrics.exposition`."""
+"""Maps an Accept header to the metrics' bytes and content type: `Metrics.exposition`."""
 
 
 class UnknownCameraError(LookupError):
-    """A request names a camera that is not there."""
+    """A request names a camera that does not exist."""
 
 
 def create_app(
@@ -60,13 +60,13 @@ def create_app(
     ask_reload: AskReload | None = None,
     journal: Journal | None = None,
 ) -> FastAPI:
-    """The application. At most `max_viewers` watch MJPEG at once; `app.state.audience` sends them home. `access` says
-    who comes in, `faces` gives the gallery to serve, `ask_reload` reloads the configuration, `journal` is of
-    events."""
+    """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.audience` disconnects them.
+    `access` authenticates requests, `faces` looks up the gallery, `ask_reload` reloads the configuration, `journal`
+    holds the events."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
-        docs_url=None,  # these pages load foreign assets
+        docs_url=None,  # these pages load third-party assets
         redoc_url=None,
         max_body_size=_MOST_BODY,
         telemetry=NO_TELEMETRY,
@@ -77,7 +77,7 @@ def create_app(
     app.add_middleware(HeadRequests)
     app.add_middleware(Compression)
     app.add_middleware(Door, access)
-    app.add_middleware(_CommonHeaders)  # around the door: what is refused carries them, too
+    app.add_middleware(_CommonHeaders)  # outermost, so that rejected requests get the headers too
 
     async def unknown_camera(_request: Request, error: Exception) -> Response:
         names = [camera.name for camera in view.cameras()]
@@ -123,7 +123,7 @@ def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
 
 
 def _add_health(app: FastAPI, view: DaemonView, *, quiet: bool) -> None:
-    """`quiet`: /healthz, which asks for no token, names no camera."""
+    """`quiet`: /healthz, which needs no token, names no camera."""
 
     @app.get("/healthz", summary="Whether the process makes progress; asks for no token")
     async def healthz() -> Response:
@@ -146,7 +146,7 @@ def _add_metrics(app: FastAPI, exposition: Exposition) -> None:
 
 
 class _CommonHeaders:
-    """Adds the headers that every answer carries; written for ASGI itself, so that streams pass unbuffered."""
+    """Adds the headers common to all responses; plain ASGI, so that streams pass unbuffered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What holds for the answers of every route: HEAD gives a GET's header, and texts are compressed for who asks."""
+"""Middleware for all routes: answers HEAD with GET's headers, and compresses text if the client accepts it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LEAST, _MOST = 1024, 16 * 1024 * 1024
-"""Sizes in bytes between which it pays to compress an answer."""
+"""Smallest and largest response in bytes that is worth compressing."""
 _LEVEL = 4
 _TEXTS = ("application/json", "application/openmetrics-text", "text/plain", "text/html")
-"""None of these answers holds a secret next to what the client sent, so their size tells nothing (BREACH)."""
+"""None of these responses contains a secret next to client input, so their size leaks nothing (BREACH)."""
 _GZIP = re.compile(r"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=([0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 
 
 class HeadRequests:
-    """ASGI middleware: answers HEAD as the route answers GET, without a body. Streams end after their header."""
+    """ASGI middleware: answers HEAD as the route answers GET, without a body. Streams end after their headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -39,7 +39,7 @@ class HeadRequests:
         try:
             await asyncio.wait([answering, begun], return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
             if not begun.done():
-                await answering  # raises what went wrong
+                await answering  # raises the error, if any
                 return
             await send(begun.result())
             await send({"type": "http.response.body", "body": b""})
@@ -50,12 +50,12 @@ class HeadRequests:
 
 
 class Compression:
-    """ASGI middleware: gzip for whole answers of text. Streams and pictures pass as they are."""
+    """ASGI middleware: gzip for complete text responses. Streams and images pass unchanged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._newest: tuple[bytes, bytes] = (b"", b"")
-        """The largest cost is that of metrics, which who asks often gets unchanged: text and what became of it."""
+        """Last text and its compressed form. Metrics cost most, and frequent scrapes get the same text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not accepts_gzip(Headers(scope=scope).get("accept-encoding", "")):
@@ -78,7 +78,8 @@ class Compression:
         await self._app(scope, receive, compressed)
 
     async def _gzipped(self, header: Message, body: Message) -> Message:
-        """The body compressed, if that pays; `header` then says so."""
+        """Returns the compressed body and updates `header`, or returns the body unchanged if compression does not
+        pay."""
         headers, text = MutableHeaders(raw=header["headers"]), body.get("body", b"")
         headers.add_vary_header("Accept-Encoding")
         if not _LEAST <= len(text) <= _MOST or "content-encoding" in headers:

@@ -1,4 +1,4 @@
-"""An HTTP connection as uvicorn has it, which does not wait for ever: for a request's head, or for its body."""
+"""uvicorn's HTTP connection with timeouts for a request's headers and body."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from sightd.daemon.serve.access.door import PEER
 from sightd.daemon.serve.access.peers import peer_at
 
 log = logging.getLogger(__name__)
-# uvicorn's warnings, one a message, are about what peers do wrong: that is counted. Nor is one who leaves our fault.
+# uvicorn's warnings, one per message, are about misbehaving peers, whose requests we count. A client that disconnects
+# is not an error either.
 log.setLevel(logging.ERROR)
 log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], ClientDisconnect)))
 
 PATIENCE = 10.0
-"""Seconds for a request's head, from the connection or the last answer on, and for a body that has not begun."""
+"""Seconds to wait for request headers (from connect or the last response), and for a body to begin."""
 SLOWEST = 4096
-"""Bytes of a body that earn a second more: who sends more slowly is cut off. A telephone line's modem is no slower."""
+"""Bytes of a body that extend its deadline by one second; slower clients are cut off. Even a dial-up modem is
+faster."""
 
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class HttpConnection(H11Protocol):
-    """On the event loop's thread. uvicorn itself sees to a connection that idles after an answer."""
+    """Runs on the event loop's thread. uvicorn itself handles connections that idle after a response."""
 
     def __init__(self, refused: Callable[[str, str], None], *args: Any, **options: Any) -> None:
-        """`refused` hears why a connection is ended, and from where it came; the rest is uvicorn's."""
+        """`refused` is called with the reason and the address when a connection is cut off; the rest are uvicorn's
+        arguments."""
         super().__init__(*args, **options)
         self._refused = refused
         self.logger = log
@@ -42,7 +45,7 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         peer = peer_at(transport.get_extra_info("socket"))
-        if peer is not None:  # whom the kernel vouches for; no header or token can put it there
+        if peer is not None:  # verified by the kernel; no header or token can set it
             self.app_state = {**self.app_state, PEER: peer}
             self.client = (peer.name, 0)
         self._look(0)
@@ -64,7 +67,7 @@ class HttpConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         self._refused("invalid", self._address)
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # what it answers, or still does, has nowhere to go
+            self.cycle.disconnected = True  # there is no one left to receive the response
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
@@ -72,14 +75,14 @@ class HttpConnection(H11Protocol):
             self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Says nothing: the request is answered as if it had not asked."""
+        """Logs nothing: the upgrade request is ignored and the request answered normally."""
 
     @property
     def _address(self) -> str:
         return self.client[0] if self.client else "?"
 
     def _look(self, came: int) -> None:
-        """What is waited for now, and until when, after `came` bytes."""
+        """Updates what the connection waits for, and its deadline, after `came` bytes were received."""
         awaited = self._waits_for()
         if awaited is None or awaited != self._awaited:
             self._patient_until = self.loop.time() + PATIENCE
@@ -97,7 +100,7 @@ class HttpConnection(H11Protocol):
 
     def _time_is_up(self) -> None:
         self._timer = None
-        if self._awaited == "body" and self.flow.read_paused:  # it is we who do not read on
+        if self._awaited == "body" and self.flow.read_paused:  # we are the ones not reading
             self._patient_until = self.loop.time() + PATIENCE
         if self._awaited is None or self.transport.is_closing():
             return
@@ -111,7 +114,7 @@ class HttpConnection(H11Protocol):
 
 
 def connections(refused: Callable[[str, str], None]) -> type[asyncio.Protocol]:
-    """What `uvicorn.Config(http=…)` takes: it only ever calls it."""
+    """Returns what `uvicorn.Config(http=…)` expects; uvicorn only calls it."""
 
     def make(*args: Any, **options: Any) -> HttpConnection:
         return HttpConnection(refused, *args, **options)

@@ -1,4 +1,4 @@
-"""The web server's thread: uvicorn on a socket of our own, and a stop that no viewer can delay."""
+"""Runs uvicorn on its own thread and socket, with a stop that no viewer can delay."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _TELL_EVERY = 10.0
-"""Seconds between two log records of connections that could not be taken."""
+"""Seconds between two log records about connections that could not be accepted."""
 _GRACE_S = 1
-"""What an answer under way gets when the server stops."""
+"""Seconds that a response in progress gets when the server stops."""
 
 
 class HttpServer:
-    """Serves an application of `create_app`. `start` and `close` belong to one thread. TlsError comes from the
-    constructor."""
+    """Serves an application of `create_app`. Call `start` and `close` on one thread. The constructor raises TlsError if
+    the certificate cannot be used."""
 
     def __init__(
         self,
@@ -45,8 +45,8 @@ class HttpServer:
         refused: Callable[[str], None] = lambda _reason: None,
         control: ControlSocket | None = None,
     ) -> None:
-        """`refused` counts a connection that was turned away or cut off, by its reason. `control` is served as well,
-        and becomes the server's own; with `options.enabled` false it is served alone."""
+        """`refused` counts rejected or cut-off connections by reason. `control` is served too, and owned by this
+        server; if `options.enabled` is false, only `control` is served."""
         self._options = options
         self._audience = app.state.audience
         self._control = control
@@ -78,7 +78,7 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, name="http-server", daemon=True)
 
     def start(self) -> None:
-        """Listens and serves from now on. ListenError if the address cannot be had."""
+        """Starts listening and serving. Raises ListenError if the address cannot be bound."""
         options = self._options
         if self._control is not None:
             self._sockets.append(self._control)
@@ -98,16 +98,16 @@ class HttpServer:
 
     @property
     def progress_at(self) -> float:
-        """Monotonic time at which its loop last turned: it does every second."""
+        """Monotonic time at which the event loop last turned; it does every second."""
         return self._progress_at
 
     @property
     def port(self) -> int:
-        """The TCP port in use; the real one where 0 was asked for."""
+        """The TCP port in use; the actual one if 0 was requested."""
         return self._port
 
     def close(self, deadline: float = 2.0) -> None:
-        """Sends the viewers home, stops and joins within `deadline` seconds. Twice is safe."""
+        """Disconnects the viewers, stops and joins the thread within `deadline` seconds. Idempotent."""
         if self._thread.ident is not None:
             self._audience.close()
             self._server.should_exit = True
@@ -131,8 +131,8 @@ class HttpServer:
         await self._server.serve(sockets=self._sockets)
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Without descriptors asyncio fails to accept as often as there may be connections waiting, each second: that
-        is told once in a while, and who wants to connect waits."""
+        """Throttles accept errors: without descriptors asyncio logs one for each possible pending connection, every
+        second. Clients that want to connect wait."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
             loop.default_exception_handler(context)
@@ -144,15 +144,15 @@ class HttpServer:
 async def _create_server(
     create: Callable[..., Any], protocol: Any, *, sock: socket.socket, ssl: Any, backlog: int
 ) -> Any:
-    """As uvicorn calls it. No TLS on a Unix socket; elsewhere a limit for its handshake, for which asyncio would wait a
-    minute."""
+    """Matches uvicorn's call. Uses no TLS on a Unix socket; otherwise limits the TLS handshake, for which asyncio would
+    wait a minute."""
     if ssl is None or sock.family == socket.AF_UNIX:
         return await create(protocol, sock=sock, backlog=backlog)
     return await create(protocol, sock=sock, backlog=backlog, ssl=ssl, ssl_handshake_timeout=PATIENCE)
 
 
 def _tls(tls: Tls) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
-    """What uvicorn takes its context from: TLS 1.2 or newer, as Python's defaults have it."""
+    """Returns the SSL context factory for uvicorn: TLS 1.2 or newer, as in Python's defaults. Raises TlsError."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(tls.certificate, tls.key)

@@ -1,7 +1,7 @@
-"""The web server's listening socket, which closes at once what finds no room.
+"""The web server's listening socket, which closes connections beyond the limit at once.
 
-The limit stands here and not in the protocol, which asyncio makes only after TLS was agreed on: whoever never gets that
-far takes a place, too.
+The limit is enforced here and not in the protocol, which asyncio creates only after the TLS handshake: a client that
+never completes it takes a slot too.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 from sightd.daemon.serve.places import Places
 
 _STALL_MS = 10_000
-"""A connection that takes no byte for so long is cut off by the kernel; a stopped browser would hold its seat."""
+"""The kernel cuts off a connection that accepts no byte for this long; a stopped browser would keep its slot."""
 _BACKLOG = 128
 ACCEPTED_AT_ONCE = 8
-"""Connections, before all others who wait for the event loop have their turn."""
+"""Connections accepted before other event loop tasks get a turn."""
 
 
 class GuardedSocket(socket.socket):
-    """`refused` hears why a connection was closed, and from where it came. For asyncio's own event loop, which accepts
-    by `accept`; others do it past Python."""
+    """`refused` is called with the reason and origin of a closed connection. Works only with asyncio's own event loop,
+    which uses `accept`; other loops bypass Python."""
 
     places: Places
     refused: Callable[[str, str], None]
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection that finds room. BlockingIOError where none waits, ConnectionAbortedError where some
-        found none: asyncio then turns to others who wait for it, before it accepts more."""
+        """Returns the next connection within the limits. Raises BlockingIOError if none is pending, or
+        ConnectionAbortedError after rejecting several, so that asyncio runs other tasks before it accepts more."""
         for _ in range(ACCEPTED_AT_ONCE):
             connection, address = super().accept()
             origin = self.origin(connection, address)
@@ -43,16 +43,17 @@ class GuardedSocket(socket.socket):
         raise ConnectionAbortedError
 
     def origin(self, _connection: socket.socket, address: Any) -> str:
-        """Whose connections are counted together, and how the log names them."""
+        """Key by which connections are counted and logged."""
         return str(address[0])
 
     def listen(self, _at_once: int = 0) -> None:
-        """`_at_once`, how many asyncio accepts at a time, is none of the kernel's business."""
+        """Ignores `_at_once`, the number of connections asyncio accepts at a time, and sets the kernel's backlog to
+        `_BACKLOG`."""
         super().listen(_BACKLOG)
 
 
 class _Admitted(socket.socket):
-    """Gives its place back when it is closed."""
+    """Releases its slot when it is closed."""
 
     leave: Callable[[], None] | None = None
 
@@ -64,7 +65,7 @@ class _Admitted(socket.socket):
 
 
 def listen(host: str, port: int, places: Places, refused: Callable[[str, str], None]) -> GuardedSocket:
-    """OSError if the address cannot be had."""
+    """Returns a bound and listening socket. Raises OSError if the address cannot be bound."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

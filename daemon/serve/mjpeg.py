@@ -1,4 +1,4 @@
-"""A camera's newest JPEG, handed from the thread that draws to the viewers on the event loop."""
+"""Hands a camera's newest JPEG from the drawing thread to viewers on the event loop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 INTEREST = 2.0
-"""Seconds for which pictures are still made after the last viewer asked for one."""
+"""Seconds for which images are still encoded after the last viewer asked for one."""
 FRESH = 0.5
-"""Seconds for which the newest picture still answers a request for a still."""
+"""Seconds for which the newest image may answer a request for a still."""
 
 
 @dataclass(frozen=True, slots=True)
 class JpegPicture:
-    """A JPEG file in memory. `captured_at` is the monotonic clock in seconds; `number` grows by one a picture."""
+    """A JPEG file in memory. `captured_at` is monotonic time in seconds; `number` increases by one per image."""
 
     data: bytes
     captured_at: float
@@ -39,10 +39,10 @@ class _Waiter:
 
 
 class JpegStream:
-    """Holds one picture, the newest: a slow viewer skips pictures and nothing queues.
+    """Holds only the newest image: a slow viewer skips images, and nothing queues.
 
-    `wanted` and `publish` belong to the camera's thread; `newest` and `still` are awaited on any event loop.
-    `max_fps` bounds how often pictures are wanted. `clock` gives monotonic seconds.
+    `wanted` and `publish` belong to the camera's thread; await `newest` and `still` on any event loop. `max_fps` limits
+    how often images are wanted. `clock` returns monotonic seconds.
     """
 
     def __init__(self, max_fps: float = 15.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,18 +59,19 @@ class JpegStream:
 
     @property
     def wanted(self) -> bool:
-        """Whether a picture made now is of use: somebody waits, or did within the last 2 s, and the next is due."""
+        """Whether an image made now would be used: a viewer waits, or asked within the last 2 s, and the next one is
+        due."""
         with self._lock:
             now = self._clock()
             return (bool(self._waiters) or now - self._asked_at < INTEREST) and now >= self._due_at
 
     @property
     def clients(self) -> int:
-        """How many watch the stream; those who fetch a still are not counted."""
+        """Number of viewers of the stream; requests for stills are not counted."""
         return self._viewers
 
     def publish(self, jpeg: bytes, captured_at: float) -> None:
-        """Replaces the picture and wakes all who wait for one. Any thread; returns at once."""
+        """Replaces the image and wakes everyone waiting for one. Thread-safe; does not block."""
         with self._lock:
             now = self._clock()
             number = 1 if self._picture is None else self._picture.number + 1
@@ -82,7 +83,8 @@ class JpegStream:
             waiter.wake()
 
     async def newest(self, after: int = 0) -> JpegPicture | None:
-        """The newest picture with a number above `after`, waited for if need be; None once the stream is closed."""
+        """Returns the newest image with a number above `after`, waiting if necessary; None once the stream is
+        closed."""
         while True:
             with self._lock:
                 self._asked_at = self._clock()
@@ -100,7 +102,7 @@ class JpegStream:
                     self._waiters.discard(waiter)
 
     async def still(self, within: float = 3.0) -> JpegPicture | None:
-        """A picture no older than 0.5 s, waited for if need be; None after `within` seconds or if closed."""
+        """Returns an image no older than 0.5 s, waiting if necessary; None after `within` seconds or if closed."""
         with self._lock:
             picture = self._picture
             old = self._clock() - self._published_at > FRESH
@@ -112,7 +114,7 @@ class JpegStream:
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
-        """Counts a viewer as long as it lasts."""
+        """Counts a viewer while the context lasts."""
         with self._lock:
             self._viewers += 1
         try:
@@ -122,7 +124,7 @@ class JpegStream:
                 self._viewers -= 1
 
     def close(self) -> None:
-        """Ends the stream for all who wait. Twice is safe."""
+        """Ends the stream for everyone waiting. Idempotent."""
         with self._lock:
             self._closed = True
             woken, self._waiters = self._waiters, set()

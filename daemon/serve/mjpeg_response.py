@@ -1,4 +1,4 @@
-"""A camera's pictures as one endless answer, which every browser shows in an <img>."""
+"""A camera's images as one endless response, which every browser shows in an <img>."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BOUNDARY = "sightd-picture"
 
 
 class MjpegResponse(Response):
-    """multipart/x-mixed-replace, the newest picture each time; 503 where the audience has no free seat."""
+    """multipart/x-mixed-replace, always with the newest image; 503 if no viewer slot is free."""
 
     def __init__(self, stream: JpegStream, audience: Audience) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class MjpegResponse(Response):
         self._audience = audience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, for as long as the viewer stays. The seat is given back however it ends."""
+        """Responds until the viewer leaves. The slot is always released."""
         with self._audience.seat() as seated:
             if not seated:
                 await self._full()(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The page at `/`: each camera's picture and where to find its streams. Plain HTML, nothing from elsewhere."""
+"""The page at `/`: each camera's image and the addresses of its streams. Plain HTML without external resources."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ p { padding: 0 1.5rem; color: var(--dim); }
 
 
 def page(cameras: Sequence[CameraEntry], states: Mapping[str, CameraStatus], host: str) -> str:
-    """The HTML. `host` is what the reader called this machine: RTSP addresses are written with it."""
+    """Returns the HTML. `host` is the name by which the reader reached this machine; RTSP URLs use it."""
     cards = "".join(_card(camera, states.get(camera.name), host) for camera in cameras)
     body = f"<main>{cards}</main>" if cards else "<p>No camera is configured.</p>"
     return (
@@ -60,7 +60,7 @@ def _card(camera: CameraEntry, status: CameraStatus | None, host: str) -> str:
 
 
 def _told(status: CameraStatus) -> str:
-    """The camera's state in a line, as it was when the page was made."""
+    """One line for the camera's state at the time the page was generated."""
     size = f", {status.size[0]}×{status.size[1]}" if status.size else ""
     rate = f", {status.fps:.0f} frames a second" if status.fps else ""
     reason = f": {status.reason}" if status.reason else ""

@@ -1,4 +1,4 @@
-"""How many connections a server holds at once, in all and from one address. No I/O."""
+"""Limits a server's concurrent connections, in total and per address. No I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Literal
 
 _SITE_BITS = 64
-"""Of an IPv6 address: whoever has one has all that share them."""
+"""Prefix length of an IPv6 site: one client owns all addresses in it."""
 
 
 class Places:
-    """Lets in at most `most` at once, of them at most `most_per_address` from one address. Any thread."""
+    """Admits at most `most` connections at once, at most `most_per_address` of them from one address. Thread-safe."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most, self._most_per_address = most, most_per_address
@@ -20,7 +20,7 @@ class Places:
         self._inside: Counter[str] = Counter()
 
     def enter(self, address: str) -> Literal["total", "address"] | None:
-        """None where there is room, which `leave` then gives back; else what is full."""
+        """Takes a slot, which `leave` releases, and returns None; else returns which limit is reached."""
         place = place_of(address)
         with self._lock:
             if self._inside[place] >= self._most_per_address:
@@ -31,7 +31,7 @@ class Places:
             return None
 
     def leave(self, address: str) -> None:
-        """One that was let in is gone."""
+        """Releases the slot of an admitted connection."""
         place = place_of(address)
         with self._lock:
             self._inside[place] -= 1
@@ -40,7 +40,8 @@ class Places:
 
 
 def place_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, also one written as IPv6, or the first half of an IPv6 address."""
+    """The key that counts as one address: an IPv4 address, also if mapped to IPv6, or the /64 prefix of an IPv6
+    address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

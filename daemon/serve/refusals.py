@@ -1,4 +1,4 @@
-"""Connections that were turned away or cut off: each is counted, and the log tells of them now and then."""
+"""Counts connections that were rejected or cut off, and logs them at a limited rate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 class Refusals:
-    """Of one server. Any thread.
+    """Rejections of one server. Thread-safe.
 
-    `told` has a sentence for each reason, `count` counts one of a reason, `clock` gives monotonic seconds.
+    `told` maps each reason to a sentence, `count` increments the reason's counter, `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Refusals:
         self._thinned = Thinned(clock)
 
     def add(self, reason: str, address: str) -> None:
-        """One more, which came from `address`. KeyError where `told` lacks the reason."""
+        """Counts one rejected connection from `address`. Raises KeyError if `told` lacks the reason."""
         sentence = self._told[reason]
         self._count(reason)
         if times := self._thinned.add(reason):

@@ -1,4 +1,4 @@
-"""Who may watch over RTSP, and the certificate of rtsps."""
+"""RTSP authentication and the rtsps certificate."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from sightd.daemon.serve.gst import GStreamer
 _ROLE = "viewer"
 _SERVER: Server = "rtsp"
 _CHECK_ADDRESS, _CHECK_SETTINGS = "auth.check.url", "auth.check.transport.client-settings"
-"""GST_RTSP_AUTH_CHECK_URL and GST_RTSP_AUTH_CHECK_TRANSPORT_CLIENT_SETTINGS."""
+"""Values of GST_RTSP_AUTH_CHECK_URL and GST_RTSP_AUTH_CHECK_TRANSPORT_CLIENT_SETTINGS."""
 
 
 def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any | None:
-    """A GstRTSPAuth for the server, or None where anybody may watch in the clear.
+    """Returns a GstRTSPAuth for the server, or None if anyone may watch, without TLS.
 
-    Names and passwords are those of `options.auth` and those of the tokens, each of which may watch.
+    Accepts the user and password of `options.auth` and every token, all of which may watch. Raises TlsError if the
+    certificate cannot be used.
     """
     known = list(_credentials(options, access))
     if not known and options.tls is None:
@@ -45,7 +46,7 @@ def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any |
 
 
 def permit(factory: Any, gstreamer: GStreamer) -> None:
-    """Lets those whom `authentication` lets in, and nobody else, watch what this factory makes."""
+    """Restricts what this factory serves to clients that `authentication` accepts."""
     permissions = gstreamer.rtsp_server.RTSPPermissions()
     permissions.add_role(_ROLE)
     permissions.add_permission_for_role(_ROLE, "media.factory.access", True)
@@ -62,10 +63,10 @@ def _credentials(options: Rtsp, access: Access) -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def _watchful(gstreamer: GStreamer) -> type[Any]:
-    """A GstRTSPAuth that counts wrong answers, does not look at those of an address that has to wait, and asks for a
-    password before it says whether there is such a camera.
+    """Returns a GstRTSPAuth class that counts failed logins, ignores those from throttled addresses, and requires a
+    password before it reveals whether a camera exists.
 
-    Made here, since its base exists only once GStreamer is loaded. Called on GStreamer's threads.
+    Defined in a function because its base exists only once GStreamer is loaded. Its methods run on GStreamer's threads.
     """
     base: Any = gstreamer.rtsp_server.RTSPAuth
     header = gstreamer.rtsp.RTSPHeaderField.AUTHORIZATION
@@ -84,17 +85,17 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
             self._access = access
 
         def do_check(self, context: Any, check: str) -> bool:
-            """The first check of a request is that of its address."""
+            """Requires a password when a camera is looked up; GStreamer checks a request's URL first."""
             if check == _CHECK_ADDRESS and context.method & looks_for_a_camera:
-                base.do_check(self, context, _CHECK_SETTINGS)  # answers 401 with the challenge where there is no token
+                base.do_check(self, context, _CHECK_SETTINGS)  # answers 401 with the challenge if there is no token
                 return context.token is not None
             return bool(base.do_check(self, context, check))
 
         def do_authenticate(self, context: Any) -> bool:
-            """True also without a token: the answer is then 401, with the challenge."""
+            """Returns True even without a token: the answer is then 401 with the challenge."""
             try:
                 found, given = context.request.get_header(header, 0)
-            except UnicodeDecodeError:  # PyGObject's, of what is no UTF-8
+            except UnicodeDecodeError:  # raised by PyGObject if the header is not UTF-8
                 self._access.refused(_SERVER, context.conn.get_ip(), "wrong")
                 return True
             if found != gstreamer.rtsp.RTSPResult.OK or not given:
@@ -103,7 +104,7 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
             if self._access.attempts[_SERVER].wait(address):
                 self._access.refused(_SERVER, address, "limited")
                 return True
-            if has_another(context.request):  # GStreamer would try each: a hundred guesses for one
+            if has_another(context.request):  # GStreamer would try each header: a hundred guesses in one request
                 self._access.refused(_SERVER, address, "wrong")
                 return True
             passed = bool(base.do_authenticate(self, context))

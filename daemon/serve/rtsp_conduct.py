@@ -1,24 +1,24 @@
-"""What is asked of an RTSP connection, so that it neither costs anything for nothing nor fills memory. No I/O."""
+"""Limits for RTSP connections that use resources without playing, or fill memory. No I/O."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 TO_PLAY = 30.0
-"""Seconds from the connection, or from TEARDOWN, to PLAY. A request that never becomes whole, and a DESCRIBE for which
-the camera is encoded and that nothing follows, end there; GStreamer lets a viewer wait 20 s for a first picture."""
+"""Seconds from connect or TEARDOWN to PLAY. Ends incomplete requests, and a DESCRIBE that nothing follows but for which
+the camera is encoded. GStreamer lets a viewer wait 20 s for the first frame."""
 TO_AGREE = 10.0
-"""Seconds for the handshake of TLS, as the web server gives it. GStreamer neither limits it nor ends a connection whose
+"""Seconds for the TLS handshake, as in the web server. GStreamer has no limit and does not close a connection whose
 handshake fails."""
 SESSIONS = 4
 """Sessions that a connection may open. A player needs one."""
 _BURST, _RATE = 16 * 1024, 2 * 1024
-"""Bytes that a connection may send at any time, and per second on top. Players send some hundred bytes a request and
-a report every few seconds; GStreamer keeps headers of any length and number in memory."""
+"""Bytes that a connection may send at once, and additionally per second. Players send a few hundred bytes per request
+and a report every few seconds; GStreamer keeps headers of any length and number in memory."""
 
 
 class Conduct:
-    """Of one connection, which began at `now`. Times are monotonic, in seconds. One thread at a time."""
+    """Policy of one connection, opened at `now`. Times are monotonic seconds. Not thread-safe."""
 
     def __init__(self, now: float) -> None:
         self._began = now
@@ -26,7 +26,7 @@ class Conduct:
         self._sessions = 0
 
     def plays(self) -> None:
-        """It plays, or did and pauses: a pause costs no more than playing on."""
+        """It plays, or paused after playing: a paused connection costs no more than a playing one."""
         self._idle_since = None
 
     def stops(self, now: float) -> None:
@@ -37,8 +37,8 @@ class Conduct:
         self._sessions += 1
 
     def fault(self, now: float, received: int, *, agreed: bool = True) -> Literal["slow", "flood"] | None:
-        """Why it is to be cut off, if it is. `received`: the bytes that came over it, ever. `agreed`: whether the
-        handshake of TLS is over, or none is needed."""
+        """Returns the reason to cut it off, or None. `received` is the total of bytes received; `agreed` is whether the
+        TLS handshake is done or not needed."""
         if not agreed and now - self._began > TO_AGREE:
             return "slow"
         if received > _BURST + _RATE * (now - self._began) or self._sessions > SESSIONS:

@@ -1,4 +1,4 @@
-"""A factory of shared media that never hands a new viewer a media which is about to end."""
+"""A factory of shared media that never gives a new viewer a media that is about to end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sightd.daemon.serve.rtsp_holds import Holds, Later
 
 
 def media_factory(gstreamer: GStreamer, later: Later) -> Any:
-    """A GstRTSPMediaFactory, without a launch line yet."""
+    """Returns a GstRTSPMediaFactory without a launch line."""
     return _factory_class(gstreamer)(later)
 
 
 @functools.cache
 def _factory_class(gstreamer: GStreamer) -> Any:
-    """GstRTSPMediaFactory keeps a shared media under a key until it has ended, and gst-rtsp-server up to 1.22 gives it
-    to whoever comes while it ends: that viewer is told 503. So the key changes as soon as the media begins to end, and
-    one that does not end yet is kept from it until the viewer has it."""
+    """GstRTSPMediaFactory caches a shared media by key until it has ended, and gst-rtsp-server up to 1.22 gives it to
+    viewers who arrive while it ends: they get 503. So the key changes as soon as the media starts to end, and one still
+    in use is kept alive until the new viewer holds it."""
     status = gstreamer.rtsp_server.RTSPMediaStatus
     in_use, ending = {status.PREPARED, status.SUSPENDED}, {status.UNPREPARING, status.ERROR}
 
@@ -38,7 +38,7 @@ def _factory_class(gstreamer: GStreamer) -> Any:
         def do_gen_key(self, _url: Any) -> str:
             with self._lock:
                 media, was_prepared = self._media, self._was_prepared
-            now = media.get_status() if media is not None else None  # waits while the media is being prepared
+            now = media.get_status() if media is not None else None  # blocks while the media is being prepared
             ended = now in ending or (was_prepared and now == status.UNPREPARED)
             if now in in_use:
                 ended = not self.holds.take(media)

@@ -1,4 +1,4 @@
-"""Streams that are kept from ending until the viewers who were just given them hold them themselves."""
+"""Keeps a shared media alive until a viewer that was just handed it has taken its own reference."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 HELD_MS = 1000
 Later = Callable[[int, Callable[[], bool]], None]
-"""Calls something after milliseconds, on the server's thread, and again as long as it returns True."""
+"""Schedules a call in so many milliseconds on the server's thread, repeated as long as it returns True."""
 
 
 class Holds:
-    """Of one factory's GstRTSPMedia, each held by being prepared once more. Any thread."""
+    """Keeps media of one factory alive by preparing each once more. Thread-safe."""
 
     def __init__(self, later: Later) -> None:
         self._later = later
@@ -21,7 +21,7 @@ class Holds:
         self._ended = False
 
     def take(self, media: Any) -> bool:
-        """Holds it for a second. False where it began to end before."""
+        """Holds the media for a second. Returns False if it had already started to end."""
         if not media.prepare(None):
             return False
         with self._lock:
@@ -34,7 +34,7 @@ class Holds:
         return True
 
     def end(self) -> None:
-        """Holds nothing, now and from now on."""
+        """Releases everything, and holds nothing from now on."""
         with self._lock:
             self._ended = True
             held, self._held = self._held, []
@@ -42,11 +42,11 @@ class Holds:
             media.unprepare()
 
     def _let_go(self, media: Any) -> bool:
-        """Where nobody else has it any more, it ends here: its pipeline stops, which takes some ms."""
+        """Releases the media. If that was the last reference, its pipeline stops here, which takes a few ms."""
         with self._lock:
             held = media in self._held
             if held:
                 self._held.remove(media)
         if held:
             media.unprepare()
-        return False  # once is enough
+        return False  # do not repeat

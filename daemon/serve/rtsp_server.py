@@ -1,4 +1,4 @@
-"""The RTSP server: rtsp://HOST:PORT/CAMERA for every camera that was added."""
+"""The RTSP server: rtsp://HOST:PORT/CAMERA for every added camera."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from sightd.daemon.serve.view import RtspAddress
 log = logging.getLogger(__name__)
 
 _BACKLOG = 128
-"""Connections that wait for the server; GStreamer's five are gone in a burst, and who comes then waits a second."""
+"""Backlog of pending connections; a burst overruns GStreamer's five, and later clients then wait a second."""
 _MOST_CONTENT = 4 * 1024
-"""Bytes of a request's content, of which no viewer sends any to speak of."""
+"""Maximum bytes of a request body; viewers send almost none."""
 _FAREWELL_MS = 300
-"""How long viewers have to leave by themselves after the end of their stream."""
+"""Milliseconds that viewers get to leave after their stream has ended."""
 
 
 class RtspServer:
-    """Serves packets that others encode, with GStreamer's RTSP server on a thread of its own.
+    """Serves packets encoded elsewhere, with GStreamer's RTSP server on its own thread.
 
-    `start`, `add`, `remove` and `close` belong to one thread at a time; the streams may be fed from any.
-    GStreamerMissingError and TlsError come from the constructor, ListenError from `start`.
+    Call `start`, `add`, `remove` and `close` from one thread at a time; streams may be fed from any. The constructor
+    raises GStreamerMissingError and TlsError, `start` raises ListenError.
     """
 
     def __init__(self, options: Rtsp, access: Access, refused: Callable[[str], None] = lambda _reason: None) -> None:
-        """Whoever has a name and password of `options`, or a token, may watch; `access` follows who guesses. `refused`
-        counts a connection that was turned away or cut off, by its reason."""
+        """Anyone with the user and password of `options`, or a token, may watch; `access` rate-limits failed logins.
+        `refused` counts rejected and cut-off connections by reason."""
         self._options = options
         self._gstreamer = gst.load()
         self._auth = authentication(options, access, self._gstreamer)
@@ -57,7 +57,7 @@ class RtspServer:
         self._thread = threading.Thread(target=self._run, name="rtsp-server", daemon=True)
 
     def start(self) -> None:
-        """Listens and serves from now on. ListenError if the address cannot be had."""
+        """Starts listening and serving. Raises ListenError if the address cannot be bound."""
         glib = self._gstreamer.glib
         try:
             self._listen()
@@ -71,15 +71,15 @@ class RtspServer:
 
     @property
     def port(self) -> int:
-        """The TCP port in use; the real one where 0 was asked for."""
+        """The TCP port in use; the actual one if 0 was requested."""
         return self._port
 
     def address(self, camera: str) -> RtspAddress:
-        """Where a viewer finds the camera."""
+        """Where viewers reach the camera."""
         return RtspAddress(scheme="rtsp" if self._options.tls is None else "rtsps", port=self.port, path=f"/{camera}")
 
     def add(self, camera: str) -> RtspStream:
-        """Serves the camera. ValueError if it is served already."""
+        """Adds a camera and returns its stream. Raises ValueError if it was already added."""
         if camera in self._streams:
             raise ValueError(f"camera {camera!r} is served over RTSP already")
         stream = RtspStream(camera, self._gstreamer, self._after)
@@ -91,7 +91,7 @@ class RtspServer:
         return stream
 
     def remove(self, camera: str) -> None:
-        """Ends the camera's stream: its viewers are told, and cut off if they stay. Unknown cameras are ignored."""
+        """Ends the camera's stream: viewers are notified, and cut off if they stay. Ignores unknown cameras."""
         stream = self._streams.pop(camera, None)
         if stream is None:
             return
@@ -100,7 +100,7 @@ class RtspServer:
         self._after(_FAREWELL_MS, lambda: self._cut_off(stream))
 
     def close(self, deadline: float = 2.0) -> None:
-        """Ends all streams, cuts off all viewers and joins the thread, within `deadline` seconds. Twice is safe."""
+        """Ends all streams, cuts off all viewers and joins the thread, within `deadline` seconds. Idempotent."""
         for camera in list(self._streams):
             stream = self._streams.pop(camera)
             self._server.get_mount_points().remove_factory(f"/{camera}")
@@ -116,10 +116,10 @@ class RtspServer:
             log.error("the RTSP server did not stop within %g s", deadline)
 
     def _listen(self) -> None:
-        """Raises glib.Error where the address cannot be had."""
+        """Raises glib.Error if the address cannot be bound."""
         self._listening = self._server.create_source(None)
         self._port = int(self._server.get_bound_port())
-        self._server.set_service(str(self._port))  # it is the same where it has to be taken anew
+        self._server.set_service(str(self._port))  # keep the port if it is bound again
         self._listening.attach(self._context)
 
     def _shut(self) -> None:
@@ -128,8 +128,8 @@ class RtspServer:
             self._listening = None
 
     def _keep_door(self) -> bool:
-        """Lets nobody in while descriptors run out: GStreamer would try in vain without end, and GLib aborts the
-        process where it gets none. Those who watch stay."""
+        """Stops listening while file descriptors run out: GStreamer would retry endlessly, and GLib aborts the process
+        if it gets none. Current viewers stay."""
         left = free()
         with self._door:
             if self._closing:
@@ -138,7 +138,7 @@ class RtspServer:
                 log.error("RTSP takes no new viewers: %s", fault())
                 self._shut()
             elif left >= 2 * RESERVE and self._listening is None:
-                with contextlib.suppress(self._gstreamer.glib.Error):  # the next second may be better
+                with contextlib.suppress(self._gstreamer.glib.Error):  # retried in a second
                     self._listen()
                     log.info("RTSP takes new viewers again")
         return True
@@ -154,7 +154,7 @@ class RtspServer:
         sessions.set_max_sessions(SESSIONS * self._options.max_connections)
         server.set_session_pool(sessions)
         pool = rtsp_server.RTSPThreadPool()
-        pool.set_max_threads(-1)  # one a connection: a viewer who waits for a first picture holds up nobody else
+        pool.set_max_threads(-1)  # one per connection: a viewer waiting for a first frame delays nobody else
         server.set_thread_pool(pool)
         if self._auth is not None:
             server.set_auth(self._auth)
@@ -173,7 +173,7 @@ class RtspServer:
 
     @property
     def progress_at(self) -> float:
-        """Monotonic time at which its loop last turned: it does every second."""
+        """Monotonic time at which the main loop last turned; it does every second."""
         return self._progress_at
 
     def _look_after(self) -> bool:

@@ -1,4 +1,4 @@
-"""Sessions whose ids nobody can guess: whoever has one plays on by it without a password."""
+"""RTSP sessions with unguessable ids: a client that knows one can play without a password."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BYTES = 16
 
 
 def session_pool(gstreamer: GStreamer) -> Any:
-    """A GstRTSPSessionPool."""
+    """Returns a GstRTSPSessionPool."""
     return _pool_class(gstreamer)()
 
 
 @functools.cache
 def _pool_class(gstreamer: GStreamer) -> Any:
-    """GStreamer makes ids, and the nonces that it shows to everybody, with one Mersenne Twister: who sees 312 nonces
-    can tell all ids to come."""
+    """GStreamer derives session ids and the public nonces from one Mersenne Twister: anyone who sees 312 nonces can
+    predict all later ids."""
 
     class Pool(gstreamer.rtsp_server.RTSPSessionPool):  # type: ignore[name-defined,misc]
         __gtype_name__ = "SightdSessionPool"

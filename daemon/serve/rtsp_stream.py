@@ -1,4 +1,4 @@
-"""One camera's RTSP stream: packets that were encoded once go to every viewer."""
+"""One camera's RTSP stream: packets encoded once go to every viewer."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ LAUNCH = (
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
     "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency mtu=1400 )"
 )
-"""A launch line, not a pipeline: a pipeline cannot serve a second first viewer. The queue is bounded and drops its
-oldest packet: key frames alone, while a media waits for its first PLAY."""
+"""A bin, not a pipeline: a pipeline could not serve a new first viewer after the last one left. The queue is bounded
+and drops its oldest packet: only key frames, while a media waits for its first PLAY."""
 
 
 _MOST_BEHIND = 400_000_000
-"""Nanoseconds in the queue from which on packets are left out, before the queue itself drops some: it would take one
-from the middle, and every picture up to the next key frame would be smeared."""
+"""Nanoseconds in the queue from which on packets are dropped here. The queue itself would drop one from the middle, and
+every frame up to the next key frame would be corrupted."""
 
 
 class RtspStream:
-    """The camera's side of a stream. `push` and the properties may be called from any thread and never block.
+    """The camera's side of a stream. `push` and the properties are thread-safe and never block.
 
-    Made by `RtspServer.add`, which also tells it of viewers (`viewer_plays`, `viewer_left`).
+    Created by `RtspServer.add`, which also reports viewers to it (`viewer_plays`, `viewer_left`).
     """
 
     def __init__(self, camera: str, gstreamer: GStreamer, later: Later) -> None:
@@ -53,26 +53,27 @@ class RtspStream:
 
     @property
     def skipped(self) -> int:
-        """Packets that no viewer got, though some play: the server was behind."""
+        """Packets that playing viewers did not get because the server was behind."""
         return self._skipped
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody watches, or is about to: only then are packets of use."""
+        """Whether a viewer watches or is about to; otherwise packets are not needed."""
         return self._gate.wanted
 
     @property
     def clients(self) -> int:
-        """How many viewers play the stream now."""
+        """Number of viewers playing the stream now."""
         return len(self._viewers)
 
     def take_keyframe_request(self) -> bool:
-        """True once after each viewer who came: the next picture should then be encoded as a key frame."""
+        """Returns True once after each new viewer: encode the next frame as a key frame."""
         with self._lock:
             return self._gate.take_key_request()
 
     def push(self, packet: Packet) -> bool:
-        """Hands a packet to all viewers. False if nobody wants it, or it cannot be decoded without an earlier one."""
+        """Sends a packet to all viewers. Returns False if nobody wants it or it depends on a packet that was
+        dropped."""
         with self._lock:
             if not self._admitted(packet):
                 return False
@@ -82,19 +83,19 @@ class RtspStream:
         return bool(accepted == self._gstreamer.gst.FlowReturn.OK)
 
     def factory(self) -> Any:
-        """The GstRTSPMediaFactory that makes one media for all viewers of this camera."""
+        """Creates the GstRTSPMediaFactory, which makes one media for all viewers of this camera."""
         factory = self._factory = media_factory(self._gstreamer, self._later)
         factory.set_launch(LAUNCH)
         factory.set_shared(True)
         factory.set_latency(0)
         lower = self._gstreamer.rtsp.RTSPLowerTrans
-        factory.set_protocols(lower.TCP | lower.UDP)  # no multicast: to whom it would be sent is the viewer's to say
+        factory.set_protocols(lower.TCP | lower.UDP)  # no multicast: the viewer would choose the destination address
         factory.set_suspend_mode(self._gstreamer.rtsp_server.RTSPSuspendMode.NONE)
         factory.connect("media-configure", self._opened)
         return factory
 
     def viewer_plays(self, viewer: int) -> None:
-        """A viewer, named by any number of its own, started to play."""
+        """A viewer, identified by any unique number, started to play."""
         with self._lock:
             if not self._viewers:
                 self._clock.reset()
@@ -102,14 +103,14 @@ class RtspStream:
             self._gate.played()
 
     def viewer_left(self, viewer: int) -> None:
-        """The viewer paused, tore down or is gone. Unknown ones are ignored."""
+        """The viewer paused, tore down or disconnected. Ignores unknown viewers."""
         with self._lock:
             self._viewers.discard(viewer)
             if not self._viewers:
                 self._gate.paused()
 
     def end(self) -> None:
-        """Tells the viewers that the stream is over."""
+        """Signals the end of the stream to the viewers."""
         with self._lock:
             if self._source is not None:
                 self._source.emit("end-of-stream")
@@ -118,9 +119,9 @@ class RtspStream:
             self._factory.holds.end()
 
     def _admitted(self, packet: Packet) -> bool:
-        """What viewers who play do not get is counted: packets while the server is behind, and after them those that
-        cannot be decoded."""
-        if self._source is None:  # no media, whatever a viewer whose PLAY ends just now says
+        """Decides whether to send the packet. Counts those that playing viewers miss: packets while the server is
+        behind, and then those that cannot be decoded."""
+        if self._source is None:  # no media, even if a viewer's PLAY is just ending
             return False
         if self._gate.playing and self._source.get_property("current-level-time") > _MOST_BEHIND:
             self._behind = True
@@ -150,9 +151,9 @@ class RtspStream:
 
 
 class MediaClock:
-    """Turns capture times into a media's running time, so that RTP times move as evenly as the frames were captured.
+    """Converts capture times to a media's running time, so that RTP timestamps are as even as the captures.
 
-    Times of arrival would carry the jitter of inference and encoding into every player.
+    Arrival times would pass the jitter of inference and encoding on to every player.
     """
 
     def __init__(self) -> None:
@@ -160,12 +161,12 @@ class MediaClock:
         self._last = -1
 
     def reset(self) -> None:
-        """The pipeline may have stood still: its running time is read anew."""
+        """Re-reads the running time at the next packet: the pipeline may have stalled."""
         self._offset = None
 
     def pts(self, captured_at: float, element: Any) -> int:
-        """Nanoseconds of running time, always ahead of the last. 0 until the pipeline runs and after a frame older
-        than it; never in the future, for which a sink would wait."""
+        """Running time in nanoseconds, strictly increasing. 0 until the pipeline runs or if the frame is older than it;
+        never in the future, which would make a sink wait."""
         if self._offset is None:
             base = element.get_base_time()
             clock = element.get_clock() if base else None

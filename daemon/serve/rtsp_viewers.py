@@ -1,4 +1,4 @@
-"""The RTSP connections of the moment: who plays which camera, and how one that hangs or misbehaves is got rid of."""
+"""Tracks RTSP connections: which camera each plays, and cutting off those that hang or misbehave."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from sightd.daemon.serve.tcp import cut_off_when_stalled, hang_up, received_byte
 log = logging.getLogger(__name__)
 
 _SHORTEST_SESSION = 10
-"""Seconds. Players send sign of life at half the session's time or so, and their RTCP reports every 5 s."""
+"""Seconds. Players send keep-alives at about half the session timeout, and RTCP reports every 5 s."""
 
 _OK, _SESSION_NOT_FOUND = 200, 454
 _IN_A_SESSION = ("setup", "play", "pause", "teardown", "get-parameter", "set-parameter")
 
 _MOST_UNREAD = 16 * 1024
-"""Bytes that the kernel keeps for GStreamer, which takes them one by one, at 1.6 µs each, also from those cut off."""
+"""Receive buffer in bytes: GStreamer reads byte by byte, at 1.6 µs each, even from connections that were cut off."""
 
 
 class _Tls:
-    """The TLS of a connection that has just come: later GStreamer may have none, and aborts if it is asked for it.
+    """TLS state of a new connection, read at once: later GStreamer may have none, and aborts if asked for it.
 
-    It gives up its copy of all authorities' certificates, which is 4 MB: viewers send no certificate to check.
+    Drops its copy of the CA certificates, 4 MB: viewers send no certificate to verify.
     """
 
     def __init__(self, client: Any) -> None:
@@ -42,14 +42,14 @@ class _Tls:
 
     @property
     def agreed(self) -> bool:
-        """Whether the handshake is over."""
+        """Whether the handshake is complete."""
         return bool(self._tls.get_protocol_version())  # 0 until then
 
 
 @dataclass(slots=True, eq=False)
 class _Connection:
-    """`tcp` is a descriptor of our own, since GStreamer may close its own at any moment; None where it broke at once.
-    `told`: that it was cut off is counted and logged."""
+    """`tcp` is our own duplicate descriptor, since GStreamer may close its own at any moment; None if the connection
+    broke at once. `told`: the cut-off has been counted and logged."""
 
     address: str
     tcp: socket.socket | None
@@ -61,15 +61,15 @@ class _Connection:
 
 
 class RtspViewers:
-    """Follows every connection and tells the streams who plays.
+    """Tracks every connection and reports to the streams who plays.
 
-    A viewer over TCP that takes no byte for `stall_timeout` seconds is cut off by the kernel (TCP_USER_TIMEOUT), one
-    over UDP by its session, which expires when neither requests nor RTCP reports come. Without this a stopped player
-    would count as a viewer, and its camera would be encoded, for ever.
+    A TCP viewer that accepts no byte for `stall_timeout` seconds is cut off by the kernel (TCP_USER_TIMEOUT), a UDP
+    viewer by its session, which expires if neither requests nor RTCP reports arrive. Without this a stopped player
+    would count as a viewer forever, and its camera would be encoded for it.
 
-    Who finds no room, or breaks the rules of `Conduct`, is cut off by shutting the connection down under GStreamer,
-    which then ends it on its own thread: its own way to close one from outside is not safe while it is in use. The
-    methods are called on GStreamer's threads.
+    A connection that exceeds a limit or breaks the `Conduct` policy is cut off by shutting down its socket under
+    GStreamer, which then closes it on its own thread: closing it through GStreamer from outside is unsafe while it is
+    in use. The methods run on GStreamer's threads.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class RtspViewers:
         self._connections: dict[Any, _Connection] = {}
 
     def connected(self, _server: Any, client: Any) -> None:
-        """A new connection: it is let in or cut off, limits are set, and its life is followed."""
+        """Handles a new connection: admits it or cuts it off, sets its limits and tracks it until it closes."""
         address, tcp = client.get_connection().get_ip(), self._limited(client)
-        tls = _Tls(client) if self._tls else None  # also if it finds no room: 4 MB each, until GStreamer frees them
+        tls = _Tls(client) if self._tls else None  # refused ones too: 4 MB each until GStreamer frees them
         if full := self._places.enter(address):
             self._refusals.add(full, address)
             if tcp is not None:
@@ -105,7 +105,7 @@ class RtspViewers:
         client.connect("closed", self._gone)
 
     def look_after(self) -> None:
-        """Cuts off those that break the rules. To be called every second."""
+        """Cuts off connections that break the policy. Call every second."""
         with self._lock:
             clients = list(self._connections)
         for client in clients:
@@ -113,7 +113,7 @@ class RtspViewers:
 
     @property
     def count(self) -> int:
-        """How many connections there are."""
+        """Number of open connections."""
         return len(self._connections)
 
     def of(self, stream: RtspStream) -> list[Any]:
@@ -147,12 +147,12 @@ class RtspViewers:
             self._refusals.add(fault, one.address)
 
     def _fault(self, client: Any, one: _Connection) -> Literal["slow", "flood"] | None:
-        if client.get_connection().is_tunneled():  # it reads from a connection that is not followed
+        if client.get_connection().is_tunneled():  # it reads from a connection that is not tracked
             return "flood"
         try:
             received = received_bytes(one.tcp) if one.tcp is not None else 0
         except OSError:
-            return None  # it is gone, and "closed" follows
+            return None  # it is gone; "closed" follows
         return one.conduct.fault(time.monotonic(), received, agreed=one.tls is None or one.tls.agreed)
 
     def _session(self, client: Any, session: Any) -> None:
@@ -164,7 +164,7 @@ class RtspViewers:
         self._judge(client)
 
     def _in_own_session(self, client: Any, context: Any) -> int:
-        """Another connection's session is as good as none: GStreamer asks for no password within one."""
+        """Rejects sessions of other connections: GStreamer asks for no password within a session."""
         if context.session is None:
             return _OK
         with self._lock:
@@ -198,7 +198,7 @@ class RtspViewers:
         with self._lock:
             one = self._connections.pop(client, None)
             if one is not None and one.tcp is not None:
-                one.tcp.close()  # under the lock: another thread may be about to use it
+                one.tcp.close()  # under the lock: another thread may be using it
         if one is not None:
             self._places.leave(one.address)
 

@@ -1,4 +1,4 @@
-"""GET /api/status: everything about the daemon at a glance, for `sightd status`, scripts and pages."""
+"""GET /api/status: the daemon's complete state, for `sightd status`, scripts and web pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightd.daemon.serve.view import ConfigurationStatus
 
 @dataclass(frozen=True, slots=True)
 class Viewers:
-    """How many watch now."""
+    """Number of viewers now."""
 
     rtsp: int
     mjpeg: int
@@ -21,8 +21,8 @@ class Viewers:
 @dataclass(frozen=True, slots=True)
 class CameraReport:
     """A camera. `state` and `reason` as in /readyz; times in seconds since the epoch. `size` is (width, height) in
-    pixels, `fps` frames a second of late, `age` how old the newest frame was when it arrived, in s by the stream's own
-    clock (null: not measured). `last_error` is the last fault of the source, which may be over."""
+    pixels, `fps` the recent frame rate, `age` the newest frame's age on arrival, in s by the stream's own clock (null:
+    not measured). `last_error` is the source's last error, which may be over."""
 
     name: str
     title: str
@@ -46,7 +46,7 @@ class CameraReport:
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """A model that runs for a plug-in, on what, and why that."""
+    """A model running for a plug-in, the backend it runs on, and the reason for that choice."""
 
     model: str
     backend: str
@@ -57,8 +57,8 @@ class EngineReport:
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """A plug-in instance. `state` is running, trial or out (both after faults), or hangs; `seconds` is the time
-    of a call of late, null before the first one."""
+    """A plug-in instance. `state` is running, trial or out (both after failures), or hangs; `seconds` is the recent
+    duration of a call, null before the first one."""
 
     name: str
     state: str
@@ -70,7 +70,7 @@ class PluginReport:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """A file of the state. `size` in bytes, null if it is not there; `fault` says why it cannot be written."""
+    """A file that stores state. `size` in bytes, null if it does not exist; `fault` says why it cannot be written."""
 
     path: str
     size: int | None
@@ -79,7 +79,7 @@ class StoreReport:
 
 @dataclass(frozen=True, slots=True)
 class StorageReport:
-    """`free` and `total` are bytes of the disk with the state `directory`, null if it cannot be asked."""
+    """`free` and `total` are bytes of the disk with the state `directory`, null if unknown."""
 
     directory: str
     free: int | None
@@ -90,7 +90,7 @@ class StorageReport:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the daemon listens; null if a server is off."""
+    """The servers' addresses; null if a server is off."""
 
     rtsp: str | None
     http: str | None
@@ -99,8 +99,8 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole answer. `uptime` in seconds; jumps of the wall clock do not change it. Fields are added as sightd
-    grows; those that are here stay."""
+    """The complete response. `uptime` in seconds, unaffected by jumps of the wall clock. New versions of sightd may add
+    fields and never remove any."""
 
     version: str
     pid: int
@@ -119,7 +119,7 @@ class Status:
 
 
 def add_status(app: FastAPI, status: Callable[[], Status]) -> None:
-    """Adds the route, for every role. `status` may wait for a disk."""
+    """Adds the route, for every role. `status` may block on a disk."""
     router = APIRouter(prefix="/api", tags=["status"])
 
     @router.get("/status", summary="Cameras, plug-ins, models, viewers, storage and versions")

@@ -1,4 +1,4 @@
-"""What the kernel knows and does about a TCP connection."""
+"""TCP connection statistics and timeouts, by socket options of the kernel."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import struct
 from contextlib import suppress
 
 _RECEIVED_AT = 128
-"""Where `tcpi_bytes_received` stands in `struct tcp_info` (linux/tcp.h, since 4.1)."""
+"""Offset of `tcpi_bytes_received` in `struct tcp_info` (linux/tcp.h, since 4.1)."""
 
 
 def received_bytes(connection: socket.socket) -> int:
-    """Bytes that came over it since it began. OSError where it is closed."""
+    """Bytes received over the connection since it was opened. Raises OSError if it is closed."""
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT + 8)
     received: int = struct.unpack_from("=Q", info, _RECEIVED_AT)[0]
     return received
 
 
 def cut_off_when_stalled(connection: socket.socket, seconds: float) -> None:
-    """Has the kernel end it once the peer takes no byte, or does not answer at all, for so long."""
+    """Makes the kernel end the connection if the peer accepts no byte, or does not respond at all, for `seconds`."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(seconds)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(seconds / 3)))
@@ -26,6 +26,7 @@ def cut_off_when_stalled(connection: socket.socket, seconds: float) -> None:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Ends it for both sides, whoever else holds it: a reader on another thread sees its end. Twice is safe."""
-    with suppress(OSError):  # the peer was quicker
+    """Shuts the connection down in both directions, even if others hold it: a reader on another thread sees EOF.
+    Idempotent."""
+    with suppress(OSError):  # the peer closed it first
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""What the web server needs to know of the daemon, and no more."""
+"""The web server's interface to the daemon."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RtspAddress:
-    """Where a camera's stream is; the host is what the reader calls this machine."""
+    """A camera's RTSP address without the host, which depends on how the reader reaches this machine."""
 
     scheme: Literal["rtsp", "rtsps"]
     port: int
     path: str
 
     def url(self, host: str) -> str:
-        """The address as a player takes it. An IPv6 address is put in brackets."""
+        """The URL for a player. Puts IPv6 addresses in brackets."""
         return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class CameraEntry:
-    """A camera as people see it."""
+    """A camera as shown to viewers."""
 
     name: str
     title: str
@@ -39,11 +39,11 @@ class CameraEntry:
 class CameraStatus:
     """The state of a camera's feed.
 
-    `since` is when the state began, in seconds since the epoch; while the feed is connecting or waiting, the time of
-    the last frame, or of the camera's start if there was none. `reason` says why the state is not "live", without any
-    secret; `fps` is 0 and `age` None while no picture comes; `size` is (width, height) in pixels; `encoder` is what
-    encodes H.264 while somebody watches, and `encoder_reason` why that one. `age` is how old the newest live frame was
-    when it arrived, in s by the stream's own clock; None if that is not measured.
+    `since` is when the state began, in seconds since the epoch; while connecting or waiting, the time of the last
+    frame, or of the camera's start if there was none. `reason` says why the state is not "live", without secrets; `fps`
+    is 0 and `age` None while no frames arrive; `size` is (width, height) in pixels; `encoder` encodes H.264 while
+    somebody watches, and `encoder_reason` explains its choice. `age` is the newest live frame's age on arrival, in s by
+    the stream's own clock; None if not measured.
     """
 
     state: str
@@ -58,7 +58,7 @@ class CameraStatus:
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """What runs behind a plug-in, why that (`reason`), and how it fares."""
+    """The model and backend of a plug-in, the `reason` for that choice, and its health."""
 
     model: str | None = None
     backend: str | None = None
@@ -71,8 +71,8 @@ class PluginStatus:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationStatus:
-    """Whether the file on disk is what runs. `since` is when the state began, in seconds since the epoch; `detail` says
-    why the last reload was refused or failed, without any secret."""
+    """Whether the running configuration matches the file. `since` is when the state began, in seconds since the epoch;
+    `detail` says why the last reload was refused or failed, without secrets."""
 
     state: Literal["current", "reloading", "refused", "failed"]
     since: float
@@ -91,7 +91,7 @@ class ConfigurationStatus:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the daemon does what it was set up for, and what keeps it from it."""
+    """Whether the daemon does what it is configured to do, and the reasons if not."""
 
     ready: bool
     cameras: Mapping[str, CameraStatus]
@@ -101,19 +101,20 @@ class Readiness:
 
 
 class DaemonView(Protocol):
-    """The daemon, seen from the web. Called on the web server's threads; must return at once."""
+    """The daemon as seen by the web server. Called on the web server's threads; all methods but `status` must not
+    block."""
 
     def cameras(self) -> Sequence[CameraEntry]:
-        """The cameras that are on, in the order of the configuration."""
+        """The enabled cameras, in the order of the configuration."""
 
     def jpeg(self, camera: str) -> JpegStream | None:
-        """The camera's pictures; None if there is no such camera."""
+        """The camera's images; None if there is no such camera."""
 
     def readiness(self) -> Readiness:
-        """What `/readyz` tells."""
+        """The content of `/readyz`."""
 
     def status(self) -> Status:
-        """What `/api/status` tells. May wait for a disk."""
+        """The content of `/api/status`. May block on a disk."""
 
     def healthy(self) -> tuple[bool, str]:
-        """Whether the process makes progress, and in a sentence how that is known."""
+        """Whether the process makes progress, and a sentence that explains how that is known."""

@@ -1,1 +1,1 @@
-"""The daemon as a service: what its supervisor asks and is told."""
+"""The daemon as a systemd service: unit, notifications, watchdog, reloads, signals."""

@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system lets this process have, and whether they are enough."""
+"""Raises the file descriptor limit and checks that it suffices."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from sightd.daemon.config.model import Config
 from sightd.daemon.serve.control_socket import MOST
 
 _OF_RTSP, _OF_HTTP, _OF_CAMERA, _OF_PROCESS = 2, 1, 16, 128
-"""Descriptors of a connection over RTSP (GStreamer's and ours), of one over HTTP, of a camera with its source, its
-threads' event descriptors and its stream's four sockets for UDP, and of everything else."""
+"""File descriptors per RTSP connection (GStreamer's and ours), per HTTP connection, per camera (source, event
+descriptors of its threads, the stream's four UDP sockets), and for everything else."""
 
 
 def raise_limit() -> int:
-    """Lifts the soft limit to the hard one, which the system's owner set. Returns what then holds."""
+    """Raises the soft limit to the hard limit, which the administrator set. Returns the limit now in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -21,7 +21,7 @@ def raise_limit() -> int:
 
 
 def shortage(config: Config, limit: int) -> str | None:
-    """What to do where the configuration may ask for more descriptors than there are; None where it may not."""
+    """Returns advice if the configuration may need more descriptors than the limit, else None."""
     rtsp = _OF_RTSP * config.rtsp.max_connections if config.rtsp.enabled else 0
     http = _OF_HTTP * config.http.max_connections if config.http.enabled else 0
     control = _OF_HTTP * MOST if config.control.enabled else 0

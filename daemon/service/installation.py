@@ -1,4 +1,4 @@
-"""The service, put onto this machine and taken off it."""
+"""Installs and removes the systemd service."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from sightd.daemon.service.systemd import UNIT, SystemdError, require_running, s
 from sightd.daemon.service.unit import GROUPS, LEAST, UnitPathError, unit
 
 _SPLITS_CREDENTIALS = 255
-"""The systemd from which a credential's path with a blank fails ("Failed to deserialize"): it hands the path to the
-process that starts the service in words."""
+"""First systemd version that fails on a credential path with a space ("Failed to deserialize"): it passes the path to
+the process that starts the service as separate words."""
 FOLDER = Path("/etc/systemd/system")
 
 
 class InstallationError(Exception):
-    """The service cannot be installed so; the message says what to change."""
+    """The service cannot be installed this way; the message says what to change."""
 
 
 def missing_groups() -> list[str]:
-    """Groups of cameras and GPUs that do not exist on this machine."""
+    """Groups that own cameras and GPUs but do not exist on this machine."""
     return [name for name in GROUPS if not _is_group(name)]
 
 
 def unit_text(
     config: Path, credentials: Mapping[str, Path], executable: Path | None = None, *, control: bool = True
 ) -> str:
-    """The unit for this installation on this machine. InstallationError where the service could not run so, or
-    SystemdError where systemd is too old or not there."""
+    """Returns the unit for this installation. Raises InstallationError if the service could not run, SystemdError if
+    systemd is too old or missing."""
     known = version()
     if known < LEAST:
         raise SystemdError(f"systemd {known} is too old: {LEAST} is the least")
@@ -38,7 +38,7 @@ def unit_text(
     for what, path in {"the program": program, "the configuration": config, **_named(credentials)}.items():
         if not path.is_absolute() or not path.exists():
             raise InstallationError(f"{what} {path} does not exist or is not an absolute path")
-    for what, path in {"the program": program, "the configuration": config}.items():  # credentials are read by systemd
+    for what, path in {"the program": program, "the configuration": config}.items():  # systemd reads the credentials
         if blocked := _blocked(path):
             raise InstallationError(
                 f"{what} {path} cannot be reached by the service, which runs as a user of its own: {blocked} is not "
@@ -58,7 +58,7 @@ def unit_text(
 
 
 def install(text: str, folder: Path = FOLDER) -> Path:
-    """Writes the unit, has systemd read it, and starts the service now and at each boot."""
+    """Writes the unit, makes systemd load it, and starts the service now and at each boot. Returns the unit's path."""
     require_running()
     path = folder / UNIT
     new = path.with_suffix(".new")
@@ -71,7 +71,7 @@ def install(text: str, folder: Path = FOLDER) -> Path:
 
 
 def uninstall(folder: Path = FOLDER) -> bool:
-    """Stops the service and removes its unit; its state stays. False where there was none."""
+    """Stops the service and removes its unit, but keeps its state. Returns False if it was not installed."""
     require_running()
     path = folder / UNIT
     if not path.exists():
@@ -95,8 +95,8 @@ def _named(credentials: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _blocked(path: Path) -> Path | None:
-    """The first folder above that other users cannot enter, or the file where they cannot read it; None where they
-    can. Home folders are hidden from the service."""
+    """Returns the first parent directory that other users cannot enter, the file if they cannot read it, or None. Home
+    directories are hidden from the service."""
     resolved = path.resolve()
     for folder in reversed(resolved.parents):
         if folder in (Path("/home"), Path("/root"), Path("/run/user")) or not folder.stat().st_mode & stat.S_IXOTH:

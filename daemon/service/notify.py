@@ -1,4 +1,4 @@
-"""Telling systemd how the service fares: sd_notify(3), datagrams to the socket that `$NOTIFY_SOCKET` names."""
+"""Notifies systemd of the service state by sd_notify(3): datagrams to the socket in `$NOTIFY_SOCKET`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Silent where nobody listens. Any thread."""
+    """Does nothing if there is no socket. Thread-safe."""
 
     def __init__(self, environ: Mapping[str, str], clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        """Reads `NOTIFY_SOCKET` (a path, or an abstract name that begins with "@")."""
+        """Reads `NOTIFY_SOCKET` (a path, or an abstract name that starts with "@")."""
         self._address = environ.get("NOTIFY_SOCKET", "")
         self._clock_ns = clock_ns
         self._told_fault = False
@@ -24,27 +24,27 @@ class Notifier:
         return bool(self._address)
 
     def ready(self) -> None:
-        """The start, or a reload, is done."""
+        """The start or a reload is complete."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A reload begins; `ready` ends it. The time tells systemd that it is the one it asked for."""
+        """A reload begins; `ready` ends it. The timestamp tells systemd that this is the reload it requested."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={self._clock_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The end begins."""
+        """Shutdown begins."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """A line for `systemctl status`."""
+        """Sets the status line of `systemctl status`."""
         self._send(f"STATUS={' '.join(text.split())}")
 
     def alive(self) -> None:
-        """The watchdog's next time-out begins now."""
+        """Restarts the watchdog's timeout."""
         self._send("WATCHDOG=1")
 
     def needs(self, seconds: float) -> None:
-        """A start, reload or end under way takes so much longer, from now on."""
+        """Extends the timeout of the current start, reload or stop to `seconds` from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def _send(self, message: str) -> None:
@@ -56,6 +56,6 @@ class Notifier:
                 sender.settimeout(1.0)
                 sender.sendto(message.encode(), address)
         except OSError as error:
-            if not self._told_fault:  # a supervisor that went away is told of once, and is no reason to end
+            if not self._told_fault:  # log the first failure only; a missing supervisor is no reason to exit
                 self._told_fault = True
                 log.warning("cannot notify systemd of the service state: %s", error.strerror or error)

@@ -1,4 +1,4 @@
-"""Long work before the service is ready: systemd is told that it goes on."""
+"""Extends systemd's start timeout while downloads and engine builds make progress."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sightd.daemon.service.notify import Notifier
 from sightd.engines.progress import Progress
 
 _EVERY = 5.0
-"""Seconds between two messages."""
+"""Seconds between two notifications."""
 _MORE = 300.0
-"""Seconds that are asked for each time: a download or an engine's build may be silent for so long."""
+"""Seconds requested each time: a download or an engine build may be silent for this long."""
 
 
 def extending(notifier: Notifier, progress: Progress, renew: Callable[[], None]) -> Progress:
-    """The same progress, which also has systemd give more time and calls `renew`, which may raise to end the work."""
+    """Wraps `progress` to also extend systemd's timeout and call `renew`, which may raise to abort the work."""
     told_at = float("-inf")
 
     def tell(task: str, done: int, total: int | None) -> None:

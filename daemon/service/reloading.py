@@ -1,4 +1,4 @@
-"""Reloads of the configuration: all of it is valid and applied, or nothing changes. One that hangs holds up nobody."""
+"""Configuration reloads: a file is applied completely or not at all, and a reload that hangs blocks nothing."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from sightd.daemon.service.notify import Notifier
 log = logging.getLogger(__name__)
 
 READ_LIMIT = 30.0
-"""Seconds in which the file and what it refers to must be read and checked."""
+"""Seconds within which the file and the files it refers to must be read and validated."""
 OPEN_LIMIT = 300.0
-"""Seconds that opening what is new may go without progress, as a download or an engine build makes."""
+"""Seconds that opening new components may go without progress, such as that of a download or engine build."""
 MAX_HUNG = 4
-"""Reloads that hang and are left behind; beyond, the process is not trusted with another."""
+"""Hung reloads that are abandoned; after that, the process refuses further ones."""
 
 
 class ReloadFailedError(ConfigError):
-    """The reload did not get to an end: it hung, the daemon stops, or there is a fault in the program."""
+    """The reload did not complete: it hung, the daemon is stopping, or there is a bug."""
 
 
 class Attempt:
-    """One reload: what it does now, by when, and whether it may still change the daemon. Any thread."""
+    """One reload: its current step, its deadline, and whether it may still change the daemon. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -44,48 +44,48 @@ class Attempt:
         self._abandoned = False
         self.applying = False
         self.outcome: Changes | BaseException | None = None
-        """How it ended; None while it runs."""
+        """How it ended; None while it is running."""
         self.step("reading the file", READ_LIMIT)
 
     def step(self, doing: str, limit: float) -> None:
-        """A new step begins, which may go `limit` seconds without progress."""
+        """Starts a new step, which may go `limit` seconds without progress."""
         self.doing, self.limit = doing, limit
         self.progress()
 
     def progress(self) -> None:
-        """It goes on: the limit counts from now."""
+        """Records progress: the limit counts from now."""
         self._renewed_at = self._clock()
 
     @property
     def left(self) -> float:
-        """Seconds until it is overdue. What is being applied has no limit: the watchdog sees to that."""
+        """Seconds until the deadline. There is none while changes are applied: the watchdog covers that."""
         return float("inf") if self.applying else self._renewed_at + self.limit - self._clock()
 
     def commit(self) -> None:
-        """From now on it cannot be abandoned. AbandonedError if it was."""
+        """Marks it as applying, after which it cannot be abandoned. Raises AbandonedError if it already was."""
         with self._lock:
             if self._abandoned:
                 raise AbandonedError
             self.doing, self.applying = "applying the changes", True
 
     def abandon(self) -> bool:
-        """Keeps it from changing anything. False if it already does."""
+        """Prevents it from changing anything. Returns False if it is already applying changes."""
         with self._lock:
             self._abandoned = not self.applying
             return self._abandoned
 
 
 class Reloads:
-    """One reload runs at a time; all who ask meanwhile share the next. Any thread may ask.
+    """Runs one reload at a time; all requests made meanwhile share the next one. Any thread may request one.
 
-    A thread of its own waits for requests and watches over the deadline, another reads, opens and applies. A reload
-    that is overdue fails and is left behind; it can no longer change anything.
+    One thread waits for requests and enforces the deadline, another reads, opens and applies. A reload past its
+    deadline fails and is abandoned; it can no longer change anything.
     """
 
     _daemon: Daemon
 
     def __init__(self, path: Path, notifier: Notifier, fail: Callable[[BaseException], None]) -> None:
-        """`fail` is called with an error that left the daemon half changed."""
+        """`fail` is called with an error that left the daemon partially changed."""
         self._path, self._notifier, self._fail = path, notifier, fail
         self._changed = threading.Condition()
         self._waiting: list[Future[Changes]] = []
@@ -95,12 +95,12 @@ class Reloads:
         self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
 
     def start(self, daemon: Daemon) -> None:
-        """From now on `daemon`, which has started, is reloaded; also if that was asked for before."""
+        """Starts serving requests, including earlier ones, for `daemon`, which must have started."""
         self._daemon = daemon
         self._thread.start()
 
     def ask(self) -> Future[Changes]:
-        """Asks for a reload; the future gets what changed, or a ConfigError that says why nothing did."""
+        """Requests a reload. The future yields the changes, or raises a ConfigError that says why there are none."""
         future: Future[Changes] = Future()
         with self._changed:
             self._waiting.append(future)
@@ -108,19 +108,20 @@ class Reloads:
         return future
 
     def ask_once(self) -> None:
-        """Asks for a reload unless one waits already."""
+        """Requests a reload unless a request is already waiting."""
         with self._changed:
             if not self._waiting:
                 self._waiting.append(Future())
                 self._changed.notify_all()
 
     def progress(self) -> None:
-        """The reload under way, if there is one, goes on."""
+        """Records progress of the current reload, if any."""
         if (attempt := self._attempt) is not None:
             attempt.progress()
 
     def close(self, deadline: float = 8.0) -> None:
-        """Ends the thread; a reload under way is abandoned, or has `deadline` seconds if it already changes things."""
+        """Stops the thread. Abandons a reload in progress, or gives it `deadline` seconds if it is already applying
+        changes."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -139,7 +140,7 @@ class Reloads:
                 if self._closed:
                     return
                 asked, self._waiting = self._waiting, []
-            # from now on those who asked may go away, but cannot cancel it
+            # from here on the callers may leave, but can no longer cancel
             wanted = [future for future in asked if future.set_running_or_notify_cancel()]
             if wanted:
                 self._reload(wanted)
@@ -152,7 +153,7 @@ class Reloads:
         outcome = self._outcome(attempt)
         self._attempt = None
         self._report(outcome)
-        self._notifier.ready()  # before the answer: who asked may be systemd's own ExecReload=
+        self._notifier.ready()  # before the results: the caller may be systemd's ExecReload=
         for future in asked:
             if isinstance(outcome, Changes):
                 future.set_result(outcome)
@@ -187,7 +188,7 @@ class Reloads:
             self._taken_over(loaded, outcome)
         except (ConfigError, AbandonedError) as error:
             outcome = error
-        except BaseException as error:  # the thread's edge: nobody above could handle it
+        except BaseException as error:  # the thread's outermost handler: nothing above could handle it
             log.exception("a fault in the program during a reload")
             if attempt.applying:
                 self._fail(error)
@@ -221,5 +222,5 @@ class Reloads:
 def _loaded(path: Path) -> Loaded:
     try:
         return load(path, environ=os.environ, plugins=installed_plugins())
-    except OSError as error:  # as without file descriptors: what runs goes on
+    except OSError as error:  # e.g. out of file descriptors: the daemon keeps running
         raise ConfigError([Problem(0, 0, "", f"it cannot be read now: {error}", "", str(path))]) from error

@@ -1,4 +1,4 @@
-"""Signals and other requests to the daemon's main thread, which does nothing but wait for them."""
+"""Signals and other requests to the daemon's main thread, which only waits for them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from queue import SimpleQueue
 
 
 class Request(Enum):
-    """What the main thread is asked for."""
+    """A request to the main thread."""
 
     STOP = "stop"
     RELOAD = "reload"
     STARTED = "started"
-    """The start has ended, however it did."""
+    """The start has ended, successfully or not."""
 
 
 class Requests:
-    """SIGTERM and SIGINT ask for the stop; a second one ends the process at once. SIGHUP asks for a reload.
+    """SIGTERM and SIGINT request a stop; a second one ends the process at once. SIGHUP requests a reload.
 
-    Construct and wait on the main thread; `put` and `stopping` on any thread.
+    Construct it and call `next` on the main thread; `put`, `fail` and `stopping` are thread-safe.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Requests:
         signal.signal(signal.SIGHUP, lambda *_: self._asked.put(Request.RELOAD))
 
     def next(self) -> Request:
-        """Waits for the next request. Raises what was given to `fail`."""
+        """Waits for the next request. Raises an error that was passed to `fail`."""
         asked = Request.STOP if self.stopping.is_set() else self._asked.get()
         if isinstance(asked, BaseException):
             raise asked
@@ -42,7 +42,7 @@ class Requests:
         self._asked.put(request)
 
     def fail(self, error: BaseException) -> None:
-        """Ends the main thread with an error after which the daemon cannot go on."""
+        """Makes `next` raise an error after which the daemon cannot continue."""
         self._asked.put(error)
 
     def _stop(self, number: int, _frame: object) -> None:

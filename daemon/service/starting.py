@@ -1,4 +1,4 @@
-"""The start on a thread of its own, so that signals are answered while a plug-in hangs or downloads."""
+"""Runs the start on its own thread, so that signals are handled while a plug-in hangs or downloads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightd.daemon.service.requests import Request, Requests
 
 
 class Start:
-    """Runs the daemon's start. `run` and `settle` belong to the main thread."""
+    """Runs the daemon's start. Call `run` and `settle` on the main thread."""
 
     def __init__(self, start: Callable[[], None], requests: Requests) -> None:
         self._start, self._requests = start, requests
@@ -17,7 +17,7 @@ class Start:
         self._thread = threading.Thread(target=self._run, name="start", daemon=True)
 
     def run(self) -> bool:
-        """Runs it to its end; raises what it raised. False if the daemon was asked to stop meanwhile."""
+        """Runs the start to its end and re-raises its error. Returns False if a stop was requested meanwhile."""
         self._thread.start()
         reload = False
         while (request := self._requests.next()) is not Request.STARTED:
@@ -31,13 +31,13 @@ class Start:
         return True
 
     def settle(self, seconds: float) -> None:
-        """Waits until a start that was asked to stop has stopped. One that hangs is left behind."""
+        """Waits up to `seconds` for an aborted start to end; abandons one that hangs."""
         if self._thread.is_alive():
             self._thread.join(seconds)
 
     def _run(self) -> None:
         try:
             self._start()
-        except BaseException as error:  # noqa: BLE001 — handed to the main thread, which raises it
+        except BaseException as error:  # noqa: BLE001 — passed to the main thread, which raises it
             self._error = error
         self._requests.put(Request.STARTED)

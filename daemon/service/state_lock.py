@@ -1,4 +1,4 @@
-"""One daemon for one state: a second one would write into the first one's journal and gallery."""
+"""Locks the state, so that a second daemon cannot write to the same journal and gallery."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ class StateInUseError(Exception):
 
 @contextmanager
 def locked_state(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[None]:
-    """Holds the locks on the state directory and, if it lies elsewhere, on the journal. StateInUseError if another
-    daemon holds one. The kernel releases them with the process, however it ends; processes started here do not inherit
-    them."""
+    """Locks the state directory and, if it is elsewhere, the journal. Raises StateInUseError if another daemon holds a
+    lock. The kernel releases the locks when the process ends, however it ends; child processes do not inherit them."""
     state, journal = state_directory(environ), journal_of(loaded.config.events, environ)
     with ExitStack() as held:
         held.enter_context(_locked(state / FILE, f"the state directory {state}", loaded.path))
@@ -44,7 +43,7 @@ def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
     try:
         make_private(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:  # nothing can be written there by anybody, and the journal reports that for as long
+    except OSError as error:  # nobody can write there, and the journal keeps reporting that
         log.warning("%s cannot be locked (%s): make sure that no other sightd uses it", what, error.strerror)
         yield
         return
@@ -56,7 +55,7 @@ def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
                 f"{what} is in use by another sightd ({_holder(descriptor)}). Stop that one, or give this one a state "
                 "of its own: set SIGHTD_STATE_DIR, and events.path if the configuration has it"
             ) from None
-        with contextlib.suppress(OSError):  # a full disk: the lock holds, only its holder is not named
+        with contextlib.suppress(OSError):  # disk full: the lock holds, but the file does not name its holder
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()}, configuration {config.absolute()}\n".encode(), 0)
         yield

@@ -1,4 +1,4 @@
-"""systemd as it is asked from the command line."""
+"""Queries and controls systemd through its command-line tools."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ UNIT = "sightd.service"
 
 
 class SystemdError(Exception):
-    """systemd is not there, or refuses; the message says what to do."""
+    """systemd is missing or refuses; the message says what to do."""
 
 
 def version() -> int:
-    """Of the systemd that is installed. SystemdError where there is none."""
+    """Version of the installed systemd. Raises SystemdError if there is none."""
     found = re.search(r"systemd (\d+)", _run("systemd-analyze", "--version"))
     if found is None:
         raise SystemdError("systemd-analyze does not tell its version")
@@ -23,7 +23,7 @@ def version() -> int:
 
 
 def require_running() -> None:
-    """SystemdError unless systemd runs this machine."""
+    """Raises SystemdError unless systemd runs this machine."""
     if not Path("/run/systemd/system").is_dir():
         raise SystemdError(
             "systemd does not run this machine (a container?): print the unit with `sightd service install --print`, "
@@ -32,12 +32,12 @@ def require_running() -> None:
 
 
 def systemctl(*arguments: str) -> str:
-    """What it says. SystemdError where it refuses."""
+    """Runs systemctl and returns its output. Raises SystemdError if it fails."""
     return _run("systemctl", *arguments)
 
 
 def properties(*names: str) -> dict[str, str]:
-    """Of the service, by name; empty texts where it is not installed."""
+    """Properties of the service by name; they are empty if it is not installed."""
     text = systemctl("show", UNIT, *(f"--property={name}" for name in names))
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 

@@ -1,4 +1,4 @@
-"""The systemd unit: how the service is started, watched, healed and kept in bounds."""
+"""The systemd unit: start, watchdog, restarts and sandboxing of the service."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 GROUPS = ("video", "render")
-"""Groups that own cameras and GPUs. Not every machine has both, and a unit that names one that does not exist cannot
-start."""
+"""Groups that own cameras and GPUs. Not every machine has both, and a unit that names a missing group cannot start."""
 CREDENTIALS = Path("/run/credentials/sightd.service")
 """Where the service finds its credentials."""
 LEAST = 247
-"""The one that knows `LoadCredential`."""
+"""Oldest supported systemd: the first with `LoadCredential`."""
 
 _UNIT = """\
 # Written by `sightd service install`. Change it with `systemctl edit sightd`.
@@ -87,7 +86,7 @@ WantedBy=multi-user.target
 
 
 class UnitPathError(ValueError):
-    """A path cannot be written into a unit; the message says why."""
+    """A path cannot be written in a unit; the message says why."""
 
 
 def unit(
@@ -98,11 +97,11 @@ def unit(
     groups: Sequence[str] = GROUPS,
     control: bool = True,
 ) -> str:
-    """The unit's text; paths are absolute. UnitPathError if one cannot be written there.
+    """Returns the unit's text; paths must be absolute. Raises UnitPathError if one cannot be written in a unit.
 
-    `credentials` are files with secrets by name: the service finds their texts as
+    `credentials` maps names to files with secrets; the configuration refers to them as
     `${file:/run/credentials/sightd.service/NAME}`. `groups` are those of `GROUPS` that exist. `control` says whether
-    the daemon has its control socket, over which a reload fails visibly if the file is refused; `Type=notify-reload`
+    the daemon has its control socket, through which a reload fails visibly if the file is refused; `Type=notify-reload`
     could only send a signal.
     """
     program = _argument(executable, is_program=True)
@@ -118,7 +117,8 @@ def unit(
 
 
 def _argument(path: Path, *, is_program: bool = False) -> str:
-    """As an argument of a command line; systemd expands variables in all but the program's own path."""
+    """Quotes the path as a command-line argument. systemd expands variables everywhere but in the program's own
+    path."""
     if is_program and any(letter in str(path) for letter in "'\"\\"):
         raise UnitPathError(f"{path} has quotes or backslashes, which systemd takes in no program's path. Rename it")
     text = _checked(path).replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
@@ -127,7 +127,7 @@ def _argument(path: Path, *, is_program: bool = False) -> str:
 
 
 def _credential(path: Path) -> str:
-    """As the file of LoadCredential=, which takes the rest of the line as it is, but expands specifiers."""
+    """Escapes the path for LoadCredential=, which takes the rest of the line literally but expands specifiers."""
     text = _checked(path)
     if text != text.rstrip() or text.endswith("\\"):
         raise UnitPathError(f"{path} ends in a blank or a backslash: a unit cannot name it. Rename it")
@@ -135,7 +135,7 @@ def _credential(path: Path) -> str:
 
 
 def _checked(path: Path) -> str:
-    text = str(path.resolve() if ".." in path.parts else path)  # systemd takes no ".."
+    text = str(path.resolve() if ".." in path.parts else path)  # systemd rejects ".."
     if not text.isprintable():
         raise UnitPathError(
             f"{text!r} has characters that a unit cannot name: control characters, or no UTF-8. Rename it"

@@ -1,4 +1,4 @@
-"""The watchdog: systemd is told that the service lives only after every loop was seen to turn."""
+"""The watchdog: reports to systemd that the service is alive only if every loop makes progress."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sightd.daemon.service.notify import Notifier
 log = logging.getLogger(__name__)
 
 EXIT_STALLED = 70
-"""Exit code of a service that ends itself because a loop stands still: EX_SOFTWARE of sysexits."""
+"""Exit code if the service ends itself because a loop is stuck: EX_SOFTWARE of sysexits."""
 _STATUS_EVERY = 5.0
-"""Seconds between two lines of status."""
+"""Seconds between two status lines."""
 
 
 class Watchdog:
-    """A thread of its own. Where `$WATCHDOG_USEC` asks for it, systemd gets its sign of life three times within that
-    time as long as nothing stalls; what stalls for that time ends the process, so that it is restarted.
+    """Runs on its own thread. If `$WATCHDOG_USEC` is set, notifies systemd three times within that interval while
+    nothing stalls; a stall of that length ends the process, so that systemd restarts it.
 
-    If its own turn comes far too late, the whole process stood still (stopped and continued, a virtual machine that was
-    paused), and the loops could not turn either: they get the full time once more. Time is CLOCK_MONOTONIC, like
-    systemd's own and that of the loops: it stands still while the machine is suspended.
+    If this thread itself wakes far too late, the whole process was stopped (SIGSTOP, a paused virtual machine) and the
+    loops could not run either: they get the full interval once more. Time is CLOCK_MONOTONIC, as in systemd and the
+    loops: it stops while the machine is suspended.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Watchdog:
         status: Callable[[], str],
         environ: Mapping[str, str],
         *,
-        exit: Callable[[int], None] = os._exit,  # noqa: A002 — what it is
+        exit: Callable[[int], None] = os._exit,  # noqa: A002 — it is os._exit
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`healthy` says whether every loop turns, and in a sentence how that is known; `status` what the service does.
-        Both are called on this thread and must return at once."""
+        """`healthy` returns whether every loop makes progress, and a sentence that explains it; `status` describes what
+        the service does. Both are called on this thread and must not block."""
         self._notifier, self._healthy, self._status, self._exit = notifier, healthy, status, exit
         self._clock = clock
         self._within = _asked_for(environ)
@@ -50,7 +50,7 @@ class Watchdog:
             self._thread.start()
 
     def close(self, deadline: float = 2.0) -> None:
-        """Ends the thread within `deadline` seconds, if it was started."""
+        """Stops the thread within `deadline` seconds, if it was started."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(deadline)
@@ -84,7 +84,7 @@ class Watchdog:
 
 
 def _asked_for(environ: Mapping[str, str]) -> float:
-    """Seconds within which a sign of life is due; endless where none is asked for, or another process is meant."""
+    """Watchdog interval in seconds; infinite if none is requested or it is meant for another process."""
     pid = environ.get("WATCHDOG_PID", "")
     microseconds = environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or int(microseconds) == 0 or (pid and pid != str(os.getpid())):

@@ -1,4 +1,4 @@
-"""What people do to servers: raw connections, half requests, nonsense from a seed, in floods."""
+"""Abusive clients: raw connections, incomplete requests, seeded fuzzing and floods."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 _A_CONNECTION = 25
-"""Messages, the noise last: it ends the conversation."""
+"""Messages per connection. Pure noise is sent last, because it ends the conversation."""
 _AT_ONCE = 40
 _NASTY = (b"\r\n", b"\x00", b"\xff" * 9, b": ", b"%n%s", b"../" * 9, b"-1", b"99999999999999999999", b"{}", b"\t")
 
 
 def connect(port: int, source: str = "127.0.0.2", patience: float = 10.0) -> socket.socket:
-    """From an address of the loopback that nobody else has."""
+    """Connects from the loopback address `source`, which no honest viewer uses. `patience` is the timeout in s."""
     return socket.create_connection(("127.0.0.1", port), patience, source_address=(source, 0))
 
 
 def sources(count: int) -> list[str]:
-    """Addresses of the loopback, without the one that honest viewers have."""
+    """Returns distinct loopback addresses, without 127.0.0.1, which honest viewers use."""
     return [f"127.0.{1 + number // 250}.{2 + number % 250}" for number in range(count)]
 
 
 @contextmanager
 def flood(port: int, addresses: Sequence[str], sent: bytes = b"") -> Iterator[list[socket.socket]]:
-    """A connection from each address that is given, over which `sent` is sent and no more; held as long as it lasts."""
+    """Opens a connection from each of `addresses` and sends `sent` over it, nothing more. Holds all of them until the
+    context ends."""
     with ExitStack() as held:
         connections = []
         for address in addresses:
             connection = held.enter_context(connect(port, address))
-            with suppress(OSError):  # it may be closed already
+            with suppress(OSError):  # the server may have closed it already
                 connection.sendall(sent)
             connections.append(connection)
         yield connections
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the other side still holds it; what came is thrown away."""
+    """Whether the other side still keeps it open; received data is discarded."""
     connection.setblocking(False)
     try:
         while connection.recv(65536):
@@ -52,13 +53,13 @@ def is_open(connection: socket.socket) -> bool:
 
 
 def random_messages(seed: int, count: int, valid: Sequence[bytes]) -> list[bytes]:
-    """Valid ones, mutations of them and pure noise, the same for a seed."""
+    """Returns a mix of valid messages, mutations of them and pure noise. The same seed gives the same messages."""
     chance = random.Random(seed)
     return [_message(chance, chance.choice(valid)) for _ in range(count)]
 
 
 def pour(port: int, messages: Sequence[bytes]) -> int:
-    """Sends all, some over each connection one behind the other, and reads what is answered. How many were sent."""
+    """Sends all messages, several over each connection, and reads the answers. Returns how many were sent."""
     parts = [messages[begin : begin + _A_CONNECTION] for begin in range(0, len(messages), _A_CONNECTION)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return sum(pool.map(_pour, [port] * len(parts), sources(len(parts)), parts))
@@ -66,7 +67,7 @@ def pour(port: int, messages: Sequence[bytes]) -> int:
 
 def _pour(port: int, source: str, messages: Sequence[bytes]) -> int:
     orderly = sorted(messages, key=lambda message: not message[:3].isupper())
-    with connect(port, source, 5) as connection, suppress(OSError):  # they are free to hang up
+    with connect(port, source, 5) as connection, suppress(OSError):  # the server may hang up
         connection.sendall(b"".join(orderly))
         connection.settimeout(1)
         deadline = time.monotonic() + 3

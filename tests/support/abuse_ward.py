@@ -1,4 +1,4 @@
-"""A daemon with two cameras and honest viewers, who must not notice what others do to it."""
+"""Test harness: a daemon with two cameras and honest viewers, who must not notice what abusive clients do."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
 STALL_TIMEOUT = 3
-"""Seconds; of RTSP."""
+"""RTSP stall timeout, s."""
 _MORE_DESCRIPTORS, _MORE_THREADS, _MORE_MEMORY = 8, 4, 40
-"""What may be left of an attack half a minute later; memory in MiB. Two rounds of 10,000 random
-HTTP messages leave 12 MiB behind (threads, caches, gaps in the heap), later rounds nothing."""
+"""How much more may be in use half a minute after an attack; memory in MiB. Two rounds of 10,000 random HTTP messages
+leave 12 MiB behind (threads, caches, heap fragmentation), later rounds add nothing."""
 _LONGEST_GAP = 2.0
-"""Seconds between two pictures of an honest viewer, on a machine whose cores the abusers share."""
+"""Seconds between two frames of an honest viewer, on a machine that shares its cores with the abusers."""
 _MOST_LOG_LINES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a process holds; `memory` in MiB."""
+    """Resources that a process holds; `memory` is resident memory in MiB."""
 
     descriptors: int
     threads: int
@@ -45,7 +45,7 @@ class Means:
 
 
 class AbuseWard:
-    """A context manager: cameras "front" and "back", and two viewers of "front" who stay from the first to the last."""
+    """A context manager: cameras "front" and "back", and two viewers of "front" that stay connected throughout."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -78,7 +78,8 @@ class AbuseWard:
 
     @contextmanager
     def unharmed(self) -> Iterator[None]:
-        """Nobody honest may notice what happens meanwhile, and nothing of it may be left."""
+        """Asserts that the honest viewers notice nothing of what happens inside the context, and that no resources
+        leak."""
         before, log, lost, began = Means.of(self.daemon.pid), len(self.daemon.log), self.uncounted(), time.monotonic()
         yield
         seen = len(self.viewer.seen), len(self.mjpeg.numbers)
@@ -98,7 +99,8 @@ class AbuseWard:
         assert self.daemon.readiness()["ready"]
 
     def uncounted(self) -> int:
-        """Frames that the RTSP viewer lacks and that were not counted as left out, since the beginning."""
+        """Returns how many frames the RTSP viewer missed since the start that the daemon did not count as dropped or
+        skipped."""
         return uncounted(self.daemon, self.viewer, "front")
 
     def refused(self, protocol: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Servers without tokens, as they are on the loopback by default."""
+"""Access control without tokens, the default for servers on the loopback."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Checks the pinned packages: `python -m tests.support.audit`, or `make audit`.
 
-Offline: every pin has hashes and comes from an index, what is installed is what is pinned, and its licence is allowed.
-Against known vulnerabilities: by pip-audit, where its service can be reached; elsewhere it is said that this was not
-done, and the exit code is that of the other checks.
+Offline: every pin has hashes and comes from an index, the installed versions are the pinned ones, and every licence is
+allowed. With network access, pip-audit checks for known vulnerabilities; if its service cannot be reached, the report
+says that this was not checked, and the exit code is that of the other checks.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<marker>
 _ALLOWED = (
     "0BSD", "Apache", "BSD", "CC0-1.0", "MIT", "MPL-2.0", "Mozilla Public License 2.0", "PSF-2.0", "Zlib",
 )  # fmt: skip
-"""Beginnings of licences' names. None obliges a user of sightd to anything but naming it."""
+"""Substrings of licence names. None of these licences obliges a user of sightd to more than attribution."""
 _BINDING = re.compile(r"\b[AL]?GPL|Affero|SSPL|Commons Clause|non-?commercial", re.IGNORECASE)
 
 
 def main() -> int:
-    """0 if nothing is wrong, 1 if something is. Prints both."""
+    """Prints what was checked and every problem. Returns 0 if there is none, else 1."""
     locks = {name: (_ROOT / name).read_text(encoding="utf-8") for name in LOCKS}
     problems = [f"{name}: {problem}" for name, text in locks.items() for problem in unpinned(text)]
     pins = pinned(locks["requirements.lock"])
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def unpinned(text: str) -> Iterator[str]:
-    """Problems of a lock file: what is not NAME==VERSION with at least one sha256."""
+    """Yields the problems of a lock file: lines that are not NAME==VERSION with at least one sha256."""
     hashes, current = 0, ""
     for line in [*text.splitlines(), "end==0"]:
         if line.startswith((" ", "\t")):
@@ -64,7 +64,7 @@ def unpinned(text: str) -> Iterator[str]:
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Versions by name, of packages that are for this machine whatever its platform."""
+    """Returns versions by package name, without packages that are only for Windows."""
     pins = (match for line in text.splitlines() if (match := _PIN.match(line)))
     return {match["name"]: match["version"] for match in pins if "win32" not in (match["marker"] or "")}
 
@@ -89,7 +89,7 @@ def installed_otherwise(pins: Mapping[str, str]) -> Iterator[str]:
 
 
 def licence_fault(data: PackageMetadata) -> str | None:
-    """Why a package may not be shipped with sightd; None if it may."""
+    """Returns why a package may not be shipped with sightd; None if it may."""
     classifiers = [one.split(" :: ")[-1] for one in data.get_all("Classifier") or [] if one.startswith("License ::")]
     given = data.get_all("License-Expression") or data.get_all("License") or classifiers
     text = "; ".join(given).strip()
@@ -105,8 +105,8 @@ def licence_fault(data: PackageMetadata) -> str | None:
 
 
 def vulnerabilities(report: Mapping[str, Any] | None) -> tuple[int, list[str]]:
-    """How many packages were looked up in pip-audit's report, and what is known of them. Without its service it passes
-    all of them over, and calls that no known vulnerability."""
+    """Returns how many packages pip-audit looked up, and the vulnerabilities it found. Without its service, pip-audit
+    skips every package and still reports no known vulnerabilities."""
     known = [one for one in (report or {}).get("dependencies", []) if "skip_reason" not in one]
     found = [f"{one['name']} {one['version']}: {bug['id']}, fixed in {', '.join(bug['fix_versions']) or 'no version'}"
              for one in known for bug in one["vulns"]]  # fmt: skip
@@ -114,7 +114,8 @@ def vulnerabilities(report: Mapping[str, Any] | None) -> tuple[int, list[str]]:
 
 
 def _audited(lock: Path) -> Mapping[str, Any] | None:
-    """pip-audit's report; it has an environment of its own, away from what it audits."""
+    """Returns pip-audit's report, None if it could not be installed or run. It runs in its own environment, separate
+    from what it audits."""
     with tempfile.TemporaryDirectory() as scratch:
         python = Path(scratch) / "bin" / "python"
         steps = [

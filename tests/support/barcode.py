@@ -1,8 +1,8 @@
-"""A bar code in the picture that survives video compression: it says which frame this is and when it was made.
+"""A bar code in the image that survives video compression: the frame number and the time the frame was made.
 
 It lies along the bottom edge, where the daemon's status line (top left) does not draw. 80 cells side by side, each
 `width // 80` pixels wide and twice as high, black for 0 and white for 1, most significant bit first: 24 bits of frame
-counter, 40 bits of CLOCK_MONOTONIC in µs (it wraps after 12.7 days), 16 bits of CRC. Pictures from 320 x 32 px on.
+counter, 40 bits of CLOCK_MONOTONIC in µs (it wraps after 12.7 days), 16 bits of CRC. Images need at least 320 x 32 px.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ _CLOCK_MASK = (1 << _CLOCK_BITS) - 1
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a bar says: the frame's number (modulo 2**24) and CLOCK_MONOTONIC in µs (modulo 2**40) when it was made."""
+    """A decoded bar: the frame number (modulo 2**24) and the CLOCK_MONOTONIC time in µs (modulo 2**40) when it was
+    made."""
 
     number: int
     made_us: int
 
     def age(self, now_us: int | None = None) -> float:
-        """Seconds since it was made, on the clock of this machine."""
+        """Returns the seconds since it was made, on this machine's clock."""
         return (((clock_us() if now_us is None else now_us) - self.made_us) & _CLOCK_MASK) / 1e6
 
 
 def clock_us() -> int:
-    """CLOCK_MONOTONIC in µs, as the bar holds it: the same for all processes of a machine."""
+    """Returns CLOCK_MONOTONIC in µs, modulo 2**40 as in the bar. All processes of a machine share this clock."""
     return time.monotonic_ns() // 1000 & _CLOCK_MASK
 
 
 def put_bar(picture: NDArray[np.uint8], number: int, made_us: int | None = None) -> None:
-    """Writes the bar into a picture [height, width(, channels)], in place."""
+    """Writes the bar into an image [height, width(, channels)] in place. Raises ValueError if it is too narrow."""
     made_us = clock_us() if made_us is None else made_us & _CLOCK_MASK
     payload = ((number & 0xFFFFFF) << _CLOCK_BITS | made_us).to_bytes(8, "big")
     code = payload + binascii.crc_hqx(payload, 0xFFFF).to_bytes(2, "big")
@@ -47,12 +48,13 @@ def put_bar(picture: NDArray[np.uint8], number: int, made_us: int | None = None)
 
 
 def clear_bar_colour(chroma: NDArray[np.uint8]) -> None:
-    """Takes the colour out from under the bar, in the chroma planes [2, height / 2, width / 2] of an I420 picture."""
+    """Removes the colour under the bar from the chroma planes [2, height / 2, width / 2] of an I420 image, in place."""
     chroma[:, -_cell(2 * chroma.shape[2]) :] = 128
 
 
 def get_bar(picture: NDArray[np.uint8]) -> Bar | None:
-    """The bar of a picture [height, width(, channels)]; None where there is none or it is damaged."""
+    """Reads the bar of an image [height, width(, channels)]. Returns None if there is none or its CRC does not
+    match."""
     cell = _cell(picture.shape[1])
     inner = slice(cell // 4, cell - cell // 4)
     strip = picture[-2 * cell + cell // 2 : -(cell // 2), : _CELLS * cell]

@@ -1,4 +1,4 @@
-"""A simulated RTSP camera in a process of its own, which can be killed, frozen and begun again like a real one."""
+"""A simulated RTSP camera in its own process, which can be killed, frozen and restarted like a real one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def need_rtsp_server() -> None:
-    """Skips the test where gst-rtsp-server's Python binding is not there."""
+    """Skips the test if gst-rtsp-server's Python binding is not installed."""
     gi = pytest.importorskip("gi", reason="PyGObject (python3-gi) is not installed")
     try:
         gi.require_version("GstRtspServer", "1.0")
@@ -30,10 +30,10 @@ def need_rtsp_server() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a simulated camera shows: `files` one after another without end and without transcoding, or (where there
-    are none) live bar-coded pictures of `size` at `fps`, the photograph `background` panned where one is given.
-    `corruption` (cut in half) and `loss` are probabilities per access unit, key frames excepted; the faults are the
-    same in every run. `codec` of live pictures: h264, h265 or jpeg."""
+    """What a simulated camera shows: `files` one after another in an endless loop, without transcoding, or (if there
+    are none) live bar-coded frames of `size` at `fps`, panning over the photograph `background` if given. `corruption`
+    (cut in half) and `loss` are probabilities per access unit, key frames excepted; the faults are the same in every
+    run. `codec` of live frames: h264, h265 or jpeg."""
 
     files: Sequence[Path] = ()
     size: tuple[int, int] = (1280, 720)
@@ -45,10 +45,10 @@ class Look:
 
 
 class CameraSimulator:
-    """`mounts` cameras at rtsp://127.0.0.1:PORT/cam0 … that all show the same; a context manager.
+    """`mounts` cameras at rtsp://127.0.0.1:PORT/cam0 … that all show the same stream; a context manager.
 
-    Live pictures carry the frame counter and the time at which they were made (tests.support.barcode); they are
-    encoded once for all mounts. With `user` and `password` viewers must give them (basic).
+    Live frames carry the frame counter and the time at which they were made (tests.support.barcode); they are encoded
+    once for all mounts. With `user` and `password`, viewers must log in (basic authentication).
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class CameraSimulator:
         self._process: subprocess.Popen[str] | None = None
 
     def address(self, mount: int = 0, *, user: str | None = None, password: str | None = None) -> str:
-        """The RTSP address of a mount, with the right credentials or with others."""
+        """Returns the RTSP address of a mount, with the right credentials or with those given."""
         user = self._user if user is None else user
         password = self._password if password is None else password
         credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
         return f"rtsp://{credentials}127.0.0.1:{self.port}/cam{mount}"
 
     def start(self, within: float = 60.0, size: tuple[int, int] | None = None) -> None:
-        """Switches the camera on; after a kill on the same port as before. Returns when it listens. `size` may be
-        another than the look's."""
+        """Switches the camera on and returns when it listens; after a kill, on the same port as before. `size`
+        overrides the look's. Raises RuntimeError if it is not ready `within` s."""
         settings = {
             "port": self.port,
             "mounts": self._mounts,
@@ -97,7 +97,7 @@ class CameraSimulator:
         self.port = int(line)
 
     def kill(self) -> None:
-        """The camera loses its power: SIGKILL, no good-bye."""
+        """Simulates a power loss: SIGKILL, so connections are not closed in an orderly way."""
         if self._process is None:
             return
         self._process.kill()
@@ -108,11 +108,11 @@ class CameraSimulator:
         self._process = None
 
     def freeze(self) -> None:
-        """The camera hangs: its connections stay open and nothing comes."""
+        """Makes the camera hang: its connections stay open and no data comes."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """The camera goes on after `freeze`."""
+        """Lets the camera continue after `freeze`."""
         self._signal(signal.SIGCONT)
 
     @property

@@ -1,7 +1,7 @@
 """The process of the camera simulator: an RTSP server (gst-rtsp-server) whose mounts all show one stream.
 
-Started by `tests.support.camera`. Settings come as JSON in the first argument; the port is printed on the first line;
-it ends when its standard input closes, so that it does not outlive whoever started it.
+Started by `tests.support.camera`. Settings come as JSON in the first argument; the port is printed on the first line.
+The process ends when its standard input closes, so it does not outlive its parent.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 from tests.support.clips import LiveEncoder, Scene  # noqa: E402
 
-# The units bring their parameter sets themselves: with config-interval=-1 the payloader would put them before every
-# slice of a key frame, and FFmpeg would take each slice for a picture of its own.
+# The access units contain their parameter sets: with config-interval=-1 the payloader would put them before every slice
+# of a key frame, and FFmpeg would take each slice for a frame of its own.
 _LAUNCH = (
     "( appsrc name=source is-live=true format=time do-timestamp=true max-buffers=60 max-bytes=0 leaky-type=downstream "
     "caps={caps} ! {payloader} name=pay0 )"
 )
 _BYTE_STREAM = "stream-format=byte-stream,alignment=au"
 _TOGETHER = "pt=96 config-interval=0 aggregate-mode=zero-latency"
-_CODECS = {  # FFmpeg's encoder, caps, payloader
+_CODECS = {  # FFmpeg encoder, caps, payloader
     "h264": ("libx264", f"video/x-h264,{_BYTE_STREAM}", f"rtph264pay {_TOGETHER}"),
     "h265": ("libx265", f"video/x-h265,{_BYTE_STREAM}", f"rtph265pay {_TOGETHER}"),
     "jpeg": ("mjpeg", "image/jpeg,width={},height={}", "rtpjpegpay"),
@@ -41,14 +41,14 @@ _CODECS = {  # FFmpeg's encoder, caps, payloader
 
 
 class Mounts:
-    """The viewers' pipelines, one for each mount that somebody watches."""
+    """The pipelines of the mounts that have viewers, one per mount. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sources: dict[str, Any] = {}
         self._started: set[str] = set()
         self.newcomer = threading.Event()
-        """Set when a mount gets its first viewer: a live encoder then makes a key frame."""
+        """Set when a mount gets its first viewer; the live encoder then makes a key frame."""
 
     def attach(self, path: str, media: Any) -> None:
         with self._lock:
@@ -62,7 +62,7 @@ class Mounts:
             self._started.discard(path)
 
     def push(self, data: bytes, *, key: bool) -> None:
-        """Gives an access unit to every mount; one that begins gets nothing before a key frame."""
+        """Pushes an access unit to every mount. A mount that has just started gets nothing before a key frame."""
         with self._lock:
             if key:
                 self._started |= self._sources.keys()
@@ -72,7 +72,7 @@ class Mounts:
 
 
 def file_units(paths: list[str]) -> Iterator[tuple[bytes, bool, float]]:
-    """H.264 access units of the files, one file after another without end: data, key, seconds until the next."""
+    """Yields the files' H.264 access units in an endless loop: data, key, seconds until the next."""
     clips_read = []
     for path in paths:
         with av.open(path) as container:
@@ -89,7 +89,7 @@ def file_units(paths: list[str]) -> Iterator[tuple[bytes, bool, float]]:
 
 
 def live_units(settings: dict[str, Any], mounts: Mounts) -> Iterator[tuple[bytes, bool, float]]:
-    """Bar-coded pictures encoded as they are asked for: encoded once, however many mounts show them."""
+    """Yields bar-coded frames, encoded on demand and only once for all mounts: data, key, seconds until the next."""
     (width, height), fps = settings["size"], settings["fps"]
     scene = Scene(width, height, Path(settings["background"]) if settings["background"] else None)
     encoder = LiveEncoder(width, height, fps, _CODECS[settings["codec"]][0])
@@ -101,7 +101,7 @@ def live_units(settings: dict[str, Any], mounts: Mounts) -> Iterator[tuple[bytes
 
 
 def play(units: Iterator[tuple[bytes, bool, float]], mounts: Mounts, faults: dict[str, float]) -> None:
-    """Sends the units in real time, some of them cut in half (as by lost packets) or left out."""
+    """Sends the units in real time; some are cut in half (as by lost packets) or left out."""
     chance = random.Random(1)  # the same faults in every run
     due = time.monotonic()
     for data, key, interval in units:
@@ -110,7 +110,7 @@ def play(units: Iterator[tuple[bytes, bool, float]], mounts: Mounts, faults: dic
             mounts.push(data[: len(data) // 2] if cut and not key else data, key=key)
         due += interval
         late = time.monotonic() - due
-        if late > 1:  # after SIGSTOP: no burst
+        if late > 1:  # after SIGSTOP: do not catch up in a burst
             due = time.monotonic()
         elif late < 0:
             time.sleep(-late)

@@ -1,4 +1,4 @@
-"""A self-signed certificate for 127.0.0.1, as an owner makes one."""
+"""A self-signed certificate for 127.0.0.1, made with openssl as an operator would."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 
 def self_signed(folder: Path) -> dict[str, str]:
-    """Options `tls:` with a certificate and its key in the folder. Skips where openssl is missing."""
+    """Creates a certificate and its key in the folder and returns the `tls:` options. Skips the test if openssl is
+    missing."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on the PATH: no certificate can be made")
     pair = {"certificate": str(folder / "certificate.pem"), "key": str(folder / "key.pem")}

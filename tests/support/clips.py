@@ -1,4 +1,4 @@
-"""Bar-coded pictures, encoded live or as small clips, made on the spot: nothing binary is kept in the tree."""
+"""Bar-coded frames, encoded live or as short clips. All are generated, so no binary files are in the repository."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from tests.support.barcode import clear_bar_colour, put_bar
 
 Planes = NDArray[np.uint8]
-"""A picture in I420: uint8 [height * 3 / 2, width], the luma rows first."""
+"""An I420 image: uint8 [height * 3 / 2, width], the luma rows first."""
 
 
 class Scene:
-    """A picture that wanders to the left, with the bar on it: `background` (a photograph) or a colourful one."""
+    """An image that pans to the left, with the bar code on it: `background` (a photograph) or a colourful pattern."""
 
     def __init__(self, width: int, height: int, background: Path | None = None) -> None:
         self.width, self.height = width, height
@@ -30,7 +30,7 @@ class Scene:
         self._still = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).astype(np.uint8)
 
     def planes(self, number: int) -> Planes:
-        """Picture `number` in I420, new, stamped with the time of this call."""
+        """Returns frame `number` as a new I420 array, stamped with the time of this call."""
         width, height = self.width, self.height
         step = 2 * number % width
         planes = np.empty_like(self._still)
@@ -42,7 +42,7 @@ class Scene:
         return planes
 
     def frame(self, number: int) -> av.VideoFrame:
-        """Picture `number`, yuv420p."""
+        """Returns frame `number` as yuv420p."""
         return av.VideoFrame.from_ndarray(self.planes(number), format="yuv420p")
 
 
@@ -66,8 +66,8 @@ _LIVE_OPTIONS = {
 
 
 class LiveEncoder:
-    """A codec (FFmpeg's name of the encoder: libx264, libx265 or mjpeg) without frame delay, parameter sets in band, a
-    key frame every two seconds and on demand."""
+    """An encoder (FFmpeg's name: libx264, libx265 or mjpeg) without frame delay, with in-band parameter sets and a key
+    frame every two seconds and on demand."""
 
     def __init__(self, width: int, height: int, fps: float, encoder: str = "libx264") -> None:
         codec = av.CodecContext.create(encoder, "w")
@@ -81,7 +81,7 @@ class LiveEncoder:
         self._codec = codec
 
     def encode(self, frame: av.VideoFrame, number: int, *, key: bool = False) -> list[av.Packet[av.VideoStream]]:
-        """The packets of frame `number`."""
+        """Returns the packets of frame `number`. Sets the frame's pts and time base."""
         frame.pts, frame.time_base = number, self._codec.time_base
         if key:
             frame.pict_type = PictureType.I
@@ -97,7 +97,8 @@ def write_clip(
     first: int = 0,
     container_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """An H.264 file in the container that the suffix names, a key frame a second; its bars count from `first`."""
+    """Writes an H.264 file in the container given by the suffix, with a key frame every second. Its bar codes count
+    from `first`."""
     scene = Scene(*size)
     with av.open(str(path), "w", container_options={**container_options}) as container:
         stream = container.add_stream("libx264", rate=fps)
@@ -110,18 +111,18 @@ def write_clip(
 
 
 QUADRANTS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
-"""Colours of the quadrants of `quadrants`, BGR: top left, top right, bottom left, bottom right."""
+"""The colours of `quadrants`, BGR: top left, top right, bottom left, bottom right."""
 
 
 def quadrants(width: int, height: int) -> NDArray[np.uint8]:
-    """A BGR picture whose quadrants tell which way up it is."""
+    """Returns a BGR image whose four coloured quadrants show its orientation."""
     blue, green, red, white = QUADRANTS
     few = np.array([[blue, green], [red, white]], np.uint8)
     return cv2.resize(few, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
 
 
 def corners(image: NDArray[np.uint8]) -> list[int]:
-    """Which quadrant of `quadrants` is seen top left, top right, bottom left and bottom right: its index."""
+    """Returns the indices of the quadrants seen top left, top right, bottom left and bottom right."""
     height, width = image.shape[:2]
     places = [(y, x) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
     colours = np.array(QUADRANTS, int)
@@ -139,7 +140,7 @@ def write_film(
     options: Mapping[str, str] = MappingProxyType({}),
     container_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """A video of BGR pictures. `matrix` is its display matrix [9], `aspect` its sample aspect ratio."""
+    """Writes a video of BGR images. `matrix` is its display matrix [9], `aspect` its sample aspect ratio."""
     with av.open(str(path), "w", container_options={**container_options}) as container:
         stream = container.add_stream(codec, rate=fps, options={**options})
         assert isinstance(stream, av.VideoStream)
@@ -157,7 +158,7 @@ def write_film(
 
 
 def display_matrix(x_from_x: int, y_from_x: int, x_from_y: int, y_from_y: int) -> list[int]:
-    """A display matrix as MP4 holds it."""
+    """Returns a display matrix [9] as MP4 stores it."""
     return [65536 * cell for cell in (x_from_x, y_from_x, 0, x_from_y, y_from_y, 0)] + [0, 0, 1 << 30]
 
 
@@ -165,7 +166,8 @@ CLOCKWISE = display_matrix(0, 1, -1, 0)
 
 
 def write_with_cover(path: Path, pictures: Sequence[NDArray[np.uint8]], *, audio_only: bool = False) -> Path:
-    """An MP4 whose first stream is a cover picture marked as attached, and whose second is the video (or audio)."""
+    """Writes an MP4 whose first stream is a cover image marked as attached, and whose second is the video (or
+    audio)."""
     cover = np.full((48, 64, 3), 200, np.uint8)
     with av.open(str(path), "w") as container:
         attached = container.add_stream("mjpeg", rate=1)
@@ -193,7 +195,7 @@ def write_with_cover(path: Path, pictures: Sequence[NDArray[np.uint8]], *, audio
 
 
 def _metadata_first(mp4: bytes) -> bytes:
-    """The file with `udta`, which holds the cover, in front of the tracks: FFmpeg numbers streams as they come."""
+    """Moves `udta`, which holds the cover, before the tracks: FFmpeg numbers streams in file order."""
     at = mp4.index(b"moov") - 4
     size = int.from_bytes(mp4[at : at + 4])
     boxes, place = list[bytes](), at + 8
@@ -206,7 +208,7 @@ def _metadata_first(mp4: bytes) -> bytes:
 
 
 def with_exif_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """A JPEG whose EXIF data say which way up it is: 1 as it is, 6 to be turned clockwise."""
+    """Returns the JPEG with an EXIF orientation: 1 means as it is, 6 that it must be rotated clockwise."""
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + b"\0\0\0\0"
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
@@ -223,7 +225,7 @@ def _photograph(path: Path | None, width: int, height: int) -> NDArray[np.uint8]
 
 
 def _shift(source: Planes, target: Planes, step: int) -> None:
-    """Copies `source` to `target`, turned `step` px to the left."""
+    """Copies `source` to `target`, rolled `step` px to the left."""
     rest = source.shape[1] - step
     target[:, :rest] = source[:, step:]
     target[:, rest:] = source[:, :step]

@@ -1,5 +1,5 @@
-"""Carries out a Containerfile without a container engine: its steps in a chroot, on an overlay of a Debian that
-debootstrap made. It knows the instructions that ours uses; others are an error."""
+"""Builds a Containerfile without a container engine: runs its steps in a chroot, on an overlay of a Debian made by
+debootstrap. Supports the instructions that the project's Containerfile uses; others are an error."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sightd.engines.cache import cache_directory
 from sightd.engines.lock import locked
 
 _LIMIT = 900
-"""Seconds that a step may take."""
+"""Timeout of a step, s."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = {"cert", "index-url", "extra-index-url", "find-links", "constraint", "default-timeout"}
-"""Of pip's settings."""
+"""The pip settings that are passed on to the build."""
 _IGNORED = {"EXPOSE"}
 
 
 class NoBaseError(Exception):
-    """The base system cannot be made here."""
+    """The base system cannot be created on this machine."""
 
 
 @dataclass(slots=True)
 class Image:
-    """What a Containerfile makes, and how it is to be run."""
+    """The result of a Containerfile, and how to run it."""
 
     root: Path
     environ: dict[str, str] = field(
@@ -46,7 +46,7 @@ class Image:
     command: list[str] = field(default_factory=list)
 
     def process(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> list[str]:
-        """The command that runs `command` in it, as its user."""
+        """Returns the command that runs `command` in the image, as its user."""
         user, _, group = self.user.partition(":")
         change = f"cd {shlex.quote(self.folder)} && exec {shlex.join(command)}"
         drop = ["--no-new-privs", "--bounding-set=-all"] if user != "0" else []
@@ -58,7 +58,7 @@ class Image:
 
 
 def instructions(text: str) -> Iterator[tuple[str, str]]:
-    """Names and arguments; lines that end with a backslash go on, comments are left out."""
+    """Yields instruction names and arguments. Joins lines that end with a backslash and skips comments."""
     lines = (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
     for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
         name, _, arguments = line.partition(" ")
@@ -67,7 +67,8 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def built(context: Path, scratch: Path) -> Iterator[Image]:
-    """Builds `context`/Containerfile; the image exists until the end. NoBaseError with the reason."""
+    """Builds `context`/Containerfile. The image exists until the context ends. Raises NoBaseError with the reason if
+    there is no base system."""
     base = _base()
     with ExitStack() as mounts:
         root = scratch / "root"
@@ -121,7 +122,7 @@ def _copy(source: Path, path: Path, target: str) -> None:
 
 
 def _base() -> Path:
-    """A minimal Debian 12, made once."""
+    """Returns the root of a minimal Debian 12, which is created once and cached."""
     folder = cache_directory(os.environ) / "test-roots"
     root = folder / "bookworm-minimal"
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,7 @@ def _base() -> Path:
 
 
 def _mirror() -> list[str]:
-    """This machine's own mirror of Debian, if it is a Debian."""
+    """Returns this machine's Debian mirror; empty if it is not a Debian."""
     form = ["--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     told = subprocess.run(["apt-get", "indextargets", *form], capture_output=True, text=True, check=False).stdout
     return [uri for uri in told.split() if uri.rstrip("/").endswith("/debian")][:1]
@@ -147,7 +148,7 @@ def _mirror() -> list[str]:
 def _mount_overlay(base: Path, scratch: Path, root: Path, mounts: ExitStack) -> None:
     for folder in (scratch / "layers", root):
         folder.mkdir()
-    _mount(["-t", "tmpfs", "tmpfs", str(scratch / "layers")], mounts)  # an overlay cannot lie on an overlay
+    _mount(["-t", "tmpfs", "tmpfs", str(scratch / "layers")], mounts)  # an overlay cannot be on top of an overlay
     upper, work = scratch / "layers" / "upper", scratch / "layers" / "work"
     upper.mkdir()
     work.mkdir()
@@ -157,8 +158,8 @@ def _mount_overlay(base: Path, scratch: Path, root: Path, mounts: ExitStack) -> 
 
 
 def _borrow_settings(image: Image, mounts: ExitStack) -> dict[str, str]:
-    """What this machine needs to reach its package indexes: its name servers, and pip's settings as variables. Files
-    and folders that they name are under /run/host."""
+    """Copies what is needed to reach this machine's package indexes: its name servers, and pip's settings, returned as
+    environment variables. Files and folders that the settings refer to are placed under /run/host."""
     shutil.copy("/etc/resolv.conf", image.root / "etc/resolv.conf")
     variables = {}
     for name, value in _pip_settings().items():
@@ -169,12 +170,12 @@ def _borrow_settings(image: Image, mounts: ExitStack) -> dict[str, str]:
 
 
 def _lent(image: Image, word: str, mounts: ExitStack) -> str:
-    """A word of a setting, as the image reads it."""
+    """Returns a word of a setting as the image must read it; makes the file or folder it names available."""
     scheme = "file://" if word.startswith("file://") else ""
     path = Path(word.removeprefix(scheme))
     if not path.is_absolute() or not path.exists():
         return word
-    # What an index on disk refers to may lie beside it.
+    # An index on disk may refer to files next to it.
     lent = path.parent if scheme and path.parent != Path("/") else path
     target = image.root / "run/host" / str(lent).lstrip("/")
     if lent.is_file():

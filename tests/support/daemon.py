@@ -1,4 +1,4 @@
-"""The daemon as its users start it: a process of its own with a configuration file and free ports."""
+"""The daemon as users start it: its own process, with a configuration file and free ports."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ _ROOT = Path(__file__).resolve().parents[2]
 def one_object_network(
     folder: Path, box: tuple[float, float, float, float] = (0.25, 0.25, 0.75, 0.75)
 ) -> dict[str, Any]:
-    """Detector options for an SSD-shaped network of one's own that sees one "thing" at `box` (0-1) in every picture."""
+    """Returns detector options for a custom SSD-shaped model that detects one "thing" at `box` (xyxy, 0-1) in every
+    frame."""
     outputs = {"boxes": np.array([box], np.float32), "scores": np.array([[0.9]], np.float32)}
     path = constant_network(folder / "one_object.onnx", (64, 64), outputs)
     return {"model": {"file": str(path), "head": "ssd", "labels": ["thing"]}}
 
 
 class DaemonProcess:
-    """`sightd run` with a configuration; a context manager. Servers listen on free ports of the loopback."""
+    """Runs `sightd run` with a configuration; a context manager. Servers listen on free ports of the loopback."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class DaemonProcess:
         *,
         before: Sequence[str] = (),
     ) -> None:
-        """`before`: a command that runs the daemon, such as a tracer."""
+        """`before`: a command that wraps the daemon, such as a tracer."""
         self.errors = folder / "sightd.log"
         self.path = folder / "sightd.yaml"
         """The configuration file."""
@@ -56,7 +57,7 @@ class DaemonProcess:
         self._rtsp = self._http = ""
 
     def spawn(self) -> None:
-        """Begins the start, and waits for nothing."""
+        """Starts the process without waiting for it to be ready."""
         with self.errors.open("w") as errors:
             self._process = subprocess.Popen(
                 [*self._before, sys.executable, "-m", "sightd", "run", "-c", str(self.path)],
@@ -67,7 +68,8 @@ class DaemonProcess:
             )
 
     def start(self, within: float = 90.0) -> None:
-        """Starts it; returns when its addresses are told. AssertionError with its log where they are not."""
+        """Starts the daemon and returns when it has printed its addresses. Raises AssertionError with its log if it
+        does not."""
         self.spawn()
         assert self._process is not None
         assert self._process.stdout is not None
@@ -103,16 +105,16 @@ class DaemonProcess:
         return answer
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels; KeyError where there is none."""
+        """Returns the sum of a metric's samples with these labels. Raises KeyError if there are none."""
         return total(self.get("/metrics").text, name, **labels)
 
     def values(self, name: str, by: str, **labels: str) -> dict[str, float]:
-        """A metric's samples that have these labels, by another label's value."""
+        """Returns a metric's samples with these labels, by the value of the label `by`."""
         return {one.labels[by]: one.value for one in samples(self.get("/metrics").text, name, **labels)}
 
     def metrics_of_now(self, within: float = 10.0) -> str:
-        """The text of metrics, made after this call: who asks often gets the one that was made for somebody before, and
-        each that is made tells of more CPU time. AssertionError where the daemon is at rest."""
+        """Returns metrics text generated after this call. The daemon caches the text for frequent requests; each new
+        text reports more CPU time. Raises AssertionError if the text does not change `within` s."""
         known, deadline = self._cpu_seconds(self.get("/metrics").text), time.monotonic() + within
         while self._cpu_seconds(text := self.get("/metrics").text) == known:
             assert time.monotonic() < deadline, f"the same metrics for {within:g} s"
@@ -124,7 +126,7 @@ class DaemonProcess:
         return total(text, "process_cpu_seconds_total")
 
     def terminate(self, within: float = 30.0) -> tuple[int, float]:
-        """SIGTERM; its exit code, and the seconds that it took."""
+        """Sends SIGTERM. Returns the exit code and the seconds until the process ended."""
         begun = time.monotonic()
         self.signal(signal.SIGTERM)
         return self.exit_code(within), time.monotonic() - begun
@@ -134,7 +136,7 @@ class DaemonProcess:
         self._process.send_signal(number)
 
     def exit_code(self, within: float = 30.0) -> int:
-        """Waits for its end."""
+        """Waits for the process to end and returns its exit code."""
         assert self._process is not None
         return self._process.wait(within)
 

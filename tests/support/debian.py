@@ -1,4 +1,4 @@
-"""Programs out of Debian's packages, unpacked and not installed: a test leaves no service on anybody's machine."""
+"""Programs from Debian packages, unpacked but not installed, so a test leaves no service on the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sightd.engines.cache import cache_directory
 
 @cache
 def program(name: str, package: str) -> str:
-    """Where the program is: on the PATH, unpacked before, or unpacked now. Skips the test where it cannot be had."""
+    """Returns the program's path: from the PATH, or unpacked into the cache, now if needed. Skips the test if it is not
+    available."""
     if found := shutil.which(name):
         return found
     folder = cache_directory(os.environ) / "tools" / package
@@ -32,7 +33,7 @@ def _unpack(package: str, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         done = _run("apt-get", "download", "-qq", package, cwd=scratch)
-        if done.returncode != 0 and os.geteuid() == 0:  # the lists of packages may be missing
+        if done.returncode != 0 and os.geteuid() == 0:  # the package lists may be missing
             _run("apt-get", "update", "-qq", cwd=scratch)
             done = _run("apt-get", "download", "-qq", package, cwd=scratch)
         archives = list(Path(scratch).glob("*.deb"))

@@ -1,4 +1,4 @@
-"""A gallery's desk with the catalogue's networks, for tests."""
+"""A face service with the catalogue's models, for tests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""An engine that works on the stand-in driver from end to end: real PyCUDA, host builds of the kernels, and a session
-that computes with ONNX Runtime on the device's memory. For processes of `tests.support.fake_cuda`.
-"""
+"""An engine that runs end to end on the stand-in driver: real PyCUDA, host builds of the kernels, and a session that
+computes with ONNX Runtime in device memory. For processes of `tests.support.fake_cuda`."""
 
 from __future__ import annotations
 
@@ -29,14 +28,14 @@ LABELS = ("bolt", "nut", "screw")
 
 
 def build_with_kernels(folder: Path) -> StandIn:
-    """The stand-in, with all kernels already built; skips the test where a compiler is missing."""
+    """Builds the stand-in and all kernels. Skips the test if a compiler is missing."""
     for source in SOURCES:
         packed_library(source)
     return build_stand_in(folder)
 
 
 class HostCompiler:
-    """In NVRTC's place: a cubin of the stand-in is a library of the host."""
+    """Replaces NVRTC: a cubin of the stand-in is a host library."""
 
     version = "host"
 
@@ -45,7 +44,8 @@ class HostCompiler:
 
 
 class DeviceOnnxSession(OnnxRuntimeSession):
-    """`OnnxCudaSession` with the CPU for its device, where the stand-in's memory is; `runs` are the batches' sizes."""
+    """`OnnxCudaSession` with the CPU as its device, because the stand-in's memory is host memory. `runs` holds the
+    batch sizes."""
 
     def __init__(self, path: Path, largest_batch: int, size: tuple[int, int] | None = None) -> None:
         super().__init__(path, threads=1)
@@ -65,8 +65,8 @@ def open_stand_in_gpu(folder: Path) -> Gpu:
 
 
 def pixel_network(path: Path, *, resize: Resize = Resize.STRETCH) -> Model:
-    """A network of head "yolox" on 64x32 whose rows are its input's first pixels as fractions: every picture gives
-    other boxes, in heaps, and what is wrong with the pixels shows in them."""
+    """Writes a model with the head "yolox" on 64x32 whose rows are its input's first pixels as fractions: every image
+    gives different boxes, in large numbers, and any error in the pixels shows in them."""
     rows, columns = 8 * 4 + 4 * 2 + 2 * 1, 5 + len(LABELS)
     nodes = [
         helper.make_node("Flatten", ["images"], ["flat"], axis=1),
@@ -88,7 +88,7 @@ def pixel_network(path: Path, *, resize: Resize = Resize.STRETCH) -> Model:
 
 
 class EngineContext:
-    """A plug-in's context that gives the one engine."""
+    """A plug-in context that always returns the same engine."""
 
     name = "detector"
 
@@ -100,7 +100,7 @@ class EngineContext:
 
 
 def engines(gpu: Gpu, model: Model, largest_batch: int = 4) -> tuple[Engine, Engine]:
-    """The same network on the device and on the CPU."""
+    """Returns engines of the same model on the device and on the CPU."""
     if model.path is None:
         pytest.fail("the model has a file")
     on_device = Engine(model, DeviceOnnxSession(model.path, largest_batch), "the only one", gpu)

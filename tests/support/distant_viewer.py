@@ -1,6 +1,6 @@
-"""A viewer in a process of its own: what the test does meanwhile has no part in the ages of the pictures that it sees.
+"""A viewer in its own process, so that load in the test does not affect the frame ages it measures.
 
-As a program it writes a line of JSON for each picture of the address that it is given, until nobody reads them.
+Run as a program, it writes a line of JSON for each frame of the given address, until its reader goes away.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who counts events, for tests of the journal."""
+"""Counts events, for tests of the journal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 
 
 class EventCounts:
-    """A `daemon.events.journal.JournalObserver` that remembers."""
+    """A `daemon.events.journal.JournalObserver` that records its calls."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Samples of a text of metrics."""
+"""Parses samples from the Prometheus text format."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from prometheus_client.samples import Sample
 
 
 def samples(text: str, name: str, **labels: str) -> list[Sample]:
-    """Those of this name that have these labels. Of the text only their lines are parsed: the whole of it takes so long
-    that whoever asks often would be a load himself."""
+    """Returns the samples with this name and these labels. Parses only their lines: parsing the whole text takes so
+    long that frequent polling would be a load by itself."""
     lines = [line + "\n" for line in text.splitlines() if re.split("[{ ]", line, maxsplit=1)[0] == name]
     return [
         sample
@@ -21,7 +21,7 @@ def samples(text: str, name: str, **labels: str) -> list[Sample]:
 
 
 def total(text: str, name: str, **labels: str) -> float:
-    """Their sum; KeyError where there is none."""
+    """Returns the sum of these samples. Raises KeyError if there are none."""
     if not (found := samples(text, name, **labels)):
         raise KeyError(f"{name}{labels}")
     return sum(sample.value for sample in found)

@@ -1,4 +1,4 @@
-"""The face networks of the catalogue, and photographs, for the tests."""
+"""The catalogue's face models, and photographs, for tests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.networks import stored
 
 @cache
 def engine(name: str) -> Engine:
-    """`yunet` or `sface` on the CPU; skips the test where it cannot be had."""
+    """Returns an engine for `yunet` or `sface` on the CPU. Skips the test if the model is not available."""
     return Engine(Catalog.load().get(name), OnnxRuntimeSession(stored(name), threads=2), "for the test")
 
 
 @cache
 def photo(name: str, longest: int | None = None) -> Image:
-    """A sample photograph as BGR; made smaller where it has more than `longest` pixels."""
+    """Returns a sample photograph, BGR, read-only; scaled down if its longer side has more than `longest` pixels."""
     image = cv2.imread(str(media.path(name)))
     assert image is not None
     largest = max(image.shape[:2])

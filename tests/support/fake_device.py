@@ -1,4 +1,5 @@
-"""A stand-in for a CUDA device: memory is the host's, streams work at once, graphs replay, all objects are counted."""
+"""A stand-in for a CUDA device: host memory, streams that run work at once, graphs that replay; all objects are
+counted."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _ADDRESSES = itertools.count(0x10000, 0x100000)
 
 
 class FakeDevice:
-    """`live` holds what was made and not given back; `is_active` is what `active` says."""
+    """`live` holds the objects that were created and not freed; `is_active` is the current nesting depth of
+    `active`."""
 
     def __init__(self) -> None:
         self.ordinal = 0

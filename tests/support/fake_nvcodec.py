@@ -1,4 +1,4 @@
-"""A stand-in for PyNvVideoCodec: FFmpeg decodes, and pictures lie in memory of the stand-in for CUDA's driver."""
+"""A stand-in for PyNvVideoCodec: FFmpeg decodes, and the frames are in memory of the stand-in CUDA driver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SURFACES = 4
-"""So many pictures a decoder holds; then it writes over the first."""
+"""Number of surfaces of a decoder; then it overwrites the first."""
 _ROW = 256
 
 
@@ -27,13 +27,13 @@ class PixelFormat(Enum):
 
 
 class PacketData:
-    """As the library's: `bsl_data` is an address."""
+    """Like the library's; `bsl_data` is an address."""
 
     bsl = bsl_data = pts = decode_flag = 0
 
 
 class Decoder:
-    """Its surfaces are reused, so that who keeps one without a copy sees other pictures come."""
+    """Reuses its surfaces: code that keeps one without copying it sees later frames appear in it."""
 
     def __init__(self, codec: Codec, pixel_format: PixelFormat) -> None:
         self._format = pixel_format
@@ -57,7 +57,7 @@ class Decoder:
         luma, chroma = _pitched(planes[: frame.height]), _pitched(planes[frame.height :])
         memory = self._surface(luma.nbytes + chroma.nbytes)
         whole = np.concatenate((luma, chroma))
-        ctypes.memmove(int(memory), whole.ctypes.data, whole.nbytes)  # the stand-in's memory is the host's
+        ctypes.memmove(int(memory), whole.ctypes.data, whole.nbytes)  # the stand-in's memory is host memory
         shapes = ((frame.height, frame.width, 1), (frame.height // 2, frame.width // 2, 2))
         addresses = (int(memory), int(memory) + luma.nbytes)
         views = [
@@ -80,7 +80,7 @@ class Decoder:
 
 
 class Library:
-    """The module. `made` are what decoders were asked for."""
+    """The module. `made` holds the options that decoders were created with."""
 
     cudaVideoCodec = Codec  # noqa: N815 - the library's names
     Pixel_Format = PixelFormat
@@ -104,7 +104,7 @@ def _driver() -> Any:
 
 
 def _pitched(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Rows as long as those on a device are."""
+    """Pads rows to a multiple of 256 bytes, like the pitch on a device."""
     wide = np.zeros((len(rows), -(-rows.shape[1] // _ROW) * _ROW), np.uint8)
     wide[:, : rows.shape[1]] = rows
     return wide

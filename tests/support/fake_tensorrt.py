@@ -1,7 +1,7 @@
-"""A stand-in for the module `tensorrt` over the stand-in device; a test holds its names against the real modules.
+"""A stand-in for the module `tensorrt` on the stand-in device; a test compares its names with the real modules.
 
-Its engines are JSON (`plan`): they give twice what they are fed, as `output`, and, if asked, the places of what is
-above nought, as `places`, whose number only the data decide.
+Its engines are JSON (`plan`): they return twice their input as `output` and, on request, the indices of the values
+above zero as `places`, an output whose size depends on the data.
 """
 
 from __future__ import annotations

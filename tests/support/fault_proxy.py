@@ -1,4 +1,4 @@
-"""A proxy before an RTSP camera (over TCP) that can do to its stream what networks and cheap cameras do."""
+"""A proxy in front of an RTSP camera (over TCP) that simulates faults of networks and cheap cameras."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from contextlib import suppress
 from types import TracebackType
 
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER: a closed connection is reset."""
+"""SO_LINGER value that makes `close` reset the connection."""
 _CHUNK = 1024
-"""Bytes that are sent at once to a throttled connection."""
+"""Bytes per write to a throttled connection."""
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 
 Change = Callable[[bytes], bytes]
-"""Of a whole message of the camera: an RTSP answer, or an interleaved packet ("$", channel, length, RTP)."""
+"""Changes one whole message from the camera: an RTSP response, or an interleaved packet ("$", channel, length, RTP)."""
 
 
 class FaultProxy:
-    """rtsp://127.0.0.1:`port` is the camera at `target` (a port of the loopback), until something is done to it. A
-    context manager. Each of the methods but `heal` begins a fault; `heal` ends it."""
+    """Forwards rtsp://127.0.0.1:`port` to the camera at `target` (a port of the loopback); a context manager. `heal`
+    ends the faults that the other methods begin; held responses end with `release_answers`."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -41,65 +41,66 @@ class FaultProxy:
         self.port = 0
 
     def heal(self) -> None:
-        """Everything is well again, for connections that come from now on; those that were harmed are gone, and those
-        that were to end."""
+        """Ends all faults for new connections. Closes the connections that were affected by a fault, or were about to
+        be ended by one."""
         self._silent, self._change, self._pause, self._lifetime, self._rate = False, None, 0.0, None, None
         self._cut(harmed_alone=True)
         if self._listening is None:
             self._listen()
 
     def refuse(self) -> None:
-        """Nobody listens, and those who were connected are reset."""
+        """Refuses new connections and resets all existing ones."""
         self._deafen()
         self._cut()
 
     def swallow(self) -> None:
-        """A black hole: connections are accepted, those that stand stay, and nothing ever comes."""
+        """Becomes a black hole: accepts connections and keeps existing ones, but passes no data."""
         self._silent = True
 
     def reset(self) -> None:
-        """All connections are reset in the middle of a packet; new ones are refused."""
+        """Resets all connections in the middle of a packet and refuses new ones."""
         self._deafen()
         for connection in self._all():
             connection.half_a_packet()
         self._cut()
 
     def vanish(self) -> None:
-        """Half-open: connections stand, and nothing comes through those that there are; new ones are refused."""
+        """Leaves connections half-open: existing ones stay but pass no data; new ones are refused."""
         for connection in self._all():
             connection.stalled = True
         self._deafen()
 
     def trickle(self) -> None:
-        """One byte a second."""
+        """Passes one byte a second from the camera."""
         self._pause = 1.0
 
     def throttle(self, rate: float) -> None:
-        """Every connection brings at most `rate` bytes a second; what the camera sends beyond that waits its turn. They
-        stand on after `heal`, which lets the backlog through at once."""
+        """Limits every connection to `rate` bytes a second from the camera; further data queues up. Connections survive
+        `heal`, which releases the backlog at once."""
         self._rate = rate
 
     def end_again_and_again(self) -> None:
-        """The stream ends in order half a second after it began, each time."""
+        """Ends the stream in an orderly way half a second after each connection begins, and existing streams at
+        once."""
         self._lifetime = 0.5
         for connection in self._all():
             connection.end()
 
     def hold_answers(self) -> None:
-        """What the camera answers is held back until `release_answers`, as by one that starts its stream on demand."""
+        """Holds back the camera's responses until `release_answers`, like a camera that starts its stream on demand."""
         self._answering.clear()
 
     def release_answers(self) -> None:
-        """Lets the answers through that were held back, and all later ones."""
+        """Releases the responses that were held back, and passes all later ones."""
         self._answering.set()
 
     @property
     def held(self) -> int:
-        """How many connections wait for an answer that is held back."""
+        """How many connections are waiting for a held response."""
         return sum(connection.held for connection in self._all())
 
     def change(self, change: Change) -> None:
-        """What the camera says is changed."""
+        """Applies `change` to every message from the camera."""
         self._change = change
 
     def __enter__(self) -> FaultProxy:
@@ -151,7 +152,7 @@ class FaultProxy:
 
 
 class _Connection:
-    """One viewer's, with the camera behind it."""
+    """One viewer's connection, and the matching one to the camera."""
 
     def __init__(self, proxy: FaultProxy, near: socket.socket, target: int) -> None:
         self._proxy, self._near = proxy, near
@@ -173,7 +174,7 @@ class _Connection:
             self._near.sendall(b"$\0\x05\0" + bytes(100))
 
     def end(self) -> None:
-        """As a server does it: nothing more comes, and what came is whole."""
+        """Ends the stream like a server: no more data comes, and what was sent is complete."""
         self.stalled = self.harmed = True
         with suppress(OSError):
             self._near.shutdown(socket.SHUT_WR)
@@ -188,7 +189,7 @@ class _Connection:
                 end.close()
 
     def _there(self) -> None:
-        """From the viewer to the camera."""
+        """Forwards from the viewer to the camera."""
         assert self._far is not None
         with suppress(OSError):
             while data := self._near.recv(65536):
@@ -197,7 +198,7 @@ class _Connection:
         self.close()
 
     def _back(self) -> None:
-        """From the camera to the viewer."""
+        """Forwards from the camera to the viewer."""
         assert self._far is not None
         waiting = b""
         with suppress(OSError):
@@ -229,7 +230,7 @@ class _Connection:
         self._send_slowly(message)
 
     def _send_slowly(self, message: bytes) -> None:
-        """At once if the proxy is not throttled any more."""
+        """Sends at the throttled rate, or at once when the proxy is no longer throttled."""
         for begin in range(0, len(message), _CHUNK):
             chunk = message[begin : begin + _CHUNK]
             self._near.sendall(chunk)
@@ -239,14 +240,14 @@ class _Connection:
             self._due += len(chunk) / rate if rate else 0.0
 
     def _held(self) -> bool:
-        """Whether nothing comes through."""
+        """Whether data is withheld. Marks the connection as affected by a fault if so."""
         if self.stalled or self._proxy._silent:
             self.harmed = True
         return self.harmed and (self.stalled or self._proxy._silent)
 
 
 def _whole(data: bytes) -> int:
-    """Length of the message that `data` begins with; 0 where that is not known yet."""
+    """Returns the length of the message that `data` begins with; 0 if that is not known yet."""
     if data[:1] == b"$":
         return 4 + int.from_bytes(data[2:4], "big") if len(data) >= 4 else 0
     end = data.find(b"\r\n\r\n")
@@ -257,19 +258,19 @@ def _whole(data: bytes) -> int:
 
 
 def answers(message: bytes) -> bool:
-    """Whether it is an RTSP answer, and no packet."""
+    """Whether the message is an RTSP response rather than a packet."""
     return message[:1] != b"$"
 
 
 def garbage(message: bytes) -> bytes:
-    """Every third packet of video is noise."""
+    """Replaces the payload of about every third video packet with noise."""
     if answers(message) or message[1] != 0 or random.random() > 0.33:
         return message
     return message[:16] + random.randbytes(len(message) - 16)
 
 
 def shifted(seconds: float) -> Change:
-    """RTP times of video are moved."""
+    """Returns a change that shifts the RTP timestamps of video."""
     ticks = round(seconds * 90000)
 
     def shift(message: bytes) -> bytes:
@@ -282,6 +283,6 @@ def shifted(seconds: float) -> Change:
 
 
 def replacing(old: bytes, new: bytes) -> Change:
-    """A text in RTSP answers is another, of the same length."""
+    """Returns a change that replaces a text in RTSP responses with another of the same length."""
     assert len(old) == len(new)
     return lambda message: message.replace(old, new) if answers(message) else message

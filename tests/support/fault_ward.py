@@ -1,4 +1,4 @@
-"""A daemon with two cameras, one of which faults befall; what is to be seen of it from outside."""
+"""Test harness: a daemon with two cameras, one of which suffers faults, observed from outside."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tests.support.waiting import eventually
 
 LOOK = Look(size=(640, 360), fps=25)
 TIMEOUT, LONGEST = 1.0, 1.0
-"""The patient's `timeout` and `reconnect.longest`, s."""
+"""The `timeout` and `reconnect.longest` of both cameras, s."""
 SLATE_AFTER = 1.5
 _POLL = 0.05
 _SETTLED = 0.5
-"""Seconds, all of them."""
+"""SLATE_AFTER, _POLL and _SETTLED are in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a fault went, times in s. `detected` (None: pictures went on) and `slate` after the last picture, some of
-    which come during a fault; `recovered` after the camera was well again; `others_lost`: frames of the other camera
-    that no count explains; `others_before` and `others_during`: ages of its pictures before the fault and from its
-    begin until it was over."""
+    """How a fault went, times in s. `detected` (None: frames kept coming) and `slate` count from the last frame, which
+    may come during the fault; `recovered` counts from the end of the fault. `others_lost`: frames of the other camera
+    that are missing and were not counted; `others_before` and `others_during`: ages of its frames before the fault, and
+    from its begin until recovery."""
 
     fault: str
     reasons: Mapping[str, int]
@@ -50,7 +50,7 @@ class Course:
 
     @property
     def effect(self) -> float:
-        """By how much the other camera's latency (95 %) moved, as a share."""
+        """Relative change of the other camera's latency (95th percentile)."""
         return p95(self.others_during) / p95(self.others_before) - 1
 
 
@@ -91,12 +91,12 @@ class Ward:
         self._parts.close()
 
     def suffer(self, fault: Fault, *, well: float = 2.0, ill: float = 3.0) -> Course:
-        """Waits until the patient is well and looks on for `well` s, lets a fault befall it for `ill` s and heals it.
-        AssertionError where it does not recover within 30 s."""
+        """Waits until the patient is live, watches it for `well` s, applies a fault for `ill` s and heals it. Raises
+        AssertionError if it is not live before, or does not recover after the fault, within 30 s."""
         eventually(self._is_live, 30, f"the patient well before {fault.name}", every=_POLL)
         counts, lost = self._counts(), self.uncounted()
         quiet = time.monotonic()
-        self._watch(quiet, well)  # looking costs the daemon something, too
+        self._watch(quiet, well)  # polling costs the daemon something, too
         began = time.monotonic()
         fault.begin(self.patient)
         detected, slate = self._watch(began, ill)
@@ -122,7 +122,7 @@ class Ward:
         )
 
     def _watch(self, began: float, seconds: float) -> tuple[float | None, float | None]:
-        """When the loss was seen, and when the slate was shown, both s after the last picture."""
+        """Returns when the loss was detected and when the slate was shown, both in s after the last frame."""
         detected = slate = None
         last_picture = began
         while time.monotonic() < began + seconds:
@@ -138,7 +138,8 @@ class Ward:
         return detected, slate
 
     def _slate_and_last_frame(self) -> tuple[bool, float]:
-        """Of the patient, from one look: who asks for metrics too often gets those that the last one got."""
+        """Returns whether the patient's slate is shown, and the wall time of its last frame. Both come from one
+        response, because a second request soon after would get the cached metrics."""
         text = self.daemon.get("/metrics").text
         slate = total(text, "sightd_stream_slate_active", camera="patient")
         return slate == 1, total(text, "sightd_source_last_frame_timestamp_seconds", camera="patient")
@@ -158,15 +159,16 @@ class Ward:
         }
 
     def _ages(self, since: float, until: float) -> list[float]:
-        """Of the other camera's pictures that came between two moments."""
+        """Returns the ages of the other camera's frames that came between two times."""
         return [one.latency for one in self.other.seen if since <= one.at < until and one.latency is not None]
 
     def lost_since(self, before: int) -> int:
-        """How many more `uncounted` there are than before."""
+        """Returns how many more frames are `uncounted` than before."""
         return max(0, self.uncounted() - before)
 
     def uncounted(self) -> int:
-        """Frames of the other camera that neither came nor were counted as left out, since the beginning."""
+        """Returns how many frames of the other camera are missing since the start that the daemon did not count as left
+        out."""
         return uncounted(self.daemon, self.other, "other")
 
 

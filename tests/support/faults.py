@@ -1,4 +1,4 @@
-"""What can befall a camera, and what is to be seen of it at the daemon."""
+"""Faults of a camera, and how the daemon reports them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.name_server import NameServer
 
 @dataclass(slots=True)
 class Patient:
-    """A camera with the proxy before it, and who knows its name."""
+    """A camera, the proxy in front of it, and the resolver that knows its name."""
 
     camera: CameraSimulator
     proxy: FaultProxy
@@ -29,8 +29,8 @@ def _heal_proxy(patient: Patient) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`begin` and `heal` return soon. `reasons` are those by which it may be counted; where there is none, pictures
-    go on. `lasting`: no picture comes between, so that the slate must."""
+    """`begin` and `heal` return soon. `reasons` are the ones that may be counted; if empty, frames keep coming.
+    `lasting`: no frame comes in between, so the slate must be shown."""
 
     name: str
     begin: Callable[[Patient], None]
@@ -85,20 +85,20 @@ FAULTS = (
 
 
 def _forgotten(patient: Patient) -> None:
-    """The name is asked for with each new connection: the one that stands is reset."""
+    """The name is resolved for each new connection, so the existing one is reset."""
     patient.names.forget()
     patient.proxy.refuse()
     patient.proxy.heal()
 
 
 def _resized(patient: Patient, size: tuple[int, int] | None) -> None:
-    """As after a change in the camera's settings: it begins anew."""
+    """Restarts the camera with another frame size, as after a change of its settings."""
     patient.camera.kill()
     patient.camera.start(size=size)
 
 
 def _reconnecting(patient: Patient, change: Callable[[bytes], bytes]) -> None:
-    """The fault is in the answers to a new connection: the one that stands is reset first."""
+    """Applies a change that only affects the responses to a new connection, so the existing one is reset first."""
     patient.proxy.refuse()
     patient.proxy.heal()
     patient.proxy.change(change)

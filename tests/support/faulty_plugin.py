@@ -1,4 +1,4 @@
-"""A plug-in that fails in the way that a file orders, and how it is installed for a daemon."""
+"""A plug-in that fails in the way given by a file, and its installation for a daemon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sightd.plugins.types import Classification, Frame, Results
 class FaultyConfig(PluginConfig):
     orders: Path
     checking: Literal["works", "hangs"] = "works"
-    """What its options do while they are validated."""
+    """What the validation of its options does."""
     opening: Literal["works", "hangs", "spins"] = "works"
 
     @model_validator(mode="after")
@@ -75,7 +75,7 @@ _leak: list[object] = []
 
 
 def installed(folder: Path) -> dict[str, str]:
-    """Installs it under `folder` as `faulty`, the way pip would; gives the environment in which it is found."""
+    """Installs it under `folder` as `faulty`, as pip would. Returns the environment in which it is found."""
     about = folder / "faulty-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")

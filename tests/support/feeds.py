@@ -1,4 +1,4 @@
-"""A feed under test: everything it gave and reported, to be waited for."""
+"""A feed under test that records everything it delivers and reports, so tests can wait for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 @dataclass
 class Record:
-    """What a feed told its listener, in order."""
+    """What a feed reported to its listener, in order."""
 
     states: list[State] = field(default_factory=list)
     losses: list[Reason] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Record:
 
 
 class RunningFeed:
-    """A started feed that keeps all its frames; a context manager that stops it and insists that it ends."""
+    """A started feed that keeps all its frames; a context manager that stops it and asserts that it ends."""
 
     def __init__(self, address: str, *, wanted_height: int | None = None, **options: Any) -> None:
         options = {"timeout": "800ms", "reconnect": {"first": "100ms", "longest": "500ms"}, **options}
@@ -62,16 +62,16 @@ class RunningFeed:
         )
 
     def wait_for(self, frames: int, within: float = 15.0) -> list[Frame]:
-        """The frames so far, as soon as there are `frames` of them."""
+        """Returns the frames so far once there are at least `frames` of them."""
         eventually(lambda: len(self.frames) >= frames, within, f"{frames} frames; {self.feed.status}")
         return [frame for _, frame in self.frames]
 
     def wait_for_more(self, frames: int = 1, within: float = 15.0) -> list[Frame]:
-        """The frames so far, as soon as `frames` more came after this call."""
+        """Returns the frames so far once `frames` more have come after this call."""
         return self.wait_for(len(self.frames) + frames, within)
 
     def bars(self) -> list[Bar]:
-        """The bars of all frames so far that have a readable one."""
+        """Returns the bars of all frames so far that have a readable one."""
         found = [get_bar(frame.host()) for _, frame in list(self.frames)]
         return [bar for bar in found if bar is not None]
 

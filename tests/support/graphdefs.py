@@ -1,4 +1,4 @@
-"""Frozen TensorFlow graphs, written byte by byte (the wire format of Protocol Buffers) and computed by NumPy."""
+"""Frozen TensorFlow graphs, written byte by byte in the Protocol Buffers wire format, for tests of the importer."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def constant(name: str, value: NDArray[Any]) -> bytes:
 
 
 def tensor(value: NDArray[Any]) -> bytes:
-    """A TensorProto with its numbers as raw bytes."""
+    """Returns a TensorProto with its values as raw bytes."""
     shape = b"".join(_field(2, _number(1, size)) for size in value.shape)
     return _number(1, _KINDS[value.dtype]) + _field(2, shape) + _field(4, value.tobytes())
 
 
 def repeated_float(value: float, shape: Sequence[int]) -> bytes:
-    """A TensorProto that states one number for all of its elements."""
+    """Returns a TensorProto that stores one value for all its elements."""
     sizes = b"".join(_field(2, _number(1, size)) for size in shape)
     return _number(1, 1) + _field(2, sizes) + _field(5, struct.pack("<f", value))
 

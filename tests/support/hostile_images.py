@@ -1,5 +1,5 @@
-"""Small image files whose headers announce huge images, in every format that is read, and in the ways in which a header
-can hide it from a reader that is not the decoder."""
+"""Small image files whose headers claim huge images, in every supported format, including headers that a reader other
+than the decoder could misread."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 
 WIDTH, HEIGHT = 40_000, 26_000
-"""1.04 gigapixels: below OpenCV's own default limit, and negative as signed 16-bit numbers."""
+"""1.04 gigapixels: below OpenCV's own default limit. The width is negative as a signed 16-bit number."""
 _BLACK = np.zeros((64, 64, 3), np.uint8)
 _TIFF_TILE = ((322, WIDTH // 16 * 16), (323, HEIGHT // 16 * 16), (324, 8), (325, 4))
 
 
 def huge_images() -> Mapping[str, bytes]:
-    """By a name that ends with the format's usual suffix."""
+    """Returns files by name; each name ends with the format's usual suffix."""
     return {
         "screen.gif": gif((WIDTH, HEIGHT), (1, 1)),
         "frame.gif": gif((8, 8), (WIDTH, HEIGHT)),
@@ -69,7 +69,7 @@ def gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
 
 
 def tiff(width: int, height: int, more: Sequence[tuple[int, int]] = (), *, bits: int = 8) -> bytes:
-    """`more`: tags and their values."""
+    """`more`: additional or replaced tags, as (tag, value)."""
     tags = {256: width, 257: height, 258: bits, 259: 1, 262: 2, 273: 8, 277: 3, 278: height, 279: 4} | dict(more)
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
     return b"II*\0" + struct.pack("<I", 16) + b"\0" * 8 + struct.pack("<H", len(tags)) + entries + b"\0" * 4
@@ -81,7 +81,7 @@ def bmp(width: int, height: int, *, bits: int = 24, compression: int = 0) -> byt
 
 
 def scan_bomb(count: int, size: tuple[int, int] = (96, 64)) -> bytes:
-    """A progressive JPEG of (width, height) pixels with `count` scans more than it needs, some dozen bytes each."""
+    """Returns a progressive JPEG of (width, height) pixels with `count` superfluous scans of a few dozen bytes each."""
     picture = np.full((size[1], size[0], 3), 90, np.uint8)
     data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     return data[:-2] + data[data.rfind(b"\xff\xda") : -2] * count + data[-2:]
@@ -92,7 +92,7 @@ def exif_of_orientation(orientation: int) -> bytes:
 
 
 def png_of(data: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """A PNG with more chunks before its image."""
+    """Returns the PNG with additional chunks before its image data."""
     return data[:33] + b"".join(_chunk(kind, content) for kind, content in chunks) + data[33:]
 
 
@@ -101,7 +101,7 @@ def png_with_exif(data: bytes, orientation: int) -> bytes:
 
 
 def webp_with_exif(data: bytes, orientation: int, shape: Sequence[int]) -> bytes:
-    """`shape` is the picture's (height, width)."""
+    """Returns the WebP with an EXIF orientation. `shape` is the image's (height, width)."""
     exif = exif_of_orientation(orientation)
     content = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x08\0\0\0" + _three(shape[1] - 1) + _three(shape[0] - 1)
     content += data[12:] + b"EXIF" + struct.pack("<I", len(exif)) + exif
@@ -109,7 +109,7 @@ def webp_with_exif(data: bytes, orientation: int, shape: Sequence[int]) -> bytes
 
 
 def text_bomb(kind: bytes, mebibytes: int) -> bytes:
-    """A PNG of 8x8 pixels with a compressed chunk of `kind` that is so long when it is decompressed."""
+    """Returns an 8x8 PNG with a compressed chunk `kind` that decompresses to `mebibytes` MiB."""
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
     return png_of(cv2.imencode(".png", _BLACK[:8, :8])[1].tobytes(), [(kind, b"name\0\0" + packed)])
@@ -158,7 +158,7 @@ def _avif() -> bytes:
 
 
 def tiff_of_many(count: int, *, endless: bool = False) -> bytes:
-    """A TIFF of `count` grey images of 8x8 pixels. `endless`: the last is followed by the first."""
+    """Returns a TIFF of `count` grey 8x8 images. `endless`: the last one links back to the first."""
     first, tags = 72, {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64}
     entries = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in tags.items())
     step = len(entries) + 4
@@ -168,7 +168,7 @@ def tiff_of_many(count: int, *, endless: bool = False) -> bytes:
 
 
 def deflated_tiff(size: tuple[int, int], mebibytes: int) -> bytes:
-    """A TIFF of (width, height) pixels whose only strip is so long when it is decompressed."""
+    """Returns a TIFF of (width, height) pixels whose only strip decompresses to `mebibytes` MiB."""
     packer = zlib.compressobj(9)
     strip = b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
     start = 8 + 2 + 12 * 10 + 4
@@ -183,7 +183,7 @@ def _three(number: int) -> bytes:
 
 
 def _jpeg2000(*, tile: bool = False) -> bytes:
-    """`tile`: one tile is as large as the image says it is."""
+    """`tile`: one tile covers the whole claimed image."""
     data = bytearray(cv2.imencode(".jp2", _BLACK)[1].tobytes())
     size = data.index(b"\xff\x51") + 6
     data[size : size + 8] = struct.pack(">II", WIDTH, HEIGHT)

@@ -1,4 +1,4 @@
-"""Small ONNX files that ask for endless memory or time when they are loaded or run, as classifiers of two classes."""
+"""Small ONNX files that need excessive memory or time when they are loaded or run, as classifiers of two classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _ELEMENTS = 1 << 34
 
 
 def classifier(path: Path, nodes: Sequence[NodeProto], constants: Mapping[str, object] | None = None) -> Path:
-    """A network from `x` [1, 3, 32, 32] to `y` [1, 2]; `nodes` make `big` of `x`, of which `y` is the mean, twice."""
+    """Writes a model from `x` [1, 3, 32, 32] to `y` [1, 2]. `nodes` compute `big` from `x`; `y` holds its mean
+    twice."""
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
     initializers.append(numpy_helper.from_array(np.array([1, 1], np.int64), "one_by_one"))
     ending = [
@@ -40,7 +41,7 @@ def node(kind: str, *inputs: str, output: str = "big", **attributes: Any) -> Nod
 
 
 def loop(trips: int) -> tuple[list[NodeProto], dict[str, object]]:
-    """Adds the picture to itself so many times."""
+    """Returns nodes and constants that add the image to itself `trips` times."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go_on"], ["still"]),
@@ -62,7 +63,7 @@ def loop(trips: int) -> tuple[list[NodeProto], dict[str, object]]:
 
 
 def sparse(path: Path) -> Path:
-    """A constant of two numbers that says it is a matrix of 128 GiB."""
+    """Writes a model with a constant of two values that claims to be a matrix of 128 GiB."""
     values = helper.make_tensor("matrix", TensorProto.FLOAT, [2], [1.0, 2.0])
     indices = helper.make_tensor("indices", TensorProto.INT64, [2], [0, 5])
     model = onnx.load(str(classifier(path, [node("Identity", "matrix")])))
@@ -101,7 +102,7 @@ HUNGRY: Mapping[str, Callable[[Path], Path]] = {
     "a size that overflows": _of_nodes([node("ConstantOfShape", "shape")], shape=np.array([1 << 40, 1 << 40])),
     "a sparse constant": sparse,
 }  # fmt: skip
-"""By what asks for the memory."""
+"""Writers of models that need too much memory, by the operator that allocates it."""
 
 
 def endless(path: Path) -> Path:

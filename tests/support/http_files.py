@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback that serves bytes, and can misbehave in stated ways."""
+"""A real HTTP server on the loopback that serves bytes and can misbehave in defined ways."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class FileServer:
-    """`files` by path; `requests` are the paths asked for.
+    """`files` by path; `requests` are the requested paths.
 
-    `cut` ends an answer after so many bytes; `patience` is how long (seconds) an answer waits for a second request.
+    `cut` truncates a response after so many bytes; `patience` is how long (s) a response waits for a second request.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Real videos and photographs for the tests: fetched once into the user's cache, then offline."""
+"""Real videos and photographs for tests: downloaded once into the user's cache, then available offline."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from sightd.engines.samples import SampleStore
 
 @cache
 def path(name: str) -> Path:
-    """The file of a sample that `engines/samples.yaml` lists ("bikes.mp4"); skips the test where it cannot be had.
+    """Returns the path of a sample listed in `engines/samples.yaml` ("bikes.mp4"). Skips the test if it is not
+    available.
 
-    Kept in $SIGHTD_CACHE_DIR or ~/.cache/sightd; SIGHTD_MODEL_MIRROR may name a folder that holds it.
+    It is cached in $SIGHTD_CACHE_DIR or ~/.cache/sightd; SIGHTD_MODEL_MIRROR may name a folder that holds it.
     """
     fetcher = Fetcher(silent, default_mirror(os.environ))
     try:

@@ -1,4 +1,4 @@
-"""A viewer of MJPEG, as a browser is one, that notes the bar code of every picture."""
+"""An MJPEG viewer, like a browser, that records the bar code of every frame."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _START, _END = b"\xff\xd8\xff", b"\xff\xd9\r\n--"
 
 
 class MjpegViewer:
-    """Watches `address` in a thread of its own; a context manager. `numbers` grows by one for each picture with a bar,
-    `at` by when it came (monotonic s); `error` is what ended it."""
+    """Watches `address` in its own thread; a context manager. For each frame with a bar, its number is appended to
+    `numbers` and its arrival time (monotonic s) to `at`; `error` is what ended it."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -30,11 +30,11 @@ class MjpegViewer:
         self._thread = threading.Thread(target=self._run, name="mjpeg-viewer", daemon=True)
 
     def wait_for(self, pictures: int, within: float = 10.0) -> None:
-        """AssertionError where they do not come."""
+        """Returns when `pictures` frames have come. Raises AssertionError if they do not come in time."""
         eventually(lambda: len(self.numbers) >= pictures, within, f"{pictures} pictures, error {self.error}")
 
     def missing(self) -> int:
-        """How many frames were left out between those seen."""
+        """Returns how many frame numbers are missing between the frames seen."""
         return sum(later - earlier - 1 for earlier, later in pairwise(self.numbers))
 
     def in_order(self) -> bool:
@@ -62,7 +62,7 @@ class MjpegViewer:
                         self._note(buffer[buffer.find(_START) : end + 2])
                         buffer = buffer[end + 2 :]
             self.error = "EOF"
-        except Exception as failure:  # noqa: BLE001 - a thread's edge
+        except Exception as failure:  # noqa: BLE001 - thread boundary
             self.error = repr(failure)
 
     def _note(self, jpeg: bytes) -> None:

@@ -1,4 +1,4 @@
-"""How well tracks follow the truth: CLEAR MOT (Bernardin, Stiefelhagen 2008) and IDF1 (Ristani et al. 2016)."""
+"""Tracking accuracy: CLEAR MOT (Bernardin, Stiefelhagen 2008) and IDF1 (Ristani et al. 2016)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sightd.plugins.boxes import iou
 from sightd.plugins.types import FloatArray, IntArray
 
 _SAME = 0.5
-"""Least overlap at which a track counts as being on an object."""
+"""Minimum IoU at which a track counts as being on an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`mota` and `idf1` as shares of one; the rest are counts over the sequence."""
+    """`mota` and `idf1` are fractions, 1 is perfect; the rest are counts over the sequence."""
 
     mota: float
     idf1: float
@@ -28,7 +28,7 @@ class Score:
 
 @dataclass(slots=True)
 class Scorer:
-    """Takes a sequence frame by frame and says how well it was tracked."""
+    """Scores how well a sequence was tracked, frame by frame."""
 
     _truth: int = 0
     _told: int = 0
@@ -38,7 +38,7 @@ class Scorer:
     _together: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, truth: FloatArray, truth_ids: IntArray, told: FloatArray, told_ids: IntArray) -> None:
-        """One frame: boxes xyxy and ids of the objects that are there, and of those that the tracker told."""
+        """Adds one frame: boxes xyxy and ids of the true objects, and of those that the tracker reported."""
         self._truth += len(truth_ids)
         self._told += len(told_ids)
         if not len(truth_ids) or not len(told_ids):
@@ -47,7 +47,7 @@ class Scorer:
         kept = np.array([self._last.get(int(one), -1) for one in truth_ids])[:, None] == told_ids
         for row, column in zip(*np.nonzero(overlap >= _SAME), strict=True):
             self._together[int(truth_ids[row]), int(told_ids[column])] += 1
-        # An object keeps the track that it had as long as the two overlap, as CLEAR MOT has it.
+        # As in CLEAR MOT, an object keeps its track as long as the two overlap.
         cost = np.where(overlap >= _SAME, 1 - overlap - 2 * kept, 1e6)
         _, column_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=10.0)
         for row in np.flatnonzero(column_of >= 0):
@@ -67,7 +67,8 @@ class Scorer:
         )
 
     def _identity_hits(self) -> int:
-        """Frames explained by the best one-to-one assignment of tracks to objects over the whole sequence."""
+        """Returns the frames explained by the best one-to-one assignment of tracks to objects over the whole
+        sequence."""
         objects = {one: row for row, one in enumerate(sorted({pair[0] for pair in self._together}))}
         tracks = {track: column for column, track in enumerate(sorted({pair[1] for pair in self._together}))}
         if not objects:

@@ -1,4 +1,4 @@
-"""Seeded scenes of moving boxes with known identities, and a detector that errs on them as real ones do."""
+"""Seeded scenes of moving boxes with known identities, and a simulated detector with realistic errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LABELS = ("person", "car")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """The truth at one time: boxes xyxy [n, 4] px of the objects `ids` [n], and what the detector made of it."""
+    """The ground truth at time `at` (s): boxes xyxy [n, 4] px of the objects `ids` [n], and the detections."""
 
     at: float
     boxes: FloatArray
@@ -27,12 +27,12 @@ class Moment:
 
 
 def frame(seq: int, at: float, camera: str = "camera", size: tuple[int, int] = SIZE) -> Frame:
-    """A frame whose picture nobody looks at."""
+    """Returns a frame with a black image; the tests do not look at it."""
     return Frame(camera, seq, size, lambda: np.zeros((size[1], size[0], 3), np.uint8), captured_at=at, wall_time=at)
 
 
 def detections(boxes: object, scores: object = None, class_ids: object = None) -> Detections:
-    """Detections of boxes xyxy [n, 4], sure ones of class 0 where nothing else is said."""
+    """Returns detections of boxes xyxy [n, 4]; by default with score 0.9 and class 0."""
     corners = np.asarray(boxes, np.float32).reshape(-1, 4)
     count = len(corners)
     return Detections(
@@ -44,23 +44,23 @@ def detections(boxes: object, scores: object = None, class_ids: object = None) -
 
 
 def box(x: float, y: float, width: float = 60, height: float = 150) -> list[float]:
-    """xyxy of a box around a centre."""
+    """Returns the box xyxy around a centre."""
     return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """People who cross, stop, turn back at the edges and hide each other, and how a detector sees them."""
+    """People who cross, stop, turn back at the edges and occlude each other, and what a detector reports."""
 
     objects: int = 14
     seconds: float = 40.0
     fps: float = 25.0
     seed: int = 0
     jitter: float = 0.03
-    """Standard deviation of each side of a box, in shares of its size."""
+    """Standard deviation of each side of a box, as a fraction of its size."""
     missed: float = 0.04
     false_alarms: float = 0.1
-    """Expected number a frame."""
+    """Expected number per frame."""
 
     def moments(self) -> Iterator[Moment]:
         random = np.random.default_rng(self.seed)
@@ -102,14 +102,15 @@ class Crowd:
 
 
 def _walk(random: np.random.Generator, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Walking velocities in px/s at depth 1; one in five stands."""
+    """Returns walking velocities in px/s at depth 1; one in five people stands still."""
     speed = random.uniform(40, 160, count) * (random.random(count) > 0.2)
     angle = random.choice([0.0, np.pi], count) + random.normal(0, 0.25, count)
     return np.stack((speed * np.cos(angle), speed * np.sin(angle)), axis=1)
 
 
 def _hidden(boxes: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Greatest share of each box that one nearer object (its lower edge further down) covers."""
+    """Returns, for each box, the largest fraction that any one nearer box (with a lower bottom edge in the image)
+    covers."""
     corners = np.asarray(boxes)
     low = np.maximum(corners[:, None, :2], corners[None, :, :2])
     high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])

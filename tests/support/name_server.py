@@ -1,4 +1,4 @@
-"""A name that a process knows or does not, as a test wills: its resolver asks a file first."""
+"""A host name that tests can make resolvable or not for a process, with a preloaded resolver that checks a file."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ extern "C" int getaddrinfo(const char *node, const char *service, const struct a
 
 
 class NameServer:
-    """For processes that get `environ`: `camera.test` is 127.0.0.1, until it is forgotten."""
+    """Resolves `camera.test` to 127.0.0.1 in processes that get `environ`, until `forget`."""
 
     def __init__(self, folder: Path) -> None:
-        """Compiles a library for LD_PRELOAD into the folder. RuntimeError where there is no g++."""
+        """Compiles a library for LD_PRELOAD into the folder. Raises RuntimeError if there is no g++."""
         compiler = shutil.which("g++")
         if compiler is None:
             raise RuntimeError("g++ is not on the PATH: `apt-get install g++`")
@@ -43,7 +43,7 @@ class NameServer:
         self.environ = {"LD_PRELOAD": str(library)}
 
     def forget(self) -> None:
-        """Nobody knows the name any more."""
+        """Makes the name unknown."""
         self._unknown.touch()
 
     def remember(self) -> None:

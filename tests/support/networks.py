@@ -1,4 +1,4 @@
-"""Networks for the tests: tiny ONNX files made on the spot, and the catalogue's own, fetched as a user would."""
+"""Models for tests: tiny generated ONNX files, and the catalogue's own, downloaded as a user would."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ Shape = Sequence[int | str]
 
 
 def write_double(path: Path, shape: Shape = ("batch", 3, 8, 8), name: str = "images", output: str = "output") -> Path:
-    """A network that gives twice what it is fed."""
+    """Writes a model that returns twice its input."""
     node = helper.make_node("Add", [name, name], [output])
     graph = helper.make_graph([node], "double", [_info(name, shape)], [_info(output, shape)])
     return write(path, graph)
 
 
 def write_shaped(path: Path, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> Path:
-    """A file that states inputs and outputs and computes nothing sensible: for those who read files only."""
+    """Writes a model with the given inputs and outputs that computes nothing sensible, for code that only reads the
+    file."""
     first = next(iter(inputs), "nothing")
     nodes = [helper.make_node("Identity", [first], [name]) for name in outputs]
     graph = helper.make_graph(
@@ -49,7 +50,7 @@ def write(path: Path, graph: onnx.GraphProto) -> Path:
 
 @cache
 def stored(name: str) -> Path:
-    """The ONNX file of a catalogue's network in the user's cache; skips the test where it cannot be had."""
+    """Returns the ONNX file of a catalogue model in the user's cache. Skips the test if it is not available."""
     store = ModelStore(default_directory(os.environ))
     try:
         return provide(Catalog.load().get(name), store, Fetcher(silent, default_mirror(os.environ)))
@@ -62,8 +63,8 @@ def _info(name: str, shape: Shape) -> onnx.ValueInfoProto:
 
 
 def write_colours(path: Path, *, last: str = "", batch: int | str = "batch", side: int | str = 8) -> Path:
-    """A classifier of three classes: how red, green and blue a picture is, RGB 0-1 in, four times that as logits out.
-    `last` is an operation behind it."""
+    """Writes a classifier of three classes: how red, green and blue an image is. Takes RGB 0-1, returns the mean times
+    four as logits. `last` is an optional operator after them."""
     steps = [
         helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["features"]),

@@ -1,4 +1,4 @@
-"""The real NVRTC for the tests: the one that is installed, else the wheel in a folder of its own, fetched once."""
+"""The real NVRTC for tests: the installed one, or else the wheel, downloaded once into its own folder."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sightd.engines.cache import cache_directory
 from sightd.engines.cuda.nvrtc import CompilerUnavailableError, Nvrtc, find_library
 
 _WHEEL = "nvidia-cuda-nvrtc==13.5.37"
-"""58 MB to fetch, 148 MB on disk: too much to be everybody's dependency."""
+"""58 MB to download, 148 MB on disk: too large for a general dependency."""
 
 
 def compiler() -> Nvrtc:
-    """Skips the test where NVRTC is not installed and cannot be fetched."""
+    """Returns the NVRTC compiler. Skips the test if it is not installed and cannot be downloaded."""
     found = _compiler()
     if isinstance(found, str):
         pytest.skip(found)

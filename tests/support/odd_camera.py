@@ -1,5 +1,4 @@
-"""A small RTSP camera in this process that can be told to be odd: how it asks for a login, what it describes, where it
-redirects to, and what happens to its packets."""
+"""A small in-process RTSP camera that can behave unusually: in its login, description, redirects and RTP packets."""
 
 from __future__ import annotations
 
@@ -28,12 +27,12 @@ AUDIO = ("m=audio 0 RTP/AVP 97", "a=rtpmap:97 MPEG4-GENERIC/44100", "a=control:a
 
 Packets = list[bytes]
 Deliver = Callable[[int, Packets], Packets]
-"""What becomes of the RTP packets of picture number n on their way."""
+"""Changes the RTP packets of frame number n before they are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked."""
+    """A client's request; header names are in lower case."""
 
     method: str
     uri: str
@@ -41,18 +40,16 @@ class Request:
 
 
 class OddCamera:
-    """rtsp://127.0.0.1:`port`/…, 320x180 at 25 fps, bar-coded, a key frame a second; a context manager.
+    """Serves rtsp://127.0.0.1:`port`/…, 320x180 at 25 fps, bar-coded, with a key frame every second; a context manager.
 
-    `algorithms` of digest that it asks for, in this order ("MD5", "SHA-256", or "Basic"); none: everybody may watch.
-    `sizes`: those of its pictures, in turn, for `size_every` pictures each. `first`: the first RTP sequence number and
-    timestamp. `base`: its Content-Base. `teardown_after`: after so many pictures it sends a TEARDOWN and closes.
-    `channels`: the interleaved channels that it chooses.
-    `qop` is what it offers with them, and then insists on. `stale`: it calls the first right answer stale, and gives a
-    new nonce.
-    `redirect`: where to instead of describing the stream, unless the path is /here. `media`: lines of the description.
-    With a `certificate` it is rtsps. `deliver` changes its packets, `status` is the answer to DESCRIBE, and
-    after `flood_after` pictures an answer without end comes over the connection. `challenge`: a method that is answered
-    with 401, and what its WWW-Authenticate header holds.
+    `algorithms`: the login methods it offers, in this order ("MD5", "SHA-256" for digest, or "Basic"); none means no
+    login. `sizes`: frame sizes that it cycles through, `size_every` frames each. `first`: the first RTP sequence number
+    and timestamp. `base`: its Content-Base. `teardown_after`: the frame after which it sends a TEARDOWN and closes.
+    `channels`: the interleaved channels that it chooses. `qop`: what it offers and then requires. `stale`: it calls the
+    first correct response stale and sends a new nonce. `redirect`: where DESCRIBE redirects to, unless the path is
+    /here. `media`: lines of the description. With a `certificate` it serves rtsps. `deliver` changes its packets,
+    `status` replaces the response to DESCRIBE, and after frame `flood_after` it sends a response of up to 1 GiB.
+    `challenge`: a method that is answered with 401, and the content of its WWW-Authenticate header.
     """
 
     def __init__(
@@ -125,7 +122,7 @@ class OddCamera:
 
 
 class _Client:
-    """One connection."""
+    """One client connection."""
 
     def __init__(self, camera: OddCamera, connection: socket.socket) -> None:
         self._camera, self._connection = camera, connection
@@ -284,7 +281,7 @@ _answers: dict[str, Callable[[_Client, str, dict[str, str]], tuple[str, list[str
 
 
 def rtp_packets(unit: bytes, sequence: int, timestamp: int) -> Packets:
-    """The RTP packets (RFC 6184) of an H.264 access unit in Annex B; the last one has the marker."""
+    """Returns the RTP packets (RFC 6184) of an H.264 access unit in Annex B format; the last one has the marker bit."""
     payloads: list[bytes] = []
     for nal in (part.rstrip(b"\0") for part in unit.split(b"\0\0\1") if part.strip(b"\0")):
         if len(nal) <= _PAYLOAD:
@@ -302,7 +299,7 @@ def rtp_packets(unit: bytes, sequence: int, timestamp: int) -> Packets:
 
 
 def _whole(data: bytes) -> int:
-    """Length of the message that `data` begins with; 0 if that is not known yet."""
+    """Returns the length of the message that `data` begins with; 0 if that is not known yet."""
     if data[:1] == b"$":
         return 4 + int.from_bytes(data[2:4], "big") if len(data) >= 4 else 0
     end = data.find(b"\r\n\r\n")

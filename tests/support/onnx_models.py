@@ -1,4 +1,4 @@
-"""Tiny ONNX networks that always say the same, run through the real ONNX Runtime."""
+"""Tiny ONNX models with constant outputs, run by the real ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from sightd.engines.onnx_session import OnnxRuntimeSession
 
 
 def constant_network(path: Path, size: tuple[int, int], outputs: Mapping[str, NDArray[np.float32]]) -> Path:
-    """Writes a network with the input `images` [batch, 3, height, width] (`size` is width, height) that gives each
-    output's array [n, k] for every picture of the batch, as [batch, n, k].
-    """
+    """Writes a model with the input `images` [batch, 3, height, width] (`size` is width, height) that returns each
+    output's array [n, k] for every image of the batch, as [batch, n, k]."""
     width, height = size
     nodes = [
         helper.make_node("Flatten", ["images"], ["flat"], axis=1),
@@ -45,7 +44,7 @@ def constant_network(path: Path, size: tuple[int, int], outputs: Mapping[str, ND
 
 
 class FileContext:
-    """A plug-in's context that loads models that have a file of their own, and those of `catalogue` by name."""
+    """A plug-in context that loads models from their own files, and those of `catalogue` by name."""
 
     def __init__(self, name: str = "detector", catalogue: Mapping[str, Model] = MappingProxyType({})) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Plug-ins that a test opens and that are closed after it, however it ends."""
+"""Plug-ins that are opened in a test and always closed after it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ P = TypeVar("P", bound=Plugin[Any])
 
 @contextmanager
 def opening(of: Callable[[Mapping[str, Any]], P], context: Context) -> Iterator[Callable[..., P]]:
-    """What opens a plug-in that `of` makes from options."""
+    """Yields a function that creates a plug-in with `of` from options and opens it; closes all of them at the end."""
     with ExitStack() as opened:
 
         def make(**options: Any) -> P:

@@ -1,4 +1,4 @@
-"""The real OpenVINO for tests, in a folder of the cache: it is too large to be installed for everybody."""
+"""The real OpenVINO for tests, in a cache folder because it is too large to install for everyone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ VERSION = "2026.4.1"
 
 
 def openvino_importable() -> None:
-    """Makes `import openvino` work; skips the test where the package cannot be had."""
+    """Makes `import openvino` work. Skips the test if the package is not available."""
     if reason := _made_importable():
         pytest.skip(reason)
 
 
 @cache
 def _made_importable() -> str:
-    """Why it cannot be; empty where it can. Tried once."""
+    """Returns why it cannot be imported; empty if it can. Tried only once."""
     if importlib.util.find_spec("openvino"):
         return ""
     target = cache_directory(os.environ) / "tools" / f"openvino-{VERSION}"

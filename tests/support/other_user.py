@@ -1,4 +1,4 @@
-"""A process of another user of this machine, which root can start."""
+"""Processes of another user of this machine, which only root can start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 UID, GID = 64501, 64502
-"""Of nobody's, and of a group without a name."""
+"""IDs without a user or group name."""
 _PYTHON = "/usr/bin/python3"
-"""The distribution's: that of the checkout may lie where other users cannot reach it."""
+"""The system Python: the virtual environment may be where other users cannot reach it."""
 _GET = """
 import http.client, json, socket, sys
 connection = http.client.HTTPConnection("localhost")
@@ -64,7 +64,8 @@ def as_other(command: Sequence[str | Path], groups: Sequence[int] = ()) -> subpr
 
 
 def asked(path: Path, method: str, target: str, groups: Sequence[int] = ()) -> tuple[int, str]:
-    """Status and body of a request to a Unix socket by the other user; (0, the error's name) if it cannot connect."""
+    """Sends a request to a Unix socket as the other user. Returns status and body; (0, the error's name) if it cannot
+    connect."""
     done = as_other([_PYTHON, "-I", "-c", _GET, path, method, target], groups)
     assert done.returncode == 0, done.stderr
     status, body = json.loads(done.stdout)
@@ -73,8 +74,8 @@ def asked(path: Path, method: str, target: str, groups: Sequence[int] = ()) -> t
 
 @contextmanager
 def holding(path: Path, count: int, expected: int) -> Iterator[int]:
-    """The other user opens `count` connections that ask for nothing, and waits until the daemon has closed all but
-    `expected`. How many are left."""
+    """Opens `count` connections as the other user that send nothing, and waits until the daemon has closed all but
+    `expected`. Yields how many are left."""
     command = [_PYTHON, "-I", "-c", _HOLD, str(path), str(count), str(expected)]
     with subprocess.Popen(
         command, user=UID, group=GID, extra_groups=[], cwd="/", env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -86,7 +87,7 @@ def holding(path: Path, count: int, expected: int) -> Iterator[int]:
 
 @contextmanager
 def open_folder() -> Iterator[Path]:
-    """A folder that other users may enter, as /run/sightd is."""
+    """Yields a temporary folder that other users may enter, like /run/sightd."""
     folder = Path(tempfile.mkdtemp(prefix="sightd-test-"))
     folder.chmod(0o755)
     try:

@@ -72,6 +72,6 @@ class _Recorder:
 
 
 def _reason(report: pytest.CollectReport | pytest.TestReport) -> str:
-    """The text passed to pytest.skip, without its place in the source."""
+    """Returns the text passed to pytest.skip, without the source location."""
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")

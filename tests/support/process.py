@@ -1,4 +1,4 @@
-"""What a process takes, as the kernel tells it."""
+"""Resource usage of a process, as reported by the kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`memory` in MiB that are resident, without what is mapped from files."""
+    """`memory` is anonymous resident memory in MiB, without file mappings."""
 
     memory: float
     threads: int
@@ -16,7 +16,7 @@ class Sample:
 
 
 def sample(pid: int) -> Sample:
-    """Of this moment."""
+    """Returns the current usage of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     memory = int(fields["RssAnon"].split()[0]) / 1024

@@ -1,4 +1,4 @@
-"""What the daemon sets for its whole process, put back afterwards, so that one test is not the next one's."""
+"""Restores process-wide logging settings after a test, so that tests do not affect each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SERVERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Handlers, levels and hooks are as they were; inside, the web server's loggers have no level of their own."""
+    """Restores handlers, levels and hooks at the end. Inside, the web server's loggers have no level of their own."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes one daemon each second, with the rules of `config/prometheus`."""
+"""A real Prometheus that scrapes one daemon every second, with the rules of `config/prometheus`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RULES = Path(__file__).parents[2] / "config" / "prometheus"
 
 
 class Prometheus:
-    """A context manager. Alerts fire at once: their `for` is taken out."""
+    """Runs Prometheus; a context manager. Alerts fire at once because their `for` is removed."""
 
     def __init__(self, folder: Path, target: str, *, hurried: bool = False) -> None:
-        """`target` is the daemon's "host:port". `hurried`: rules look back on ten seconds, where they do on minutes or
-        hours, and wait for as long after a start."""
+        """`target` is the daemon's "host:port". `hurried`: rules look back ten seconds instead of minutes or hours, and
+        wait only that long after a start."""
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -37,14 +37,15 @@ class Prometheus:
         self._process: subprocess.Popen[bytes] | None = None
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query. AssertionError where it is none."""
+        """Returns the samples of an instant query. Raises AssertionError if the query fails."""
         answer = http.get(f"http://{self.address}/api/v1/query", params={"query": expression}, timeout=10).json()
         assert answer["status"] == "success", (expression, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
     def query_range(self, expression: str, since: float, until: float) -> list[dict[str, Any]]:
-        """The series of a range query, a sample a second."""
+        """Returns the series of a range query, one sample per second; `since` and `until` are Unix times in s. Raises
+        AssertionError if the query fails."""
         asked = {"query": expression, "start": str(since), "end": str(until), "step": "1"}
         answer = http.get(f"http://{self.address}/api/v1/query_range", params=asked, timeout=10).json()
         assert answer["status"] == "success", (expression, answer)
@@ -52,7 +53,7 @@ class Prometheus:
         return found
 
     def firing(self) -> set[str]:
-        """The names of alerts that fire."""
+        """Returns the names of the firing alerts."""
         return {sample["metric"]["alertname"] for sample in self.query('ALERTS{alertstate="firing"}')}
 
     @property

@@ -1,8 +1,8 @@
 """PyCUDA and cuda.bindings for tests on machines that have no GPU, no CUDA toolkit and no PyCUDA.
 
-PyCUDA exists as source only. It is compiled once, against the headers of NVIDIA's wheels, into a folder of its own in
-the cache: the project's virtual environment stays as it is. `python -m tests.support.pycuda_env` does it ahead of the
-tests; about a minute on two cores. $SIGHTD_PYCUDA_WHEEL names a PyCUDA wheel to take instead of compiling.
+PyCUDA is available only as source. It is compiled once, against the headers of NVIDIA's wheels, into its own cache
+folder, so the project's virtual environment does not change. `python -m tests.support.pycuda_env` does this ahead of
+the tests; it takes about a minute on two cores. $SIGHTD_PYCUDA_WHEEL names a PyCUDA wheel to use instead of compiling.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sightd.engines.lock import locked
 
 _LOCK = Path(__file__).with_name("pycuda.lock")
 _BUILD_WITHIN = 900
-# Only the tests run it: compiling without optimising takes a third of the time.
+# Only tests run it: compiling without optimisation takes a third of the time.
 _SITECONF = """\
 CUDA_ROOT = {root!r}
 CUDA_INC_DIR = [{include!r}]
@@ -32,17 +32,17 @@ CUDA_ENABLE_CURAND = False
 CXXFLAGS = ["-O0", "-g0", "-w"]
 LDFLAGS = ["-L" + {stub!r}]
 """
-# What the linker needs of libcuda is its name alone.
+# The linker needs only libcuda's name.
 _STUB = "void cuInit(void) {}\n"
 
 
 class PycudaMissingError(Exception):
-    """PyCUDA cannot be had on this machine; the message says why."""
+    """PyCUDA is not available on this machine; the message says why."""
 
 
 def pycuda_path(environ: Mapping[str, str]) -> list[Path]:
-    """The folders that a Python process must have on its path to import PyCUDA and cuda.bindings: none where both are
-    installed. Compiles PyCUDA where that was not done before; PycudaMissingError where it cannot be."""
+    """Returns the folders that must be on a Python process's path to import PyCUDA and cuda.bindings; none if both are
+    installed. Compiles PyCUDA if that was not done before; raises PycudaMissingError if it cannot be compiled."""
     if importlib.util.find_spec("pycuda") and importlib.util.find_spec("cuda"):
         return []
     wheel = environ.get("SIGHTD_PYCUDA_WHEEL", "")
@@ -58,7 +58,7 @@ def pycuda_path(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _build(work: Path, wheel: str) -> None:
-    """Fills `work`/site."""
+    """Installs PyCUDA and cuda.bindings into `work`/site."""
     compiler = shutil.which("g++")
     if not wheel and compiler is None:
         raise PycudaMissingError("g++ is not installed, so PyCUDA cannot be compiled")
@@ -70,7 +70,7 @@ def _build(work: Path, wheel: str) -> None:
 
 
 def _source(work: Path, downloads: Path) -> Path:
-    """PyCUDA's source, made ready to be compiled without a CUDA toolkit."""
+    """Returns the folder of PyCUDA's source, prepared for compiling without a CUDA toolkit."""
     headers, stub = work / "headers", work / "stub"
     for path in downloads.glob("nvidia_*.whl"):
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""A process that gets a share of the processor only, as one in a container with a CPU quota does."""
+"""Limits a process to a share of the CPU, like a container's CPU quota."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _PERIOD = 0.7
-"""Seconds, of each of which it runs one piece."""
+"""Length of a stop-and-run cycle, s."""
 
 
 @contextmanager
 def quota(pid: int, share: float) -> Iterator[None]:
-    """While it lasts, the process with all its threads stands still for the rest of the time."""
+    """While the context is active, lets the process with all its threads run only for `share` (0-1) of each period."""
     over = threading.Event()
 
     def ration() -> None:

@@ -1,4 +1,4 @@
-"""`sightd` commands in the process of the test: one that starts a process for each takes a second more."""
+"""Runs `sightd` commands in the test's process, which saves a second per command over starting a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightd.daemon.cli import main
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a command printed, and its exit code."""
+    """A command's output and exit code."""
 
     returncode: int
     stdout: str
@@ -19,10 +19,10 @@ class Finished:
 
 
 def sightd(*arguments: object) -> Finished:
-    """Runs a command to its end. Paths are taken as arguments, too."""
+    """Runs a command to its end. Arguments are converted to strings, so paths are accepted."""
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         try:
             code = main([*map(str, arguments)])
-        except SystemExit as stop:  # argparse's
+        except SystemExit as stop:  # raised by argparse
             code = stop.code if isinstance(stop.code, int) else 1
     return Finished(code, out.getvalue(), err.getvalue())

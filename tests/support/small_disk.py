@@ -1,4 +1,4 @@
-"""A file system of its own, to fill and to make read-only: needs root."""
+"""A small separate file system, to be filled or made read-only; needs root."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 
 class SmallDisk:
-    """A context manager: a tmpfs on `path`; the test is skipped, with the reason, where none may be mounted."""
+    """Mounts a tmpfs on `path`; a context manager. Skips the test, with the reason, if it cannot be mounted."""
 
     def __init__(self, path: Path, mebibytes: int = 4) -> None:
         self.path, self._size = path, mebibytes
         path.mkdir()
 
     def fill(self) -> None:
-        """Leaves no room at all."""
+        """Fills the disk to the last byte."""
         with (self.path / "filler").open("wb", buffering=0) as file:
             for size in (1 << 16, 1 << 12, 1):
                 try:
@@ -31,7 +31,7 @@ class SmallDisk:
         (self.path / "filler").unlink()
 
     def read_only(self, on: bool) -> None:
-        """For whoever opens a file from now on. Only where none is open for writing."""
+        """Remounts read-only or writable. Works only while no file is open for writing."""
         _run("mount", "-o", f"remount,{'ro' if on else 'rw'}", str(self.path))
 
     def __enter__(self) -> SmallDisk:

@@ -1,4 +1,4 @@
-"""A small convolutional network with seeded weights: quick to quantise, and of the parts that detectors are of."""
+"""A small convolutional model with seeded weights: quick to quantise, and built from the layers that detectors use."""
 
 from __future__ import annotations
 

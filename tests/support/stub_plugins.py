@@ -1,4 +1,4 @@
-"""Plug-ins for tests of the configuration: what a detector and a tracker declare, without what they do."""
+"""Plug-ins for tests of the configuration: they declare what a detector and a tracker do, but do nothing."""
 
 from __future__ import annotations
 

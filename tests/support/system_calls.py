@@ -1,4 +1,4 @@
-"""What a process and its children do on the network and to files, as strace records it."""
+"""Records the network and file system activity of a process and its children with strace."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ _CHANGED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`command` records what it is put in front of, with all threads and children. `folder` is empty; relative paths
-    are taken to be below `work`."""
+    """A recording. `command` is the prefix that records a program with all its threads and children. `folder` must be
+    empty; relative paths are taken to be below `work`."""
 
     folder: Path
     work: Path
 
     def command(self) -> Sequence[str]:
-        """The program that follows is the direct child, so that signals reach it."""
+        """Returns the strace command to put before the program. The program is the direct child, so signals reach
+        it."""
         strace = program("strace", "strace")
         trace = self.folder / "trace"
         return [strace, "-D", "-f", "-ff", "--seccomp-bpf", "-qq", "-y", "-e", f"trace={_CALLS}", "-o", str(trace)]
 
     def wait(self, pid: int) -> None:
-        """Until the record of the program with this number, which has ended, is complete."""
+        """Waits until the record of the program `pid`, which has ended, is complete."""
         trace = self.folder / f"trace.{pid}"
         eventually(lambda: self._tracer_is_gone(), 30, f"strace still writes {trace}")
 
     def addresses(self) -> set[str]:
-        """HOST:PORT of all outside this machine that something was sent to, and of all name servers."""
+        """Returns HOST:PORT of every destination outside this machine, and of every name server."""
         found = set()
         for line in self._lines():
             for match in _SENT_TO.finditer(line):
@@ -58,7 +59,8 @@ class Recording:
         return found
 
     def changed(self) -> set[Path]:
-        """All files that were opened for writing, and all paths that were made, renamed or removed."""
+        """Returns all files that were opened for writing, and all paths that were created, renamed, changed or
+        removed."""
         return {Path(os.path.normpath(path)) for path in self._paths()}
 
     def _paths(self) -> Iterator[str]:
@@ -81,6 +83,6 @@ class Recording:
             try:
                 if trace in command.read_bytes().split(b"\0"):
                     return False
-            except OSError:  # it has ended
+            except OSError:  # the process has ended
                 continue
         return True

@@ -1,7 +1,7 @@
-"""The real TensorRT bindings and the real TensorRT for RTX, fetched by pip into a folder of their own, never installed.
+"""The real TensorRT bindings and the real TensorRT for RTX, downloaded by pip into their own folder, never installed.
 
-The bindings are compiled modules that need TensorRT's libraries, which come from elsewhere: stand-ins that hold the few
-functions that they link to are enough to import them and look at every name. TensorRT for RTX comes whole.
+The bindings are compiled modules that need TensorRT's libraries, which are separate packages. Stub libraries with the
+few functions that they link to are enough to import them and inspect every name. TensorRT for RTX is complete.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ _WHEELS: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def bindings(version: str) -> dict[str, str]:
-    """The environment in which `import tensorrt` is the real binding module of that version over empty libraries."""
+    """Returns the environment in which `import tensorrt` is the real binding module of that version over stub
+    libraries."""
     return _environment(_folder(f"bindings-{version}", [f"tensorrt-cu13-bindings=={version}"], "tensorrt"))
 
 
 @cache
 def rtx() -> dict[str, str]:
-    """The environment in which `import tensorrt_rtx` is TensorRT for RTX, whole; it builds without a GPU."""
+    """Returns the environment in which `import tensorrt_rtx` is the complete TensorRT for RTX; it builds without a
+    GPU."""
     wheels = ["tensorrt-rtx-cu13-bindings==1.7.1.116", "tensorrt-rtx-cu13-libs==1.7.1.116"]
     return _environment(_folder("rtx-1.7.1.116", wheels, "tensorrt_rtx"))
 
@@ -63,7 +65,8 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _folder(name: str, wheels: list[str], module: str) -> Path:
-    """The unpacked wheels; fetched once for this machine. Skips the test where they cannot be had."""
+    """Returns the folder of the unpacked wheels, downloaded once per machine. Skips the test if they are not
+    available."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     folder = cache_directory(os.environ) / "tests" / f"{name}-py{python}"
     with locked(folder.parent / f".{folder.name}.lock", name):
@@ -100,7 +103,7 @@ def _reason(errors: str) -> str:
 
 
 def _complete(folder: Path, module: str) -> None:
-    """The thin package that gives the bindings their public name, and the stand-in libraries."""
+    """Adds the thin package that gives the bindings their public name, and the stub libraries."""
     (folder / module).mkdir()
     text = f"from {module}_bindings import *\nfrom {module}_bindings import __version__\n"
     (folder / module / "__init__.py").write_text(text)
@@ -123,7 +126,7 @@ def _complete(folder: Path, module: str) -> None:
 
 
 def _missing_functions(native: Path) -> list[str]:
-    """Functions that no versioned system library and no Python gives: TensorRT's own."""
+    """Returns the undefined functions that no system library or Python provides: TensorRT's own."""
     symbols = re.findall(r"\bUND ([A-Za-z]\w*)$", _readelf("--dyn-syms", native), re.M)
     return [
         symbol for symbol in symbols if re.match(r"(create|get|init)\w*(INTERNAL|Registry|Version|Plugins)$", symbol)

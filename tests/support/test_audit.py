@@ -1,4 +1,4 @@
-"""The audit finds what it looks for."""
+"""The audit of the pinned packages finds each kind of problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bar code itself: what tests and benchmarks measure with must be right."""
+"""The bar code itself: tests and benchmarks measure with it, so it must be right."""
 
 from __future__ import annotations
 

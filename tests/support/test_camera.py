@@ -1,4 +1,4 @@
-"""The simulated camera and the viewer, without the daemon between them."""
+"""The simulated camera and the viewer, without a daemon between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames that are missing at a viewer and that no count explains."""
+"""Frames that a viewer missed and that the daemon did not count."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _WITHIN = 10.0
 
 
 def uncounted(daemon: DaemonProcess, viewer: Watching, camera: str) -> int:
-    """Since the viewer came. Read while none is left out, if there is such a time within 10 s: what is counted now the
-    viewer sees missing a little later."""
+    """Returns the frames that the viewer has missed since it connected, less those counted as dropped or skipped.
+    Measured while none is left out, if there is such a time within 10 s, because the viewer notices a counted loss only
+    a little later."""
     deadline = time.monotonic() + _WITHIN
     while True:
         before = _left_out(daemon, camera)

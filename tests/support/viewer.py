@@ -1,4 +1,4 @@
-"""A viewer that reads a stream as a low-delay player would, and notes the bar code of every picture."""
+"""A viewer that reads a stream like a low-delay player, and records the bar code of every frame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _OF_DESCRIPTION = 2
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One picture that the viewer decoded: when (monotonic s), its size, its bar, and its age (s) where it has one."""
+    """One frame that the viewer decoded: when (monotonic s), its size (width, height), its bar, and its age (s) if it
+    has a bar."""
 
     at: float
     size: tuple[int, int]
@@ -29,8 +30,8 @@ class Seen:
 
 
 class Watching:
-    """What somebody who watches saw. `seen` grows by one for each picture; `error` is the kind of exception that ended
-    it. Written by one thread, read by any."""
+    """What a viewer saw. `seen` grows by one for each frame; `error` is the kind of exception that ended it. Written by
+    one thread, read by any."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -38,9 +39,9 @@ class Watching:
         self._changed = threading.Condition()
 
     def wait_for(self, pictures: int, within: float = 10.0) -> list[Seen]:
-        """Returns the pictures seen, as soon as there are so many.
+        """Returns the frames seen once there are at least `pictures` of them.
 
-        Raises AssertionError if they do not come within `within` seconds, on a busy machine BUSY times as many.
+        Raises AssertionError if they do not come within BUSY times `within` seconds; BUSY allows for a busy machine.
         """
         within *= BUSY
         seen = self.look(pictures, within)
@@ -49,23 +50,23 @@ class Watching:
         return seen
 
     def look(self, pictures: int, within: float = 10.0) -> list[Seen]:
-        """The pictures seen, as soon as there are so many, no more will come, or `within` s are over."""
+        """Returns the frames seen once there are at least `pictures`, no more will come, or `within` s have passed."""
         with self._changed:
             self._changed.wait_for(lambda: len(self.seen) >= pictures or self.error is not None, within)
             return list(self.seen)
 
     def latencies(self, skip: int = 15) -> list[float]:
-        """Ages in s of the pictures that had a bar, without the first `skip`, in which streams still settle."""
+        """Returns the ages in s of the frames that had a bar, without the first `skip`, while the stream settles."""
         return [seen.latency for seen in self.seen[skip:] if seen.latency is not None]
 
     def missing(self) -> int:
-        """How many frame numbers were left out between pictures that were seen, from the third on: the first may be key
-        frames with which the stream was described, from before this viewer's PLAY."""
+        """Returns how many frame numbers are missing between the frames seen, from the third on: the first two may be
+        key frames from before this viewer's PLAY, sent while the stream was described."""
         numbers = [seen.bar.number for seen in self.seen if seen.bar is not None][_OF_DESCRIPTION:]
         return sum(max(0, later - earlier - 1) for earlier, later in itertools.pairwise(numbers))
 
     def in_order(self) -> bool:
-        """Whether every picture was newer than the one before."""
+        """Whether every frame was newer than the one before."""
         numbers = [seen.bar.number for seen in self.seen if seen.bar is not None]
         return all(earlier < later for earlier, later in itertools.pairwise(numbers))
 
@@ -81,11 +82,11 @@ class Watching:
 
 
 class Viewer(Watching):
-    """Watches `address` in a thread of its own; a context manager.
+    """Watches `address` in its own thread; a context manager.
 
-    `first_picture` is s from start to the first picture.
-    `keep` more than 0 keeps that many of the last pictures as grey images in `pictures`.
-    `container` is FFmpeg's name of what an address holds that is not RTSP ("mpegts").
+    `first_picture` is the time from start to the first frame, s. `keep` greater than 0 keeps that many of the last
+    frames as grey images in `pictures`. `container` is FFmpeg's name of the format if the address is not RTSP
+    ("mpegts").
     """
 
     def __init__(
@@ -129,12 +130,12 @@ class Viewer(Watching):
                     if self._stop.is_set():
                         return
             ended = "EOF"
-        except Exception as failure:  # noqa: BLE001 - a thread's edge; FFmpeg's text would show the password
+        except Exception as failure:  # noqa: BLE001 - thread boundary; FFmpeg's text would show the password
             ended = type(failure).__name__
         self._end(ended)
 
     def _options(self) -> dict[str, str]:
-        # probesize and analyzeduration this small show the first picture at once; fflags=nobuffer would lose it.
+        # With probesize and analyzeduration this small the first frame shows at once; fflags=nobuffer would lose it.
         options = {"rtsp_transport": self._transport, "flags": "low_delay", "probesize": "32", "analyzeduration": "1"}
         if self._container is not None:
             return options | {"probesize": "200000", "analyzeduration": "0"}

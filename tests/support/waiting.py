@@ -1,4 +1,4 @@
-"""Waiting for what has no event of its own: polls until it holds or a deadline passes."""
+"""Waits for conditions that have no event: polls until they hold or a deadline passes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 
 BUSY = 3.0
-"""Factor for limits, since other tests run beside this one: what never comes still fails, only later.
-A test of a promise in seconds measures them itself."""
+"""Factor for time limits, because other tests run at the same time. A condition that never holds still fails, only later. Tests of a
+promised time must measure it themselves."""
 
 
 def eventually(condition: Callable[[], bool], within: float = 10.0, what: str = "", *, every: float = 0.02) -> None:
-    """Returns as soon as `condition`, polled `every` so many seconds, holds.
+    """Returns as soon as `condition` holds; it is polled every `every` seconds.
 
-    Raises AssertionError if it does not within `within` seconds, on a busy machine within BUSY times as many.
+    Raises AssertionError if it does not hold within BUSY times `within` seconds; BUSY allows for a busy machine.
     """
     deadline = time.monotonic() + BUSY * within
     while not condition():

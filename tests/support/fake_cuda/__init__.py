@@ -1,4 +1,4 @@
-"""A stand-in for the NVIDIA driver: real PyCUDA runs on it in a process of its own."""
+"""A stand-in for the NVIDIA driver, on which real PyCUDA runs in its own process."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-param
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """Where the stand-in and the test kernels lie, and what PyCUDA needs to be found."""
+    """The folder of the stand-in and the test kernels, and the import path for PyCUDA."""
 
     folder: Path
     path: Sequence[Path]
 
     def run(self, test: Callable[..., None], ends: Ending, environ: Mapping[str, str]) -> None:
-        """Runs the body of a test of `on_stand_in` in a new process that has the stand-in for its driver;
-        AssertionError with that process's own words where it fails."""
+        """Runs the body of an `on_stand_in` test in a new process that uses the stand-in as its driver. Raises
+        AssertionError with that process's output if it fails."""
         kernels = str(self.folder / "test_kernels.so")
         arguments = [test.__module__, test.__name__, kernels, ends]
         done = subprocess.run(
@@ -53,10 +53,10 @@ class StandIn:
 
 
 def on_stand_in(ends: Ending = "clean", **environ: str) -> Callable[[Callable[[bytes], None]], Callable[..., None]]:
-    """Makes a function of the test kernels' cubin a test that runs in a process of its own, on the stand-in.
+    """Turns a function of the test kernels' cubin into a test that runs in its own process, on the stand-in.
 
-    Nothing may be left alive on the device when it returns, or, `ends` says so, when the process ends; "with faults" is
-    for those that break the device on purpose. `environ` goes to that process.
+    Nothing may be left alive on the device when the function returns or, with "clean at exit", when the process ends;
+    "with faults" is for tests that break the device on purpose. `environ` is added to that process's environment.
     """
 
     def decorate(body: Callable[[bytes], None]) -> Callable[..., None]:
@@ -71,7 +71,7 @@ def on_stand_in(ends: Ending = "clean", **environ: str) -> Callable[[Callable[[b
 
 
 def build_stand_in(folder: Path) -> StandIn:
-    """Builds the stand-in into `folder`; skips the test where PyCUDA or a C compiler cannot be had."""
+    """Builds the stand-in into `folder`. Skips the test if PyCUDA or a C compiler is not available."""
     try:
         path = pycuda_path(os.environ)
     except (PycudaMissingError, EngineError) as error:
@@ -82,7 +82,7 @@ def build_stand_in(folder: Path) -> StandIn:
 
 
 def build_shared(source: Path, library: Path, *flags: str) -> None:
-    """Compiles a C file to a shared library; skips the test where there is no compiler."""
+    """Compiles a C file to a shared library. Skips the test if there is no compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler is installed")
@@ -90,5 +90,5 @@ def build_shared(source: Path, library: Path, *flags: str) -> None:
 
 
 def cubin(library: Path) -> bytes:
-    """What the stand-in loads for a cubin: the path of a library of host kernels (see kernel.h)."""
+    """Returns what the stand-in loads as a cubin: the path of a library of host kernels (see kernel.h)."""
     return b"HOST:" + os.fsencode(library) + b"\0"

@@ -1,4 +1,4 @@
-"""The stand-in's own controls, for code that runs in a process of `StandIn.call`."""
+"""Controls of the stand-in, for code that runs in a process of `StandIn.run`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def _library() -> ctypes.CDLL:
 
 
 def alive() -> dict[str, int]:
-    """How many of each kind there are now; kinds without any are left out."""
+    """Returns how many objects of each kind exist now, without kinds that have none."""
     counts = {kind: int(_library().fake_alive(kind.encode())) for kind in (*KINDS, "current contexts")}
     return {kind: number for kind, number in counts.items() if number}
 
 
 def calls(function: str) -> int:
-    """How often a function of the driver was called, by its full name (cuMemAlloc_v2)."""
+    """Returns how often a driver function was called, by its full name (cuMemAlloc_v2)."""
     return int(_library().fake_calls(function.encode()))
 
 
 def fail(function: str, nth: int = 1, result: int = 1) -> None:
-    """Makes the nth call of `function` from now on return that CUresult; 700 loses the context for good."""
+    """Makes the nth call of `function` from now on return the CUresult `result`; 700 loses the context for good."""
     _library().fake_fail(function.encode(), nth, result)
 
 

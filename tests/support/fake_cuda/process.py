@@ -1,4 +1,5 @@
-"""The process that `StandIn.run` starts: one test's body, and a look at what it left alive."""
+"""The process that `StandIn.run` starts: runs the body of one test and checks that nothing is left alive on the
+device."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from tests.support.fake_cuda.control import alive
 def main() -> None:
     module, name, kernels, ending = sys.argv[1:]
     if ending == "clean at exit":
-        atexit.register(check_at_exit)  # before the driver registers its own, so that it is called after that
+        atexit.register(check_at_exit)  # exit handlers run in reverse order: this runs after the driver's
     getattr(importlib.import_module(module), name).body(cubin(Path(kernels)))
     gc.collect()
     if ending == "clean" and (left := alive()):
@@ -25,7 +26,7 @@ def main() -> None:
 
 def check_at_exit() -> None:
     if left := alive():
-        print(f"left alive: {left}", file=sys.stderr, flush=True)  # noqa: T201 - for whoever started the process
+        print(f"left alive: {left}", file=sys.stderr, flush=True)  # noqa: T201 - for the parent process
         os._exit(1)  # an exception would not change the exit code any more
 
 

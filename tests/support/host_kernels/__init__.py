@@ -1,1 +1,1 @@
-"""The CUDA kernels on the host: compiled by g++, launched through the seam that the driver has."""
+"""The CUDA kernels on the host: compiled by g++, launched through the same interface as on the driver."""

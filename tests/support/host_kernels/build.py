@@ -1,4 +1,4 @@
-"""Kernel sources compiled by g++ into shared libraries, kept under a key of everything that went into them."""
+"""Kernel sources compiled by g++ into shared libraries, cached under a hash of everything that went into them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ KERNELS = Path(cuda.__file__).parent / "kernels"
 SHIM = Path(__file__).parent
 _FLAGS = ("-std=c++20", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
 _KEPT = 14 * 24 * 3600.0
-"""Seconds; not at once, for another checkout may be using them."""
+"""Seconds an unused library is kept; not deleted at once because another checkout may be using it."""
 _KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(')
 
 
 @cache
 def library(source: str) -> ctypes.CDLL:
-    """The host build of kernels/<source>.cu, with `host_<kernel>` and `sizes_of_<kernel>` for each of its kernels."""
+    """Loads the host build of kernels/<source>.cu, with `host_<kernel>` and `sizes_of_<kernel>` for each of its
+    kernels."""
     text = (KERNELS / f"{source}.cu").read_text()
     wrapper = [
         f"#define FIBRES {int('__syncthreads' in text)}",
@@ -40,7 +41,7 @@ def library(source: str) -> ctypes.CDLL:
 
 
 def packed_library(source: str) -> Path:
-    """The host build of kernels/<source>.cu for the stand-in driver, which finds its kernels under their own names."""
+    """Builds kernels/<source>.cu for the stand-in driver, which finds the kernels by their own names."""
     text, kernels = (KERNELS / f"{source}.cu").read_text(), kernels_of(source)
     wrapper = [
         f"#define FIBRES {int('__syncthreads' in text)}",
@@ -54,12 +55,12 @@ def packed_library(source: str) -> Path:
 
 
 def kernels_of(source: str) -> list[str]:
-    """The kernels that kernels/<source>.cu defines."""
+    """Returns the names of the kernels that kernels/<source>.cu defines."""
     return _KERNEL.findall((KERNELS / f"{source}.cu").read_text())
 
 
 def compiled(name: str, text: str) -> Path:
-    """A shared library of that C++ text, which may include kernel sources. Skips the test where there is no g++."""
+    """Compiles C++ text, which may include kernel sources, to a shared library. Skips the test if there is no g++."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("needs g++ (Debian package g++) to compile the kernels for the host")

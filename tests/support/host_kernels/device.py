@@ -1,7 +1,7 @@
-"""A device that is the host: its memory is NumPy's, its kernels are the host build. Same seam as the driver's.
+"""A device on the host: NumPy memory and host builds of the kernels, behind the same interface as the driver's.
 
-Buffers lie between guard bytes that are checked after every launch, so a kernel that writes outside is caught. New
-memory is filled with rubbish, so one that leaves something unwritten is caught as well.
+Buffers lie between guard bytes that are checked after every launch, so a kernel that writes out of bounds is caught.
+New memory is filled with garbage, so a kernel that leaves something unwritten is caught as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _one_launch_at_a_time = threading.Lock()
 
 
 class HostStream:
-    """Work is done when it is asked for; there is nothing to wait for."""
+    """Work runs synchronously, so there is nothing to wait for."""
 
     def synchronize(self) -> None:
         return None
@@ -72,7 +72,7 @@ class HostPinned:
 
 @dataclass
 class HostDevice:
-    """`buffers` and `pinned_arrays` that are not freed yet; `launches` in order as (kernel, grid, block)."""
+    """`buffers` and `pinned_arrays` hold what is not freed yet; `launches` are in order, as (kernel, grid, block)."""
 
     buffers: dict[int, HostBuffer] = field(default_factory=dict)
     pinned_arrays: dict[int, HostPinned] = field(default_factory=dict)
@@ -95,13 +95,13 @@ class HostDevice:
         return buffer
 
     def function(self, source: str, name: str) -> HostFunction:
-        """As `Kernels.function`."""
+        """Like `Kernels.function`."""
         return self.module(source.encode()).function(name)
 
 
 @dataclass(frozen=True)
 class HostModule:
-    """A "cubin" is the name of a kernel source."""
+    """A module whose "cubin" is the name of a kernel source."""
 
     device: HostDevice
     source: str
@@ -121,7 +121,8 @@ class HostFunction:
     def launch(
         self, grid: tuple[int, ...], block: tuple[int, ...], *args: Any, stream: Any, shared_bytes: int = 0
     ) -> None:
-        """Refuses what a device refuses, or ought to: wrong sizes of arguments, freed buffers, too large blocks."""
+        """Runs the kernel. Asserts what a device requires or should: argument sizes, live buffers, legal grids and
+        blocks."""
         assert shared_bytes == 0
         assert min(*grid, *block) >= 1
         assert np.prod(block) <= 1024

@@ -1,3 +1,3 @@
-"""Benchmarks that print ratios, one command each."""
+"""Benchmarks that report ratios, one command each."""
 
 import sightd.engines  # noqa: F401 — switches off telemetry before any library is imported

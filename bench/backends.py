@@ -1,10 +1,10 @@
-"""What runs a network fastest here: every stored network on every backend, one thread, one picture.
+"""Which backend runs a model fastest here: every stored model on every backend, one thread, batch size 1.
 
     sightd models fetch ssd-mobilenet-v2
-    sightd models quantize ssd-mobilenet-v2 --calibrate recordings/     for rows in int8
+    sightd models quantize ssd-mobilenet-v2 --calibrate recordings/     for int8 rows
     python -m bench.backends
 
-Backends take turns within a run, so that what else the machine does hits all of them: compare ratios, not times.
+Backends take turns within a run, so other load on the machine affects all of them: compare ratios, not times.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16
 
 @dataclass(slots=True)
 class Lane:
-    """One network on one backend, with the seconds of each of its runs."""
+    """One model on one backend, with the duration of each run in s."""
 
     model: Model
     session: Session
@@ -85,13 +85,13 @@ def main() -> int:
 
 
 def _wanted(model: Model, names: list[str]) -> bool:
-    """Whether this network, or the one that it was made of, is among the names; without names all are wanted."""
+    """Whether this model, or the one it was quantized from, is among the names. Without names all are wanted."""
     return not names or not {model.name, model.name.removesuffix("-int8")}.isdisjoint(names)
 
 
 def _measure(family: list[Model], store: ModelStore, backends: Backends, rounds: int) -> None:
     lanes = list(_lanes(family, store, backends))
-    for _ in range(rounds + 1):  # the first turn of each warms up
+    for _ in range(rounds + 1):  # the first turn is a warm-up
         for lane in lanes:
             lane.turn()
     reference = lanes[0].median
@@ -111,7 +111,7 @@ def _lanes(family: list[Model], store: ModelStore, backends: Backends) -> Iterat
             try:
                 session, _ = backends.open(request, Preference((backend,), precision))
             except BackendUnavailableError as error:
-                if precision == "auto":  # that the others cannot be had is no news
+                if precision == "auto":  # report a missing backend only once
                     print(f"{model.name:24} {str(error).splitlines()[1].strip()}")
                 continue
             yield Lane(model, session)
@@ -123,7 +123,7 @@ def _picture(model: Model) -> dict[str, Tensor]:
 
 
 def _processor() -> list[str]:
-    """What of the processor decides on precisions."""
+    """Returns the CPU flags that decide which precisions are fast."""
     try:
         words = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:

@@ -1,6 +1,7 @@
-"""Cameras that come and go a thousand times, each with a name of its own: `python -m bench.cycles`.
+"""Adds and removes a thousand cameras, each with its own name: `python -m bench.cycles`.
 
-It prints memory, threads, descriptors and metric series over time. What a camera takes must be given back with it.
+Prints memory, threads, descriptors and metric series over time. Everything that a camera takes must be released with
+it.
 """
 
 from __future__ import annotations
@@ -26,28 +27,29 @@ from tests.support.waiting import eventually
 _PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 15}
 _LOOK = Look(size=(320, 240), fps=15)
 SPARE_THREADS = 2
-"""GLib keeps so many idle threads for 15 s, to use them again."""
+"""GLib keeps this many idle threads for 15 s, to reuse them."""
 GROWTH = 4.0
-"""Aim: MiB of a thousand cycles at the most, after the first tenth."""
+"""Aim: maximum growth in MiB over a thousand cycles, after the first tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`samples` are from the first to the last, `cycles` apart; `series` are lines of the exposition at those times."""
+    """`samples` were taken after each tenth of the cycles; `series` are the numbers of metric series at those times."""
 
     cycles: int
     samples: list[Sample]
     series: list[int]
 
     def flat(self) -> bool:
-        """Whether nothing is left of the cameras that were: threads and series as before, two descriptors at most."""
+        """Whether nothing is left of the removed cameras: threads and series as before, at most two more
+        descriptors."""
         first, last = self.samples[0], self.samples[-1]
         same = last.threads <= first.threads + SPARE_THREADS and self.series[-1] <= self.series[0]
         return same and last.descriptors <= first.descriptors + 2 and last.memory - first.memory < GROWTH
 
 
 def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -> Outcome:
-    """Does so many; looks after each tenth of them, when all is quiet again."""
+    """Runs `count` cycles. Takes a sample after each tenth of them, once everything has settled."""
     settings: dict[str, Any] = {
         "cameras": {"stays": _PATTERN},
         "chain": ["detector", "tracker"],
@@ -62,8 +64,8 @@ def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -
         guests.append(_PATTERN)
         base = yaml.safe_load(daemon.path.read_text())
         eventually(lambda: daemon.readiness()["cameras"]["stays"]["state"] == "live", 10, "stays sends")
-        sum(1 for _ in _series(daemon))  # the HTTP server starts a thread for its first /metrics and keeps it
-        for number, guest in enumerate(guests):  # GStreamer keeps a clock's thread from its first camera on
+        sum(1 for _ in _series(daemon))  # the HTTP server starts a thread for the first /metrics request and keeps it
+        for number, guest in enumerate(guests):  # GStreamer keeps a clock thread from the first camera on
             _come_and_go(daemon, base, f"first{number}", guest)
         threads = _at_rest(daemon.pid)
         for number in range(1, count + 1):
@@ -90,8 +92,8 @@ def _become(daemon: DaemonProcess, settings: dict[str, Any]) -> None:
 def _settled(pid: int, threads: int, within: float = 10.0) -> Sample:
     """Returns a sample taken once no more than `threads` threads are left, or after `within` seconds.
 
-    `Thread.join` returns before the kernel has ended the thread, so a camera's last one may still be counted just after
-    the reload that removed the camera. A thread that leaks stays.
+    `Thread.join` returns before the kernel has ended the thread, so a removed camera's last thread may still be counted
+    just after the reload. A thread that leaks stays.
     """
     deadline = time.monotonic() + within
     while (now := sample(pid)).threads > threads and time.monotonic() < deadline:
@@ -115,7 +117,7 @@ def _series(daemon: DaemonProcess) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where all is as flat as it should be, else 1."""
+    """Returns 0 if nothing has grown more than allowed, else 1."""
     parser = argparse.ArgumentParser(prog="bench.cycles", description=__doc__)
     parser.add_argument("--cycles", type=int, default=1000, help="ten or more (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")

@@ -1,6 +1,6 @@
-"""The dashboard as a picture, drawn from its own queries on a daemon that runs: `python -m bench.dashboard OUT.png`.
+"""Draws the dashboard as an image, from its own queries on a running daemon: `python -m bench.dashboard OUT.png`.
 
-No Grafana is needed: a daemon with two cameras, one of which is away for a while, and a real Prometheus.
+No Grafana is needed: it starts a daemon with two cameras, one of which is offline for a while, and a real Prometheus.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Canvas = NDArray[np.uint8]
 
 
 def picture(prometheus: Prometheus, since: float, until: float) -> Canvas:
-    """All panels side by side, BGR."""
+    """Draws all panels in a grid, BGR. `since` and `until` are Unix times in s."""
     panels = {
         panel["title"]: panel for panel in json.loads((RULES.parent / "grafana" / "sightd.json").read_text())["panels"]
     }
@@ -54,7 +54,7 @@ def picture(prometheus: Prometheus, since: float, until: float) -> Canvas:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Line:
-    """A series: its name, and float64 [n, 2] of times (s since the epoch) and values."""
+    """A series: its name, and float64 [n, 2] of times (Unix s) and values."""
 
     name: str
     samples: NDArray[np.float64]
@@ -65,7 +65,7 @@ class _Line:
 
 
 def _lines(panel: dict[str, Any], prometheus: Prometheus, since: float, until: float) -> list[_Line]:
-    """Those that the panel shows; where there are more than colours, those that are more than nought first."""
+    """Returns the series of a panel, at most one per colour; those that are not all zero come first."""
     found = []
     for target in panel["targets"]:
         expression = re.sub(r"\$(instance|camera)\b", ".*", target["expr"]).replace("$__rate_interval", "15s")
@@ -113,7 +113,7 @@ def _readable(value: float, unit: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs for so long as it takes to have something to show."""
+    """Runs the daemon for `--seconds`, then writes the image."""
     parser = argparse.ArgumentParser(prog="bench.dashboard", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.png")
     parser.add_argument("--seconds", type=float, default=90.0, help="(default: %(default)g)")

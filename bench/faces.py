@@ -1,10 +1,10 @@
-"""Matching faces with a gallery beside the bare matrix product: `python -m bench.faces`."""
+"""Compares matching faces with a gallery to the bare matrix product: `python -m bench.faces`."""
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core, as is stated; before NumPy is loaded
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core, as documented; set before NumPy is loaded
 
 import argparse
 import json
@@ -26,7 +26,8 @@ _REPEATS = 31
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Medians in milliseconds of matching `faces` faces with a gallery of `embeddings`, and of the product alone."""
+    """Median times in ms of matching `faces` faces with a gallery of `embeddings`, and of the matrix product only.
+    `each` is the number of embeddings per person."""
 
     embeddings: int
     each: int
@@ -44,7 +45,7 @@ class Figure:
 
 
 def measure(embeddings: int, each: int, faces: int, repeats: int = _REPEATS) -> Figure:
-    """In turns, so that other work on the machine meets both. `each`: embeddings a person."""
+    """Measures both in turns, so other load on the machine affects both. `each`: embeddings per person."""
     random = np.random.default_rng(0)
     gallery = random.normal(size=(embeddings, DIMENSIONS)).astype(np.float32)
     gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
@@ -65,7 +66,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where all aims are kept, 1 where one is missed."""
+    """Returns 0 if all aims are met, 1 if one is missed."""
     parser = argparse.ArgumentParser(prog="bench.faces", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args(argv)

@@ -1,7 +1,7 @@
-"""What befalls cameras, how soon it is seen, and how soon it is over: `python -m bench.faults`.
+"""Measures how soon camera faults are noticed and recovered from: `python -m bench.faults`.
 
-A daemon with two cameras; faults befall one of them, by a proxy before it, in each round all of them and once nothing.
-Looked at from outside, by metrics 20 times a second and by a viewer of each camera.
+Runs a daemon with two cameras and applies faults to one of them with a proxy: every fault once per round, plus a round
+without a fault for comparison. Observes from outside: metrics 20 times a second, and a viewer of each camera.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from tests.support.fault_ward import LONGEST, SLATE_AFTER, TIMEOUT, Course, Ward
 from tests.support.faults import FAULTS, Fault
 
 SEEN, SLATE, RECOVERY = TIMEOUT + 0.5, SLATE_AFTER + 0.2, LONGEST + 2
-"""Aims: seconds. Faults in which the connection stands are seen by the slate, in the slate's time."""
+"""Aims, s. Faults that keep the connection open are noticed by the slate, within the slate's time."""
 EFFECT = 0.1
-"""Aim: the other camera's latency (95 %, of all rounds) grows by less than this share."""
+"""Aim: the other camera's latency (95th percentile over all rounds) grows by less than this fraction."""
 _SECONDS = 6.0
 _NOTHING = Fault("nothing", lambda patient: None, lambda patient: None)
-"""What the ages of pictures do by themselves."""
+"""Shows how much frame ages vary by themselves."""
 
 
 def missed(fault: Fault, rounds: Sequence[Course]) -> list[str]:
-    """The aims that were missed in any of the rounds; first of all, that what must be noticed was."""
+    """Returns the aims that were missed in any of the rounds; the first is that a fault that must be noticed was
+    noticed."""
     seen = SEEN if fault.reasons else SLATE
     aims = {
         "noticed": not fault.reasons or all(course.detected is not None for course in rounds),
@@ -44,14 +45,14 @@ def missed(fault: Fault, rounds: Sequence[Course]) -> list[str]:
 
 
 def effect(rounds: Sequence[Course]) -> float:
-    """By how much the other camera's latency moved, as a share; over all pictures of the rounds, since the 95 % point
-    of a few seconds moves by itself."""
+    """Returns the relative change of the other camera's latency over the frames of all rounds, because the 95th
+    percentile of a few seconds varies by itself."""
     before, during = _latency(rounds)
     return during / before - 1
 
 
 def row(fault: Fault, rounds: Sequence[Course]) -> str:
-    """Of the table in Markdown."""
+    """Returns a row of the Markdown table."""
     seen, slate = (_range([getattr(course, name) for course in rounds]) for name in ("detected", "slate"))
     over = _range([course.recovered for course in rounds])
     reasons = sorted(set(itertools.chain.from_iterable(course.reasons for course in rounds)))
@@ -66,7 +67,7 @@ def row(fault: Fault, rounds: Sequence[Course]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where all aims were kept, 1 where one was missed."""
+    """Returns 0 if all aims were met, 1 if one was missed."""
     parser = argparse.ArgumentParser(prog="bench.faults", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each befalls (3); 4 min each")
     parser.add_argument("--only", metavar="FAULT", help="this one alone, by its name in the table")
@@ -102,7 +103,7 @@ def _most(times: Iterable[float | None]) -> float:
 
 
 def _range(times: Sequence[float | None]) -> str:
-    """The shortest and the longest; a dash where it never was."""
+    """Formats the shortest and the longest time in s; a dash if there is none."""
     known = [one for one in times if one is not None]
     if not known:
         return "-"

@@ -1,6 +1,6 @@
-"""What a plug-in's own process costs: `python -m bench.isolation`.
+"""Measures the cost of running a plug-in in its own process: `python -m bench.isolation`.
 
-The same plug-in in this process and in one of its own, in turns, frame by frame, so that other work meets both.
+Runs the same plug-in in this process and in its own, in turns, frame by frame, so that other load affects both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FRAMES, _WARM_UP = 100, 10
 
 @dataclass(slots=True)
 class Usage:
-    """CPU seconds that an isolated plug-in's process used; told by its host."""
+    """A plug-in observer that adds up the CPU seconds used by an isolated plug-in's process."""
 
     cpu: float = 0.0
 
@@ -57,7 +57,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Medians of a call, and the means of the CPU time of both processes for it, in milliseconds."""
+    """Median times of a call, and mean CPU times per call of both processes together, in ms."""
 
     plugin: str
     width: int
@@ -69,7 +69,7 @@ class Figure:
 
     @property
     def share(self) -> float:
-        """Of one core, added at so many frames a second."""
+        """Additional load as a fraction of one core, at FPS frames a second."""
         return (self.cpu_isolated - self.cpu_here) * FPS / 1e3
 
 
@@ -113,11 +113,11 @@ def _seconds(instance: Instance, image: Image, seq: int) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when all was measured."""
+    """Prints and writes the figures. Returns 0."""
     parser = argparse.ArgumentParser(prog="bench.isolation", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args(argv)
-    yield_to_the_picture()  # as networks do, and as the plug-in's own process does
+    yield_to_the_picture()  # as inference threads do, and as the plug-in's own process does
     plugins: tuple[tuple[str, type[AnyPlugin], Callable[..., PluginConfig]], ...] = (
         ("asks for no picture", Blind, PluginConfig),
         ("asks for the picture", Looking, PluginConfig),

@@ -1,7 +1,7 @@
-"""A daemon that runs is given ten thousand broken configurations, one after the other: `python -m bench.mutations`.
+"""Gives a running daemon ten thousand broken configurations, one after another: `python -m bench.mutations`.
 
-Each is a good file with a few changes at random from a seed. The daemon follows it whole or not at all: after each
-answer its cameras and plug-ins are those of the file that it took last, and a refusal says where in the file.
+Each is a good file with a few random changes from a seed. The daemon must apply it completely or not at all: after each
+response its cameras and plug-ins are those of the last accepted file, and a rejection says where in the file.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _PLACE = re.compile(r"sightd\.yaml:\d+:\d+: ")
 
 @dataclass
 class Outcome:
-    """`faults` are what must not be, with the text that led to it."""
+    """`faults` are violations, each with the configuration that caused it; `taken` and `refused` are counts."""
 
     taken: int = 0
     refused: int = 0
@@ -106,7 +106,8 @@ class Outcome:
 
 
 def mutate(text: str, chance: random.Random) -> str:
-    """With one to three changes: a piece put in or in the place of others, a word for a word, a line gone or twice."""
+    """Returns the text with one to three changes: a fragment inserted or overwritten, a word replaced, a line deleted,
+    duplicated or swapped with another."""
     for _ in range(chance.randint(1, 3)):
         lines = text.splitlines(keepends=True)
         at = chance.randrange(len(lines))
@@ -131,7 +132,7 @@ def mutate(text: str, chance: random.Random) -> str:
 
 
 class Trial:
-    """A daemon, and what it should be at the moment."""
+    """A daemon, and the configuration it should be running at the moment."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self._daemon = daemon
@@ -140,7 +141,7 @@ class Trial:
         self.outcome = Outcome()
 
     def give(self, text: str) -> None:
-        """One file: asked for, and looked at what became of it."""
+        """Reloads the daemon with one file and checks the result."""
         self._daemon.path.write_text(text)
         answer = self._client.post(self._daemon.url("/api/reload"))
         wanted = None
@@ -161,7 +162,7 @@ class Trial:
         self._look(text)
 
     def give_good(self, text: str) -> None:
-        """The daemon still takes a good file, and all of it comes to run."""
+        """Checks that the daemon still accepts a good file and that everything in it becomes ready."""
         taken = self.outcome.taken
         self.give(text)
         if self.outcome.taken == taken:
@@ -189,7 +190,7 @@ class Trial:
 
 
 def trial(folder: Path, count: int, seed: int, tell: Callable[[int, Outcome], None]) -> Outcome:
-    """Gives so many; every hundredth is the good file again, which must be taken whatever came before."""
+    """Tries `count` configurations. Every hundredth is the good file, which must be accepted whatever came before."""
     network = one_object_network(folder)["model"]["file"]
     chance, begun = random.Random(seed), time.monotonic()
     with DaemonProcess(folder, {"cameras": {"yard": {"source": "testpattern://"}}}, {"HOME": "/nowhere"}) as daemon:
@@ -206,7 +207,7 @@ def trial(folder: Path, count: int, seed: int, tell: Callable[[int, Outcome], No
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where nothing was that must not be, else 1."""
+    """Returns 0 if there was no violation, else 1."""
     parser = argparse.ArgumentParser(prog="bench.mutations", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="the same files again (default: %(default)s)")

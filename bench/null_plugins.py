@@ -1,6 +1,6 @@
-"""Plug-ins that do nothing, so that only the way to them and back is measured: for `bench.isolation`.
+"""Plug-ins that do nothing, so that `bench.isolation` measures only the way to them and back.
 
-In a module of their own, since a plug-in's own process imports it.
+They are in their own module because a plug-in's process imports it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from sightd.plugins.types import Frame, Results
 
 
 class Blind(Plugin[PluginConfig]):
-    """Asks for no picture, as a tracker."""
+    """Does not fetch the image, like a tracker."""
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         return [Results() for _ in frames]
 
 
 class Looking(Plugin[PluginConfig]):
-    """Asks for the picture, and does nothing with it."""
+    """Fetches the image and does nothing with it."""
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         for frame in frames:

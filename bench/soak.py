@@ -1,8 +1,9 @@
-"""Months in minutes: cameras come and go, faults, viewers, reloads, at random from a seed: `python -m bench.soak`.
+"""Compresses months of operation into minutes of random, seeded events: `python -m bench.soak`.
 
-A daemon with a camera that faults befall and one that must not notice; every few seconds something happens. Now and
-then it comes to rest: all cameras and viewers that came go, and what it takes then is compared. It prints what
-happened, what was lost without a count, and how memory, threads and descriptors grew after the warm-up.
+Runs a daemon with one camera that suffers faults and one that must not be affected. Every few seconds something
+happens: cameras come and go, faults, viewers, reloads. From time to time everything that was added is removed, and
+resource use at rest is compared. Prints what happened, frames lost without being counted, and how memory, threads and
+descriptors grew after the warm-up.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ from tests.support.process import Sample, sample
 from tests.support.viewer import Viewer
 
 _WARM_UP = 600.0
-"""Seconds after which growth is measured: until then the pools of FFmpeg, GStreamer and the allocator fill up. Of a
-shorter soak its first third."""
+"""Seconds after which growth is measured; until then the pools of FFmpeg, GStreamer and the allocator fill up. In a
+shorter soak, its first third."""
 _RESTS = 6
 _REST = TRIM_EVERY + 5.0
-"""Seconds, in which freed memory is given back once. Of a short soak less."""
+"""Seconds at rest, long enough that freed memory is trimmed once. Shorter in a short soak."""
 GROWTH = 1.0
-"""Aim: MiB in ten minutes at the most."""
+"""Aim: maximum growth of memory, MiB in ten minutes."""
 _MOST_CAMERAS, _MOST_VIEWERS = 4, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`lost`: frames of the camera that must not notice which no count explains. Growth from rest to rest after the
-    warm-up, in MiB and in things for ten minutes: the slope of the line through them."""
+    """`lost`: frames of the unaffected camera that are missing and were not counted. Growth between rests after the
+    warm-up, per ten minutes (memory in MiB): the slope of a linear fit."""
 
     seconds: float
     happened: dict[str, int]
@@ -56,7 +57,7 @@ class Outcome:
 
 
 class Soak:
-    """Does things to a ward's daemon, at random."""
+    """Applies random events to the daemon of a test harness."""
 
     def __init__(self, ward: Ward, seed: int) -> None:
         self._ward, self._random = ward, random.Random(seed)
@@ -68,7 +69,7 @@ class Soak:
         self._base = yaml.safe_load(ward.daemon.path.read_text())
 
     def turn(self) -> None:
-        """One thing happens."""
+        """Applies one random event."""
         acts: list[tuple[str, Callable[[], None]]] = [
             ("camera added", self._add),
             ("camera removed", self._remove),
@@ -83,7 +84,7 @@ class Soak:
         self.happened[name] += 1
 
     def rest(self) -> None:
-        """Whatever came goes."""
+        """Removes all added cameras and viewers."""
         while self._watching:
             self._watching.pop().stop()
         self._cameras.clear()
@@ -139,7 +140,7 @@ class Soak:
 
 
 def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -> Outcome:
-    """Lets it happen for so long."""
+    """Runs the soak for `seconds` s."""
     rests: list[tuple[float, Sample]] = []
     with Ward(folder) as ward:
         doing, begun, lost = Soak(ward, seed), time.monotonic(), ward.uncounted()
@@ -169,7 +170,7 @@ def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -
 
 
 def _at_rest(pid: int, seconds: float) -> Sample:
-    """The least that it takes within that time."""
+    """Returns the lowest values within that time."""
     until, seen = time.monotonic() + seconds, [sample(pid)]
     while time.monotonic() < until:
         time.sleep(0.5)
@@ -182,12 +183,12 @@ def _at_rest(pid: int, seconds: float) -> Sample:
 
 
 def _growth(rests: Sequence[tuple[float, float]]) -> float:
-    """In ten minutes."""
+    """Returns the growth in ten minutes, from (time in s, value) pairs."""
     return statistics.linear_regression(*zip(*rests, strict=True)).slope * 600
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where nothing was lost without a count and memory grew as little as it may, else 1."""
+    """Returns 0 if no frame was lost uncounted and memory growth was below the aim, else 1."""
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="(default: %(default)g)")
     parser.add_argument("--seed", type=int, default=1, help="the same things happen again (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""Style transfer on film: how steady it is and what that costs, beside the network alone: `python -m bench.style`."""
+"""Style transfer on video: temporal stability and its cost, compared to the model only: `python -m bench.style`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Of one film: warping errors (0-255) of frames painted each for itself, and of steady ones; medians in ms of the
-    network, of making its painting steady, and of enlarging it to 640x360."""
+    """Results for one video: warping errors (0-255) of independently painted frames and of stabilised ones; median
+    times in ms of the model, of stabilising its output, and of enlarging it to 640x360."""
 
     film: str
     frames: int
@@ -65,11 +65,12 @@ class Figure:
 
 
 def warping_error(before: Image, now: Image, painted_before: FloatArray, painted: FloatArray) -> float:
-    """Mean absolute difference (0-255) between a painting and the last one moved as the frames moved, where nothing
-    came into sight or went (Lai et al. 2018, arXiv 1808.00449, with forward and backward flow for occlusion).
+    """Returns the mean absolute difference (0-255) between a painting and the previous one warped by the frames'
+    motion, where nothing was occluded or uncovered (Lai et al. 2018, arXiv 1808.00449, with forward and backward flow
+    for occlusion).
 
-    The motion is found anew, more finely than the plug-in does. Frames BGR uint8 [h, w, 3], paintings float32 of their
-    size.
+    The motion is estimated independently of the plug-in, and more finely. Frames are BGR uint8 [h, w, 3], paintings
+    float32 of the same shape.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2GRAY), np.uint8) for one in (before, now)]
@@ -86,7 +87,7 @@ def warping_error(before: Image, now: Image, painted_before: FloatArray, painted
 
 
 def measure(session: Session, film: str, frames: Iterator[Image], style: str) -> Figure:
-    """Paints consecutive frames both ways; at least two."""
+    """Paints consecutive frames both ways; needs at least two."""
     steadier, weights = Steadier(), weights_of({style: 1.0}, STYLES)[None]
     times: dict[str, list[float]] = {"network": [], "steady": [], "enlarge": []}
     errors: list[tuple[float, float]] = []
@@ -132,7 +133,7 @@ def _film(path: Path, count: int) -> Iterator[Image]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where all aims are kept, 1 where one is missed."""
+    """Returns 0 if all aims are met, 1 if one is missed."""
     parser = argparse.ArgumentParser(prog="bench.style", description=__doc__)
     parser.add_argument("samples", type=Path, metavar="FOLDER", help=f"where {' and '.join(FILMS)} are")
     parser.add_argument("--frames", type=int, default=60, metavar="N", help="of each film (default: 60)")

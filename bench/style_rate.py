@@ -1,4 +1,4 @@
-"""Whether a painted feed keeps its camera's rate when something else takes the processor: part of `bench.style`."""
+"""Measures whether a painted feed keeps its camera's rate under CPU load: part of `bench.style`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from sightd.plugins.style.config import StyleConfig
 from sightd.plugins.types import Frame, Image, Results
 
 FPS = 15.0
-"""Of the simulated camera: a rate that two cores keep with room to spare when nothing else runs."""
+"""Frame rate of the simulated camera, which two cores sustain with room to spare when nothing else runs."""
 HELD = 0.9
-"""Aim: this share of the camera's frames is painted."""
+"""Aim: at least this fraction of the camera's frames is painted."""
 _SETTLE, _COUNT = 8.0, 6.0
-"""Seconds to adapt, and to count."""
+"""Seconds to adapt, and seconds to count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Frames painted a second, and the height of the network's picture in the end."""
+    """Frames painted per second, and the final height of the model's input image in px."""
 
     situation: str
     fps: float
@@ -44,7 +44,7 @@ class Rate:
 
 
 class _Context:
-    """What the plug-in opens with."""
+    """The plug-in's context: always returns the same engine."""
 
     name = "style"
 
@@ -56,8 +56,8 @@ class _Context:
 
 
 def rates(engine: Engine, film: Sequence[Image]) -> list[Rate]:
-    """Paints a simulated camera alone, and beside a detector in a process of its own that never rests. The newest frame
-    is painted, others are left out, as the daemon does."""
+    """Paints a simulated camera, first alone and then next to a detector that runs continuously in its own process. As
+    in the daemon, the newest frame is painted and older ones are skipped."""
     plugin = Stylist(StyleConfig())
     plugin.open(_Context(engine))
     found = [_painted(plugin, film, "alone")]
@@ -84,7 +84,7 @@ def _painted(plugin: Stylist, film: Sequence[Image], situation: str) -> Rate:
 
 @contextmanager
 def _detector() -> Iterator[None]:
-    """Runs a detector on one core for as long as the context lasts."""
+    """Runs a detector on one core while the context is active."""
     context = multiprocessing.get_context("spawn")
     ready, stop = context.Event(), context.Event()
     process = context.Process(target=_detect, args=(ready, stop), daemon=True)

@@ -1,6 +1,6 @@
-"""Our tracker and those of the library `trackers` on the same seeded crowds: `python -m bench.trackers`.
+"""Compares our tracker with those of the library `trackers` on the same seeded crowds: `python -m bench.trackers`.
 
-The library is no dependency (660 MB with its own). To have it in a throw-away environment:
+The library is not a dependency (660 MB with its own). To install it into a temporary environment:
 
     python3 -m venv /tmp/trackers && /tmp/trackers/bin/pip install trackers pydantic lap
     PYTHONPATH=. /tmp/trackers/bin/python -m bench.trackers
@@ -23,19 +23,19 @@ from tests.support.mot_metrics import Score, Scorer
 from tests.support.moving_world import Crowd, Moment
 
 Told = tuple[FloatArray, IntArray]
-"""Boxes xyxy [n, 4] and ids [n] that a tracker tells of a frame."""
+"""Boxes xyxy [n, 4] and ids [n] that a tracker reports for a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A tracker's score on a crowd, and its median time for a frame."""
+    """A tracker's score on a crowd, and its median time per frame."""
 
     score: Score
     milliseconds: float
 
 
 def score_ours(crowd: Crowd, every: int = 1) -> Run:
-    """Our tracker, told of every n-th frame only, judged on all of them."""
+    """Scores our tracker, fed with every n-th frame only, on all frames."""
     tracker = Tracker(TrackerConfig())
 
     def follow(index: int, moment: Moment) -> Told:
@@ -51,7 +51,8 @@ def score_ours(crowd: Crowd, every: int = 1) -> Run:
 
 
 def score_analysed(crowd: Crowd, every: int) -> Run:
-    """Our tracker, judged on the frames that it is told of and on what it sees there, as the library's are."""
+    """Scores our tracker only on the frames that it is fed with and on what it sees there, as for the library's
+    trackers."""
     tracker = Tracker(TrackerConfig(show_lost=0))
 
     def follow(index: int, moment: Moment) -> Told:
@@ -63,7 +64,7 @@ def score_analysed(crowd: Crowd, every: int) -> Run:
 
 
 def score_library(kind: str, crowd: Crowd, every: int) -> Run:
-    """A tracker of the library by its class's name, with our thresholds, judged likewise."""
+    """Scores one of the library's trackers, given by class name, in the same way and with our thresholds."""
     trackers, supervision = importlib.import_module("trackers"), importlib.import_module("supervision")
     options: dict[str, Any] = {"frame_rate": crowd.fps / every, "high_conf_det_threshold": 0.5}
     if kind == "ByteTrackTracker":

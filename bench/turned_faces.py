@@ -1,4 +1,4 @@
-"""Wrong and right names of faces that are turned in the picture, beside upright ones: `python -m bench.turned_faces`"""
+"""Measures wrong and right names of rotated faces, compared to upright ones: `python -m bench.turned_faces`."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _SAMPLES = {
 _LONGEST = 1200
 _SCENE = 480
 _AROUND = 4.0
-"""Side of what is turned, as a multiple of the face's box."""
+"""Side of the rotated scene, as a multiple of the face's box."""
 _GOOD = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """A face on an upright picture: whose it is, a scene with it in the middle, and its embedding float32 [d]."""
+    """A face in an upright image: whose it is, a scene with it in the centre (BGR), and its embedding float32 [d]."""
 
     person: str
     scene: Image
@@ -57,8 +57,9 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Of faces turned by `angle` degrees: how many were looked at, the share recognised by their own upright look, and
-    pairs of different people: how many reach the threshold of all, with upright ones and with each other."""
+    """Results for faces rotated by `angle` degrees: how many gave an embedding, the fraction recognised by their own
+    upright embedding, and how many pairs of different people reach the threshold, with upright faces and with each
+    other."""
 
     angle: int
     faces: int
@@ -71,7 +72,7 @@ class Figure:
 
 
 def faces_of(analyser: FaceAnalyser, pictures: Sequence[tuple[str, Image]]) -> list[Face]:
-    """All good faces of pictures; each of a group picture is a person of their own."""
+    """Returns all faces of good quality; each face of a group picture counts as a separate person."""
     faces = []
     for number, (person, image) in enumerate(pictures):
         (looks,) = analyser.looks([Frame.of(image)])
@@ -89,7 +90,8 @@ def turned(scene: Image, angle: float) -> Image:
 def measure(
     looks_at: Callable[[Image], FloatArray | None], faces: Sequence[Face], angle: int, threshold: float
 ) -> Figure:
-    """`looks_at` gives the look at the face in the middle of a scene, None if there is none that counts."""
+    """Measures faces rotated by `angle` degrees. `looks_at` returns the embedding of the face in the centre of a scene,
+    None if there is no usable one."""
     found = [(face, looks_at(turned(face.scene, angle))) for face in faces]
     seen = [(face, embedding) for face, embedding in found if embedding is not None]
     probes = np.array([embedding for _, embedding in seen], np.float32).reshape(-1, DIMENSIONS)
@@ -106,7 +108,8 @@ def measure(
 
 
 class LooksAt:
-    """Looks at the face in the middle of a scene; `turns`: turned upright as the plug-in does, or as it was found."""
+    """Computes the embedding of the face in the centre of a scene; `turns`: rotated upright first, as the plug-in
+    does."""
 
     def __init__(self, finder: FaceFinder, reader: FaceReader, *, turns: bool) -> None:
         self._finder, self._reader, self._turns = finder, reader, turns
@@ -128,8 +131,8 @@ class LooksAt:
 
 
 def cost(finder: FaceFinder, reader: FaceReader, scenes: Sequence[Image], rounds: int = 7) -> float:
-    """CPU time of looking at faces of a video with turning them upright, as a multiple of that without: of each scene
-    the least of all rounds, in turns."""
+    """Returns the CPU time of embedding upright faces with the rotation step, as a multiple of that without. Takes each
+    scene's minimum over all rounds, measured in turns."""
     ways = LooksAt(finder, reader, turns=True), LooksAt(finder, reader, turns=False)
     least = np.full((len(scenes), 2), np.inf)
     for _ in range(rounds):
@@ -143,7 +146,7 @@ def cost(finder: FaceFinder, reader: FaceReader, scenes: Sequence[Image], rounds
 
 
 def _scene(image: Image, box: FloatArray) -> Image:
-    """A square around a box, its middle the box's."""
+    """Returns a square scene centred on a box."""
     scale = _SCENE / (float((box[2:] - box[:2]).max()) * _AROUND)
     shift = _SCENE / 2 - scale * (box[:2] + box[2:]) / 2
     way = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
@@ -152,7 +155,7 @@ def _scene(image: Image, box: FloatArray) -> Image:
 
 
 def _pictures(folder: Path | None) -> Iterator[tuple[str, Image]]:
-    """Samples, and pictures of a folder: those in a folder within it are of one person, named as that."""
+    """Yields the samples, and the images of a folder; images in a subfolder are of one person, named after it."""
     store, fetcher = SampleStore(cache_directory(os.environ) / "samples"), Fetcher(silent, default_mirror(os.environ))
     files = [(person, store.ensure(name, fetcher)) for person, names in _SAMPLES.items() for name in names]
     if folder is not None:
@@ -168,7 +171,7 @@ def _pictures(folder: Path | None) -> Iterator[tuple[str, Image]]:
 
 
 def no_worse(figure: Figure, before: Figure) -> bool:
-    """Whether a turned face is named wrongly no more often than an upright one, within three standard errors."""
+    """Whether rotated faces get wrong names no more often than upright ones, within three standard errors."""
 
     def within(false: int, pairs: int, false_before: int, pairs_before: int) -> bool:
         usual = max(false_before / max(pairs_before, 1), 1e-3)
@@ -180,7 +183,7 @@ def no_worse(figure: Figure, before: Figure) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 if turned faces get no more wrong names than upright ones and upright ones cost no more, 1 if they do."""
+    """Returns 0 if rotated faces get no more wrong names than upright ones and upright ones cost no more, else 1."""
     parser = argparse.ArgumentParser(prog="bench.turned_faces", description=__doc__)
     parser.add_argument(
         "--photos", type=Path, metavar="FOLDER", help="more pictures; a folder in it holds one person's"

@@ -11,21 +11,21 @@ from hypothesis import HealthCheck, settings
 
 from sightd.engines.placement import no_gpu
 
-# Property tests have no limits in seconds, since other tests run at the same time. Examples are the same in every run,
+# Property tests have no time limits because other tests run at the same time. Examples are the same in every run,
 # except with `--hypothesis-profile=random`, which `.ci/run` uses.
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("random"), derandomize=True, database=None)
 settings.load_profile("same")
 
 FETCHING = {f"tests.support.{name}" for name in ("debian", "media", "nvrtc", "openvino", "tensorrt_packages")}
-"""Helpers that fetch what the cache lacks."""
+"""Helper modules that download what the cache lacks."""
 STORED = "tests.support.networks.stored"
-"""The one function of its module that does."""
+"""The only function of its module that downloads."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test writes into its user's state, or reaches a daemon that is not the test's own."""
+    """Keeps tests from writing to the user's state and from reaching a daemon that is not the test's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTD_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
@@ -34,13 +34,14 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True, scope="session")
 def _signals_as_in_a_terminal() -> None:
-    """What a test starts inherits these: under nohup or in a shell's background they would be ignored."""
+    """Resets signal handlers that child processes inherit: under nohup or in a shell's background the signals would be
+    ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Marks the tests that may fetch something with `network`, by what their module imports."""
+    """Marks tests that may download something with `network`, by what their module imports."""
     if isinstance(item, pytest.Function) and may_fetch(item.module):
         item.add_marker(pytest.mark.network)
 
@@ -52,7 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @functools.cache
 def may_fetch(module: ModuleType) -> bool:
-    """Whether a test module uses a helper that fetches, itself or through other modules of the tests."""
+    """Whether a test module uses a helper that downloads, directly or through other test modules."""
     for value in list(vars(module).values()):
         origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if not isinstance(origin, str) or not origin.startswith("tests.") or origin == module.__name__:

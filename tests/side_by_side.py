@@ -1,12 +1,11 @@
 """Runs the whole suite in three lanes at once: `python -m tests.side_by_side`.
 
 Tests of cameras, servers and whole daemons mostly wait, so two cores can do more than one thing. A test's marks choose
-its lane; a new test needs none unless it belongs to another lane than the first:
+its lane; a new test needs none unless it belongs to a lane other than the first:
 
-- no mark: the test may look closely at the clock. It runs in the foreground, with nothing of its kind beside it.
-- `waiting`: it waits for events, no matter how long they take. Runs beside the foreground, with less priority.
-- `computing`: it needs the processor and does not look at the clock. Runs with the least priority. A test marked both
-  ways is a computing one.
+- no mark: the test may measure time precisely. It runs in the foreground, one at a time.
+- `waiting`: it waits for events, however long they take. Runs next to the foreground, at a lower priority.
+- `computing`: it needs CPU and measures no time. Runs at the lowest priority. A test with both marks runs here.
 
 A folder marks its tests in its conftest.py, a module by `pytestmark`. Tests marked `slow` or `systemd` are left out.
 At the end one table lists everything that did not run, and the run fails if any other test was not run exactly once.
@@ -33,7 +32,7 @@ LEFT_OUT: Mapping[str, str] = {
     "slow": "`.ci/run`, or `.venv/bin/python -m pytest -m slow`",
     "systemd": "`make test-systemd`, as root",
 }
-"""Marks of the tests that this command does not run, and what runs them."""
+"""Marks of the tests that this command does not run, and the commands that run them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Lane:
     """Expression that selects its tests."""
     niceness: int
     timeout: int
-    """Seconds a test may take: a lane that gives way to the others needs more."""
+    """Seconds a test may take; lanes with lower priority need more."""
 
     def command(self, folder: Path, outcomes: Path) -> list[str]:
         marks = " and ".join([*(f"not {mark}" for mark in LEFT_OUT), self.marks])
@@ -60,7 +59,7 @@ LANES = (
 
 
 def main(folder: Path = TESTS) -> int:
-    """Returns 0 if all tests passed. The background lanes' output follows that of the foreground."""
+    """Returns 0 if all tests passed. Prints the output of the background lanes after that of the foreground."""
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as files:
         written = [Path(scratch) / f"{lane.name}.json" for lane in LANES]
         commands = [lane.command(folder, path) for lane, path in zip(LANES, written, strict=True)]
@@ -88,12 +87,12 @@ def main(folder: Path = TESTS) -> int:
 
 
 def verdict(codes: Sequence[int]) -> int:
-    """The exit code; that of a process killed by a signal is below 0."""
+    """Returns the exit code of the whole run. A process killed by a signal has a negative code."""
     return max(map(abs, codes))
 
 
 def not_run_once(outcomes: Iterable[Outcomes]) -> list[str]:
-    """Complaints about tests that no lane ran, or that ran more than once."""
+    """Returns a message for each test that no lane ran, or that ran more than once."""
     collected: dict[str, list[str]] = {}
     ran = Counter[str]()
     for outcome in outcomes:
@@ -107,7 +106,7 @@ def not_run_once(outcomes: Iterable[Outcomes]) -> list[str]:
 
 
 def table_of_skips(outcomes: Iterable[Outcomes]) -> str:
-    """All tests that did not run, grouped by reason."""
+    """Returns a table of all tests that did not run, grouped by reason."""
     reasons: dict[str, str] = {}
     collected: dict[str, list[str]] = {}
     for outcome in outcomes:
@@ -124,8 +123,8 @@ def table_of_skips(outcomes: Iterable[Outcomes]) -> str:
 
 
 def with_compiled_modules(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The environment of the tests. If Python may not write bytecode beside the sources, it is kept in `folder`: the
-    tests start hundreds of processes, and each of them would compile every module again."""
+    """Returns the environment of the tests. If Python may not write bytecode next to the sources, it goes to `folder`:
+    the tests start hundreds of processes, and each of them would compile every module again."""
     changed = dict(environ)
     if changed.pop("PYTHONDONTWRITEBYTECODE", ""):
         changed.setdefault("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))

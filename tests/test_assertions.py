@@ -1,4 +1,4 @@
-"""No test is without an assertion: one that only runs its subject stays green when the subject does nothing."""
+"""Every test has an assertion: without one, a test would pass even if its subject did nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKERS = {"raises", "warns", "fail", "check_model", "check_schema"}
-"""Functions of libraries that raise if something is not as it should be."""
+"""Library functions that raise if a check fails."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -18,7 +18,7 @@ def functions(tree: ast.AST) -> Iterator[Function]:
 
 
 def in_reach(file: str, tree: ast.AST, files: Mapping[str, ast.Module]) -> set[str]:
-    """The file itself, those it imports, and the conftest.py of its folders."""
+    """Returns the file itself, those it imports, and the conftest.py files of its folders."""
     found = {file, *(str(folder / "conftest.py") for folder in PurePath(file).parents)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -29,14 +29,14 @@ def in_reach(file: str, tree: ast.AST, files: Mapping[str, ast.Module]) -> set[s
 
 
 def module_names(tree: ast.AST) -> set[str]:
-    """Names that stand for modules: `subprocess.run` is not a helper's method `run`."""
+    """Returns names of imported modules: `subprocess.run` is not a helper's method `run`."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
     return {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """Whether a function asserts something itself, and the names of what it calls, decorators included."""
+    """Whether a function itself asserts something, and the names of what it calls, including decorators."""
 
     directly: bool
     calls: frozenset[str]
@@ -61,7 +61,8 @@ class Stated:
 
 
 def without_an_assertion(sources: Mapping[str, str]) -> list[str]:
-    """The tests in these files (text by path) that assert nothing, themselves or by a helper in reach."""
+    """Returns the tests in these files (text by path) that assert nothing, neither directly nor through a helper in
+    reach."""
     files = {name: ast.parse(text) for name, text in sources.items()}
     reach = {name: in_reach(name, tree, files) for name, tree in files.items()}
     modules = {name: module_names(tree) for name, tree in files.items()}

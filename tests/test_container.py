@@ -1,5 +1,5 @@
-"""The Containerfile builds, step by step, and what it makes runs as documented: not as root, from a root file system
-that it cannot write to, with a health check. The compose example fits it."""
+"""The Containerfile builds, and its image runs as documented: not as root, with a read-only root file system and a
+health check. The compose example matches it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def test_the_image_serves_without_root_from_a_read_only_root(image: Image) -> No
 
 
 def serve(image: Image) -> None:
-    """In a network of its own: ports are free there."""
+    """Runs the image in its own network namespace, where all ports are free, and checks that it becomes healthy and
+    stops cleanly."""
     own_network = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     daemon = subprocess.Popen([*own_network, *image.process([*image.entrypoint, *image.command])])
 

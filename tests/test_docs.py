@@ -1,4 +1,4 @@
-"""What the documents say is true: their configurations load, their links lead somewhere, their commands exist."""
+"""The documents are correct: their configurations load, their links work, their commands exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 
 
 def with_the_example() -> PluginSource:
-    """The installed plug-ins and the one that docs/plugins.md writes."""
+    """Returns the installed plug-ins and the one that docs/plugins.md builds."""
     installed = installed_plugins()
 
     def find(name: str) -> type[AnyPlugin]:

@@ -13,7 +13,8 @@ FLOORS = ("engines", "plugins", "daemon")
 
 
 def imported(path: Path) -> set[str]:
-    """The packages that a file imports, anywhere in it: top-level ones, and of ours the floor ("daemon")."""
+    """Returns the packages that a file imports, anywhere in it: top-level names, and for our own the floor
+    ("daemon")."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -33,7 +34,7 @@ def test_no_import_goes_up(floor: str) -> None:
 
 
 def test_every_floor_is_imported_below_sightd() -> None:
-    """Other packages are called `daemon` too; and a module imported by two names would be there twice."""
+    """Other distributions have a package `daemon`, too, and a module imported under two names would exist twice."""
     statement = re.compile(rf"^\s*(from|import) ({'|'.join(FLOORS)})\b(?=[. ])", re.MULTILINE)
     files = [path for folder in (*FLOORS, "tests", "bench") for path in sorted((ROOT / folder).rglob("*.py"))]
     assert not {str(path.relative_to(ROOT)) for path in files if statement.search(path.read_text())}

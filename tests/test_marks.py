@@ -1,4 +1,4 @@
-"""Marks that tests get from what they use: see conftest.py and side_by_side.py."""
+"""Marks that tests get automatically from what they use; see conftest.py and side_by_side.py."""
 
 from __future__ import annotations
 

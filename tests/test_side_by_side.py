@@ -1,4 +1,4 @@
-"""The whole suite as one command: nothing is left out, skipped unseen, or passed although it failed."""
+"""The whole suite as one command: no test is left out, skipped unnoticed, or reported as passed when it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Minutes of all that befalls a daemon in months, at random from a seed (`bench.soak` has the long form)."""
+"""A few minutes of random, seeded events that a daemon sees over months (`bench.soak` has the long version)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache of root file systems for the tests on a booted systemd: several checkouts of a machine share it."""
+"""The cache of root file systems for tests on a booted systemd, which several checkouts of a machine share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.systemd.roots import KEPT, delete_oldest, in_use, root_of
 
 
 def make(folder: Path, release: str, key: str, age: float) -> Path:
-    """A root that was used last `age` seconds ago."""
+    """Creates a root that was last used `age` seconds ago."""
     root = folder / f"{release}-{key}"
     (root / "etc").mkdir(parents=True)
     with in_use(root):

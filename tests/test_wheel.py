@@ -1,5 +1,5 @@
-"""The wheel is complete: installed into an environment of its own, it checks, reports and serves without this tree, and
-beside packages whose names are those of our folders."""
+"""The wheel is complete: installed into a separate environment, it works without this source tree, and next to packages
+that have the names of our folders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ python-daemon==3.1.2 --hash=sha256:b906833cef63502994ad48e2eab213259ed9bb18d54fa
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the tree, as pip builds it, without a network."""
+    """Builds the wheel from a copy of the tree, as pip does, without a network."""
     tree = tmp_path_factory.mktemp("tree")
     for name in (*_PACKAGES, "src", "config"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`sightd` of a fresh environment that has the wheel, and this environment's packages but not its sightd."""
+    """Returns `sightd` of a fresh environment with the wheel and this environment's packages, but not its sightd."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = environment / "bin" / "python"
@@ -58,7 +58,7 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, str(wheel)], check=True)
     theirs = [path for path in sys.path if path.endswith("-packages") and Path(path).is_dir()]
-    (site / "packages.pth").write_text("\n".join(theirs))  # a path file's folders are not searched for path files
+    (site / "packages.pth").write_text("\n".join(theirs))  # path files in these folders are not read
     return environment / "bin" / "sightd"
 
 
@@ -85,7 +85,7 @@ def test_nothing_of_ours_is_at_top_level(wheel: Path) -> None:
 
 @pytest.mark.network
 def test_it_lives_beside_python_daemon(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    """Whose package is called `daemon`."""
+    """python-daemon's package is called `daemon`."""
     (tmp_path / "pinned").write_text(_PYTHON_DAEMON)
     pip = [sys.executable, "-m", "pip", "--python", str(program.parent / "python"), "install", "--quiet"]
     installed = subprocess.run(
@@ -115,7 +115,7 @@ def test_a_plug_in_of_somebody_else_works_with_it(program: Path, tmp_path: Path,
 def test_examples_rules_and_dashboards_come_with_it(program: Path) -> None:
     share = program.parents[1] / "share" / "sightd"
     for file in (_ROOT / "config").rglob("*.y*ml"):
-        if "tests" not in file.name and "compose" not in file.parts:  # that one builds from a source tree
+        if "tests" not in file.name and "compose" not in file.parts:  # the compose example builds from a source tree
             assert (share / file.relative_to(_ROOT / "config")).read_bytes() == file.read_bytes()
     assert (share / "sightd.schema.json").exists()
     assert (share / "grafana" / "sightd.json").exists()
@@ -157,7 +157,7 @@ def test_commands_work(program: Path, configuration: Path, tmp_path: Path, envir
 
 @pytest.fixture
 def address(program: Path, configuration: Path, tmp_path: Path, environ: dict[str, str]) -> Iterator[str]:
-    """Of a daemon that runs from the wheel; it must end in order."""
+    """Yields the HTTP address of a daemon that runs from the wheel and must end cleanly."""
     with (tmp_path / "log").open("wb") as log:
         daemon = subprocess.Popen(
             [program, "run", "-c", configuration], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=log

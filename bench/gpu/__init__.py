@@ -1,1 +1,1 @@
-"""What a GPU does with this project's kernels and engines: see bench/README.md."""
+"""Benchmarks of this project's kernels and engines on a GPU; see bench/README.md."""

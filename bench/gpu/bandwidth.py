@@ -1,4 +1,4 @@
-"""How near kernels come to the card's memory: bytes read and written for each second, beside a copy on the device."""
+"""Memory bandwidth of the kernels: bytes read and written per second, compared to a copy on the device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _REPEATS = 20
 
 
 def rows(gpu: Gpu, size: tuple[int, int] = (1920, 1080), batch: int = 16) -> list[Row]:
-    """Pictures of one `size` that is the network's too, so that every byte is touched once and can be counted."""
+    """Measures with images of the model's own `size` (width, height), so every byte is touched once and can be
+    counted."""
     width, height = size
     pixels = width * height * batch
     with Desk(gpu) as desk:
@@ -52,7 +53,7 @@ def rows(gpu: Gpu, size: tuple[int, int] = (1920, 1080), batch: int = 16) -> lis
 
 
 def _copy(desk: Desk, nbytes: int) -> float:
-    """Bytes read and written in a second."""
+    """Returns the bytes read and written per second by a copy."""
     source, target = desk.take(nbytes), desk.take(nbytes)
     return 2 * nbytes / desk.seconds(lambda: target.copy_from(source, desk.stream), _REPEATS)
 

@@ -1,4 +1,4 @@
-"""Device memory and a stream for measurements, all given back together."""
+"""Device memory and a stream for measurements, all released together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Image = NDArray[np.uint8]
 
 
 class Desk(ExitStack):
-    """A context manager: at its end all that it handed out is freed."""
+    """A context manager that frees everything it allocated when it ends."""
 
     def __init__(self, gpu: Gpu) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Desk(ExitStack):
         return DevicePicture(buffer.address, 3 * width, width, height), buffer
 
     def nv12(self, image: Image) -> tuple[DevicePicture, DeviceBuffer]:
-        """Luma and chroma of a BGR picture with even sides in one buffer."""
+        """Uploads a BGR image with even sides as NV12, luma and chroma in one buffer."""
         height, width = image.shape[:2]
         planar = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
         quarters = planar[height:].reshape(2, height // 2, width // 2)
@@ -59,8 +59,9 @@ class Desk(ExitStack):
         return DevicePicture(buffer.address, width, width, height, start, width), buffer
 
     def seconds(self, work: Callable[[], object], repeats: int) -> float:
-        """Of one `work`, on the device's own clock; `work` gives its launches to `stream` and waits for nothing."""
-        work()  # warms up
+        """Returns the seconds that one `work` takes, by device events. `work` must launch on `stream` and must not
+        wait."""
+        work()  # warm-up
         before = self.stream.record()
         for _ in range(repeats):
             work()

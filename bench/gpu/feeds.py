@@ -1,4 +1,4 @@
-"""So many cameras at once through the daemon's own scheduling and the detector, from host memory to boxes."""
+"""Many cameras at once through the daemon's own scheduling and the detector, from host memory to boxes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sightd.plugins.types import Frame, Results
 
 FPS = 30
 KEPT = 0.95
-"""Share of the pictures that must be analysed for feeds to count as kept up with."""
+"""Fraction of the frames that must be analysed for feeds to count as kept up with."""
 _DETECTOR = "detector"
 _ENDS_WITHIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`counts` feeds, one number after the other as long as they are kept up with; pictures of `size`, each number for
-    `seconds`."""
+    """`counts` are the numbers of feeds to try in order, as long as the GPU keeps up; frames have `size` (width,
+    height), and each number runs for `seconds`."""
 
     counts: Sequence[int]
     size: tuple[int, int]
@@ -38,8 +38,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What became of the pictures that `feeds` feeds offered. Times are s from a picture's being handed in to its
-    boxes."""
+    """What happened to the frames of `feeds` feeds. `offered` frames in `elapsed` s; `times` are s from offering a
+    frame to its boxes."""
 
     feeds: int
     offered: int
@@ -52,7 +52,7 @@ class Kept:
 
     @property
     def dropped(self) -> int:
-        """Pictures that were not analysed: a newer one took their place, or the detector failed on them."""
+        """Frames that were not analysed: a newer one replaced them, or the detector failed on them."""
         return self.offered - len(self.times)
 
     def figure(self) -> str:
@@ -66,7 +66,7 @@ class Kept:
         )
 
     def ending(self, kept_from: float = KEPT) -> str:
-        """Why no more feeds were tried after these."""
+        """Returns why no more feeds were tried after these."""
         feeds = "1 feed" if self.feeds == 1 else f"{self.feeds} feeds"
         if self.share < kept_from:
             whole = 100 * len(self.times) // self.offered  # rounded down: 94.9 must not read as 95
@@ -75,7 +75,8 @@ class Kept:
 
 
 def rows(engine: Engine, pictures: Sequence[Image], load: Load) -> list[Row]:
-    """A row for each number of feeds, and one that says why they end there. The engine is closed at the end."""
+    """Returns a row for each number of feeds, and one that says why they end there. Closes the detector and its
+    engine."""
     backend, (width, height) = engine.session.backend, load.size
     what = f"{engine.model.name} on {backend.name} {backend.precision}"
     feeds = f"feeds of {width}x{height} at {FPS} fps"
@@ -87,7 +88,8 @@ def rows(engine: Engine, pictures: Sequence[Image], load: Load) -> list[Row]:
 
 
 def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: float = KEPT) -> Iterator[Kept]:
-    """Ends behind the first number of which a smaller share than `kept_from` was analysed."""
+    """Yields the result for each number of feeds, ending after the first that analysed a smaller fraction than
+    `kept_from`."""
     shown = [np.asarray(cv2.resize(picture, load.size), np.uint8) for picture in pictures]
     host = PluginHost(lambda *_: engine, lambda name: _Unobserved())
     try:
@@ -102,7 +104,7 @@ def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: f
 
 
 def _kept(host: PluginHost, pictures: Sequence[Image], feeds: int, seconds: float) -> Kept:
-    """One thread hands in all pictures, those of one moment spread over the time to the next."""
+    """Offers all frames from one thread, spreading the cameras' frames of one moment over the interval to the next."""
     times: list[float] = []
 
     def analysed(_results: Results, took: float) -> None:
@@ -131,7 +133,7 @@ def _kept(host: PluginHost, pictures: Sequence[Image], feeds: int, seconds: floa
 
 
 class _Unobserved:
-    """Nobody is told."""
+    """A plug-in observer that ignores everything."""
 
     def took(self, phase: str, seconds: float) -> None: ...
     def fault(self, reason: str) -> None: ...

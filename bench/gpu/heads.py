@@ -1,4 +1,4 @@
-"""Decoding and suppression on the card, held against the CPU path."""
+"""Checks box decoding and suppression on the GPU against the CPU path."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rows(gpu: Gpu) -> list[Row]:
 
 
 def _cases() -> Mapping[str, Outputs]:
-    """Scores that are all different, so that no order is left to chance."""
+    """Returns outputs whose scores all differ, so that the order of boxes is well defined."""
     rng = np.random.default_rng(3)
     scores = rng.random((2, _ROWS, len(_LABELS))) ** 8
     corners = rng.random((2, _ROWS, 2)) * 0.8

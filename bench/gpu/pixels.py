@@ -1,4 +1,4 @@
-"""Kernels that make or change pictures, held against the CPU path on the card itself."""
+"""Checks the kernels that create or change images against the CPU path, on the GPU itself."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def style(desk: Desk) -> list[Row]:
 
 
 def resize(desk: Desk) -> list[Row]:
-    """As frames are resized to what is shown: by way of BGR, so that they have the encoder's colours."""
+    """Checks the resizing of frames for display: by way of BGR, so that the result has the encoder's colours."""
     (source, buffer), (target, written) = desk.nv12(noise(*_SIZE)), desk.nv12(noise(214, 118, 1))
     width, height = _SIZE
     planes = desk.get(buffer, (height * 3 // 2, width), np.uint8)
@@ -100,7 +100,7 @@ def resize(desk: Desk) -> list[Row]:
 
 
 def shrink(desk: Desk) -> list[Row]:
-    """As a frame is made the picture that a style network paints."""
+    """Checks the shrinking of a frame to the input image of a style model."""
     image, small = noise(640, 360), (160, 90)
     frame, buffer = desk.bgr(np.zeros((small[1], small[0], 3), np.uint8))
     launcher = Resizing(desk.device, desk.kernels, 1, means=True)
@@ -111,7 +111,7 @@ def shrink(desk: Desk) -> list[Row]:
 
 
 def paint(desk: Desk) -> list[Row]:
-    """Strokes enlarged to the picture's size, over its grey."""
+    """Checks strokes enlarged to the image's size, over its grey values."""
     image, (width, height) = noise(*_SIZE), (64, 40)
     noisy = np.random.default_rng(4).normal(0, 1, (height, width, 6))
     planes = (noisy * [0.3, 0.3, 0.3, 40, 40, 40] + [0, 0, 0, 90, 90, 90]).astype(np.float32)
@@ -168,5 +168,5 @@ def _fed(desk: Desk, pictures: list[Any], dtype: Any) -> NDArray[Any]:
 def _compared(what: str, found: NDArray[Any], expected: NDArray[Any]) -> Row:
     difference = np.abs(found.astype(np.float64) - expected)
     most, mean = float(difference.max()), float(difference.mean())
-    kept = most <= _MOST and mean <= _MEAN  # NaN keeps to nothing
+    kept = most <= _MOST and mean <= _MEAN  # false for NaN
     return within(f"{what} against the CPU", f"{most:.2f} at the most, {mean:.4f} in the mean", _AIM, kept)

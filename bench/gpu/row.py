@@ -1,4 +1,4 @@
-"""What the table consists of."""
+"""The rows of the result table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Verdict = Literal["ok", "MISSED", "-", "not run"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure with its aim; for what could not be run, `figure` is the reason."""
+    """One figure with its aim; for a part that could not run, `figure` is the reason."""
 
     what: str
     figure: str
@@ -22,7 +22,7 @@ class Row:
 
 
 def within(what: str, figure: str, aim: str, kept: bool) -> Row:
-    """A figure that keeps to its aim, or misses it."""
+    """Returns a figure that meets or misses its aim."""
     return Row(what, figure, aim, "ok" if kept else "MISSED")
 
 
@@ -31,9 +31,9 @@ def not_run(what: str, reason: str) -> Row:
 
 
 def attempt(what: str, measure: Callable[[], list[Row]]) -> list[Row]:
-    """The rows of a measurement, or one that says what broke it: the others go on."""
+    """Returns the rows of a measurement, or one row with the error that broke it, so that the others continue."""
     try:
         return measure()
-    except Exception as error:  # noqa: BLE001 - whatever breaks one measurement is part of the result
+    except Exception as error:  # noqa: BLE001 - any error of a measurement is part of the result
         told = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
         return [Row(what, " ".join(told.split())[:300], "", "MISSED")]

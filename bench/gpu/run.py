@@ -1,4 +1,4 @@
-"""All parts in order: what there is runs, what there is not is told."""
+"""Runs all parts in order and reports the ones that cannot run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ OpenEngine = Callable[[], Engine]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`size` and `batch` of the pictures whose bytes are counted; `seconds` is the length of each window; `feeds` are
-    the numbers of cameras, of pictures of that size, that are tried one after the other.
-    """
+    """`size` (width, height) and `batch` of the images for the bandwidth measurement; `seconds` is the length of each
+    window; `feeds` are the numbers of cameras, with frames of that size, that are tried in order."""
 
     size: tuple[int, int]
     batch: int
@@ -30,7 +29,8 @@ class Options:
 
 
 def all_rows(open_gpu: Callable[[], Gpu], engines: Sequence[tuple[str, OpenEngine]], options: Options) -> list[Row]:
-    """`engines` opens the detector on each backend, with the backend's name."""
+    """Returns the rows of all parts. `engines` holds each backend's name and a function that opens the detector on
+    it."""
     try:
         gpu = open_gpu()
     except EngineError as error:
@@ -47,7 +47,7 @@ def all_rows(open_gpu: Callable[[], Gpu], engines: Sequence[tuple[str, OpenEngin
 
 
 def exit_code(rows: Sequence[Row]) -> int:
-    """0 where all aims are kept, 1 where one is missed, 3 where nothing could be run."""
+    """Returns 0 if all aims are met, 1 if one is missed, 3 if nothing could run."""
     verdicts = {row.verdict for row in rows}
     if verdicts == {"not run"}:
         return 3

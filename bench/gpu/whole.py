@@ -1,4 +1,4 @@
-"""The whole way, from pictures on the host to boxes, beside the bare network and the CPU's reading of it."""
+"""The whole path from images on the host to boxes, compared to the bare model and to decoding on the CPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TURNS = 3
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An engine whose session runs on `gpu`, and pictures to show it."""
+    """An engine whose session runs on `gpu`, and images to show it; `seconds` is the length of a window."""
 
     gpu: Gpu
     engine: Engine
@@ -53,7 +53,7 @@ def rows(subject: Subject) -> list[Row]:
 
 
 def _agreement(subject: Subject, name: str) -> list[Row]:
-    """The same session read on the device and on the CPU, so that its precision does not enter."""
+    """Compares boxes decoded on the device and on the CPU from the same session, so its precision does not matter."""
     what = f"{name}: boxes of GPU and CPU path"
     model = subject.engine.model
     selection = Selection(DetectorConfig(min_score=0.1), model.labels)
@@ -76,7 +76,7 @@ def _agreement(subject: Subject, name: str) -> list[Row]:
 
 
 def _best(of: Detections, among: Detections) -> np.ndarray:
-    """For each box that is clear of the least score, the IoU of the nearest one of the same class."""
+    """Returns, for each box clearly above the minimum score, the IoU of the nearest box of the same class."""
     clear = of.select(of.scores >= 0.12)
     if not len(among):
         return np.zeros(len(clear))
@@ -87,7 +87,7 @@ def _best(of: Detections, among: Detections) -> np.ndarray:
 
 
 def _throughput(subject: Subject, name: str) -> list[Row]:
-    """Lane and bare network take turns; the medians' ratio counts."""
+    """Measures the GPU pipeline and the bare model in turns; the ratio of the medians counts."""
     found = []
     for threads in (1, 2):
         bare, lane = [], []
@@ -102,7 +102,7 @@ def _throughput(subject: Subject, name: str) -> list[Row]:
 
 
 def _bare_rate(subject: Subject) -> float:
-    """Pictures in a second of nothing but runs on a tensor that lies on the device."""
+    """Returns images per second of model runs only, on a tensor that is already on the device."""
     with Desk(subject.gpu) as desk:
         spec = subject.engine.model.input
         dtype = subject.session.inputs[spec.tensor].dtype
@@ -117,7 +117,7 @@ def _bare_rate(subject: Subject) -> float:
 
 
 def _lane_rate(subject: Subject, threads: int) -> float:
-    """Pictures in a second from the host to boxes on the host."""
+    """Returns images per second from the host to boxes on the host."""
     labels = subject.engine.model.labels
     selection = Selection(DetectorConfig(), labels)
     lanes = subject.engine.detection_lanes(Reading(selection.min_score, selection.choice))
@@ -142,7 +142,7 @@ def _lane_rate(subject: Subject, threads: int) -> float:
 
 
 def _rate(run: Callable[[], object], seconds: float) -> float:
-    """How often in a second; the first time, which sets up, is not counted."""
+    """Returns calls per second; the first call is a warm-up and not counted."""
     run()
     begin, count = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - begin) < seconds or not count:
@@ -152,7 +152,7 @@ def _rate(run: Callable[[], object], seconds: float) -> float:
 
 
 def _stages(subject: Subject, name: str) -> list[Row]:
-    """Each stage alone, waited for: what launching costs is in it."""
+    """Measures each stage separately with a synchronisation, so launch costs are included."""
     model, batch = subject.engine.model, subject.batch
     spec, selection = model.input, Selection(DetectorConfig(), model.labels)
     dtype = subject.session.inputs[spec.tensor].dtype

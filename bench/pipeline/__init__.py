@@ -1,1 +1,1 @@
-"""What the pipeline costs and how late its pictures are: `python -m bench.pipeline`."""
+"""Measures the cost of the pipeline and the age of its frames: `python -m bench.pipeline`."""

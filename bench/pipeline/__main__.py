@@ -19,7 +19,7 @@ _Part = Callable[[Options], object]
 
 
 def _part(module: Any) -> _Part:
-    """Measures, shows, and gives what goes into the JSON file."""
+    """Returns a function that measures a part, prints it and returns what goes into the JSON file."""
 
     def run(options: Options) -> object:
         result = module.measure(options)
@@ -40,7 +40,7 @@ PARTS: Mapping[str, _Part] = {
 
 def main() -> int:
     args = _parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # like Ctrl-C: ends what was started
     options = Options(
         model=args.model,
         chain=tuple(args.chain.split(",")),

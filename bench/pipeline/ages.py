@@ -1,4 +1,4 @@
-"""How old pictures were when a viewer saw them, and whether they came in order. Pure."""
+"""Ages of frames when a viewer saw them, and whether they came in order. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.viewer import Seen
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """Glass to glass in ms: from the making of a picture to the moment at which a viewer has decoded it."""
+    """Glass-to-glass latency in ms: from the creation of a frame to the moment a viewer has decoded it."""
 
     pictures: int
     p50: float
@@ -21,7 +21,7 @@ class Ages:
 
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Ages:
-        """NaN where there are no pictures."""
+        """Computes the ages from seconds; NaN if there are no frames."""
         ordered = sorted(1000 * age for age in seconds)
         return cls(len(ordered), quantile(ordered, 0.5), quantile(ordered, 0.95), ordered[-1] if ordered else math.nan)
 
@@ -30,23 +30,23 @@ class Ages:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value that a `share` of the values does not exceed (nearest rank); NaN of none."""
+    """Returns the value that a `share` of the values does not exceed (nearest rank); NaN if there are none."""
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def within(seen: Iterable[Seen], begin: float, end: float) -> list[Seen]:
-    """Pictures that were decoded in a window of the monotonic clock."""
+    """Returns the frames that were decoded in a window of the monotonic clock."""
     return [picture for picture in seen if begin <= picture.at < end]
 
 
 def ages_of(seen: Iterable[Seen]) -> list[float]:
-    """Ages in s of the pictures whose bar could be read."""
+    """Returns the ages in s of the frames whose bar code could be read."""
     return [picture.latency for picture in seen if picture.latency is not None]
 
 
 def out_of_order(seen: Iterable[Seen]) -> int:
-    """How many pictures were not newer than the one before."""
+    """Returns how many frames were not newer than the one before."""
     numbers = [picture.bar.number for picture in seen if picture.bar is not None]
     return sum(later <= earlier for earlier, later in itertools.pairwise(numbers))

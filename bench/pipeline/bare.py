@@ -1,6 +1,7 @@
-"""The bare stages in one plain loop over a file: what the daemon's work costs without a daemon.
+"""The bare stages in one plain loop over a file: the cost of the daemon's work without a daemon.
 
-A process of its own (`python -m bench.pipeline.bare FILE …`): it prints one JSON object with the CPU ms of each stage.
+Runs in its own process (`python -m bench.pipeline.bare FILE …`) and prints one JSON object with the CPU ms of each
+stage.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """CPU time of this process, all threads, by stage."""
+    """Measures CPU time of this process, over all threads, by stage."""
 
     def __init__(self) -> None:
         self._used: dict[str, float] = defaultdict(float)
@@ -56,12 +57,12 @@ class Stopwatch:
         self._times.clear()
 
     def means(self) -> dict[str, float]:
-        """CPU ms each time."""
+        """Returns the mean CPU ms per call of each stage."""
         return {stage: 1000 * self._used[stage] / max(1, self._times[stage]) for stage in PER_STAGE}
 
 
 class Loop:
-    """Decode, convert, analyse a share of the pictures, draw, encode; one after the other."""
+    """Decodes, converts, analyses a share of the frames, draws and encodes, one after another."""
 
     def __init__(self, engine: Engine, analysed_share: float) -> None:
         self._engine = engine
@@ -101,7 +102,7 @@ class Loop:
 
 
 def packets(path: Path) -> Iterator[av.Packet[av.VideoStream]]:
-    """The packets of the file, again and again, decoded by its one decoder without threads."""
+    """Yields the packets of the file in an endless loop; its decoder uses no threads."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"

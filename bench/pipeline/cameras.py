@@ -1,4 +1,4 @@
-"""Several cameras: memory over the run, where frames were dropped, and whether viewers saw them in order."""
+"""Several cameras: memory over the run, dropped frames, and whether viewers saw frames in order."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from bench.pipeline.watching import watching
 
 _CAMERAS = (1, 4, 8)
 _EARLY = 0.2
-"""Share of the run after which memory is read first."""
+"""Fraction of the run after which memory is first read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One number of cameras. `dropped` is by stage and reason ("admission replaced"), `ages` of all viewers."""
+    """The result for one number of cameras. Memory is in MiB; `dropped` is by stage and reason ("admission replaced");
+    `ages` are of all viewers."""
 
     cameras: int
     seconds: float

@@ -1,4 +1,4 @@
-"""CPU: what a picture of the output costs, against the sum of the bare stages."""
+"""CPU cost of an output frame, compared to the sum of the bare stages."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _BARE_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """The daemon's windows, merged and each; its threads; the bare stages alone and beside a second loop."""
+    """The daemon's windows, merged and separately; its threads; the bare stages, alone and next to a second loop."""
 
     window: Window
     per_window: list[float]
     groups: dict[str, float]
-    """CPU ms of each group of threads for a frame of the output."""
+    """CPU ms of each group of threads per output frame."""
     alone: list[Row]
     crowded: list[Row]
     load: float
 
 
 def measure(options: Options) -> Cpu:
-    """Windows of the daemon and of the bare loop in turns, with the same camera and a viewer running in both."""
+    """Measures the daemon and the bare loop in turns, with the same camera and a viewer running in both."""
     windows: list[Window] = []
     groups: list[Mapping[str, float]] = []
     alone: list[Mapping[str, float]] = []
@@ -115,7 +115,7 @@ def _daemon_window(options: Options, source: str, folder: Path) -> tuple[Window,
 
 
 def observe(daemon: DaemonProcess, seconds: float) -> tuple[Window, dict[str, float]]:
-    """What a daemon does in so many seconds, and the CPU seconds of its groups of threads."""
+    """Returns what a daemon does in `seconds` s, and the CPU seconds of its groups of threads."""
     before = daemon.counters()
     begun, cpu, groups = time.monotonic(), procfs.cpu_seconds(daemon.pid), procfs.cpu_by_group(daemon.pid)
     time.sleep(seconds)
@@ -127,7 +127,7 @@ def observe(daemon: DaemonProcess, seconds: float) -> tuple[Window, dict[str, fl
 
 
 def _bare(options: Options, film: Path, share: float, *, loops: int) -> list[Mapping[str, float]]:
-    """The bare loop's stages, measured by so many processes at once."""
+    """Returns the costs of the bare loop's stages, measured by `loops` processes at once."""
     command = [sys.executable, "-m", "bench.pipeline.bare", str(film), "--model", options.model]
     command += ["--share", f"{share:.4f}", "--seconds", f"{options.seconds:g}"]
     with ExitStack() as processes:

@@ -1,4 +1,4 @@
-"""A daemon in a process of its own, on free ports of the loopback interface."""
+"""A daemon in its own process, on free ports of the loopback interface."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _STOP_WITHIN = 10.0
 
 
 class DaemonError(RuntimeError):
-    """The daemon ended or did not become ready; the message holds the end of its log."""
+    """The daemon ended or did not become ready; the message contains the end of its log."""
 
 
 class DaemonProcess:
-    """`sightd run` with the cameras at `sources`, named cam0, cam1 …; a context manager that does not wait for it."""
+    """Runs `sightd run` with the cameras at `sources`, named cam0, cam1 …; a context manager that does not wait until
+    it is ready."""
 
     def __init__(self, folder: Path, sources: Sequence[str], chain: Sequence[str], detector: dict[str, Any]) -> None:
         self.rtsp_port, self.http_port = free_ports(2)
@@ -51,14 +52,14 @@ class DaemonProcess:
         return self._process.pid
 
     def address(self, camera: int = 0) -> str:
-        """Where a viewer finds a camera."""
+        """Returns the RTSP address of a camera."""
         return f"rtsp://127.0.0.1:{self.rtsp_port}/cam{camera}"
 
     def counters(self) -> Counters:
         return Counters.read(f"http://127.0.0.1:{self.http_port}/metrics")
 
     def wait_until_analysing(self, cameras: int) -> None:
-        """Returns when each camera has been analysed at least once. DaemonError where that does not come."""
+        """Returns when each camera has been analysed at least once. Raises DaemonError if that takes too long."""
         deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline:
             self.check()
@@ -72,13 +73,13 @@ class DaemonProcess:
         raise DaemonError(f"not every camera was analysed within {_READY_WITHIN:.0f} s:\n{self._last_lines()}")
 
     def check(self) -> None:
-        """DaemonError where it has ended."""
+        """Raises DaemonError if the daemon has ended."""
         if self._process is not None and (code := self._process.poll()) is not None:
             raise DaemonError(f"the daemon ended with exit code {code}:\n{self._last_lines()}")
 
     def __enter__(self) -> DaemonProcess:
         command = [sys.executable, "-m", "sightd", "run", "-c", str(self._config)]
-        state = str(self._config.with_name("state"))  # its own: another daemon of this user may run
+        state = str(self._config.with_name("state"))  # separate, because another daemon of this user may be running
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "SIGHTD_STATE_DIR": state}
         self.began = time.monotonic()
         with self._log.open("wb") as log:
@@ -95,7 +96,7 @@ class DaemonProcess:
 
 
 def stop(process: subprocess.Popen[Any] | None) -> None:
-    """Asks a process to end, and ends it where it does not."""
+    """Terminates a process, and kills it if it does not end in time."""
     if process is None or process.poll() is not None:
         return
     process.terminate()
@@ -107,7 +108,7 @@ def stop(process: subprocess.Popen[Any] | None) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports that are free now."""
+    """Returns TCP ports that are free at the moment."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [server.getsockname()[1] for server in sockets]
     for server in sockets:

@@ -1,4 +1,4 @@
-"""Boxes and labels as tutorials draw them."""
+"""Draws boxes and labels the way tutorials do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GREEN = (0, 220, 0)
 
 
 def draw(image: Image, found: Detections) -> None:
-    """Draws into `image`."""
+    """Draws into `image`, BGR, in place."""
     for box, score, class_id in zip(found.boxes, found.scores, found.class_ids, strict=True):
         if score < _SHOWN_FROM:
             continue

@@ -29,22 +29,22 @@ class Counters:
 
     @classmethod
     def read(cls, url: str) -> Counters:
-        """Those that a server tells at `url`. OSError where it does not answer."""
+        """Reads the counters from `url`. Raises OSError if the server does not respond."""
         request = urllib.request.Request(url, headers={"Accept": "text/plain"})
         with urllib.request.urlopen(request, timeout=5) as answer:
             return cls.parse(answer.read().decode())
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of all series of that name that have these labels, and whatever others."""
+        """Returns the sum of all series of that name that have at least these labels."""
         wanted = set(labels.items())
         return sum(value for (series, given), value in self.values.items() if series == name and wanted <= given)
 
     def since(self, earlier: Counters) -> Counters:
-        """How much each counter grew; a series that was not there before grew from 0."""
+        """Returns how much each counter grew. A series that did not exist before grew from 0."""
         return Counters({series: value - earlier.values.get(series, 0.0) for series, value in self.values.items()})
 
     def by_labels(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """Sums of the series of that name, by the values of some labels; sums of 0 left out."""
+        """Returns sums of the series of that name by the values of the given labels, without sums of 0."""
         sums: dict[tuple[str, ...], float] = {}
         for given, value in self._named(name):
             key = tuple(given.get(label, "") for label in labels)

@@ -1,4 +1,4 @@
-"""Latency: from the making of a picture in a camera to its being decoded by a viewer of the daemon."""
+"""Latency: from the creation of a frame in a camera until a viewer of the daemon has decoded it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _CAMERAS = (1, 4)
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One number of cameras. Rates are frames a second and camera; `first` and `last` are parts of the window."""
+    """The result for one number of cameras. Rates are frames per second and camera; `first` and `last` are parts of the
+    window; `cores` is the number of CPU cores used."""
 
     cameras: int
     seconds: float

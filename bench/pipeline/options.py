@@ -1,4 +1,4 @@
-"""What all measurements are told."""
+"""Options of all measurements."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`seconds` is a window's length, `turns` how often windows alternate; `minutes`, where given, is how long the
-    latency of each number of cameras is watched instead."""
+    """`seconds` is the length of a window, `turns` how often windows alternate. `minutes`, if given, is the length of
+    each window of `latency` and `cameras` instead."""
 
     model: str
     chain: tuple[str, ...]

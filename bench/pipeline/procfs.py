@@ -1,4 +1,4 @@
-"""What the kernel says of other processes: CPU time, threads, memory. Linux."""
+"""CPU time, threads and memory of other processes, from /proc. Linux only."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pathlib import Path
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _UTIME, _STIME = 11, 12
-"""Places in /proc/PID/stat behind the name in brackets; see proc(5)."""
+"""Field indices in /proc/PID/stat after the name in brackets; see proc(5)."""
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used with all its threads, ended ones too; to 10 ms."""
+    """Returns the CPU time in s used by a process with all its threads, including ended ones; resolution 10 ms."""
     return _cpu_of(Path(f"/proc/{pid}/stat"))
 
 
 def cpu_by_group(pid: int) -> dict[str, float]:
-    """CPU seconds of the threads that live, added up by the first word of their names; see `group_of`."""
+    """Returns CPU seconds of the live threads, summed by the first word of their names; see `group_of`."""
     sums: dict[str, float] = defaultdict(float)
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             name, used = (task / "comm").read_text().strip(), _cpu_of(task / "stat")
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the thread has ended
         sums[group_of(name)] += used
     return dict(sums)
 
 
 def group_of(name: str) -> str:
-    """The group of threads a name belongs to: "output:cam1" and "output:cam2" are both "output"."""
+    """Returns the group of a thread name: "output:cam1" and "output:cam2" are both "output"."""
     for place, character in enumerate(name):
         if character in ":-_" or character.isdigit():
             return name[:place] or name
@@ -38,13 +38,13 @@ def group_of(name: str) -> str:
 
 
 def used_between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """What each group used from one reading to a later one, the greatest first; groups that used nothing left out."""
+    """Returns the CPU seconds each group used between two readings, largest first, without groups that used none."""
     used = {group: seconds - before.get(group, 0.0) for group, seconds in after.items()}
     return dict(sorted(((g, s) for g, s in used.items() if s > 0), key=lambda item: -item[1]))
 
 
 def resident_mib(pid: int) -> float:
-    """Memory that a process holds, MiB (VmRSS)."""
+    """Returns the resident memory of a process in MiB (VmRSS). Raises OSError if the process has ended."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
@@ -52,7 +52,7 @@ def resident_mib(pid: int) -> float:
 
 
 def load_average() -> float:
-    """Mean number of runnable tasks of the last minute, of the whole machine."""
+    """Returns the mean number of runnable tasks of the whole machine over the last minute."""
     return os.getloadavg()[0]
 
 

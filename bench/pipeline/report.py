@@ -10,7 +10,7 @@ _BEGAN = time.monotonic()
 
 
 def progress(text: str) -> None:
-    """A line on standard error, so that standard output holds nothing but results."""
+    """Prints a line to standard error, so that standard output contains only results."""
     print(f"  [{time.monotonic() - _BEGAN:5.0f} s] {text}", file=sys.stderr, flush=True)
 
 
@@ -19,7 +19,7 @@ def heading(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows under their columns; the first column is flush left, the others flush right."""
+    """Prints rows under their columns; the first column is left-aligned, the others right-aligned."""
     lines = [list(columns), *map(list, rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
     for number, line in enumerate(lines):

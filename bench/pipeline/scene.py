@@ -1,4 +1,4 @@
-"""What the simulated cameras show: a real street, as a film and as a photograph, 1280x720."""
+"""What the simulated cameras show: a real street, as a video and as a photograph, 1280x720."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ _SAMPLE = "bikes.mp4"
 
 
 def sample() -> Path:
-    """The sample video, fetched where it is not there. EngineError where it cannot be had."""
+    """Returns the sample video, downloading it if needed. Raises EngineError if it is not available."""
     store = SampleStore(cache_directory(os.environ) / "samples")
     return store.ensure(_SAMPLE, Fetcher(silent, default_mirror(os.environ)))
 
 
 def film(folder: Path) -> Path:
-    """The sample scaled to 1280x720 with black bars, H.264 as a camera sends it: no B-frames, a key frame every 2 s."""
+    """Writes the sample scaled to 1280x720 with black bars, in H.264 as a camera sends it: no B-frames, a key frame
+    every 2 s."""
     progress("transcoding the sample video to 1280x720")
     path = folder / "film.mp4"
     with av.open(str(sample())) as source, av.open(str(path), "w") as target:
         stream = target.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         stream.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "23", "g": str(2 * FPS)}
-        stream.codec_context.thread_count = 1  # one slice a picture, as most cameras send
+        stream.codec_context.thread_count = 1  # one slice per frame, as most cameras send
         for picture in source.decode(video=0):
             image = _fitted(to_bgr(picture))
             target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
@@ -46,7 +47,7 @@ def film(folder: Path) -> Path:
 
 
 def photograph(folder: Path) -> Path:
-    """A picture of the sample, 1280x720, for cameras that stamp their pictures while they send them."""
+    """Writes a frame of the sample, 1280x720, for cameras that stamp frames while sending them."""
     path = folder / "street.png"
     with av.open(str(sample())) as source:
         picture = next(source.decode(video=0))
@@ -55,7 +56,7 @@ def photograph(folder: Path) -> Path:
 
 
 def _fitted(image: Image) -> Image:
-    """The picture as wide as the camera's, centred between black bars."""
+    """Scales the image to the camera's width, centred between black bars."""
     width, height = SIZE
     inner = round(image.shape[0] * width / image.shape[1])
     scaled = cv2.resize(image, (width, inner), interpolation=cv2.INTER_CUBIC)[:height]

@@ -1,4 +1,4 @@
-"""Start: from the start of the process to the first annotated packet that a viewer gets."""
+"""Start-up time: from the start of the process to the first annotated packet that a viewer gets."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _RTSP = {"rtsp_transport": "tcp", "probesize": "32", "analyzeduration": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Seconds from the start of the process until: it listens (all is imported, the configuration is read); its first
-    packet comes; the first frame was analysed, so that what follows shows boxes."""
+    """Seconds from the start of the process until: it listens (everything is imported, the configuration is read); its
+    first packet comes; the first frame was analysed, so that later frames show boxes."""
 
     listens: float
     first_packet: float
@@ -60,7 +60,8 @@ def _start(options: Options, source: str, folder: Path, number: int) -> Start:
 
 
 def _until(daemon: DaemonProcess, condition: Callable[[], bool]) -> float:
-    """Seconds from the daemon's start until the condition holds, polled every 20 ms."""
+    """Returns the seconds from the daemon's start until the condition holds, polled every 20 ms. Raises DaemonError if
+    that takes too long."""
     while not condition():
         daemon.check()
         if time.monotonic() - daemon.began > _WITHIN:

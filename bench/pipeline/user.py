@@ -1,4 +1,4 @@
-"""Against the loop a user would write: CPU for each picture and latency of both, measured in turns."""
+"""Comparison with the loop a user would write: CPU per frame and latency of both, measured in turns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIRST_PICTURE_WITHIN = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One of the two, all its windows together: CPU ms for each picture that its viewer saw, their ages and rates."""
+    """The result of one of the two, over all windows: CPU ms per frame that its viewer saw, frame ages, and rates."""
 
     name: str
     cpu_per_picture: float
@@ -46,7 +46,7 @@ class _Window:
 
 
 def measure(options: Options) -> list[Contender] | None:
-    """The daemon, then the loop; None where there is no ffmpeg."""
+    """Measures the daemon and the loop in turns. Returns None if there is no ffmpeg."""
     if shutil.which("ffmpeg") is None:
         return None
     daemon: list[_Window] = []
@@ -101,7 +101,7 @@ def _daemon(options: Options, source: str, folder: Path) -> _Window:
 
 
 def _loop(options: Options, source: str) -> _Window:
-    """The loop and its ffmpeg; it analyses every picture, so that those seen are those analysed."""
+    """Measures the loop and its ffmpeg. It analyses every frame, so frames seen are frames analysed."""
     target = f"udp://127.0.0.1:{free_ports(1)[0]}"
     command = [sys.executable, "-m", "bench.pipeline.user_loop", source, f"{target}?pkt_size=1316"]
     with Viewer(target, container="mpegts", timeout=_FIRST_PICTURE_WITHIN) as viewer:
@@ -116,7 +116,7 @@ def _loop(options: Options, source: str) -> _Window:
                 viewer, options.seconds, lambda: sum(map(procfs.cpu_seconds, pids)), lambda: len(viewer.seen)
             )
         finally:
-            viewer.stop()  # while there is something to read: else it would wait for its time-out
+            viewer.stop()  # stop while data still comes, or the viewer would wait for its timeout
             stop(process)
 
 
@@ -130,7 +130,7 @@ def _watched(viewer: Viewer, seconds: float, cpu: Callable[[], float], analysed:
 
 
 def _settle(viewer: Viewer) -> None:
-    """Returns when the pictures' age no longer falls: a loop first works off what came while it started."""
+    """Returns when the frames' age no longer falls, because a loop first works off what came while it started."""
     before, deadline = math.inf, time.monotonic() + _SETTLE_WITHIN
     while time.monotonic() < deadline:
         begun = time.monotonic()

@@ -1,9 +1,9 @@
 """The loop a user would write: cv2.VideoCapture → ONNX Runtime → cv2 drawing → raw video into ffmpeg.
 
-A process of its own (`python -m bench.pipeline.user_loop SOURCE TARGET --model NAME`). It borrows pre-processing,
-decoding of boxes and NMS from the product, which are quicker than what is usually written; all else is as in tutorials:
-each picture is read, analysed, drawn on and written, one after the other, with each library's default settings.
-It prints ffmpeg's process id, so that whoever started it can count what that uses.
+Runs in its own process (`python -m bench.pipeline.user_loop SOURCE TARGET --model NAME`). It uses the product's
+pre-processing, box decoding and NMS, which are faster than what is usually written. Everything else is as in tutorials:
+each frame is read, analysed, drawn on and written, one after another, with each library's default settings. It prints
+ffmpeg's process ID, so that the parent can count its CPU time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from sightd.plugins.detector.selection import Selection
 
 
 def ffmpeg_command(width: int, height: int, target: str) -> list[str]:
-    """Raw BGR on standard input to H.264 in MPEG-TS, with the settings for low delay that guides name."""
+    """Returns an ffmpeg command that encodes raw BGR from standard input as H.264 in MPEG-TS, with the low-delay
+    settings that guides recommend."""
     return [
         *("ffmpeg", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{width}x{height}"),
         *("-r", "25", "-i", "-", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-crf", "23"),

@@ -1,4 +1,4 @@
-"""A daemon with several cameras and one viewer for each, all running until the end of a `with`."""
+"""A daemon with several cameras and one viewer for each, all running until the context ends."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _SETTLE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """A daemon that is watched. The viewers are threads of the benchmark's own process."""
+    """A daemon with viewers, which are threads of the benchmark's own process."""
 
     daemon: DaemonProcess
     viewers: list[Viewer]
 
     def seen(self) -> list[list[Seen]]:
-        """What each viewer saw so far."""
+        """Returns what each viewer has seen so far."""
         return [list(viewer.seen) for viewer in self.viewers]
 
 
 @contextmanager
 def watching(options: Options, cameras: int) -> Iterator[Watching]:
-    """Cameras that stamp their pictures while they send them, all in step; a daemon; a viewer for each; all settled."""
+    """Starts cameras that stamp frames while sending them, all in step, a daemon, and a viewer for each; yields when
+    all have settled."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         look = Look(size=scene.SIZE, fps=scene.FPS, background=scene.photograph(folder))

@@ -1,4 +1,4 @@
-"""Bare stages against the daemon: what the daemon would have used had it cost no more than its stages. Pure."""
+"""Weighs bare stages by how often the daemon ran them: the daemon's cost without overhead. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PER_STAGE = {
     "draw": "shown",
     "x264": "encoded",
 }
-"""The bare stages in the order of a frame's way, and by which of the daemon's counters each is weighed."""
+"""The bare stages in pipeline order, and the daemon's counter by which each is weighed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the daemon did in some seconds: CPU seconds used and frames by stage (`sightd_frames_total`)."""
+    """What the daemon did in a window: CPU seconds used, and frames by stage (`sightd_frames_total`)."""
 
     seconds: float
     cpu: float
@@ -27,21 +27,21 @@ class Window:
 
     @property
     def cpu_per_shown(self) -> float:
-        """CPU ms for each frame of the output."""
+        """CPU ms per output frame."""
         return 1000 * self.cpu / self.frames["shown"]
 
     def per_shown(self, counter: str) -> float:
-        """How often something was done for each frame of the output."""
+        """Returns how often a stage ran per output frame."""
         return self.frames[counter] / self.frames["shown"]
 
     def rate(self, counter: str) -> float:
-        """Frames a second."""
+        """Returns frames per second at a stage."""
         return self.frames[counter] / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stage: CPU ms each time, times for each output frame, and their product."""
+    """One stage: CPU ms per call, calls per output frame, and their product."""
 
     stage: str
     each: float
@@ -53,12 +53,12 @@ class Row:
 
 
 def weighed(costs: Mapping[str, float], window: Window) -> list[Row]:
-    """The bare stages' costs (CPU ms each time), each as often as the daemon did it for a frame of its output."""
+    """Weighs the bare stages' costs (CPU ms per call) by how often the daemon ran each for one output frame."""
     return [Row(stage, costs[stage], window.per_shown(counter)) for stage, counter in PER_STAGE.items()]
 
 
 def merged(windows: list[Window]) -> Window:
-    """Several windows as one."""
+    """Merges several windows into one."""
     counters = {counter for window in windows for counter in window.frames}
     return Window(
         sum(window.seconds for window in windows),
@@ -68,5 +68,5 @@ def merged(windows: list[Window]) -> Window:
 
 
 def mean_costs(runs: list[Mapping[str, float]]) -> dict[str, float]:
-    """Each stage's mean over several runs."""
+    """Returns each stage's mean over several runs."""
     return {stage: sum(run[stage] for run in runs) / len(runs) for stage in runs[0]}

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 BUSY = 3.0
-"""Factor for time limits, because other tests run at the same time. A condition that never holds still fails, only later. Tests of a
-promised time must measure it themselves."""
+"""Factor for time limits, because other tests run at the same time. What never happens still fails, only later. Tests
+of a promised time must measure it themselves."""
 
 
 def eventually(condition: Callable[[], bool], within: float = 10.0, what: str = "", *, every: float = 0.02) -> None:

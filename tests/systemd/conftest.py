@@ -1,4 +1,4 @@
-"""A booted machine for each release, shared by all tests; each test begins without a service."""
+"""One booted machine per release, shared by all tests; each test starts without the service installed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RELEASES = ("bookworm", "trixie")
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.systemd)
-    item.add_marker(pytest.mark.timeout(1800))  # the first needs a root, which may have to be made
+    item.add_marker(pytest.mark.timeout(1800))  # the first test may have to create a root
 
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of source trees: `new`, the checkout's, and `old`, if that commit is in the repository."""
+    """Returns a folder of source trees: `new` is the checkout, `old` that commit if it is in the repository."""
     folder = tmp_path_factory.mktemp("sources")
     source_tree(folder / "new")
     source_tree(folder / "old", OLD)
@@ -46,7 +46,7 @@ def machine(request: pytest.FixtureRequest, sources: Path, model_cache: Path) ->
 
 @pytest.fixture(scope="session")
 def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkout's cache of networks and samples, or an empty folder."""
+    """Returns the checkout's cache of models and samples, or an empty folder."""
     import os
 
     from sightd.engines.cache import cache_directory
@@ -57,7 +57,7 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def service(machine: Machine) -> Iterator[Service]:
-    """None is installed, and none is left."""
+    """Yields the service, not installed; removes it afterwards."""
     one = Service(machine)
     one.clean()
     yield one

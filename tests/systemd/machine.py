@@ -1,4 +1,4 @@
-"""A machine with systemd: a root, booted in a container of its own, with the checkout's sightd installed."""
+"""A machine with systemd: a root booted in its own container, with the checkout's sightd installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.systemd.roots import ROOT, VENV
 SIGHTD = f"{VENV}/bin/sightd"
 PYTHON = f"{VENV}/bin/python"
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
-"""Before a command: the kernel ends it when this process ends, however that does."""
+"""Command prefix: the kernel kills the command when this process ends, however it ends."""
 _BOOTS_WITHIN = 120.0
 _ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
 
@@ -30,12 +30,12 @@ class Machine:
     def __init__(self, release: str, leader: int) -> None:
         self.release = release
         self.leader = leader
-        """Process id of its systemd, as this machine counts."""
+        """Process ID of its systemd, as seen from the host."""
 
     def run(
         self, *command: str, within: float = 120.0, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end. AssertionError with what it printed if it fails and `check` is set."""
+        """Runs a command to its end. Raises AssertionError with its output if it fails and `check` is set."""
         done = subprocess.run(
             self._entering(command),
             input=stdin,
@@ -51,11 +51,11 @@ class Machine:
         return done
 
     def out(self, *command: str, within: float = 120.0) -> str:
-        """What a command prints."""
+        """Runs a command and returns its stripped output."""
         return self.run(*command, within=within).stdout.strip()
 
     def begin(self, *command: str) -> subprocess.Popen[bytes]:
-        """A command in the background, which ends with the machine or with this process."""
+        """Starts a command in the background; it ends with the machine or with this process."""
         return subprocess.Popen(
             self._entering(command),
             stdin=subprocess.DEVNULL,
@@ -65,7 +65,7 @@ class Machine:
         )
 
     def write(self, path: str, text: str, mode: str = "644") -> None:
-        """Writes a file, with the folders above it."""
+        """Writes a file, creating the folders above it."""
         quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
         self.run("sh", "-c", f"mkdir -p {folder} && cat > {quoted} && chmod {mode} {quoted}", stdin=text)
 
@@ -74,8 +74,8 @@ class Machine:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Meanwhile no process of the machine runs, as if it were a virtual one that is paused. Its systemd goes on a
-        second after the others: it would otherwise be chance who of them is heard first."""
+        """Pauses all processes of the machine, like a paused virtual machine. Its systemd resumes a second after the
+        others; otherwise the order in which their messages arrive would be random."""
         inside = [pid for pid in _namespace(self.leader) if pid != self.leader]
         for pid in (self.leader, *inside):
             _signal(pid, signal.SIGSTOP)
@@ -94,7 +94,7 @@ class Machine:
 @contextmanager
 def booted(release: str, root: Path, binds: Sequence[str] = ()) -> Iterator[Machine]:
     """Boots a root, which stays unchanged, with only a loopback network. `binds` are mounted read-only ("FROM:TO").
-    Whatever happens, also to this process, nothing of it is left."""
+    Nothing is left afterwards, even if this process is killed."""
     name = f"sightd-test-{os.getpid()}-{release}"
     with tempfile.TemporaryDirectory(prefix="sightd-machine-") as folder, (Path(folder) / "console").open("wb") as log:
         process = subprocess.Popen(
@@ -115,7 +115,7 @@ def booted(release: str, root: Path, binds: Sequence[str] = ()) -> Iterator[Mach
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            start_new_session=True,  # Ctrl-C is ours
+            start_new_session=True,  # keeps Ctrl-C from reaching it
         )
         try:
             yield Machine(release, _leader(process, Path(log.name)))
@@ -126,7 +126,7 @@ def booted(release: str, root: Path, binds: Sequence[str] = ()) -> Iterator[Mach
 
 
 def install(machine: Machine, version: str) -> None:
-    """Installs sightd from the source tree /sources/`version`, the way pip does: it builds a wheel."""
+    """Installs sightd from the source tree /sources/`version` as pip does, by building a wheel."""
     copy = f"/var/tmp/{version}"
     machine.run("sh", "-c", f"rm -rf {copy}; cp -r /sources/{version} {copy}")
     pip = [f"{VENV}/bin/pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
@@ -134,7 +134,8 @@ def install(machine: Machine, version: str) -> None:
 
 
 def source_tree(target: Path, commit: str | None = None) -> Path | None:
-    """The files of the checkout as they are now, or of a commit, at `target`. None if the commit is not here."""
+    """Copies the current files of the checkout, or those of a commit, to `target`. Returns None if the commit is not
+    available."""
     target.mkdir()
     if commit is None:
         listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split(b"\0")
@@ -154,7 +155,7 @@ def source_tree(target: Path, commit: str | None = None) -> Path | None:
 
 
 def until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
-    """Returns once the condition holds; AssertionError after `within` seconds."""
+    """Returns once the condition holds. Raises AssertionError after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
@@ -166,7 +167,7 @@ def _git(*words: str) -> bytes:
 
 
 def _leader(process: subprocess.Popen[bytes], console: Path) -> int:
-    """Waits until the machine has booted; the process id of its systemd."""
+    """Waits until the machine has booted and returns the process ID of its systemd."""
     deadline = time.monotonic() + _BOOTS_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         for child in _children(process.pid):
@@ -187,7 +188,7 @@ def _leader(process: subprocess.Popen[bytes], console: Path) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    """Of those, the first processes of a container."""
+    """Returns the children that are the first process of a container."""
     with contextlib.suppress(OSError):
         children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         return [child for child in children if _is_first(child)]
@@ -203,7 +204,7 @@ def _is_first(pid: int) -> bool:
 
 
 def _namespace(leader: int) -> list[int]:
-    """All processes of a container."""
+    """Returns all processes of a container."""
     space = Path(f"/proc/{leader}/ns/pid").readlink()
     found: list[int] = []
     for entry in Path("/proc").iterdir():
@@ -219,7 +220,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The first process of a namespace takes all others with it."""
+    """Ends the container: killing the first process of a PID namespace kills all others in it."""
     for child in _children(process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)

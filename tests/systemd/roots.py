@@ -1,9 +1,9 @@
-"""Root file systems of Debian releases with everything that sightd needs, made once and kept in the cache.
+"""Root file systems of Debian releases with everything that sightd needs, created once and kept in the cache.
 
-A root holds the distribution's packages (by config/install-system-packages.sh) and a virtual environment with the
-Python packages that this and the old version need, but not sightd itself. It is never changed once it is made: a
-machine boots with an overlay. Checkouts that need different packages have a root each; the ones not used for the
-longest time are deleted.
+A root contains the distribution's packages (installed by config/install-system-packages.sh) and a virtual environment
+with the Python packages that this and the old version need, but not sightd itself. It never changes after its creation:
+a machine boots with an overlay. Checkouts that need different packages have separate roots; the least recently used
+ones are deleted.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ from sightd.engines.cache import cache_directory
 
 ROOT = Path(__file__).parents[2]
 OLD = "7ae9db0"
-"""The version that services are upgraded from."""
+"""The version from which services are upgraded."""
 VENV = "/opt/sightd/.venv"
-"""Where the virtual environment is, in the root."""
+"""Path of the virtual environment in the root."""
 _INSTALLER = ROOT / "config" / "install-system-packages.sh"
 _LOCK = ROOT / "requirements.lock"
 _BASE = "systemd,systemd-sysv,dbus,ca-certificates,python3,python3-venv"
 _DEVELOPMENT = ("hypothesis", "mypy", "pytest", "ruff", "types-")
-"""Of requirements.lock, what a service does not need."""
+"""Packages of requirements.lock that a service does not need."""
 _VERSION = 1
-"""Raise it when what is done here changes."""
+"""Increase it when the build steps here change."""
 KEPT = 3
-"""Roots of a release that stay in the cache, some 1.6 GB each; more only while they are in use."""
+"""Number of roots per release that stay in the cache, some 1.6 GB each; more only while they are in use."""
 _LIMIT = 1200
-"""Seconds that each step may take."""
+"""Timeout of each step, s."""
 
 
 class RootError(Exception):
-    """A root cannot be made here, such as without a mirror of the distribution."""
+    """A root cannot be created here, for example without a mirror of the distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipSettings:
-    """This machine's own pip configuration: as variables, and the files and folders that they name."""
+    """This machine's own pip configuration: environment variables, and the files and folders that they refer to."""
 
     environ: dict[str, str] = field(default_factory=dict)
     paths: tuple[Path, ...] = ()
 
 
 def missing_tools() -> str | None:
-    """Why no machine can be booted here; None if one can."""
+    """Returns why no machine can be booted here; None if one can."""
     if os.geteuid() != 0:
         return "needs root"
     missing = [
@@ -66,8 +66,8 @@ def missing_tools() -> str | None:
 
 @contextmanager
 def root_of(release: str) -> Iterator[Path]:
-    """The root of a release, from the cache or made now, which takes minutes. RootError with the reason. No other
-    process deletes it meanwhile."""
+    """Yields the root of a release, from the cache or created now, which takes minutes. No other process deletes it
+    meanwhile. Raises RootError with the reason."""
     folder = cache_directory(os.environ) / "systemd-roots"
     folder.mkdir(parents=True, exist_ok=True)
     root = folder / f"{release}-{_key()}"
@@ -84,7 +84,7 @@ def root_of(release: str) -> Iterator[Path]:
 
 @contextmanager
 def in_use(root: Path) -> Iterator[None]:
-    """Keeps a root from being deleted, and notes that it was used now."""
+    """Keeps a root from being deleted, and records that it was used now."""
     with _use(root).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         os.utime(lock.fileno())
@@ -92,7 +92,7 @@ def in_use(root: Path) -> Iterator[None]:
 
 
 def delete_oldest(folder: Path, release: str) -> None:
-    """Deletes all but the KEPT roots of a release that were used last, and none that is in use. The caller holds the
+    """Deletes all but the KEPT most recently used roots of a release, and none that is in use. The caller holds the
     release's lock."""
     roots = [one for one in folder.glob(f"{release}-*") if one.is_dir()]
     for root in sorted(roots, key=_used_at, reverse=True)[KEPT:]:
@@ -106,7 +106,7 @@ def delete_oldest(folder: Path, release: str) -> None:
 
 
 def _use(root: Path) -> Path:
-    """The file that is locked while the root is in use, and was changed when it was used last."""
+    """Returns the file that is locked while the root is in use; its modification time is the time of last use."""
     return root.with_name(f"{root.name}.use")
 
 
@@ -116,8 +116,8 @@ def _used_at(root: Path) -> float:
 
 def _make(release: str, part: Path) -> None:
     bootstrap = ["debootstrap", "--variant=minbase", f"--include={_BASE}", release, str(part), *_mirror()]
-    _do(["unshare", "--mount", *bootstrap])  # what an interrupted debootstrap leaves mounted goes with the namespace
-    (part / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")  # a root that was cut short is made again
+    _do(["unshare", "--mount", *bootstrap])  # a leftover mount ends with the namespace
+    (part / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")  # an incomplete root is created again
     shutil.copy(_INSTALLER, part / "root" / "install.sh")
     (part / "root" / "packages.txt").write_text("\n".join(_packages()))
     settings = pip_settings()
@@ -132,7 +132,7 @@ def _make(release: str, part: Path) -> None:
 
 
 def _packages() -> list[str]:
-    """The pins of requirements.lock, and those of the old version that it no longer has."""
+    """Returns the pins of requirements.lock, and those of the old version that it no longer has."""
     pins = _pins(_LOCK.read_text())
     old = subprocess.run(
         ["git", "-C", str(ROOT), "show", f"{OLD}:{_LOCK.name}"], capture_output=True, text=True, check=False, timeout=60
@@ -141,14 +141,14 @@ def _packages() -> list[str]:
 
 
 def _pins(lock: str) -> dict[str, str]:
-    """By name; without the hashes: pip has checked them when the environment of this test was made."""
+    """Returns pins by name, without hashes: pip checked them when this test's environment was created."""
     lines = (line.removesuffix("\\").strip() for line in lock.splitlines())
     wanted = (line for line in lines if "==" in line and not line.startswith(("--hash", *_DEVELOPMENT)))
     return {line.partition("==")[0]: line for line in wanted}
 
 
 def pip_settings() -> PipSettings:
-    """As `pip config list` tells them; a setting of the environment stands for that of a file."""
+    """Returns the settings from `pip config list`; the environment overrides configuration files."""
     told = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True, timeout=60
     ).stdout
@@ -166,12 +166,12 @@ def pip_settings() -> PipSettings:
 
 
 def _folder_of(path: Path, word: str) -> Path:
-    """What an index on disk refers to may lie beside it."""
+    """Returns the folder to mount: an index on disk may refer to files next to it."""
     return path.parent if word.startswith("file://") and path.parent != Path("/") else path
 
 
 def _mirror() -> list[str]:
-    """That of this machine, if it is a Debian; otherwise debootstrap's own default."""
+    """Returns this machine's mirror if it is a Debian; otherwise empty, so debootstrap uses its default."""
     if shutil.which("apt-get") is None:
         return []
     told = subprocess.run(
@@ -203,7 +203,7 @@ def _do(command: list[str]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Also removes what an interrupted run has left."""
+    """Locks a release; also removes what an interrupted run left behind."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         part = path.with_name(f"{path.stem}-part")

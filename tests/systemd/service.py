@@ -43,26 +43,26 @@ class Service:
         self.machine.run("sh", "-c", WITHOUT_A_SERVICE, check=False)
 
     def configure(self, **sections: Any) -> None:
-        """Writes the configuration: a moving picture, and what else is given."""
+        """Writes the configuration: a test-pattern camera and the given sections."""
         self.machine.write(CONFIG, yaml.safe_dump({"cameras": {"a": PATTERN}, "chain": [], **sections}))
 
     def install(self, *options: str) -> None:
-        """With `sightd service install`; returns once it runs."""
+        """Runs `sightd service install` and returns once the service runs."""
         self.machine.run(SIGHTD, "service", "install", "-c", CONFIG, *options)
 
     def override(self, **settings: str) -> None:
-        """As `systemctl edit` does."""
+        """Adds settings of the unit in a drop-in file, as `systemctl edit` does."""
         lines = "".join(f"{name}={value}\n" for name, value in settings.items())
         self.machine.write(f"/etc/systemd/system/{UNIT}.d/test.conf", f"[Service]\n{lines}")
         self.machine.run("systemctl", "daemon-reload")
 
     def show(self, name: str) -> str:
-        """A property of the unit."""
+        """Returns a property of the unit."""
         return self.machine.out("systemctl", "show", UNIT, f"--property={name}", "--value")
 
     @property
     def pid(self) -> int:
-        """Of its main process, as the machine counts."""
+        """Process ID of its main process, as seen inside the machine."""
         return int(self.show("MainPID"))
 
     @property
@@ -70,7 +70,7 @@ class Service:
         return self.machine.out("journalctl", f"--unit={UNIT}", "--no-pager", "--output=cat")
 
     def get(self, path: str, token: str = "") -> tuple[int, str]:
-        """Status and text of an answer of the web server; status 0 if there is none."""
+        """Returns status and text of a response of the web server; status 0 if there is none."""
         headers = json.dumps({"Authorization": f"Bearer {token}"} if token else {})
         status, text = json.loads(self.machine.out(PYTHON, "-c", _ASK, path, headers))
         return int(status), str(text)
@@ -79,13 +79,13 @@ class Service:
         until(lambda: self.get("/readyz")[0] == 200, f"the service is ready; {self.get('/readyz')}\n{self.journal}")
 
     def processes(self) -> list[str]:
-        """Command lines of all its processes."""
+        """Returns the command lines of all its processes."""
         group = f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs"
         script = f"for p in $(cat {group}); do tr '\\0' ' ' </proc/$p/cmdline; echo; done"
         return self.machine.run("sh", "-c", script, check=False).stdout.splitlines()
 
     def events(self) -> list[dict[str, Any]]:
-        """As root asks for them."""
+        """Returns the journal's events, read as root."""
         return [json.loads(line) for line in self.machine.out(SIGHTD, "events", "--json").splitlines()]
 
     def shell(self, script: str) -> str:

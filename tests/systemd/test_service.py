@@ -163,7 +163,7 @@ def test_a_machine_that_was_paused_is_no_reason_to_start_again(service: Service,
     service.wait_ready()
     pid = service.pid
     with machine.paused():
-        time.sleep(16)  # longer than a loop may stand still, and than the watchdog's time
+        time.sleep(16)  # longer than a loop may hang, and longer than the watchdog's time
     service.wait_ready()
     until(lambda: "the process stood still" in service.journal, "it was noticed")
     time.sleep(8)  # longer than the watchdog's time
@@ -233,7 +233,7 @@ def test_a_start_that_hangs_can_be_stopped(service: Service, machine: Machine) -
 
 def test_credentials_are_read_whatever_their_files_are_called(service: Service, machine: Machine) -> None:
     secret, path = "Kanari3nvogel-0123456789", "/etc/sightd/100% %h my secret"
-    if machine.release != "bookworm":  # since 255 systemd itself fails on the blanks
+    if machine.release != "bookworm":  # since version 255 systemd itself fails on blanks
         machine.write(path, f"{secret}\n", "600")
         service.configure()
         done = machine.run(SIGHTD, "service", "install", "-c", CONFIG, "--credential", f"token={path}", check=False)
@@ -281,7 +281,7 @@ def test_root_enrols_a_face_into_the_service(service: Service, machine: Machine)
 def test_an_upgrade_keeps_the_state_and_brings_the_new_unit(service: Service, machine: Machine) -> None:
     if machine.run("test", "-e", "/sources/old/pyproject.toml", check=False).returncode != 0:
         pytest.skip(f"needs the commit {OLD} in the repository")
-    machine.run("sh", "-c", "getent group render || groupadd --system render")  # without it the old unit does not start
+    machine.run("sh", "-c", "getent group render || groupadd --system render")  # the old unit needs this group
     try:
         install(machine, "old")
         service.configure()

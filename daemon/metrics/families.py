@@ -23,8 +23,8 @@ FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
 PROTOCOLS = ("rtsp", "mjpeg")
 SERVERS = ("http", "rtsp")
 REFUSALS = ("missing", "wrong", "limited", "role", "foreign", "invalid")
-"""Why a request was rejected: no token, a wrong token, too many wrong tokens before, insufficient role, a request from
-a foreign page or program, or an invalid one."""
+"""Why a request was rejected: no token; a wrong token; too many wrong tokens before; insufficient role; a foreign page
+or program; an invalid Host header."""
 CONNECTION_REFUSALS = {
     "rtsp": ("total", "address", "slow", "flood"),
     "http": ("total", "address", "slow", "invalid"),

@@ -1,1 +1,1 @@
-"""Who may do what over the network: tokens and their roles, how often somebody may guess, and the web server's door."""
+"""Network access control: tokens and their roles, throttling of failed logins, and the web server's authentication."""

@@ -1,4 +1,4 @@
-"""What both servers share about who may come in."""
+"""Access control state shared by both servers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ log = logging.getLogger(__name__)
 
 Server = Literal["http", "rtsp"]
 Reason = Literal["missing", "wrong", "limited", "role", "foreign", "invalid"]
-"""Why somebody is not let in: no token came, or a wrong one; too many wrong ones came before; the token's role does not
-reach; a page or program that must not reach this machine; a Host header that cannot be parsed."""
+"""Why a request is rejected: no token; a wrong token; too many wrong tokens before; the token's role is insufficient; a
+page or program that must not reach this machine; a Host header that cannot be parsed."""
 Refused = Callable[[str, Reason], None]
 _TELL_EVERY = 10.0
 
 
 class Access:
-    """The tokens, and who comes with wrong ones. Any thread. `count` is told the server's name and the reason."""
+    """The tokens and the record of failed logins. Thread-safe. `count` is called with the server's name and the
+    reason."""
 
     def __init__(
         self, options: Options, count: Refused = lambda _server, _reason: None, peers: PeerRoles | None = None
@@ -39,8 +40,8 @@ class Access:
         self._told_at = float("-inf")
 
     def refused(self, server: Server, address: str, reason: Reason, guess: str | None = None) -> None:
-        """Counts it; a wrong token or password (`guess`, where it can be read) makes the address wait sooner, and is
-        told, though not each time."""
+        """Counts a rejected request. A wrong token or password (`guess`, if readable) throttles the address sooner, and
+        is logged at a limited rate."""
         self._count(server, reason)
         if reason == "wrong":
             self.attempts[server].failed(address, guess)

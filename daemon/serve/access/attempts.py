@@ -1,4 +1,4 @@
-"""How often an address may come with a wrong token or password before it has to wait."""
+"""Throttles failed logins per address."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from sightd.daemon.serve.places import place_of
 
 AT_ONCE = 10
-"""Wrong ones in a row that nobody is held up for."""
+"""Consecutive failed logins allowed without a delay."""
 ONE_MORE_AFTER = 6.0
-"""Seconds after which an address that used them up may try once more."""
+"""Seconds until a throttled address gets one more attempt."""
 _MOST_ADDRESSES = 4096
 _REMEMBERED = 8
 
@@ -26,11 +26,12 @@ class _Bucket:
 
 
 class Attempts:
-    """A leaky bucket for each address; the address that failed longest ago is forgotten first. Any thread.
+    """A leaky bucket per address; if there are too many, the address whose last failure is oldest is dropped.
+    Thread-safe.
 
-    While an address waits nothing that it brings is looked at, right or wrong: else guessing would go on at full
-    speed, and only the answer be held back. The same wrong one again is no guess: a scraper with an old token must
-    not shut out all else that comes from its address.
+    While an address is throttled, none of its credentials are checked, right or wrong: otherwise guessing would
+    continue at full speed, and only the answers would be withheld. Repeating the same wrong credentials does not count
+    again: a scraper with an old token must not lock out other clients at its address.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,13 +40,13 @@ class Attempts:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def wait(self, address: str) -> float:
-        """Seconds that the address has to wait; 0 where it need not."""
+        """Seconds that the address has to wait; 0 if it is not throttled."""
         with self._lock:
             bucket = self._buckets.get(place_of(address))
             return 0.0 if bucket is None else max(0.0, self._level(bucket) - AT_ONCE + 1) * ONE_MORE_AFTER
 
     def failed(self, address: str, guess: str | None = None) -> None:
-        """It came with a wrong one; which, where that is known: it is not kept, only its hash in this process."""
+        """Records a failed login. Of `guess`, if known, only a hash is kept, in this process."""
         place = place_of(address)
         with self._lock:
             bucket = self._buckets.setdefault(place, _Bucket())

@@ -1,8 +1,8 @@
-"""The web server's door: every request passes it, and what no rule lets in stays out.
+"""Authentication of all web requests; anything not explicitly allowed is rejected.
 
-By the control socket come users of this machine, with the role that their user or groups have. Over TCP, with tokens,
-everybody needs one, from this machine too. Without, the server listens on loopback (the configuration is
-refused otherwise) and serves programs of this machine, as administrators.
+The control socket admits users of this machine, with the role of their user or groups. Over TCP, if there are tokens,
+every client needs one, including local ones. Without tokens, the server listens on loopback only (any other
+configuration is refused) and treats programs of this machine as administrators.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from sightd.daemon.serve.bodies import JsonRoute
 log = logging.getLogger(__name__)
 
 PEER = "sightd.peer"
-"""In the state of a request's scope: the `Peer` of a connection by the control socket."""
+"""Key in the state of a request's scope: the `Peer` of a control socket connection."""
 HEADER = "X-Sightd"
-"""What changes something carries it, where the browser brings the token by itself: no foreign page can send it."""
+"""CSRF header, required to change anything if the browser sends the token automatically: foreign pages cannot set
+it."""
 _OPEN = frozenset({"/healthz"})
-"""For whoever looks after the process; it tells nothing else."""
+"""For supervisors; reveals nothing else."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d{0,5})?", re.ASCII)
-"""RFC 9110, 7.2. What does not match is refused: a library that reads it another way would decide who may come in."""
+"""RFC 9110, 7.2. Anything else is rejected, since a library that parses it differently could then decide on access."""
 _SERVER: Server = "http"
 _VISITOR = "sightd.visitor"
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip"})
@@ -53,7 +54,7 @@ class _RefusedError(Exception):
 
 
 class Door:
-    """ASGI middleware; streams pass unbuffered, and no body of who is not let in is read."""
+    """ASGI middleware. Streams pass unbuffered; bodies of rejected requests are not read."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -67,7 +68,7 @@ class Door:
             self._access.refused(_SERVER, _address(request), "invalid")
             await JSONResponse({"detail": "The Host header is not HOST or HOST:PORT."}, 400)(scope, receive, send)
             return
-        if scope["path"] in _OPEN:  # what is routed by; a URL is made of the Host header, and without tabs
+        if scope["path"] in _OPEN:  # the path used for routing; a URL is built from the Host header, and drops tabs
             await self._app(scope, receive, send)
             return
         try:
@@ -83,7 +84,7 @@ class Door:
 
     def _visitor(self, request: Request) -> Holder:
         peer = request.scope.get("state", {}).get(PEER)
-        if peer is not None:  # no browser speaks over a Unix socket: no page could have led it here
+        if peer is not None:  # browsers cannot use a Unix socket, so no page caused this
             visitor, may_be_led = self._peer_holder(request, peer), False
         elif self._access.keyring:
             visitor, may_be_led = self._token_holder(request)
@@ -107,7 +108,7 @@ class Door:
         return holder
 
     def _token_holder(self, request: Request) -> tuple[Holder, bool]:
-        """Who it is, and whether a page could have led the browser to bring the token."""
+        """Returns the token's holder, and whether a web page could have made the browser send the token."""
         if wait := self._access.attempts[_SERVER].wait(_address(request)):
             told = "Too many wrong tokens came from this address: wait."
             raise _RefusedError(429, "limited", told, {"Retry-After": str(math.ceil(wait))})
@@ -126,8 +127,8 @@ class Door:
 
 
 def at_least(role: Role, access: Access) -> type[APIRoute]:
-    """The class of a router's routes that refuse those whose token does not reach so far. No dependency: before these
-    FastAPI reads the body, which may be large, and parses it."""
+    """Returns a route class that rejects requests whose role is below `role`. Not a dependency: FastAPI reads and
+    parses the body, which may be large, before those run."""
 
     def refuse(request: Request) -> None:
         visitor: Holder = request.scope[_VISITOR]
@@ -150,7 +151,7 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
 
 
 def _of_this_machine(request: Request) -> Holder:
-    if not is_loopback(request.url.hostname or ""):  # a foreign page's name that was pointed here
+    if not is_loopback(request.url.hostname or ""):  # e.g. DNS rebinding by a foreign page
         told = "Without access.tokens sightd only answers requests for 127.0.0.1 and localhost."
         raise _RefusedError(403, "foreign", told)
     if _is_forwarded(request):
@@ -172,7 +173,7 @@ def _name_and_token(given: str) -> tuple[str | None, str]:
 
 
 def _told(scope: Scope, visitor: Holder, send: Send) -> Send:
-    """Writes who changed what into the log: the route, not the path, which may hold a person's name."""
+    """Logs who changed what, with the route instead of the path, which may contain a person's name."""
 
     async def telling(message: Message) -> None:
         if message["type"] == "http.response.start":

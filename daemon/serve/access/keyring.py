@@ -1,4 +1,4 @@
-"""The tokens of a configuration, compared so that the time it takes tells nothing of them."""
+"""The configured tokens, compared in constant time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sightd.daemon.serve.access.roles import Role
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whoever came with a token, by the token's name."""
+    """An authenticated client: the token's name and role."""
 
     name: str
     role: Role
 
 
 class Keyring:
-    """Immutable; any thread. Only digests are kept."""
+    """Immutable and thread-safe. Keeps only digests."""
 
     def __init__(self, tokens: Mapping[str, Token]) -> None:
         self._holders = [
@@ -32,7 +32,8 @@ class Keyring:
         return bool(self._holders)
 
     def holder(self, token: str, name: str | None = None) -> Holder | None:
-        """Whose token this is, None where it is nobody's, or (with `name`) another's. Each token is compared, whole."""
+        """Returns the token's holder, or None if the token is unknown or (with `name`) has another name. Always
+        compares all tokens completely."""
         asked, found = _digest(token), None
         for digest, holder in self._holders:
             if hmac.compare_digest(asked, digest) and name in (None, holder.name):

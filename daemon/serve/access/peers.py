@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket, as the kernel says, and which role that user has."""
+"""Identifies the peer of a Unix socket through the kernel, and determines its role."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 
 _CREDENTIALS = struct.Struct("3i")
 _SO_PEERGROUPS = 59
-"""Linux 4.13, include/uapi/asm-generic/socket.h; Python has no name for it."""
+"""Linux 4.13, include/uapi/asm-generic/socket.h; Python has no constant for it."""
 _GROUPS, _MOST_GROUPS = 256, 65536
-"""How many groups are expected, and how many Linux allows (NGROUPS_MAX)."""
+"""Expected number of groups, and the maximum on Linux (NGROUPS_MAX)."""
 _OVERFLOW_UID = Path("/proc/sys/kernel/overflowuid")
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process that connected, with its effective user and all its groups at that moment."""
+    """The process that connected, with its effective user and all groups at that time."""
 
     pid: int
     uid: int
@@ -36,32 +36,32 @@ class Peer:
 
     @property
     def name(self) -> str:
-        """For logs and messages. User names are not looked up: that may ask a directory server."""
+        """Name for logs and messages. Does not look up the user name, which may query a directory server."""
         return "root" if self.uid == 0 else f"user {self.uid}"
 
 
 def peer_of(connection: Any) -> Peer:
-    """The peer of a connected AF_UNIX socket. OSError if the kernel does not say."""
+    """Returns the peer of a connected AF_UNIX socket. Raises OSError if the kernel does not provide it."""
     pid, uid, gid = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return Peer(pid, uid, frozenset({gid, *memoryview(_peer_groups(connection)).cast("I")}))
 
 
 def peer_at(connection: Any) -> Peer | None:
-    """The peer of a server's connection (a socket as asyncio shows it); None if it is not an AF_UNIX socket."""
+    """Returns the peer of a server connection (asyncio's socket object), or None if it is not an AF_UNIX socket."""
     if connection is None or connection.family != socket.AF_UNIX:
         return None
     return peer_of(connection)
 
 
 class PeerRoles:
-    """Immutable; any thread. root and the daemon's own user are admin, other users get the highest role of their
-    groups, and everybody else has none."""
+    """Immutable and thread-safe. root and the daemon's own user are admin, other users get the highest role of their
+    groups, and everyone else has none."""
 
     def __init__(self, groups: Mapping[str, str] | None = None, own_uid: int | None = None) -> None:
-        """`groups`: names or numbers of Unix groups to names of roles. Groups that this machine does not have are
-        logged and ignored."""
+        """`groups` maps names or numbers of Unix groups to roles. Groups missing on this machine are logged and
+        ignored."""
         own = os.geteuid() if own_uid is None else own_uid
-        # In a user namespace this number stands for all users that are not mapped: strangers are not our own user.
+        # In a user namespace the overflow uid stands for all unmapped users, so it must not count as our own user.
         self._admins = {0, own} - {_overflow_uid()}
         self._groups: dict[int, Role] = {}
         for group, role in (groups or {}).items():
@@ -76,7 +76,7 @@ class PeerRoles:
         return bool(self._groups)
 
     def holder(self, peer: Peer) -> Holder | None:
-        """The peer with its role; None if it has none."""
+        """Returns the peer with its role, or None if it has no role."""
         if peer.uid in self._admins:
             return Holder(peer.name, Role.ADMIN)
         roles = [role for gid, role in self._groups.items() if gid in peer.gids]

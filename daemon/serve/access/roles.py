@@ -1,4 +1,4 @@
-"""What a token lets its holder do: each role may do what those before it may."""
+"""Roles of tokens and users; each role includes those before it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from enum import IntEnum
 
 
 class Role(IntEnum):
-    """VIEW sees pictures, state, metrics and events; OPERATE works with faces as well; ADMIN also takes persons out of
-    the machine or away from it, and reloads the configuration."""
+    """VIEW sees images, state, metrics and events; OPERATE also works with faces; ADMIN also deletes, exports and
+    imports people, and reloads the configuration."""
 
     VIEW = 1
     OPERATE = 2

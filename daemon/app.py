@@ -76,10 +76,11 @@ class Daemon:
     """The running daemon; also the web server's view of it (`DaemonView`).
 
     Call `start` and then `apply` one at a time, on any thread. `stop` may be called at any time, even while one of them
-    hangs: it then raises AbandonedError and changes nothing more.
+    hangs: the hanging call then raises AbandonedError and changes nothing more.
 
-    `start` raises PluginError or EngineError if a plug-in cannot open, ListenError if an address is taken, and
-    GStreamerMissingError or EncoderMissingError if RTSP or NVENC is required but unavailable. Call `stop` even then.
+    `start` raises PluginError or EngineError if a plug-in cannot open, EncoderMissingError if NVENC is required but
+    unavailable, and a ServeError if a server cannot start (such as ListenError, TlsError or GStreamerMissingError).
+    Call `stop` even then.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From a wish of how networks run to the session that runs one, and why it is that one."""
+"""Selects a backend for a preference, opens a session on it, and reports why it was selected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a session is made for: a network, its ONNX file, threads for one run, precision, and "cpu" or "cuda:N"."""
+    """Parameters of a new session: model, ONNX file, threads per run, precision, and device ("cpu" or "cuda:N")."""
 
     model: Model
     path: Path
@@ -30,46 +30,47 @@ class SessionRequest:
 
 
 class SessionMaker(Protocol):
-    """A backend. Its library is imported by `make` at the earliest."""
+    """A backend factory. It must not import its library before `make` is called."""
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it runs on "cuda:N" and not on "cpu"."""
+        """True if the backend runs on "cuda:N", False if it runs on "cpu"."""
         ...
 
     def missing(self) -> str | None:
-        """Why it cannot run on this machine and what would change that; None where it can. Quick, never raises."""
+        """Returns why this backend cannot run on this machine and how to fix it, or None if it can. Fast, never
+        raises."""
         ...
 
     def make(self, request: SessionRequest) -> Session:
-        """A session of just that precision and device.
+        """Opens a session with exactly the requested precision and device.
 
-        BackendUnavailableError where this backend cannot do it and another may; other EngineErrors (a broken file) are
-        nobody's to mend and end the search.
+        Raises BackendUnavailableError if this backend cannot do it but another might. Any other EngineError (such as a
+        broken file) ends the search, because no backend could do better.
         """
         ...
 
 
 class Placement(Protocol):
-    """Says which GPU the next network comes onto where the user does not."""
+    """Chooses the GPU for the next model if the user does not name one."""
 
     def next(self) -> str:
-        """ "cuda:N"."""
+        """Returns the device as "cuda:N"."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """The backends of this installation by name. Any thread."""
+    """The backends of this installation by name. Thread-safe."""
 
     makers: Mapping[str, SessionMaker]
     placement: Placement
 
     def open(self, request: SessionRequest, wish: Preference) -> tuple[Session, str]:
-        """The session of the first backend of the wish that can be had, and why those before it could not.
+        """Returns a session of the first preferred backend that works, and why each earlier one did not.
 
-        `request`'s precision and device are replaced by the wish's. BackendUnavailableError, with each one's reason,
-        where none of the list can run the network: what is not in the list is never tried.
+        Replaces the precision and device of `request` with those of the preference, and never tries a backend that the
+        preference does not list. Raises BackendUnavailableError, with a reason per backend, if none can run the model.
         """
         passed: list[str] = []
         for name in wish.backends:
@@ -88,7 +89,7 @@ class Backends:
         )
 
     def missing(self, name: str) -> str | None:
-        """Why a backend cannot run anything on this machine; None where it can."""
+        """Returns why the backend cannot run anything on this machine, or None if it can."""
         maker = self.makers.get(name)
         return "no part of this installation" if maker is None else maker.missing()
 

@@ -1,4 +1,4 @@
-"""Where on this machine fetched and converted files are kept."""
+"""Location of downloaded and converted files on this machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class NoHomeError(Exception):
-    """The user has no home directory, and no variable names the folder that is asked for."""
+    """The user has no home directory, and no environment variable names the folder."""
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
-    """The product's cache: $SIGHTD_CACHE_DIR, else systemd's $CACHE_DIRECTORY, else the user's XDG cache."""
+    """Returns sightd's cache folder: $SIGHTD_CACHE_DIR, else systemd's $CACHE_DIRECTORY, else the user's XDG cache."""
     if own := environ.get("SIGHTD_CACHE_DIR"):
         return expanded(own)
     if systemd := environ.get("CACHE_DIRECTORY"):
@@ -23,7 +23,8 @@ def cache_directory(environ: Mapping[str, str]) -> Path:
 
 
 def home_directory(environ: Mapping[str, str], otherwise: str) -> Path:
-    """The user's home. NoHomeError names the variable `otherwise`, which makes it unnecessary."""
+    """Returns the user's home directory. Raises NoHomeError, which suggests setting the variable `otherwise`
+    instead."""
     if home := environ.get("HOME"):
         return Path(home)
     try:
@@ -33,5 +34,5 @@ def home_directory(environ: Mapping[str, str], otherwise: str) -> Path:
 
 
 def expanded(path: str | Path) -> Path:
-    """With a leading `~` or `~user` replaced. The home of an unknown user stays as it is, as in a shell."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 — pathlib's raises for unknown users
+    """Expands a leading `~` or `~user`. If the user is unknown, the path is left unchanged, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 — pathlib's version raises for unknown users

@@ -1,4 +1,4 @@
-"""The networks that are known by name."""
+"""The catalogue of models that are known by name."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ _LABELS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Models by name, iterated in the order in which `catalog.yaml` states them."""
+    """Models by name, iterated in the order of `catalog.yaml`."""
 
     models: Mapping[str, Model]
 
     @classmethod
     @functools.cache
     def load(cls) -> Catalog:
-        """The catalogue that comes with the product; it is read once."""
+        """Returns the catalogue shipped with sightd. The file is read only once."""
         return cls.parse(resources.files("sightd.engines").joinpath("catalog.yaml").read_text(encoding="utf-8"))
 
     @classmethod
     def parse(cls, text: str) -> Catalog:
-        """A catalogue out of YAML text; KeyError, TypeError or ValueError where it is malformed."""
+        """Parses a catalogue from YAML text. Raises KeyError, TypeError or ValueError if it is malformed."""
         return cls({name: _model(name, entry) for name, entry in yaml.safe_load(text)["models"].items()})
 
     def get(self, name: str) -> Model:
-        """UnknownModelError where there is none of that name; it names the nearest."""
+        """Returns the model of that name. Raises UnknownModelError, which suggests the closest name, if there is
+        none."""
         if model := self.models.get(name):
             return model
         near = get_close_matches(name, self.models, n=1)

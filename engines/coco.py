@@ -1,4 +1,4 @@
-"""The 80 classes of COCO (Lin et al. 2014), which nearly every published detector is trained on."""
+"""The 80 classes of COCO (Lin et al. 2014), on which nearly every published detector is trained."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LABELS: tuple[str, ...] = (
     "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear",
     "hair drier", "toothbrush",
 )  # fmt: skip
-"""`LABELS[class_id]`, class_id 0 to 79."""
+"""Indexed by class_id, 0 to 79."""
 
 _GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
 IDENTIFIERS: tuple[int, ...] = tuple(i for i in range(1, 91) if i not in _GAPS)
-"""The identifier in COCO's annotation files (1 to 90, with gaps) of each of the 80 classes."""
+"""The category id in COCO's annotation files (1 to 90, with gaps) of each of the 80 classes."""

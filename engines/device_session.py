@@ -1,4 +1,4 @@
-"""Sessions whose inputs and outputs may stay on the GPU; TensorRT's and ONNX Runtime's with CUDA are such."""
+"""Interfaces of sessions that can keep inputs and outputs on the GPU: TensorRT, and ONNX Runtime with CUDA."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Memory(Protocol):
 
 
 class DeviceOutput(Protocol):
-    """A contiguous output on the device."""
+    """A contiguous output tensor in device memory."""
 
     @property
     def buffer(self) -> Memory: ...
@@ -28,7 +28,7 @@ class DeviceOutput(Protocol):
 
 
 class DeviceRun(Protocol):
-    """A run whose outputs work on its stream may read until it is released."""
+    """A run whose outputs may be read by work on its stream until the run is released."""
 
     @property
     def outputs(self) -> Mapping[str, DeviceOutput]: ...
@@ -36,7 +36,7 @@ class DeviceRun(Protocol):
 
 @runtime_checkable
 class DeviceSession(Protocol):
-    """An `engines.session.Session` that can do more."""
+    """An `engines.session.Session` that can also run on device memory."""
 
     @property
     def backend(self) -> Backend: ...
@@ -44,11 +44,14 @@ class DeviceSession(Protocol):
     def inputs(self) -> Mapping[str, TensorSpec]: ...
     @property
     def largest_batch(self) -> int:
-        """Rows that one `run_device` takes."""
+        """Maximum number of rows per `run_device` call."""
         ...
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
     def run_device(self, inputs: Mapping[str, Any], batch: int, stream: Any) -> AbstractContextManager[DeviceRun]:
-        """One run after what `stream` was given. `inputs` are device memory of `batch` contiguous rows each, and stay
-        until the stream has come past the run. From several threads at once, each with a stream of its own."""
+        """Runs the model after the work already queued on `stream`.
+
+        Each of `inputs` is device memory with `batch` contiguous rows; it must stay valid until the stream has passed
+        the run. May be called from several threads at once, each with its own stream.
+        """
         ...

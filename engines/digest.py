@@ -1,4 +1,4 @@
-"""Bytes and their sha256: copied, counted, bounded and compared with a pin."""
+"""SHA-256 digests: hashing, size-limited copying and comparison with a pinned hash."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The sha256 (hexadecimal) and the length in bytes of some content."""
+    """The SHA-256 (hexadecimal) and size in bytes of some content."""
 
     sha256: str
     size: int
 
 
 def digest_of(path: Path) -> Digest:
-    """Reads the file once."""
+    """Reads the file once and returns its digest."""
     with path.open("rb") as file:
         return Digest(hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
 
 
 def copy(stream: IO[bytes], target: Path, *, limit: int, advanced: Callable[[int], None]) -> Digest:
-    """Writes `stream` to `target` and tells `advanced` the bytes so far; EngineError beyond `limit` bytes,
-    StorageError if `target` cannot be written."""
+    """Writes `stream` to `target`, and calls `advanced` with the number of bytes copied so far. Raises EngineError
+    after `limit` bytes, and StorageError if `target` cannot be written."""
     digest = hashlib.sha256()
     size = 0
     with _opened(target) as out:
@@ -58,7 +58,7 @@ def _write_all(out: IO[bytes], data: bytes) -> None:
 
 @contextmanager
 def _stored() -> Iterator[None]:
-    """Tells errors of the target from those of the source."""
+    """Converts errors of the target to StorageError, to distinguish them from errors of the source."""
     try:
         yield
     except OSError as error:
@@ -66,7 +66,7 @@ def _stored() -> Iterator[None]:
 
 
 def require(got: Digest, sha256: str, what: str) -> None:
-    """HashMismatchError unless `got` is what `sha256` pins."""
+    """Raises HashMismatchError unless the SHA-256 of `got` equals the pinned `sha256`."""
     if got.sha256 != sha256:
         raise HashMismatchError(
             f"{what}: its {got.size:,} bytes have sha256 {got.sha256}, the pin is {sha256}: refused, not used"

@@ -1,4 +1,4 @@
-"""One file over HTTP(S): bounded in size, in waiting and in what it may contain."""
+"""Downloads one file over HTTP(S), with limits on size and waiting time and a check of the content's hash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AGENT = "sightd"
 
 
 class _Patient(http.client.HTTPConnection):
-    """Gives up soon where nobody answers, and is patient with a server that does."""
+    """Uses a short timeout to connect, and a longer one for a server that has answered."""
 
     def connect(self) -> None:
         super().connect()
@@ -26,7 +26,7 @@ class _Patient(http.client.HTTPConnection):
 
 
 class _PatientTls(http.client.HTTPSConnection):
-    """The same over TLS; the certificate is checked against the system's authorities."""
+    """The same over TLS. The certificate is verified against the system's certificate authorities."""
 
     def connect(self) -> None:
         super().connect()
@@ -44,11 +44,11 @@ class _HttpsHandler(urllib.request.HTTPSHandler):
 
 
 def download(url: str, target: Path, *, sha256: str, limit: int, task: str, progress: Progress) -> Digest:
-    """Writes what `url` gives to `target`; redirects are followed and the usual proxy variables are heeded.
+    """Downloads `url` to `target`. Follows redirects and honours the usual proxy variables.
 
-    UnreachableError where the server cannot be reached, EngineError where it answers with an error, falls silent,
-    stops half-way or sends more than `limit` bytes; HashMismatchError where the bytes are not those that a non-empty
-    `sha256` pins; StorageError if `target` cannot be written.
+    Raises UnreachableError if the server cannot be reached; EngineError if it answers with an error, stops sending,
+    closes the connection early or sends more than `limit` bytes; HashMismatchError if `sha256` is not empty and does
+    not match; StorageError if `target` cannot be written.
     """
     opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})

@@ -1,4 +1,4 @@
-"""Networks that were exported for one picture, made to take any number of them."""
+"""Turns models exported for a single image into models with a dynamic batch size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _AXIS = "batch"
 
 
 def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A new model whose inputs and outputs have an open first axis; the same model where they have one already.
+    """Returns a copy whose inputs and outputs have a dynamic first axis, or the model itself if its inputs already
+    have.
 
-    A reshape to a stated batch of 1 becomes one to "as many as come in". Whether the network then keeps its pictures
-    apart cannot be told from the file: hold its outputs against those of single pictures. ConversionError where an
-    input has another fixed batch than 1.
+    A reshape to a fixed batch of 1 is changed to keep the incoming batch size. The file does not show whether the model
+    then treats the images of a batch independently, so compare its outputs with those of single images. Raises
+    ConversionError if an input has a fixed batch other than 1.
     """
     constants = {constant.name: constant for constant in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -32,7 +33,7 @@ def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         dims = value.type.tensor_type.shape.dim
         if value.name not in constants and dims:
             dims[0].dim_param = _AXIS
-    del graph.value_info[:]  # shapes in between, of a single picture
+    del graph.value_info[:]  # intermediate shapes, which were inferred for one image
     for node in graph.node:
         if node.op_type == "Reshape":
             _open_reshape(graph, node)
@@ -40,7 +41,7 @@ def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _open_reshape(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    """In a reshape's target 0 stands for the axis as it comes in."""
+    """Changes a leading 1 of the reshape's target shape to 0, which means "copy this axis from the input"."""
     for constant in graph.initializer:
         if constant.name == node.input[1]:
             target = numpy_helper.to_array(constant)

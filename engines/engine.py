@@ -1,4 +1,4 @@
-"""A network ready to run: the model that was chosen, why, and the session that runs it."""
+"""A loaded model: the chosen model, the reason for the choice, and the session that runs it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from sightd.engines.session import Session, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What `context.engine(...)` gives a plug-in. Safe to run from several threads at once; the daemon closes it.
+    """What `context.engine(...)` returns to a plug-in. May be run from several threads at once. The daemon closes it.
 
-    `reason` says in a sentence why this model of the stated preference runs. `gpu` is where the session runs, if its
-    pictures can be prepared and its outputs be read there.
+    `reason` explains in one sentence why this model was chosen from the preference list. `gpu` is the GPU of the
+    session, if images can be preprocessed and outputs decoded there.
     """
 
     model: Model
@@ -33,31 +33,33 @@ class Engine:
     gpu: Gpu | None = None
 
     def run(self, images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Tensor], list[Geometry]]:
-        """Runs a batch of BGR uint8 [h, w, 3] pictures of any sizes.
+        """Runs a batch of BGR uint8 [h, w, 3] images of any sizes.
 
-        Gives the network's raw outputs (first axis is the batch) and, for each picture, the geometry that maps
-        the network's pixels back to the picture's.
+        Returns the model's raw outputs (the first axis is the batch) and, for each image, the geometry that maps model
+        pixels back to image pixels.
         """
         tensor, geometries = prepare(images, self.model.input)
         return self.session.run({self.model.input.tensor: tensor}), geometries
 
     def detection_lanes(self, reading: Reading) -> DetectionLanes | None:
-        """Detection that leaves pictures, tensors and outputs on the GPU; None where the network runs on the CPU, or
-        `reason` says that this cannot be had. The caller closes it, before the engine."""
+        """Returns detection pipelines that keep images, tensors and outputs on the GPU, or None if the model runs on
+        the CPU or `reason` says that this GPU cannot do it. The caller must close them before the engine."""
         gpu, session, model = self.gpu, self.session, self.model
         if gpu is None or not isinstance(session, DeviceSession):
             return None
         return DetectionLanes(lambda: DetectionLane(gpu, session, model, reading))
 
     def face_lanes(self) -> FaceLanes | None:
-        """Crops and embeddings of faces without leaving the GPU; None where `detection_lanes` gives none. Likewise."""
+        """Returns pipelines that crop and embed faces on the GPU, or None as for `detection_lanes`. The caller must
+        close them before the engine."""
         gpu, session, model = self.gpu, self.session, self.model
         if gpu is None or not isinstance(session, DeviceSession):
             return None
         return FaceLanes(lambda: FaceLane(gpu, session, model))
 
     def style_lanes(self, style: StyleInput) -> StyleLanes | None:
-        """Paintings of frames that lie on the GPU; None where `detection_lanes` gives none. Likewise."""
+        """Returns pipelines that stylise frames on the GPU, or None as for `detection_lanes`. The caller must close
+        them before the engine."""
         gpu, session, model = self.gpu, self.session, self.model
         if gpu is None or not isinstance(session, DeviceSession):
             return None

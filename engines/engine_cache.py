@@ -1,7 +1,8 @@
-"""Built engines on this machine: each built once, verified before it is kept, and never mistaken for another.
+"""Cache of built engines: each is built once, verified before it is stored, and identified by all that it depends on.
 
-An engine is a file `MODEL-KEY.engine` with a note `MODEL-KEY.json` beside it; the note comes last, and what has none is
-never read. Whatever a build leaves behind when it is killed lies in a folder of its own and is swept away by the next.
+An engine is a file `MODEL-KEY.engine` with metadata in `MODEL-KEY.json`. The metadata is written last, and an engine
+without metadata is never read. A build works in its own folder; if it is killed, the next build or prune removes that
+folder.
 """
 
 from __future__ import annotations
@@ -27,28 +28,28 @@ CAPACITY = 8 << 30
 _KEY_LENGTH = 20
 
 Build = Callable[[Path], None]
-"""Writes an engine to the path it is given, in a scratch folder of its own; raises where it cannot."""
+"""Writes an engine to the given path, which is in a scratch folder of its own. Raises if it cannot."""
 Verify = Callable[[bytes], Mapping[str, float]]
-"""Measures of how well a fresh engine agrees with the reference; raises where it does not."""
+"""Returns measurements of how closely a new engine matches the reference. Raises if it does not match."""
 
 
 def engines_directory(environ: Mapping[str, str]) -> Path:
-    """Folder `engines` in the product's cache."""
+    """Returns the folder `engines` in sightd's cache."""
     return cache_directory(environ) / "engines"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineIdentity:
-    """All that an engine depends on. Two engines are the same one only where every field but `model` is equal."""
+    """Everything that an engine depends on. Two engines are the same only if all fields except `model` are equal."""
 
     model: str
-    """For people; two models of one content share an engine."""
+    """Used in messages; two models with the same content share an engine."""
     model_sha256: str
     runtime: str
-    """ "TensorRT 11.4.0.106"."""
+    """For example "TensorRT 11.4.0.106"."""
     gpu: str
     compute_capability: str
-    """ "8.6"."""
+    """For example "8.6"."""
     precision: str
     profile: str
     builder: int
@@ -60,7 +61,7 @@ class EngineIdentity:
 
     @property
     def stem(self) -> str:
-        """File name without its end."""
+        """File name without extension."""
         return f"{''.join(c if c.isalnum() or c in '._-' else '_' for c in self.model)}-{self.key}"
 
 
@@ -77,7 +78,7 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What stands beside an engine. `measures` are those that it was trusted for."""
+    """Metadata stored next to an engine. `measures` are the measurements with which it passed verification."""
 
     identity: EngineIdentity
     sha256: str
@@ -88,7 +89,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored engine; `used_at` in seconds since 1970."""
+    """A stored engine; `used_at` is in seconds since 1970."""
 
     path: Path
     note: Note
@@ -97,15 +98,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class EngineCache:
-    """Engines in `directory`, made on first use; `capacity` bytes are kept, those used last. Any thread or process."""
+    """Engines in `directory`, which is created on first use. Keeps the most recently used ones, up to `capacity` bytes.
+    Safe to use from any thread or process."""
 
     directory: Path
     capacity: int = CAPACITY
 
     def provide(self, identity: EngineIdentity, build: Build, verify: Verify) -> bytes:
-        """The content of the engine, built and verified if it is not here. Of several processes one builds.
+        """Returns the engine's content; builds and verifies it first if it is not stored. Only one process builds it.
 
-        What `build` and `verify` raise passes through, and nothing is kept; EngineError where it cannot be stored.
+        Exceptions of `build` and `verify` propagate, and nothing is stored. Raises EngineError if the engine cannot be
+        stored.
         """
         if found := self.read(identity):
             return found
@@ -122,7 +125,8 @@ class EngineCache:
         return content
 
     def read(self, identity: EngineIdentity) -> bytes | None:
-        """The very bytes that were verified, or None: then `problem` says why. Marks the engine as used."""
+        """Returns the exact bytes that were verified and marks the engine as used, or returns None; `problem` then says
+        why."""
         path = self._engine(identity.stem)
         note = _read_note(path)
         if note is None or note.identity.key != identity.key:
@@ -135,7 +139,8 @@ class EngineCache:
         return content if hashlib.sha256(content).hexdigest() == note.sha256 else None
 
     def problem(self, identity: EngineIdentity) -> str:
-        """Why there is no engine of this identity to read; names engines of the model that are of another one."""
+        """Returns why no engine of this identity can be read, and how the model's other stored engines differ
+        from it."""
         path = self._engine(identity.stem)
         if path.exists():
             return self.damage(path) or "its engine belongs to something else"
@@ -145,7 +150,7 @@ class EngineCache:
         return "; ".join(f"{entry.path.name} is of {_difference(entry.note.identity, identity)}" for entry in others)
 
     def damage(self, path: Path) -> str:
-        """What is wrong with a stored engine; "" where nothing is."""
+        """Returns what is wrong with a stored engine, or "" if nothing is."""
         note = _read_note(path)
         if note is None:
             return "its engine has no readable note"
@@ -156,19 +161,19 @@ class EngineCache:
         return "" if hashlib.sha256(content).hexdigest() == note.sha256 else "its engine was changed or damaged"
 
     def entries(self) -> list[Entry]:
-        """All engines with a note, the one used last first."""
+        """Returns all engines that have metadata, most recently used first."""
         found = []
         for path in self.directory.glob("*.engine"):
             note = _read_note(path)
-            with suppress(OSError):  # pruned by another process meanwhile
+            with suppress(OSError):  # another process may have pruned it in the meantime
                 if note is not None:
                     found.append(Entry(path, note, path.stat().st_mtime))
         return sorted(found, key=lambda entry: entry.used_at, reverse=True)
 
     def prune(self, *, capacity: int | None = None, keep: str = "") -> list[Path]:
-        """Removes what cannot be used, then those used longest ago until the rest fits; gives what was removed.
+        """Removes unusable files, then the least recently used engines until the rest fits. Returns the removed paths.
 
-        The engine whose stem is `keep` stays. Nothing that another process is building is touched.
+        Never removes the engine whose stem is `keep`, nor files that another process is building.
         """
         removed = self._sweep()
         room = self.capacity if capacity is None else capacity
@@ -192,7 +197,7 @@ class EngineCache:
 
     @contextmanager
     def _scratch(self, stem: str) -> Iterator[Path]:
-        """An empty folder for a build; the caller holds the engine's lock."""
+        """Provides an empty folder for a build. The caller must hold the engine's lock."""
         folder = self.directory / f".{stem}.build"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -202,7 +207,7 @@ class EngineCache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _sweep(self) -> list[Path]:
-        """What killed builds left behind, and engines that are damaged."""
+        """Removes the remains of killed builds, and damaged engines."""
         left = [(path, path.name[1 : -len(".build")]) for path in self.directory.glob(".*.build")]
         broken = [(path, path.stem) for path in self.directory.glob("*.engine") if self.damage(path)]
         removed = []
@@ -214,7 +219,8 @@ class EngineCache:
 
     @contextmanager
     def _alone(self, stem: str) -> Iterator[bool]:
-        """Whether nobody builds the engine; if so, nobody does inside the block either."""
+        """Tries to take the engine's lock without waiting. Yields True if it is held for the block, False if a build
+        holds it."""
         with self._lock(stem).open("ab") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

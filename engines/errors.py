@@ -1,31 +1,31 @@
-"""Errors of the engines floor. Each message says what happened, to what, and what to do."""
+"""Errors of the `engines` package. Each message says what happened, to what, and what to do."""
 
 from __future__ import annotations
 
 
 class EngineError(Exception):
-    """A network cannot be found, fetched, converted, loaded or run."""
+    """A model cannot be found, fetched, converted, loaded or run."""
 
     @property
     def summary(self) -> str:
-        """Why, in a few words, for a line that goes on with what is done instead."""
+        """The reason in a few words, for a log line that continues with what is done instead."""
         return str(self).splitlines()[0].rstrip(":")
 
 
 class UnreachableError(EngineError):
-    """There is no way to a source from here: no network, no name server, nobody who answers."""
+    """A source cannot be reached from this machine: no network, no DNS, or no answer."""
 
 
 class StorageError(OSError):
-    """A file cannot be written here, whatever its source: no use in trying another source."""
+    """A file cannot be written to local storage. It makes no sense to try another source."""
 
 
 class UnknownModelError(EngineError):
-    """The catalogue holds no model of that name."""
+    """The catalogue contains no model of that name."""
 
 
 class ModelUnavailableError(EngineError):
-    """A model could not be had from any of its sources. The message lists them all and says what to do."""
+    """A model could not be obtained from any of its sources. The message lists them all and says what to do."""
 
     def __init__(self, message: str, summary: str = "") -> None:
         super().__init__(message)
@@ -37,20 +37,20 @@ class ModelUnavailableError(EngineError):
 
 
 class HashMismatchError(EngineError):
-    """The bytes of a source differ from the pinned hash: refused, never used."""
+    """Content from a source does not match the pinned hash. It is rejected and never used."""
 
 
 class ConversionError(EngineError):
-    """A fetched file could not be turned into ONNX."""
+    """A fetched file could not be converted to ONNX."""
 
 
 class ModelFileError(EngineError):
-    """An ONNX file is broken or has not the inputs and outputs that its entry states."""
+    """An ONNX file is broken, or does not have the inputs and outputs that its catalogue entry states."""
 
 
 class BackendUnavailableError(EngineError):
-    """A backend cannot run a network here, or none of those that the configuration allows can."""
+    """A backend, or every backend that the configuration allows, cannot run a model on this machine."""
 
 
 class QuantizationError(EngineError):
-    """A network could not be made int8."""
+    """A model could not be quantised to int8."""

@@ -1,4 +1,4 @@
-"""Files from their sources in order of trust: each is tried, each failure is told, nothing unpinned gets through."""
+"""Fetches files from their sources in order, records why each source failed, and verifies every pinned hash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_MAX_DOWNLOAD = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that came from one of its sources. `learnt` says that no pin was known before."""
+    """A file fetched from one of its sources. `learnt` is True if its hash was not known before."""
 
     path: Path
     origin: str
@@ -33,18 +33,18 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Fetches files. `mirror` is the mirror folder, None for none; `max_download` bounds one file, in bytes."""
+    """Fetches files. `mirror` is the mirror folder or None; `max_download` limits the size of one file, in bytes."""
 
     progress: Progress
     mirror: Path | None = None
     max_download: int = DEFAULT_MAX_DOWNLOAD
 
     def fetch(self, what: str, sources: Sequence[Source], folder: Path, learnt: str = "") -> Fetched:
-        """Puts the file of the first source that can give it into `folder`, the caller's scratch space.
+        """Stores the file from the first source that works in `folder`, which is the caller's scratch space.
 
-        A source's own bytes in the mirror folder save the way to that source. `learnt` is the sha256 that was
-        learnt of an unpinned source earlier. ModelUnavailableError tells what went wrong with each source; StorageError
-        says that `folder` cannot be written, and no further source is tried then.
+        If the mirror folder has a source's exact file, that source is not contacted. `learnt` is the SHA-256 recorded
+        when an unpinned source was first used. Raises ModelUnavailableError, which says why each source failed, or
+        StorageError if `folder` cannot be written; then no further source is tried.
         """
         failures: list[tuple[Source, Exception]] = []
         for source in sources:
@@ -62,7 +62,7 @@ class Fetcher:
         raise ModelUnavailableError(self._advice(what, failures), _summary(failures))
 
     def _from(self, what: str, source: Source, pin: str, target: Path) -> tuple[str, Digest]:
-        """From the mirror folder if the very bytes lie there, else from the source itself."""
+        """Takes the file from the mirror folder if its hash matches, otherwise from the source itself."""
         if self.mirror is None:
             return _origin(source), self._from_origin(what, source, pin, target)
         try:
@@ -114,7 +114,7 @@ def _origin(source: Source) -> str:
 
 
 def _summary(failures: Sequence[tuple[Source, Exception]]) -> str:
-    """Why none of the sources helped, in a few words; the mirror folder's word only where it was the only one."""
+    """Returns in a few words why no source worked. Mentions the mirror folder only if there was no other source."""
     told = [_shortly(source, error) for source, error in failures if not isinstance(source, MirrorSource)]
     return "; ".join(told or ["not in the mirror folder"])
 

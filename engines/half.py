@@ -1,7 +1,7 @@
-"""fp32 networks as fp16 ONNX: weights and arithmetic in half the bytes, inputs and outputs still fp32.
+"""Converts fp32 ONNX models to fp16: weights and arithmetic in half the size, with inputs and outputs still fp32.
 
-For backends that run a network in the precision in which it is written (TensorRT 11, ONNX Runtime on CUDA). A CPU gains
-nothing by it.
+For backends that run a model in the precision of its file (TensorRT 11, ONNX Runtime with CUDA). On a CPU this brings
+no benefit.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from sightd.engines.onnx_file import precision_of
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A new model with the same inputs and outputs, fp32 ones included, that computes in fp16.
+    """Returns a new model that computes in fp16 but has the same inputs and outputs, including fp32 ones.
 
-    Weights beyond fp16's range are cut to it. Operators that fp16 would harm or that do not take it (Resize's scales,
-    Range, TopK, …) stay fp32 between casts. ConversionError where the network is not fp32, or does not survive it.
+    Weights outside the range of fp16 are clamped. Operators that lose accuracy in fp16 or do not support it (Resize's
+    scales, Range, TopK, …) stay in fp32 between casts. Raises ConversionError if the model is not fp32 or cannot be
+    converted.
     """
     precision = precision_of(model.graph)
     if precision != "fp32":
@@ -28,7 +29,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     try:
         half: onnx.ModelProto = float16.convert_float_to_float16(copy, keep_io_types=True)
-        OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # casts were put behind their users
+        OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # added casts follow their users
         onnx.checker.check_model(half, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"{model.graph.name} cannot be made fp16: {error}") from error

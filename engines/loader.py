@@ -1,4 +1,4 @@
-"""From a preference of networks to the one that runs, and why it is that one."""
+"""Loads a model from a list of preferred ones, and explains why it was chosen."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 @dataclass(frozen=True, slots=True)
 class EngineLoader:
-    """Makes engines. `mirror` is the mirror folder; `fetch` says whether what is not stored may be fetched.
+    """Creates engines. `mirror` is the mirror folder; `fetch` says whether models that are not stored may be fetched.
 
-    `threads` work on one run of a network together; `max_download` bounds a fetched file, in bytes; `wish` says on
-    which of the `backends` networks may run.
+    `threads` is the number of threads that share one run of a model; `max_download` limits the size of a fetched file,
+    in bytes; `wish` says which of the `backends` may be used.
     """
 
     catalog: Catalog
@@ -48,13 +48,13 @@ class EngineLoader:
     gpus: Gpus = field(default_factory=Gpus)
 
     def load(self, choice: Sequence[str | Model]) -> Engine:
-        """The engine of the first model of a preference that is stored here, warmed up.
+        """Returns the engine of the first model in `choice` that is stored on this machine, warmed up.
 
-        Only where none is stored are they fetched, in order, until one comes: a daemon that starts again is quick and
-        needs no network. Runs once on zeros, so that the first picture does not pay for what is set up late.
-        UnknownModelError for a name that the catalogue does not hold (all are looked up first),
-        ModelUnavailableError where none can be had, ModelFileError where the chosen file is not what its entry says,
-        BackendUnavailableError where no backend of the wish can run it.
+        If none is stored, fetches them in order until one succeeds; so a restarted daemon starts quickly and needs no
+        network. Runs the model once on zeros, so that lazy initialisation does not delay the first frame. Looks up all
+        names first and raises UnknownModelError if the catalogue lacks one. Raises ModelUnavailableError if no model
+        can be obtained, ModelFileError if the file does not match its catalogue entry, and BackendUnavailableError if
+        no preferred backend can run it.
         """
         models = [self.catalog.get(item) if isinstance(item, str) else item for item in choice]
         if not models:
@@ -104,7 +104,8 @@ class EngineLoader:
         return Engine(model, session, f"{reason}; {missing}" if missing else reason, gpu)
 
     def _gpu_of(self, session: Session) -> tuple[Gpu | None, str]:
-        """The GPU that the session runs on, with kernels; or None and, where there ought to be one, why not."""
+        """Returns the session's GPU with kernels, or None. If a GPU was expected, the second value says why it is
+        missing."""
         if not isinstance(session, DeviceSession):
             return None, ""
         try:
@@ -132,7 +133,7 @@ def _rank(models: Sequence[Model], index: int) -> str:
 
 
 def _require_input(model: Model, session: Session) -> None:
-    """ModelFileError unless the file takes what the model's entry says that it is fed."""
+    """Raises ModelFileError unless the file has the input that the model's catalogue entry states."""
     spec = model.input
     found = session.inputs.get(spec.tensor)
     if found is None:

@@ -1,5 +1,4 @@
-"""A lock between processes, so that two of them do not fetch the same file at once, and folders for what is being
-made."""
+"""Locks between processes, so that two of them do not fetch the same file at once, and scratch folders."""
 
 from __future__ import annotations
 
@@ -18,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock file `path` (made with its folder where absent, never removed); waits for whoever holds it.
+    """Holds the lock file `path`, waiting for its current holder. Creates it with its folder, and never removes it.
 
-    The kernel lets go of it when its holder dies, so a crash leaves nothing behind that blocks. An OSError inside (the
-    disk is full, the folder cannot be written) becomes an EngineError that names the folder.
+    The kernel releases the lock if its holder dies, so a crash leaves no stale lock. An OSError inside the block (disk
+    full, folder not writable) becomes an EngineError that names the folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +40,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """An empty folder in `parent`, removed at the end. Removes those of the same prefix that killed processes left, so
-    the caller holds a lock that all users of the prefix share. Raises OSError."""
+    """Provides an empty folder in `parent` and removes it at the end. Also removes folders with the same prefix that
+    killed processes left, so the caller must hold a lock shared by all users of the prefix. Raises OSError."""
     for left in parent.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:

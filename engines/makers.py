@@ -1,4 +1,4 @@
-"""The backends of this installation. A new one gets its line in `installed_backends`."""
+"""The backends of this installation. Add a new one in `installed_backends`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from sightd.engines.trt.verify import Judge
 
 
 def installed_backends(judge_of: Callable[[Model], Judge] | None = None, gpus: Gpus | None = None) -> Backends:
-    """All backends; networks are spread over the GPUs by one object. Without `judge_of` TensorRT is left out, since no
-    engine is used that was not held against ONNX Runtime. Give it the `gpus` of the loader that uses them, so that no
-    device is opened twice."""
+    """Returns all backends, which share one object that spreads models over the GPUs.
+
+    Without `judge_of`, TensorRT is left out, because no engine is used before it was compared with ONNX Runtime. Pass
+    the `gpus` of the loader that uses these backends, so that no device is opened twice.
+    """
     trusted: dict[str, SessionMaker] = {}
     if judge_of is not None:
         trusted["tensorrt"] = TensorRtMaker(judge_of, Gpus() if gpus is None else gpus)
@@ -39,7 +41,7 @@ def installed_backends(judge_of: Callable[[Model], Judge] | None = None, gpus: G
 
 
 class OnnxRuntimeMaker:
-    """ONNX Runtime on the CPU: runs a file as it is."""
+    """ONNX Runtime on the CPU. Runs a file in its own precision."""
 
     on_gpu = False
 
@@ -52,7 +54,7 @@ class OnnxRuntimeMaker:
 
 
 class OpenVinoMaker:
-    """OpenVINO on the CPU: fp32 or int8 as the file is; bf16 and fp16 where the processor has them."""
+    """OpenVINO on the CPU: fp32 or int8 as in the file, or bf16 and fp16 if the processor supports them."""
 
     on_gpu = False
 
@@ -69,7 +71,7 @@ class OpenVinoMaker:
 
 
 class OnnxCudaMaker:
-    """ONNX Runtime on an NVIDIA GPU: as the file is, or fp32 turned into fp16."""
+    """ONNX Runtime on an NVIDIA GPU: the file's own precision, or fp32 converted to fp16."""
 
     on_gpu = True
 
@@ -83,9 +85,10 @@ class OnnxCudaMaker:
 
 
 def _settled_precision(request: SessionRequest, made: Container[Precision]) -> str:
-    """The precision to run in: the file's own, or the wish where the backend makes it of an fp32 file.
+    """Returns the precision to run in: the file's own, or the requested one if the backend can make it from an fp32
+    file.
 
-    BackendUnavailableError where the wish cannot be kept.
+    Raises BackendUnavailableError if the requested precision is not possible.
     """
     wish, name = request.precision, request.model.name
     own = read_precision(request.path)

@@ -1,4 +1,4 @@
-"""The mirror folder: files that somebody carried to a machine which has no way out."""
+"""The mirror folder: model files copied by hand to a machine without internet access."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sightd.engines.model import MirrorSource, Model, PackageSource, Source, Url
 
 
 def default_mirror(environ: Mapping[str, str]) -> Path | None:
-    """$SIGHTD_MODEL_MIRROR, None where it is not set."""
+    """Returns $SIGHTD_MODEL_MIRROR, or None if it is not set."""
     folder = environ.get("SIGHTD_MODEL_MIRROR")
     return expanded(folder) if folder else None
 
 
 def file_name(source: Source) -> str:
-    """The name under which the file of a source lies in a mirror folder: its base name at the source."""
+    """Returns the name of a source's file in a mirror folder, which is its base name at the source."""
     match source:
         case UrlSource():
             return Path(urlsplit(source.url).path).name
@@ -31,20 +31,21 @@ def file_name(source: Source) -> str:
 
 
 def holds(mirror: Path, model: Model) -> bool:
-    """Whether a file of the model's name lies there; whether it is the right one, only its bytes can tell."""
+    """Returns whether a file with the model's file name is there. Does not check its content."""
     return any((mirror / file_name(source)).is_file() for source in model.sources)
 
 
 def carried(model: Model) -> Model:
-    """The same model with the mirror folder as its only source: to be had without a network, or not at all."""
+    """Returns the same model with the mirror folder as its only source, so that no network is used."""
     sources = tuple(MirrorSource(file_name(source), source.sha256, source.size) for source in model.sources)
     return replace(model, sources=sources)
 
 
 def take(mirror: Path, name: str, pin: str, target: Path, *, limit: int) -> Digest:
-    """Copies `mirror/name` to `target` if `pin` is its sha256; an empty pin means any bytes.
+    """Copies `mirror/name` to `target` if its SHA-256 is `pin`; an empty pin accepts any content.
 
-    EngineError where there is no such file, HashMismatchError where it is another one.
+    Raises EngineError if the file does not exist, and HashMismatchError if its hash differs or it changes while it is
+    read.
     """
     path = mirror / name
     try:

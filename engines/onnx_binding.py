@@ -1,4 +1,4 @@
-"""ONNX Runtime on tensors that stay where they are: inputs read in place, outputs left on the device."""
+"""ONNX Runtime on device tensors: reads inputs in place and leaves outputs on the device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.engines.session import TensorSpec
 
 
 class DeviceMemory(Protocol):
-    """A piece of a device's memory, as `engines.cuda`'s buffers are."""
+    """A block of device memory, such as the buffers of `engines.cuda`."""
 
     @property
     def address(self) -> int: ...
@@ -24,14 +24,14 @@ class DeviceMemory(Protocol):
 
 
 class WorkStream(Protocol):
-    """What was given to a device in order."""
+    """A queue of device work that runs in order."""
 
     def synchronize(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class BoundMemory:
-    """An output's memory; the library frees it when `value` goes."""
+    """Memory of an output. The library frees it when `value` is garbage-collected."""
 
     address: int
     nbytes: int
@@ -40,7 +40,7 @@ class BoundMemory:
 
 @dataclass(frozen=True, slots=True)
 class BoundTensor:
-    """A contiguous output on the device."""
+    """A contiguous output tensor on the device."""
 
     buffer: BoundMemory
     shape: tuple[int, ...]
@@ -48,13 +48,14 @@ class BoundTensor:
 
 
 class BoundRun:
-    """A run that has ended. Its outputs are valid until `release`; use it in a `with` block around what reads them."""
+    """A finished run. Its outputs are valid until `release`; use it in a `with` block around the code that reads
+    them."""
 
     def __init__(self, outputs: Mapping[str, BoundTensor]) -> None:
         self.outputs = outputs
 
     def release(self) -> None:
-        """Frees the outputs: what reads them must have ended. Twice is safe."""
+        """Frees the outputs; work that reads them must have finished. Idempotent."""
         self.outputs = {}
 
     def __enter__(self) -> Self:
@@ -68,7 +69,7 @@ class BoundRun:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A session's inputs and outputs on device `kind` ("cuda") number `ordinal`."""
+    """Inputs and outputs of a session on the device of type `kind` ("cuda") with number `ordinal`."""
 
     session: onnxruntime.InferenceSession
     inputs: Mapping[str, TensorSpec]
@@ -77,10 +78,10 @@ class Binding:
     ordinal: int
 
     def run(self, inputs: Mapping[str, DeviceMemory], batch: int, stream: WorkStream) -> BoundRun:
-        """One run of `batch` rows, contiguous, of the network's dtypes and fixed sizes.
+        """Runs `batch` rows, which must be contiguous and have the model's dtypes and fixed sizes.
 
-        Waits for `stream`, which writes the inputs, and then for the run: the library computes on a stream of its own.
-        Any thread; several at once. ValueError where a buffer is too small.
+        Waits for `stream`, which writes the inputs, and then for the run, because the library computes on its own
+        stream. May be called from several threads at once. Raises ValueError if a buffer is too small.
         """
         stream.synchronize()
         binding = self.session.io_binding()
@@ -101,8 +102,8 @@ class Binding:
 
 
 def with_sides(inputs: Mapping[str, TensorSpec], size: tuple[int, int] | None) -> dict[str, TensorSpec]:
-    """The inputs, pictures whose sides the file leaves open with those of `size` (width, height): memory on a device
-    does not tell its shape."""
+    """Returns the inputs with open image sides set to `size` (width, height), because device memory does not carry a
+    shape."""
     if size is None:
         return dict(inputs)
     width, height = size

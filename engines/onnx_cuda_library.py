@@ -1,4 +1,4 @@
-"""ONNX Runtime's CUDA part: getting its libraries loaded, and the reason where they cannot be."""
+"""Loads the CUDA libraries of ONNX Runtime, and finds out why they cannot be loaded."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ PROVIDER = "CUDAExecutionProvider"
 
 
 def missing() -> str | None:
-    """Why this ONNX Runtime knows nothing of CUDA; None where it does, which is not yet to say that CUDA starts."""
+    """Returns why this ONNX Runtime has no CUDA support, or None if it has. CUDA may still fail to start."""
     if PROVIDER in onnxruntime.get_available_providers():
         return None
     return "ONNX Runtime is here without CUDA (onnxruntime-gpu[cuda,cudnn] in its place has it)"
 
 
 def preload() -> None:
-    """Loads CUDA and cuDNN from Python packages (nvidia-*), where the loader of shared libraries does not look."""
+    """Loads CUDA and cuDNN from Python packages (nvidia-*), which the dynamic loader does not search."""
     told = io.StringIO()
-    with contextlib.redirect_stdout(told):  # it prints what it did not find; that may well be in the system's folders
+    with contextlib.redirect_stdout(told):  # it prints libraries it did not find, which the system may have
         onnxruntime.preload_dlls()
     logger.debug("CUDA libraries: %s", told.getvalue().strip() or "all preloaded")
 
 
 def why_not_started(folder: Path | None = None) -> str:
-    """What the loader of shared libraries says of the provider's own: ONNX Runtime keeps it from its callers.
+    """Returns the dynamic loader's error for the CUDA provider library, which ONNX Runtime does not report.
 
-    `folder` holds that library; by default where ONNX Runtime is installed.
+    `folder` contains that library; the default is ONNX Runtime's own folder.
     """
     path = (folder or Path(onnxruntime.__file__).parent / "capi") / "libonnxruntime_providers_cuda.so"
     try:

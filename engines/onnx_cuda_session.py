@@ -1,4 +1,4 @@
-"""Networks on an NVIDIA GPU with ONNX Runtime."""
+"""Runs models on an NVIDIA GPU with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from sightd.engines.session import Backend, Tensor
 from sightd.engines.tensors import batch_is_one, by_rows, described
 
 _LARGEST_BATCH = 256
-"""The library has no limit; this is more than anybody has cameras on one GPU."""
+"""The library has no limit; this is more than the number of cameras anyone runs on one GPU."""
 
 
 class OnnxCudaSession:
-    """An ONNX file on GPU `ordinal`, all of it: a session whose operators the GPU did not take is refused.
+    """An ONNX file that runs entirely on GPU `ordinal`. Creation fails if some of its operators would run on the CPU.
 
-    `run` copies to the GPU and back; `run_device` leaves tensors where they are. Both from several threads at once.
+    `run` copies to the GPU and back; `run_device` leaves tensors on the GPU. Both may be called from several threads at
+    once.
     """
 
     def __init__(
         self, path: Path, ordinal: int, *, precision: str = "fp32", size: tuple[int, int] | None = None
     ) -> None:
-        """`precision` is the file's own, or "fp16" for an fp32 file; `size` (width, height) is that of pictures whose
-        sides the file leaves open. BackendUnavailableError where the provider is not there, does not start, cannot load
-        the file, or leaves part of the network to the CPU.
+        """Loads the file. `precision` is the file's own, or "fp16" for an fp32 file; `size` (width, height) sets image
+        sides that the file leaves open.
+
+        Raises BackendUnavailableError if the provider is missing, does not start, cannot load the file, or leaves part
+        of the model to the CPU.
         """
         self._path, self._ordinal = path, ordinal
         session = _open(path, ordinal, precision)
@@ -47,17 +50,17 @@ class OnnxCudaSession:
 
     @property
     def largest_batch(self) -> int:
-        """Rows that one `run_device` takes; `run` takes any number."""
+        """Maximum number of rows per `run_device` call; `run` accepts any number."""
         return 1 if self._one_by_one else _LARGEST_BATCH
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
+        """Runs one batch; see `Session.run`. Raises EngineError if names, shapes or dtypes do not match the file."""
         return by_rows(self._run, inputs) if self._one_by_one else self._run(inputs)
 
     def run_device(self, inputs: Mapping[str, DeviceMemory], batch: int, stream: WorkStream) -> BoundRun:
-        """One batch in this GPU's memory, after what `stream` was given; see `Binding.run`. EngineError where it fails.
+        """Runs one batch in this GPU's memory after the work queued on `stream`; see `Binding.run`.
 
-        A network whose batch is fixed at 1 takes one picture here.
+        A model whose batch is fixed at 1 takes one image here. Raises EngineError if the run fails.
         """
         binding = Binding(self._open_session(), self.inputs, self.outputs, "cuda", self._ordinal)
         try:
@@ -66,7 +69,7 @@ class OnnxCudaSession:
             raise self._failure(error) from error
 
     def close(self) -> None:
-        """Gives the memory back once runs under way have ended."""
+        """Releases the memory when the current runs have finished."""
         self._session = None
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -94,16 +97,16 @@ def _open(path: Path, ordinal: int, precision: str) -> onnxruntime.InferenceSess
     options = session_options(threads=1)
     options.add_session_config_entry(RECORD, "1")
     network = _network(path, precision)
-    provider = (PROVIDER, {"device_id": str(ordinal), "use_tf32": "0"})  # TF32 would be another precision than told
+    provider = (PROVIDER, {"device_id": str(ordinal), "use_tf32": "0"})  # TF32 would not be the precision reported
     try:
-        # Without enable_fallback=0 the library goes on alone on the CPU where CUDA does not start.
+        # Without enable_fallback=0, the library continues on the CPU if CUDA does not start.
         return onnxruntime.InferenceSession(network, options, providers=[provider], enable_fallback=0)
     except FAULTS as error:
         raise BackendUnavailableError(f"CUDA cannot run {path.name}: {error}") from error
 
 
 def _network(path: Path, precision: str) -> str | bytes:
-    """The file as it is, or made fp16 in memory."""
+    """Returns the file's path, or the content of the model converted to fp16 in memory."""
     if precision != "fp16" or read_precision(path) == "fp16":
         return str(path)
     content: bytes = to_half(onnx.load(path)).SerializeToString()

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, without running it."""
+"""Reads inputs, outputs, precision and structure of an ONNX file, and validates it, without running it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from sightd.engines.regular_file import open_regular
 
 Shape = tuple[int | None, ...]
 _MOST_BYTES = (1 << 31) - 1
-"""Of a file: protobuf, in which ONNX is written, has no larger messages."""
+"""Maximum file size: protobuf, the format of ONNX files, does not support larger messages."""
 _MOST_NODES = 1_000_000
-"""Of a network whose functions are written out: thirty that each call the next one twice make a thousand million."""
+"""Maximum number of nodes after functions are expanded: thirty functions that each call the next one twice expand to a
+billion."""
 _RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Inputs (without constants) and outputs of an ONNX file by name; None stands for a dynamic axis."""
+    """Inputs (without constants) and outputs of an ONNX file by name. None marks a dynamic axis."""
 
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape]
 
 
 def read_ends(path: Path) -> Ends:
-    """ModelFileError where the file cannot be read, is no ONNX file, or was cut short."""
+    """Returns the file's inputs and outputs. Raises ModelFileError if it cannot be read, is not ONNX, or is
+    truncated."""
     graph = _load(path)
     constants = {constant.name for constant in graph.initializer}
     inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
@@ -43,8 +45,8 @@ def read_ends(path: Path) -> Ends:
 
 
 def last_operation(path: Path) -> str:
-    """What makes the file's first output: "Gemm", "Softmax" and so on; "" where nothing does. ModelFileError as above.
-    Operations that only give a tensor another shape are passed over."""
+    """Returns the operator that computes the file's first output, such as "Gemm" or "Softmax", or "" if there is none.
+    Skips operators that only change a tensor's shape. Raises ModelFileError as `read_ends` does."""
     graph = _load(path)
     makers = {name: node for node in graph.node for name in node.output}
     maker = makers.get(graph.output[0].name) if graph.output else None
@@ -54,12 +56,13 @@ def last_operation(path: Path) -> str:
 
 
 def read_precision(path: Path) -> str:
-    """ "int8" for a file with quantised nodes, "fp16" where most weights are, else "fp32". ModelFileError as above."""
+    """Returns int8 for a file with quantised nodes, fp16 if most weights are fp16, else fp32. Raises as `read_ends`
+    does."""
     return precision_of(_load(path))
 
 
 def precision_of(graph: onnx.GraphProto) -> str:
-    """Likewise, of a graph in memory."""
+    """The same for a graph in memory."""
     if any(node.op_type == "QuantizeLinear" for node in graph.node):
         return "int8"
     sizes: dict[int, int] = {}
@@ -69,12 +72,12 @@ def precision_of(graph: onnx.GraphProto) -> str:
 
 
 def require_readable(path: Path) -> None:
-    """ModelFileError as above: whatever opens the file may do so now."""
+    """Raises ModelFileError if the file cannot be read or is not safe to open."""
     _load(path)
 
 
 def size_with_weights(path: Path) -> int:
-    """Bytes of the file, and of the files beside it in which it keeps weights. ModelFileError as above."""
+    """Returns the bytes of the file and of the external files that hold its weights. Raises as `read_ends` does."""
     files = {path}
     for tensor in _tensors(_load_model(path)):
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -83,7 +86,8 @@ def size_with_weights(path: Path) -> int:
 
 
 def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
-    """ModelFileError if a node needs its own output, directly or through others: following it never ends."""
+    """Raises ModelFileError if a node depends on its own output, directly or indirectly; following such a graph never
+    ends."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
     needs = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
     try:
@@ -96,7 +100,7 @@ def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
 
 
 def text(shapes: Mapping[str, Shape]) -> str:
-    """Names and shapes for people: "images [?, 3, 416, 416]"."""
+    """Formats names and shapes for messages: "images [?, 3, 416, 416]"."""
     parts = (f"{name} [{', '.join('?' if a is None else str(a) for a in shape)}]" for name, shape in shapes.items())
     return ", ".join(parts) or "nothing"
 
@@ -123,14 +127,14 @@ def _load_model(path: Path) -> onnx.ModelProto:
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Of the graph, of its functions, and of the subgraphs of either."""
+    """Yields all nodes: those of the graph, of its functions, and of the subgraphs of both."""
     yield from _nested(model.graph.node)
     for function in model.functions:
         yield from _nested(function.node)
 
 
 def _nested(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes and those of their subgraphs; protobuf bounds how deep they are."""
+    """Yields the nodes and those of their subgraphs. protobuf limits the depth of nesting."""
     for node in nodes:
         yield node
         for graph in _own_graphs(node):
@@ -150,8 +154,8 @@ def _subgraphs(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
 
 
 def _require_bounded_functions(model: onnx.ModelProto, path: Path) -> None:
-    """ModelFileError if the network's functions call each other in a circle, or stand for too many nodes: whoever opens
-    the file writes them out."""
+    """Raises ModelFileError if the model's functions call each other in a cycle or expand to too many nodes: the
+    library expands them when it opens the file."""
     bodies = {(one.domain, one.name, one.overload): one.node for one in model.functions}
     if not bodies:
         return
@@ -173,7 +177,7 @@ def _require_bounded_functions(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
-    """All constants, wherever they are kept."""
+    """Yields all constants: initialisers and attributes, sparse ones included, in graphs, subgraphs and functions."""
     for graph in (model.graph, *_subgraphs(_nodes(model))):
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
@@ -190,8 +194,8 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
 
 
 def _require_data_beside(model: onnx.ModelProto, path: Path) -> None:
-    """ModelFileError unless weights that are kept in other files are in regular files of the same folder, and whole: a
-    file from elsewhere must not have others read that it was not given with."""
+    """Raises ModelFileError unless all external weights are in complete regular files in the model's own folder: a file
+    from elsewhere must not make us read files that do not belong to it."""
     for tensor in _tensors(model):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
@@ -208,7 +212,7 @@ def _require_data_beside(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _number(text: str) -> int:
-    """Of bytes. What is none is more than any file has."""
+    """Parses a number of bytes. Returns a value larger than any file if the text is not a number."""
     return int(text) if text.isdecimal() and len(text) < 20 else 1 << 63
 
 

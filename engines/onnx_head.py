@@ -1,4 +1,4 @@
-"""The last layer of a classifier: taken off, and replaced by another. What is before it, the trunk, stays as it is."""
+"""Removes or replaces the last layer (head) of a classifier. The layers before it (the trunk) are not changed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sightd.engines.errors import ModelFileError
 from sightd.engines.onnx_file import require_readable
 
 FEATURES, LOGITS = "trunk.features", "head.logits"
-"""Names of the outputs of what is written here."""
+"""Names of the outputs of the files written here."""
 _BEHIND = frozenset({"Softmax", "LogSoftmax", "Identity", "Flatten", "Reshape", "Add"})
-"""What may stand behind the last layer; an Add is its shift."""
+"""Operators that may follow the last layer; an Add is its bias."""
 
 
 def write_trunk(path: Path, target: Path) -> int:
-    """The network without its last layer: it gives `FEATURES` [batch, n]; n is returned. ModelFileError for a file that
-    cannot be read, or does not end in a layer that connects n features with each class."""
+    """Writes the model without its last layer, with the output `FEATURES` [batch, n], and returns n. Raises
+    ModelFileError if the file cannot be read or does not end in a fully connected layer."""
     model = _read(path)
     last, width = _last_layer(model, path)
     _end_with(model, last.input[0], width)
@@ -30,8 +30,11 @@ def write_trunk(path: Path, target: Path) -> int:
 
 
 def write_with_head(path: Path, target: Path, matrix: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
-    """The network with another last layer: `LOGITS` [batch, classes] = features @ matrix.T + shift. matrix float32
-    [classes, n], shift float32 [classes]. ModelFileError as above, ValueError where n is another."""
+    """Writes the model with a new last layer: `LOGITS` [batch, classes] = features @ matrix.T + shift.
+
+    `matrix` is float32 [classes, n], `shift` float32 [classes]. Raises ModelFileError as `write_trunk` does, and
+    ValueError if n does not match.
+    """
     model = _read(path)
     last, width = _last_layer(model, path)
     if matrix.shape != (len(shift), width):
@@ -58,7 +61,7 @@ def _read(path: Path) -> onnx.ModelProto:
 
 
 def _last_layer(model: onnx.ModelProto, path: Path) -> tuple[onnx.NodeProto, int]:
-    """The node, and how many features go into it."""
+    """Returns the node of the last layer and the number of its input features."""
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
     sizes = {one.name: tuple(one.dims) for one in graph.initializer}
@@ -75,7 +78,7 @@ def _last_layer(model: onnx.ModelProto, path: Path) -> tuple[onnx.NodeProto, int
 
 
 def _end_with(model: onnx.ModelProto, features: str, width: int) -> None:
-    """Takes off all that is behind `features`, and calls that by its own name."""
+    """Removes everything after `features` and makes it the output `FEATURES`."""
     graph = model.graph
     if features != FEATURES:
         graph.node.append(helper.make_node("Flatten", [features], [FEATURES], axis=1))

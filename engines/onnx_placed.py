@@ -1,4 +1,4 @@
-"""Which operators of a session a provider really took: ONNX Runtime gives the rest to the CPU without a word."""
+"""Finds out which operators run on which provider. ONNX Runtime silently assigns unsupported ones to the CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import onnxruntime
 
 RECORD = "session.record_ep_graph_assignment_info"
-"""The session option (value "1") without which there is nothing to ask."""
+"""Session option (set to "1") that makes ONNX Runtime record the assignment of operators."""
 
 # fmt: off
 _SHAPE_ARITHMETIC = frozenset({
@@ -16,11 +16,11 @@ _SHAPE_ARITHMETIC = frozenset({
     "Range", "ReduceProd", "Shape", "Size", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where",
 })
 # fmt: on
-"""Providers leave sizes to the CPU on purpose: a handful of integers each."""
+"""Shape arithmetic on a few integers, which providers leave to the CPU on purpose."""
 
 
 def placed(session: onnxruntime.InferenceSession) -> dict[str, Counter[str]]:
-    """For each provider the types of the operators that it runs, counted."""
+    """Returns, for each provider, how many operators of each type it runs."""
     found: dict[str, Counter[str]] = {}
     for part in session.get_provider_graph_assignment_info():
         found.setdefault(part.ep_name, Counter()).update(node.op_type for node in part.get_nodes())
@@ -28,7 +28,8 @@ def placed(session: onnxruntime.InferenceSession) -> dict[str, Counter[str]]:
 
 
 def stray(operators: dict[str, Counter[str]], provider: str) -> list[str]:
-    """What others than `provider` compute of the network itself, as "3 Conv on CPUExecutionProvider"; sizes aside."""
+    """Returns the operators that run on other providers, such as "3 Conv on CPUExecutionProvider", except shape
+    arithmetic."""
     return [
         f"{count} {operator} on {other}"
         for other, counted in sorted(operators.items())

@@ -1,4 +1,4 @@
-"""Networks on the CPU with ONNX Runtime."""
+"""Runs models on the CPU with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ FAULTS = (
     native.NotImplemented,
     native.RuntimeException,
 )
-"""What the library raises."""
+"""Exceptions that the library raises."""
 _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeSession:
-    """An ONNX file on the CPU. `run` from several threads at once is fine, they share the session's own `threads`.
+    """An ONNX file on the CPU. `run` may be called from several threads at once; they share the session's `threads`.
 
-    Those threads sleep while there is nothing to do: spinning, the library's default, takes the cores away from
-    decoding and encoding. A file whose batch is fixed at 1 takes any batch: it is run once for each row.
+    Idle threads sleep. Spinning, the library's default, would take CPU time from decoding and encoding. A file whose
+    batch is fixed at 1 accepts any batch and runs once per row.
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        """Loads the file; ModelFileError where it is none. `threads` work on one run together."""
+        """Loads the file; `threads` threads share one run. Raises ModelFileError if it is not a valid ONNX file."""
         options = session_options(threads)
         self._path = path
         try:
@@ -61,11 +61,11 @@ class OnnxRuntimeSession:
         self.backend = Backend("onnxruntime-cpu", "cpu", read_precision(path))
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
+        """Runs one batch; see `Session.run`. Raises EngineError if names, shapes or dtypes do not match the file."""
         return by_rows(self._run, inputs) if self._one_by_one else self._run(inputs)
 
     def close(self) -> None:
-        """Gives the memory back once runs under way have ended."""
+        """Releases the memory when the current runs have finished."""
         self._session = None
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -80,21 +80,21 @@ class OnnxRuntimeSession:
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """For `threads` that work on one run together, and sleep between runs."""
+    """Returns session options with `threads` threads that share one run and sleep between runs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _ERRORS_ONLY
-    options.add_session_config_entry("session.x64quantprecision", "1")  # int8: no sums cut off at 16 bits before VNNI
+    options.add_session_config_entry("session.x64quantprecision", "1")  # int8: without VNNI, do not saturate at 16 bits
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
 
 
 def tensor_specs(path: Path, arguments: Iterable[Any]) -> dict[str, TensorSpec]:
-    """The library's inputs or outputs by name; ModelFileError for a type that is not supported."""
+    """Returns the library's inputs or outputs by name. Raises ModelFileError if a type is not supported."""
     specs = {}
     for argument in arguments:
         dtype = _DTYPES.get(argument.type)

@@ -1,8 +1,8 @@
-"""Tries a user's ONNX file in a process of its own, with a limit of memory and time, before anything else runs it.
+"""Test-runs a user's ONNX file in a subprocess with memory and time limits before anything else runs it.
 
-What a file makes of a picture cannot be told by reading it: shapes are computed, constants are folded while it is
-loaded, loops count to what a tensor says. So `require_bounded` loads the file and runs it twice, on zeros and on noise,
-where a bomb costs a process its life and no more.
+Reading a file does not show how much it will use: shapes are computed, constants are folded during loading, and loop
+counts come from tensors. So `require_bounded` loads the file and runs it twice, on zeros and on noise, in a subprocess;
+a malicious file can only crash that process.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.engines.tensors import zeros
 
 MEMORY = 4 << 30
-"""Bytes beside `_COPIES` of the weights. The networks of the catalogue take 0.3 GiB; 64 channels of a 4K picture, which
-is more than live video has time for, take 2 GiB."""
+"""Bytes in addition to `_COPIES` times the weights. The catalogue's models use 0.3 GiB. 64 channels of a 4K image, more
+than is possible in real time, use 2 GiB."""
 _COPIES = 4
-"""Of the weights: the file, the graph, the graph as it is optimised, and the weights as they are packed to run."""
+"""Copies of the weights: the file, the graph, the optimised graph, and the weights packed for execution."""
 _CPU_S = 30
 _DEADLINE_S = 120.0
-"""On a busy machine."""
+"""Generous, for a busy machine."""
 _OUT_OF_MEMORY = 3
 _SIGNS = ("bad_alloc", "allocate memory", "bad allocation", "nteger overflow", "would require more than", "byte limit")
-"""What ONNX Runtime says if it cannot allocate what an operator asks for, cannot count it, or does not want to."""
+"""What ONNX Runtime reports if it cannot allocate what an operator needs, its size overflows, or it exceeds a limit."""
 
 
 def require_bounded(model: Model) -> None:
-    """Raises ModelFileError if loading or running the file of `model` takes more than `MEMORY`, 30 s of CPU time, or
-    the process that does it. Blocks up to 120 s; a file that has not changed is tried once. Any thread.
+    """Raises ModelFileError if loading or running the file of `model` needs more than `MEMORY` plus a multiple of the
+    weights, takes more than 30 s of CPU time, or crashes the process that does it.
 
-    A file that cannot be loaded for other reasons passes: whoever opens it says why.
+    Blocks for up to 120 s. A file is not tried again until it changes. Thread-safe. A file that fails to load for other
+    reasons passes; the code that opens it reports why.
     """
     assert model.path is not None
     found, spec = model.path.stat(), model.input
@@ -53,7 +54,7 @@ def require_bounded(model: Model) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, height: int) -> str:
-    """What is wrong, as a part of a sentence; empty if nothing is."""
+    """Returns what is wrong, as part of a sentence, or "" if nothing is."""
     memory = MEMORY + _COPIES * size_with_weights(path)
     arguments = [str(path.resolve()), tensor, str(width), str(height), str(memory), str(_CPU_S)]
     with subprocess.Popen(
@@ -83,7 +84,7 @@ def _environment() -> dict[str, str]:
 
 
 def _try(path: Path, tensor: str, shape: tuple[int, ...]) -> int:
-    """Exit code of the process."""
+    """Runs the model on zeros and on noise. Returns the exit code of the process."""
     try:
         session = OnnxRuntimeSession(path, 1)
         inputs = zeros(session.inputs, {tensor: shape})
@@ -98,21 +99,21 @@ def _try(path: Path, tensor: str, shape: tuple[int, ...]) -> int:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when its parent, which holds the other end of standard input, has ended."""
-    os.read(0, 1)  # not by sys.stdin, whose lock would be held when the interpreter ends
+    """Ends this process when its parent, which holds the other end of standard input, ends."""
+    os.read(0, 1)  # not sys.stdin, whose lock would be held at interpreter exit
     os._exit(1)
 
 
 def _limit(memory: int, cpu_s: int) -> None:
-    """`memory` more bytes than now, and so much CPU time in all. Of all processes the kernel ends this one first if the
-    machine has less memory."""
-    with contextlib.suppress(OSError):  # /proc may be read-only; the limit below holds all the same
+    """Allows `memory` bytes in addition to current use, and `cpu_s` seconds of CPU time in total. Makes this process
+    the first one that the kernel kills if the machine runs out of memory."""
+    with contextlib.suppress(OSError):  # /proc may be read-only; the limits below still apply
         Path("/proc/self/oom_score_adj").write_text("1000")
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)  # a reload tries networks beside live video
+    os.nice(10)  # a reload tries models while live video runs
 
 
 def main(path: str, tensor: str, width: str, height: str, memory: str, cpu_s: str) -> int:

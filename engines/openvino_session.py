@@ -1,4 +1,4 @@
-"""Networks on the CPU with OpenVINO, which is loaded when the first session is made."""
+"""Runs models on the CPU with OpenVINO. The library is imported when the first session is created."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sightd.engines.session import Backend, Tensor, TensorSpec
 from sightd.engines.tensors import batch_is_one, by_rows, require
 
 _HINTS: Mapping[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
-"""What is not quantised in an int8 file is computed in fp32. Never left to the library: on some processors it takes
-bf16 of its own accord, and the results change."""
+"""The parts of an int8 file that are not quantised are computed in fp32. Always set explicitly, because on some
+processors the library chooses bf16 on its own, which changes the results."""
 _NEEDS: Mapping[str, str] = {"bf16": "BF16", "fp16": "FP16"}
 
 
 class OpenVinoSession:
-    """An ONNX file on the CPU. As many `run`s as there are `lanes` go on at once, each with `threads` threads; further
-    ones wait. A file whose batch is fixed at 1 takes any batch: it is run once for each row.
+    """An ONNX file on the CPU. Up to `lanes` runs execute at once, each with `threads` threads; further ones wait. A
+    file whose batch is fixed at 1 accepts any batch and runs once per row.
     """
 
     def __init__(self, path: Path, threads: int, *, lanes: int = 1, precision: str = "fp32") -> None:
-        """ModelFileError where the file is none. BackendUnavailableError where the library is not installed, cannot
-        run the network, or the processor cannot compute in `precision`.
+        """Loads the file. Raises ModelFileError if it is not a valid ONNX file, and BackendUnavailableError if the
+        library is not installed or cannot run the model, or if the processor does not support `precision`.
         """
         names = list(read_ends(path).outputs)
         self._path = path
@@ -42,13 +42,13 @@ class OpenVinoSession:
         self._lanes = _Lanes([compiled.create_infer_request() for _ in range(lanes)])
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the file's."""
+        """Runs one batch; see `Session.run`. Raises EngineError if names, shapes or dtypes do not match the file."""
         if self._one_by_one:
             return by_rows(self._run, inputs)
         return self._run(inputs)
 
     def close(self) -> None:
-        """Gives the memory back once runs under way have ended."""
+        """Releases the memory when the current runs have finished."""
         self._lanes.close()
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,15 +57,16 @@ class OpenVinoSession:
             if request is None:
                 raise EngineError(f"{self._path.name}: run after close")
             try:
-                # Inputs are read in place, for the call returns after the run; outputs are copied: they are reused.
+                # Inputs are read in place, as the call blocks until the run ends. Outputs are copied, as their memory
+                # is reused.
                 results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
-            except RuntimeError as error:  # the library raises no other
+            except RuntimeError as error:  # the library raises no other type
                 raise EngineError(f"{self._path.name} failed on OpenVINO: {error}") from error
             return {name: np.array(results[index]) for index, name in enumerate(self.outputs)}
 
 
 class _Lanes:
-    """The requests of a session; each is used by one thread at a time."""
+    """The inference requests of a session. Each is used by one thread at a time."""
 
     def __init__(self, requests: list[Any]) -> None:
         self._free = requests
@@ -74,7 +75,7 @@ class _Lanes:
 
     @contextmanager
     def one(self) -> Iterator[Any]:
-        """Waits for a free one; None once it is closed."""
+        """Waits for a free request and lends it for the block. Yields None after `close`."""
         with self._change:
             self._change.wait_for(lambda: self._free or self._closed)
             request = None if self._closed else self._free.pop()
@@ -87,7 +88,7 @@ class _Lanes:
                     self._change.notify()
 
     def close(self) -> None:
-        """Drops those that are free now, and the others when they come back."""
+        """Drops the free requests now, and the others when they are returned."""
         with self._change:
             self._closed = True
             self._free.clear()
@@ -122,7 +123,7 @@ def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
 
 
 def _library() -> Any:
-    """The library; its telemetry was switched off when `engines` was imported."""
+    """Imports the library. Importing `engines` has already disabled its telemetry."""
     try:
         return importlib.import_module("openvino")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A user's own ONNX file as a model: what its head is fed by default, and what the file itself says."""
+"""Builds a model description from a user's own ONNX file: defaults of its head, and what the file itself states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _DEFAULTS: Mapping[str, InputSpec] = {
         "", 0, 0, ColourOrder.BGR, Resize.STRETCH, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)
     ),
 }
-"""As the heads' authors feed them (NanoDet's configurations say `keep_ratio: false`); name and size are the file's."""
+"""The preprocessing used by the heads' authors (NanoDet's configurations say `keep_ratio: false`). Name and size come
+from the file."""
 
 
 def model_from_file(
@@ -36,10 +37,11 @@ def model_from_file(
     mean: Triple | None = None,
     std: Triple | None = None,
 ) -> Model:
-    """The model in an ONNX file. What is None is what the authors of the `head` ("ssd", "yolox", "nanodet") feed it.
+    """Builds a detector model from an ONNX file. For arguments that are None, the authors' values for the `head`
+    ("ssd", "yolox", "nanodet") are used.
 
-    `size` (width, height) is needed where the file leaves its input's size open. ModelFileError for a file that
-    cannot be read, that does not take one picture [batch, 3, height, width], or whose classes are not the labels.
+    `size` (width, height) is required if the file leaves its input size open. Raises ModelFileError if the file cannot
+    be read, does not take one image [batch, 3, height, width], or has a number of classes that differs from the labels.
     """
     if head not in _DEFAULTS:
         raise ModelFileError(f"{path}: no head is called {head!r}. There are: {', '.join(_DEFAULTS)}")
@@ -71,8 +73,8 @@ def model_from_file(
 
 
 def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
-    """A style network in an ONNX file: one picture goes in and one of its size comes out. Sides that the file leaves
-    open are 448x256 where something must be fixed. ModelFileError for a file that cannot be read or is of another form.
+    """Builds a style model from an ONNX file with one image as input and one as output. Where a size is needed, sides
+    that the file leaves open are 448x256. Raises ModelFileError if the file cannot be read or has another form.
     """
     ends = read_ends(path)
     match list(ends.inputs.values()), list(ends.outputs.values()):
@@ -97,11 +99,11 @@ def classifier_from_file(
     mean: Triple = (0.485, 0.456, 0.406),
     std: Triple = (0.229, 0.224, 0.225),
 ) -> Model:
-    """A network in an ONNX file that gives one score for each class [batch, classes]; fed as networks of ImageNet are.
-    `size` (width, height) is needed where the file leaves its input's size open.
+    """Builds a model from an ONNX file that outputs one score per class [batch, classes]. The preprocessing defaults to
+    that of ImageNet models. `size` (width, height) is required if the file leaves its input size open.
 
-    The head is "probabilities" where the file ends in a softmax or a sigmoid, else "logits". ModelFileError for a file
-    that cannot be read or is of another form.
+    The head is "probabilities" if the file ends in a softmax or a sigmoid, else "logits". Raises ModelFileError if the
+    file cannot be read or has another form.
     """
     ends = read_ends(path)
     name, width, height = _picture(path, ends.inputs, size)
@@ -127,7 +129,7 @@ def classifier_from_file(
 
 
 def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | None) -> tuple[str, int, int]:
-    """Name, width and height of the one picture that the file takes."""
+    """Returns name, width and height of the file's only input, an image."""
     match list(inputs.items()):
         case [(name, (_, 3 | None, height, width))]:
             pass
@@ -145,7 +147,7 @@ def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | No
 
 
 def _require_classes(path: Path, head: str, labels: Sequence[str], outputs: Mapping[str, Shape]) -> None:
-    """ModelFileError where the file says how many classes it tells apart, and there are not as many labels."""
+    """Raises ModelFileError if the file shows its number of classes and it differs from the number of labels."""
     match head, list(outputs.items()):
         case "yolox", [(_, (*_, int(columns)))]:
             classes = columns - 5

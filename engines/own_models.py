@@ -1,4 +1,4 @@
-"""Networks that were made on this machine of the catalogue's: files in a folder beside the store, named like others."""
+"""Custom models made on this machine from catalogue models. They are stored next to the model store."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _FOLDER = "own"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The note beside an own network: which of the catalogue it was made of, how, and how accurate it is; `labels` are
-    its classes where they are others than its base's."""
+    """Metadata of a custom model: the catalogue model it was made from, how, and its accuracy. `labels` are its classes
+    if they differ from those of the base model."""
 
     base: str
     base_sha256: str
@@ -30,13 +30,14 @@ class Origin:
     made_at: str
     labels: Sequence[str] = ()
     file: str = ""
-    """Name of the network's file, which is never changed: the note, replaced whole, says which one is meant."""
+    """File name of the model. Model files are never changed; the metadata, which is replaced atomically, says which is
+    current."""
 
 
 def with_own(catalog: Catalog, directory: Path) -> Catalog:
-    """The catalogue and, behind its networks, those made here; `directory` is the store's.
+    """Returns the catalogue followed by the custom models; `directory` is that of the model store.
 
-    What has no readable note, or was made of a network that the catalogue no longer holds, is left out and warned of.
+    Skips, with a warning, models whose metadata is unreadable or whose base model is no longer in the catalogue.
     """
     models = dict(catalog.models)
     for note in sorted((directory / _FOLDER).glob("*.json")):
@@ -51,15 +52,15 @@ def with_own(catalog: Catalog, directory: Path) -> Catalog:
 
 
 def file_of(name: str, directory: Path) -> Path:
-    """Where the file of an own network lies; its folder is made."""
+    """Returns the path for a custom model's file. Creates the folder."""
     folder = directory / _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.onnx"
 
 
 def put(base: Model, name: str, file: Path, origin: Origin, directory: Path) -> Model:
-    """Moves a `file` of the same file system in as the network `name`; readers see the old one or the new one. The old
-    one's file stays until the next is put, for those who have just read its note."""
+    """Moves `file`, which must be on the same file system, into place as the model `name`. Readers see either the old
+    or the new model. The old file is kept until the next `put`, for readers that have just read its metadata."""
     folder = file_of(name, directory).parent
     target = folder / f"{name}.{digest_of(file).sha256[:12]}.onnx"
     origin = replace(origin, file=target.name)
@@ -75,7 +76,7 @@ def put(base: Model, name: str, file: Path, origin: Origin, directory: Path) -> 
 
 
 def _file_named(note: Path) -> str:
-    """The file that a note means; "" where there is none."""
+    """Returns the file named in the metadata, or "" if there is none."""
     try:
         return str(json.loads(note.read_text(encoding="utf-8")).get("file", ""))
     except (OSError, ValueError, AttributeError):
@@ -83,7 +84,7 @@ def _file_named(note: Path) -> str:
 
 
 def _is_of(file: Path, name: str) -> bool:
-    """Whether it is a file of that network, and not of one whose name begins alike."""
+    """Returns whether the file belongs to that model, and not to one whose name has the same beginning."""
     return file.name == f"{name}.onnx" or re.fullmatch(r"\.[0-9a-f]{12}\.onnx", file.name[len(name) :]) is not None
 
 

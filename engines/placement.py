@@ -1,4 +1,4 @@
-"""Which GPU a network comes onto where its `device` is "auto": one after the other."""
+"""Chooses the GPU of a model whose `device` is "auto", in round-robin order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 
 def gpu_count(environ: Mapping[str, str], proc: Path = Path("/proc")) -> int:
-    """NVIDIA GPUs that this process sees, told without loading CUDA.
+    """Returns the number of NVIDIA GPUs visible to this process, without loading CUDA.
 
-    CUDA_VISIBLE_DEVICES hides some. 1 where the driver does not list them (Jetson): opening it tells the rest.
+    Respects CUDA_VISIBLE_DEVICES. Returns 1 if the driver does not list its GPUs (Jetson), or lists none; opening the
+    device then shows whether there is one.
     """
     try:
         here = sum(1 for _ in (proc / "driver/nvidia/gpus").iterdir())
@@ -24,18 +25,18 @@ def gpu_count(environ: Mapping[str, str], proc: Path = Path("/proc")) -> int:
 
 
 _TRACES = ("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvhost-gpu", "dev/dxg")
-"""What a driver leaves: on a PC (twice), on a Jetson, under WSL."""
+"""Paths that exist if a driver is loaded: on a PC (two), on a Jetson, and under WSL."""
 
 
 def no_gpu(root: Path = Path("/")) -> str | None:
-    """That there is no driver of an NVIDIA GPU here, told without loading CUDA; None where there is one."""
+    """Returns a message if no NVIDIA driver is loaded, or None if one is. Does not load CUDA."""
     if any((root / trace).exists() for trace in _TRACES):
         return None
     return "no NVIDIA GPU here (its driver is not loaded)"
 
 
 class RoundRobin:
-    """An `engines.backends.Placement`: cuda:0, cuda:1, … and over again. Any thread."""
+    """An `engines.backends.Placement` that cycles through cuda:0, cuda:1, … Thread-safe."""
 
     def __init__(self, gpus: int) -> None:
         self._turns = itertools.cycle(range(gpus))

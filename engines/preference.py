@@ -1,4 +1,4 @@
-"""What a user wishes of how networks run: backends in order, precision, device."""
+"""User preferences for running models: backends in order, precision, and device."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ BackendName: TypeAlias = Literal["tensorrt", "onnxruntime-cuda", "openvino", "on
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 
 DEFAULT_BACKENDS: tuple[BackendName, ...] = ("tensorrt", "onnxruntime-cuda", "onnxruntime")
-"""OpenVINO must be asked for: it is faster for some networks and slower for others (`bench/backends.py`)."""
+"""OpenVINO is opt-in: it is faster for some models and slower for others (`bench/backends.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """The first of `backends` that can do it runs a network; one that is not in the list never does.
+    """A model runs on the first of `backends` that can run it, and never on a backend that is not listed.
 
-    `precision` "auto" leaves the choice to the backend, each other is kept to; `device` is "auto", "cpu" or "cuda:N".
+    `precision` "auto" leaves the choice to the backend; any other value is strict. `device` is "auto", "cpu" or
+    "cuda:N".
     """
 
     backends: tuple[BackendName, ...] = DEFAULT_BACKENDS
@@ -25,4 +26,4 @@ class Preference:
 
 
 PLAIN = Preference(("onnxruntime",), "auto", "cpu")
-"""The reference: what every machine has."""
+"""The reference backend, which is available on every machine."""

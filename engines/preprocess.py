@@ -1,4 +1,4 @@
-"""Pictures to network input, driven by the input specification. One subject: the numbers a network is fed."""
+"""Converts images to model input tensors, as described by the input specification."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.engines.spec import ColourOrder, InputSpec, Resize
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a source picture lies in the network's input: `input = source * scale + offset`, in pixels."""
+    """Position of a source image in the model's input: `input = source * scale + offset`, in pixels."""
 
     scale_x: float
     scale_y: float
@@ -24,7 +24,7 @@ class Geometry:
     source_height: int
 
     def boxes_to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes xyxy [n, 4] from network pixels to source pixels, cut at the picture's edges; a new array."""
+        """Maps xyxy boxes [n, 4] from model pixels to source pixels, clipped to the image. Returns a new array."""
         offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         limit = np.array([self.source_width, self.source_height] * 2, np.float32)
@@ -33,11 +33,10 @@ class Geometry:
 
 
 def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArray[np.float32], list[Geometry]]:
-    """BGR uint8 [h, w, 3] pictures of any sizes to one float32 tensor [n, 3, spec.height, spec.width].
+    """Converts BGR uint8 [h, w, 3] images of any sizes to one float32 tensor [n, 3, spec.height, spec.width].
 
-    The tensor is contiguous and the caller's own. Resizing is bilinear and happens in uint8, where it is several times
-    cheaper than in float; what networks lose by it is less than a grey level. ValueError for anything that is no
-    such picture.
+    The tensor is contiguous and owned by the caller. Images are resized bilinearly in uint8, which is several times
+    faster than in float and costs less than one grey level of accuracy. Raises ValueError if an image has another form.
     """
     tensor = np.empty((len(images), 3, spec.height, spec.width), np.float32)
     factor, summand = affine(spec)
@@ -56,20 +55,20 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
 
 
 def affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`(pixel * scale - mean) / std` as a factor and a summand for each channel."""
+    """Returns `(pixel * scale - mean) / std` as a factor and a summand per channel."""
     std = np.array(spec.std, np.float64)
     return (spec.scale / std).astype(np.float32), (-np.array(spec.mean) / std).astype(np.float32)
 
 
 def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
-    """Height and width. ValueError for what is no BGR picture."""
+    """Returns height and width. Raises ValueError if the array is not a BGR uint8 image."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"a picture is uint8 [height, width, 3] with pixels in it, not {image.dtype} {image.shape}")
     return image.shape[0], image.shape[1]
 
 
 def placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the picture within the network's input."""
+    """Returns left, top, width and height of the image within the model's input."""
     if spec.resize is Resize.STRETCH:
         return 0, 0, spec.width, spec.height
     ratio = min(spec.width / width, spec.height / height)
@@ -83,7 +82,7 @@ def placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int
 
 
 def _pad(planes: NDArray[np.float32], rows: slice, columns: slice, value: NDArray[np.float32]) -> None:
-    """Writes the padding around the picture, and nothing where the picture comes."""
+    """Fills the padding around the image, but not the image area."""
     planes[:, : rows.start] = value
     planes[:, rows.stop :] = value
     planes[:, rows, : columns.start] = value
@@ -97,7 +96,7 @@ def _fill(
     factor: NDArray[np.float32],
     summand: NDArray[np.float32],
 ) -> None:
-    """Writes an interleaved BGR picture into planes [3, h, w]: the only pass over float numbers."""
+    """Writes an interleaved BGR image into planes [3, h, w]. This is the only pass over float data."""
     channels = cv2.split(image)
     if colour is ColourOrder.RGB:
         channels = channels[::-1]

@@ -1,4 +1,4 @@
-"""Text of unknown origin, made fit for a terminal, a log and a message."""
+"""Makes untrusted text safe for terminals, logs and messages."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 
 def printable(text: str) -> str:
-    r"""The text with everything that does not print escaped: control characters, terminal escapes, marks that turn the
-    direction of writing, line separators, and bytes of a file name that are no UTF-8. "\x1b[2J" becomes "\\x1b[2J"."""
+    r"""Returns the text with all unprintable characters escaped: control characters, terminal escapes, bidirectional
+    marks, line separators, and bytes of a file name that are not valid UTF-8. "\x1b[2J" becomes "\\x1b[2J"."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def printable_lines(text: str) -> str:
-    """As `printable`, of a text of several lines; line breaks stay."""
+    """Applies `printable` to each line of a text; line breaks are kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def json_text(value: object, **options: Any) -> str:
-    r"""JSON (`options` as of `json.dumps`) in which other scripts are readable and what does not print is escaped."""
+    r"""Returns JSON in which other scripts stay readable and unprintable characters are escaped. `options` are those of
+    `json.dumps`."""
     text = json.dumps(value, ensure_ascii=False, **options)
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""What the processor can compute exactly."""
+"""Detects what the processor can compute exactly."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def sums_int8_exactly(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str = platform.machine()) -> bool:
-    """Whether products of unsigned and signed bytes are summed in 32 bits.
+    """Returns whether sums of products of unsigned and signed bytes are accumulated in 32 bits.
 
-    x86 processors before VNNI sum two of them in 16 bits and cut off what does not fit (VPMADDUBSW). `cpuinfo` is the
-    kernel's list of processors.
+    x86 processors without VNNI add two such products in 16 bits and saturate (VPMADDUBSW). `cpuinfo` is the path of the
+    kernel's CPU list. Returns False if it cannot be read.
     """
     if machine not in ("x86_64", "AMD64"):
         return True

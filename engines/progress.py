@@ -1,4 +1,4 @@
-"""How long-running work tells how far it is."""
+"""Progress callbacks of long-running work."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called from the thread that works, several times a second; an exception of its own stops the work and passes
-    through.
+    """Called several times a second from the working thread. If it raises an exception, the work stops and the
+    exception propagates.
 
-    `task` names the piece of work for people; `done` and `total` are bytes where nothing else is said, `total` None
-    where nobody knows it.
+    `task` names the work for display. `done` and `total` are bytes unless stated otherwise; `total` is None if it is
+    not known.
     """
 
     def __call__(self, task: str, done: int, total: int | None) -> None: ...
 
 
 def silent(task: str, done: int, total: int | None) -> None:
-    """The progress of somebody who does not look."""
+    """Ignores all progress."""

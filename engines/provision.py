@@ -1,4 +1,4 @@
-"""Putting a network into the store: fetch, convert, check, keep."""
+"""Adds a model to the store: fetches, converts, checks and stores it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 def provide(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
-    """The stored file of a model, fetched and converted if it is not there; two processes fetch it once.
+    """Returns the stored file of a model; fetches and converts it first if needed. Only one process fetches it.
 
-    ModelUnavailableError where no source gives it, ConversionError or ModelFileError where what came is another
-    thing, EngineError where it cannot be stored.
+    Raises ModelUnavailableError if no source provides it, ConversionError or ModelFileError if the content is not the
+    expected model, and EngineError if it cannot be stored.
     """
     if path := store.find(model):
         return path
@@ -42,7 +42,8 @@ def _fetch(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
 
 
 def _onnx(model: Model, fetched: Fetched, scratch: Path, fetcher: Fetcher) -> Path:
-    """The fetched file as ONNX, known to be one."""
+    """Returns the fetched file as ONNX, converted if needed. Checks that a file which is not converted really is
+    ONNX."""
     if not model.convert:
         _require_input(model, fetched.path)
         return fetched.path
@@ -53,7 +54,8 @@ def _onnx(model: Model, fetched: Fetched, scratch: Path, fetcher: Fetcher) -> Pa
 
 
 def _require_input(model: Model, path: Path) -> None:
-    """ModelFileError unless the file is ONNX and has the model's input: an error page must not become a network."""
+    """Raises ModelFileError unless the file is ONNX and has the model's input; an HTML error page must not be stored as
+    a model."""
     inputs = read_ends(path).inputs
     if model.input.tensor not in inputs:
         raise ModelFileError(f"{path.name} takes {text(inputs)}, but {model.name} is fed {model.input.tensor!r}")

@@ -1,5 +1,5 @@
-"""Opens and reads regular files only: a FIFO, a device or a directory in their place can neither block nor flood.
-Replaces files: the old one stays until the new one is complete."""
+"""Opens and reads only regular files, so that a FIFO, device or directory cannot block or flood the process. Replaces
+files atomically."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = {
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens a file for reading. OSError if it is not a regular file, found out without waiting for a writer."""
+    """Opens a file for reading without ever waiting for a writer. Raises OSError if it is not a regular file."""
     _require_regular(path, path.stat().st_mode)  # first, so that a device is not even opened
     file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (the opener; the caller closes it)
     try:
@@ -34,8 +34,8 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """Reads a regular file of at most `limit` bytes. OSError otherwise (EFBIG if it is larger); its `strerror` says
-    what is wrong."""
+    """Reads a regular file of at most `limit` bytes. Otherwise raises OSError (EFBIG if it is larger), whose `strerror`
+    says what is wrong."""
     with open_regular(path) as file:
         too_large = os.fstat(file.fileno()).st_size > limit
         content = b"" if too_large else file.read(limit + 1)
@@ -45,12 +45,13 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def require_regular(path: Path) -> None:
-    """OSError unless `path` is a regular file that can be read."""
+    """Raises OSError unless `path` is a regular file that can be opened for reading."""
     open_regular(path).close()
 
 
 def irregular_kind(path: Path) -> str | None:
-    """What `path` is ("a named pipe", "a directory") if it exists and is not a regular file. Does not open it."""
+    """Returns what `path` is ("a named pipe", "a directory") if it exists and is not a regular file. Does not
+    open it."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -59,19 +60,22 @@ def irregular_kind(path: Path) -> str | None:
 
 
 class Replacement:
-    """A file being written. A regular file with content that is already at `path` stays there until `commit`: until
-    then the data goes to a hidden file beside it. Otherwise `path` itself is written. `file` is unbuffered: a write may
-    take only a part of the data. Used by one thread; end it with `commit` or `discard`."""
+    """A file being written. If `path` already is a regular file with content, the data goes to a hidden file beside it,
+    and the old content stays until `commit`. Otherwise `path` itself is written.
+
+    `file` is unbuffered, so a write may take only part of the data. Use it from one thread, and finish with `commit` or
+    `discard`.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError if the file cannot be created."""
+        """Creates the file. Raises OSError if it cannot be created."""
         self._path = Path(os.path.realpath(path))  # a symbolic link keeps pointing to the file
         before = _status(self._path)
         self.replaces = before is not None and stat.S_ISREG(before.st_mode) and before.st_size > 0
         """Whether `path` has content that is kept until `commit`."""
         self._written = self._path
         if self.replaces and before is not None:
-            self._path.open("ab").close()  # the permissions of the file count, as if it were overwritten
+            self._path.open("ab").close()  # require write permission, as if the file were overwritten
             descriptor, name = tempfile.mkstemp(".new", ".", self._path.parent)
             self._written = Path(name)
             with suppress(OSError):  # not every file system has owners and modes
@@ -101,7 +105,7 @@ class Replacement:
             raise
 
     def discard(self) -> None:
-        """Closes the file and removes it; what was at `path` before stays."""
+        """Closes and removes the new file. Content that was kept at `path` stays."""
         with suppress(OSError):
             self.file.close()
         if self._is_regular:
@@ -110,8 +114,8 @@ class Replacement:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file. If that fails, as on a full disk, nothing is left of it and a file that it would have replaced is
-    unchanged. Raises OSError."""
+    """Writes a file. If that fails (for example, the disk is full), nothing is left of the new file, and an existing
+    file with content is unchanged. Raises OSError."""
     new = Replacement(path)
     try:
         new.write_all(data)

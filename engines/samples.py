@@ -1,4 +1,4 @@
-"""Sample videos and photographs, fetched on demand: what the demonstration shows and the tests look at."""
+"""Sample videos and photographs, fetched on demand for demonstrations and tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sample:
 
 
 def samples() -> Mapping[str, Sample]:
-    """All samples by name, in the order in which `samples.yaml` states them."""
+    """Returns all samples by name, in the order of `samples.yaml`."""
     document = yaml.safe_load(resources.files("sightd.engines").joinpath("samples.yaml").read_text(encoding="utf-8"))
     return {
         name: Sample(name, entry["summary"], entry["licence"], PackageSource(**entry["source"]))
@@ -38,17 +38,18 @@ def samples() -> Mapping[str, Sample]:
 
 @dataclass(frozen=True, slots=True)
 class SampleStore:
-    """The samples on this machine, as plain files in `directory` (made on first use)."""
+    """The samples stored on this machine, as plain files in `directory`, which is created on first use."""
 
     directory: Path
 
     def find(self, sample: Sample) -> Path | None:
-        """The stored file if its bytes are the pinned ones."""
+        """Returns the stored file if its hash matches the pin, else None."""
         path = self.directory / sample.name
         return path if path.is_file() and digest_of(path).sha256 == sample.source.sha256 else None
 
     def ensure(self, name: str, fetcher: Fetcher) -> Path:
-        """The stored file, fetched first if need be; no network once it is there. EngineError where it fails."""
+        """Returns the stored file, and fetches it first if needed. Needs no network once it is stored. Raises
+        EngineError on failure."""
         sample = _named(name)
         if path := self.find(sample):
             return path

@@ -1,7 +1,7 @@
-"""Source archives of Python packages, without running what is in them.
+"""Lets pip download source archives of Python packages without running their code.
 
-pip cannot download one without asking its build backend for metadata, which runs the package's own code. Here pip finds
-a backend of ours in the place of setuptools, which says what pip knows already, the package's name and version.
+To download one, pip asks the package's build backend for metadata, which runs the package's own code. Instead, pip
+finds our stub in place of setuptools; it reports the package name and version, which pip already knows.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __legacy__ = sys.modules[__name__]
 '''
 
 ARGUMENTS = ("--no-binary=:all:", "--use-pep517", "--no-build-isolation")
-"""Of pip, with which it takes the backend that it finds."""
+"""Arguments that make pip use the stub backend."""
 
 
 def write_backend(folder: Path, name: str, version: str) -> Path:
-    """Makes the backend in `folder`; the folder that goes to the front of PYTHONPATH for pip."""
+    """Writes the stub backend to `folder`. Returns the folder that must come first in pip's PYTHONPATH."""
     package = folder / "backend" / "setuptools"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

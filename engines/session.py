@@ -1,4 +1,4 @@
-"""The seam between networks and whatever runs them: named tensors in, named tensors out."""
+"""Interface between models and the libraries that run them: named tensors in, named tensors out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tensor = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Name, shape and dtype of a network's input or output; `None` in the shape stands for a dynamic axis."""
+    """Name, shape and dtype of a model's input or output. `None` in the shape marks a dynamic axis."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -23,18 +23,18 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What really runs a session, as told in the log, in `/readyz` and in the metric `sightd_engine_info`."""
+    """What actually runs a session, as shown in the log, in `/readyz` and in the metric `sightd_engine_info`."""
 
     name: str
-    """"onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", …"""
+    """One of "onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "openvino"."""
     device: str
-    """"cpu", "cuda:0", …"""
+    """For example "cpu" or "cuda:0"."""
     precision: str
-    """"fp32", "fp16", "int8"."""
+    """For example "fp32", "fp16" or "int8"."""
 
 
 class Session(Protocol):
-    """A loaded network. `run` may be called from several threads at once; `close` twice is safe."""
+    """A loaded model. `run` may be called from several threads at once; `close` is idempotent."""
 
     @property
     def backend(self) -> Backend: ...
@@ -46,7 +46,7 @@ class Session(Protocol):
     def outputs(self) -> Mapping[str, TensorSpec]: ...
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Runs one batch. Inputs stay the caller's; outputs are fresh arrays owned by the caller."""
+        """Runs one batch. Inputs stay owned by the caller; outputs are new arrays owned by the caller."""
         ...
 
     def close(self) -> None: ...

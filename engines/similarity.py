@@ -1,4 +1,5 @@
-"""The similarity transform (turn, scale, move; no reflection) that lays five points of a face onto a template."""
+"""Similarity transform (rotation, scale, translation; no reflection) that aligns five face landmarks with a
+template."""
 
 from __future__ import annotations
 
@@ -8,17 +9,17 @@ from numpy.typing import NDArray
 ARCFACE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
 )
-"""Right eye, left eye, nose, right and left corner of the mouth (as the picture shows them from left to right), in
-pixels of a 112 x 112 crop; the template that ArcFace and SFace were trained with (Deng et al. 2019, arXiv 1801.07698).
+"""Right eye, left eye, nose, right and left corner of the mouth (left to right in the image), in pixels of a 112 x 112
+crop. The template that ArcFace and SFace were trained with (Deng et al. 2019, arXiv 1801.07698).
 """
 ARCFACE.flags.writeable = False
 
 
 def similarity(points: NDArray[np.floating], template: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The matrix [2, 3] that takes `points` [n, 2] nearest to `template` [n, 2], by least squares.
+    """Returns the 2 x 3 matrix that maps `points` [n, 2] to `template` [n, 2] with the least squared error.
 
-    Umeyama 1991, "Least-squares estimation of transformation parameters between two point patterns"; in the plane its
-    optimum over rotations has a closed form. ValueError where the points are one point, or not numbers.
+    Umeyama 1991, "Least-squares estimation of transformation parameters between two point patterns"; in two dimensions
+    the optimal rotation has a closed form. Raises ValueError if the points coincide or are not finite.
     """
     source, target = np.asarray(points, np.float64), np.asarray(template, np.float64)
     if not np.isfinite(source).all():
@@ -35,7 +36,7 @@ def similarity(points: NDArray[np.floating], template: NDArray[np.floating]) -> 
 
 
 def inverse(transform: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The way back, [2, 3]. ValueError where there is none."""
+    """Returns the inverse transform, [2, 3]. Raises ValueError if there is none."""
     try:
         turn = np.linalg.inv(transform[:, :2])
     except np.linalg.LinAlgError:

@@ -1,4 +1,4 @@
-"""What a network wants to be fed: the input specification that drives pre-processing on CPU and GPU alike."""
+"""Input specification of a model, which drives preprocessing on both CPU and GPU."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ class ColourOrder(StrEnum):
 
 
 class Resize(StrEnum):
-    """How a picture of any size becomes one of the network's size."""
+    """How an image of any size is fitted to the model's input size."""
 
     STRETCH = "stretch"
-    """Both sides scaled on their own; the aspect ratio is lost."""
+    """Each side is scaled independently; the aspect ratio is lost."""
     LETTERBOX_TOP_LEFT = "letterbox-top-left"
-    """Aspect ratio kept, picture in the top left corner, padding right and below (YOLOX)."""
+    """Aspect ratio kept, image in the top left corner, padding on the right and bottom (YOLOX)."""
     LETTERBOX_CENTRE = "letterbox-centre"
-    """Aspect ratio kept, padding equal on opposite sides."""
+    """Aspect ratio kept, image centred, equal padding on opposite sides."""
     FIT_TOP_LEFT = "fit-top-left"
-    """Aspect ratio kept, picture in the top left corner and never enlarged, padding right and below (YuNet)."""
+    """Aspect ratio kept, image in the top left corner and never enlarged, padding on the right and bottom (YuNet)."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One picture input, fed as float32 NCHW: `(pixel * scale - mean) / std` for each channel, in `colour` order.
+    """One image input as float32 NCHW: `(pixel * scale - mean) / std` for each channel, in `colour` order.
 
-    `width` and `height` in pixels; `pad` is the padding's pixel value (0-255, before scaling); `mean` and
-    `std` are in the units that `pixel * scale` has and in the order of `colour`.
+    `width` and `height` are in pixels; `pad` is the pixel value of the padding (0-255, before scaling); `mean` and
+    `std` are in the units of `pixel * scale` and in the order of `colour`.
     """
 
     tensor: str

@@ -1,4 +1,4 @@
-"""The networks on this machine: ONNX files, each with a note of where its bytes came from."""
+"""Model store: ONNX files on this machine, each with metadata about its origin."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sightd.engines.model import Model
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
-    """$SIGHTD_CACHE_DIR/models, $CACHE_DIRECTORY/models under systemd, else models in the user's XDG cache."""
+    """Returns $SIGHTD_CACHE_DIR/models, $CACHE_DIRECTORY/models under systemd, else models in the user's XDG cache."""
     return cache_directory(environ) / "models"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The note beside a stored file. `learnt` says that `source_sha256` was not pinned but learnt on first contact."""
+    """Metadata of a stored file. `learnt` is True if `source_sha256` was not pinned but learnt on first download."""
 
     origin: str
     source_sha256: str
@@ -35,26 +35,26 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """Files `NAME.onnx` and `NAME.json` in `directory`, which is made on first use."""
+    """Files `NAME.onnx` and `NAME.json` in `directory`, which is created on first use."""
 
     directory: Path
 
     def path(self, model: Model) -> Path:
-        """Where the ONNX file of a model lies, or would lie."""
+        """Returns the path of a model's ONNX file, whether or not it exists."""
         return model.path or self.directory / f"{model.name}.onnx"
 
     def find(self, model: Model) -> Path | None:
-        """The usable file of a model; None where there is none. Reads the whole file to compare its hash."""
+        """Returns the usable file of a model, or None. Reads the whole file to compare its hash."""
         return None if self.problem(model) else self.path(model)
 
     def verify(self, model: Model) -> Path:
-        """The usable file of a model; ModelUnavailableError says why it is not."""
+        """Returns the usable file of a model. Raises ModelUnavailableError, which says why it cannot be used."""
         if problem := self.problem(model):
             raise ModelUnavailableError(f"{model.name}: {problem}. `sightd models fetch {model.name}` fetches it")
         return self.path(model)
 
     def problem(self, model: Model) -> str:
-        """Why the stored file of a model cannot be used; empty where it can."""
+        """Returns why the stored file of a model cannot be used, or "" if it can."""
         path = self.path(model)
         if not path.is_file():
             return f"not stored in {self.directory}" if model.path is None else f"there is no file {path}"
@@ -73,19 +73,20 @@ class ModelStore:
         return ""
 
     def record(self, model: Model) -> Record | None:
-        """The note beside the file of a model; None where it is missing or not readable."""
+        """Returns the metadata of a model's file, or None if it is missing or unreadable."""
         try:
             return Record(**json.loads(self._note(model).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def learnt_pin(self, model: Model) -> str:
-        """The sha256 that was learnt of a source without a pin; it outlives the file. Empty where there is none."""
+        """Returns the SHA-256 learnt from an unpinned source, or "". It is still known after the model file was
+        deleted."""
         record = self.record(model)
         return record.source_sha256 if record and record.learnt else ""
 
     def put(self, model: Model, file: Path, *, origin: str, source_sha256: str, learnt: bool) -> Path:
-        """Moves an ONNX `file` (on the same file system) into the store; readers see the old one or the new one."""
+        """Moves an ONNX `file` (on the same file system) into the store. Readers see either the old or the new file."""
         digest = digest_of(file)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         record = Record(origin, source_sha256, digest.sha256, digest.size, converter_of(model), learnt, now)
@@ -100,5 +101,5 @@ class ModelStore:
 
 
 def converter_of(model: Model) -> str:
-    """Name and version of what makes ONNX of a model's fetched file; empty where it is ONNX already."""
+    """Returns name and version of the converter for a model's fetched file, or "" if that file already is ONNX."""
     return f"{model.convert}/{CONVERTERS[model.convert].version}" if model.convert else ""

@@ -1,4 +1,4 @@
-"""The 26 styles of the published style network."""
+"""The 26 styles of the published style model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STYLES: tuple[str, ...] = (
     "frost", "stained-glass", "crayon", "weave", "parchment", "starry", "ember",
     "cutout", "fresco", "soft-oil", "delft", "mosaic",
 )  # fmt: skip
-"""In the network's order; named for how they look (docs/styles.jpg)."""
+"""In the model's order, named after their appearance (docs/styles.jpg)."""
 
 WITH_OWN = "style26-own"
-"""The network that knows the styles that were learnt on this machine besides."""
+"""The model that also includes the styles learnt on this machine."""

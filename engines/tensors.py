@@ -1,4 +1,4 @@
-"""What every session does with its tensors, whichever library runs the network."""
+"""Tensor helpers shared by all sessions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 def described(specs: Specs) -> str:
-    """Names, dtypes and shapes for people: "images float32 [None, 3, 416, 416]"."""
+    """Formats names, dtypes and shapes for messages: "images float32 [None, 3, 416, 416]"."""
     return ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in specs.values())
 
 
 def require(specs: Specs, inputs: Mapping[str, Tensor], what: str) -> None:
-    """EngineError unless names, dtypes and shapes are those of the network `what`."""
+    """Raises EngineError unless names, dtypes and shapes match those of the model `what`."""
     if inputs.keys() == specs.keys() and all(_fits(specs[name], tensor) for name, tensor in inputs.items()):
         return
     given = ", ".join(f"{name} {tensor.dtype} {list(tensor.shape)}" for name, tensor in inputs.items())
@@ -27,12 +27,12 @@ def require(specs: Specs, inputs: Mapping[str, Tensor], what: str) -> None:
 
 
 def batch_is_one(specs: Specs) -> bool:
-    """Whether a network was exported for one picture at a time."""
+    """Returns whether a model was exported with a batch size fixed at 1."""
     return all(spec.shape and spec.shape[0] == 1 for spec in specs.values())
 
 
 def by_rows(run: Run, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Runs each row of a batch on its own, and joins the outputs: for networks whose batch is fixed at one."""
+    """Runs each row of a batch separately and joins the outputs, for models whose batch size is fixed at 1."""
     rows = max((len(tensor) for tensor in inputs.values() if tensor.ndim), default=1)
     if rows == 1:
         return run(inputs)
@@ -41,7 +41,7 @@ def by_rows(run: Run, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def zeros(specs: Specs, fed: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """An input of zeros to warm up with: `fed` gives the shapes that are known, open axes of others become 1."""
+    """Returns inputs of zeros for a warm-up run. `fed` gives the known shapes; open axes of other inputs become 1."""
     return {
         spec.name: np.zeros(fed.get(spec.name) or [axis or 1 for axis in spec.shape], spec.dtype)
         for spec in specs.values()

@@ -1,4 +1,4 @@
-"""Fetched files to ONNX, without the framework that made them. `CONVERTERS` are named by `Model.convert`."""
+"""Converts fetched files to ONNX without the framework that wrote them. `Model.convert` is a key of `CONVERTERS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sightd.engines.convert import mobilenet, multistyle, opencv_zoo, ssd, vgg
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """`convert(source, target)` writes ONNX; `version` rises when what it writes changes, and old files are redone."""
+    """`convert(source, target)` writes ONNX. Increase `version` if its output changes; files converted earlier are then
+    redone."""
 
     version: int
     convert: Callable[[Path, Path], None]

@@ -1,4 +1,4 @@
-"""The anchor boxes of an SSD: what its box predictions are relative to."""
+"""The anchor boxes of an SSD, to which its box predictions are relative."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class AnchorGrid:
-    """A feature map of `height` by `width` cells with one anchor of each scale and aspect ratio in every cell."""
+    """A feature map of `height` by `width` cells, each with one anchor per pair of scale and aspect ratio."""
 
     height: int
     width: int
@@ -22,9 +22,10 @@ class AnchorGrid:
 
 
 def anchors(grids: Sequence[AnchorGrid]) -> FloatArray:
-    """Centre x, centre y, width, height [n, 4] as parts of the picture's sides (Liu et al. 2016, SSD, section 2.2).
+    """Returns centre x, centre y, width and height [n, 4] as fractions of the image size (Liu et al. 2016, SSD, section
+    2.2).
 
-    In the order of the predictions: grid, row, column, anchor.
+    The order is that of the predictions: grid, row, column, anchor.
     """
     return np.concatenate([_of(grid) for grid in grids]).astype(np.float32)
 

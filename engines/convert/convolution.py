@@ -1,4 +1,4 @@
-"""A convolution that has not been written yet, so that what follows it can still be folded into its numbers."""
+"""A convolution that is not written to the graph yet, so that subsequent operations can be folded into its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """Weights [out, in / groups, kh, kw] and bias [out] over `source`; `pads` top, left, bottom, right."""
+    """Weights [out, in / groups, kh, kw] and bias [out] applied to `source`; `pads` is top, left, bottom, right."""
 
     source: Feature
     weights: FloatArray
@@ -36,7 +36,7 @@ class Convolution:
 
     @classmethod
     def same(cls, source: Feature, kernel: FloatArray, stride: int, *, depthwise: bool) -> Convolution:
-        """From TensorFlow's kernel [kh, kw, in, out or multiplier], with its padding "SAME"."""
+        """Creates a convolution from TensorFlow's kernel [kh, kw, in, out or multiplier] with padding "SAME"."""
         kh, kw, inputs, outputs = kernel.shape
         if depthwise:
             weights = kernel.transpose(2, 3, 0, 1).reshape(inputs * outputs, 1, kh, kw)
@@ -48,15 +48,15 @@ class Convolution:
         return cls(source, weights, bias, stride, (top, left, bottom, right), inputs if depthwise else 1)
 
     def scaled(self, factor: FloatArray) -> Convolution:
-        """Followed by a product with a number for each channel."""
+        """Returns this convolution followed by a multiplication by a factor per channel."""
         return replace(self, weights=self.weights * factor.reshape(-1, 1, 1, 1), bias=self.bias * factor)
 
     def shifted(self, summand: FloatArray) -> Convolution:
-        """Followed by a sum with a number for each channel."""
+        """Returns this convolution followed by the addition of a summand per channel."""
         return replace(self, bias=self.bias + summand)
 
     def selected(self, channels: Sequence[int]) -> Convolution:
-        """Only these outputs, in this order (of a convolution in one group)."""
+        """Returns only these outputs, in this order. The convolution must have one group."""
         index = np.asarray(channels)
         return replace(self, weights=self.weights[index], bias=self.bias[index])
 
@@ -77,6 +77,6 @@ class Convolution:
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's "SAME" padding, before and after: the odd pixel goes behind."""
+    """Returns TensorFlow's "SAME" padding before and after; an odd pixel goes after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2

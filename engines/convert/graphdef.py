@@ -1,7 +1,7 @@
-"""Frozen TensorFlow graphs, read without TensorFlow: nodes, their inputs, attributes and constants.
+"""Reads frozen TensorFlow graphs without TensorFlow: nodes, their inputs, attributes and constants.
 
-Only what a network's inference part holds is read (graph.proto, node_def.proto, attr_value.proto, tensor.proto of
-the TensorFlow project).
+Reads only what the inference part of a model contains (graph.proto, node_def.proto, attr_value.proto and tensor.proto
+of the TensorFlow project).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Attribute = str | tuple[int, ...] | NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation. `inputs` name nodes (without output index); control inputs are left out.
+    """One operation. `inputs` are node names without output index; control inputs are omitted.
 
-    `attributes` holds texts ("SAME"), lists of integers (strides) and, for a constant, its array as "value".
+    `attributes` contains strings ("SAME"), lists of integers (strides) and, for a constant, its array as "value".
     """
 
     name: str
@@ -39,7 +39,7 @@ class Node:
 
 
 def read(path: Path) -> dict[str, Node]:
-    """All nodes of a frozen graph by name. ConversionError where the file is not one."""
+    """Returns all nodes of a frozen graph by name. Raises ConversionError if the file is not a frozen graph."""
     message = memoryview(path.read_bytes())
     try:
         nodes = [_node(wire.view(value)) for number, value in wire.fields(message) if number == 1]
@@ -70,7 +70,7 @@ def _node(message: memoryview) -> Node:
 
 
 def _attribute(message: memoryview) -> Attribute | None:
-    """A text, list of integers or tensor; None for the kinds that inference needs nothing of."""
+    """Returns a string, list of integers or tensor, or None for other kinds, which inference does not need."""
     for number, value in wire.fields(message):
         if number == 1:
             return tuple(i for n, v in wire.fields(wire.view(value)) if n == 3 for i in wire.integers(v))
@@ -82,7 +82,7 @@ def _attribute(message: memoryview) -> Attribute | None:
 
 
 def _tensor(message: memoryview) -> NDArray[Any] | None:
-    """A constant's array; None for element types without numbers (strings)."""
+    """Returns a constant's array, or None if its elements are not numbers (strings)."""
     dtype: type[np.generic] | None = np.float32
     shape: tuple[int, ...] = ()
     values: list[NDArray[Any]] = []
@@ -103,7 +103,8 @@ def _tensor(message: memoryview) -> NDArray[Any] | None:
 
 
 def _filled(values: list[NDArray[Any]], shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """The array of a shape; the last value stated stands for all that follow (tensor.proto)."""
+    """Returns the array in its shape. If there are fewer values than elements, the last one is repeated
+    (tensor.proto)."""
     flat = np.concatenate(values) if values else np.zeros(min(prod(shape), 1), dtype)
     missing = prod(shape) - flat.size
     if missing < 0 or prod(shape) > _MOST_VALUES:

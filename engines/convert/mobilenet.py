@@ -1,4 +1,4 @@
-"""MobileNet v2 from PyTorch's published weights, with its batch normalisations folded into its convolutions.
+"""Converts PyTorch's published weights of MobileNet v2, folding its batch normalisations into its convolutions.
 
 Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381.
 """
@@ -17,17 +17,17 @@ from sightd.engines.convert.torch_weights import read_weights
 from sightd.engines.errors import ConversionError
 
 _BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-"""Table 2 of the paper: expansion, channels, how many, stride of the first."""
+"""Table 2 of the paper: expansion factor, channels, number of blocks, stride of the first block."""
 _EPSILON = 1e-5
 _SIX = np.array(0, np.float32), np.array(6, np.float32)
-"""Between which activations lie."""
+"""Range of the activations (ReLU6)."""
 
 Weights = Mapping[str, NDArray[Any]]
 
 
 def convert(source: Path, target: Path) -> None:
-    """From the published file to `image` [b, 3, 224, 224] RGB, normalised, to `logits` [b, classes]. ConversionError
-    where it is another network."""
+    """Converts the published file to a model from `image` [b, 3, 224, 224] (RGB, normalised) to `logits` [b, classes].
+    Raises ConversionError if the file contains another model."""
     weights = read_weights(source)
     try:
         graph, classes = _built(weights)
@@ -53,7 +53,7 @@ def _built(weights: Weights) -> tuple[OnnxGraph, int]:
 
 
 def _block(graph: OnnxGraph, weights: Weights, x: str, name: str, expansion: int, stride: int) -> str:
-    """Widened by 1x1, filtered channel by channel, made narrow by 1x1 again, this time without an activation."""
+    """Adds an inverted residual block: 1x1 expansion, depthwise convolution, and 1x1 projection without activation."""
     part = 0
     if expansion > 1:
         x, part = _convolution(graph, weights, x, f"{name}.0.0", f"{name}.0.1"), 1
@@ -64,7 +64,8 @@ def _block(graph: OnnxGraph, weights: Weights, x: str, name: str, expansion: int
 def _convolution(
     graph: OnnxGraph, weights: Weights, x: str, name: str, norm: str, *, stride: int = 1, activation: bool = True
 ) -> str:
-    """w' = w · γ / √(σ² + ε), b' = β - μ · γ / √(σ² + ε): the normalisation of Ioffe and Szegedy 2015 at rest."""
+    """Adds a convolution with folded batch normalisation (Ioffe and Szegedy 2015): w' = w · γ / √(σ² + ε), b' = β - μ ·
+    γ / √(σ² + ε)."""
     kernel = weights[f"{name}.weight"]
     mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
     factor = weights[f"{norm}.weight"].astype(np.float64) / np.sqrt(variance.astype(np.float64) + _EPSILON)

@@ -1,4 +1,4 @@
-"""The network of 26 styles for batches of pictures of any size: built anew from its weights."""
+"""Rebuilds the 26-style model from its weights, for batches of images of any size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sightd.engines.errors import ConversionError
 
 
 def convert(source: Path, target: Path) -> None:
-    """From the published file to what `write` writes. ConversionError where it is another network."""
+    """Converts the published file to the format of `write`. Raises ConversionError if the file contains another
+    model."""
     try:
         weights = {one.name: numpy_helper.to_array(one) for one in onnx.load(str(source)).graph.initializer}
     except (DecodeError, OSError) as error:

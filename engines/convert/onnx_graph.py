@@ -1,4 +1,4 @@
-"""An ONNX graph that grows node by node, and is checked before it is written."""
+"""Builds an ONNX graph node by node, and checks it before writing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Shape = Sequence[int | str]
 
 
 class OnnxGraph:
-    """Float32 inputs and outputs with a dynamic first axis; names are made up as nodes are added."""
+    """A graph with float32 inputs and outputs whose first axis is dynamic. Names are generated as nodes are added."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -28,20 +28,20 @@ class OnnxGraph:
         self._constants: list[onnx.TensorProto] = []
 
     def add(self, op: str, inputs: Sequence[str | NDArray[Any]], name: str = "", **attributes: Any) -> str:
-        """Adds a node; arrays among its inputs become constants. The name of its one output."""
+        """Adds a node and returns the name of its single output. Arrays among its inputs become constants."""
         name = name or f"{op}_{len(self._nodes)}"
         names = [i if isinstance(i, str) else self.constant(f"constant_{len(self._constants)}", i) for i in inputs]
         self._nodes.append(helper.make_node(op, names, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, array: NDArray[Any]) -> str:
-        """Adds a constant of a name of its own, which is given back."""
+        """Adds a constant with the given name, and returns the name."""
         self._constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def save(self, path: Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], origin: str) -> None:
-        """Checks and writes the graph. Shapes are those behind the batch, with names for open axes; `origin` says what
-        it was made from."""
+        """Checks and writes the graph. Shapes exclude the batch axis and use names for open axes. `origin` describes
+        what it was made from. Raises ConversionError if the graph is invalid."""
         graph = helper.make_graph(self._nodes, self._name, _infos(inputs), _infos(outputs), self._constants)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="sightd", doc_string=origin

@@ -1,4 +1,4 @@
-"""The face networks of the OpenCV zoo as they are published, for batches and, in YuNet's case, pictures of any size."""
+"""Converts the published face models of the OpenCV Zoo, for batches and, in the case of YuNet, images of any size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BATCH = "batch"
 
 
 def convert_yunet(source: Path, target: Path) -> None:
-    """YuNet leaves its batch and its size open: fed [b, 3, h, w] with h and w multiples of 32.
+    """Converts YuNet to a dynamic batch and size: input [b, 3, h, w] with h and w multiples of 32.
 
-    The file is made for 1 x 3 x 640 x 640; what holds it to that are the shapes that it states and the batch of 1 in
-    the constants of its last reshapes. ConversionError where it is another network.
+    The published file is made for 1 x 3 x 640 x 640. It is bound to this only by its stated shapes and by the batch of
+    1 in the constants of its last reshapes. Raises ConversionError if the file contains another model.
     """
     model = _read(source)
     graph = model.graph
@@ -33,13 +33,14 @@ def convert_yunet(source: Path, target: Path) -> None:
         if constant.name in reshapes:
             shape = numpy_helper.to_array(constant)
             if shape.tolist()[:2] == [1, -1]:
-                as_fed = np.concatenate(([0], shape[1:])).astype(np.int64)  # 0: the first axis stays as it comes
+                as_fed = np.concatenate(([0], shape[1:])).astype(np.int64)  # 0: keep the first axis
                 constant.CopyFrom(numpy_helper.from_array(as_fed, constant.name))
     _write(model, target)
 
 
 def convert_sface(source: Path, target: Path) -> None:
-    """SFace takes batches, and its weights are no inputs any more. ConversionError where it is another network."""
+    """Converts SFace to a dynamic batch, and removes its weights from its inputs. Raises ConversionError if the file
+    contains another model."""
     model = _read(source)
     graph = model.graph
     inputs = _fed(graph)
@@ -54,7 +55,8 @@ def convert_sface(source: Path, target: Path) -> None:
 
 
 def _without_prelu(graph: onnx.GraphProto) -> None:
-    """PRelu(x, a) = a · x + (1 - a) · Relu(x): ONNX Runtime's own PRelu costs half of the network."""
+    """Replaces PRelu(x, a) with a · x + (1 - a) · Relu(x), because ONNX Runtime's PRelu takes half the run time of the
+    model."""
     nodes, weights = [], {one.name: one for one in graph.initializer}
     for node in graph.node:
         if node.op_type != "PRelu":
@@ -83,7 +85,7 @@ def _read(source: Path) -> onnx.ModelProto:
 
 
 def _fed(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Inputs that are no weights."""
+    """Returns the inputs that are not weights."""
     weights = {one.name for one in graph.initializer}
     return [one for one in graph.input if one.name not in weights]
 
@@ -95,7 +97,7 @@ def _open(end: onnx.ValueInfoProto, axes: dict[int, str]) -> None:
 
 
 def _write(model: onnx.ModelProto, target: Path) -> None:
-    del model.graph.value_info[:]  # shapes between, for the size that it was made for
+    del model.graph.value_info[:]  # intermediate shapes, for the original size
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

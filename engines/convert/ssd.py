@@ -1,7 +1,7 @@
-"""SSD detectors of the TensorFlow object detection API, frozen graph to ONNX.
+"""Converts SSD detectors of the TensorFlow object detection API from frozen graphs to ONNX.
 
-The graph is cut at both ends: its input is the stretched picture (what comes before is a loop over the batch), its
-outputs are decoded boxes and class scores; suppression of duplicates (control flow in TensorFlow) is the caller's.
+The graph is cut at both ends. Its input is the stretched image (before that is a loop over the batch), and its outputs
+are decoded boxes and class scores. The caller does non-maximum suppression, which is control flow in TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from sightd.engines.errors import ConversionError
 SIZE = 300
 _PICTURES = "Preprocessor/map/TensorArrayStack/TensorArrayGatherV3"
 _ANCHORS = "MultipleGridAnchorGenerator/Sqrt"
-_CENTRE_SCALE, _SIZE_SCALE = 10.0, 5.0  # the API's box coder (faster_rcnn_box_coder: y 10, x 10, height 5, width 5)
-_GRAPH_CLASSES = 91  # background and COCO's identifiers 1 to 90
+_CENTRE_SCALE, _SIZE_SCALE = 10.0, 5.0  # of the API's box coder (faster_rcnn_box_coder: y 10, x 10, height 5, width 5)
+_GRAPH_CLASSES = 91  # background and COCO's category ids 1 to 90
 
 
 def convert(source: Path, target: Path) -> None:
-    """Writes `target`: `image` [batch, 3, 300, 300] RGB 0-255 to `boxes` [batch, n, 4] and `scores` [batch, n, 80].
+    """Converts the graph to a model from `image` [batch, 3, 300, 300] RGB 0-255 to `boxes` [batch, n, 4] and `scores`
+    [batch, n, 80].
 
-    Boxes are x1, y1, x2, y2 as parts of the picture's sides (they may reach beyond it), scores are sigmoids in the
-    order of `coco.LABELS`. ConversionError where the file is not such a graph.
+    Boxes are x1, y1, x2, y2 as fractions of the image size and may extend beyond the image. Scores are sigmoids in the
+    order of `coco.LABELS`. Raises ConversionError if the file is not such a graph.
     """
     nodes = graphdef.read(source)
     graph = OnnxGraph("ssd")
@@ -58,7 +59,7 @@ def convert(source: Path, target: Path) -> None:
 def _anchor_shapes(
     nodes: dict[str, Node], translation: Translation
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Scales and aspect ratios of each level, which stand in the graph as constants around a square root."""
+    """Returns scales and aspect ratios of each level, which the graph contains as constants around a square root."""
     shapes = []
     level = 0
     while root := nodes.get(f"{_ANCHORS}_{level}" if level else _ANCHORS):
@@ -76,10 +77,10 @@ def _anchor_shapes(
 def _prediction(
     graph: OnnxGraph, translation: Translation, level: int, head: str, width: int, order: Sequence[int]
 ) -> tuple[str, Feature]:
-    """A head's output as [batch, cells * anchors, len(order)], and its feature map.
+    """Returns a head's output as [batch, cells * anchors, len(order)], and its feature map.
 
-    Of the `width` numbers for each anchor those at `order` are kept, in that order: choosing among the filters of the
-    convolution costs nothing when the network runs.
+    Of the `width` numbers per anchor, keeps those at `order`, in that order. They are selected from the filters of the
+    convolution, which costs nothing at run time.
     """
     convolution = translation.convolution(f"BoxPredictor_{level}/{head}/BiasAdd")
     per_cell = len(convolution.bias) // width
@@ -90,7 +91,8 @@ def _prediction(
 
 
 def _decode(graph: OnnxGraph, encodings: str, shapes: NDArray[np.float32]) -> None:
-    """Boxes from encodings (x, y, width, height) relative to the anchors (Ren et al. 2015, Faster R-CNN, eq. 2)."""
+    """Adds the decoding of boxes from encodings (x, y, width, height) relative to the anchors (Ren et al. 2015, Faster
+    R-CNN, eq. 2)."""
     centres, sizes = shapes[None, :, :2], shapes[None, :, 2:]
     axis = np.array([2], np.int64)
     two, four = np.array([2], np.int64), np.array([4], np.int64)

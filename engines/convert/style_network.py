@@ -1,8 +1,7 @@
-"""The network of many styles: its layers, and the ONNX file that they are written as.
+"""The multi-style model: its layers, and the ONNX file in which they are stored.
 
-Dumoulin et al. 2017, "A Learned Representation for Artistic Style", arXiv 1610.07629: one network, and for each style a
-scale and a shift of each normalised channel (conditional instance normalisation). A mixture of styles is a mixture of
-these.
+Dumoulin et al. 2017, "A Learned Representation for Artistic Style", arXiv 1610.07629: one model, with a scale and shift
+per style for each normalised channel (conditional instance normalisation). Interpolating these mixes styles.
 """
 
 from __future__ import annotations
@@ -23,24 +22,25 @@ from sightd.engines.errors import ModelFileError
 Floats = NDArray[np.float32]
 
 DOWN, RESIDUAL, UP = 3, 6, 3
-"""How many layers make the picture small, how many pairs of layers follow, how many make it large again."""
+"""Number of downsampling layers, of residual pairs of layers, and of upsampling layers."""
 EPSILON = 1e-5
-"""Added to the variance by which a channel is normalised."""
+"""Added to the variance in the normalisation of a channel."""
 _LAYERS = DOWN + 2 * RESIDUAL + UP
 _SIZE: tuple[str, str] = ("height", "width")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StyleLayer:
-    """A convolution `kernel` float32 [out, in, side, side] with mirrored edges, and for each style the scale and the
-    shift of each normalised channel: float32 [styles, out]."""
+    """A convolution `kernel` float32 [out, in, side, side] with reflection padding, and the scale and shift per style
+    of each normalised channel, float32 [styles, out]."""
 
     kernel: Floats
     scale: Floats
     shift: Floats
 
     def with_style(self, row: int, scale: Floats, shift: Floats) -> StyleLayer:
-        """With float32 [out] each in a style's row, which is a new one where `row` is the number of styles."""
+        """Returns the layer with `scale` and `shift`, float32 [out] each, as the style in `row`. If `row` is the number
+        of styles, a new one is added."""
         tables = [self.scale, self.shift]
         for n, values in enumerate((scale, shift)):
             known = tables[n]
@@ -49,18 +49,18 @@ class StyleLayer:
 
 
 def stride_of(layer: int) -> int:
-    """Of the n-th layer's convolution."""
+    """Returns the stride of the n-th layer's convolution."""
     return 2 if 0 < layer < DOWN else 1
 
 
 def enlarges(layer: int) -> bool:
-    """Whether the picture is made twice as large before the n-th layer."""
+    """Returns whether the image size is doubled before the n-th layer."""
     return DOWN + 2 * RESIDUAL <= layer < _LAYERS - 1
 
 
 def write(layers: Sequence[StyleLayer], path: Path, origin: str) -> None:
-    """As `image` [b, 3, h, w] RGB 0-1 and `style_weights` [b, styles], which sum to 1, to `stylized` [b, 3, h, w] 0-1;
-    h and w are multiples of 4. `origin` says what it was made from."""
+    """Writes the model from `image` [b, 3, h, w] RGB 0-1 and `style_weights` [b, styles], which sum to 1, to `stylized`
+    [b, 3, h, w] 0-1; h and w must be multiples of 4. `origin` describes what it was made from."""
     graph, numbered = OnnxGraph("styles"), iter(enumerate(layers))
     x = "image"
     for _ in range(DOWN):
@@ -76,7 +76,7 @@ def write(layers: Sequence[StyleLayer], path: Path, origin: str) -> None:
 
 
 def read(path: Path) -> tuple[StyleLayer, ...]:
-    """The layers of a file that `write` wrote. ModelFileError for any other."""
+    """Returns the layers of a file written by `write`. Raises ModelFileError for any other file."""
     try:
         graph = onnx.load(str(path)).graph
     except (DecodeError, OSError) as error:
@@ -94,7 +94,7 @@ def read(path: Path) -> tuple[StyleLayer, ...]:
 
 
 def _layer(graph: OnnxGraph, x: str, number: int, layer: StyleLayer, activation: str) -> str:
-    """Convolution, normalisation of each channel of each picture, the style's scale and shift."""
+    """Adds a convolution, instance normalisation, and the style's scale and shift."""
     channels, _, side, _ = layer.kernel.shape
     if enlarges(number):
         twice = np.array([1, 1, 2, 2], np.float32)
@@ -111,6 +111,6 @@ def _layer(graph: OnnxGraph, x: str, number: int, layer: StyleLayer, activation:
 
 
 def _of_style(graph: OnnxGraph, table: Floats) -> str:
-    """The row of a table [styles, channels] that the weights ask for, or their mixture, as [b, channels, 1, 1]."""
+    """Adds the mixture of the rows of a table [styles, channels] by the style weights, as [b, channels, 1, 1]."""
     mixed = graph.add("MatMul", ["style_weights", table])
     return graph.add("Reshape", [mixed, np.array([-1, table.shape[1], 1, 1], np.int64)])

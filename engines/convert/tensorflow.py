@@ -1,7 +1,7 @@
-"""The convolutional part of a frozen TensorFlow graph, carried over to ONNX.
+"""Translates the convolutional part of a frozen TensorFlow graph to ONNX.
 
-Constants are computed here (batch normalisation becomes two vectors), and products and sums with constants go into
-the convolution before them. Layout changes from TensorFlow's NHWC to ONNX's NCHW.
+Constants are computed here (batch normalisation becomes two vectors), and products and sums with constants are folded
+into the preceding convolution. The layout changes from TensorFlow's NHWC to ONNX's NCHW.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ARITHMETIC = {
 
 
 class Translation:
-    """Translates nodes on demand. `given` are the nodes that stand for the network's input."""
+    """Translates nodes on demand. `given` maps the nodes that replace the model's input to their tensors."""
 
     def __init__(self, nodes: Mapping[str, Node], graph: OnnxGraph, given: Mapping[str, Feature]) -> None:
         self._nodes = nodes
@@ -38,14 +38,15 @@ class Translation:
         self._written: dict[int, Feature] = {}
 
     def convolution(self, name: str) -> Convolution:
-        """The convolution (with all that was folded into it) that node `name` is."""
+        """Returns the convolution of node `name`, including everything folded into it. Raises ConversionError if it is
+        none."""
         value = self._value(name)
         if not isinstance(value, Convolution):
             raise ConversionError(f"the graph's node {name} is not a convolution")
         return value
 
     def constant(self, name: str) -> NDArray[Any]:
-        """The array that node `name` is."""
+        """Returns the array of node `name`. Raises ConversionError if it is not a constant."""
         value = self._value(name)
         if not isinstance(value, np.ndarray):
             raise ConversionError(f"the graph's node {name} is not a constant")
@@ -57,7 +58,8 @@ class Translation:
         return self._values[name]
 
     def _in_order(self, name: str) -> Iterable[str]:
-        """All that `name` needs and that is not translated yet, what is needed first in front (depth first)."""
+        """Returns the nodes that `name` depends on and that are not translated yet, dependencies first (depth
+        first)."""
         order: dict[str, None] = {}
         entered = set[str]()
         stack = [(name, False)]
@@ -113,7 +115,8 @@ class Translation:
         return self._like(shape, self._graph.add(name, inputs))
 
     def _feature(self, value: Feature | Convolution) -> Feature:
-        """The tensor of a value; a convolution is written once, when something needs what it gives."""
+        """Returns the tensor of a value. A convolution is written to the graph only once, when its output is first
+        needed."""
         if isinstance(value, Feature):
             return value
         if id(value) not in self._written:
@@ -145,7 +148,8 @@ def _scalar(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _stride(node: Node) -> int:
-    """The stride of a convolution in TensorFlow's defaults; other paddings and layouts are refused."""
+    """Returns the stride of a convolution with TensorFlow's defaults. Raises ConversionError for other paddings and
+    layouts."""
     strides = node.attributes.get("strides")
     dilations = node.attributes.get("dilations", (1, 1, 1, 1))
     plain = node.attributes.get("padding") == "SAME" and node.attributes.get("data_format", "NHWC") == "NHWC"

@@ -1,7 +1,7 @@
-"""Weights out of a PyTorch file, without PyTorch and without running what a pickle may hold.
+"""Reads weights from a PyTorch file without PyTorch, and without executing code that a pickle may contain.
 
-The file is that of `torch.save` before PyTorch 1.6: five pickles (a magic number, a protocol, the machine's sizes, the
-dictionary of tensors, the keys of their storages) and then the storages one after the other, each behind its length.
+Supports the format of `torch.save` before PyTorch 1.6: five pickles (a magic number, a protocol version, the machine's
+sizes, the dictionary of tensors, the keys of their storages), then the storages, each preceded by its length.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _FAULTS = (
     OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError,
     MemoryError, RecursionError, SystemError,
 )  # fmt: skip
-"""What a file that is no such pickle, or a broken one, makes Python raise."""
+"""Exceptions that Python raises for broken files, or files that are not such a pickle."""
 
 
 class _Fixed:
-    """What a pickle can make and not change afterwards: its BUILD would set any field, past every check."""
+    """An object that a pickle can create but not modify: BUILD could otherwise set any field and bypass all checks."""
 
     __slots__ = ()
 
@@ -37,7 +37,7 @@ class _Fixed:
 
 
 class _Kind(_Fixed):
-    """What a storage holds."""
+    """The element type of a storage."""
 
     __slots__ = ("dtype",)
 
@@ -46,7 +46,7 @@ class _Kind(_Fixed):
 
 
 class _Tensor(_Fixed):
-    """A tensor's place within its storage: `offset`, `size` and `stride` in numbers, not bytes."""
+    """The position of a tensor in its storage. `offset`, `size` and `stride` are in elements, not bytes."""
 
     __slots__ = ("dtype", "offset", "size", "storage", "stride")
 
@@ -55,7 +55,7 @@ class _Tensor(_Fixed):
 
 
 def _rebuilt(storage: object, offset: object, size: object, stride: object, *_: object) -> _Tensor:
-    """What the pickle calls for each tensor, with the arguments of PyTorch's own function."""
+    """Called by the pickle for each tensor, with the arguments of PyTorch's own function."""
     match storage, offset, size, stride:
         case (str(key), _Kind() as kind), int(start), tuple(sides), tuple(steps):
             if all(isinstance(n, int) and n >= 0 for n in (start, *sides, *steps)) and len(sides) == len(steps):
@@ -64,7 +64,7 @@ def _rebuilt(storage: object, offset: object, size: object, stride: object, *_: 
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits what a dictionary of tensors is made of, and nothing else."""
+    """Allows only what a dictionary of tensors consists of."""
 
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
@@ -84,7 +84,8 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors by name, float32 or int64. ConversionError for any other file; nothing of it is executed."""
+    """Returns the tensors by name, float32 or int64. Raises ConversionError for any other file. Nothing in the file is
+    executed."""
     try:
         with path.open("rb") as file:
             return _read(file, path.stat().st_size)
@@ -105,7 +106,7 @@ def _read(file: BinaryIO, size: int) -> dict[str, NDArray[Any]]:
 
 
 def _storage(file: BinaryIO, dtype: str, size: int) -> NDArray[Any]:
-    """The next one. ValueError where the file ends before it does."""
+    """Reads the next storage. Raises ValueError if the file is truncated."""
     length = int(np.frombuffer(file.read(_LENGTH.itemsize), _LENGTH)[0])
     wanted = length * np.dtype(dtype).itemsize
     if not 0 <= wanted <= size - file.tell():

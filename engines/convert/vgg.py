@@ -1,4 +1,4 @@
-"""VGG16's first ten layers, whose features say how alike two pictures look: the loss that styles are trained with.
+"""The first ten layers of VGG16, whose features measure how similar two images look: the loss for training styles.
 
 Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556.
 """
@@ -18,16 +18,17 @@ from sightd.engines.convert.onnx_graph import OnnxGraph
 from sightd.engines.errors import ConversionError, ModelFileError
 
 BLOCKS = (2, 2, 3, 3)
-"""Convolutions of each block; the picture is halved between two."""
+"""Number of convolutions per block; the image size is halved between blocks."""
 LayerWeights = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Kernel [out, in, 3, 3] and shift [out] of a convolution."""
+"""Kernel [out, in, 3, 3] and bias [out] of a convolution."""
 _NAME = re.compile(r"block(\d)_conv(\d)")
 _KERNEL, _SHIFT = "block{}_conv{}.kernel", "block{}_conv{}.shift"
 
 
 def convert(source: Path, target: Path) -> None:
-    """From an exported VGG16 with the layer names of Keras to `image` [b, 3, h, w], BGR with the mean taken off, and
-    `block1` to `block4` [b, c, ., .]: what each block's last layer gives. ConversionError where it is another network.
+    """Converts an exported VGG16 with Keras layer names to a model from `image` [b, 3, h, w] (BGR, mean subtracted) to
+    `block1` to `block4` [b, c, ., .], the outputs of each block's last layer. Raises ConversionError if the file
+    contains another model.
     """
     try:
         network = onnx.load(str(source)).graph
@@ -57,7 +58,7 @@ def convert(source: Path, target: Path) -> None:
 
 
 def read(path: Path) -> list[list[LayerWeights]]:
-    """Each block's layers, of a file that `convert` wrote. ModelFileError for any other."""
+    """Returns the layers of each block from a file written by `convert`. Raises ModelFileError for any other file."""
     try:
         arrays = {one.name: numpy_helper.to_array(one) for one in onnx.load(str(path)).graph.initializer}
         return [

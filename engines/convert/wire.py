@@ -1,4 +1,4 @@
-"""The wire format of Protocol Buffers, as far as reading it needs (protobuf.dev, "Encoding")."""
+"""Reads the wire format of Protocol Buffers, as far as needed here (protobuf.dev, "Encoding")."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ Value = int | memoryview
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Field numbers and values in order: varints as int (unsigned), everything else as a view of its bytes."""
+    """Yields field numbers and values in order: varints as unsigned int, everything else as a view of its bytes. Raises
+    ConversionError if the message is malformed or truncated."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -34,7 +35,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
 
 
 def integers(value: Value) -> list[int]:
-    """The signed numbers of a repeated int field, packed or not."""
+    """Returns the signed numbers of a repeated int field, packed or not."""
     if isinstance(value, int):
         return [signed(value)]
     numbers = []
@@ -46,12 +47,13 @@ def integers(value: Value) -> list[int]:
 
 
 def signed(value: int) -> int:
-    """An int64 out of its varint (two's complement in 64 bits)."""
+    """Converts a varint to int64 (two's complement in 64 bits)."""
     return value - (1 << 64) if value >> 63 else value
 
 
 def view(value: Value) -> memoryview:
-    """The value of a field that must be a string, bytes or a message."""
+    """Returns the value of a field that must be a string, bytes or message. Raises ConversionError if it is a
+    number."""
     if isinstance(value, int):
         raise ConversionError("not the expected protocol buffer: a number where a message belongs")
     return value

@@ -1,1 +1,1 @@
-"""CUDA for the engines: memory, streams, kernels and graphs. Nothing here needs a GPU, or PyCUDA, to be imported."""
+"""CUDA for the engines: memory, streams, kernels and graphs. Importing these modules needs neither a GPU nor PyCUDA."""

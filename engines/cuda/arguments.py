@@ -1,4 +1,4 @@
-"""Kernel arguments, packed into the one buffer that the driver takes."""
+"""Packs kernel arguments into the single buffer that the driver takes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _POINTER = 8
 
 
 class HasAddress(Protocol):
-    """Something that lies on the device."""
+    """An object with memory on the device."""
 
     @property
     def address(self) -> int: ...
 
 
 Argument = HasAddress | np.number[Any] | bytes
-"""A buffer (its address is passed), a numpy scalar of the parameter's own type, or the bytes of a struct."""
+"""A buffer (its address is passed), a numpy scalar of the parameter's type, or the bytes of a struct."""
 
 
 def pack(arguments: tuple[Argument, ...]) -> bytes:
-    """The arguments as C would lay them out: each at a multiple of its own size, pointers and structs of 8 bytes.
+    """Lays out the arguments as C does: each aligned to its own size; pointers and structs to 8 bytes.
 
-    The bytes of a struct do not tell its alignment, which may be anything up to 8. So a struct must come to lie at a
-    multiple of 8 by itself (put it before an odd number of 4-byte scalars); ValueError where it does not, because the
-    kernel could read it from another place. A struct that holds float4, double2 or the like (alignment 16) can not be
-    passed. TypeError for Python numbers, whose width nobody knows.
+    The alignment of a struct is not visible from its bytes and may be anything up to 8. So a struct must land at a
+    multiple of 8 on its own (place it before an odd number of 4-byte scalars). Raises ValueError otherwise, because the
+    kernel might read it at another offset. Structs with float4, double2 or similar members (alignment 16) are not
+    supported. Raises TypeError for Python numbers, whose width is unknown.
     """
     packed = bytearray()
     for position, argument in enumerate(arguments):

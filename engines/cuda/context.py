@@ -1,4 +1,4 @@
-"""The CUDA context of one device: made current on whatever thread calls, and the owner of all that is made in it."""
+"""The CUDA context of a device: makes it current on the calling thread, and owns everything created in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RELEASE_WITHIN = 10.0
 
 
 class _Thread(threading.local):
-    """Which context of ours is current on this thread, and whether a stream is being captured on it."""
+    """Per thread: which of our contexts is current, and whether a stream is being captured."""
 
     current: Context | None = None
     capturing: bool = False
@@ -29,16 +29,17 @@ thread = _Thread()
 
 
 class Context:
-    """A device's primary context, which TensorRT and ONNX Runtime share.
+    """A device's primary context, which is shared with TensorRT and ONNX Runtime.
 
-    PyCUDA's objects (streams, events, modules) are destroyed where their last reference goes, and that must be a
-    thread on which the context is current; otherwise they leak. So the context alone refers to them (no local variable
-    that an exception's traceback would keep), and what is forgotten instead of closed waits in `_forgotten` until
-    somebody calls in.
+    PyCUDA's objects (streams, events, modules) are destroyed when their last reference goes. This must happen on a
+    thread on which the context is current; otherwise they leak. So only the context refers to them (not, for example, a
+    local variable that an exception's traceback would keep alive). The cleanup of objects that were garbage-collected
+    without being closed is queued in `_forgotten` until the next `sweep`.
     """
 
     def __init__(self, api: Any, bindings: Callable[[], Any], ordinal: int) -> None:
-        """`api` is PyCUDA's driver module; `bindings` loads `cuda.bindings.driver` where graphs are wanted."""
+        """Opens the device. `api` is PyCUDA's driver module; `bindings` loads `cuda.bindings.driver` when graphs are
+        used."""
         self.api, self.bindings, self.ordinal = api, bindings, ordinal
         self._natives: dict[int, tuple[Any, Callable[[Any], None] | None]] = {}
         self._keys = count()
@@ -50,15 +51,16 @@ class Context:
             raise translated(f"cuda:{ordinal}: opening the device", error) from error
 
     def current(self, doing: str) -> Activation:
-        """Makes the context current for a `with` block, and PyCUDA's exceptions ours; `doing` says what failed.
+        """Returns a context manager that makes the context current and translates PyCUDA's exceptions to ours.
 
-        Cheap where it is current already. CudaClosedError after `close`.
+        `doing` describes the operation in messages. Cheap if the context is already current. Entering it raises
+        CudaClosedError after `close`.
         """
         return Activation(self, doing)
 
     def adopt(self, native: Any, destroy: Callable[[Any], None] | None = None) -> int:
-        """Becomes the only owner of a native object; the key is for `__getitem__` and `drop`. What destroys it, with
-        the context current, is `destroy` or that its last reference goes."""
+        """Takes sole ownership of a native object and returns its key for `__getitem__` and `drop`. The object is
+        destroyed with the context current, by `destroy` if given, else by dropping its last reference."""
         key = next(self._keys)
         self._natives[key] = native, destroy
         return key
@@ -70,7 +72,7 @@ class Context:
             raise CudaClosedError(f"cuda:{self.ordinal}: used after it, or its device, was closed") from None
 
     def drop(self, key: int) -> None:
-        """Destroys what was adopted; a second time, or after `close`, nothing happens."""
+        """Destroys an adopted object. Does nothing if it was dropped before, or after `close`."""
         if self.native is None or key not in self._natives:
             return
         with self.current("destroying an object"):
@@ -80,22 +82,22 @@ class Context:
             del native
 
     def later(self, action: Callable[[], None]) -> None:
-        """For finalizers, which may run on any thread at any moment: `action` is done at the next `sweep`."""
+        """Queues `action` for the next `sweep`. For finalizers, which may run on any thread at any time."""
         self._forgotten.append(action)
 
     def sweep(self) -> None:
-        """Destroys what was forgotten. Called where new things are made, as long as nothing is being captured, which
-        destroying something would break."""
+        """Runs the queued cleanup actions. Called when new objects are created, but does nothing during a capture,
+        which destroying an object would break."""
         while not thread.capturing and self.native is not None:
             try:
-                action = self._forgotten.popleft()  # another thread may sweep, too
+                action = self._forgotten.popleft()  # another thread may sweep at the same time
             except IndexError:
                 return
             action()
 
     def wait(self) -> None:
-        """Waits until the device has done all its work, before that work's memory goes. A fault that shows here is
-        logged: whoever waits only wants to close."""
+        """Waits until the device has finished all work, before the memory of that work is freed. Only logs errors,
+        because the caller is about to close the device."""
         try:
             with self.current("waiting for the device"):
                 self.api.Context.synchronize()
@@ -103,11 +105,12 @@ class Context:
             logger.warning("%s", error)
 
     def keep(self, reason: str) -> None:
-        """Has `close` leave the primary context alone, because memory of it is still being used."""
+        """Makes `close` keep the primary context, because memory in it is still in use."""
         self._kept = reason
 
     def close(self) -> None:
-        """Destroys all that is left and releases the primary context; no other thread may be inside a call."""
+        """Destroys all remaining objects and releases the primary context. No other thread may be inside a call.
+        Idempotent."""
         if self.native is None:
             return
         for key in reversed(list(self._natives)):
@@ -115,14 +118,14 @@ class Context:
         native, self.native = self.native, None
         if self._kept:
             logger.warning("cuda:%d: its context stays until this process ends: %s", self.ordinal, self._kept)
-            # PyCUDA would give it back when its object goes, even at the end of the process: it never may.
+            # PyCUDA would release it when its object is destroyed, even at process exit; prevent that for good.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
             return
         self._release(native)
 
     def _release(self, native: Any) -> None:
-        """PyCUDA leaves a released primary context on the stack of the thread that released it. So a thread does it
-        that ends at once, and its stack with it."""
+        """Releases the context on a temporary thread, because PyCUDA leaves a released primary context on the context
+        stack of the thread that released it."""
 
         def release() -> None:
             native.push()
@@ -136,8 +139,8 @@ class Context:
 
 
 class Activation:
-    """`with` this, a context is current on the thread; see `Context.current`. Blocks may nest, of several devices
-    too, and must be left by the thread that entered them."""
+    """Context manager that makes a context current on the thread; see `Context.current`. Blocks may be nested, also for
+    several devices, and must be left by the thread that entered them."""
 
     __slots__ = ("_before", "_context", "_doing")
 

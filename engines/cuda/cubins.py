@@ -1,4 +1,4 @@
-"""Compiled kernels: made once for a kind of card, then kept as files."""
+"""Compiles kernels once per type of card and caches them as files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sightd.engines.errors import EngineError
 logger = logging.getLogger(__name__)
 
 OPTIONS = ("--std=c++17", "--fmad=false", "--restrict")
-"""Products and sums are rounded one by one, as the CPU path rounds them: equal numbers are worth more here than the
-few per cent of speed that fused ones would give kernels that wait for memory anyhow.
+"""Without fused multiply-add, results round as on the CPU path. Equal results matter more here than the few per cent of
+speed that fusing would give these memory-bound kernels.
 """
 _FOLDER = Path(__file__).parent / "kernels"
 
 
 class Compiler(Protocol):
-    """What compiles; `engines.cuda.nvrtc.Nvrtc` in life."""
+    """Compiles CUDA source code; in production this is `engines.cuda.nvrtc.Nvrtc`."""
 
     @property
     def version(self) -> str: ...
@@ -36,14 +36,14 @@ class Compiler(Protocol):
 
 
 def sources() -> list[str]:
-    """The names of all kernel sources, without ".cu"."""
+    """Returns the names of all kernel sources, without ".cu"."""
     return sorted(path.stem for path in _FOLDER.glob("*.cu"))
 
 
 class CubinCache:
-    """Cubins in a folder, by source, headers, options, compute capability and the compiler's version.
+    """Folder of cubins, keyed by source, headers, options, compute capability and compiler version.
 
-    Any number of threads and processes may share the folder: a file appears whole or not at all.
+    Threads and processes may share the folder, because files are written atomically.
     """
 
     def __init__(self, folder: Path, compiler: Compiler) -> None:
@@ -51,7 +51,8 @@ class CubinCache:
         self._compiler = compiler
 
     def cubin(self, source: str, capability: tuple[int, int]) -> bytes:
-        """Machine code of kernels/<source>.cu. EngineError where it does not compile or cannot be stored."""
+        """Returns the machine code of kernels/<source>.cu. Raises EngineError if it does not compile or cannot be
+        stored."""
         text, headers = _read(f"{source}.cu"), _headers()
         architecture = f"sm_{capability[0]}{capability[1]}"
         parts = [
@@ -73,7 +74,7 @@ class CubinCache:
 
 
 class DeviceKernels:
-    """The kernels of one open device: each source is compiled and loaded once, on first use. Safe on all threads."""
+    """The kernels of one open device. Each source is compiled and loaded once, on first use. Thread-safe."""
 
     def __init__(self, device: Device, capability: tuple[int, int], cubins: CubinCache) -> None:
         self._device = device
@@ -83,7 +84,7 @@ class DeviceKernels:
         self._lock = threading.Lock()
 
     def function(self, source: str, name: str) -> Function:
-        """The kernel `name` of kernels/<source>.cu."""
+        """Returns the kernel `name` of kernels/<source>.cu."""
         with self._lock:
             if source not in self._modules:
                 self._modules[source] = self._device.module(self._cubins.cubin(source, self._capability))
@@ -100,7 +101,7 @@ def _headers() -> dict[str, str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also when the power goes."""
+    """Writes the file atomically, even if power fails. Raises EngineError if it cannot be stored."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as handle:

@@ -1,4 +1,4 @@
-"""Detection from end to end on one GPU: pictures go up once, boxes come down, all between stays on the device."""
+"""Object detection entirely on one GPU: images are uploaded once, and only boxes are downloaded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sightd.engines.model import Model
 from sightd.engines.preprocess import Geometry
 
 LARGEST_BATCH = 16
-"""Pictures of one run; more are done in several."""
+"""Maximum number of images per run; larger batches are split."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """How a detector's outputs are read: the least score of each class, float32 [c], and which boxes are given."""
+    """How a detector's outputs are decoded: the minimum score per class, float32 [c], and which boxes are returned."""
 
     min_score: NDArray[np.float32]
     choice: Choice
@@ -33,21 +33,22 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What was found on one picture, in its own pixels, and how it lay in the network's input."""
+    """Detections in one image, in its own pixels, and the geometry of the image in the model's input."""
 
     found: Found
     geometry: Geometry
 
 
 class DetectionLane:
-    """A stream with all memory that one batch at a time needs: one thread; `close` twice is safe.
+    """GPU pipeline for detection: a stream with all memory for one batch at a time. Use from one thread; `close` is
+    idempotent.
 
-    On each picture: one upload of its bytes, pre-processing, network, decoding and suppression on the device, one
-    download of its boxes. The session stays the caller's and is closed later.
+    For each image there is one upload of its pixels; preprocessing, inference, decoding and suppression run on the
+    device; then one download of its boxes. The session remains owned by the caller and must be closed later.
     """
 
     def __init__(self, gpu: Gpu, session: DeviceSession, model: Model, reading: Reading) -> None:
-        """EngineError where a kernel does not compile or there is no memory."""
+        """Raises EngineError if a kernel does not compile or there is not enough memory."""
         spec = model.input
         dtype = session.inputs[spec.tensor].dtype
         self._session, self._input = session, spec.tensor
@@ -68,18 +69,18 @@ class DetectionLane:
             self._owned = undo.pop_all()
 
     def find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
-        """BGR uint8 [h, w, 3] pictures of any sizes and number, and such as are on this GPU already; they are the
-        caller's again when it returns.
+        """Detects objects in BGR uint8 [h, w, 3] images of any sizes and number; images that already are on this GPU
+        are accepted too. The images may be modified or freed once this returns.
 
-        HeadMismatchError where the network's outputs are not of its head's form; other EngineErrors where a run fails;
-        ValueError for what is no such picture.
+        Raises HeadMismatchError if the model's outputs do not match its head, another EngineError if a run fails, and
+        ValueError if an image has another form.
         """
         found: list[Placed] = []
         try:
             for batch in batches(images, self._most):
                 found += self._find(batch)
         except BaseException:
-            self._stream.synchronize()  # copies under way still use the page-locked memory
+            self._stream.synchronize()  # copies in progress still use the page-locked memory
             raise
         return found
 

@@ -1,4 +1,4 @@
-"""A picture that lies on a GPU for as long as somebody holds it."""
+"""An image in GPU memory that is freed when it is no longer referenced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.engines.cuda.launch.picture import DevicePicture
 
 
 class Downloads:
-    """The way of pictures to the host: one stream of a device, for one thread at a time. Counted as transfers."""
+    """Downloads images to the host over one stream of a device, one thread at a time. Counted as transfers."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -22,7 +22,7 @@ class Downloads:
         self._lock = threading.Lock()
 
     def download(self, buffer: DeviceBuffer) -> NDArray[np.uint8]:
-        """All of a buffer, in memory of its own."""
+        """Returns the content of a buffer as a new uint8 array."""
         host = np.empty(buffer.nbytes, np.uint8)
         with self._lock:
             buffer.download(host, self._stream)
@@ -34,40 +34,42 @@ class Downloads:
 
 
 _ROW = 256
-"""Rows begin at multiples of so many bytes."""
+"""Row pitch alignment in bytes."""
 
 
 class DeviceImage:
-    """An NV12 picture in memory of its own, written to its end: any stream of its GPU may read it, none may write.
+    """An NV12 image with its own memory, completely written: any stream of its GPU may read it, none may write it.
 
-    Whoever launches work that reads it holds it until that work is done. When nobody holds it any more, its memory is
-    the pool's again at the device's next allocation. Any thread.
+    Code that launches work on the image must keep a reference until that work is done. After the last reference is
+    gone, the memory returns to the pool at the device's next allocation. Thread-safe.
     """
 
     __slots__ = ("__weakref__", "_buffer", "_downloads", "_fetched", "ordinal", "picture")
 
     def __init__(self, ordinal: int, buffer: DeviceBuffer, picture: DevicePicture, downloads: Downloads) -> None:
-        """`buffer` becomes the picture's own; it holds the rows of luma and then those of chroma, of one pitch."""
+        """Takes ownership of `buffer`, which contains the luma rows followed by the chroma rows, with the same
+        pitch."""
         self.ordinal, self.picture = ordinal, picture
         self._buffer, self._downloads = buffer, downloads
         self._fetched: NDArray[np.uint8] | None = None
 
     @classmethod
     def unwritten(cls, device: Device, width: int, height: int, downloads: Downloads) -> DeviceImage:
-        """Memory for an NV12 picture in BT.601 and limited range, to be written before anybody else sees it.
-        EngineError where there is none."""
+        """Allocates an NV12 image in BT.601 limited range, which must be written before anyone else uses it. Raises
+        EngineError if there is not enough memory."""
         pitch = -(-(width + width % 2) // _ROW) * _ROW
         buffer = device.allocate(pitch * (height + (height + 1) // 2))
         picture = DevicePicture(buffer.address, pitch, width, height, buffer.address + pitch * height, pitch)
         return cls(device.ordinal, buffer, picture, downloads)
 
     def active(self) -> Activation:
-        """Makes its GPU's context current on this thread for a `with` block, for libraries that read it there."""
+        """Returns a context manager that makes its GPU's context current on this thread, for libraries that read the
+        image."""
         return self._downloads.device.active()
 
     def nv12(self) -> NDArray[np.uint8]:
-        """The picture on the host, read only: uint8 [height + height / 2 rounded up, width rounded up to even], NV12.
-        Fetched once, for all who ask."""
+        """Returns the image on the host as a read-only NV12 array: uint8 [height + height / 2 rounded up, width rounded
+        up to even]. Downloaded only once for all callers."""
         if self._fetched is not None:
             return self._fetched
         pitch, width = self.picture.pitch, self.picture.width + self.picture.width % 2
@@ -79,12 +81,12 @@ class DeviceImage:
 
     @property
     def context_handle(self) -> int:
-        """Its GPU's context, for libraries."""
+        """Its GPU's CUDA context handle, for libraries."""
         return self._downloads.device.context_handle
 
     def bgr(self) -> NDArray[np.uint8]:
-        """The picture on the host: uint8 [height, width, 3]. Of BT.601 in limited range and even sides, as all are that
-        are made here; a camera's own may be otherwise, and `Frame.host` knows of that."""
+        """Returns the image on the host as BGR: uint8 [height, width, 3]. Correct for BT.601 limited range and even
+        sides, as for all images created here. A camera's images may differ; `Frame.host` handles those."""
         return np.asarray(cv2.cvtColor(self.nv12(), cv2.COLOR_YUV2BGR_NV12), np.uint8)
 
     def __del__(self) -> None:

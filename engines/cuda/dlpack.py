@@ -1,4 +1,4 @@
-"""Device memory for libraries that take DLPack (dlpack.h 0.8), without a copy."""
+"""Shares device memory without a copy with libraries that support DLPack (dlpack.h 0.8)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 from typing import Any
 
 CUDA = 2
-"""kDLCUDA."""
+"""DLPack's kDLCUDA."""
 _UNSIGNED = 1
 _NAME = b"dltensor"
 
@@ -14,7 +14,7 @@ _Deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class _Tensor(ctypes.Structure):
-    """DLTensor."""
+    """DLPack's DLTensor."""
 
     _fields_ = (
         ("data", ctypes.c_void_p),
@@ -31,13 +31,13 @@ class _Tensor(ctypes.Structure):
 
 
 class _Managed(ctypes.Structure):
-    """DLManagedTensor."""
+    """DLPack's DLManagedTensor."""
 
     _fields_ = (("tensor", _Tensor), ("manager", ctypes.c_void_p), ("deleter", _Deleter))
 
 
 _lent: dict[int, tuple[_Managed, object]] = {}
-"""What consumers hold, by address, and whose memory it is."""
+"""Structures held by consumers, by address, with the owner of the memory."""
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
@@ -52,12 +52,13 @@ _deleter = _Deleter(_give_back)
 
 
 class BytePlane:
-    """Rows of bytes. `owner` is kept for as long as the consumer holds them; a capsule must be consumed."""
+    """Rows of bytes on a device. `owner` is kept alive as long as a consumer holds the plane; a capsule must be
+    consumed."""
 
     def __init__(
         self, owner: object, address: int, rows: int, columns: int, pitch: int, device: tuple[int, int]
     ) -> None:
-        """`pitch` bytes from row to row; `device` is DLPack's type and number, as (CUDA, 0)."""
+        """`pitch` is the number of bytes between rows; `device` is DLPack's device type and id, such as (CUDA, 0)."""
         self._owner, self._address, self._device = owner, address, device
         self._shape, self._strides = (rows, columns), (pitch, 1)
 
@@ -65,7 +66,7 @@ class BytePlane:
         return self._device
 
     def __dlpack__(self) -> Any:
-        """A capsule; what is written there must be complete, for no stream is waited for."""
+        """Returns a DLPack capsule. The memory must be completely written, because no stream is synchronised."""
         two = ctypes.c_int64 * 2
         shape, strides = two(*self._shape), two(*self._strides)
         tensor = _Tensor(self._address, *self._device, 2, _UNSIGNED, 8, 1, shape, strides, 0)
@@ -76,5 +77,5 @@ class BytePlane:
 
 
 def lent() -> int:
-    """How many planes are held by consumers."""
+    """Returns the number of planes held by consumers."""
     return len(_lent)

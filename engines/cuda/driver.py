@@ -1,6 +1,7 @@
-"""CUDA devices: the only module that imports PyCUDA and `cuda.bindings`, and only when it is asked to.
+"""CUDA devices. The only module that imports PyCUDA and `cuda.bindings`, and only on demand.
 
-`available` says whether CUDA can be used here and if not, why; `open_device` opens a device, which makes all the rest.
+`available` reports whether CUDA can be used and if not, why. `open_device` opens a device, which creates everything
+else.
 """
 
 from __future__ import annotations
@@ -51,18 +52,18 @@ _transfers_of_closed = TransferCounter()
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """Bounds of a device's pools in bytes. Device memory in use is bounded by the card alone."""
+    """Limits of a device's pools in bytes. Device memory in use is limited only by the card."""
 
     device_idle: int = 256 * _MIB
     pinned: int = 1024 * _MIB
-    """Page-locked memory in all: the host cannot swap it out, so it must not grow without bound."""
+    """Total page-locked memory. The host cannot swap it out, so it must not grow without bound."""
     pinned_idle: int = 128 * _MIB
 
 
 class Device:
-    """A CUDA device; made by `open_device`. From any thread; `close` twice is safe; a context manager.
+    """A CUDA device, created by `open_device`. Thread-safe; `close` is idempotent; usable as a context manager.
 
-    It owns all that it makes: whatever is left is destroyed by `close`, and everything raises CudaClosedError then.
+    Owns everything that it creates: `close` destroys what is left, and any later use raises CudaClosedError.
     """
 
     def __init__(self, context: Context, limits: MemoryLimits) -> None:
@@ -92,48 +93,50 @@ class Device:
 
     @property
     def memory_free(self) -> int:
-        """Bytes that the driver could still give, to all programs together."""
+        """Bytes that the driver can still allocate, for all programs together."""
         return self._memory_info()[0]
 
     @property
     def memory_total(self) -> int:
-        """Bytes of the card."""
+        """Memory of the card in bytes."""
         return self._memory_info()[1]
 
     @property
     def memory(self) -> PoolStatistics:
-        """The pool of device memory."""
+        """Statistics of the pool of device memory."""
         return self._memory.statistics
 
     @property
     def pinned_memory(self) -> PoolStatistics:
-        """The pool of page-locked memory."""
+        """Statistics of the pool of page-locked memory."""
         return self._pinned.statistics
 
     def active(self) -> Activation:
-        """Makes the device's context current on this thread for a `with` block: libraries that expect one (TensorRT
-        on the second card) need it, and calls inside are cheaper."""
+        """Returns a context manager that makes the device's context current on this thread. Libraries that expect a
+        current context (such as TensorRT on the second card) need it, and calls inside it are cheaper."""
         return self._context.current("using the device")
 
     def stream(self) -> Stream:
         return Stream(self._context, self.transfers)
 
     def allocate(self, nbytes: int) -> DeviceBuffer:
-        """A buffer from the pool, at least 1 byte; CudaOutOfMemoryError says how much was asked for and is free."""
+        """Allocates a buffer of at least 1 byte from the pool. Raises CudaOutOfMemoryError, which states the requested
+        and the free memory."""
         self._context.sweep()
         return DeviceBuffer(self._context, self._memory, nbytes)
 
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> PinnedArray:
-        """Page-locked host memory from the pool, at least 1 byte; CudaOutOfMemoryError at the pool's limit, too."""
+        """Allocates page-locked host memory of at least 1 byte from the pool. Raises CudaOutOfMemoryError, also if the
+        pool's limit is reached."""
         self._context.sweep()
         return PinnedArray(self._context, self._pinned, shape, dtype)
 
     def module(self, cubin: bytes) -> Module:
-        """Loads compiled kernels; KernelError where the driver does not take them."""
+        """Loads compiled kernels. Raises KernelError if the driver rejects them."""
         return Module(self._context, cubin)
 
     def close(self) -> None:
-        """Destroys all that is left and releases the device; no other thread may be inside a call."""
+        """Destroys all that is left and releases the device. No other thread may be inside a call."""
         with self._closing:
             if self._closed:
                 return
@@ -163,7 +166,7 @@ class Device:
 
 
 def available() -> str | None:
-    """None where CUDA can be used, else the reason and what to install; never raises."""
+    """Returns None if CUDA can be used, else the reason and what to install. Never raises."""
     try:
         _driver()
     except CudaUnavailableError as error:
@@ -172,10 +175,10 @@ def available() -> str | None:
 
 
 def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
-    """Opens "cuda:0", 0, or "auto": the device that this process has opened the least often, the first of equals.
+    """Opens "cuda:0", 0, or "auto", which is the device that this process has open least often (the first if equal).
 
-    CudaUnavailableError where CUDA or that device is missing; ValueError for any other name. What is not closed stays
-    open until the process ends.
+    Raises CudaUnavailableError if CUDA or that device is missing, and ValueError for any other name. A device that is
+    not closed stays open until the process ends.
     """
     api = _driver()
     devices = int(api.Device.count())
@@ -187,7 +190,7 @@ def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
 
 
 def transferred() -> TransferCounter:
-    """What this process has copied to and from all its devices, those that are closed too. Loads nothing."""
+    """Returns the total transfers of this process to and from all devices, including closed ones. Loads nothing."""
     total = TransferCounter()
     with _open_lock:
         for counter in (_transfers_of_closed, *(device.transfers for device in _open)):
@@ -197,13 +200,13 @@ def transferred() -> TransferCounter:
 
 @atexit.register
 def close_all() -> None:
-    """Closes the devices that were left open; PyCUDA would give them back in a wrong way when the process ends."""
+    """Closes the devices that are still open at exit. PyCUDA would release them incorrectly."""
     for device in list(_open):
         device.close()
 
 
 def chosen(which: str | int, devices: int, opened: Counter[int]) -> int:
-    """The ordinal that `which` means, among `devices` of which each was `opened` that often."""
+    """Returns the ordinal for `which`, given the number of `devices` and how often each is `opened`."""
     if which == "auto":
         return min(range(devices), key=lambda ordinal: opened[ordinal])
     digits = str(which).removeprefix("cuda:")
@@ -215,7 +218,7 @@ def chosen(which: str | int, devices: int, opened: Counter[int]) -> int:
 
 
 def _driver() -> Any:
-    """PyCUDA's driver module, initialised."""
+    """Returns PyCUDA's driver module, initialised. Raises CudaUnavailableError."""
     try:
         api = importlib.import_module("pycuda.driver")
     except ImportError as error:
@@ -245,7 +248,7 @@ def _missing(error: ImportError) -> str:
 
 
 def _bindings() -> Any:
-    """`cuda.bindings.driver`, for graphs."""
+    """Returns `cuda.bindings.driver`, which is needed for graphs. Raises CudaError if it is missing."""
     try:
         return importlib.import_module("cuda.bindings.driver")
     except (ImportError, RuntimeError) as error:

@@ -21,30 +21,30 @@ _CONTEXT_LOST = (
 
 
 class CudaError(EngineError):
-    """The CUDA driver refused a call."""
+    """The CUDA driver rejected a call."""
 
 
 class CudaUnavailableError(CudaError):
-    """This machine or this installation cannot run CUDA; the message says what to install."""
+    """This machine or this installation cannot run CUDA. The message says what to install."""
 
 
 class CudaClosedError(CudaError):
-    """A device, or something that it made, was used after it was closed."""
+    """A device, or an object that it created, was used after it was closed."""
 
 
 class CudaContextLostError(CudaError):
-    """A kernel broke the device's context: nothing on it works any more until this process ends."""
+    """A kernel corrupted the device's context: this process cannot use the device any more."""
 
 
 class KernelError(CudaError):
-    """A module cannot be loaded, has no such kernel, or a launch was refused."""
+    """A module cannot be loaded, does not contain the kernel, or a launch was rejected."""
 
 
 class CudaOutOfMemoryError(CudaError):
-    """Memory was refused by the driver or by the pool's own limit.
+    """The driver could not allocate memory, or the pool's own limit was reached.
 
-    `requested`, `free` and `total` in bytes; `free` and `total` are None where they could not be asked for, which is
-    so of page-locked memory.
+    `requested`, `free` and `total` are in bytes. `free` and `total` are None if they are unknown, as when the host has
+    no more page-locked memory.
     """
 
     def __init__(self, what: str, requested: int, free: int | None = None, total: int | None = None) -> None:
@@ -57,9 +57,9 @@ class CudaOutOfMemoryError(CudaError):
 
 
 def translated(doing: str, error: Exception) -> CudaError:
-    """The error of this floor for an exception of PyCUDA's that was raised while `doing`.
+    """Converts a PyCUDA exception that was raised while `doing` to one of our errors.
 
-    PyCUDA hands over no error number, only the driver's text, which is why the text decides.
+    PyCUDA provides only the driver's text and no error number, so the text decides.
     """
     text = str(error).strip().removesuffix(" -")
     if any(sign in text for sign in _CONTEXT_LOST):

@@ -1,4 +1,4 @@
-"""Faces from pictures to embeddings on one GPU: crops are made there, and come down with what the network says."""
+"""Face embedding on one GPU: faces are cropped there, and crops and embeddings are downloaded."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from sightd.engines.preprocess import affine
 from sightd.engines.spec import ColourOrder
 
 LARGEST_BATCH = 16
-"""Faces of one run; more are done in several."""
+"""Maximum number of faces per run; more are split into several runs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """crops uint8 [n, height, width, 3] BGR, aligned · embeddings float32 [n, d] of length 1."""
+    """crops uint8 [n, height, width, 3] BGR, aligned · embeddings float32 [n, d] of unit length."""
 
     crops: NDArray[np.uint8]
     embeddings: NDArray[np.float32]
 
 
 class FaceLane:
-    """A stream with all memory that one batch at a time needs: one thread; `close` twice is safe.
+    """GPU pipeline for face embedding: a stream with all memory for one batch at a time. Use from one thread; `close`
+    is idempotent.
 
-    The session stays the caller's and is closed later.
+    The session remains owned by the caller and must be closed later.
     """
 
     def __init__(self, gpu: Gpu, session: DeviceSession, model: Model) -> None:
-        """EngineError where a kernel does not compile or there is no memory."""
+        """Raises EngineError if a kernel does not compile or there is not enough memory."""
         spec = model.input
         self._session, self._spec = session, spec
         self._dtype = session.inputs[spec.tensor].dtype
@@ -63,10 +64,12 @@ class FaceLane:
     def embed(
         self, images: Sequence[Image | DeviceImage], faces: Sequence[tuple[int, NDArray[np.floating]]]
     ) -> Embedded:
-        """Of each face its picture among `images` and its five points [5, 2] in that picture's pixels. The pictures are
-        BGR uint8 [h, w, 3], or on this GPU already; they are the caller's again when it returns.
+        """Embeds faces. Each is given by the index of its image in `images` and its five landmarks [5, 2] in that
+        image's pixels. Images are BGR uint8 [h, w, 3], or already on this GPU; they may be modified or freed once this
+        returns.
 
-        ValueError for points that coincide; EngineError where a run fails or the network has not one output [n, d].
+        Raises ValueError if the landmarks of a face coincide, and EngineError if a run fails or the model does not have
+        exactly one output [n, d].
         """
         try:
             pictures = self._upload.send(images, self._stream)
@@ -75,7 +78,7 @@ class FaceLane:
                 for start in range(0, len(faces), self._most)
             ]
         except BaseException:
-            self._stream.synchronize()  # copies under way still use the page-locked memory
+            self._stream.synchronize()  # copies in progress still use the page-locked memory
             raise
         return Embedded(np.concatenate([one.crops for one in parts]), np.concatenate([one.embeddings for one in parts]))
 
@@ -91,7 +94,7 @@ class FaceLane:
         return Embedded(self._pictures(fed), embeddings)
 
     def _fetched(self, outputs: Mapping[str, DeviceOutput], faces: int) -> NDArray[np.float32]:
-        """The network's one output on the host; waits for the stream."""
+        """Returns the model's only output on the host, normalised to unit length. Waits for the stream."""
         told = ", ".join(f"{name} {list(one.shape)}" for name, one in outputs.items())
         if len(outputs) != 1 or any(len(one.shape) != 2 or one.shape[0] < faces for one in outputs.values()):
             raise EngineError(f"an embedder gives one output [batch, d], this network {told}: choose another")
@@ -108,7 +111,7 @@ class FaceLane:
         return host
 
     def _pictures(self, fed: NDArray[Any]) -> NDArray[np.uint8]:
-        """What the network was fed as BGR pictures: the way back through scale, mean and standard deviation."""
+        """Converts the model's input back to BGR images by inverting scale, mean and standard deviation."""
         factor, summand = affine(self._spec)
         numbers = (fed.astype(np.float32) - summand[:, None, None]) / factor[:, None, None]
         planes = np.clip(np.rint(numbers), 0, 255).astype(np.uint8)

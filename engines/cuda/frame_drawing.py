@@ -1,4 +1,4 @@
-"""Drawing on pictures that lie on a GPU: resized to what is shown, in the encoder's colours, with marks laid over."""
+"""Draws on images on a GPU: resizes them to the output size and overlays marks in the encoder's colour format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sightd.engines.cuda.launch.resize import Resize
 
 
 class FrameDrawing:
-    """Makes the pictures of one output on one GPU. One thread; `close` twice is safe."""
+    """Creates the images of one output on one GPU. Use from one thread; `close` is idempotent."""
 
     def __init__(self, gpu: Gpu) -> None:
-        """EngineError where a kernel does not compile or there is no memory."""
+        """Raises EngineError if a kernel does not compile or there is not enough memory."""
         self._device = gpu.device
         with ExitStack() as undo:
             self._stream = gpu.device.stream()
@@ -34,7 +34,7 @@ class FrameDrawing:
 
     @property
     def ordinal(self) -> int:
-        """The GPU's: its pictures alone can be drawn on."""
+        """The GPU's ordinal. Only images on this GPU can be drawn on."""
         return self._device.ordinal
 
     def draw(
@@ -46,11 +46,11 @@ class FrameDrawing:
         hidden: Sequence[Place] = (),
         cell: int = 16,
     ) -> DeviceImage:
-        """A new picture of `width` x `height` (both even), NV12 in BT.601 and limited range, complete when it returns.
-        Regions `hidden` become mosaics of `cell` pixels (even) before marks are laid over them.
+        """Returns a new image of `width` x `height` (both even), NV12 in BT.601 limited range, complete on return.
+        Regions in `hidden` become mosaics with cells of `cell` pixels (even) before marks are drawn over them.
 
-        Resizing is bilinear: a picture more than twice as large loses pixels. ValueError for a picture of another GPU;
-        EngineErrors where the GPU refuses.
+        Resizing is bilinear, so shrinking to less than half the size skips pixels. Raises ValueError for an image of
+        another GPU, and EngineErrors if the GPU fails.
         """
         if image.ordinal != self.ordinal:
             raise ValueError(f"the picture lies on cuda:{image.ordinal}, and cuda:{self.ordinal} is drawn on")
@@ -65,5 +65,5 @@ class FrameDrawing:
         return drawn
 
     def close(self) -> None:
-        """After this no picture of its own can be downloaded any more."""
+        """Frees everything. Images created here can no longer be downloaded."""
         self._owned.close()

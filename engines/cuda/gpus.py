@@ -1,4 +1,4 @@
-"""The GPUs of this process, each opened once for all who use it, when a network first needs it."""
+"""The GPUs of this process. Each is opened once, on first use, and shared by all users."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from sightd.engines.cuda.nvrtc import Nvrtc, find_library
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """An open device and the kernels that are compiled for it."""
+    """An open device and the kernels compiled for it."""
 
     device: Device
     kernels: Kernels
 
 
 def with_kernels(device: Device, folder: Path, compiler: Compiler) -> Gpu:
-    """An open device with its kernels, which are kept in `folder`."""
+    """Returns an open device with its kernels, whose compiled code is cached in `folder`."""
     return Gpu(device, DeviceKernels(device, device.compute_capability, CubinCache(folder, compiler)))
 
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """Each GPU once, open until the process ends; networks and kernels share it. Any thread."""
+    """Opens each GPU once and keeps it open until the process ends. Models and kernels share it. Thread-safe."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _devices: dict[str, Device] = field(default_factory=dict)
     _with_kernels: dict[str, Gpu] = field(default_factory=dict)
 
     def device(self, which: str) -> Device:
-        """The device "cuda:N"; nobody closes it. CudaUnavailableError where it cannot be used."""
+        """Returns the device "cuda:N", which must not be closed. Raises CudaUnavailableError if it cannot be used."""
         with self._lock:
             return self._device(which)
 
     def get(self, which: str) -> Gpu:
-        """The GPU "cuda:N". CompilerUnavailableError or CudaUnavailableError, with what to install, where its memory
-        or its kernels cannot be had."""
+        """Returns the GPU "cuda:N" with kernels. Raises CompilerUnavailableError or CudaUnavailableError, which says
+        what to install, if the device or its kernels are not available."""
         with self._lock:
             if which not in self._with_kernels:
-                compiler = Nvrtc(find_library())  # first: without kernels the device need not be opened
+                compiler = Nvrtc(find_library())  # first: without kernels there is no need to open the device
                 folder = cache_directory(os.environ) / "kernels"
                 self._with_kernels[which] = with_kernels(self._device(which), folder, compiler)
             return self._with_kernels[which]

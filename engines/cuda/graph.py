@@ -1,6 +1,6 @@
-"""CUDA graphs: a stream's work, noted down once and then launched with one call.
+"""CUDA graphs: the work of a stream, recorded once and then launched with a single call.
 
-PyCUDA has none, so `cuda.bindings` makes them, on the same context and the same stream handle.
+PyCUDA does not support graphs, so `cuda.bindings` creates them on the same context and stream handle.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ _CANNOT = (
 
 
 class Graph:
-    """Captured work, ready to run again and again with the same addresses; forgotten ones are closed, too."""
+    """Captured work that can be launched repeatedly with the same addresses. Closed automatically when
+    garbage-collected."""
 
     def __init__(self, context: Context, key: int, transfers: TransferCounter) -> None:
         self._context, self._key, self._transfers = context, key, transfers
         self._bindings = context.bindings()
 
     def launch(self, stream: Stream) -> None:
-        """Gives all of it to `stream`, in one call; a graph runs once at a time."""
+        """Enqueues the whole graph on `stream` in one call. A graph must not run more than once at a time."""
         with self._context.current("launching a graph"):
             checked(self._bindings.cuGraphLaunch(self._context[self._key], stream.handle), "launching a graph")
         stream.transfers.add_all(self._transfers)
@@ -42,7 +43,7 @@ class Graph:
 
 
 class Capture:
-    """What `Stream.capture` gives; `graph` is there after its block."""
+    """Returned by `Stream.capture`; `graph` is available after its block."""
 
     def __init__(self, context: Context, handle: int) -> None:
         self._context, self._handle = context, handle
@@ -56,13 +57,13 @@ class Capture:
         return self._graph
 
     def begin(self) -> None:
-        """Only this thread is restricted by it: other lanes go on allocating meanwhile."""
+        """Starts the capture in thread-local mode, so that other threads can still allocate memory."""
         mode = self._bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         with self._context.current("beginning a capture"):
             checked(self._bindings.cuStreamBeginCapture(self._handle, mode), "beginning a capture")
 
     def finish(self, transfers: TransferCounter) -> None:
-        """Ends the capture and makes its graph."""
+        """Ends the capture and instantiates its graph."""
         with self._context.current("ending a capture"):
             graph = checked(self._bindings.cuStreamEndCapture(self._handle), f"ending a capture ({_CANNOT})")
             try:
@@ -73,7 +74,7 @@ class Capture:
         self._graph = Graph(self._context, key, transfers)
 
     def abandon(self) -> None:
-        """Ends the capture after an error in its block: the stream serves again, nothing is left."""
+        """Ends the capture after an error in its block. The stream can be used again, and nothing is left behind."""
         with self._context.current("abandoning a capture"):
             result, graph = self._bindings.cuStreamEndCapture(self._handle)
             if int(result) == 0 and int(graph):
@@ -81,7 +82,7 @@ class Capture:
 
 
 def checked(answer: tuple[Any, ...], doing: str) -> Any:
-    """The value of a call of `cuda.bindings`; CudaError where the driver refused it."""
+    """Returns the value of a `cuda.bindings` call. Raises CudaError if the driver reported an error."""
     result, *values = answer
     if int(result) != 0:
         raise CudaError(f"{doing}: {result.name}")

@@ -1,4 +1,4 @@
-"""Lanes on a GPU, each lent to one thread at a time."""
+"""Pools of GPU pipelines, each lent to one thread at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLOSE_WITHIN = 10.0
 
 
 class Lane(Protocol):
-    """A stream with the memory of one batch at a time."""
+    """A GPU pipeline: a stream with the memory for one batch at a time."""
 
     def close(self) -> None: ...
 
@@ -30,7 +30,8 @@ L = TypeVar("L", bound=Lane)
 
 
 class Lanes(Generic[L]):
-    """At most `most` lanes, made when threads come together; the one that was used last is lent first. Any thread."""
+    """A pool of up to `most` GPU pipelines, created when several threads need one at once. Lends the most recently used
+    one first. Thread-safe."""
 
     def __init__(self, make: Callable[[], L], most: int = 2) -> None:
         self._make, self._most = make, most
@@ -40,9 +41,9 @@ class Lanes(Generic[L]):
         self._changed = threading.Condition()
 
     def close(self) -> None:
-        """Waits for runs under way, then frees all lanes; before the session is closed. Twice is safe.
+        """Waits for current runs, then frees all pipelines. Must be called before the session is closed. Idempotent.
 
-        EngineError where a run does not end: its memory cannot be freed under it.
+        Raises EngineError if a run does not end, because its memory cannot be freed while it runs.
         """
         with self._changed:
             self._closed = True
@@ -55,7 +56,7 @@ class Lanes(Generic[L]):
 
     @contextmanager
     def lent(self) -> Iterator[L]:
-        """A lane of one's own; waits until one is free. EngineError after `close`."""
+        """Lends a pipeline for the block; waits until one is free. Raises EngineError after `close`."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._free or self._lent < self._most)
             if self._closed:
@@ -75,7 +76,7 @@ class Lanes(Generic[L]):
 
 
 class DetectionLanes(Lanes[DetectionLane]):
-    """Those of one detector."""
+    """The GPU pipelines of one detector."""
 
     def find(self, images: Sequence[Image | DeviceImage]) -> list[Placed]:
         """See `DetectionLane.find`."""
@@ -84,7 +85,7 @@ class DetectionLanes(Lanes[DetectionLane]):
 
 
 class FaceLanes(Lanes[FaceLane]):
-    """Those of one embedder of faces."""
+    """The GPU pipelines of one face embedder."""
 
     def embed(
         self, images: Sequence[Image | DeviceImage], faces: Sequence[tuple[int, NDArray[np.floating]]]
@@ -95,7 +96,7 @@ class FaceLanes(Lanes[FaceLane]):
 
 
 class StyleLanes(Lanes[StyleLane]):
-    """Those of one style network."""
+    """The GPU pipelines of one style model."""
 
     def takes(self, image: DeviceImage) -> bool:
         """See `StyleLane.takes`."""

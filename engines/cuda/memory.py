@@ -1,4 +1,4 @@
-"""Memory on the device and page-locked memory on the host, both from pools."""
+"""Device memory and page-locked host memory, both allocated from pools."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from sightd.engines.cuda.stream import Stream
 
 
 class DeviceBuffer:
-    """Memory on the device, of undefined content at first.
+    """Device memory with undefined initial content.
 
-    Copies are asynchronous: host arrays must be C-contiguous and must stay, unchanged, until the stream is
-    synchronised; only page-locked ones are copied while the host goes on. `free` says that no work given to any stream
-    uses it any more; a buffer that is forgotten instead is freed later, at the price of a wait for the whole device.
+    Copies are asynchronous. Host arrays must be C-contiguous, and must stay valid and unchanged until the stream is
+    synchronised; the host continues during a copy only if they are page-locked. Call `free` only when no stream uses
+    the buffer any more. A buffer that is garbage-collected without `free` is freed later, at the cost of a wait for the
+    whole device.
     """
 
     def __init__(self, context: Context, pool: Pool[Any], nbytes: int) -> None:
@@ -30,34 +31,35 @@ class DeviceBuffer:
 
     @property
     def address(self) -> int:
-        """The device pointer, aligned to 256 bytes at least. CudaClosedError after `free`."""
+        """The device pointer, aligned to at least 256 bytes. Raises CudaClosedError after `free`."""
         if self._block is None or self._context.native is None:
             raise CudaClosedError(f"cuda:{self._context.ordinal}: a buffer was used after it was freed")
         return self._address
 
     def upload(self, host: NDArray[Any], stream: Stream) -> None:
-        """Copies the whole array to the buffer's beginning."""
+        """Copies the whole array to the start of the buffer."""
         self._check(host)
         with self._context.current("copying to the device"):
             self._context.api.memcpy_htod_async(self.address, host, stream.native)
         stream.transfers.add(to_device=host.nbytes)
 
     def download(self, host: NDArray[Any], stream: Stream) -> None:
-        """Fills the whole array from the buffer's beginning."""
+        """Fills the whole array from the start of the buffer."""
         self._check(host)
         with self._context.current("copying from the device"):
             self._context.api.memcpy_dtoh_async(host, self.address, stream.native)
         stream.transfers.add(to_host=host.nbytes)
 
     def copy_from(self, other: DeviceBuffer, stream: Stream) -> None:
-        """Copies all of another buffer of this device to this one's beginning."""
+        """Copies all of another buffer of this device to the start of this one."""
         if other.nbytes > self.nbytes:
             raise ValueError(f"{other.nbytes} bytes do not fit into a buffer of {self.nbytes}")
         with self._context.current("copying within the device"):
             self._context.api.memcpy_dtod_async(self.address, other.address, other.nbytes, stream.native)
 
     def copy_from_address(self, address: int, nbytes: int, offset: int, stream: Stream) -> None:
-        """Copies memory of this device that another library owns to `offset`; it must stay until that is done."""
+        """Copies memory of this device that another library owns to `offset`. It must stay valid until the copy is
+        done."""
         if offset + nbytes > self.nbytes:
             raise ValueError(f"{nbytes} bytes at {offset} do not fit into a buffer of {self.nbytes}")
         with self._context.current("copying within the device"):
@@ -69,13 +71,13 @@ class DeviceBuffer:
             self._context.api.memset_d8_async(self.address, byte, self.nbytes, stream.native)
 
     def free(self) -> None:
-        """Gives the memory back to the pool; twice is safe."""
+        """Returns the memory to the pool. Idempotent."""
         block, self._block = self._block, None
         if block is not None:
             self._pool.give_back(block)
 
     def free_later(self) -> None:
-        """`free` for finalizers, which may run on any thread at any moment: done at the device's next allocation."""
+        """Frees the buffer at the device's next allocation. For finalizers, which may run on any thread at any time."""
         self._context.later(self.free)
 
     def _check(self, host: NDArray[Any]) -> None:
@@ -91,7 +93,7 @@ class DeviceBuffer:
 
 
 class PageLocked:
-    """A page-locked allocation; `array` is all of it as bytes, None once it is destroyed."""
+    """A page-locked allocation. `array` is all of it as bytes, or None once it is destroyed."""
 
     __slots__ = ("array",)
 
@@ -100,9 +102,9 @@ class PageLocked:
 
 
 class PinnedArray:
-    """Page-locked host memory, which the device copies from and to while the host goes on.
+    """Page-locked host memory, with which the device can copy while the host continues.
 
-    `free` says that neither the host nor a stream uses `array`, or a view of it, any more.
+    Call `free` only when neither the host nor a stream uses `array`, or a view of it, any more.
     """
 
     def __init__(self, context: Context, pool: Pool[PageLocked], shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -113,15 +115,15 @@ class PinnedArray:
 
     @property
     def array(self) -> NDArray[Any]:
-        """A view [shape] of the memory, of undefined content at first; it stays valid as long as somebody holds it,
-        but shows another user's data after `free`. CudaClosedError after `free`."""
+        """A view [shape] of the memory, with undefined initial content. An existing view stays valid after `free`, but
+        may then show another user's data. Raises CudaClosedError after `free`."""
         whole = None if self._block is None else self._block.memory.array
         if whole is None:
             raise CudaClosedError(f"cuda:{self._context.ordinal}: a pinned array was used after it was freed")
         return whole[: self.nbytes].view(self.dtype).reshape(self.shape)
 
     def free(self) -> None:
-        """Gives the memory back to the pool; twice is safe."""
+        """Returns the memory to the pool. Idempotent."""
         block, self._block = self._block, None
         if block is not None:
             self._pool.give_back(block)
@@ -133,7 +135,7 @@ class PinnedArray:
 
 
 def device_pool(context: Context, idle_limit: int) -> Pool[Any]:
-    """Device memory: bounded by the card itself."""
+    """Returns a pool of device memory, whose total is limited only by the card."""
 
     def make(nbytes: int) -> Any:
         with context.current("allocating device memory"):
@@ -151,7 +153,8 @@ def device_pool(context: Context, idle_limit: int) -> Pool[Any]:
 
 
 class PinnedAllocator:
-    """Makes and destroys page-locked memory; what somebody still looks at is destroyed when nobody does any more."""
+    """Allocates and frees page-locked memory. Memory that is still referenced by a view is freed when the last view is
+    gone."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -177,7 +180,7 @@ class PinnedAllocator:
         self.sweep()
 
     def sweep(self) -> int:
-        """Destroys what nobody looks at any more; returns how many are left."""
+        """Frees memory without views. Returns the number of allocations that still have some."""
         waiting, self._looked_at = self._looked_at, []
         for allocation, seen in waiting:
             if seen() is None:
@@ -188,6 +191,6 @@ class PinnedAllocator:
         return len(self._looked_at)
 
     def close(self) -> None:
-        """Called when all are destroyed. Memory that is still looked at must not vanish: its context stays."""
+        """Called when all memory is destroyed. Memory that still has views must not vanish, so its context is kept."""
         if left := self.sweep():
             self._context.keep(f"{left} page-locked arrays are still in use")

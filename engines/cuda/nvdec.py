@@ -1,4 +1,4 @@
-"""Video decoded by NVDEC, the GPU's own decoder, into pictures that stay on the device: PyNvVideoCodec does it."""
+"""Decodes video with NVDEC, the GPU's hardware decoder, through PyNvVideoCodec. Images stay on the device."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sightd.engines.errors import EngineError
 from sightd.engines.placement import no_gpu
 
 _CODECS: Mapping[str, str] = {"h264": "H264", "hevc": "HEVC"}
-"""FFmpeg's names to the library's."""
+"""FFmpeg's codec name -> the library's."""
 
 
 class NvdecError(EngineError):
-    """NVDEC cannot decode this stream, or not any more."""
+    """NVDEC cannot decode this stream, or has failed."""
 
 
 class NvdecMissingError(NvdecError):
-    """NVDEC cannot be used on this machine; the message says what to install."""
+    """NVDEC cannot be used on this machine. The message says what to install."""
 
 
 class NvdecDecoder:
-    """Decodes one stream. One thread; `close` twice is safe."""
+    """Decodes one stream. Use from one thread; `close` is idempotent."""
 
     def __init__(self, device: Device, library: Any, codec: str, downloads: Downloads) -> None:
-        """`codec` is FFmpeg's name. NvdecError where NVDEC, or this card's, cannot decode it."""
+        """`codec` is FFmpeg's name. Raises NvdecError if NVDEC, or this card, cannot decode it."""
         if codec not in _CODECS:
             raise NvdecError(f"nvdec decodes {' and '.join(_CODECS)} here, not {codec}: write `decoder: cpu`")
         self._device, self._library, self._downloads = device, library, downloads
@@ -45,22 +45,22 @@ class NvdecDecoder:
                     cudacontext=device.context_handle,
                     cudastream=self._stream.handle,
                     usedevicememory=True,
-                    latency=library.DisplayDecodeLatencyType.LOW,  # the native way holds four pictures back
+                    latency=library.DisplayDecodeLatencyType.LOW,  # NATIVE would hold back four images
                 )
-        except Exception as error:  # the library's own exceptions have no common class
+        except Exception as error:  # the library's exceptions have no common class
             self._stream.close()
             raise NvdecError(f"cuda:{device.ordinal} cannot decode {codec}: {error}. Write `decoder: cpu`") from error
 
     def decode(self, data: bytes, pts: int, matrix: Matrix, full_range: bool) -> list[tuple[DeviceImage, int]]:
-        """The pictures that come of one access unit (Annex B), each with the `pts` of its own unit: usually one, none
-        or several where the stream has B-frames; of b"" all that are left. They are complete when it returns.
+        """Decodes one access unit (Annex B) and returns the completed images, each with the `pts` of its own unit.
 
-        `matrix` and `full_range` say how the stream means its colours. NvdecError where the data cannot be decoded,
-        or the pictures are not 8-bit 4:2:0; CudaOutOfMemoryError where there is no room for them.
+        Usually this is one image; none or several if the stream has B-frames. For b"" it is all that remain. `matrix`
+        and `full_range` describe the stream's colours. Raises NvdecError if the data cannot be decoded or is not 8-bit
+        4:2:0, and CudaOutOfMemoryError if there is no memory for the images.
         """
         if self._native is None:
             raise NvdecError("the decoder is closed: make a new one")
-        held = np.frombuffer(data, np.uint8)  # the packet has its address alone
+        held = np.frombuffer(data, np.uint8)  # keep a reference: the packet has only its address
         packet = self._library.PacketData()
         packet.bsl, packet.bsl_data, packet.pts = held.nbytes, held.ctypes.data if data else 0, pts
         packet.decode_flag = self._library.VideoPacketFlag.ENDOFPICTURE
@@ -70,7 +70,7 @@ class NvdecDecoder:
             except Exception as error:  # as above
                 raise NvdecError(f"nvdec could not decode a packet: {error}") from error
             images = [(self._copied(surface, matrix, full_range), int(surface.getPTS())) for surface in surfaces]
-            self._stream.synchronize()  # the surfaces are the decoder's again, and any stream may read the copies
+            self._stream.synchronize()  # the surfaces go back to the decoder, and any stream may read the copies
         return images
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class NvdecDecoder:
             self._stream.close()
 
     def _copied(self, surface: Any, matrix: Matrix, full_range: bool) -> DeviceImage:
-        """Surfaces belong to the decoder, which has a handful: a picture that is kept is a copy, within the device."""
+        """Copies a surface within the device, because the decoder reuses its few surfaces."""
         if surface.format != self._library.Pixel_Format.NV12:
             raise NvdecError(f"pictures are {surface.format}, and only 8-bit 4:2:0 is read: write `decoder: cpu`")
         luma, chroma = (plane.__cuda_array_interface__ for plane in surface.cuda())
@@ -99,7 +99,7 @@ class NvdecDecoder:
 
 
 class Nvdec:
-    """One GPU's, made by `open_nvdec`; makes a decoder for each stream. Any thread."""
+    """NVDEC of one GPU, created by `open_nvdec`. Creates a decoder for each stream. Thread-safe."""
 
     def __init__(self, device: Device, library: Any) -> None:
         self._device, self._library = device, library
@@ -110,14 +110,15 @@ class Nvdec:
         return NvdecDecoder(self._device, self._library, codec, self._downloads)
 
     def close(self) -> None:
-        """After its decoders, and when no picture of theirs is asked for any more. The device stays its owner's."""
+        """Call after its decoders are closed and when none of their images will be downloaded any more. The device
+        stays open."""
         self._downloads.close()
 
 
 def open_nvdec(gpus: Gpus, which: str, load: Callable[[], Any] | None = None) -> Nvdec:
-    """The decoder of "cuda:N". NvdecMissingError, or CudaUnavailableError, with what to install.
+    """Returns NVDEC of "cuda:N". Raises NvdecMissingError or CudaUnavailableError, which says what to install.
 
-    `load` gives PyNvVideoCodec.
+    `load` returns the PyNvVideoCodec module.
     """
     if problem := no_gpu():
         raise NvdecMissingError(f"nvdec cannot be used: {problem}")
@@ -132,7 +133,7 @@ def _library() -> Any:
         raise NvdecMissingError(
             "nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]' (its makers have it for x86-64)"
         ) from error
-    except (ImportError, RuntimeError) as error:  # RuntimeError: its own, where the driver's libraries are missing
+    except (ImportError, RuntimeError) as error:  # it raises RuntimeError if the driver's libraries are missing
         reason = str(error).splitlines()[0]
         raise NvdecMissingError(
             f"PyNvVideoCodec cannot be used ({reason}): the driver's libnvcuvid and libnvidia-encode must be there "

@@ -1,6 +1,6 @@
-"""NVIDIA's run-time compiler: kernel sources to machine code for one kind of card. Needs no GPU.
+"""NVIDIA's runtime compiler: compiles kernel sources to machine code for one type of card. Needs no GPU.
 
-It is a shared library of its own (wheel `nvidia-cuda-nvrtc`, or part of a CUDA toolkit), loaded on first use.
+NVRTC is a separate shared library (wheel `nvidia-cuda-nvrtc`, or part of a CUDA toolkit), loaded on first use.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _INSTALL = (
 
 
 class CompilerUnavailableError(EngineError):
-    """NVRTC is not installed; the message says how to get it."""
+    """NVRTC is not installed. The message says how to install it."""
 
 
 class KernelCompileError(EngineError):
-    """NVRTC refused a kernel, or does not know the card; the message holds its log."""
+    """NVRTC rejected a kernel, or does not support the card. The message contains its log."""
 
 
 def find_library(folders: Sequence[Path] | None = None) -> Path:
-    """The NVRTC library: that of an installed wheel, else that of a CUDA toolkit; of several the newest.
+    """Returns the newest NVRTC library. Of equally new ones, prefers that of a wheel to that of a CUDA toolkit.
 
-    `folders` are those to look in, instead of these. CompilerUnavailableError where there is none.
+    `folders` are searched instead of the usual ones. Raises CompilerUnavailableError if there is none.
     """
     looked = list(_usual_folders() if folders is None else folders)
     for major in _MAJORS:
@@ -54,10 +54,10 @@ def _usual_folders() -> Iterator[Path]:
 
 
 class Nvrtc:
-    """One loaded compiler; safe on several threads, of which one compiles at a time."""
+    """A loaded compiler. Thread-safe; only one thread compiles at a time."""
 
     def __init__(self, library: Path) -> None:
-        """CompilerUnavailableError where the library cannot be loaded."""
+        """Loads the library. Raises CompilerUnavailableError if that fails."""
         try:
             self._library = ctypes.CDLL(str(library))
         except OSError as error:
@@ -69,7 +69,7 @@ class Nvrtc:
         self.version = f"{major.value}.{minor.value}"
 
     def capabilities(self) -> tuple[int, ...]:
-        """The compute capabilities that it compiles for, as 75 for 7.5, rising."""
+        """Returns the compute capabilities that it supports, in ascending order; 75 means 7.5."""
         count = ctypes.c_int()
         self._check("nvrtcGetNumSupportedArchs", ctypes.byref(count))
         known = (ctypes.c_int * count.value)()
@@ -79,9 +79,9 @@ class Nvrtc:
     def compile(
         self, name: str, source: str, headers: Mapping[str, str], capability: tuple[int, int], options: Sequence[str]
     ) -> bytes:
-        """A cubin of `source` for that compute capability; `headers` are its includes by name.
+        """Compiles `source` to a cubin for that compute capability. `headers` are its include files by name.
 
-        KernelCompileError with the compiler's log where it does not compile.
+        Raises KernelCompileError with the compiler's log if it does not compile.
         """
         number = 10 * capability[0] + capability[1]
         if number not in self.capabilities():

@@ -1,6 +1,6 @@
-"""A pool of memory blocks: freed ones are kept, up to a bound, and handed out again instead of asking the driver.
+"""A pool of memory blocks. Freed blocks are kept, up to a limit, and reused instead of asking the driver.
 
-It knows no CUDA: how blocks are made and destroyed is passed in, so it serves device and page-locked memory alike.
+Independent of CUDA: functions to create and destroy blocks are passed in, so it serves device and page-locked memory.
 """
 
 from __future__ import annotations
@@ -21,33 +21,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """A pool's state of one moment. Bytes are those of whole blocks, which may be larger than what was asked for."""
+    """A snapshot of a pool. Bytes count whole blocks, which may be larger than requested."""
 
     used_bytes: int
     used_blocks: int
     idle_bytes: int
     idle_blocks: int
     peak_bytes: int
-    """The most that was ever held at once, used and idle."""
+    """Highest number of bytes ever held at once, used and idle."""
     made: int
-    """Blocks that the driver was asked for since the start; a steady stream makes none."""
+    """Blocks requested from the driver since the start. In a steady state there are no new ones."""
     reused: int
 
 
 @dataclass(frozen=True, slots=True)
 class Block(Generic[T]):
-    """A block of `size` bytes; `memory` is whatever `make` returned."""
+    """A block of `size` bytes; `memory` is what `make` returned."""
 
     memory: T
     size: int
 
 
 class Pool(Generic[T]):
-    """Blocks by size class; from any thread.
+    """Memory blocks by size class. Thread-safe.
 
-    `limit` bounds what is held in all (None: the driver alone bounds it), `idle_limit` what is kept idle: beyond it,
-    the blocks that lay idle the longest are destroyed. Nothing here waits for the device: who gives a block back says
-    that no work under way uses it any more.
+    `limit` bounds the total (None: only the driver does), and `idle_limit` the idle blocks; beyond it, those idle
+    longest are destroyed. The pool never waits for the device: return a block only when no work in progress uses it.
     """
 
     def __init__(
@@ -59,7 +58,8 @@ class Pool(Generic[T]):
         limit: int | None,
         idle_limit: int,
     ) -> None:
-        """`make` raises CudaOutOfMemoryError where there is no room; both are called without the pool's lock held."""
+        """`make` raises CudaOutOfMemoryError if there is no memory. Both functions are called without holding the
+        pool's lock."""
         self._name, self._make, self._destroy = name, make, destroy
         self._limit, self._idle_limit = limit, idle_limit
         self._lock = threading.Lock()
@@ -68,8 +68,8 @@ class Pool(Generic[T]):
         self._held = self._idle_bytes = self._peak = self._made = self._reused = 0
 
     def take(self, nbytes: int) -> Block[T]:
-        """A block of at least `nbytes`, which must be positive. Where there is no room, idle blocks are given up
-        first; CudaOutOfMemoryError if that does not help."""
+        """Returns a block of at least `nbytes`, which must be positive. Destroys idle blocks first if there is not
+        enough memory, and raises CudaOutOfMemoryError if that does not help."""
         if nbytes <= 0:
             raise ValueError(f"{self._name}: a block has at least 1 byte, {nbytes} were asked for")
         size = size_class(nbytes)
@@ -80,7 +80,7 @@ class Pool(Generic[T]):
         return block
 
     def give_back(self, block: Block[T]) -> None:
-        """Makes the block idle; a block that the pool no longer has (it was cleared) is left alone."""
+        """Makes the block idle. Ignores blocks that the pool no longer owns because it was cleared."""
         with self._lock:
             if self._used.pop(id(block), None) is None:
                 return
@@ -90,8 +90,8 @@ class Pool(Generic[T]):
         self._destroy_all(surplus)
 
     def discard(self, block: Block[T]) -> None:
-        """Destroys a block that was taken and never given back, so that nobody knows whether work still uses it: the
-        driver waits for that before it frees memory, reusing it would not."""
+        """Destroys a block that was never given back, so that work may still use it. The driver waits for such work
+        before it frees memory; reusing the block would not."""
         with self._lock:
             if self._used.pop(id(block), None) is None:
                 return
@@ -105,7 +105,7 @@ class Pool(Generic[T]):
         self._destroy_all(surplus)
 
     def clear(self) -> None:
-        """Destroys all blocks, used ones too: the owner closes."""
+        """Destroys all blocks, including used ones, when the owner closes."""
         with self._lock:
             surplus = [*self._take_idle(lambda: True), *self._used.values()]
             self._held -= sum(block.size for block in self._used.values())
@@ -126,7 +126,8 @@ class Pool(Generic[T]):
             )
 
     def _reuse(self, size: int) -> Block[T] | None:
-        """The idle block of that class that lay idle the shortest: its memory is the likeliest to be in a cache."""
+        """Returns the most recently used idle block of that size, because its memory is most likely still cached, or
+        None."""
         with self._lock:
             for key in reversed(self._idle):
                 block = self._idle[key]
@@ -139,7 +140,7 @@ class Pool(Generic[T]):
         return None
 
     def _make_room(self, size: int) -> None:
-        """Reserves `size` bytes under the limit."""
+        """Reserves `size` bytes under the limit. Raises CudaOutOfMemoryError if that is not possible."""
         with self._lock:
             surplus = self._take_idle(lambda: self._over(size))
             over = self._over(size)
@@ -175,7 +176,7 @@ class Pool(Generic[T]):
         return self._limit is not None and self._held + size > self._limit
 
     def _take_idle(self, wanted: Callable[[], bool]) -> list[Block[T]]:
-        """Takes idle blocks out, those idle the longest first, while `wanted` holds. The lock is held."""
+        """Removes and returns idle blocks, those idle longest first, while `wanted` holds. The lock must be held."""
         taken = []
         while self._idle and wanted():
             _, block = self._idle.popitem(last=False)
@@ -190,8 +191,8 @@ class Pool(Generic[T]):
 
 
 def size_class(nbytes: int) -> int:
-    """The size of the block for `nbytes`: four classes to each doubling from 512 bytes on, so at most a quarter more
-    than was asked for."""
+    """Returns the block size for `nbytes`. There are four size classes per doubling, from 512 bytes, so a block is at
+    most a quarter larger than requested."""
     if nbytes <= _SMALLEST:
         return _SMALLEST
     step = max(_SMALLEST // _STEPS, (1 << (nbytes - 1).bit_length() - 1) // _STEPS)

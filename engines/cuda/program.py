@@ -1,4 +1,4 @@
-"""Compiled kernels: modules, their functions, and launches."""
+"""Compiled kernels: modules, functions and launches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Size3 = tuple[int, int, int]
 
 
 class _Loaded:
-    """PyCUDA's module and functions. Each function keeps the module alive, so that they must go together.
+    """PyCUDA's module and functions. Each function keeps the module alive, so they must be destroyed together.
 
-    A function is got and prepared once, whoever asks for it: PyCUDA keeps the layout of its arguments in it, and a
-    second one in its place would have none while another thread launches it.
+    A function is fetched and prepared only once, because PyCUDA stores its argument layout in the function object. A
+    second, unprepared object in its place would break a launch on another thread.
     """
 
     __slots__ = ("_layouts", "_lock", "functions", "module")
@@ -35,7 +35,7 @@ class _Loaded:
                 self.functions[name] = self.module.get_function(name)
 
     def prepare(self, name: str, nbytes: int) -> None:
-        """ValueError where it was prepared for another number of bytes."""
+        """Prepares a function for `nbytes` of arguments. Raises ValueError if it was prepared for another number."""
         with self._lock:
             if name not in self._layouts:
                 self.functions[name].prepare(f"{nbytes}s")
@@ -45,10 +45,10 @@ class _Loaded:
 
 
 class Module:
-    """A loaded cubin; it and its functions serve until `close`. From any thread."""
+    """A loaded cubin. It and its functions are valid until `close`. Thread-safe."""
 
     def __init__(self, context: Context, cubin: bytes) -> None:
-        """KernelError where the driver does not take it."""
+        """Loads the cubin. Raises KernelError if the driver rejects it."""
         self._context = context
         context.sweep()
         with context.current("loading kernels"):
@@ -59,7 +59,7 @@ class Module:
                 raise _refused(context, what, error) from error.with_traceback(None)
 
     def function(self, name: str) -> Function:
-        """A kernel by its unmangled name (`extern "C"`); KernelError where there is none."""
+        """Returns a kernel by its unmangled name (`extern "C"`). Raises KernelError if there is none."""
         with self._context.current("finding a kernel"):
             try:
                 self._context[self._key].get(name)
@@ -69,7 +69,7 @@ class Module:
         return Function(self._context, self._key, name)
 
     def close(self) -> None:
-        """Unloads it, twice is safe; launches that are under way must be done."""
+        """Unloads the module. Launches in progress must have finished. Idempotent."""
         self._context.drop(self._key)
 
     def __del__(self) -> None:
@@ -79,16 +79,17 @@ class Module:
 
 
 class Function:
-    """A kernel, made by `Module.function`; the module must be kept. From any thread."""
+    """A kernel, created by `Module.function`. The module must be kept alive. Thread-safe."""
 
     def __init__(self, context: Context, module: int, name: str) -> None:
         self._context, self._module, self.name = context, module, name
         self._argument_bytes: int | None = None
 
     def launch(self, grid: Size3, block: Size3, *arguments: Argument, stream: Stream, shared_bytes: int = 0) -> None:
-        """Gives the kernel to `stream`. See `engines.cuda.arguments.pack` for the arguments, which are copied.
+        """Enqueues the kernel on `stream`. The arguments are copied; see `engines.cuda.arguments.pack`.
 
-        KernelError where the driver refuses it; a fault inside the kernel shows where the stream is next waited for.
+        Raises KernelError if the driver rejects the launch. A fault inside the kernel is raised by the next wait for
+        the stream.
         """
         packed = pack(arguments)
         with self._context.current(self.name):
@@ -107,6 +108,6 @@ class Function:
 
 
 def _refused(context: Context, doing: str, error: Exception) -> CudaError:
-    """A KernelError, unless the whole device is lost."""
+    """Returns a KernelError, or CudaContextLostError if the whole device is lost."""
     cause = translated(f"cuda:{context.ordinal}: {doing}", error)
     return KernelError(str(cause)) if type(cause) is CudaError else cause

@@ -13,24 +13,25 @@ from sightd.engines.cuda.transfers import TransferCounter
 
 
 class Event:
-    """A point in a stream's work, made by `Stream.record`; from any thread. Closed when it is forgotten, too."""
+    """A point in a stream's work, created by `Stream.record`. Thread-safe. Closed automatically when
+    garbage-collected."""
 
     def __init__(self, context: Context, key: int) -> None:
         self._context, self._key = context, key
 
     @property
     def done(self) -> bool:
-        """Whether the stream has come past this point."""
+        """Whether the stream has passed this point."""
         with self._context.current("asking an event"):
             return bool(self._context[self._key].query())
 
     def synchronize(self) -> None:
-        """Sleeps until the stream has come past this point; a kernel's fault shows here."""
+        """Sleeps until the stream has passed this point. Raises if a kernel failed."""
         with self._context.current("waiting for an event"):
             self._context[self._key].synchronize()
 
     def elapsed_since(self, other: Event) -> float:
-        """Seconds on the device between `other` and this later event, for which it waits."""
+        """Returns the seconds on the device between `other` and this later event. Waits for this event."""
         with self._context.current("timing two events"):
             self._context[self._key].synchronize()
             return float(self._context[self._key].time_since(other._context[other._key])) * 1e-3
@@ -43,7 +44,7 @@ class Event:
 
 
 class Stream:
-    """A queue of work on the device; one thread at a time gives it work, any may wait for it.
+    """A queue of work on the device. Only one thread at a time may enqueue work; any thread may wait for it.
 
     `handle` is the driver's CUstream as an integer, for TensorRT, ONNX Runtime and NVDEC.
     """
@@ -51,7 +52,7 @@ class Stream:
     def __init__(self, context: Context, transfers: TransferCounter) -> None:
         self._context, self._device_transfers = context, transfers
         self.transfers = transfers
-        """Where copies given to this stream are counted; during a capture, those that each launch will do."""
+        """Counts the copies on this stream; during a capture, those that each launch of the graph will do."""
         context.sweep()
         flags = context.api.event_flags
         with context.current("making a stream"):
@@ -65,23 +66,23 @@ class Stream:
 
     @property
     def native(self) -> object:
-        """PyCUDA's stream. CudaClosedError after `close`."""
+        """PyCUDA's stream. Raises CudaClosedError after `close`."""
         return self._context[self._key]
 
     def synchronize(self) -> None:
-        """Sleeps until all work is done, leaving the core to others (the driver's own wait would spin); a kernel's
-        fault shows here."""
+        """Sleeps until all work is done. Unlike the driver's own wait, it does not spin. Raises if a kernel failed."""
         with self._context.current("waiting for a stream"):
             self._context[self._idle_key].record(self.native)
             self._context[self._idle_key].synchronize()
 
     def wait(self, event: Event) -> None:
-        """Work given from now on starts after `event`, of this or another stream; the caller does not wait."""
+        """Makes work that is enqueued from now on start after `event`, which may be of another stream. Does not block
+        the caller."""
         with self._context.current("making a stream wait"):
             self._context[self._key].wait_for_event(event._context[event._key])
 
     def record(self) -> Event:
-        """Marks the point where all work given so far is done."""
+        """Returns an event that marks the end of all work enqueued so far."""
         self._context.sweep()
         with self._context.current("recording an event"):
             key = self._context.adopt(self._context.api.Event(self._context.api.event_flags.BLOCKING_SYNC))
@@ -94,9 +95,12 @@ class Stream:
 
     @contextmanager
     def capture(self) -> Iterator[Capture]:
-        """Inside the block, this thread's work on the stream is noted down instead of done; `capture.graph` has it
-        afterwards. Inside, memory may be neither allocated nor freed, and nothing be waited for: CudaError, and no
-        graph. What was captured must stay: buffers, pinned arrays and modules."""
+        """Records this thread's work on the stream in the block instead of running it; `capture.graph` then contains
+        it.
+
+        In the block, allocating or freeing memory and waiting raise CudaError, and there is no graph. Everything that
+        was captured must stay alive: buffers, pinned arrays and modules.
+        """
         if thread.capturing:
             raise RuntimeError("a stream is being captured on this thread already")
         capture = Capture(self._context, self.handle)
@@ -113,7 +117,7 @@ class Stream:
             thread.capturing, self.transfers = False, self._device_transfers
 
     def close(self) -> None:
-        """Twice is safe. Work under way is finished by the device."""
+        """Closes the stream. The device still finishes its work. Idempotent."""
         self._context.drop(self._idle_key)
         self._context.drop(self._key)
 

@@ -1,5 +1,5 @@
-"""Style transfer on one GPU: the frames stay there, and so do the paintings of their size. What passes by the host is
-of the network's size: there paintings are made steady."""
+"""Style transfer on one GPU. Full-size frames and stylised images stay there; only images of the model's size go
+through the host, where temporal smoothing is done."""
 
 from __future__ import annotations
 
@@ -24,30 +24,33 @@ from sightd.engines.errors import EngineError
 from sightd.engines.model import Model
 
 LARGEST_BATCH = 8
-"""Pictures of one run; more are done in several."""
+"""Maximum number of images per run; more are split into several runs."""
 
 Pixels = NDArray[np.uint8]
 Steady = Callable[[int, Pixels, Pixels], NDArray[np.float32]]
-"""(number of the picture, the picture, its painting: BGR uint8 [h, w, 3] of the network's size) -> what the painting is
-of the picture's grey: float32 [h, w, 6], slopes of blue, green and red, then their offsets, in 0-255."""
+"""Takes (index of the image, the image, its stylised version: BGR uint8 [h, w, 3] of the model's size). Returns the
+stylised version as a linear function of the image's grey: float32 [h, w, 6], slopes of blue, green and red, then their
+offsets, in 0-255."""
 
 
 @dataclass(frozen=True, slots=True)
 class StyleInput:
-    """The network's input beside the picture, [batch, styles], and how its paintings are finished."""
+    """The model's input in addition to the image, [batch, styles], and how its results are finished."""
 
     tensor: str
     finish: Finish
 
 
 class StyleLane:
-    """A stream with all memory that one batch at a time needs: one thread; `close` twice is safe.
+    """GPU pipeline for style transfer: a stream with all memory for one batch at a time. Use from one thread; `close`
+    is idempotent.
 
-    The session stays the caller's and is closed later. Paintings that outlive the lane cannot be downloaded any more.
+    The session remains owned by the caller and must be closed later. Results cannot be downloaded after the pipeline is
+    closed.
     """
 
     def __init__(self, gpu: Gpu, session: DeviceSession, model: Model, style: StyleInput) -> None:
-        """EngineError where a kernel does not compile or there is no memory."""
+        """Raises EngineError if a kernel does not compile or there is not enough memory."""
         spec = model.input
         self._session, self._spec, self._style = session, spec, style
         self._device = gpu.device
@@ -80,17 +83,17 @@ class StyleLane:
             self._owned = undo.pop_all()
 
     def takes(self, image: DeviceImage) -> bool:
-        """Whether the picture is on this GPU, not smaller than the network's, and of even sides."""
+        """Returns whether the image is on this GPU, at least as large as the model's input, and has even sides."""
         picture = image.picture
         large = picture.width >= self._spec.width and picture.height >= self._spec.height
         even = picture.width % 2 == 0 and picture.height % 2 == 0
         return large and even and image.ordinal == self._device.ordinal
 
     def paint(self, images: Sequence[DeviceImage], weights: NDArray[np.float32], steady: Steady) -> list[DeviceImage]:
-        """Of each picture, which the lane `takes`, its painting of the same size, complete when it returns. `weights`
-        [n, styles]; `steady` is called once for each picture, in order.
+        """Returns a stylised version of each image, of the same size and complete on return. `takes` must be true for
+        all images. `weights` is [n, styles]. `steady` is called once per image, in order.
 
-        EngineError where a run fails or the network does not give pictures of its input's size.
+        Raises EngineError if a run fails or the model's output is not an image of its input size.
         """
         painted: list[DeviceImage] = []
         try:
@@ -98,7 +101,7 @@ class StyleLane:
                 batch = slice(first, first + self._most)
                 painted += self._batch(images[batch], weights[batch], first, steady)
         except BaseException:
-            self._stream.synchronize()  # copies under way still use the host's memory
+            self._stream.synchronize()  # copies in progress still use the host's memory
             raise
         return painted
 
@@ -124,7 +127,7 @@ class StyleLane:
             host = np.empty((2, count, height, width, 3), np.uint8)
             for memory, to in zip((self._small, self._painted), host, strict=True):
                 memory.download(to, self._stream)
-            self._stream.synchronize()  # before the outputs are another run's
+            self._stream.synchronize()  # before another run uses the outputs
         planes = np.stack([steady(first + i, host[0, i], host[1, i]) for i in range(count)])
         self._planes.upload(planes, self._stream)
         made = [

@@ -1,4 +1,4 @@
-"""How many bytes went to the device and came back: read by the metrics."""
+"""Counts bytes copied to and from the device, for the metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import threading
 
 
 class TransferCounter:
-    """The sum of all transfers of a device since it was opened; from any thread. Copies within the device are none."""
+    """The sum of all transfers of a device since it was opened. Thread-safe. Copies within the device are not
+    counted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

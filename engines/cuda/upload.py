@@ -1,4 +1,4 @@
-"""Pictures on the device: those on the host are gathered in page-locked memory and copied in one piece."""
+"""Uploads images to the device: gathers them in page-locked memory and copies them in one transfer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sightd.engines.preprocess import size_of
 
 _ALIGNMENT = 256
 _MOST_BYTES = 128 * 1024 * 1024
-"""Sixteen pictures of 1920x1080 are 95 MiB."""
+"""Sixteen images of 1920x1080 take 95 MiB."""
 
 Image = NDArray[np.uint8]
 
 
 class PictureUpload:
-    """Room on both sides for the pictures of one batch, as much as was ever needed. One thread; `close` twice is safe.
+    """Host and device memory for the images of one batch; grows as needed. Use from one thread; `close` is idempotent.
 
     The stream must be synchronised between two calls of `send`.
     """
@@ -32,9 +32,10 @@ class PictureUpload:
         self._memory: Buffer | None = None
 
     def send(self, images: Sequence[Image | DeviceImage], stream: Any) -> list[DevicePicture]:
-        """BGR uint8 [h, w, 3] pictures of any sizes, which may be let go of at once; ValueError for other arrays.
+        """Uploads BGR uint8 [h, w, 3] images of any sizes. The host arrays may be reused at once. Raises ValueError for
+        other arrays.
 
-        Those that are on this device already are not copied, and must stay until the work that reads them is done.
+        Images already on this device are not copied, and must stay until the work that reads them is done.
         """
         starts = np.cumsum([0, *(_padded(_bytes_to_send(image)) for image in images)]).tolist()
         if not starts[-1]:
@@ -68,8 +69,8 @@ class PictureUpload:
 def batches(
     images: Sequence[Image | DeviceImage], most: int, most_bytes: int = _MOST_BYTES
 ) -> Iterator[Sequence[Image | DeviceImage]]:
-    """The pictures in their order, `most` together at the most, and no more than `most_bytes` to copy unless one alone
-    is."""
+    """Yields the images in order, in batches of at most `most` and with at most `most_bytes` to copy, unless a single
+    image exceeds that."""
     first = nbytes = 0
     for i, image in enumerate(images):
         of_image = _bytes_to_send(image)

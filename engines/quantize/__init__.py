@@ -1,4 +1,4 @@
-"""Networks in int8: Q/DQ nodes whose ranges are measured on the user's own pictures."""
+"""Quantises models to int8: Q/DQ nodes with ranges measured on the user's own images."""
 
 from sightd.engines.quantize.quantizer import quantize
 

@@ -1,4 +1,4 @@
-"""An fp32 ONNX file to int8 with Q/DQ nodes, by ONNX Runtime's own tools."""
+"""Quantises an fp32 ONNX file to int8 with Q/DQ nodes, using ONNX Runtime's own tools."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sightd.engines.quantize.recipe import Recipe, recipe_for
 from sightd.engines.session import Tensor
 
 _OPSET = 13
-"""The first in which a weight's every channel has a range of its own."""
+"""The first opset with a quantisation range per channel of a weight."""
 
 
 def quantize(
@@ -35,11 +35,12 @@ def quantize(
     total: int | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Writes the int8 twin of `source`, the fp32 file of `model`, to `target`; names, shapes and dtypes of inputs and
-    outputs stay.
+    """Writes the int8 version of `source`, the fp32 file of `model`, to `target`. Names, shapes and dtypes of inputs
+    and outputs do not change.
 
-    Activations are U8 with the least and greatest value met on `pictures` (BGR uint8 [h, w, 3]; `total` of them, for
-    progress, which counts pictures), weights S8 per channel. QuantizationError where that is not possible.
+    Activations are U8 in the range of values measured on `pictures` (BGR uint8 [h, w, 3]); weights are S8 per channel.
+    `total` is the number of images, for `progress`, which counts images. Raises QuantizationError if the model cannot
+    be quantised.
     """
     if (precision := read_precision(source)) != "fp32":
         raise QuantizationError(f"{model.name} is {precision} already: name the fp32 network that it was made of")
@@ -54,7 +55,7 @@ def quantize(
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
-    """Pictures as the network is fed them, one at a time. `fault` is what their source or the progress raised."""
+    """Yields preprocessed images one at a time. `fault` is an exception raised by their source or by `progress`."""
 
     def __init__(
         self, model: Model, pictures: Iterable[NDArray[np.uint8]], total: int | None, progress: Progress
@@ -81,7 +82,7 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # the library has
 
 
 def _prepare(model: Model, source: Path, target: Path) -> Recipe:
-    """Folds what can be folded, brings the file to an opset that can hold ranges, and names its nodes."""
+    """Folds constants, converts the file to an opset that supports ranges per channel, and names its nodes."""
     network = onnx.load(source)
     try:
         if next(one.version for one in network.opset_import if one.domain in ("", "ai.onnx")) < _OPSET:
@@ -103,7 +104,7 @@ def _quantize(model: Model, source: Path, target: Path, recipe: Recipe, reader: 
         options["OpTypesToExcludeOutputQuantization"] = list(recipe.operators or ())
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # the tool advises on the root logger
+    root.setLevel(logging.ERROR)  # the tool logs advice on the root logger
     try:
         quantize_static(
             source,

@@ -1,4 +1,4 @@
-"""Which parts of a network survive int8: found out by measuring accuracy on COCO, head by head."""
+"""Which parts of a model can be quantised to int8. Determined per head by measuring accuracy on COCO."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is quantised: `operators` (None: all that can be), without the nodes named in `left_out`.
+    """What is quantised: `operators` (None means every supported one), except the nodes in `left_out`.
 
-    `rounds_results` says whether what comes out of them is rounded too, or only what goes in.
+    `rounds_results` says whether the outputs of these operators are quantised as well, or only their inputs.
     """
 
     operators: tuple[str, ...] | None
@@ -23,11 +23,12 @@ class Recipe:
 
 
 def recipe_for(head: str, graph: onnx.GraphProto) -> Recipe:
-    """SSD loses 0.4 mAP where everything up to the last convolutions is int8 (4.2 where only convolutions are: each
-    then rounds twice). YOLOX falls apart that way (-20 mAP); it loses 0.3 where depthwise convolutions and the
-    predicting ones stay fp32 and results are not rounded. That careful way is also taken for heads nobody measured.
+    """Returns the recipe for a head. SSD loses 0.4 mAP if everything up to the last convolutions is int8 (4.2 if only
+    the convolutions are, because each then rounds twice). YOLOX fails with that (-20 mAP); it loses 0.3 if depthwise
+    and predicting convolutions stay fp32 and outputs are not quantised. Heads that were not measured use this careful
+    recipe too.
 
-    Nodes must have names, each its own.
+    Nodes must have unique names.
     """
     tail = _without_weights_behind(graph)
     if head == "ssd":
@@ -44,10 +45,10 @@ def _weighted(node: onnx.NodeProto) -> bool:
 
 
 def _without_weights_behind(graph: onnx.GraphProto) -> set[str]:
-    """Names of the nodes from whose results no further convolution or matrix product is computed."""
+    """Returns the names of the nodes on whose outputs no other convolution or matrix product depends."""
     needed: set[str] = set()
     found: set[str] = set()
-    for node in reversed(graph.node):  # ONNX graphs are sorted: whoever uses a result stands behind it
+    for node in reversed(graph.node):  # ONNX graphs are sorted: consumers come after producers
         if needed.isdisjoint(node.output):
             found.add(node.name)
         if _weighted(node) or not needed.isdisjoint(node.output):

@@ -1,1 +1,1 @@
-"""Networks on NVIDIA GPUs with TensorRT or TensorRT for RTX: building engines, trusting them, running them."""
+"""TensorRT and TensorRT for RTX on NVIDIA GPUs: building, verifying and running engines."""

@@ -1,7 +1,7 @@
-"""All of TensorRT that this project touches, typed.
+"""Typed interface of the parts of TensorRT that this project uses.
 
-Nothing else of it may be called: the rest of `engines.trt` knows TensorRT's objects by these protocols only, and a
-test holds `CLASSES`, `MEMBERS` and `Module` against the real binding modules of TensorRT 10, 11 and for RTX.
+The rest of `engines.trt` accesses TensorRT only through these protocols and calls nothing else of it. A test checks
+`CLASSES`, `MEMBERS` and `Module` against the real binding modules of TensorRT 10, 11 and TensorRT for RTX.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class Logger(Protocol):
-    """What TensorRT reports to; `engines.trt.log` makes one."""
+    """Receives TensorRT's log messages; created by `engines.trt.log`."""
 
     def log(self, severity: Any, msg: str) -> None: ...
 
@@ -30,7 +30,7 @@ class Parser(Protocol):
 
 
 class NetworkTensor(Protocol):
-    """An input of a network; -1 in its shape stands for a dynamic axis."""
+    """An input of a network; -1 in its shape marks a dynamic axis."""
 
     name: str
     shape: Sequence[int]
@@ -47,7 +47,7 @@ class Profile(Protocol):
 
 
 class HostMemory(Protocol):
-    """Also speaks the buffer protocol."""
+    """Also supports the buffer protocol."""
 
     nbytes: int
 
@@ -67,7 +67,7 @@ class BuilderConfig(Protocol):
 
 
 class RtxBuilderConfig(Protocol):
-    """What TensorRT for RTX has beside: it compiles for stated cards, present or not."""
+    """Additional members of TensorRT for RTX: it compiles for given cards, whether they are present or not."""
 
     num_compute_capabilities: int
 
@@ -82,7 +82,7 @@ class Builder(Protocol):
 
 
 class Context(Protocol):
-    """An execution context: one network with its shapes and addresses, ready to be enqueued on a stream."""
+    """An execution context: a network with its shapes and addresses, ready to be enqueued on a stream."""
 
     def set_device_memory(self, memory: int, size: int) -> None: ...
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool: ...
@@ -94,7 +94,7 @@ class Context(Protocol):
 
 
 class RtxContext(Protocol):
-    """What TensorRT for RTX has beside: while it still compiles kernels, a context cannot be captured."""
+    """Additional member of TensorRT for RTX: a context cannot be captured while it is still compiling kernels."""
 
     def is_stream_capturable(self, stream: int) -> bool: ...
 
@@ -117,7 +117,7 @@ class Runtime(Protocol):
 
 
 class Module(Protocol):
-    """`import tensorrt` or `import tensorrt_rtx`."""
+    """The module `tensorrt` or `tensorrt_rtx`."""
 
     __version__: str
     ILogger: Any
@@ -149,10 +149,10 @@ CLASSES: Mapping[str, type] = {
     "ICudaEngine": CudaEngine,
     "Runtime": Runtime,
 }
-"""TensorRT's class -> what we call of it."""
+"""Maps each TensorRT class to the protocol of the members we call."""
 
 RTX_CLASSES: Mapping[str, type] = {"IBuilderConfig": RtxBuilderConfig, "IExecutionContext": RtxContext}
-"""The same, of TensorRT for RTX alone."""
+"""The same, for members that only TensorRT for RTX has."""
 
 MEMBERS: Mapping[str, Sequence[str]] = {
     "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",),
@@ -161,11 +161,11 @@ MEMBERS: Mapping[str, Sequence[str]] = {
     "TensorLocation": ("DEVICE",),
     "ExecutionContextAllocationStrategy": ("USER_MANAGED",),
 }
-"""TensorRT's enumeration -> members that we use."""
+"""Maps each TensorRT enumeration to the members that we use."""
 
 OVERRIDDEN: Mapping[str, Sequence[str]] = {
     "ILogger": ("log",),
     "IProgressMonitor": ("phase_start", "step_complete", "phase_finish"),
     "IOutputAllocator": ("reallocate_output_async", "notify_shape"),
 }
-"""TensorRT's interface -> methods that we implement and TensorRT calls."""
+"""Maps each TensorRT interface to the methods that we implement and TensorRT calls."""

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A deserialised engine and all that is the same for each use of it."""
+    """A deserialised engine with everything that does not change between runs."""
 
     trt: TensorRT
     engine: api.CudaEngine
@@ -28,7 +28,8 @@ class Loaded:
 
 
 def shaped_context(loaded: Loaded, batch: int, scratch: DeviceBuffer) -> api.Context:
-    """A context for so many rows that computes in `scratch`: contexts that never run at once share that memory."""
+    """Returns a context for `batch` rows that uses `scratch` as its working memory. Contexts that never run at the same
+    time can share that memory."""
     strategy = loaded.trt.module.ExecutionContextAllocationStrategy.USER_MANAGED
     context = loaded.engine.create_execution_context(strategy)
     if context is None:
@@ -46,15 +47,16 @@ def shaped_context(loaded: Loaded, batch: int, scratch: DeviceBuffer) -> api.Con
 
 
 class Binding:
-    """One context with one batch and one set of addresses. Made once and never changed: a CUDA graph that was captured
-    of a context is valid only as long as nobody touches that context again.
+    """One context with one batch size and one set of addresses. It is never changed after creation, because a captured
+    CUDA graph is valid only as long as its context is not touched.
     """
 
     def __init__(
         self, loaded: Loaded, batch: int, inputs: Mapping[str, int], outputs: Mapping[str, DeviceBuffer],
         scratch: DeviceBuffer,
     ) -> None:  # fmt: skip
-        """`inputs` are addresses; what is not in `outputs` is of a size that only the data decide."""
+        """`inputs` maps names to addresses. Outputs that are missing from `outputs` have a size that depends on the
+        data."""
         self._trt, self._name = loaded.trt, loaded.name
         self._context = shaped_context(loaded, batch, scratch)
         self._graph: Graph | None = None
@@ -74,10 +76,10 @@ class Binding:
                 self._require(self._context.set_output_allocator(name, self.growing[name].target), name)
 
     def enqueue(self, stream: Stream) -> None:
-        """Gives one run to the stream; EngineError where TensorRT refuses.
+        """Enqueues one run on the stream. Raises EngineError if TensorRT rejects it.
 
-        The first run is plain, because TensorRT sets things up in it. After the second, what it did is captured: a
-        batch that comes again costs one launch.
+        The first run is a normal one, because TensorRT initialises itself in it. After the second, the run is captured
+        as a CUDA graph, so that repeating the same batch costs a single launch.
         """
         if self._graph is not None:
             self._graph.launch(stream)
@@ -88,13 +90,13 @@ class Binding:
             self._capture(stream)
 
     def output(self, name: str) -> tuple[DeviceBuffer, tuple[int, ...]]:
-        """Where an output lies and its shape, once the run was enqueued."""
+        """Returns the buffer and shape of an output. Valid once the run was enqueued."""
         if growing := self.growing.get(name):
             return growing.buffer, growing.shape
         return self._outputs[name], self._shapes[name]
 
     def close(self) -> None:
-        """No run may be under way. Twice is safe."""
+        """Frees the graph and the dynamic outputs. No run may be in progress. Idempotent."""
         if self._graph is not None:
             self._graph.close()
             self._graph = None

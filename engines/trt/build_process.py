@@ -1,4 +1,4 @@
-"""Building in a process of its own: with progress, a deadline, and no way to take the daemon down with it."""
+"""Builds engines in a subprocess, with progress and a deadline, so that a crash cannot take down the daemon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sightd.engines.trt.builder import BuildOrder, BuildProgress
 from sightd.engines.trt.errors import EngineBuildError
 
 DEADLINE = 3600.0
-"""Seconds; the largest network of the catalogue takes minutes on an old card."""
+"""Seconds. The largest model of the catalogue takes minutes on an old card."""
 
 _BEAT = 1.0
 _GRACE = 5.0
@@ -37,10 +37,10 @@ def build(
     deadline: float = DEADLINE,
     worker: Sequence[str] = _WORKER,
 ) -> None:
-    """Builds on GPU `device` and writes the engine to `plan`; its folder is the caller's scratch space.
+    """Builds on GPU `device` and writes the engine to `plan`, whose folder is the caller's scratch space.
 
-    `progress` is called from this thread at least every second. EngineBuildError where the build fails, dies or is not
-    done after `deadline` seconds; however this ends, the process has ended too.
+    Calls `progress` from this thread at least once a second. Raises EngineBuildError if the build fails, crashes or
+    exceeds `deadline` seconds. The process has always ended when this returns or raises.
     """
     log = plan.with_suffix(".log")
     with (
@@ -56,8 +56,8 @@ def build(
             try:
                 process.stdin.write(f"{encode(order, plan)}\n".encode())
                 process.stdin.flush()
-            except BrokenPipeError:  # it died at once: its exit tells
-                with contextlib.suppress(BrokenPipeError):  # closing tries once more to send what it holds
+            except BrokenPipeError:  # it died at once; its exit status shows why
+                with contextlib.suppress(BrokenPipeError):  # close() tries again to flush the buffer
                     process.stdin.close()
             outcome = _follow(process.stdout, progress, order, deadline)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -71,7 +71,7 @@ def build(
 
 
 def visible_device(environ: Mapping[str, str], device: int) -> str:
-    """What CUDA_VISIBLE_DEVICES must be for a process that shall see our GPU number `device` only."""
+    """Returns the value of CUDA_VISIBLE_DEVICES with which a process sees only this process's GPU number `device`."""
     shown = environ.get("CUDA_VISIBLE_DEVICES")
     if not shown:
         return str(device)
@@ -80,14 +80,14 @@ def visible_device(environ: Mapping[str, str], device: int) -> str:
 
 
 def _environment(environ: Mapping[str, str], device: int) -> dict[str, str]:
-    """Ours, with the folder of this package on Python's path and one GPU in sight."""
+    """Returns our environment with this package's folder on PYTHONPATH and only one GPU visible."""
     home = str(Path(sightd.__file__).resolve().parents[1])
     path = os.pathsep.join([home, *filter(None, [environ.get("PYTHONPATH")])])
     return {**environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": visible_device(environ, device)}
 
 
 def _follow(stream: IO[bytes], progress: BuildProgress, order: BuildOrder, deadline: float) -> dict[str, Any]:
-    """The last message, {} where the process ended without one."""
+    """Returns the final message, or {} if the process ended without one."""
     latest = ("starting", 0, 1)
     progress(*latest)
     for line in _lines(stream, deadline, f"{order.onnx.name} was not built within {deadline:g} s: stopped"):
@@ -101,7 +101,8 @@ def _follow(stream: IO[bytes], progress: BuildProgress, order: BuildOrder, deadl
 
 
 def _lines(stream: IO[bytes], deadline: float, too_late: str) -> Iterator[bytes]:
-    """Whole lines as they come, an empty one every second in which none does; EngineBuildError at the deadline."""
+    """Yields complete lines as they arrive, and an empty line after each second without data. Raises EngineBuildError
+    at the deadline."""
     until = time.monotonic() + deadline
     pending = b""
     with selectors.DefaultSelector() as selector:
@@ -119,7 +120,7 @@ def _lines(stream: IO[bytes], deadline: float, too_late: str) -> Iterator[bytes]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kills it, unless it has ended by itself."""
+    """Kills the process if it is still running."""
     if process.poll() is None:
         process.kill()
         process.wait()

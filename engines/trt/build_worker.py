@@ -1,8 +1,8 @@
-"""The process that builds: `python -m sightd.engines.trt.build_worker`, started by `engines.trt.build_process` alone.
+"""The build subprocess: `python -m sightd.engines.trt.build_worker`, started only by `engines.trt.build_process`.
 
-It reads one JSON line, the order, from standard input and writes JSON lines to standard output: `{"phase", "done",
-"total"}` as it goes on, at the end `{"built": bytes}` or `{"error": reason}`. It ends when its input ends: whoever
-asked has died, and nobody waits for the engine.
+Reads the build order as one JSON line from standard input and writes JSON lines to standard output: `{"phase", "done",
+"total"}` during the build, then `{"built": bytes}` or `{"error": reason}`. Exits when its input is closed, which means
+that the parent process has died and nobody needs the engine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from sightd.engines.trt.profile import BatchRange
 
 _PAUSE = 0.2
 _NICENESS = 10
-"""A build must not take the processor from cameras that are being watched."""
+"""A build must not slow down the processing of cameras."""
 
 
 def encode(order: BuildOrder, plan: Path) -> str:
-    """The order as one line."""
+    """Serialises the order as one line of JSON."""
     return json.dumps(
         {
             "plan": str(plan),
@@ -44,7 +44,7 @@ def encode(order: BuildOrder, plan: Path) -> str:
 
 
 def decode(line: str) -> tuple[BuildOrder, Path]:
-    """The order that `encode` wrote, and where its plan belongs."""
+    """Parses the output of `encode`. Returns the order and the path of the plan."""
     told = json.loads(line)
     order = BuildOrder(
         onnx=Path(told["onnx"]),
@@ -60,7 +60,7 @@ def decode(line: str) -> tuple[BuildOrder, Path]:
 
 
 class Teller:
-    """Writes JSON lines; of the steps of one phase only what a reader can follow. Any thread."""
+    """Writes JSON lines, and rate-limits progress within a phase. Thread-safe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -96,16 +96,16 @@ def main() -> int:
 
 
 def _private_output() -> TextIO:
-    """Standard output for our lines alone: what native libraries print there goes to standard error."""
+    """Reserves standard output for our lines. Redirects what native libraries print there to standard error."""
     private = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return private
 
 
 def _end_with_input() -> None:
-    while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends
+    while os.read(0, 1024):  # not sys.stdin: its lock would be held at interpreter exit
         pass
-    os._exit(1)  # in the middle of a native call, which nothing else ends
+    os._exit(1)  # the main thread may be in a native call, which only this can end
 
 
 def _write(path: Path, content: bytes) -> None:

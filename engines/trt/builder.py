@@ -1,4 +1,5 @@
-"""ONNX to a TensorRT engine. Takes minutes and gigabytes: run it through `engines.trt.build_process`."""
+"""Builds TensorRT engines from ONNX. Takes minutes and gigabytes of memory; run it through
+`engines.trt.build_process`."""
 
 from __future__ import annotations
 
@@ -16,19 +17,20 @@ from sightd.engines.trt.names import Flavour, TensorRT
 from sightd.engines.trt.profile import BatchRange, Shape, shapes_for
 
 VERSION = 1
-"""Raised whenever the same ONNX file would become another engine; part of an engine's identity."""
+"""Increased when the same ONNX file would result in a different engine. Part of an engine's identity."""
 
 BuildProgress = Callable[[str, int, int], None]
-"""(phase, steps done, steps in all); an exception of its own stops the build and passes through."""
+"""Takes (phase, steps done, total steps). If it raises an exception, the build stops and the exception propagates."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOrder:
-    """What to build. The precision is the ONNX file's own: fp16 weights, or Q/DQ nodes for int8.
+    """What to build. The precision is that of the ONNX file: fp16 weights, or Q/DQ nodes for int8.
 
-    `sizes` gives the axes after the batch, of inputs that leave them open. `workspace` is memory in bytes that a layer
-    may take while it runs; `level` (0-5) is how long TensorRT looks for faster kernels. `capabilities` are those of
-    other cards to build for (TensorRT for RTX alone). `timing_cache` is a file that shortens builds, made where absent.
+    `sizes` gives the axes after the batch for inputs that leave them open. `workspace` is the memory in bytes that a
+    layer may use while it runs. `level` (0-5) sets how much effort TensorRT spends on finding faster kernels.
+    `capabilities` are compute capabilities of other cards to build for (TensorRT for RTX only). `timing_cache` is a
+    file that speeds up builds; it is created if missing.
     """
 
     onnx: Path
@@ -42,7 +44,8 @@ class BuildOrder:
 
 
 def build_plan(trt: TensorRT, order: BuildOrder, progress: BuildProgress) -> bytes:
-    """The serialised engine; `progress` is called from TensorRT's threads. EngineBuildError with TensorRT's reasons."""
+    """Returns the serialised engine. `progress` is called from TensorRT's threads. Raises EngineBuildError with
+    TensorRT's reasons."""
     log = make_log(trt.module)
     builder = trt.module.Builder(log.target)
     network = builder.create_network(trt.typed_network_flags())
@@ -85,7 +88,7 @@ def _attach_timing_cache(trt: TensorRT, config: api.BuilderConfig, path: Path | 
     except FileNotFoundError:
         known = b""
     timing = config.create_timing_cache(known)
-    if not config.set_timing_cache(timing, False):  # of another card or version
+    if not config.set_timing_cache(timing, False):  # belongs to another card or version
         timing = config.create_timing_cache(b"")
         config.set_timing_cache(timing, False)
     return timing
@@ -95,7 +98,7 @@ def _monitor(module: api.Module, progress: BuildProgress) -> Any:
     base: Any = module.IProgressMonitor
 
     class Monitor(base):  # type: ignore[misc]
-        """Phases nest; a step counts for the phase of its name."""
+        """Phases nest; a step belongs to the phase with its name."""
 
         def __init__(self) -> None:
             base.__init__(self)
@@ -131,7 +134,7 @@ def _latest(log: Log) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Readers see the old file or the new one."""
+    """Replaces the file atomically: readers see either the old or the new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(handle, "wb") as file:

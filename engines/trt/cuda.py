@@ -1,4 +1,4 @@
-"""Opens the GPU for an engine, in TensorRT's own words where that cannot be."""
+"""Opens the GPU for an engine, and converts errors to those of TensorRT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightd.engines.trt.errors import TensorRtUnavailableError
 
 
 def open_device(which: str) -> Device:
-    """Opens "cuda:0" or "auto"; TensorRtUnavailableError with the driver's reason where that GPU cannot be used."""
+    """Opens "cuda:0" or "auto". Raises TensorRtUnavailableError with the driver's reason if that GPU cannot be used."""
     if reason := driver.available():
         raise TensorRtUnavailableError(f"no GPU can be used: {reason}")
     try:

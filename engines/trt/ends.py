@@ -1,4 +1,4 @@
-"""Inputs and outputs of an engine, as the engine itself states them."""
+"""Reads the inputs and outputs of an engine from the engine itself."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from sightd.engines.trt.profile import BatchRange
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The first axis of every input is the batch; None in a shape stands for it, or for what the data decide."""
+    """The inputs and outputs of an engine. The first axis of every input is the batch. None in a shape marks the batch
+    or an axis that depends on the data."""
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     batch: BatchRange
 
     def shape(self, name: str, batch: int) -> tuple[int, ...]:
-        """The shape of an input for so many rows."""
+        """Returns the shape of an input for `batch` rows."""
         return (batch, *(axis or 1 for axis in self.inputs[name].shape[1:]))
 
 
 def read_ends(module: api.Module, engine: api.CudaEngine) -> Ends:
-    """EngineError for an engine that sessions cannot run: it has inputs without a common batch axis, or on the host."""
+    """Returns the engine's inputs and outputs. Raises EngineError if sessions cannot run the engine: its inputs have no
+    common batch axis, or a tensor is on the host."""
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT]
     for name in names:

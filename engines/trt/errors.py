@@ -6,12 +6,12 @@ from sightd.engines.errors import EngineError
 
 
 class TensorRtUnavailableError(EngineError):
-    """Neither TensorRT nor TensorRT for RTX, or not the one asked for, can be used on this machine."""
+    """Neither TensorRT nor TensorRT for RTX, or not the requested one, can be used on this machine."""
 
 
 class EngineBuildError(EngineError):
-    """An ONNX file could not be made into an engine; carries the parser's or builder's own words."""
+    """An ONNX file could not be built into an engine. The message contains that of the parser or builder."""
 
 
 class EngineVerificationError(EngineError):
-    """A freshly built engine does not give what ONNX Runtime gives: it is thrown away, never used."""
+    """A newly built engine does not match the results of ONNX Runtime. It is discarded and never used."""

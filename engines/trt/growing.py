@@ -1,4 +1,4 @@
-"""Outputs whose size only the data decide: TensorRT asks for their memory while it runs."""
+"""Dynamic outputs, whose size depends on the data: TensorRT requests their memory during the run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from sightd.engines.trt.seam import Device, DeviceBuffer
 
 
 class GrowingOutput:
-    """Memory of one output of one lane, larger whenever TensorRT asks for more; `target` is what TensorRT is given.
+    """Memory of one output of one execution slot; it grows when TensorRT requests more. `target` is the allocator that
+    TensorRT calls.
 
-    Used by the thread that runs the lane.
+    Used by the thread that runs the slot.
     """
 
     def __init__(self, module: api.Module, device: Device) -> None:
@@ -25,30 +26,31 @@ class GrowingOutput:
 
     @property
     def buffer(self) -> DeviceBuffer:
-        """What the last run wrote."""
+        """The memory that the last run wrote to."""
         if self._buffer is None:
             raise EngineError("TensorRT asked for no memory for an output")
         return self._buffer
 
     def reallocate(self, size: int) -> int:
-        """The address of at least `size` bytes; 0 where there are none, which TensorRT takes as a failure."""
+        """Returns the address of at least `size` bytes, or 0 if allocation failed, which TensorRT treats as an
+        error."""
         try:
             if self._buffer is None or size > self._size:
                 self.free()
                 self._buffer, self._size = self._device.allocate(max(size, 1)), max(size, 1)
             return self._buffer.address
-        except Exception as error:  # noqa: BLE001  native code calls this, an exception would end the process
+        except Exception as error:  # noqa: BLE001  called from native code, where an exception would end the process
             self._failure = error
             return 0
 
     def check(self) -> None:
-        """EngineError where the run that was just started got no memory; the next one may."""
+        """Raises EngineError if memory allocation failed in the run just started. A later run may succeed."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise EngineError(f"no memory for an output: {failure}") from failure
 
     def free(self) -> None:
-        """Twice is safe."""
+        """Frees the memory. Idempotent."""
         buffer, self._buffer, self._size = self._buffer, None, 0
         if buffer is not None:
             buffer.free()

@@ -1,4 +1,4 @@
-"""A lane: all that one run at a time needs. Several lanes of one engine run side by side."""
+"""An execution slot: everything that one run at a time needs. Several slots of one engine run in parallel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightd.engines.trt.binding import Binding, Loaded, shaped_context
 from sightd.engines.trt.seam import DeviceBuffer, Event, PinnedArray, Stream
 
 _BINDINGS = 32
-"""Batch sizes and addresses that a lane keeps ready; the one that waited longest goes."""
+"""Maximum number of bindings (batch size and addresses) that a slot keeps. The least recently used one is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,15 @@ class _Staging:
 
 
 class Lane:
-    """A stream, memory, and contexts that share it. One thread at a time; all calls with the device active."""
+    """An execution slot: a stream, memory, and contexts that share it. Used by one thread at a time; the device must be
+    active in every call."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._bindings: OrderedDict[tuple[int, tuple[int, ...]], Binding] = OrderedDict()
         self._staged: dict[str, _Staging] = {}
         self.busy_until: Event | None = None
-        """Set where the last run was left to go on by itself on somebody else's stream."""
+        """Set if the last run may still be in progress on a caller's stream."""
         with ExitStack() as undo:
             self.stream: Stream = loaded.device.stream()
             undo.callback(self.stream.close)
@@ -49,23 +50,23 @@ class Lane:
             self._owned = undo.pop_all()
 
     def run(self, inputs: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
-        """Host arrays in, fresh host arrays out; waits for the result."""
+        """Runs host arrays and returns new host arrays. Waits for the result."""
         self._settle(self.stream)
         try:
             return self._run(inputs, batch)
         except BaseException:
-            self.stream.synchronize()  # copies under way still use the host memory
+            self.stream.synchronize()  # copies in progress still use the host memory
             raise
 
     def enqueue(self, inputs: Mapping[str, DeviceBuffer], batch: int, stream: Stream) -> Binding:
-        """One run on `stream`, on inputs that lie on the device; waits for nothing."""
+        """Enqueues one run with device inputs on `stream` and returns without waiting."""
         self._settle(stream)
         binding = self._binding(batch, {name: buffer.address for name, buffer in inputs.items()})
         binding.enqueue(stream)
         return binding
 
     def close(self) -> None:
-        """Waits for the last run, then gives everything back. Twice is safe."""
+        """Waits for the last run, then frees everything. Idempotent."""
         if self.busy_until is not None:
             self._settle(self.stream)
             self.stream.synchronize()
@@ -104,7 +105,8 @@ class Lane:
         return made
 
     def _stage_input(self, name: str) -> _Staging:
-        """Made at the first run from the host: a lane whose frames stay on the device never needs it."""
+        """Creates the staging memory on the first run from the host. A slot whose frames stay on the device never needs
+        it."""
         if name not in self._staged:
             spec = self._loaded.ends.inputs[name]
             shape = self._loaded.ends.shape(name, self._loaded.ends.batch.most)
@@ -113,14 +115,14 @@ class Lane:
         return self._staged[name]
 
     def _stage_output(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Page-locked host memory for an output of this shape."""
+        """Returns page-locked host memory for an output of this shape."""
         if name not in self._staged:
             host = self._pinned((prod(self._shapes[name]),), self._loaded.ends.outputs[name].dtype)
             self._staged[name] = _Staging(host, self._outputs[name])
         return self._staged[name].host.array[: prod(shape)].reshape(shape)
 
     def _settle(self, stream: Stream) -> None:
-        """Work given to `stream` from now on starts after the lane's last run."""
+        """Makes work that is queued on `stream` from now on wait for the slot's last run."""
         event, self.busy_until = self.busy_until, None
         if event is not None:
             stream.wait(event)

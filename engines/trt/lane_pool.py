@@ -1,4 +1,4 @@
-"""The lanes of an engine, each lent to one caller at a time."""
+"""Pool of an engine's execution slots, each lent to one caller at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sightd.engines.trt.lane import Lane
 
 
 class LanePool:
-    """Lends the lane that was used last, whose memory is warm. Any thread."""
+    """Lends the most recently used slot, whose memory is warm. Thread-safe."""
 
     def __init__(self, lanes: Sequence[Lane], name: str) -> None:
         self._lanes, self._name = list(lanes), name
@@ -19,13 +19,13 @@ class LanePool:
         self._closed = False
 
     def take(self) -> Lane:
-        """Waits until a lane is free; EngineError after `close`."""
+        """Waits for a free slot and returns it. Raises EngineError after `close`."""
         with self._changed:
             self._wait(lambda: bool(self._free))
             return self._free.pop()
 
     def take_all(self) -> Sequence[Lane]:
-        """Waits until every lane is free; EngineError after `close`."""
+        """Waits until all slots are free and returns them. Raises EngineError after `close`."""
         with self._changed:
             self._wait(lambda: len(self._free) == len(self._lanes))
             taken, self._free = self._free, []
@@ -37,9 +37,10 @@ class LanePool:
             self._changed.notify_all()
 
     def close(self, within: float) -> list[Lane]:
-        """Lends no more, and gives all lanes away once they are back; none the second time.
+        """Stops lending and returns all slots once they are free, or an empty list if the pool was already closed.
 
-        EngineError where one is still out after `within` seconds: its memory cannot be freed under a run.
+        Raises EngineError if a slot is still in use after `within` seconds, because its memory cannot be freed during a
+        run.
         """
         with self._changed:
             if self._closed:

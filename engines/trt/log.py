@@ -1,4 +1,4 @@
-"""What TensorRT has to say, in the program's own log."""
+"""Forwards TensorRT's messages to the program's log."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`target` is what TensorRT is given; it must live as long as what was made with it."""
+    """`target` is the logger passed to TensorRT. It must outlive every object created with it."""
 
     target: api.Logger
     _errors: deque[str]
 
     def errors(self) -> Sequence[str]:
-        """The latest errors, oldest first: TensorRT itself only says that something failed."""
+        """Returns the latest errors, oldest first. TensorRT itself reports only that something failed."""
         return tuple(self._errors)
 
 
 def make_log(module: api.Module) -> Log:
-    """A logger of TensorRT's own class. TensorRT calls it from threads of its own."""
+    """Returns a logger of TensorRT's own class. TensorRT calls it from its own threads."""
     errors: deque[str] = deque(maxlen=_KEPT)
     base: Any = module.ILogger
 
@@ -39,7 +39,7 @@ def make_log(module: api.Module) -> Log:
 
         def log(self, severity: Any, msg: str) -> None:
             level = _LEVELS.get(severity.name)
-            if level is None:  # its tens of thousands of lines of detail for each build
+            if level is None:  # tens of thousands of detail lines per build
                 return
             if level == logging.ERROR:
                 errors.append(msg)

@@ -1,4 +1,4 @@
-"""TensorRT as a backend: which engine is wanted, where, and whether it can be had."""
+"""The TensorRT backend: which engine is needed, on which device, and whether it is available."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from sightd.engines.trt.provide import EngineRequest, open_session
 from sightd.engines.trt.verify import Judge
 
 BATCH = BatchRange(1, 4, 16)
-"""Batches an engine is built for: cameras' frames come together in any number up to the largest."""
+"""Batch sizes that engines are built for. The number of camera frames in a batch varies up to the largest."""
 
 
 class TensorRtMaker:
-    """Engines of TensorRT, or of TensorRT for RTX, on an NVIDIA GPU; built, verified and cached at first use.
+    """Opens sessions of TensorRT, or TensorRT for RTX, on an NVIDIA GPU. Engines are built, verified and cached on
+    first use.
 
-    `judge_of` gives what a model's engine is held against ONNX Runtime with. Devices are those of `gpus`, which
-    the kernels before and after a network use, too.
+    `judge_of` returns the check that compares a model's engine with ONNX Runtime. Devices come from `gpus`, which the
+    kernels before and after a model use as well.
     """
 
     on_gpu = True

@@ -1,7 +1,7 @@
-"""TensorRT 10.12 to 11 and TensorRT for RTX: which one is here, and all in which they differ.
+"""Finds an installed TensorRT (10.12 to 11, or TensorRT for RTX) and covers all differences between them.
 
-What is the same in all of them is in `engines.trt.api`. fp16 and int8 are a matter of the ONNX file (typed weights,
-Q/DQ nodes) everywhere: TensorRT 11 knows no builder flag for them, so none is set on 10 either.
+What they have in common is in `engines.trt.api`. In all of them, fp16 and int8 are properties of the ONNX file (typed
+weights, Q/DQ nodes): TensorRT 11 has no builder flags for them, so none is set on 10 either.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sightd.engines.trt import api
 from sightd.engines.trt.errors import TensorRtUnavailableError
 
 OLDEST = (10, 12)
-"""The first TensorRT whose strongly typed networks take every layer that exporters write."""
+"""The first TensorRT whose strongly typed networks support every layer that exporters write."""
 
 Import = Callable[[str], Any]
 
 
 class Flavour(StrEnum):
-    """Value: the Python module's name."""
+    """The value is the name of the Python module."""
 
     TENSORRT = "tensorrt"
     RTX = "tensorrt_rtx"
@@ -38,7 +38,7 @@ _TITLES = {Flavour.TENSORRT: "TensorRT", Flavour.RTX: "TensorRT for RTX"}
 
 @dataclass(frozen=True, slots=True)
 class TensorRT:
-    """An imported TensorRT of a known flavour. `module` is called through `engines.trt.api` only."""
+    """An imported TensorRT of a known flavour. Call `module` only through `engines.trt.api`."""
 
     flavour: Flavour
     module: api.Module
@@ -49,22 +49,24 @@ class TensorRT:
 
     @property
     def title(self) -> str:
-        """ "TensorRT 11.4.0.106"."""
+        """For example "TensorRT 11.4.0.106"."""
         return f"{_TITLES[self.flavour]} {self.version}"
 
     @property
     def has_timing_cache(self) -> bool:
-        """RTX times nothing while it builds; its timing cache is a deprecated no-op."""
+        """TensorRT for RTX times nothing during a build; its timing cache is a deprecated no-op."""
         return self.flavour is Flavour.TENSORRT
 
     def typed_network_flags(self) -> int:
-        """Strongly typed: the network computes in the ONNX file's own types. Said on 10, always so on 11."""
+        """Returns the flags for a strongly typed network, which computes in the ONNX file's own types. TensorRT 10
+        needs the flag; in 11 this is always the case."""
         return 1 << int(self.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 
     def compile_for(self, config: api.BuilderConfig, capabilities: Sequence[tuple[int, int]]) -> None:
-        """Makes an engine for cards of these compute capabilities, which need not be here; RTX alone can.
+        """Configures a build for cards of these compute capabilities, present or not. Only RTX supports this.
 
-        None given: for the card that is here (TensorRT), for every card it knows (RTX). ValueError where it cannot.
+        If none are given, TensorRT builds for the present card, and RTX for every card it knows. Raises ValueError if
+        the capabilities are not supported.
         """
         if not capabilities:
             return
@@ -81,16 +83,17 @@ class TensorRT:
                 )
 
     def capturable(self, context: api.Context, stream: int) -> bool:
-        """Whether a CUDA graph may be captured of the context: RTX compiles kernels on first use, and must be asked."""
+        """Returns whether the context can be captured as a CUDA graph now. RTX compiles kernels on first use, so it has
+        to be asked."""
         if self.flavour is not Flavour.RTX:
             return True
         return cast(api.RtxContext, context).is_stream_capturable(stream)
 
 
 def load(flavours: Sequence[Flavour] = tuple(Flavour), imported: Import = importlib.import_module) -> TensorRT:
-    """The first flavour that can be imported; nothing of TensorRT is touched before.
+    """Imports the first available flavour. TensorRT is not touched before this call.
 
-    TensorRtUnavailableError says of each why not, and what to install.
+    Raises TensorRtUnavailableError, which says for each flavour why it failed and what to install.
     """
     reasons: list[str] = []
     for flavour in flavours:
@@ -102,7 +105,7 @@ def load(flavours: Sequence[Flavour] = tuple(Flavour), imported: Import = import
 
 
 def unavailable(flavours: Sequence[Flavour] = tuple(Flavour), imported: Import = importlib.import_module) -> str | None:
-    """Why none of the flavours can be imported, and what to install; None where one can."""
+    """Returns why no flavour can be imported and what to install, or None if one can."""
     try:
         load(flavours, imported)
     except TensorRtUnavailableError as error:
@@ -129,5 +132,5 @@ def _load(flavour: Flavour, imported: Import) -> TensorRT:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """ "10.16.1.11" as (10, 16, 1, 11)."""
+    """Parses "10.16.1.11" as (10, 16, 1, 11)."""
     return tuple(int(number) for number in re.findall(r"\d+", version))

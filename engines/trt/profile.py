@@ -1,4 +1,4 @@
-"""The shapes that an engine is built for."""
+"""The input shapes that an engine is built for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class BatchRange:
-    """Pictures in one run: from `least` to `most`, fastest at `usual`. ValueError where they are not in that order."""
+    """Number of images per run: from `least` to `most`, fastest at `usual`. Raises ValueError if they are not in that
+    order."""
 
     least: int = 1
     usual: int = 1
@@ -24,7 +25,7 @@ class BatchRange:
 
     @classmethod
     def parse(cls, text: str) -> BatchRange:
-        """ "1:4:16" as least, usual, most; "8" as 1, 8, 8. ValueError for anything else."""
+        """Parses "1:4:16" as least, usual and most, or "8" as 1, 8 and 8. Raises ValueError for anything else."""
         match [int(part) for part in text.split(":")]:
             case [most]:
                 return cls(1, most, most)
@@ -39,9 +40,10 @@ class BatchRange:
 def shapes_for(
     name: str, shape: Sequence[int], batch: BatchRange, sizes: Mapping[str, Shape]
 ) -> tuple[Shape, Shape, Shape] | None:
-    """Least, usual and largest shape of an input whose `shape` has -1 at dynamic axes; None where none is dynamic.
+    """Returns the least, usual and largest shape of an input, or None if no axis is dynamic (-1 in `shape`).
 
-    The first axis is the batch; `sizes[name]` says how large the others are. EngineBuildError where that is missing.
+    The first axis is the batch; `sizes[name]` gives the size of the others. Raises EngineBuildError if it is missing or
+    does not fit.
     """
     if -1 not in shape:
         return None

@@ -1,4 +1,4 @@
-"""From a model's ONNX file to a session: the engine is taken from the cache, or built, verified and kept."""
+"""Opens a session for a model's ONNX file. Takes the engine from the cache, or builds, verifies and stores it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """An engine that is wanted. `precision` is that of the file `onnx`, or "fp16" where the file is fp32.
+    """The engine to open. `precision` is that of the file `onnx`, or "fp16" if the file is fp32.
 
-    `judge` is that of the model's role (`engines.trt.verify.judge_for`): the engine is held against ONNX Runtime with
-    `onnx` as it is. `pictures` (BGR uint8) are what both are shown.
+    `judge` is the check for the model's role (`engines.trt.verify.judge_for`): it compares the engine with ONNX Runtime
+    running the unchanged file `onnx`. `pictures` (BGR uint8) are the test images for both.
     """
 
     model: Model
@@ -52,7 +52,7 @@ class EngineRequest:
 
 
 def identity_of(request: EngineRequest, trt: TensorRT, device: Device) -> EngineIdentity:
-    """What the engine depends on; reads the whole ONNX file."""
+    """Returns everything that the engine depends on. Reads the whole ONNX file."""
     major, minor = device.compute_capability
     return EngineIdentity(
         model=request.model.name,
@@ -70,9 +70,9 @@ def open_session(
     request: EngineRequest, trt: TensorRT, device: Device, cache: EngineCache, progress: BuildProgress,
     *, lanes: int = LANES, build: BuildFunction = build,
 ) -> TensorRTSession:  # fmt: skip
-    """The session on `device`, which stays the caller's; the first time this takes minutes.
+    """Returns a session on `device`, which remains owned by the caller. The first call for an engine takes minutes.
 
-    EngineBuildError, EngineVerificationError or another EngineError where the engine cannot be had or trusted.
+    Raises EngineBuildError, EngineVerificationError or another EngineError if the engine cannot be built or verified.
     """
     made = partial(TensorRTSession, trt, device=device, name=request.model.name, precision=request.precision)
 
@@ -103,7 +103,7 @@ def open_session(
 
 
 def _prepared(request: EngineRequest) -> onnx.ModelProto:
-    """The network as TensorRT is to read it: any batch, and of the precision that is wanted."""
+    """Returns the model for TensorRT, with a dynamic batch and in the requested precision."""
     network = with_dynamic_batch(onnx.load(request.onnx))
     own = precision_of(network.graph)
     if own == request.precision:

@@ -1,5 +1,5 @@
-"""What engines are verified on: pictures, drawn where the user gives none, and what goes beside them. The same ones
-everywhere."""
+"""Test inputs for verifying engines: generated images, used if the user provides none, and further inputs. They are the
+same on every machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _SIZE = (480, 640)
 
 
 def reference_pictures(count: int = 4) -> list[NDArray[np.uint8]]:
-    """BGR uint8 [480, 640, 3]: a street of simple shapes with texture, light and noise, each one different."""
+    """Returns different BGR uint8 [480, 640, 3] images: a street of simple shapes with texture, light and noise."""
     return [_picture(np.random.default_rng(seed)) for seed in range(count)]
 
 
 def reference_inputs(inputs: Mapping[str, TensorSpec], picture: str, pictures: Tensor) -> dict[str, Tensor]:
-    """All inputs of a network: `pictures` [n, …] for the one called `picture`; for one of shares, [n, k], rows that lay
-    the most on one and then another of the k, and sum to 1. EngineVerificationError for an input of another form."""
+    """Returns all inputs of a model. The input named `picture` gets `pictures` [n, …]. An input of weights [n, k] gets
+    rows that sum to 1, each with most of its weight on another of the k. Raises EngineVerificationError for an input of
+    any other form."""
     fed = {picture: pictures}
     for name, spec in inputs.items():
         if name == picture:

@@ -1,4 +1,4 @@
-"""What a TensorRT session needs of `engines.cuda.driver`, so that tests can put another in its place."""
+"""The interfaces of `engines.cuda.driver` that a TensorRT session uses, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class DeviceBuffer(Protocol):
-    """Memory on the device; copies are asynchronous."""
+    """Memory on the device. Copies are asynchronous."""
 
     @property
     def address(self) -> int: ...
@@ -56,7 +56,8 @@ class Device(Protocol):
     compute_capability: tuple[int, int]
 
     def active(self) -> Any:
-        """A context manager in which libraries find this device's context on the calling thread."""
+        """Returns a context manager that makes this device's context current on the calling thread, as libraries
+        expect."""
         ...
 
     def stream(self) -> Stream: ...

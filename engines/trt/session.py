@@ -1,4 +1,4 @@
-"""Networks on an NVIDIA GPU with TensorRT."""
+"""Runs models on an NVIDIA GPU with TensorRT."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sightd.engines.trt.names import Flavour, TensorRT
 from sightd.engines.trt.seam import Device, DeviceBuffer, Stream
 
 LANES = 2
-"""Two hide the copies of one run behind the arithmetic of another; more only take memory."""
+"""Two slots overlap the copies of one run with the computation of another. More would only use memory."""
 
 _CLOSE_WITHIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTensor:
-    """An output on the device; the memory is the session's."""
+    """An output on the device. The session owns the memory."""
 
     buffer: DeviceBuffer
     shape: tuple[int, ...]
@@ -36,9 +36,10 @@ class DeviceTensor:
 
 
 class DeviceRun:
-    """A run that was given to a stream. `outputs` are valid for work on that stream until `release`.
+    """A run enqueued on a stream. `outputs` are valid for work on that stream until `release`.
 
-    Use it in a `with` block, around all that reads the outputs; the lane then serves others.
+    Use it in a `with` block around everything that reads the outputs. Afterwards the execution slot serves other
+    callers.
     """
 
     def __init__(self, outputs: Mapping[str, DeviceTensor], release: Callable[[], None]) -> None:
@@ -46,7 +47,7 @@ class DeviceRun:
         self._release: Callable[[], None] | None = release
 
     def release(self) -> None:
-        """What was given to the stream before still sees the outputs. Twice is safe."""
+        """Returns the execution slot. Work already queued on the stream still sees the outputs. Idempotent."""
         release, self._release = self._release, None
         if release is not None:
             release()
@@ -61,14 +62,16 @@ class DeviceRun:
 
 
 class TensorRTSession:
-    """An engine on one GPU, an `engines.session.Session`: `run` from several threads at once, `close` twice is safe."""
+    """An engine on one GPU; an `engines.session.Session`. `run` may be called from several threads at once; `close` is
+    idempotent."""
 
     def __init__(
         self, trt: TensorRT, plan: bytes, device: Device, *, name: str, precision: str, lanes: int = LANES
     ) -> None:
-        """`plan` is an engine that this TensorRT built on such a card; EngineError where TensorRT refuses it.
+        """Loads `plan`, an engine that this TensorRT version built for this type of card. Raises EngineError if
+        TensorRT rejects it.
 
-        `device` stays the caller's and is closed after the session. `name` is for messages.
+        `device` remains owned by the caller and must be closed after the session. `name` is used in messages.
         """
         self._device, self._name = device, name
         log = make_log(trt.module)
@@ -107,11 +110,11 @@ class TensorRTSession:
 
     @property
     def largest_batch(self) -> int:
-        """Rows that one `run_device` takes; `run` takes any number, in several runs."""
+        """Maximum number of rows per `run_device` call; `run` accepts any number, in several runs."""
         return self._ends.batch.most
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Runs one batch; see `Session.run`. EngineError where names, shapes or dtypes are not the engine's."""
+        """Runs one batch; see `Session.run`. Raises EngineError if names, shapes or dtypes do not match the engine."""
         rows = self._require(inputs)
         most = self._ends.batch.most
         lane = self._pool.take()
@@ -128,10 +131,11 @@ class TensorRTSession:
         return {name: np.concatenate([part[name] for part in parts]) for name in self._ends.outputs}
 
     def run_device(self, inputs: Mapping[str, DeviceBuffer], batch: int, stream: Stream) -> DeviceRun:
-        """Gives one run to `stream`, on inputs that lie on this device, and waits for nothing but a free lane.
+        """Enqueues one run with inputs on this device on `stream`. Waits only for a free execution slot.
 
-        `inputs` hold `batch` rows each, contiguous, of the engine's dtypes; they must stay until the stream has come
-        past the run. The same addresses again and again cost least: their runs are replayed as a CUDA graph.
+        `inputs` hold `batch` contiguous rows each, in the engine's dtypes. They must stay valid until the stream has
+        passed the run. Reuse the same addresses for best speed: such runs are replayed as a CUDA graph. Raises
+        EngineError if names or batch size do not fit.
         """
         if inputs.keys() != self._ends.inputs.keys():
             raise EngineError(f"{self._name} takes {sorted(self._ends.inputs)}, not {sorted(inputs)}")
@@ -157,7 +161,7 @@ class TensorRTSession:
         return DeviceRun(outputs, release)
 
     def warm_up(self) -> None:
-        """Runs zeros until the usual batch and a single row are captured on every lane."""
+        """Runs zeros until the least and the usual batch size are captured on every execution slot."""
         lanes = self._pool.take_all()
         try:
             with self._device.active():
@@ -168,10 +172,10 @@ class TensorRTSession:
                 self._pool.give_back(lane)
 
     def close(self) -> None:
-        """Waits for runs under way, then gives back all memory of the device. EngineError where one does not end."""
+        """Waits for current runs, then frees all device memory. Raises EngineError if a run does not end."""
         lanes = self._pool.close(_CLOSE_WITHIN)
         if lanes:
-            with self._device.active():  # where the last references go, TensorRT frees its own memory
+            with self._device.active():  # TensorRT frees its own memory when the last references go
                 while lanes:
                     lanes.pop().close()
                 self._alive = ()
@@ -183,7 +187,8 @@ class TensorRTSession:
                 lane.run(zeros, batch)
 
     def _run_rows(self, lane: Lane, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One run; fewer rows than the engine takes are filled up with the last one, and cut off again."""
+        """Runs once. Pads fewer rows than the engine's minimum by repeating the last one, and removes the padding
+        again."""
         rows = len(next(iter(inputs.values())))
         missing = self._ends.batch.least - rows
         if missing <= 0:
@@ -192,7 +197,7 @@ class TensorRTSession:
         return {name: found[:rows] for name, found in lane.run(filled, rows + missing).items()}
 
     def _require(self, inputs: Mapping[str, Tensor]) -> int:
-        """The number of rows of inputs that fit."""
+        """Checks the inputs and returns their number of rows. Raises EngineError if they do not fit."""
         specs = self._ends.inputs
         rows = {len(tensor) if tensor.ndim else 0 for tensor in inputs.values()}
         fits = inputs.keys() == specs.keys() and all(

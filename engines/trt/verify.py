@@ -1,6 +1,6 @@
-"""Whether an engine gives what ONNX Runtime gives on the same input: asked once, before it is used for the first time.
+"""Verifies that an engine produces the same results as ONNX Runtime, once, before its first use.
 
-The measures are pure functions of two results; a `Judge` holds them against the limits of a network's role.
+The measurements are pure functions of two results. A `Judge` compares them with the limits for a model's role.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from sightd.engines.session import Session, Tensor
 from sightd.engines.trt.errors import EngineVerificationError
 
 MEAN_IOU = 0.99
-"""Over all matched boxes; of one without its like it is 0."""
+"""Minimum mean over all matched boxes; a box without a match counts as 0."""
 LEAST_IOU = 0.9
-"""Of each: fp16 moves the edges of a small box by a tenth of a pixel, 0.98 is usual for the worst of thirty."""
+"""Minimum for each box. fp16 moves the edges of a small box by a tenth of a pixel; 0.98 is typical for the worst of
+thirty."""
 LEAST_COSINE = 0.999
 LEAST_PSNR = 35.0
-"""dB."""
+"""In dB."""
 
 _BEYOND_DOUBT = 999.0
-"""Infinite decibels, as JSON can hold them."""
+"""Stands for infinite decibels, which JSON cannot represent."""
 
 _STRONG = 0.25
 _MANY = 100
 
 Outputs = Mapping[str, Tensor]
 Judge = Callable[[Outputs, Outputs], Mapping[str, float]]
-"""(reference's outputs, engine's) -> measures by name; EngineVerificationError where one is beyond its limit."""
+"""(reference's outputs, engine's outputs) -> measurements by name. Raises EngineVerificationError if one exceeds its
+limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """What a detector says of one picture: boxes xyxy [n, 4], scores [n], class_ids [n]; nothing suppressed yet."""
+    """A detector's results for one image, before suppression: boxes xyxy [n, 4], scores [n], class_ids [n]."""
 
     boxes: NDArray[np.floating]
     scores: NDArray[np.floating]
@@ -43,11 +45,12 @@ class Boxes:
 
 
 BoxReader = Callable[[Outputs], list[Boxes]]
-"""The head of a detector: raw outputs to one `Boxes` for each picture, down to scores of a few hundredths."""
+"""A detector's decoder: turns raw outputs into one `Boxes` per image, including scores down to a few hundredths."""
 
 
 def compare(reference: Session, candidate: Session, inputs: Mapping[str, Tensor], judge: Judge) -> Mapping[str, float]:
-    """Runs both on the same input and has it judged; EngineVerificationError says how far they are apart."""
+    """Runs both sessions on the same inputs and compares the results. Raises EngineVerificationError if they differ too
+    much."""
     wanted, found = reference.run(inputs), candidate.run(inputs)
     for name, tensor in wanted.items():
         if name not in found or found[name].shape != tensor.shape:
@@ -61,7 +64,7 @@ def compare(reference: Session, candidate: Session, inputs: Mapping[str, Tensor]
 
 
 def judge_for(role: str, reader: BoxReader | None = None) -> Judge:
-    """The judge of a role of the catalogue; ValueError for one that nobody can judge."""
+    """Returns the check for a role of the catalogue. Raises ValueError if there is none."""
     if role in ("detector", "face-detector"):
         if reader is None:
             raise ValueError(f"a {role} is judged by its boxes: give the reader of its head")
@@ -74,7 +77,7 @@ def judge_for(role: str, reader: BoxReader | None = None) -> Judge:
 
 
 def boxes_judge(reader: BoxReader) -> Judge:
-    """Every strong box of either side must have its like on the other, of the same class."""
+    """Requires every strong box of either side to have a match of the same class on the other."""
 
     def judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
         pairs = list(zip(reader(reference), reader(candidate), strict=True))
@@ -89,21 +92,22 @@ def boxes_judge(reader: BoxReader) -> Judge:
 
 
 def embeddings_judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
-    """Each row of each output must point the same way."""
+    """Requires each row of each output to have nearly the same direction."""
     cosine = min(least_cosine(tensor, candidate[name]) for name, tensor in reference.items())
     return _at_least("least cosine", cosine, LEAST_COSINE)
 
 
 def pictures_judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
-    """Each output is a batch of pictures; the reference's own range is their peak."""
+    """Compares outputs that are batches of images. The value range of the reference is the peak of the PSNR."""
     found = min(least_psnr(tensor, candidate[name]) for name, tensor in reference.items())
     return _at_least("least PSNR in dB", found, LEAST_PSNR)
 
 
 def matched_iou(ours: Boxes, theirs: Boxes) -> NDArray[np.float64]:
-    """For each of our strong boxes its best match among theirs of the same class; 0 where it has none.
+    """Returns the IoU of each of our strong boxes with its best match of the same class among theirs, or 0 if there is
+    none.
 
-    Strong are scores from 0.25, or from half the best one where none is so high, at most a hundred.
+    Strong means a score of at least 0.25, or of half the best score if that is lower; at most a hundred boxes.
     """
     if not len(ours.scores):
         return np.empty(0)
@@ -117,7 +121,7 @@ def matched_iou(ours: Boxes, theirs: Boxes) -> NDArray[np.float64]:
 
 
 def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Intersection over union [n, m] of boxes xyxy [n, 4] and [m, 4], in double precision."""
+    """Returns the intersection over union [n, m] of xyxy boxes [n, 4] and [m, 4], in double precision."""
     first, second = a.astype(np.float64)[:, None], b.astype(np.float64)[None]
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     shared = np.maximum(sides, 0).prod(axis=-1)
@@ -127,7 +131,8 @@ def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]
 
 
 def least_cosine(a: Tensor, b: Tensor) -> float:
-    """The least cosine of the angle between rows of the same place; rows without length are equal or opposite."""
+    """Returns the lowest cosine similarity of corresponding rows. If a row has zero length, it is 1 if both are equal,
+    else -1."""
     ours, theirs = (tensor.reshape(len(tensor), -1).astype(np.float64) for tensor in (a, b))
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     cosines = np.where(lengths > 0, (ours * theirs).sum(axis=1) / np.where(lengths > 0, lengths, 1), -1.0)
@@ -136,7 +141,8 @@ def least_cosine(a: Tensor, b: Tensor) -> float:
 
 
 def least_psnr(a: Tensor, b: Tensor) -> float:
-    """The least peak signal-to-noise ratio in dB: 10 log10(range(a)² / mean squared difference), of each row."""
+    """Returns the lowest peak signal-to-noise ratio of all rows in dB: 10 log10(range(a)² / mean squared
+    difference)."""
     ours, theirs = (tensor.reshape(len(tensor), -1).astype(np.float64) for tensor in (a, b))
     peak = np.ptp(ours, axis=1)
     error = np.square(ours - theirs).mean(axis=1)

@@ -1,1 +1,2 @@
-"""Python's side of the kernels: packs their arguments, chooses grids and launches. One launcher belongs to one lane."""
+"""The host side of the kernels: packs arguments, chooses grids and launches. Each launcher belongs to one GPU
+pipeline."""

@@ -1,4 +1,4 @@
-"""Device memory for what decoders find, as much of it as was ever needed."""
+"""Device memory for the candidates that decoders find; grows as needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightd.engines.cuda.launch.seam import Buffer, Device
 
 
 class CandidateBuffers:
-    """Room for `room` candidates of each of `pictures` pictures, with `points` for five points each."""
+    """Memory for `room` candidates for each of `pictures` images, optionally with five landmarks each (`points`)."""
 
     def __init__(self, device: Device, pictures: int, room: int, points: bool) -> None:
         self._device = device
@@ -32,12 +32,13 @@ class CandidateBuffers:
         self.kept = self._device.allocate(4 * each)
 
     def make_room(self, candidates: int) -> None:
-        """At least that much room, a power of two. What was in the old buffers is lost; the stream must be idle."""
+        """Grows the memory to at least `candidates` per image, rounded up to a power of two. The content of the old
+        buffers is lost. The stream must be idle."""
         self._free()
         self._allocate(1 << (candidates - 1).bit_length())
 
     def record(self) -> NDArray[Any]:
-        """The struct `Candidates`."""
+        """Returns the struct `Candidates`."""
         return record(
             CANDIDATES,
             found=self.found_on_device.address,
@@ -49,7 +50,8 @@ class CandidateBuffers:
         )
 
     def fetch(self, stream: Any) -> NDArray[np.int32]:
-        """How many candidates each picture had [pictures], once the stream is synchronised; written again next time."""
+        """Enqueues the download of the number of candidates per image [pictures]. The array is valid once the stream is
+        synchronised and is overwritten by the next call."""
         found: NDArray[np.int32] = self._found.array
         self.found_on_device.download(found, stream)
         return found

@@ -1,4 +1,5 @@
-"""Raw outputs on the device to boxes on the host: decodes, sorts and suppresses there, and brings only what stays."""
+"""Turns raw outputs on the device into boxes on the host: decodes, sorts and suppresses there, and downloads only the
+final boxes."""
 
 from __future__ import annotations
 
@@ -24,14 +25,15 @@ logger = logging.getLogger(__name__)
 BLOCK: Grid = (128, 1, 1)
 SUPPRESS_BLOCK: Grid = (256, 1, 1)
 _ROOM = 4096
-"""Candidates of a picture for which there is room at first; where there are more, room is made and all done again."""
+"""Initial number of candidates per image. If there are more, memory is enlarged and the whole step repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which boxes are given. `classes`: those of these ids only, or None for all; the others still suppress.
+    """Which boxes are returned. `classes`: only boxes of these ids, or None for all; the others still suppress boxes.
 
-    `min_size` in source pixels, of the shorter side. `by_class`: boxes of different classes never suppress each other.
+    `min_size` applies to the shorter side, in source pixels. If `by_class` is True, boxes of different classes never
+    suppress each other.
     """
 
     max_iou: float
@@ -47,7 +49,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The boxes of one picture, best first; fresh arrays, in pixels of the source.
+    """The boxes of one image, best first; new arrays, in source pixels.
 
     boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None.
     """
@@ -59,9 +61,10 @@ class Found:
 
 
 class Detect:
-    """The head of one detector on one lane; used by one thread. `min_score` [classes] is each class's least score.
+    """The head of one detector in one GPU pipeline. Use from one thread. `min_score` [classes] is the minimum score per
+    class.
 
-    Device memory: some 44 bytes for each candidate there is room for (YuNet 84), for each picture of `max_batch`.
+    Device memory: about 44 bytes per candidate (YuNet: 84) for each of `max_batch` images.
     """
 
     def __init__(
@@ -98,7 +101,8 @@ class Detect:
         self._suppress = kernels.function("suppress", "suppress")
 
     def run(self, outputs: Outputs, geometries: Sequence[Geometry], stream: Any) -> list[Found]:
-        """What was found on each picture; waits for the stream. EngineError where the outputs do not fit the head."""
+        """Returns the detections of each image. Waits for the stream. Raises EngineError if the outputs do not match
+        the head."""
         layout = layout_of(self._head, outputs, self._spec, self._classes)
         count = len(geometries)
         if not count <= min(layout.batch, self._max_batch):
@@ -119,7 +123,7 @@ class Detect:
             self._candidates.make_room(most)
 
     def close(self) -> None:
-        """Gives all device memory back; twice is safe."""
+        """Frees all device memory. Idempotent."""
         for part in (self._views, self._candidates, self._min_score, self._allowed):
             part.close()
         for memory in (self._given_on_device, self._rows_on_device, self._points_on_device):
@@ -162,7 +166,7 @@ class Detect:
         self._suppress.launch((1, count, 1), SUPPRESS_BLOCK, into, by.tobytes(), stream=stream)
 
     def _fetch(self, count: int, stream: Any) -> NDArray[np.int32]:
-        """Brings the results of `count` pictures; gives how many candidates each had."""
+        """Downloads the results of `count` images. Returns the number of candidates per image."""
         self._given_on_device.download(self._given.array, stream)
         self._rows_on_device.download(self._rows.array[:count], stream)
         if self._points is not None and self._points_on_device is not None:

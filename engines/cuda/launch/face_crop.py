@@ -1,4 +1,4 @@
-"""Faces in device pictures to an embedder's input: launches face_crop.cu."""
+"""Crops faces from device images into an embedder's input tensor: launches face_crop.cu."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ BLOCK: Grid = (28, 8, 1)
 
 
 class FaceCrop:
-    """Up to `max_batch` faces, of any pictures, into one tensor [n, 3, spec.height, spec.width] (112 x 112 for SFace).
+    """Crops up to `max_batch` faces from any images into one tensor [n, 3, spec.height, spec.width] (112 x 112 for
+    SFace).
 
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
 
     def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
@@ -34,9 +35,10 @@ class FaceCrop:
         self._layout = input_layout(spec).tobytes()
 
     def launch(self, faces: Sequence[tuple[DevicePicture, NDArray[np.floating]]], tensor: Buffer, stream: Any) -> None:
-        """Each face is its picture and its five points [5, 2] in source pixels. ValueError for points that coincide.
+        """Crops faces, each given by its image and its five landmarks [5, 2] in source pixels. Raises ValueError if
+        landmarks coincide or the tensor is too small.
 
-        Pictures and tensor must stay until the stream is done.
+        Images and tensor must stay until the stream is done.
         """
         spec = self._spec
         least = len(faces) * 3 * spec.width * spec.height * self._dtype.itemsize

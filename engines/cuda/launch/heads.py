@@ -1,7 +1,7 @@
-"""Raw outputs of detection networks, on the device, as the decoders of detect.cu read them.
+"""Layouts of raw detector outputs on the device, for the decoders of detect.cu.
 
-The forms are those that the CPU decoders document: SSD, YOLOX (decoded or not), NanoDet (one output, or a pair for each
-stride) and YuNet. Grids run from the finest to the coarsest stride, row by row.
+The formats are those that the CPU decoders document: SSD, YOLOX (decoded or not), NanoDet (one output, or a pair per
+stride) and YuNet. Grids are ordered from the finest to the coarsest stride, row by row.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 
 
 class HeadMismatchError(EngineError):
-    """The network's outputs are not of the form that its head has."""
+    """The model's outputs do not have the format of its head."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTensor:
-    """A contiguous tensor in device memory, float32 or float16. Owns nothing."""
+    """A contiguous float32 or float16 tensor in device memory. Does not own the memory."""
 
     address: int
     shape: tuple[int, ...]
@@ -35,7 +35,8 @@ class DeviceTensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadLayout:
-    """What a decoder needs: its kernel without precision, the struct `Head` less the scores, threads for a picture."""
+    """Input of a decoder: kernel name without precision, the struct `Head` without the scores, and threads per
+    image."""
 
     kernel: str
     head: NDArray[Any]
@@ -50,7 +51,7 @@ Outputs = Mapping[str, DeviceTensor]
 
 
 def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> HeadLayout:
-    """The layout for a head of that name. HeadMismatchError where the outputs do not have its form."""
+    """Returns the layout for a head of that name. Raises HeadMismatchError if the outputs do not have its format."""
     if head not in _LAYOUTS:
         raise HeadMismatchError(f"no kernel decodes head {head!r}, only {', '.join(sorted(_LAYOUTS))}")
     if len({tensor.dtype for tensor in outputs.values()}) != 1:
@@ -154,7 +155,7 @@ def _head(spec: InputSpec, classes: int, levels: Sequence[NDArray[Any]]) -> NDAr
 def _level(
     parts: Sequence[tuple[DeviceTensor, int, int]], rows: int, first_row: int = 0, columns: int = 0, stride: int = 0
 ) -> NDArray[Any]:
-    """A level whose tensors begin at (tensor, row, column)."""
+    """Returns a level whose tensors start at (tensor, row, column)."""
     level = record(LEVEL, rows=rows, first_row=first_row, columns=columns, stride=stride)
     for i, (tensor, row, column) in enumerate(parts):
         _, length, width = tensor.shape
@@ -167,7 +168,7 @@ def _level(
 def _levels(
     parts: Sequence[Sequence[DeviceTensor]], grids: Sequence[tuple[int, int, int, int]], name: str, outputs: Outputs
 ) -> list[NDArray[Any]]:
-    """A level for each stride, of tensors that hold that stride alone."""
+    """Returns one level per stride, for tensors that each contain a single stride."""
     levels = []
     for part, (first, cells, columns, stride) in zip(parts, grids, strict=True):
         if any(tensor.shape[1] != cells for tensor in part):
@@ -177,7 +178,7 @@ def _levels(
 
 
 def _grids(spec: InputSpec, rows: int, name: str) -> list[tuple[int, int, int, int]]:
-    """First row, cells, columns and stride of each grid of an input of that size."""
+    """Returns first row, number of cells, columns and stride of each grid for that input size."""
     for strides in _STRIDES:
         grids, first = [], 0
         for stride in strides:
@@ -193,7 +194,7 @@ def _grids(spec: InputSpec, rows: int, name: str) -> list[tuple[int, int, int, i
 
 
 def _by_stride(outputs: Outputs, prefixes: Sequence[str], name: str) -> list[list[DeviceTensor]]:
-    """The outputs `<prefix><stride>`, in rising order of the stride."""
+    """Returns the outputs `<prefix><stride>`, in ascending order of stride."""
     strides = sorted(
         {int(output.removeprefix(prefixes[0])) for output in outputs if output.removeprefix(prefixes[0]).isdigit()}
     )

@@ -1,4 +1,4 @@
-"""Regions of frames on the device made unrecognisable, in place: launches hide.cu."""
+"""Redacts regions of frames on the device, in place: launches hide.cu."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ BLOCK: Grid = (16, 8, 1)
 class Hide:
     """Pixelates or blurs regions of up to `max_batch` frames.
 
-    A cell of `cell` x `cell` pixels (even) keeps nothing but its mean colour; `blur` shows the means interpolated, else
-    each cell has one colour. A region grows outwards to even coordinates, as NV12 has one chroma for four pixels.
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Only the mean colour of each cell of `cell` x `cell` pixels (even) is kept. With `blur` the means are interpolated,
+    otherwise each cell has one colour. Regions are expanded to even coordinates, because NV12 has one chroma sample per
+    four pixels. Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is
+    idempotent.
     """
 
     def __init__(self, device: Device, kernels: Kernels, max_batch: int, blur: bool = False) -> None:
@@ -33,7 +34,7 @@ class Hide:
         self._means: Buffer | None = None
 
     def launch(self, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], cell: int, stream: Any) -> None:
-        """Hides each frame's regions; what of them lies outside the frame is left out."""
+        """Redacts each frame's regions, clipped to the frame. Raises ValueError if `cell` is odd or less than 2."""
         if cell < 2 or cell % 2:
             raise ValueError(f"a cell's side is even and at least 2 pixels, not {cell}")
         regions = [
@@ -52,7 +53,7 @@ class Hide:
         described = self._regions.send([np.array(regions, REGION)], stream)
         width = max(right - left for _, left, _, right, _ in regions)
         height = max(bottom - top for _, _, top, _, bottom in regions)
-        # A region of n cells' width may touch n + 1, and needs one more on either side.
+        # A region n cells wide may touch n + 1 cells, and needs one more on each side.
         across, down = blocks(width, cell) + 3, blocks(height, cell) + 3
         grid = (blocks(across, BLOCK[0]), blocks(down, BLOCK[1]), len(regions))
         self._means_of.launch(grid, BLOCK, pictures, described, cells, stream=stream)
@@ -74,7 +75,7 @@ class Hide:
 
 
 def _on(frame: DevicePicture, place: Place) -> Place | None:
-    """The place cut at the frame's edges and grown to even coordinates; None where nothing is left."""
+    """Clips the region to the frame and expands it to even coordinates. Returns None if nothing is left."""
     left, top, right, bottom = place
     if left >= right or top >= bottom:
         return None

@@ -1,4 +1,4 @@
-"""The kernels' structs as NumPy dtypes, byte for byte; the names are those of the C sources."""
+"""NumPy dtypes that match the kernels' structs byte for byte. Field names are those of the C sources."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ STRUCTS: dict[str, tuple[str, np.dtype[Any]]] = {
 
 
 def record(dtype: np.dtype[Any], **fields: Any) -> NDArray[Any]:
-    """One struct [] with those fields, the rest zero. ValueError for a field that the struct has not."""
+    """Returns one struct [] with these fields set and the rest zero. Raises ValueError for an unknown field."""
     one = np.zeros((), dtype)
     for name, value in fields.items():
         one[name] = value

@@ -1,4 +1,4 @@
-"""What is drawn onto frames on the device: outlines, masks and trails, in pixels of the frame."""
+"""Marks drawn onto frames on the device: outlines, masks and trails, in frame pixels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 Colour = tuple[int, int, int]
 """Blue, green, red."""
 Place = tuple[int, int, int, int]
-"""Left, top, right, bottom; right and bottom are outside."""
+"""Left, top, right, bottom; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A rectangle's line, `thickness` pixels inwards from `place`; `radius` is that of the outer corners.
+    """The border of a rectangle, `thickness` pixels inwards from `place`; `radius` is that of the outer corners.
 
-    Within `arm` pixels of a corner it is `accent` pixels thick instead. `cover` 0-1.
+    Within `arm` pixels of a corner, it is `accent` pixels thick instead. `cover` is its opacity, 0-1.
     """
 
     place: Place
@@ -32,8 +32,8 @@ class Outline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
-    """Any shape, as letters and plates: how much of each pixel is covered, uint8 [height, width], its upper left corner
-    at left, top."""
+    """Any shape, such as text or its background: the coverage of each pixel, uint8 [height, width], with its upper left
+    corner at `left`, `top`."""
 
     left: int
     top: int
@@ -49,7 +49,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trail:
-    """A line with round ends through `points` float32 [n, 2] as x, y; whole numbers are the centres of pixels."""
+    """A line with round caps through `points`, float32 [n, 2] as x, y; integers are the centres of pixels."""
 
     points: NDArray[np.float32]
     colour: Colour
@@ -59,7 +59,7 @@ class Trail:
     @property
     def place(self) -> Place:
         reach = self.thickness / 2 + 1
-        across, down = self.points.T.tolist()  # a piece has a handful of points: quicker than with NumPy
+        across, down = self.points.T.tolist()  # only a handful of points: faster than NumPy
         left, top = floor(min(across) - reach), floor(min(down) - reach)
         return left, top, ceil(max(across) + reach) + 1, ceil(max(down) + reach) + 1
 

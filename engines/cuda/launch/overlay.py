@@ -1,4 +1,4 @@
-"""Marks onto frames on the device, in place: launches overlay.cu."""
+"""Draws marks onto frames on the device, in place: launches overlay.cu."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (32, 8, 1)
-"""The kernel counts on these 256 threads."""
+"""The kernel requires exactly these 256 threads."""
 _OUTLINE, _MASK, _TRAIL = 0, 1, 2
 
 
 class Overlay:
-    """Draws on up to `max_batch` frames at once, with as many marks as there are.
+    """Draws any number of marks on up to `max_batch` frames at once.
 
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
 
     def __init__(self, device: Device, kernels: Kernels, max_batch: int) -> None:
@@ -34,7 +34,7 @@ class Overlay:
         self._points = GrowingStaging(device, POINT)
 
     def launch(self, scenes: Sequence[tuple[DevicePicture, Sequence[Mark]]], stream: Any) -> None:
-        """Lays each frame's marks over it in their order."""
+        """Draws each frame's marks over it, in order."""
         described = _Described()
         structs = []
         for frame, marks in scenes:
@@ -60,9 +60,10 @@ class Overlay:
 
 
 class _Described:
-    """Marks as the kernel reads them, and the masks and points that they refer to.
+    """Marks in the format of the kernel, with the masks and points that they refer to.
 
-    A mark is a tuple of the struct `Mark`: an array of many is made of these several times faster than of structs.
+    A mark is a tuple of the fields of struct `Mark`, because NumPy builds an array from tuples several times faster
+    than from structs.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Paintings brought to the size of the pictures that were painted: launches paint.cu."""
+"""Scales stylised images up to the size of their source images: launches paint.cu."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a painting goes into its picture: its share of it, 0-1, and whether the picture keeps its own colours."""
+    """How a stylised image is blended with its source: `strength` is its share, 0-1; `keep_colours` keeps the source's
+    colours."""
 
     strength: float = 1.0
     keep_colours: bool = False
 
 
 class Paint:
-    """Up to `max_batch` paintings at once.
+    """Blends up to `max_batch` stylised images at once.
 
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
 
     def __init__(self, device: Device, kernels: Kernels, max_batch: int) -> None:
@@ -42,8 +43,9 @@ class Paint:
         finish: Finish,
         stream: Any,
     ) -> None:
-        """Fills the second of each pair, of the first's size, with its painting: `planes` is the address of float32
-        [n, height, width, 6], slopes of blue, green and red and then their offsets; `size` is width, height."""
+        """Writes the stylised version of the first image of each pair to the second, which must have the same size.
+        `planes` is the address of float32 [n, height, width, 6]: slopes of blue, green and red, then their offsets.
+        `size` is width, height. Raises ValueError if sizes differ."""
         if not pictures:
             return
         if any((source.width, source.height) != (to.width, to.height) for source, to in pictures):

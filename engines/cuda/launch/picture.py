@@ -1,4 +1,4 @@
-"""A picture in device memory, and how its luma and chroma become colours."""
+"""An image in device memory, and the conversion between YUV and BGR."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.engines.cuda.launch.layout import BGR_TO_YUV, PICTURE, YUV_TO_BGR, r
 
 
 class Matrix(StrEnum):
-    """Which Y'CbCr: most cameras of standard definition speak BT.601, those of high definition BT.709."""
+    """The Y'CbCr matrix: most standard-definition cameras use BT.601, high-definition ones BT.709."""
 
     BT601 = "bt601"
     BT709 = "bt709"
@@ -22,11 +22,11 @@ class Matrix(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DevicePicture:
-    """NV12 (`chroma` is an address) or BGR (`chroma` is None) in device memory. Owns nothing: the memory must stay
-    until the work that reads it is done.
+    """An NV12 image (`chroma` is an address) or BGR image (`chroma` is None) in device memory. Does not own the memory,
+    which must stay until the work that reads it is done.
 
-    Addresses in bytes on the device; `pitch` bytes from row to row; `width`, `height` in pixels. NV12's chroma rows
-    hold U and V in turn, half as many each way, rounded up. `full_range`: luma 0-255 instead of 16-235.
+    Addresses are device pointers; `pitch` is bytes between rows; `width` and `height` are pixels. NV12's chroma rows
+    hold interleaved U and V at half the resolution each way, rounded up. `full_range`: luma is 0-255 instead of 16-235.
     """
 
     plane: int
@@ -50,7 +50,7 @@ class DevicePicture:
         return self.chroma is not None
 
     def record(self) -> NDArray[Any]:
-        """The struct `Picture`."""
+        """Returns the struct `Picture`."""
         return record(
             PICTURE,
             plane=self.plane,
@@ -65,15 +65,16 @@ class DevicePicture:
 
 
 def _luma_weights(matrix: Matrix) -> tuple[float, float]:
-    """Weights of red and blue in luma: ITU-R BT.601-7 2.5.1, BT.709-6 item 3.2."""
+    """Returns the weights of red and blue in luma: ITU-R BT.601-7 2.5.1, BT.709-6 item 3.2."""
     return (0.299, 0.114) if matrix is Matrix.BT601 else (0.2126, 0.0722)
 
 
 @lru_cache(maxsize=4)
 def yuv_to_bgr(matrix: Matrix, full_range: bool) -> NDArray[Any]:
-    """The struct `YuvToBgr`; what OpenCV computes with for BT.601 in limited range, and its like for the others."""
+    """Returns the struct `YuvToBgr`: OpenCV's own coefficients for BT.601 limited range, and equivalent ones for the
+    others."""
     if matrix is Matrix.BT601 and not full_range:
-        # OpenCV's own integers come from coefficients of three decimals.
+        # OpenCV's integers come from coefficients rounded to three decimals.
         coefficients = (16, 1220542, 2116026, -409993, -852492, 1673527)
         return _frozen(np.array(coefficients, np.int32).view(YUV_TO_BGR).reshape(()))
     red, blue = _luma_weights(matrix)
@@ -94,7 +95,8 @@ def yuv_to_bgr(matrix: Matrix, full_range: bool) -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def bgr_to_yuv(matrix: Matrix, full_range: bool) -> NDArray[Any]:
-    """The struct `BgrToYuv`; what OpenCV computes with for BT.601 in limited range, and its like for the others."""
+    """Returns the struct `BgrToYuv`: OpenCV's own coefficients for BT.601 limited range, and equivalent ones for the
+    others."""
     half, middle = 1 << 19, (128 << 20) + (1 << 19)
     if matrix is Matrix.BT601 and not full_range:
         y, u, v = (102760, 528482, 269484), (460324, -305135, -155188), (-74448, -385875, 460324)
@@ -115,7 +117,7 @@ def _weights(of_bgr: tuple[float, float, float], scale: float) -> tuple[int, int
 
 
 def _fixed(value: float) -> int:
-    """12.20 fixed point."""
+    """Converts to 12.20 fixed point."""
     return round(value * 2**20)
 
 

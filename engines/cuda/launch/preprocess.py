@@ -1,4 +1,5 @@
-"""Frames on the device to network input: launches preprocess.cu; `engines.preprocess.prepare` is its CPU twin."""
+"""Converts frames on the device to model input: launches preprocess.cu, the counterpart of
+`engines.preprocess.prepare`."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ PIXELS_PER_THREAD = 4
 
 
 class Preprocess:
-    """Batches of up to `max_batch` frames, of any sizes and kinds, into one tensor [n, 3, height, width].
+    """Converts up to `max_batch` frames of any sizes and formats to one tensor [n, 3, height, width].
 
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
 
     def __init__(self, device: Device, kernels: Kernels, spec: InputSpec, max_batch: int, dtype: np.dtype[Any]) -> None:
@@ -34,7 +35,8 @@ class Preprocess:
         self._layout = input_layout(spec).tobytes()
 
     def launch(self, pictures: Sequence[DevicePicture], tensor: Buffer, stream: Any) -> list[Geometry]:
-        """Fills the first `len(pictures)` of the tensor; pictures and tensor must stay until the stream is done."""
+        """Fills the first `len(pictures)` items of the tensor and returns the geometry of each image. Images and tensor
+        must stay until the stream is done. Raises ValueError if the tensor is too small."""
         spec = self._spec
         least = len(pictures) * 3 * spec.width * spec.height * self._dtype.itemsize
         if tensor.nbytes < least:
@@ -59,7 +61,7 @@ class Preprocess:
 
 
 def input_layout(spec: InputSpec) -> NDArray[Any]:
-    """The struct `InputLayout`."""
+    """Returns the struct `InputLayout`."""
     factor, summand = affine(spec)
     return record(
         INPUT_LAYOUT,
@@ -73,7 +75,7 @@ def input_layout(spec: InputSpec) -> NDArray[Any]:
 
 
 def placement(picture: DevicePicture, place: tuple[int, int, int, int]) -> NDArray[Any]:
-    """The struct `Placement`: the picture resized to lie at (left, top, width, height)."""
+    """Returns the struct `Placement`: the image resized to `place`, which is (left, top, width, height)."""
     left, top, width, height = place
     step_x, start_x = steps(picture.width, width)
     step_y, start_y = steps(picture.height, height)

@@ -1,4 +1,4 @@
-"""Pictures on the device to frames of other sizes, kinds and colours: launches resize.cu."""
+"""Resizes images on the device and converts their format and colours: launches resize.cu."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2
 
 
 class Resize:
-    """Up to `max_batch` pictures at once.
+    """Resizes up to `max_batch` images at once.
 
-    Bilinear: where a target is less than half as large, pixels are skipped. With `means` each pixel is the mean of
-    those it covers, and no target may be larger than its source.
+    Bilinear: shrinking to less than half the size skips pixels. With `means`, each pixel is the mean of the pixels that
+    it covers, and no target may be larger than its source.
 
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
 
     def __init__(self, device: Device, kernels: Kernels, max_batch: int, *, means: bool = False) -> None:
@@ -30,7 +30,7 @@ class Resize:
         self._pictures = Staging(device, RESIZED, max_batch)
 
     def launch(self, pairs: Sequence[tuple[DevicePicture, DevicePicture]], stream: Any) -> None:
-        """Fills the second of each pair with the first. ValueError where `means` were to enlarge."""
+        """Resizes the first image of each pair into the second. Raises ValueError if `means` would have to enlarge."""
         if not pairs:
             return
         if self._means and any(to.width > of.width or to.height > of.height for of, to in pairs):

@@ -1,4 +1,5 @@
-"""What the launchers need of a device; `engines.cuda.driver` has it, and the tests have it on the host."""
+"""The device interfaces that the launchers use. `engines.cuda.driver` implements them; tests have a host
+implementation."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ Grid = tuple[int, int, int]
 
 
 class Buffer(Protocol):
-    """Device memory. Copies are asynchronous: the host array must stay until the stream was synchronised.
+    """Device memory. Copies are asynchronous: the host array must stay valid until the stream is synchronised.
 
-    `free` twice is safe.
+    `free` is idempotent.
     """
 
     @property
@@ -35,7 +36,7 @@ class Pinned(Protocol):
 
 
 class Function(Protocol):
-    """A kernel. Arguments: buffers, NumPy scalars of 4 or 8 bytes, and structs by value as `bytes`."""
+    """A kernel. Arguments are buffers, NumPy scalars of 4 or 8 bytes, and structs by value as `bytes`."""
 
     def launch(self, grid: Grid, block: Grid, *args: Any, stream: Any) -> None: ...
 
@@ -51,18 +52,18 @@ class Device(Protocol):
 
 
 class Kernels(Protocol):
-    """Where kernels come from: `kernels.function("preprocess", "preprocess_f32")` is that one of preprocess.cu."""
+    """Source of kernels: `kernels.function("preprocess", "preprocess_f32")` returns that kernel of preprocess.cu."""
 
     def function(self, source: str, name: str) -> Function: ...
 
 
 def blocks(work: int, block: int) -> int:
-    """Blocks of `block` threads that cover `work`."""
+    """Returns the number of blocks of `block` threads that cover `work` items."""
     return -(-work // block)
 
 
 def precision(dtype: np.dtype[Any], kernel: str) -> str:
-    """The kernel's name for tensors of that dtype. ValueError for others than float32 and float16."""
+    """Returns the kernel's name for tensors of that dtype. Raises ValueError unless it is float32 or float16."""
     try:
         return kernel + {np.dtype(np.float32): "_f32", np.dtype(np.float16): "_f16"}[dtype]
     except KeyError:

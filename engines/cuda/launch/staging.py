@@ -1,4 +1,4 @@
-"""Descriptors on their way to the device: written into page-locked memory, copied in one piece."""
+"""Uploads descriptors: writes them to page-locked memory and copies them in one transfer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sightd.engines.cuda.launch.seam import Buffer, Device
 
 
 class Staging:
-    """Room for `most` structs of one dtype on both sides.
+    """Host and device memory for up to `most` structs of one dtype.
 
-    The host's side is written again by the next `send`: the stream of the last one must have been synchronised, or at
-    least have passed the copy. Used by one thread. `close` twice is safe.
+    The next `send` overwrites the host side, so the stream of the previous one must have been synchronised, or at least
+    have passed the copy. Use from one thread. `close` is idempotent.
     """
 
     def __init__(self, device: Device, dtype: np.dtype[Any], most: int) -> None:
@@ -24,7 +24,7 @@ class Staging:
         self.most = most
 
     def send(self, structs: Sequence[Any] | NDArray[Any], stream: Any) -> Buffer:
-        """The structs on the device, in that order; the buffer stays this object's."""
+        """Uploads the structs in order. The returned buffer remains owned by this object."""
         if len(structs) > self.most:
             raise ValueError(f"a batch of {len(structs)} is more than the {self.most} that there is room for")
         host = self._pinned.array
@@ -42,9 +42,9 @@ class Staging:
 
 
 class GrowingStaging:
-    """Room for rows of one dtype on both sides, as many as were ever sent at once.
+    """Host and device memory for rows of one dtype; grows to the largest number ever sent at once.
 
-    The stream must have been synchronised between two calls of `send`. Used by one thread. `close` twice is safe.
+    The stream must be synchronised between two calls of `send`. Use from one thread. `close` is idempotent.
     """
 
     def __init__(self, device: Device, dtype: np.dtype[Any]) -> None:
@@ -52,7 +52,8 @@ class GrowingStaging:
         self._staging = Staging(device, dtype, 1)
 
     def send(self, parts: Sequence[NDArray[Any]], stream: Any) -> Buffer:
-        """The parts' rows on the device, one after the other; the buffer stays this object's, until the next call."""
+        """Uploads the rows of all parts, one after the other. The returned buffer remains owned by this object and is
+        valid until the next call."""
         rows = sum(len(part) for part in parts)
         if rows > self._staging.most:
             larger = Staging(self._device, self._dtype, max(rows, 2 * self._staging.most))

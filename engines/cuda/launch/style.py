@@ -1,4 +1,4 @@
-"""A network's pictures to frames on the device: launches style.cu."""
+"""Converts images in a model's output to frames on the device: launches style.cu."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2
 
 
 class Style:
-    """Up to `max_batch` pictures of one network's output. `factor` and `summand` make bytes of its numbers.
+    """Converts up to `max_batch` images of one model's output. Bytes are computed as `value * factor + summand`.
 
-    Belongs to one lane: the stream must be synchronised between two calls of `launch`. `close` twice is safe.
+    Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.
     """
 
     def __init__(
@@ -39,7 +39,8 @@ class Style:
         self._targets = Staging(device, TARGET, max_batch)
 
     def launch(self, tensor: DeviceTensor, frames: Sequence[DevicePicture], stream: Any) -> None:
-        """Writes the first `len(frames)` pictures of `tensor` [n, 3, h, w] into the frames, resized to their sizes."""
+        """Writes the first `len(frames)` images of `tensor` [n, 3, h, w] to the frames, resized to their sizes. Raises
+        ValueError if the tensor has another shape."""
         if len(tensor.shape) != 4 or tensor.shape[1] != 3 or tensor.shape[0] < len(frames):
             raise ValueError(f"{len(frames)} frames need a tensor [n, 3, height, width], not {list(tensor.shape)}")
         if not frames:

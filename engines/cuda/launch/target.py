@@ -1,4 +1,4 @@
-"""A frame that a kernel writes."""
+"""A frame that a kernel writes to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sightd.engines.cuda.launch.resample import steps
 
 
 def target(frame: DevicePicture, width: int, height: int) -> NDArray[Any]:
-    """The struct `Target`: `frame` filled by a picture of `width` x `height`, in the frame's own colours."""
+    """Returns the struct `Target`: `frame` filled from an image of `width` x `height`, in the frame's own colour
+    format."""
     (step_x, start_x), (step_y, start_y) = steps(width, frame.width), steps(height, frame.height)
     return record(
         TARGET,

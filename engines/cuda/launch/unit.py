@@ -1,4 +1,4 @@
-"""Rows on the device to rows of length 1: launches unit.cu."""
+"""Normalises rows on the device to unit length: launches unit.cu."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.seam import Buffer, Grid, Kernels, precision
 
 BLOCK: Grid = (128, 1, 1)
-"""The kernel counts on these threads."""
+"""The kernel requires exactly this number of threads."""
 
 
 def to_unit(kernels: Kernels, rows: DeviceTensor, count: int, into: Buffer, stream: Any) -> None:
-    """The first `count` rows of a tensor [n, d], float32 or float16, each divided by its length, as float32 [count, d]
-    into a buffer of at least so many bytes."""
+    """Divides the first `count` rows of a tensor [n, d], float32 or float16, by their lengths and writes them as
+    float32 [count, d] to `into`. Raises ValueError if that buffer is too small."""
     _, columns = rows.shape
     if into.nbytes < 4 * count * columns:
         raise ValueError(f"{count} rows of {columns} numbers need {4 * count * columns} bytes, not {into.nbytes}")

@@ -1,3 +1,3 @@
-"""What is done to frames: the contract, the data types, and the plug-ins that ship. Never imports `daemon`."""
+"""Frame processing: the plug-in contract, the data types and the built-in plug-ins. Never imports `daemon`."""
 
-import sightd.engines  # noqa: F401 — switches off telemetry before any library is imported
+import sightd.engines  # noqa: F401 — disables telemetry before any library is imported

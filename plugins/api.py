@@ -1,7 +1,7 @@
-"""The plug-in contract: what a plug-in is, what it is given, what it must keep to.
+"""The plug-in contract: the base class, what the daemon passes to a plug-in, and the rules it must follow.
 
-A plug-in is a class found through the entry-point group `sightd.plugins`. The daemon makes one instance for each
-entry under `plugins:` in the configuration and shares it among all cameras whose chain names it.
+A plug-in is a class registered under the entry-point group `sightd.plugins`. The daemon creates one instance for each
+entry under `plugins:` in the configuration. All cameras whose chain names the entry share that instance.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ENTRY_POINT_GROUP = "sightd.plugins"
 
 
 class PluginError(Exception):
-    """A plug-in cannot do what its configuration asks for; the message says what to change."""
+    """The plug-in cannot do what its configuration asks for. The message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An option that cannot be used. `path` leads to its value within the plug-in's entry: ("model", 0, "file").
+    """An option with an unusable value. `path` leads to the value within the plug-in's entry: ("model", 0, "file").
 
-    `hint` says what to write instead. Neither text holds a secret.
+    `hint` says what to write instead. Neither text may contain a secret.
     """
 
     path: tuple[str | int, ...]
@@ -84,12 +84,12 @@ class PluginConfig(BaseModel):
     )
 
     def faults(self, networks: Catalog) -> Sequence[Fault]:
-        """What is wrong with options that are valid one by one: a file that is not there, a name that nothing has.
+        """Returns problems that per-field validation cannot see: a missing file, an unknown model or class name.
 
-        `networks` are those that may be named: the catalogue's, and those made on this machine.
-        Asked once before the plug-in is made, by `sightd check` as well, with all paths absolute. So that faults are
-        told with their line in the file, all at once, and not by `open`. Quick and offline: it loads no network.
-        `networks` are those that can be named here.
+        `networks` is the catalogue of models that may be named: the built-in ones and those created on this machine.
+        Called once before the plug-in is created, and by `sightd check`, with all paths absolute, so that every problem
+        is reported at once and with its line in the file rather than by `open`. Must be quick and offline: load no
+        model.
         """
         return ()
 
@@ -98,7 +98,7 @@ C = TypeVar("C", bound=PluginConfig)
 
 
 class Context(Protocol):
-    """What the daemon gives a plug-in when it opens."""
+    """What the daemon passes to a plug-in's `open`."""
 
     @property
     def name(self) -> str:
@@ -106,10 +106,10 @@ class Context(Protocol):
         ...
 
     def engine(self, choice: Sequence[str | Model]) -> Engine:
-        """The first model of `choice` (catalogue names, or models made of a user's own file) that can be had.
+        """Loads the first available model of `choice`: catalogue names, or models built from a user's own file.
 
-        Never another one in silence: the engine's `reason` says why it is this one. The daemon closes it.
-        Raises `engines.errors.EngineError` with what to do where none can be had.
+        Never substitutes a model silently; the engine's `reason` explains the choice. The daemon closes the engine.
+        Raises `engines.errors.EngineError`, which says what to do, if none is available.
         """
         ...
 
@@ -117,57 +117,57 @@ class Context(Protocol):
 class Plugin(Generic[C]):
     """Base class of plug-ins. One instance serves all cameras.
 
-    Threads: `open` and `close` run before the first and after the last call of the others. `process` runs on a worker
-    thread: one call at a time, or several at once where the class sets `parallel`. `carry`, `draw` and
-    `forget` run on other threads at the same time as `process`: let `process` publish immutable state that they read.
+    Threads: `open` is called before and `close` after all other calls. `process` runs on a worker thread, one call at a
+    time, or several at once if the class sets `parallel`. `carry`, `draw` and `forget` run on other threads
+    concurrently with `process`, so `process` should publish immutable state for them to read.
     """
 
     api_version: ClassVar[int] = API_VERSION
     Config: ClassVar[type[PluginConfig]] = PluginConfig
     needs: ClassVar[frozenset[type]] = frozenset()
-    """Result types that an earlier plug-in of the chain must give."""
+    """Result types that an earlier plug-in of the chain must produce."""
     gives: ClassVar[frozenset[type]] = frozenset()
-    """Result types that `process` finds."""
+    """Result types that `process` produces."""
     parallel: ClassVar[bool] = False
-    """True where `process` keeps no state, so that the daemon may run one call per core at once."""
+    """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
 
     def __init__(self, config: C) -> None:
         self.config = config
 
     @property
     def hides(self) -> bool:
-        """True where this instance says what nobody may see, by `Hidden` for each frame: no frame is shown before it
-        was asked, and where it has no answer the whole picture is hidden."""
+        """Whether this instance redacts frames. If so, a frame is shown only after the plug-in was asked, and is hidden
+        entirely unless `process` returned a `Hidden` for it."""
         return False
 
     def open(self, context: Context) -> None:
-        """Loads networks and whatever else takes time. Raises PluginError or EngineError with what to do."""
+        """Loads models and does other slow set-up. Raises PluginError or EngineError, which say what to do."""
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        """Finds things on a batch of frames of several cameras (each camera at most once in a batch).
+        """Analyses a batch of frames from several cameras (at most one frame per camera).
 
-        `results[i]` is what earlier plug-ins found on `frames[i]`; what this one needs may be missing, where an
-        earlier plug-in failed. Gives, for each frame in the same order, what this plug-in found and no more.
-        Frames of one camera come in order of `seq`, perhaps with gaps.
+        `results[i]` holds what earlier plug-ins found on `frames[i]`; a required type may be missing if an earlier
+        plug-in failed. Returns one Results per frame, in the same order, with only what this plug-in found. Frames of
+        one camera arrive in order of `seq`, possibly with gaps.
         """
         raise NotImplementedError
 
     def carry(self, frame: Frame, results: Results) -> Results:
-        """What this plug-in would say of a frame that `process` has not seen: a prediction or the last word.
+        """Returns this plug-in's result for a frame that `process` has not seen: a prediction or the last result.
 
-        Called for frames that are shown before or without being analysed; cheap (well under 1 ms), and without
-        lasting effect: a frame analysed later may be older than this one. Says nothing by default.
+        Called for frames that are shown before being analysed, or without it. It must be cheap (well under 1 ms) and
+        have no lasting effect: a frame analysed later may be older than this one. Returns nothing by default.
         """
         return Results()
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
-        """Draws what the standard overlay does not know: boxes, labels and tracks are drawn already."""
+        """Draws what the standard overlay does not: boxes, labels and tracks are already drawn."""
 
     def forget(self, camera: str) -> None:
-        """Lets go of all state of a camera: it was removed, or its picture changed size."""
+        """Drops all state of a camera because it was removed or its frame size changed."""
 
     def close(self) -> None:
-        """Lets go of everything; called once, also after `open` failed half way."""
+        """Releases everything. Called once, also if `open` failed half-way."""
 
 
 AnyPlugin = Plugin[Any]

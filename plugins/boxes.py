@@ -1,6 +1,6 @@
-"""Geometry of boxes: arrays [n, 4] as x1, y1, x2, y2, float32 as a rule.
+"""Box geometry: arrays [n, 4] as x1, y1, x2, y2, usually float32.
 
-Every function gives a new array of the boxes' own dtype and may run on any thread.
+Every function returns a new array of the boxes' dtype and is thread-safe.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Real = TypeVar("Real", bound=np.floating[Any])
 
 
 def area(boxes: NDArray[Real]) -> NDArray[Real]:
-    """Areas [n]: (x2 − x1) · (y2 − y1); 0 where a box is inside out."""
+    """Returns the areas [n]: (x2 − x1) · (y2 − y1), or 0 if a box is inverted."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return sides[:, 0] * sides[:, 1]
 
 
 def intersection(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
-    """Areas [n, m] that each of `a` [n, 4] shares with each of `b` [m, 4]."""
+    """Returns the intersection areas [n, m] of each box of `a` [n, 4] with each box of `b` [m, 4]."""
     width: NDArray[Real] = np.minimum(a[:, None, 2], b[:, 2])
     width -= np.maximum(a[:, None, 0], b[:, 0])
     height = np.minimum(a[:, None, 3], b[:, 3])
@@ -33,9 +33,9 @@ def intersection(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
 
 
 def iou(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
-    """Intersection over union [n, m] of `a` [n, 4] and `b` [m, 4]: I / (A + B − I), from 0 to 1.
+    """Returns the intersection over union [n, m] of `a` [n, 4] and `b` [m, 4]: I / (A + B − I), from 0 to 1.
 
-    Two boxes without area have 0, never NaN. Source: Jaccard's index.
+    Two boxes without area have an IoU of 0, never NaN. Source: Jaccard index.
     """
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)
@@ -46,7 +46,7 @@ def iou(a: NDArray[Real], b: NDArray[Real]) -> NDArray[Real]:
 
 
 def clip(boxes: Boxes, width: float, height: float) -> Boxes:
-    """Boxes cut at the edges of a picture of `width` x `height` pixels."""
+    """Clips boxes to an image of `width` x `height` pixels."""
     cut = np.maximum(boxes, 0)
     np.minimum(cut[:, 0::2], width, out=cut[:, 0::2])
     np.minimum(cut[:, 1::2], height, out=cut[:, 1::2])
@@ -54,7 +54,7 @@ def clip(boxes: Boxes, width: float, height: float) -> Boxes:
 
 
 def to_centre_size(boxes: NDArray[Real]) -> NDArray[Real]:
-    """x1, y1, x2, y2 to centre x, centre y, width, height: c = (p1 + p2) / 2, s = p2 − p1."""
+    """Converts x1, y1, x2, y2 to centre x, centre y, width, height: c = (p1 + p2) / 2, s = p2 − p1."""
     both = np.empty_like(boxes)
     both[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
     both[:, 2:] = boxes[:, 2:] - boxes[:, :2]
@@ -62,7 +62,7 @@ def to_centre_size(boxes: NDArray[Real]) -> NDArray[Real]:
 
 
 def from_centre_size(boxes: NDArray[Real]) -> NDArray[Real]:
-    """Centre x, centre y, width, height to x1, y1, x2, y2: p = c ∓ s / 2."""
+    """Converts centre x, centre y, width, height to x1, y1, x2, y2: p = c ∓ s / 2."""
     corners = np.empty_like(boxes)
     half = boxes[:, 2:] / 2
     corners[:, :2] = boxes[:, :2] - half

@@ -1,4 +1,4 @@
-"""Whether the plug-ins of a chain fit together: each finds before it what it needs."""
+"""Checks that the plug-ins of a chain fit together: each required result type is produced earlier in the chain."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sightd.plugins.api import AnyPlugin, PluginError
 
 
 def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) -> None:
-    """Raises PluginError, with one line for each fault, where the instances `names` cannot run in this order.
+    """Raises PluginError, with one line per problem, if the instances `names` cannot run in this order.
 
-    `classes` holds the class of every configured instance, also of those outside the chain.
+    `classes` maps every configured instance to its class, including instances outside the chain.
     """
     faults: list[str] = []
     given: set[type] = set()

@@ -1,4 +1,4 @@
-"""What image files hold beside the image: how it is to be turned, and texts that grow when they are decoded."""
+"""Image file metadata: EXIF orientation, and removal of compressed PNG text that could expand without limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def orientation_of(data: bytes) -> int:
-    """1 to 8, as EXIF numbers the orientations of a JPEG, PNG or WebP; 1 if it states none, or nonsense."""
+    """Returns the EXIF orientation (1 to 8) of a JPEG, PNG or WebP; 1 if it is missing or invalid."""
     if is_jpeg(data):
         return _orientation(exif_of(data))
     if data.startswith(_PNG):
@@ -28,8 +28,8 @@ def orientation_of(data: bytes) -> int:
 
 
 def without_compressed_text(data: bytes) -> bytes:
-    """A PNG without its compressed texts and colour profiles; the same object if it has none. FFmpeg decompresses them
-    without a limit, a thousand bytes of each byte, and the image does not depend on them."""
+    """Returns a PNG without its compressed text and colour profile chunks, or the same object if it has none. FFmpeg
+    inflates them without a limit, up to a thousandfold, and the decoded image does not depend on them."""
     if not data.startswith(_PNG) or not any(kind in data for kind in _COMPRESSED):
         return data
     kept, at = bytearray(_PNG), len(_PNG)
@@ -42,7 +42,7 @@ def without_compressed_text(data: bytes) -> bytes:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of each chunk of a PNG, up to one that is cut off; of too many the first ones."""
+    """Yields type and content of each PNG chunk; stops at a truncated chunk or after `_MOST_CHUNKS`."""
     at = len(_PNG)
     for _ in range(_MOST_CHUNKS):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -63,7 +63,7 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _orientation(tiff: bytes) -> int:
-    """Of EXIF data, with or without the name that JPEG puts before them."""
+    """Returns the orientation from EXIF data, with or without the "Exif" prefix that JPEG adds."""
     tiff = tiff.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:

@@ -1,4 +1,4 @@
-"""What the markers of a JPEG say, without decoding it: how many scans it has, and its EXIF data."""
+"""Parses JPEG markers without decoding: the number of scans, and the EXIF data."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 MOST_SCANS = 100
-"""Of one picture; progressive JPEGs have about ten. Decoding a scan passes over the whole picture, and a scan may
-take a dozen bytes of the file: without a limit a file of 1 MB decodes for hours."""
+"""Most scans allowed in one image; progressive JPEGs have about ten. Decoding each scan passes over the whole image,
+and a scan can be as short as a dozen bytes: without a limit, a 1 MB file could take hours to decode."""
 SCAN = b"\xff\xda"
-"""The marker at which a scan begins."""
+"""The marker that starts a scan."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff]")
 _LEAST_MARKER, _FIRST_RESTART, _LAST_RESTART = 0xC0, 0xD0, 0xD7
 _MOST_SEGMENTS = 2000
-"""Of a picture: 100 scans with their tables, and an embedded file of 64 MiB."""
+"""Most segments in one image: 100 scans with their tables, and an embedded file of 64 MiB."""
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _QUANTISATION, _HUFFMAN, _RESTART_INTERVAL = 0xDB, 0xC4, 0xDD
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _SKIPPED = frozenset({*range(0xE0, 0xF0), 0xFE})
-"""Application data and comments, whatever they hold: decoders pass over them by their length."""
+"""Application data and comments; decoders skip them by length, whatever they contain."""
 _EXIF, _EXIF_NAME = 0xE1, b"Exif\0\0"
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A marker with the bytes behind its length, from `start` to where the next one is looked for; a scan with what it
-    encodes. A marker of 0 stands for bytes that are none."""
+    """A marker with the payload after its length field. `start` is the marker's offset; `end` is where the search for
+    the next marker continues, for a scan after its entropy-coded data. A marker of 0 stands for bytes that are not a
+    valid segment."""
 
     marker: int
     content: bytes
@@ -41,12 +42,11 @@ def is_jpeg(data: bytes | bytearray) -> bool:
 
 
 def scans(data: bytes | bytearray, *, reads_on: bool = False) -> int:
-    """How many scans a decoder passes over at most. `reads_on`: it does not stop at the picture's end, as FFmpeg, which
-    looks for a second field.
+    """Returns an upper bound for the number of scans that a decoder processes. `reads_on`: the decoder does not stop at
+    the end of the image; FFmpeg, for one, looks for a second field.
 
-    What looks like a scan in thumbnails or other application data does not count, nor does trailing data unless the
-    decoder reads on. Decoders disagree on files that are not built as the standard says: whatever looks like a scan
-    counts from there on.
+    Scan markers inside thumbnails or other application data do not count, nor does trailing data unless `reads_on` is
+    set. Decoders disagree on malformed files, so from the first malformed segment on, every scan marker counts.
     """
     if not is_jpeg(data):
         return data.count(SCAN)
@@ -63,7 +63,7 @@ def scans(data: bytes | bytearray, *, reads_on: bool = False) -> int:
 
 
 def exif_of(data: bytes | bytearray) -> bytes:
-    """The EXIF data of a JPEG, as TIFF; empty if there are none."""
+    """Returns the EXIF data of a JPEG in TIFF format; empty if there is none."""
     for segment in _segments(data):
         if segment.marker == _EXIF and segment.content.startswith(_EXIF_NAME):
             return segment.content[len(_EXIF_NAME) :]
@@ -73,7 +73,7 @@ def exif_of(data: bytes | bytearray) -> bytes:
 
 
 def _segments(data: bytes | bytearray) -> Iterator[_Segment]:
-    """Those behind the start of a picture; the last of too many is one of bytes that are none."""
+    """Yields the segments after the start-of-image marker. If there are too many, the last one has marker 0."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
         if (found := _NEXT_MARKER.search(data, at)) is None:
@@ -96,7 +96,7 @@ def _segments(data: bytes | bytearray) -> Iterator[_Segment]:
 
 
 def _well_formed(segment: _Segment) -> bool:
-    """Whether every decoder reads this segment to the same end."""
+    """Whether every decoder agrees on where this segment ends."""
     content = segment.content
     if segment.marker in _SKIPPED:
         return True

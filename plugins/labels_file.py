@@ -1,4 +1,4 @@
-"""Class names in a text file, one a line."""
+"""Reads class names from a text file, one per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST_BYTES = 2**20
 
 
 def labels_in(path: Path) -> list[str]:
-    """The names in order. PluginError where the file cannot be read, or a line is empty."""
+    """Returns the names in order. Raises PluginError if the file cannot be read or is empty, or if a line is empty."""
     try:
         text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:

@@ -1,4 +1,4 @@
-"""The configuration's `model:`: a name, the user's own file, or an order of preference of both."""
+"""The `model:` option: a model name, a user's own file, or a list of both in order of preference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CatalogueName = Annotated[str, Field(min_length=1, description="Name of a networ
 
 
 def _form(value: object) -> str:
-    """Which form a value has; decided by its type alone, so that a fault is told of that form and not of all."""
+    """Returns which form a value has, by its type only, so that errors are reported for that form and not for all."""
     if isinstance(value, list):
         return "list"
     return "file" if isinstance(value, (dict, BaseModel)) else "name"
@@ -63,11 +63,11 @@ class OwnFile(BaseModel):
         return self
 
     def names(self) -> list[str]:
-        """Its labels, read from their file where they stand in one. PluginError says what is wrong with that."""
+        """Returns the labels, read from the labels file if one is given. Raises PluginError if the file is invalid."""
         return labels_in(expanded(self.labels)) if isinstance(self.labels, Path) else self.labels
 
     def faults(self) -> Iterator[Fault]:
-        """Files that are not there or cannot be read, and a network that takes more memory or time than is allowed."""
+        """Yields missing or unreadable files, and a model that exceeds the memory or time limit."""
         file = expanded(self.file)
         try:
             require_regular(file)
@@ -80,7 +80,7 @@ class OwnFile(BaseModel):
         except PluginError as fault:
             yield Fault(("labels",), str(fault))
             return
-        except ModelFileError:  # that it is of another form is said when it is opened
+        except ModelFileError:  # a model of the wrong form is reported when it is opened
             return
         try:
             require_bounded(model)
@@ -88,7 +88,7 @@ class OwnFile(BaseModel):
             yield Fault(("file",), str(fault))
 
     def model(self) -> Model:
-        """Reads the labels, and the file's input. PluginError or EngineError with what to do."""
+        """Reads the labels and the file's input. Raises PluginError or EngineError, which say what to do."""
         return model_from_file(
             expanded(self.file),
             self.head,
@@ -119,11 +119,11 @@ class ModelChoice(
     model_config = ConfigDict(frozen=True)
 
     def resolve(self) -> list[str | Model]:
-        """What `Context.engine` takes. PluginError or EngineError where an own file cannot be read."""
+        """Returns the argument for `Context.engine`. Raises PluginError or EngineError if an own file is unreadable."""
         return [wish.model() if isinstance(wish, OwnFile) else wish for _, wish in self._wishes()]
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Names that no network has, and files that cannot be read; paths within `model`."""
+        """Returns unknown model names and unreadable files, with paths relative to `model`."""
         found: list[Fault] = []
         for path, wish in self._wishes():
             if isinstance(wish, OwnFile):
@@ -135,14 +135,14 @@ class ModelChoice(
         return found
 
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
-        """The classes of each network that is named here, in order; of a choice without `faults`."""
+        """Returns the labels of each model named here, in order. The choice must have no `faults`."""
         return [
             tuple(wish.names()) if isinstance(wish, OwnFile) else networks.get(wish).labels
             for _, wish in self._wishes()
         ]
 
     def _wishes(self) -> Iterator[tuple[tuple[int, ...], str | OwnFile]]:
-        """Each wish with its path within `model`."""
+        """Yields each preference with its path relative to `model`."""
         if isinstance(self.root, list):
             yield from (((index,), wish) for index, wish in enumerate(self.root))
         else:

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that show the same object, only the best stays."""
+"""Non-maximum suppression: keeps only the best of the boxes that show the same object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightd.plugins.boxes import Boxes, iou
 from sightd.plugins.types import FloatArray, IntArray
 
 _BLOCK = 64
-"""Boxes weighed against each other at once: large enough to spare calls, small enough to stay in the cache."""
+"""Boxes compared at once: enough to amortise call overhead, few enough to stay in the cache."""
 
 Mask = NDArray[np.bool_]
 
@@ -25,15 +25,16 @@ def nms(
     limit: int | None = None,
     wanted: Mask | None = None,
 ) -> IntArray:
-    """Indices of the boxes that stay, best score first; of equal scores the lower index comes first.
+    """Returns the indices of the boxes to keep, best score first; equal scores are ordered by index.
 
-    boxes xyxy [n, 4], scores [n], class_ids [n]. Greedy: a box goes where a better one that stays, of the same class,
-    overlaps it with an IoU above `max_iou`. `class_ids=None` lets boxes of all classes compete. `wanted` [n] says
-    which boxes may be given; the others still suppress. At most `limit` are given.
+    boxes xyxy [n, 4], scores [n], class_ids [n]. Greedy: a box is dropped if a better kept box of the same class
+    overlaps it with an IoU above `max_iou`. With `class_ids=None`, boxes of all classes compete. `wanted` [n] marks the
+    boxes that may be returned; the others still suppress. At most `limit` indices are returned.
 
-    The result is that of the plain greedy loop, to the bit: classes are compared, not moved apart by an offset (which
-    fails for negative and huge coordinates), and overlaps are taken in float64. The work is done in blocks of falling
-    score, and ends with the block that fills `limit`: thousands of weak candidates cost little more than their sorting.
+    The result equals that of the plain greedy loop exactly: class ids are compared rather than boxes shifted by a class
+    offset (which fails for negative and huge coordinates), and overlaps are computed in float64. Boxes are processed in
+    blocks of descending score, up to the block that fills `limit`: thousands of weak candidates cost little more than
+    sorting them.
     """
     order = np.argsort(-scores, kind="stable")
     exact = boxes.astype(np.float64)
@@ -54,7 +55,7 @@ def _count(kept: IntArray, wanted: Mask | None) -> int:
 
 
 def _conflicts(boxes: Boxes, class_ids: IntArray | None, a: IntArray, b: IntArray, max_iou: float) -> Mask:
-    """[len(a), len(b)]: where two boxes cannot both stay."""
+    """Returns a mask [len(a), len(b)] of pairs of which only one box can be kept."""
     overlap: Mask = iou(boxes[a], boxes[b]) > max_iou
     if class_ids is not None:
         overlap &= class_ids[a][:, None] == class_ids[b]
@@ -62,11 +63,11 @@ def _conflicts(boxes: Boxes, class_ids: IntArray | None, a: IntArray, b: IntArra
 
 
 def _survivors(beats: NDArray[Any]) -> Mask:
-    """The greedy choice for boxes in falling order of score; `beats[i, j]` (i < j): i, if it stays, removes j.
+    """Returns the greedy choice for boxes in descending order of score; `beats[i, j]` (i < j): i, if kept, removes j.
 
-    Starts from "all stay" and repeats "j stays if nobody who stays beats j". After k rounds the first k + 1 boxes are
-    right, for nobody but earlier ones beats them; where a round changes nothing, all are. A round for every link
-    of the longest chain is needed, in practice two to five (Zheng et al. 2020, "Cluster-NMS", arXiv 2005.03572).
+    Starts from "all are kept" and repeats "j is kept if no kept box beats it". After k rounds the first k + 1 boxes are
+    final, because only earlier boxes can beat them; once a round changes nothing, all are final. It takes one round per
+    link of the longest chain, in practice two to five (Zheng et al. 2020, "Cluster-NMS", arXiv 2005.03572).
     """
     stays: Mask = np.ones(len(beats), np.bool_)
     while True:

@@ -1,4 +1,4 @@
-"""Finds installed plug-ins by entry point. Only the one that is asked for is imported."""
+"""Finds installed plug-ins by entry point and imports only the requested one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sightd.plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin
 
 
 def available() -> dict[str, EntryPoint]:
-    """Every installed plug-in by name, in alphabetical order, unimported.
+    """Returns every installed plug-in by name, in alphabetical order, without importing it.
 
-    Raises PluginError where two packages give different plug-ins the same name.
+    Raises PluginError if two packages register different plug-ins under the same name.
     """
     found: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
@@ -26,12 +26,12 @@ def available() -> dict[str, EntryPoint]:
 
 
 def package_of(entry: EntryPoint) -> str:
-    """Name and version of the package that an entry point belongs to."""
+    """Returns the name and version of the package that an entry point belongs to."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
 
 
 def load(name: str) -> type[AnyPlugin]:
-    """The plug-in class of that name. PluginError says what is wrong with it, or which names there are."""
+    """Imports and returns the plug-in class of that name. Raises PluginError if it is unknown or unusable."""
     entries = available()
     entry = entries.get(name)
     if entry is None:
@@ -52,7 +52,7 @@ def load(name: str) -> type[AnyPlugin]:
 
 
 def _renamed(error: Exception) -> str:
-    """Before 0.2 sightd's packages were at top level."""
+    """Returns a hint if the plug-in imports a top-level package of sightd before 0.2."""
     package = (getattr(error, "name", None) or "").split(".")[0]
     if package not in ("daemon", "engines", "plugins"):
         return ""

@@ -1,4 +1,4 @@
-"""Whether the wall clock may be believed when something is deleted for its age."""
+"""Decides whether the wall clock can be trusted when data is deleted by age."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable
 
 _JUMP = 3600.0
-"""Seconds by which the wall clock must run ahead of the monotonic one to have jumped; adjustments stay below."""
+"""A lead of the wall clock over the monotonic clock, in s, that counts as a jump; normal adjustments stay below it."""
 _PROOF = 86400.0
-"""Seconds for which a clock that jumped must have run evenly before ages count again: who set it wrongly sees it by
-then, and what was deleted cannot come back."""
+"""How long, in s, a clock must run evenly after a jump before it is trusted again. By then somebody should have noticed
+a wrong setting; deleted data cannot be restored."""
 
 
 class SteadyClock:
-    """Pure but for its two clocks: `wall` in seconds since the epoch, `monotonic` in seconds. One thread."""
+    """Detects jumps of the wall clock. Pure apart from its clocks: `wall` in seconds since the epoch, `monotonic` in
+    seconds. Not thread-safe."""
 
     def __init__(
         self,
@@ -22,16 +23,16 @@ class SteadyClock:
         *,
         last_seen: float | None = None,
     ) -> None:
-        """`last_seen` is the wall clock's latest time that an earlier process left behind: a clock that is far ahead of
-        it may have jumped while nothing ran."""
+        """`last_seen` is the latest wall-clock time recorded by an earlier process. A clock more than a day ahead of it
+        may have jumped while nothing was running."""
         self._wall, self._monotonic = wall, monotonic
         self._seen_wall, self._seen = wall(), monotonic()
         ahead = last_seen is not None and self._seen_wall - last_seen > _PROOF
         self._jumped_at: float | None = self._seen if ahead else None
 
     def trusted(self) -> float | None:
-        """The wall clock's time where it may be believed; None where it jumped ahead within a day. To be asked every
-        now and then."""
+        """Returns the wall-clock time, or None if the clock jumped ahead within the last day. Must be called regularly:
+        jumps are measured between calls."""
         wall, now = self._wall(), self._monotonic()
         if (wall - self._seen_wall) - (now - self._seen) > _JUMP:
             self._jumped_at = now

@@ -1,7 +1,7 @@
-"""Still images from files and uploads, which may be damaged or hostile.
+"""Decodes still images from files and uploads, which may be damaged or hostile.
 
-They are decoded in a process of their own (`plugins.still_decoder`), in which the decoder's own limit of pixels and a
-limit of memory hold: whatever a header says, this process allocates nothing but the pixels that were decoded.
+Decoding happens in a separate process (`plugins.still_decoder`), under the decoder's pixel limit and a memory limit.
+Whatever an image header claims, this process only allocates memory for pixels that were actually decoded.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from sightd.plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
 from sightd.plugins.types import Image
 
 _DEADLINE_S = 90.0
-"""For one image, on a busy machine; more than the decoder's most CPU time."""
+"""Deadline for one image on a busy machine; above the decoder's largest CPU time limit."""
 _IDLE_S = 10.0
-"""After which the process is ended until it is needed again."""
+"""How long the decoder process may be idle before it is stopped; the next image starts it again."""
 _LONGEST_ANSWER = 200
 _TOO_SLOW = "decoding it takes too long: save it as a plain JPEG or PNG"
 _FORMATS = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or JPEG 2000"
@@ -39,12 +39,12 @@ _UNSUPPORTED = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 
 class StillError(Exception):
-    """An image cannot be read: which, why and what to do."""
+    """An image cannot be read. The message says which, why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest image that is read: bytes of its file, and pixels."""
+    """Limits for one image: file size in bytes, and number of pixels."""
 
     bytes: int
     pixels: int
@@ -52,12 +52,12 @@ class Limits:
 
 UPLOAD = Limits(32 << 20, 80_000_000)
 LOCAL = Limits(512 << 20, 120_000_000)
-"""Of files on this machine that somebody named."""
+"""Limits for local files that a user named."""
 
 
 def read_still(path: Path, limits: Limits = LOCAL) -> Image:
-    """The image file as BGR uint8 [height, width, 3], upright as its EXIF data say. Raises StillError, for anything but
-    a regular file before it is read."""
+    """Reads an image file as BGR uint8 [height, width, 3], rotated according to its EXIF data. Raises StillError.
+    Anything but a regular file is rejected before it is read."""
     name = printable(str(path))
     try:
         data = read_regular(path, limits.bytes)
@@ -69,8 +69,8 @@ def read_still(path: Path, limits: Limits = LOCAL) -> Image:
 
 
 def still_of(data: bytes, name: str, limits: Limits = UPLOAD) -> Image:
-    """As `read_still`, of a file's content; `name` is what messages call it. Any thread; images are decoded one at a
-    time."""
+    """Decodes the content of an image file like `read_still`; `name` identifies it in messages. Thread-safe; images
+    with the same limits are decoded one at a time."""
     name = printable(name)
     if len(data) > limits.bytes:
         raise StillError(_too_long(name, limits))
@@ -87,11 +87,11 @@ def still_of(data: bytes, name: str, limits: Limits = UPLOAD) -> Image:
 
 
 class _GoneError(Exception):
-    """The process has ended, or answers nonsense."""
+    """The decoder process has exited or sent an invalid reply."""
 
 
 class _Decoder:
-    """The process, started when it is needed and ended when it is idle. Any thread, one at a time."""
+    """Client of the decoder process, started on demand and stopped when idle. Thread-safe; one image at a time."""
 
     def __init__(self, most_pixels: int) -> None:
         self._most_pixels = most_pixels
@@ -102,7 +102,7 @@ class _Decoder:
         self._watched = False
 
     def decode(self, data: bytes) -> Image | str:
-        """The image, or in words what is wrong with it."""
+        """Returns the image, or a message that says what is wrong with it."""
         with self._lock:
             try:
                 return self._asked(self._connected(), data)
@@ -167,7 +167,7 @@ class _Decoder:
                     return
 
     def _end(self) -> int | None:
-        """The status with which the process ended, as `subprocess` has it; None if there was none."""
+        """Stops the process and returns its exit status as `subprocess` reports it; None if it was not running."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

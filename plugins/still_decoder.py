@@ -1,9 +1,9 @@
-"""The process in which untrusted still images are decoded: `python -m sightd.plugins.still_decoder FD PIXELS`.
+"""The process that decodes untrusted still images: `python -m sightd.plugins.still_decoder FD PIXELS`.
 
-It answers requests of its parent over the socket FD: eight bytes of length and a file's content come in; a line of JSON
-and, if the image was decoded, its pixels BGR uint8 go out. It ends when the parent closes the socket. OpenCV takes its
-limit of PIXELS from the environment as well; what a picture of that many needs is all the address space and, with the
-size of its file, all the CPU time it may take: a file can cost this process its life and no more.
+Serves requests of the parent over the socket FD: an eight-byte length (big-endian) and the file's content come in; a
+line of JSON and, if decoding succeeded, the pixels as BGR uint8 go out. Exits when the parent closes the socket. OpenCV
+reads the PIXELS limit from the environment as well. The address space is limited to what an image of PIXELS pixels
+needs, and the CPU time by PIXELS and the file size, so a malicious file can at worst kill this process.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import cv2
 import numpy as np
 
 PIXEL_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
-"""Environment variable, read by OpenCV when it is loaded."""
+"""Environment variable that OpenCV reads when it is loaded."""
 LENGTH_BYTES = 8
 _BYTES_PER_PIXEL = 12
-"""Of memory: the image with its colours, the decoder's own copies, and one that is turned upright."""
+"""Memory per pixel: the colour image, the decoder's own copies, and a rotated copy."""
 _CPU_S = 3.0
-"""CPU time of one image in s, and more by its size."""
+"""Base CPU time limit per image, in s; more is added according to its size."""
 _CPU_S_PER_PIXEL = 0.15e-6
-"""Of as many pixels as may be decoded. PNG, WebP, AVIF, TIFF and GIF take a third of that, JPEG 2000 a half, a JPEG of
-100 scans two thirds."""
+"""Added per pixel of the limit, not of the image. PNG, WebP, AVIF, TIFF and GIF need a third of this, JPEG 2000 half, a
+JPEG with 100 scans two thirds."""
 _CPU_S_PER_BYTE = 0.8e-6
-"""JPEG 2000 takes a third of that."""
+"""Added per byte of the file. JPEG 2000 needs a third of this."""
 _MOST_CPU_S = 60.0
 
 
 def receive(connection: socket.socket, size: int) -> bytearray | None:
-    """So many bytes; None if the other end closes before. TimeoutError after the socket's own timeout."""
+    """Reads exactly `size` bytes; None if the peer closes first. Raises TimeoutError after the socket's own timeout."""
     data = bytearray(size)
     view, done = memoryview(data), 0
     while done < size:
@@ -80,7 +80,7 @@ def _limit_memory(memory: int) -> None:
 
 
 def _limit_cpu(seconds: float) -> None:
-    """From now on so many more. A process that needs more is ended by SIGXCPU."""
+    """Allows `seconds` more of CPU time from now on. SIGXCPU kills the process if it needs more."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), most))

@@ -1,4 +1,4 @@
-"""Frames and what plug-ins find on them. Results are structs of arrays in pixels of the source frame."""
+"""Frames, and the results that plug-ins produce. Results are structs of arrays, in pixels of the source frame."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Image = NDArray[np.uint8]
-"""A picture on the host: uint8 [height, width, 3] in BGR order."""
+"""An image in host memory: uint8 [height, width, 3] in BGR order."""
 
 
 class Frame:
-    """One picture of one camera. The BGR image is made on first use, once, and shared: nobody may write into it.
+    """One frame of one camera. The BGR image is decoded once, on first use, and shared: it must not be written to.
 
-    `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, `pts` seconds in the source's own
-    time (None where it has none). `decode` returns the BGR image; it is called at most once, from any thread.
-    `on_device` is the picture where it was decoded on a GPU; then `decode` downloads it. `still`: a photograph, to
-    which no other frame belongs, also where several are looked at one after the other.
+    `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, and `pts` seconds in the source's own time
+    (None if it has none). `decode` returns the BGR image; it is called at most once, from any thread. `on_device` is
+    the image if it was decoded on a GPU; `decode` then downloads it. `still` marks a photograph: it is unrelated to any
+    other frame, even if several photographs are analysed one after the other.
     """
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Frame:
         pts: float | None = None,
         still: bool = False,
     ) -> Frame:
-        """A frame around an image that is already on the host."""
+        """Wraps an image that is already in host memory."""
         height, width = image.shape[:2]
         return cls(
             camera,
@@ -94,26 +94,26 @@ class Frame:
         )
 
     def device(self, ordinal: int) -> DeviceImage | None:
-        """The picture on that GPU (0 for "cuda:0"), where it is there already."""
+        """Returns the image if it is already on GPU `ordinal` (0 for "cuda:0"), else None."""
         image = self.on_device
         return image if image is not None and image.ordinal == ordinal else None
 
     def host(self) -> Image:
-        """The picture as BGR uint8 [height, width, 3] on the host; read only."""
+        """Returns the image as read-only BGR uint8 [height, width, 3] in host memory. Decodes it on first use."""
         with self._lock:
             if self._image is None:
                 assert self._decode is not None
                 self._image = self._decode()
                 self._image.flags.writeable = False
-                self._decode = None  # lets go of the decoder's own buffer
+                self._decode = None  # releases the decoder's own buffer
             return self._image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """Objects found by a detector: boxes xyxy float32 [n, 4] px, scores float32 [n] 0-1, class_ids int64 [n].
+    """Detected objects: boxes xyxy float32 [n, 4] px, scores float32 [n] 0-1, class_ids int64 [n].
 
-    `labels[class_id]` is the class's name; it is shared by all results of one detector.
+    `labels[class_id]` is the class name; all results of one detector share the tuple.
     """
 
     boxes: FloatArray
@@ -133,17 +133,17 @@ class Detections:
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), labels)
 
     def select(self, keep: NDArray[Any]) -> Detections:
-        """The detections at `keep`: a boolean mask [n] or indices."""
+        """Returns the detections selected by `keep`: a boolean mask [n] or indices."""
         return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """Objects followed over time, one row a track.
+    """Objects followed over time, one row per track.
 
     boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
     unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
-    detection int64 [m]: the row of this frame's `Detections` that the track was seen as, -1 where it is predicted.
+    detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted.
     """
 
     boxes: FloatArray
@@ -171,15 +171,14 @@ class Tracks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
-    """Faces on a frame, one row a face.
+    """Faces on a frame, one row per face.
 
     boxes xyxy float32 [n, 4] px · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2] px: the person's right eye, left
-    eye, tip of the nose, right and left corner of the mouth · qualities float32 [n] 0-1: how fit the look is to be
-    recognised · tracks int64 [n]: number of the face over time, unique within a camera · identities: the person's
-    name, None where it is not known · similarities float32 [n]: cosine to the most similar person, NaN where the
-    gallery is empty or the face was not looked at · margins float32 [n]: how far the next person is behind that ·
-    reasons: why this identity, in words · embeddings float32 [n, d] of length 1, or NaN where the face was not looked
-    at on this frame.
+    eye, tip of the nose, right and left corner of the mouth · qualities float32 [n] 0-1: how suitable the image is for
+    recognition · tracks int64 [n]: face track id, unique within a camera · identities: the person's name, None if
+    unknown · similarities float32 [n]: cosine to the most similar person, NaN if the gallery is empty or the face was
+    not embedded · margins float32 [n]: lead of that person over the next · reasons: explanation of the identity, as
+    text · embeddings float32 [n, d] of unit length, NaN if the face was not embedded on this frame.
     """
 
     boxes: FloatArray
@@ -204,12 +203,12 @@ class Faces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
-    """What the picture shows, or each of several parts of it: one row a part, the likeliest classes first.
+    """Classes of the whole frame, or of several regions of it: one row per region, the likeliest classes first.
 
-    boxes float32 [n, 4] px: the part · tracks int64 [n]: the track that it is, -1 where it is none · detection
-    int64 [n]: the row of this frame's `Detections`, -1 where it is none · class_ids int64 [n, k] · scores float32
-    [n, k], 0-1. The whole picture is a row of neither a track nor a detection. `labels[class_id]` is the class's name.
-    Classes with scores below `shown_from` are too unlikely to be shown or counted.
+    boxes float32 [n, 4] px: the region · tracks int64 [n]: its track id, -1 if none · detection int64 [n]: its row in
+    this frame's `Detections`, -1 if none · class_ids int64 [n, k] · scores float32 [n, k], 0-1. A row for the whole
+    frame has neither track nor detection. `labels[class_id]` is the class name. Classes with scores below `shown_from`
+    are too unlikely to be shown or counted.
     """
 
     boxes: FloatArray
@@ -228,7 +227,7 @@ class Classification:
         return len(self.boxes)
 
     def of_row(self, row: int) -> list[tuple[str, int, float]]:
-        """Label, class and score of one part, best first."""
+        """Returns label, class id and score of one region, best first."""
         return [
             (label_of(self.labels, class_id), class_id, score)
             for class_id, score in zip(self.class_ids[row].tolist(), self.scores[row].tolist(), strict=True)
@@ -237,8 +236,8 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hidden:
-    """Regions that nobody may recognise on the output: boxes xyxy float32 [n, 4] px, made mosaics before anything is
-    drawn. None is a finding too: that the whole picture may be seen."""
+    """Regions to redact on the output: boxes xyxy float32 [n, 4] px, pixelated before anything is drawn. An empty array
+    is a result too: the whole frame may be shown."""
 
     boxes: FloatArray
 
@@ -247,13 +246,13 @@ class Hidden:
 
     @classmethod
     def all_of(cls, frame: Frame) -> Hidden:
-        """Nothing of the frame may be seen."""
+        """Redacts the whole frame."""
         return cls(np.array([[0, 0, frame.width, frame.height]], np.float32))
 
 
 class Picture:
-    """A picture that replaces the frame's own on the output: BGR uint8 [height, width, 3], or one that was made on a
-    GPU from a frame that lies there. Nobody may write into it. Any thread."""
+    """An image that replaces the frame on the output: BGR uint8 [height, width, 3], or an image on a GPU made from a
+    frame there. It must not be written to. Thread-safe."""
 
     __slots__ = ("_image", "_lock", "on_device")
 
@@ -267,7 +266,7 @@ class Picture:
 
     @property
     def image(self) -> Image:
-        """On the host; downloaded when it is first asked for, where it lies on a GPU."""
+        """The image in host memory. An image on a GPU is downloaded on first use."""
         with self._lock:
             if self._image is None:
                 assert self.on_device is not None
@@ -275,18 +274,18 @@ class Picture:
             return self._image
 
     def device(self, ordinal: int) -> DeviceImage | None:
-        """The picture on that GPU (0 for "cuda:0"), where it is there already."""
+        """Returns the image if it is already on GPU `ordinal` (0 for "cuda:0"), else None."""
         image = self.on_device
         return image if image is not None and image.ordinal == ordinal else None
 
 
 def label_of(labels: tuple[str, ...], class_id: int) -> str:
-    """The name of a class; a number in words where the labels do not reach so far."""
+    """Returns the name of a class, or "class N" if there is no label for it."""
     return labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}"
 
 
 def check_lengths(result: object, first: str, *others: str) -> None:
-    """Raises ValueError where the columns of a struct of arrays differ in length."""
+    """Raises ValueError if the columns of a struct of arrays differ in length."""
     expected = len(getattr(result, first))
     for name in others:
         if len(getattr(result, name)) != expected:
@@ -296,7 +295,7 @@ def check_lengths(result: object, first: str, *others: str) -> None:
 
 
 def _check_columns(result: object, **columns: int) -> None:
-    """Raises ValueError where a table has not the columns it should have."""
+    """Raises ValueError if an array is not two-dimensional with the expected number of columns."""
     for name, expected in columns.items():
         shape = getattr(result, name).shape
         if len(shape) != 2 or shape[1] != expected:
@@ -307,7 +306,7 @@ T = TypeVar("T")
 
 
 class Results:
-    """What was found on one frame, keyed by its type: `results.get(Detections)`. Never changed, only extended."""
+    """Results of one frame, keyed by type: `results.get(Detections)`. Immutable; `merged` returns a new instance."""
 
     __slots__ = ("_found",)
 
@@ -319,7 +318,7 @@ class Results:
         return item if isinstance(item, kind) else None
 
     def merged(self, later: Results) -> Results:
-        """These results and `later` ones; of the same type the later stands."""
+        """Returns these results combined with `later`, which wins if both contain the same type."""
         both = Results()
         both._found = {**self._found, **later._found}
         return both
@@ -336,23 +335,23 @@ class Results:
 
 @runtime_checkable
 class Canvas(Protocol):
-    """What a plug-in draws on: the output picture in its own size, with helpers that scale from source pixels."""
+    """Drawing surface for plug-ins: the output image at its own size, with helpers that scale from source pixels."""
 
     @property
     def image(self) -> Image:
-        """BGR uint8, writable, in output pixels. A picture that lies on a GPU is fetched for it: ask for it only to
-        draw into it, and for `size` otherwise."""
+        """Writable BGR uint8 [height, width, 3], in output pixels. An image on a GPU is downloaded first, so use this
+        only to draw into it; use `size` otherwise."""
         ...
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the output picture."""
+        """Width and height of the output image in pixels."""
         ...
 
     def box(self, xyxy: FloatArray, colour: tuple[int, int, int], label: str = "") -> None:
-        """A box in source pixels, with a label on a contrast plate."""
+        """Draws a box given in source pixels, with an optional label on a contrasting background."""
         ...
 
     def text(self, xy: tuple[float, float], text: str, colour: tuple[int, int, int]) -> None:
-        """A line of text on a contrast plate; `xy` is its top left corner in source pixels."""
+        """Draws a line of text on a contrasting background; `xy` is its top left corner in source pixels."""
         ...

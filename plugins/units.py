@@ -1,4 +1,4 @@
-"""Durations, sizes and devices as people write them: "2s", "250ms", "64MiB", "cuda:0"."""
+"""Parses human-readable durations, sizes and devices: "2s", "250ms", "64MiB", "cuda:0"."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
 def parse_duration(value: object) -> float:
-    """Seconds from "250ms", "2s", "1.5m", "1h" or a bare zero. ValueError says how to write it."""
+    """Converts "250ms", "2s", "1.5m", "1h" or a bare zero to seconds. Raises ValueError, which shows the format."""
     return _quantity(value, _SECONDS, 'a duration with its unit, such as "250ms", "2s", "5m" or "1h"')
 
 
 def parse_span(value: object) -> float:
-    """Seconds as `parse_duration` reads them, above zero."""
+    """Like `parse_duration`, but the result must be greater than zero."""
     seconds = parse_duration(value)
     if seconds <= 0:
         raise ValueError("must be greater than zero")
@@ -26,7 +26,7 @@ def parse_span(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Bytes from "64MiB", "2GB" or a bare zero. ValueError says how to write it."""
+    """Converts "64MiB", "2GB" or a bare zero to bytes. Raises ValueError, which shows the format."""
     return int(_quantity(value, _BYTES, 'a size with its unit, such as "512KiB", "64MiB" or "2GB"'))
 
 
@@ -54,10 +54,10 @@ _SIZE_SCHEMA = {
 }
 
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
-"""Seconds as a float; in a file a text with a unit."""
+"""Seconds as a float; written as text with a unit in the configuration."""
 Span = Annotated[float, BeforeValidator(parse_span), WithJsonSchema(_SPAN_SCHEMA)]
-"""A duration that cannot be zero, where zero would mean without a pause or never in time."""
+"""A duration greater than zero, for options with which zero would mean "without a pause" or "never in time"."""
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
-"""Bytes as an int; in a file a text with a unit."""
+"""Bytes as an int; written as text with a unit in the configuration."""
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda:\d{1,3})$")]
-"""Where networks run; "auto" is any place."""
+"""Device that models run on; "auto" allows any."""

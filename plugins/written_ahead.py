@@ -1,5 +1,4 @@
-"""SQLite databases that are written ahead (WAL): how they are read and examined without being changed, and what keeps
-one from being written."""
+"""SQLite databases in WAL mode: opens and inspects them without changes, and classifies write errors."""
 
 from __future__ import annotations
 
@@ -15,24 +14,25 @@ _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FUL
 
 _MAGIC = b"SQLite format 3\0"
 _ATTEMPTS, _PAUSE_S = 3, 0.05
-"""Another program may be writing the page that is read."""
+"""Attempts and pause in s between them: another program may be writing the page being read."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def read_only(path: Path, *, unshared: bool = False) -> str:
-    """The address (a `uri` of sqlite3.connect) under which SQLite reads a database and changes nothing. Where nothing
-    is written ahead nobody has it open, and it is read as a file that does not change: its folder may be read-only.
+    """Returns a URI for `sqlite3.connect` that opens the database without changing anything. If there is no write-ahead
+    log, no other program has it open and it is opened as immutable, which works in a read-only directory.
 
-    `unshared`: an empty write-ahead file does not count, as one that SQLite has left behind on a full disk. No other
-    program may write the database meanwhile."""
+    `unshared`: also treats an empty write-ahead log as absent, such as one that SQLite left behind on a full disk. No
+    other program may write to the database in the meantime.
+    """
     ahead = path.with_name(path.name + "-wal")
     written_ahead = ahead.exists() and not (unshared and ahead.stat().st_size == 0)
     return f"file:{quote(os.fsencode(path))}?mode=ro" + ("" if written_ahead else "&immutable=1")
 
 
 class NotOursError(Exception):
-    """A file is no database with the tables that are expected; the message says what it is. `damaged`: it may have been
-    one."""
+    """The file is not a database with the expected tables. The message says what it is. `damaged`: it may once have
+    been such a database."""
 
     def __init__(self, what: str, *, damaged: bool = False) -> None:
         super().__init__(what)
@@ -40,8 +40,8 @@ class NotOursError(Exception):
 
 
 def require_ours(path: Path, tables: frozenset[str]) -> None:
-    """Raises NotOursError unless the file at `path` is a database with `tables`, or an empty one that was being made
-    when its program was killed (nobody else may read it). Changes nothing. Raises OSError."""
+    """Raises NotOursError unless the file at `path` is a database with `tables`, or an empty private file left by a
+    program that was killed while creating one. Changes nothing. Raises OSError."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise NotOursError("not a file")
@@ -58,7 +58,7 @@ def require_ours(path: Path, tables: frozenset[str]) -> None:
 
 
 def _tables_of(path: Path) -> tuple[int, frozenset[str]]:
-    """The database's version and tables; (0, none) if opening it for good will tell what is wrong."""
+    """Returns the database's version and tables, or (0, no tables) if only opening it normally will show the error."""
     for attempt in range(_ATTEMPTS):
         try:
             with closing(sqlite3.connect(read_only(path), uri=True, timeout=10)) as file:
@@ -76,12 +76,12 @@ def _tables_of(path: Path) -> tuple[int, frozenset[str]]:
 
 
 def is_unwritable(error: Exception) -> bool:
-    """Whether it is the disk or the permission that fails (full, read-only, broken, away), which may pass."""
+    """Whether the disk or permissions are at fault (full, read-only, broken, unmounted), which may be temporary."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNWRITABLE
     return isinstance(error, OSError)
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Whether it is the file's content that fails: it is damaged, or no database."""
+    """Whether the content of the file is at fault: it is damaged or not a database."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

@@ -1,4 +1,4 @@
-"""The detector: finds objects of the classes that its network knows."""
+"""The detector: finds objects of the classes that its model knows."""
 
 from sightd.plugins.detector.plugin import Detector
 

@@ -1,4 +1,4 @@
-"""How far two detectors say the same of the same pictures: what a change of arithmetic costs, without ground truth."""
+"""Measures how well two detectors agree on the same images: the cost of other arithmetic, without ground truth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from sightd.plugins.boxes import iou
 from sightd.plugins.types import Detections
 
 CLEAR = 0.4
-"""From this score on an object counts: it would be drawn."""
+"""Least score of an object that counts, because it would be drawn."""
 FAINT = 0.25
-"""From this score on it counts as found by the other one: a score that moves a little across `CLEAR` is no loss."""
+"""Least score of a match in the other result, so that a score that moves slightly across `CLEAR` is not a loss."""
 _SAME = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """`clear` objects of the reference, `found` of them by the other too; `other_clear` objects of the other,
-    `grounded` of them in the reference too; `overlap` is the mean IoU of what was found.
-    """
+    """`clear` objects of the reference, of which the other `found` some; `other_clear` objects of the other, of which
+    some are `grounded` in the reference; `overlap` is the mean IoU of the found ones."""
 
     clear: int
     found: int
@@ -39,7 +38,8 @@ class Agreement:
 
 
 def agreement(pairs: Iterable[tuple[Detections, Detections]]) -> Agreement:
-    """Of (reference, other) for each picture, both down to `FAINT` at least. The same object: same class, IoU 0.5."""
+    """Compares pairs (reference, other), one per image, with scores down to at least `FAINT`. Objects match if they
+    have the same class and an IoU of at least 0.5."""
     clear = found = other_clear = grounded = 0
     overlaps: list[float] = []
     for reference, other in pairs:
@@ -54,7 +54,7 @@ def agreement(pairs: Iterable[tuple[Detections, Detections]]) -> Agreement:
 
 
 def _best_overlaps(of: Detections, among: Detections) -> np.ndarray:
-    """For each clear object of one, the IoU of the nearest faint one of the same class; 0 where there is none."""
+    """Returns, for each clear object of `of`, the best IoU with a faint object of the same class in `among`, or 0."""
     clear, faint = of.select(of.scores >= CLEAR), among.select(among.scores >= FAINT)
     if not len(clear) or not len(faint):
         return np.zeros(len(clear), np.float32)

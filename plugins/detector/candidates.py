@@ -1,4 +1,4 @@
-"""What every decoder gives: the boxes of one picture that reach the least score, before any of them is suppressed."""
+"""The output of every decoder: the boxes of one image that reach the least score, before suppression."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sightd.plugins.types import FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Boxes xyxy float32 [n, 4] in pixels of the network's input, scores float32 [n], class_ids int64 [n].
+    """Boxes xyxy float32 [n, 4] in pixels of the model's input, scores float32 [n], class_ids int64 [n].
 
-    A box that reaches the least score in several classes is there once for each of them.
+    A box that reaches the least score in several classes appears once for each of them.
     """
 
     boxes: FloatArray
@@ -27,15 +27,14 @@ class Candidates:
 
 
 Head = Callable[[Mapping[str, Tensor], InputSpec, FloatArray], list[Candidates]]
-"""A decoder: (raw outputs by name, what the network was fed, least score of each class [c]) -> one `Candidates` for
-each picture of the batch. Pure: writes into nothing. PluginError where the outputs are not of the head's form.
-"""
+"""A decoder: (raw outputs by name, the model's input spec, least score of each class [c]) -> one `Candidates` for each
+image of the batch. Pure: modifies none of its arguments. Raises PluginError if the outputs do not match the head."""
 
 
 def reaching(scores: NDArray[Any], min_score: FloatArray) -> tuple[IntArray, IntArray]:
-    """Rows and columns of `scores` [n, c] that reach their column's least score; NaN never does.
+    """Returns rows and columns of `scores` [n, c] that reach their column's least score; NaN never does.
 
-    One pass over all scores: nothing that is dropped here is decoded.
+    One pass over all scores, so that boxes dropped here are never decoded.
     """
     flat = np.flatnonzero(scores >= min_score)
     rows, columns = np.divmod(flat, scores.shape[1])

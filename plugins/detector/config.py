@@ -71,7 +71,7 @@ class DetectorConfig(PluginConfig):
     )
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Networks that there are not, and classes that none of the named ones knows."""
+        """Returns unavailable models, and classes that none of the named models knows."""
         of_model = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults(networks)]
         return of_model or list(self._unknown_classes(self.model.labels(networks)))
 

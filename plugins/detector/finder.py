@@ -1,4 +1,4 @@
-"""Detections of pictures, by whichever way the engine goes: with arrays on the host, or all of it on the GPU."""
+"""Runs detection the way the engine allows: with arrays in host memory, or entirely on the GPU."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ logger = logging.getLogger(__name__)
 
 
 class Finder(Protocol):
-    """Finds what a detector's configuration wants to know of. Several threads at once; `close` twice is safe."""
+    """Finds the objects that the detector's configuration selects. Thread-safe; `close` is idempotent."""
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
-        """The detections of each picture, in its own pixels, best first."""
+        """Returns the detections of each frame, in its own pixels, best first."""
         ...
 
     def close(self) -> None: ...
 
 
 class HostFinder:
-    """Pictures are prepared and outputs read on the CPU, wherever the network runs."""
+    """Prepares images and reads outputs on the CPU, wherever the model runs."""
 
     def __init__(self, engine: Engine, head: Head, selection: Selection) -> None:
         self._engine, self._head, self._selection = engine, head, selection
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
-        """PluginError where the network's outputs are not of the head's form."""
+        """Raises PluginError if the model's outputs do not match the head."""
         outputs, geometries = self._engine.run([frame.host() for frame in frames])
         candidates = self._head(outputs, self._engine.model.input, self._selection.min_score)
         return [
@@ -42,20 +42,19 @@ class HostFinder:
         ]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Holds nothing to release."""
 
 
 class DeviceFinder:
-    """Pictures go to the GPU, unless they were decoded there, and boxes come back; regions are looked at here, as the
-    only filter that kernels lack.
-    """
+    """Uploads frames to the GPU, unless they were decoded there, and downloads only boxes. Regions are filtered here,
+    because they are the only filter without a kernel."""
 
     def __init__(self, lanes: DetectionLanes, selection: Selection, host: HostFinder, ordinal: int) -> None:
-        """`ordinal` is the lanes' GPU."""
+        """`ordinal` is the GPU of `lanes`."""
         self._lanes, self._selection, self._host, self._ordinal = lanes, selection, host, ordinal
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
-        """HeadMismatchError where the network's outputs are not of the head's form."""
+        """Raises HeadMismatchError if the model's outputs do not match the head."""
         images = [frame.device(self._ordinal) or frame.host() for frame in frames]
         found: list[Detections] = []
         for frame, placed in zip(frames, self._lanes.find(images), strict=True):
@@ -71,7 +70,7 @@ class DeviceFinder:
 
 
 def finder_for(engine: Engine, head: Head, selection: Selection) -> Finder:
-    """By the GPU where the engine can do all of it there."""
+    """Returns a finder that uses the GPU if the engine supports the whole path there."""
     host = HostFinder(engine, head, selection)
     lanes = engine.detection_lanes(Reading(selection.min_score, selection.choice))
     if lanes is None or engine.gpu is None:

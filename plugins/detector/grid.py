@@ -1,4 +1,4 @@
-"""The cells of a network that predicts on grids: one cell for each `stride` pixels each way, finest grid first."""
+"""The cells of a model that predicts on grids: one cell per `stride` pixels in each direction, finest grid first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """xy float32 [n, 2]: each cell's column and row · stride float32 [n, 1]: its pixels. Rows run before grids."""
+    """xy float32 [n, 2]: column and row of each cell · stride float32 [n, 1]: its size in pixels. Cells are in
+    row-major order within each grid."""
 
     strides: tuple[int, ...]
     xy: FloatArray
@@ -24,7 +25,7 @@ class Grid:
 
 
 def grid_of(spec: InputSpec, rows: int, head: str) -> Grid:
-    """The grid of an input of that size whose output has `rows` rows. PluginError where none has."""
+    """Returns the grid of an input of that size whose output has `rows` rows. Raises PluginError if none matches."""
     for strides in _STRIDES:
         if _cells(spec.width, spec.height, strides) == rows:
             return _grid(spec.width, spec.height, strides)

@@ -1,4 +1,4 @@
-"""The decoders by the name that a model states as its head."""
+"""The decoders by name of head, as stated by the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADS: dict[str, Head] = {
 
 
 def head_named(name: str, model: str) -> Head:
-    """The decoder of that name; PluginError names those that there are."""
+    """Returns the decoder of that name. Raises PluginError, which lists the known ones."""
     if name not in HEADS:
         raise PluginError(
             f"model {model!r} has head {name!r}, which the detector cannot read: choose a model whose head is one of "

@@ -1,4 +1,4 @@
-"""The classes that a configuration names, found among a network's labels."""
+"""Maps class names from the configuration to ids of a model's labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BACKGROUND = frozenset({"background", "__background__"})
 
 
 def least_scores(labels: Sequence[str], min_score: float, of_classes: dict[str, float]) -> FloatArray:
-    """The least score of each class, float32 [c]; infinite for the background, which is no object."""
+    """Returns the least score of each class, float32 [c]; infinite for the background, which is not an object."""
     scores = np.full(len(labels), min_score, np.float32)
     for name, score in of_classes.items():
         scores[ids_of([name], labels, "class_min_score")] = score
@@ -23,7 +23,7 @@ def least_scores(labels: Sequence[str], min_score: float, of_classes: dict[str, 
 
 
 def ids_of(names: Iterable[str], labels: Sequence[str], option: str) -> list[int]:
-    """Ids of all classes labelled with one of the names, whatever their case. PluginError names close labels."""
+    """Returns the ids of all classes with one of the names, ignoring case. Raises PluginError for unknown names."""
     folded = [label.casefold() for label in labels]
     ids = []
     for name in names:
@@ -35,7 +35,7 @@ def ids_of(names: Iterable[str], labels: Sequence[str], option: str) -> list[int
 
 
 def unknown_class(name: str, labels: Sequence[str]) -> tuple[str, str]:
-    """Message and hint for a class that is none of a network's labels."""
+    """Returns message and hint for a class that is not among a model's labels."""
     folded = [label.casefold() for label in labels]
     close = [labels[folded.index(label)] for label in difflib.get_close_matches(name.casefold(), folded, 3)]
     some = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")

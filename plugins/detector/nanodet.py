@@ -1,13 +1,13 @@
 """Head "nanodet": class scores (after sigmoid) and, for each side of the box, a distribution over its distance.
 
-Read are both forms of the official ONNX exports (RangiLyu/nanodet):
+Both forms of the official ONNX exports are read (RangiLyu/nanodet):
 - NanoDet-Plus: one output [b, n, c + 4 · (m + 1)], grids at strides 8/16/32/64, distances from a cell's *corner*;
 - NanoDet and NanoDet-g: outputs `cls_pred_stride_S` [b, n_S, c] and `dis_pred_stride_S` [b, n_S, 4 · (m + 1)] for
-  S = 8, 16, 32, distances from a cell's *centre*. One output with strides 8/16/32 is taken for these, concatenated.
+  S = 8, 16, 32, distances from a cell's *centre*. A single output with strides 8/16/32 is read as these, concatenated.
 
-A side's distance is the mean of the softmax over its m + 1 bins, in strides: d = s · Σ i · softmax(x)_i; the box is
-(px − left, py − top, px + right, py + bottom), cut at the input's edges as the official code does
-(Li et al. 2020, "Generalized Focal Loss", arXiv 2006.04388).
+The distance of a side is the mean of the softmax over its m + 1 bins, in strides: d = s · Σ i · softmax(x)_i. The box
+is (px − left, py − top, px + right, py + bottom), clipped to the input as in the official code (Li et al. 2020,
+"Generalized Focal Loss", arXiv 2006.04388).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _picture(scores: Tensor, distances: Tensor, grid: Grid, spec: InputSpec, min
 
 
 def _boxes(distances: Tensor, grid: Grid, rows: IntArray) -> FloatArray:
-    """Boxes [n, 4] of raw distributions [n, 4 · bins] at the cells `rows`."""
+    """Returns boxes [n, 4] from raw distributions [n, 4 · bins] at the cells `rows`."""
     bins = distances.shape[1] // 4
     weights = distances.reshape(-1, 4, bins).astype(np.float32)
     weights = np.exp(weights - weights.max(axis=2, keepdims=True))
@@ -55,7 +55,7 @@ def _boxes(distances: Tensor, grid: Grid, rows: IntArray) -> FloatArray:
 
 
 def _tensors(outputs: Mapping[str, Tensor], classes: int) -> tuple[Tensor, Tensor]:
-    """Scores [b, n, c] and distributions [b, n, 4 · bins] of either form."""
+    """Returns scores [b, n, c] and distributions [b, n, 4 · bins] of either form, else raises PluginError."""
     if len(outputs) == 1:
         (joined,) = outputs.values()
         if joined.ndim == 3 and _is_sides(joined.shape[2] - classes):

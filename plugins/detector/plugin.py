@@ -1,4 +1,4 @@
-"""The detector plug-in: runs its network on frames and gives `Detections`."""
+"""The detector plug-in: runs its model on frames and produces `Detections`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sightd.plugins.detector.selection import Selection
 from sightd.plugins.types import Detections, Frame, Results
 
 _STALE_AFTER = 0.5
-"""Seconds for which a detection stands for frames that were not analysed; then the object may be elsewhere."""
+"""How long, in s, the last detections stand in for frames not analysed; later, objects may have moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class _LastWord:
-    """What was found on the newest analysed frame of a camera."""
+    """The result of a camera's newest analysed frame."""
 
     captured_at: float
     seq: int
@@ -49,9 +49,8 @@ class Detector(Plugin[DetectorConfig]):
         self._lock = threading.Lock()
 
     def open(self, context: Context) -> None:
-        """Loads the network and runs it once on a black picture, so that a file that does not fit its head or its
-        labels is told of now and not on the first frame.
-        """
+        """Loads the model and runs it once on a black image, so that a file that does not match its head or labels is
+        reported now and not on the first frame."""
         engine = context.engine(self.config.model.resolve())
         model = engine.model
         head = head_named(model.head, model.name)
@@ -62,7 +61,7 @@ class Detector(Plugin[DetectorConfig]):
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        """One run of the network for the whole batch."""
+        """Runs the model once for the whole batch."""
         assert self._finder is not None, "process comes after open"
         found = [Results(boxes) for boxes in self._finder.find(frames)]
         for frame, result in zip(frames, found, strict=True):
@@ -70,7 +69,7 @@ class Detector(Plugin[DetectorConfig]):
         return found
 
     def carry(self, frame: Frame, results: Results) -> Results:
-        """The camera's last detections, unmoved, for half a second: without a tracker the boxes do not flicker."""
+        """Returns the camera's last detections, unmoved, for half a second: no flicker without a tracker."""
         last = self._last.get(frame.camera)
         if last is None or last.size != (frame.width, frame.height):
             return Results()
@@ -85,7 +84,7 @@ class Detector(Plugin[DetectorConfig]):
             self._finder.close()
 
     def _remember(self, frame: Frame, results: Results) -> None:
-        """Workers may end out of order: only a newer frame replaces the last word."""
+        """Stores a result. Workers may finish out of order, so only a newer frame replaces the stored one."""
         word = _LastWord(frame.captured_at, frame.seq, (frame.width, frame.height), results)
         with self._lock:
             last = self._last.get(frame.camera)

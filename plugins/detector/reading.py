@@ -1,4 +1,4 @@
-"""A detector's raw outputs as boxes, for those who hold one backend's results against another's."""
+"""Decodes a detector's raw outputs to boxes, to compare the results of two backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEAST_SCORE = 0.02
 
 
 def box_reader(model: Model) -> BoxReader:
-    """Reads the outputs of a detector of the catalogue; PluginError for a head that there is no decoder of."""
+    """Returns a reader for the outputs of a catalogue detector. Raises PluginError for an unknown head."""
     head = head_named(model.head, model.name)
     least = np.full(len(model.labels), _LEAST_SCORE, np.float32)
 

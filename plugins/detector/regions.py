@@ -1,4 +1,4 @@
-"""Parts of the picture that count: polygons in fractions of the frame, tested where an object stands."""
+"""Regions of interest: polygons in fractions of the frame, tested at the point where an object stands."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ def _with_area(corners: Corners) -> Corners:
 
 
 Polygon = Annotated[Corners, Field(min_length=3), AfterValidator(_with_area)]
-"""Corners (x, y) as fractions of the frame's width and height, (0, 0) at the top left; closed by itself."""
+"""Corners (x, y) as fractions of the frame's width and height, (0, 0) at the top left; closed implicitly."""
 
 
 def inside(points: NDArray[np.float64], corners: Sequence[tuple[float, float]]) -> Mask:
-    """Which of the points [n, 2] lie in the polygon; even-odd rule, by counting the edges that a ray to the right cuts.
+    """Returns which of the points [n, 2] lie in the polygon: even-odd rule, counting the edges that a ray to the right
+    crosses.
 
-    An edge belongs to the polygon below or right of it, so that polygons that share an edge never share a point.
+    An edge belongs to the polygon below or right of it, so polygons that share an edge never share a point.
     """
     x, y = points[:, :1], points[:, 1:]
     ax, ay = np.array(corners, np.float64).T
     bx, by = np.roll(ax, -1), np.roll(ay, -1)
     spans = (ay > y) != (by > y)
-    rise = np.where(by == ay, 1.0, by - ay)  # a level edge spans nothing: any divisor will do
+    rise = np.where(by == ay, 1.0, by - ay)  # a horizontal edge spans nothing, so any divisor will do
     cuts = spans & (x < ax + (y - ay) * (bx - ax) / rise)
     odd: Mask = np.count_nonzero(cuts, axis=1) % 2 == 1
     return odd
 
 
 def standing_points(boxes: FloatArray, width: int, height: int) -> NDArray[np.float64]:
-    """The middle of each box's lower edge [n, 2] as fractions of the frame, each at least 0 and below 1.
+    """Returns the middle of each box's lower edge [n, 2] as fractions of the frame, at least 0 and below 1.
 
-    Below 1, because a box that is cut by the frame's lower edge stands in a region that reaches down to it.
+    Below 1, so that a box cut off by the lower edge of the frame stands in a region that reaches down to it.
     """
     points = np.stack(((boxes[:, 0] + boxes[:, 2]) / (2 * width), boxes[:, 3] / height), axis=1, dtype=np.float64)
     return np.clip(points, 0, _BEFORE_ONE)
 
 
 def allowed(points: NDArray[np.float64], only_inside: Sequence[Corners], ignore: Sequence[Corners]) -> Mask:
-    """Points in at least one of `only_inside` (where there is any) and in none of `ignore`."""
+    """Returns which points lie in at least one of `only_inside` (if it is not empty) and in none of `ignore`."""
     allowed = np.full(len(points), not only_inside)
     for corners in only_inside:
         allowed |= inside(points, corners)

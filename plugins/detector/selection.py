@@ -1,4 +1,4 @@
-"""From a network's candidates to what the configuration wants to know of."""
+"""Reduces a model's candidates to the detections that the configuration asks for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sightd.plugins.nms import nms
 from sightd.plugins.types import Detections, FloatArray, IntArray
 
 _SEEN_FOR_REGIONS = 1024
-"""Boxes that the GPU gives of a picture where regions then choose among them: many more than stand in one."""
+"""Boxes per frame that the GPU returns if regions filter them afterwards: many more than stand in one region."""
 
 
 class Selection:
-    """Suppression and filters, made once for a network's labels. Keeps no state: safe on several threads at once.
+    """Suppression and filters, prepared once for a model's labels. Stateless and thread-safe.
 
-    Raises PluginError where the configuration names a class that the network does not know.
+    Raises PluginError if the configuration names a class that the model does not know.
     """
 
     def __init__(self, config: DetectorConfig, labels: Sequence[str]) -> None:
@@ -36,13 +36,13 @@ class Selection:
             chosen = np.zeros(len(labels), np.bool_)
             chosen[ids_of(config.classes, labels, "classes")] = True
             if config.agnostic:
-                self._classes = chosen  # later: a box of another class may still suppress one of these
+                self._classes = chosen  # applied later: a box of another class may still suppress one of these
             else:
                 self.min_score[~chosen] = np.inf
 
     @property
     def choice(self) -> Choice:
-        """What kernels do of the suppression and the filters: all but regions, for which they give more boxes."""
+        """The suppression and filters that kernels apply: all but regions, for which they return more boxes."""
         config = self._config
         most = config.max_detections
         return Choice(
@@ -54,9 +54,9 @@ class Selection:
         )
 
     def within_regions(self, found: Found, geometry: Geometry) -> Detections | None:
-        """What kernels found with `choice`, after the filter that they lack.
+        """Filters what kernels found with `choice` by region, the filter that they lack.
 
-        None where they may have kept back some that pass it: too many that do not came before.
+        Returns None if kernels may have dropped boxes inside the regions because too many outside came first.
         """
         inside = np.flatnonzero(self._in_regions(found.boxes, geometry))
         most = self._config.max_detections
@@ -66,10 +66,10 @@ class Selection:
         return Detections(found.boxes[kept], found.scores[kept], found.class_ids[kept], self.labels)
 
     def detections(self, candidates: Candidates, geometry: Geometry) -> Detections:
-        """The detections of one picture, in its own pixels, best first.
+        """Returns the detections of one image, in its own pixels, best first.
 
-        Boxes are weighed against each other before the filters, as the network saw them: a weaker box does not
-        come through because the better one of the same object stands outside a region.
+        Suppression sees all boxes, before the filters: a weaker box must not get through only because the better box of
+        the same object stands outside a region.
         """
         boxes = geometry.boxes_to_source(candidates.boxes)
         kept = nms(
@@ -83,7 +83,7 @@ class Selection:
         return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], self.labels)
 
     def _wanted(self, boxes: FloatArray, class_ids: IntArray, geometry: Geometry) -> NDArray[np.bool_]:
-        """Which boxes pass the filters; those without area, or that are not numbers, never do."""
+        """Returns which boxes pass the filters; boxes without area or with NaN never do."""
         shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
         wanted: NDArray[np.bool_] = (shorter > 0) & (shorter >= self._config.min_size)
         if self._classes is not None:

@@ -1,8 +1,8 @@
-"""Head "ssd": boxes and scores that the network has decoded itself, all but the suppression.
+"""Head "ssd": boxes and scores already decoded by the model, only without suppression.
 
-Two outputs: `boxes` [b, n, 4], xyxy as fractions 0-1 of the network's input, and `scores` [b, n, c], probabilities of
-each class (after sigmoid or softmax). A file that names them otherwise is read by their shapes: the one whose last axis
-is 4 holds the boxes. A background class is a column like others: label it "background" and it is never reported.
+Two outputs: `boxes` [b, n, 4], xyxy as fractions 0-1 of the model's input, and `scores` [b, n, c], probabilities of
+each class (after sigmoid or softmax). Outputs with other names are recognised by shape: the one whose last axis is 4
+holds the boxes. A background class is an ordinary column; label it "background" and it is never reported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _picture(boxes: Tensor, scores: Tensor, size: FloatArray, min_score: FloatAr
 
 
 def _tensors(outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The outputs `boxes` and `scores`, by name, else by shape."""
+    """Returns the outputs `boxes` and `scores`, by name or else by shape. Raises PluginError for other outputs."""
     if "boxes" in outputs and "scores" in outputs:
         boxes, scores = outputs["boxes"], outputs["scores"]
     else:

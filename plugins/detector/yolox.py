@@ -1,8 +1,8 @@
 """Head "yolox": one output [b, n, 5 + c] with x, y, w, h, objectness and c class scores (both after sigmoid).
 
-The official ONNX exports leave the box undecoded: with cell g and stride s, centre = (xy + g) · s and
-size = exp(wh) · s (Ge et al. 2021, "YOLOX", arXiv 2107.08430; strides 8, 16, 32, and 64 for P6 networks).
-Head "yolox-decoded" reads files exported with `--decode_in_inference`, whose x, y, w, h are pixels already.
+The official ONNX exports leave the box undecoded: with cell g and stride s, centre = (xy + g) · s and size = exp(wh) ·
+s (Ge et al. 2021, "YOLOX", arXiv 2107.08430; strides 8, 16, 32, and 64 for P6 models). Head "yolox-decoded" reads files
+exported with `--decode_in_inference`, whose x, y, w, h are already in pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sightd.plugins.detector.grid import Grid, grid_of
 from sightd.plugins.types import FloatArray
 
 _WILDEST = 20.0
-"""exp() of more than this is no size any picture has; cut here, a broken output stays finite."""
+"""Upper limit for the argument of exp(), far beyond any image size; keeps broken output finite."""
 
 
 def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
@@ -31,13 +31,13 @@ def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray
 
 
 def decode_decoded(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray) -> list[Candidates]:
-    """See `candidates.Head`; for files that were exported with their boxes decoded."""
+    """See `candidates.Head`; for files that were exported with decoded boxes."""
     rows = _tensor(outputs, "yolox-decoded", len(min_score))
     return [_picture(rows[i], None, min_score) for i in range(len(rows))]
 
 
 def _picture(rows: Tensor, grid: Grid | None, min_score: FloatArray) -> Candidates:
-    """score = objectness · class score. As no class score is above 1, objectness alone rules most rows out."""
+    """Computes score = objectness · class score. No class score exceeds 1, so objectness alone excludes most rows."""
     hopeful = np.flatnonzero(rows[:, 4] >= min_score.min())
     few = rows[hopeful].astype(np.float32, copy=False)
     scores = few[:, 4:5] * few[:, 5:]

@@ -1,4 +1,4 @@
-"""The conformance kit: holds any plug-in, ours or not, to the contract of `sightd.plugins.api`.
+"""The conformance kit: checks any plug-in, built-in or third-party, against the contract of `sightd.plugins.api`.
 
 from sightd.plugins.testing import check_plugin
 

@@ -1,4 +1,4 @@
-"""Rules on what an opened plug-in does with frames."""
+"""Rules for how an opened plug-in processes frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject
 from sightd.plugins.types import Frame, Results
 
 _CARRY_LIMIT = 0.001
-"""Seconds that `carry` may take, at its best of some calls."""
+"""Limit in s for `carry`; the fastest of several calls counts."""
 _FRAMES = range(6)
 
 

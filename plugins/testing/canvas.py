@@ -1,4 +1,4 @@
-"""A canvas that takes what a plug-in draws."""
+"""A minimal canvas that accepts what a plug-in draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sightd.plugins.types import FloatArray, Image
 
 
 class BlankCanvas:
-    """A black picture of `size` (width, height) on which source pixels of `source` are scaled; no plates, no beauty."""
+    """A black image of `size` (width, height); coordinates are scaled from an image of size `source`. Draws plainly,
+    without label backgrounds."""
 
     def __init__(self, size: tuple[int, int], source: tuple[int, int] | None = None) -> None:
         width, height = size

@@ -1,4 +1,4 @@
-"""What stands in for the daemon when a plug-in is tested."""
+"""Test doubles for what the daemon passes to a plug-in."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sightd.engines.errors import EngineError, ModelUnavailableError
 from sightd.engines.model import Model
 
 EngineLoader: TypeAlias = Callable[[Sequence[str | Model]], Engine]
-"""Gives the first network of a preference that can be had, as `Context.engine` does."""
+"""Loads the first available model of a preference list, like `Context.engine`."""
 
 
 class StubContext:
-    """A context whose networks come from `load`; it closes them, as the daemon does. A with-statement does so too."""
+    """A context with engines from `load`; like the daemon, closes them (on `close`, or after a with-statement)."""
 
     def __init__(self, name: str = "checked", load: EngineLoader | None = None) -> None:
         self.name = name
@@ -40,5 +40,5 @@ class StubContext:
 
 
 def no_network(choice: Sequence[str | Model]) -> Engine:
-    """A loader on a machine where no network can be had."""
+    """A loader on a machine where no model is available; always raises ModelUnavailableError."""
     raise ModelUnavailableError("no network can be had (this is a test of what happens then)")

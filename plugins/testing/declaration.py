@@ -1,4 +1,4 @@
-"""Rules on what a plug-in class declares, and on how it opens and closes."""
+"""Rules for what a plug-in class declares, and for how it opens and closes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _closes_after_failed_open(subject: Subject) -> None:
     instance = subject.plugin(subject.config())
     try:
         instance.open(StubContext(subject.plugin.__name__, no_network))
-    except Exception as error:  # noqa: BLE001 - what a foreign plug-in raises is what is looked at
+    except Exception as error:  # noqa: BLE001 - any exception of a third-party plug-in is to be judged
         instance.close()
         _judge_failure(error)
     else:

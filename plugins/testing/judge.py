@@ -1,4 +1,4 @@
-"""What makes results sound, and when two are the same."""
+"""Checks that results are valid, and whether two results are equal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sightd.plugins.testing.subject import BrokenRuleError
 from sightd.plugins.types import Detections, Frame, Picture, Results, Tracks
 
 _ROUNDING = 1e-3
-"""Boxes may stand out of the picture by this many pixels."""
+"""Tolerance, in pixels, for boxes that extend beyond the frame."""
 
 
 def judge(found: Results, given: Results, frame: Frame, allowed: frozenset[type]) -> None:
-    """Raises BrokenRuleError where the results of a frame are not sound."""
+    """Raises BrokenRuleError if the results of a frame are invalid."""
     for item in found:
         kind = type(item)
         if kind not in allowed:
@@ -43,7 +43,7 @@ def judge(found: Results, given: Results, frame: Frame, allowed: frozenset[type]
 
 
 def columns(item: object) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The arrays of a struct of arrays, or a picture, by name."""
+    """Yields the arrays of a struct of arrays, or the image of a `Picture`, by name."""
     if isinstance(item, Picture):
         yield "image", item.image
     if is_dataclass(item):
@@ -54,7 +54,7 @@ def columns(item: object) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def same(first: Results, second: Results) -> bool:
-    """Whether two results say the same, but for rounding."""
+    """Whether two results are equal up to rounding."""
     left, right = {type(item): item for item in first}, {type(item): item for item in second}
     if left.keys() != right.keys():
         return False

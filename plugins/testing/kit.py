@@ -21,12 +21,12 @@ _KIT = Path(__file__).parent
 def check_plugin(
     plugin: type[AnyPlugin], config: Mapping[str, Any] | None = None, *, engine: EngineLoader | None = None
 ) -> Report:
-    """Holds a plug-in class to the contract of `sightd.plugins.api`.
+    """Checks a plug-in class against the contract of `sightd.plugins.api`.
 
-    `config` are its options as they stand in the configuration file, `engine` gives it its networks (each is loaded
-    once). It is fed with made-up moving boxes; a plug-in that needs `Detections` or `Tracks` gets those of the boxes.
-    What it declares, how it opens and what it does
-    are checked in this order, and a fault in one ends the check. Never raises for what the plug-in does.
+    `config` holds its options as in the configuration file. `engine` loads its models, each of them once. The plug-in
+    is fed synthetic moving boxes, as `Detections` and `Tracks` if it requires them. What it declares, how it opens and
+    how it behaves are checked in this order; a failure in one group ends the check. Never raises for a fault of the
+    plug-in.
     """
     subject = Subject(plugin, config or {}, engine)
     checks: list[Check] = []
@@ -45,13 +45,13 @@ def _checked(name: str, rule: Rule, subject: Subject) -> Check:
         rule(subject)
     except BrokenRuleError as broken:
         return Check(name, False, str(broken))
-    except Exception as error:  # noqa: BLE001 - a foreign plug-in may raise anything, and that is the finding
+    except Exception as error:  # noqa: BLE001 - a third-party plug-in may raise anything, which is then the finding
         return Check(name, False, f"raised {type(error).__name__}: {error}{_place(error, subject.plugin)}")
     return Check(name, True)
 
 
 def _place(error: Exception, plugin: type[AnyPlugin]) -> str:
-    """Where it was raised: the innermost line of the plug-in's own package, else the innermost of all."""
+    """Returns where the error was raised: the innermost line in the plug-in's own package, else of all."""
     frames = traceback.extract_tb(error.__traceback__)
     home = Path(getattr(sys.modules.get(plugin.__module__), "__file__", None) or ".").parent
     own = [frame for frame in frames if Path(frame.filename).parent.is_relative_to(home)]

@@ -1,4 +1,4 @@
-"""What an object holds on to, found as the garbage collector finds it."""
+"""Finds what an object keeps alive, by the garbage collector's references."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
 
 _OUTSIDE = (type, ModuleType, FunctionType, BuiltinFunctionType, FrameType, threading.Thread)
-"""Roads that lead out of an object into the program as a whole."""
+"""Types not followed: they lead from an object into the program as a whole."""
 
 
 def reachable(root: object, kinds: tuple[type, ...]) -> Iterator[object]:
-    """Everything of those kinds that is reached from `root` by references, without going into the program's code."""
+    """Yields every object of those kinds reachable from `root` by references, without following the program's code."""
     seen = {id(root)}
     waiting = [root]
     while waiting:
         held = waiting.pop()
-        # The collector passes over the keys of a dictionary that has only strings for keys.
+        # The collector skips the keys of a dictionary whose keys are all strings.
         keys = list(held) if isinstance(held, dict) else []
         for item in [*gc.get_referents(held), *keys]:
             if id(item) in seen or isinstance(item, _OUTSIDE):

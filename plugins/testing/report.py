@@ -1,4 +1,4 @@
-"""What the conformance kit found, for people and for asserts."""
+"""The findings of the conformance kit, for people and for assertions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule of the contract, whether it was kept, and what happened where it was not."""
+    """One rule of the contract, whether it holds, and if not, what happened."""
 
     name: str
     ok: bool
@@ -19,7 +19,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The checks of one plug-in, in the order in which they were made."""
+    """The checks of one plug-in, in the order in which they ran."""
 
     plugin: str
     checks: tuple[Check, ...]
@@ -33,7 +33,7 @@ class Report:
         return tuple(check for check in self.checks if not check.ok)
 
     def __str__(self) -> str:
-        """Each finding in its words once: what is said of many rules is most often one fault."""
+        """Prints each message once; the same message for several rules usually has a single cause."""
         lines: list[str] = []
         first: dict[str, str] = {}
         for check in self.checks:

@@ -1,4 +1,4 @@
-"""A small made-up world for tests of plug-ins: bright boxes that move over a dark picture, seeded."""
+"""A small synthetic scene for plug-in tests: bright boxes that move over a dark background, seeded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LABELS = ("person", "bicycle", "car")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What one camera sees. The same `seed`, size and index give the same frame, whoever asks and how often.
+    """What one camera sees. Deterministic: the same `seed`, size and index always give the same frame.
 
-    `boxes` objects walk through a picture of `size` (width, height); frame `index` is taken at `start + index / fps`
+    `boxes` objects move through a frame of `size` (width, height); frame `index` is captured at `start + index / fps`
     seconds.
     """
 
@@ -28,7 +28,7 @@ class Scene:
     start: float = 1000.0
 
     def frame(self, index: int) -> Frame:
-        """The frame with its picture, drawn when it is first asked for."""
+        """Returns the frame; its image is drawn on first use."""
         at = self.start + index / self.fps
         return Frame(
             self.camera, index, self.size, lambda: self.image(index), captured_at=at, wall_time=1.7e9 + at, pts=at
@@ -42,7 +42,7 @@ class Scene:
         return noise
 
     def detections(self, index: int) -> Detections:
-        """The objects as a detector would report them, in bounds of the picture."""
+        """Returns the objects as a detector would report them, clipped to the frame."""
         random = np.random.default_rng(self.seed)
         extent = np.array(self.size, np.float64)
         sizes = random.uniform(0.1, 0.25, (self.boxes, 2)) * extent
@@ -58,7 +58,7 @@ class Scene:
         )
 
     def tracks(self, index: int) -> Tracks:
-        """The same objects as a tracker would report them."""
+        """Returns the same objects as a tracker would report them."""
         found = self.detections(index)
         rows = np.arange(self.boxes, dtype=np.int64)
         return Tracks(
@@ -73,7 +73,7 @@ class Scene:
         )
 
     def results(self, index: int, needs: frozenset[type]) -> Results:
-        """What earlier plug-ins would have found, as far as it is among `needs`. ValueError for types unknown here."""
+        """Returns those results of earlier plug-ins that are in `needs`. Raises ValueError for unknown types."""
         known = {Detections: self.detections, Tracks: self.tracks}
         strange = sorted(kind.__name__ for kind in needs if kind not in known)
         if strange:

@@ -1,4 +1,4 @@
-"""The plug-in under test: made and opened afresh for each check, its networks loaded once."""
+"""The plug-in under test: a fresh instance for each check, with its models loaded only once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sightd.plugins.types import Frame, Results
 
 
 class BrokenRuleError(AssertionError):
-    """A plug-in does not keep to a rule of the contract; the message says how."""
+    """A plug-in breaks a rule of the contract. The message says how."""
 
 
 class Subject:
-    """A plug-in class with options and a way to its networks. `close` lets go of the networks."""
+    """A plug-in class with its options and a loader for its models. `close` closes the engines."""
 
     def __init__(self, plugin: type[AnyPlugin], options: Mapping[str, Any], load: EngineLoader | None) -> None:
         self.plugin = plugin
@@ -32,7 +32,7 @@ class Subject:
 
     @contextmanager
     def opened(self) -> Iterator[AnyPlugin]:
-        """A new instance, opened; closed at the end."""
+        """Yields a new, opened instance and closes it afterwards."""
         instance = self.plugin(self.config())
         try:
             instance.open(StubContext(self.plugin.__name__, self._engine))
@@ -47,18 +47,18 @@ class Subject:
         return self._loaded[key]
 
     def given(self, scene: Scene, index: int) -> Results:
-        """What earlier plug-ins would have found on a frame of the scene."""
+        """Returns what earlier plug-ins would have found on a frame of the scene."""
         return scene.results(index, self.plugin.needs)
 
     def run(self, instance: AnyPlugin, scene: Scene, indices: Sequence[int]) -> list[Results]:
-        """Frames of one camera, one after the other, each alone in its batch."""
+        """Processes frames of one camera one after the other, each in its own batch."""
         return [self.one(instance, scene.frame(index), self.given(scene, index)) for index in indices]
 
     def one(self, instance: AnyPlugin, frame: Frame, given: Results) -> Results:
         return self.batch(instance, [frame], [given])[0]
 
     def batch(self, instance: AnyPlugin, frames: Sequence[Frame], given: Sequence[Results]) -> list[Results]:
-        """`process`, held to giving one Results for each frame."""
+        """Calls `process` and checks that it returns one Results per frame."""
         found = instance.process(frames, given)
         if not isinstance(found, Sequence) or len(found) != len(frames):
             raise BrokenRuleError(f"process gave {_amount(found)} for {len(frames)} frames")
@@ -76,4 +76,4 @@ def _amount(found: object) -> str:
 
 
 Rule = Callable[[Subject], None]
-"""Raises, best BrokenRuleError, where the plug-in does not keep to it."""
+"""A rule. Raises if the plug-in breaks it, preferably BrokenRuleError."""

@@ -1,7 +1,7 @@
-"""Follows detected objects from frame to frame and says where they are in between.
+"""Tracks detected objects across frames and predicts where they are in between.
 
-`motion` predicts boxes, `association` pairs them with detections, `lifecycle` begins, confirms and ends tracks,
-`view` turns them into results, `plugin` keeps one state per camera.
+`motion` predicts boxes, `association` matches them with detections, `lifecycle` starts, confirms and ends tracks,
+`view` turns tracks into results, and `plugin` keeps one state per camera.
 """
 
 from sightd.plugins.tracker.plugin import Tracker, TrackerConfig

@@ -1,4 +1,4 @@
-"""Which detection is which track: overlap, direction of movement, and the best assignment of both."""
+"""Matches detections to tracks by overlap and direction of movement, with an optimal assignment."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from sightd.plugins.tracker.motion import Rows
 
 Indices = NDArray[np.intp]
 Pairs = tuple[Indices, Indices]
-"""Row and column of each pair."""
+"""Row index and column index of each pair."""
 
 NO_PAIRS: Pairs = (np.zeros(0, np.intp), np.zeros(0, np.intp))
 
 _MOMENTUM_WEIGHT = 0.2
-"""How much direction counts beside overlap (OC-SORT's λ)."""
+"""Weight of direction relative to overlap (OC-SORT's λ)."""
 _STILL = 0.1
-"""A way shorter than this share of the object's height is noise rather than a direction."""
+"""A displacement shorter than this share of the object's height counts as noise, not as a direction."""
 _IMPOSSIBLE = 1e6
 
 
 def momentum(start: Rows, last: Rows, heights: Rows, found: Rows, scores: Rows) -> Rows:
-    """OC-SORT's observation-centric momentum (Cao et al. 2023, eq. 7): a bonus [n, m] for going straight on.
+    """Returns OC-SORT's observation-centric momentum (Cao et al. 2023, eq. 7): a bonus [n, m] for keeping direction.
 
-    Compares, for each track, the way from an earlier observation `start` [n, 2] to its `last` [n, 2] with the way
-    from `start` to each detection's centre `found` [m, 2]. Confident detections count for more. A way that is
-    short against the object's height tells nothing and gives no bonus.
+    For each track, compares the displacement from an earlier observation `start` [n, 2] to its `last` [n, 2] with the
+    displacement from `start` to the centre of each detection, `found` [m, 2]. Confident detections (`scores` [m]) count
+    for more. A displacement that is short relative to the object's height (`heights` [n]) carries no information and
+    earns little bonus.
     """
     least = _STILL * heights[:, None]
     heading = last - start
@@ -41,10 +42,11 @@ def momentum(start: Rows, last: Rows, heights: Rows, found: Rows, scores: Rows) 
 
 
 def assign(overlap: Rows, least: float, bonus: Callable[[Indices, Indices], Rows] | None = None) -> Pairs:
-    """The assignment of rows to columns with the greatest sum of `overlap` [n, m] and bonus.
+    """Assigns rows to columns so that the sum of `overlap` [n, m] and bonus is greatest.
 
-    Only pairs that overlap by `least` are made. `bonus(rows, columns)` gives the bonus of some rows with some
-    columns; it is asked only for those that have a choice, for most objects in most frames have none.
+    Only pairs with an overlap of at least `least` are formed. `bonus(rows, columns)` returns the bonus of the given
+    rows with the given columns. It is computed only for rows and columns with more than one candidate: most objects in
+    most frames have just one.
     """
     possible = overlap >= least
     rows, columns = np.nonzero(possible)

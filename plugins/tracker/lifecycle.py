@@ -1,18 +1,18 @@
-"""How tracks begin, are confirmed, are found again and end: one pure step from frame to frame.
+"""How tracks start, are confirmed, are found again and end: one pure step from frame to frame.
 
-ByteTrack (Zhang et al. 2022) with the observation-centric parts of OC-SORT (Cao et al. 2023), after SORT (Bewley et
-al. 2016). A frame's detections are matched in three rounds:
+ByteTrack (Zhang et al. 2022) with the observation-centric parts of OC-SORT (Cao et al. 2023), after SORT (Bewley et al.
+2016). The detections of a frame are matched in three rounds:
 
-1. confident ones with all tracks, by overlap with the predicted box and by direction of movement (OC-SORT);
-2. doubtful ones with tracks seen in the frame before, by overlap alone: an object half hidden is found with a low
-   score where its track says it is, while a low score elsewhere is background (ByteTrack);
-3. confident ones that are left with tracks that are left, by overlap with the predicted or the *last observed* box,
-   whichever is greater: an object that stopped while it was hidden is where it was, not where it was going (OC-SORT's
-   recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023): an object
-   that moved by as much as its own size since the frame before is found again.
+1. Confident detections with all tracks, by overlap with the predicted box and direction of movement (OC-SORT).
+2. Doubtful detections with tracks seen in the previous frame, by overlap only: a half-hidden object gets a low score at
+   the place where its track expects it, while a low score elsewhere is background (ByteTrack).
+3. The remaining confident detections with the remaining tracks, by overlap with the predicted or the *last observed*
+   box, whichever is greater: an object that stopped while it was hidden is where it was, not where it was going
+   (OC-SORT's recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023), so an
+   object that has moved by as much as its own size since the previous frame is found again.
 
-OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never moved along
-without an observation, so no error gathers in it.
+OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never advanced without an
+observation, so it accumulates no error.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from sightd.plugins.types import Detections
 _DOUBTFUL_OVERLAP = 0.5
 """Least overlap of a doubtful detection with its track's predicted box (ByteTrack)."""
 _WIDENING, _WIDEST = 2.5, 0.5
-"""Each side of a box moves out by this share of its size for each second between frames, up to the second share."""
+"""Each side of a box moves out by `_WIDENING` times its size per second between frames, but at most by `_WIDEST`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides over a track's life. Times in seconds."""
+    """Parameters of a track's life cycle. Times in seconds."""
 
     high_score: float
     low_score: float
@@ -65,7 +65,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """The usable detections of a frame, boxes as (cx, cy, w, h), and in which row of it they stood."""
+    """The usable detections of a frame with boxes as (cx, cy, w, h), and the row of each in `Detections`."""
 
     boxes: Rows
     scores: Rows
@@ -74,7 +74,7 @@ class _Seen:
 
 
 def step(before: CameraTracks, found: Detections, now: float, rules: Rules) -> tuple[CameraTracks, NDArray[np.int64]]:
-    """The tracks after a frame at `now` ≥ `before.at`, and the row of `found` that each was seen as, or -1."""
+    """Returns the tracks after a frame at `now` ≥ `before.at`, and each one's row in `found`, or -1."""
     seen = _usable(found, rules.low_score)
     tracks, columns = _match(before, seen, now, rules)
     rows = before.rows.copy()
@@ -108,7 +108,7 @@ def _usable(found: Detections, low_score: float) -> _Seen:
 
 
 def _match(before: CameraTracks, seen: _Seen, now: float, rules: Rules) -> Pairs:
-    """Tracks and columns of `seen` that belong together, by the three rounds."""
+    """Returns the pairs of track and column of `seen` found by the three rounds."""
     rows = before.rows
     if not len(rows) or not len(seen.row):
         return NO_PAIRS
@@ -134,7 +134,7 @@ def _match(before: CameraTracks, seen: _Seen, now: float, rules: Rules) -> Pairs
 
 
 def _overlaps(first: Rows, second: Rows, strange: NDArray[np.bool_] | None) -> Rows:
-    """Overlaps of boxes (cx, cy, w, h), zero for pairs that may not be."""
+    """Returns the IoU of boxes (cx, cy, w, h), set to zero for pairs that are not allowed (`strange`)."""
     overlap = iou(from_centre_size(first), from_centre_size(second))
     if strange is not None:
         overlap[strange] = 0
@@ -157,7 +157,7 @@ def _further(
     columns: NDArray[np.bool_],
     least: float,
 ) -> Pairs:
-    """`pairs` and what can be matched besides among `tracks` and `columns`; `overlap` is asked where anything can."""
+    """Adds pairs among the still unmatched `tracks` and `columns`; calls `overlap` only if both have some left."""
     free_tracks = np.flatnonzero(_without(tracks, pairs[0]))
     free_columns = np.flatnonzero(_without(columns, pairs[1]))
     if not len(free_tracks) or not len(free_columns):
@@ -179,7 +179,7 @@ def _updated(rows: Rows, seen: _Seen, columns: Indices, now: float) -> Rows:
 
 
 def _starting(seen: _Seen, matched: Indices, room: int, high_score: float) -> Indices:
-    """Columns of `seen` that begin a track: confident, matched with none; the best ones where room is short."""
+    """Returns the columns of `seen` that start a track: confident and unmatched, the best ones if room is short."""
     starting = np.flatnonzero(_without(seen.scores >= high_score, matched))
     if len(starting) > room:
         best = np.argsort(-seen.scores[starting], kind="stable")[: max(room, 0)]
@@ -188,9 +188,9 @@ def _starting(seen: _Seen, matched: Indices, room: int, high_score: float) -> In
 
 
 def _confirm(rows: Rows, before: CameraTracks, now: float, rules: Rules) -> int:
-    """Gives ids to tracks seen often enough, in place, and says which id is next.
+    """Assigns ids, in place, to tracks that were seen often enough, and returns the next free id.
 
-    Those of a camera's very first frame are confirmed at once: nothing can have been missed before it.
+    Tracks of a camera's first frame are confirmed at once, because there was no earlier frame to see them in.
     """
     new = np.flatnonzero((rows[:, ID] == 0) & (rows[:, HITS] >= _needed(before, now, rules)))
     if len(new):
@@ -199,8 +199,8 @@ def _confirm(rows: Rows, before: CameraTracks, now: float, rules: Rules) -> int:
 
 
 def _needed(before: CameraTracks, now: float, rules: Rules) -> float:
-    """How often a track must have been seen. The shorter of the last two intervals counts: one late frame is no low
-    frame rate."""
+    """Returns how often a track must have been seen. Uses the shorter of the last two frame intervals, so that one late
+    frame is not mistaken for a low frame rate."""
     if before.at == -np.inf:
         return 1
     interval = min(now - before.at, before.interval)

@@ -1,13 +1,13 @@
-"""Where a box will be: a constant-velocity Kalman filter over all tracks at once, in seconds.
+"""Box prediction: a constant-velocity Kalman filter over all tracks at once, in seconds.
 
 The state of a track is the box (cx, cy, w, h) and its velocity, as in BoT-SORT (Aharon et al. 2022, eq. 1), with noise
-in proportion to the box's size. Nothing couples the four coordinates, so the filter is four independent ones of
-two numbers each, which NumPy computes for every track in a handful of operations and without matrix products.
-Process noise is continuous white acceleration (Bar-Shalom, Li, Kirubarajan 2001, sec. 6.2.2): predicting over
-a + b seconds is the same as over a and then over b, so irregular frames need no special case.
+proportional to the size of the box. The four coordinates are not coupled, so there are four independent filters with
+two numbers each; NumPy computes them for all tracks in a few operations, without matrix products. Process noise is
+continuous white acceleration (Bar-Shalom, Li, Kirubarajan 2001, sec. 6.2.2): predicting over a + b seconds equals
+predicting over a and then over b, so irregular frame intervals need no special case.
 
-States are float64 [n, 20] in five groups of (cx, cy, w, h): box, velocity, and the variances of box, of box with
-velocity, and of velocity. Times in seconds, boxes in px. All functions are pure.
+States are float64 [n, 20] in five groups of (cx, cy, w, h): box, velocity, variance of the box, covariance of box and
+velocity, variance of the velocity. Times in seconds, boxes in px. All functions are pure.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ _BOX_VARIANCE, _COVARIANCE, _VELOCITY_VARIANCE = slice(8, 12), slice(12, 16), sl
 WIDTH = 20
 
 _SIZE_OF = np.array([2, 3, 2, 3])
-"""The coordinate that each one's noise is in proportion to: width for cx and w, height for cy and h."""
+"""Column whose value scales each coordinate's noise: width for cx and w, height for cy and h."""
 _MEASUREMENT = np.square([0.05, 0.05, 0.05, 0.05])
-"""Variance of a detector's box, in sizes²: 5 % of the box (BoT-SORT's 1/20)."""
+"""Variance of a detector's box, in sizes²: a standard deviation of 5 % of the box (BoT-SORT's 1/20)."""
 _FIRST_VELOCITY = np.square([2.0, 2.0, 0.5, 0.5])
 """Variance of the velocity of a track seen once, in (sizes/s)²."""
 _ACCELERATION = np.array([4.0, 4.0, 0.2, 0.2])
 """Spectral density of the acceleration, in sizes²/s³."""
 _LEAST_SIZE = 1.0
-"""Boxes are taken for at least this wide and high (px) when noise is scaled, so that no variance is zero."""
+"""Least width and height (px) used to scale noise, so that no variance is zero."""
 
 
 def widened(boxes: Rows, share: float) -> Rows:
-    """Boxes (cx, cy, w, h) with each side moved out by `share` of the size."""
+    """Returns boxes (cx, cy, w, h) with each side moved out by `share` of the size."""
     wide = boxes.copy()
     wide[:, 2:] *= 1 + 2 * share
     return wide
 
 
 def begin(boxes: Rows) -> Rows:
-    """States of objects seen for the first time, at (cx, cy, w, h) [n, 4], at rest."""
+    """Returns the states of objects first seen at `boxes` (cx, cy, w, h) [n, 4], with zero velocity."""
     scale = _squared_sizes(boxes)
     states = np.zeros((len(boxes), WIDTH))
     states[:, BOX] = boxes
@@ -51,9 +51,9 @@ def begin(boxes: Rows) -> Rows:
 
 
 def predict(states: Rows, elapsed: Rows) -> Rows:
-    """Boxes (cx, cy, w, h) [n, 4] `elapsed` [n] seconds after the states; negative is before.
+    """Returns boxes (cx, cy, w, h) [n, 4] `elapsed` [n] seconds after the states; negative means before.
 
-    A box shrinks to half its size at most: an object that leaves the picture has no negative width.
+    Width and height shrink to half at most, so that an object leaving the frame never has a negative size.
     """
     boxes: Rows = states[:, BOX] + states[:, VELOCITY] * elapsed[:, None]
     np.maximum(boxes[:, 2:], states[:, 2:4] / 2, out=boxes[:, 2:])
@@ -61,7 +61,7 @@ def predict(states: Rows, elapsed: Rows) -> Rows:
 
 
 def observe(states: Rows, elapsed: Rows, boxes: Rows) -> Rows:
-    """States [n, 20] after each was seen as `boxes` [n, 4] (cx, cy, w, h), `elapsed` [n] ≥ 0 seconds later."""
+    """Updates states [n, 20] with `boxes` [n, 4] (cx, cy, w, h), observed `elapsed` [n] ≥ 0 seconds later."""
     time = elapsed[:, None]
     scale = _squared_sizes(boxes)
     noise = _ACCELERATION * scale * time

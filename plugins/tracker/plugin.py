@@ -1,4 +1,4 @@
-"""The tracker plug-in: one state per camera, stepped by frames with detections, read by all others."""
+"""The tracker plug-in: one state per camera, updated by frames with detections and read by all others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sightd.plugins.types import Detections, Frame, Results, Tracks
 from sightd.plugins.units import Duration
 
 _OUTAGE = 5.0
-"""A camera of which no frame was analysed for so long (s), and for longer than `max_lost`, begins anew."""
+"""If no frame of a camera was analysed for this long (s), and for longer than `max_lost`, tracking starts over."""
 
 
 class TrackerConfig(PluginConfig):
@@ -73,7 +73,7 @@ class TrackerConfig(PluginConfig):
     )
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Pairs of options in the wrong order."""
+        """Returns pairs of options that are in the wrong order."""
         found = []
         if self.low_score > self.high_score:
             low = "low_score" in self.model_fields_set
@@ -114,7 +114,7 @@ class Tracker(Plugin[TrackerConfig]):
         self._reach = Reach(show_lost=config.show_lost, max_carry=config.max_carry)
         self._cameras: dict[str, CameraTracks] = {}
         self._first_id = 1
-        """Where a new camera begins to count: above the ids of all that were forgotten, one of which it may be."""
+        """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""
         self._turn = threading.Lock()
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
@@ -131,7 +131,7 @@ class Tracker(Plugin[TrackerConfig]):
         return Results(view.seen(after, detection, self._reach))
 
     def _state_for(self, frame: Frame) -> CameraTracks:
-        """The camera's tracks; none where it is new, its picture changed size, or time went back or on too far."""
+        """Returns the camera's tracks; none if it is new, its frame size changed, or time jumped too far either way."""
         size = (frame.width, frame.height)
         known = self._cameras.get(frame.camera)
         if known is None:
@@ -143,7 +143,7 @@ class Tracker(Plugin[TrackerConfig]):
         return known
 
     def carry(self, frame: Frame, results: Results) -> Results:
-        """The tracks moved to the frame's time; nothing where the last analysed frame is too far away."""
+        """Returns the tracks predicted for the frame's time; nothing if the last analysed frame is too far away."""
         known = self._cameras.get(frame.camera)
         if known is None or known.size != (frame.width, frame.height):
             return Results()

@@ -1,4 +1,4 @@
-"""The tracks of one camera: one row of numbers a track, and what the columns mean."""
+"""The tracks of one camera: one row of numbers per track, and the meaning of the columns."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ OBSERVED = slice(20, 24)
 CENTRE = slice(20, 22)
 HEIGHT = 23
 START = slice(24, 26)
-"""Observed centre from which the direction of movement is reckoned."""
+"""Observed centre from which the direction of movement is computed."""
 NEXT_START, NEXT_START_AT = slice(26, 28), 28
-"""Observed centre that becomes START when it is old enough, and its time."""
+"""Observed centre that becomes START once it is old enough, and its time."""
 SEEN_AT, BORN_AT = 29, 30
 SCORE, CLASS_ID = 31, 32
 ID = 33
@@ -26,16 +26,16 @@ HITS = 34
 WIDTH = 35
 
 _DIRECTION_OVER = 0.15
-"""Directions of movement are reckoned over this to twice this time (s); OC-SORT takes three frames."""
+"""Directions of movement span between one and two times this time (s); OC-SORT uses three frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraTracks:
-    """All that is known of one camera's tracks after the frame of time `at`. Never changed, only replaced. `interval`
-    is the time from the frame before to this one, in s.
+    """The tracks of one camera after the frame at time `at`. Immutable; replaced as a whole. `interval` is the time in
+    s between the previous frame and this one.
 
-    `rows` is float64 [n, WIDTH], oldest track first; `size` the picture's (width, height). A state lies at the time
-    of its track's last observation: prediction is a function of it and leaves it as it is.
+    `rows` is float64 [n, WIDTH], oldest track first; `size` is the frame's (width, height). The filter state of a track
+    belongs to the time of its last observation; prediction computes from it and does not change it.
     """
 
     at: float
@@ -47,7 +47,7 @@ class CameraTracks:
 
 
 def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
-    """Rows of tracks that begin now with observations (cx, cy, w, h) [n, 4]; not yet confirmed."""
+    """Returns rows for tracks that start now with `boxes` (cx, cy, w, h) [n, 4]; not yet confirmed."""
     rows = np.zeros((len(boxes), WIDTH))
     rows[:, MOTION] = motion.begin(boxes)
     rows[:, OBSERVED] = boxes
@@ -58,7 +58,7 @@ def fresh(boxes: Rows, scores: Rows, class_ids: Rows, now: float) -> Rows:
 
 
 def seen_again(rows: Rows, boxes: Rows, scores: Rows, now: float, states: Rows) -> Rows:
-    """Rows [n, WIDTH] after the observations (cx, cy, w, h) [n, 4]; `states` what the filter makes of them."""
+    """Returns rows [n, WIDTH] updated with observed `boxes` (cx, cy, w, h) [n, 4] and filter states `states`."""
     after = rows.copy()
     after[:, MOTION] = states
     after[:, OBSERVED] = boxes

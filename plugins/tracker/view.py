@@ -1,4 +1,4 @@
-"""What is said of a camera's tracks at some time: those in sight, and the lately lost where they should be."""
+"""Turns a camera's tracks into results for a given time: visible tracks, and recently lost ones as predicted."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sightd.plugins.types import Tracks
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far predictions go, in seconds: for an object out of sight, and from the last analysed frame."""
+    """How far predictions reach, in seconds: for a lost object, and from the last analysed frame."""
 
     show_lost: float
     max_carry: float
 
 
 def seen(tracks: CameraTracks, detection: NDArray[np.int64], reach: Reach) -> Tracks:
-    """The tracks on the very frame that `tracks` was made from; `detection` as `lifecycle.step` gives it."""
+    """Returns the tracks on the frame that `tracks` was updated with; `detection` comes from `lifecycle.step`."""
     lost_for = tracks.at - tracks.rows[:, SEEN_AT]
     return _shown(tracks, tracks.at, (detection >= 0) | (lost_for <= reach.show_lost), detection)
 
 
 def carried(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
-    """The tracks on another frame, by prediction alone; None where that frame is too far from the analysed one."""
+    """Returns the tracks predicted for another frame, or None if it is too far in time from the analysed one."""
     if abs(now - tracks.at) > reach.max_carry:
         return None
     seen_at = tracks.rows[:, SEEN_AT]

@@ -1,4 +1,4 @@
-"""Image classification: what a picture shows, or what kind of thing each object is."""
+"""Image classification: what a frame shows, or what kind of thing each object is."""
 
 from sightd.plugins.classifier.plugin import Classifier
 

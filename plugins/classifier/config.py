@@ -60,7 +60,7 @@ class ClassifierConfig(PluginConfig):
         return self
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Networks that there are not, or that are no classifiers."""
+        """Returns models that do not exist or are not classifiers."""
         if isinstance(self.model, OwnClassifier):
             return [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
         return list(_misnamed(self.model, networks))

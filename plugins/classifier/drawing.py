@@ -1,15 +1,15 @@
-"""Classes on the picture: one quiet line for all of it, or a word below each object."""
+"""Draws classes: one unobtrusive line for the whole frame, or one label below each object."""
 
 from __future__ import annotations
 
 from sightd.plugins.types import Canvas, Classification, Frame
 
 _INK = (235, 225, 205)
-"""BGR."""
+"""Text colour, BGR."""
 
 
 def draw(canvas: Canvas, frame: Frame, found: Classification) -> None:
-    """What is likely enough; of an object the likeliest class alone."""
+    """Draws the classes that are likely enough; for an object only the likeliest one."""
     for row in range(len(found)):
         likely = [(label, score) for label, _, score in found.of_row(row) if score >= found.shown_from]
         words = [f"{label} {score:.0%}" for label, score in likely]

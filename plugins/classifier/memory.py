@@ -1,4 +1,4 @@
-"""What was answered before: of each camera's picture, or of each of its tracks."""
+"""Previous answers: for each camera's whole frame, or for each of its tracks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sightd.plugins.classifier.scores import averaged
 from sightd.plugins.types import FloatArray
 
 PICTURE = -1
-"""Key of the whole picture; tracks have their numbers."""
+"""Key of the whole frame; tracks use their ids."""
 _OUTAGE = 5.0
-"""Seconds after which an answer is about something else, and is forgotten."""
+"""Age in s at which an answer no longer applies and is dropped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """About one thing: scores float32 [classes] averaged over time, and when it was looked at last (s)."""
+    """The answer about one subject: time-averaged scores float32 [classes], and when it was last classified (s)."""
 
     scores: FloatArray
     at: float
@@ -24,8 +24,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
-    """Of one camera whose pictures are of `size` (width, height), at `at` (s), `pause` s after the look before. Never
-    changed, only replaced."""
+    """The answers of one camera with frames of `size` (width, height), last updated at `at` (s), `pause` s after the
+    previous update. Immutable; replaced as a whole."""
 
     size: tuple[int, int]
     at: float
@@ -37,16 +37,16 @@ class Memory:
         return cls(size, float("-inf"), {})
 
     def fits(self, size: tuple[int, int], at: float) -> bool:
-        """Whether a picture of that size and time belongs to the same run of pictures; one may come somewhat late."""
+        """Whether a frame of that size and time belongs to the same sequence; it may be up to 5 s late."""
         return self.size == size and at >= self.at - _OUTAGE
 
     def in_turn(self, keys: Iterable[int]) -> list[int]:
-        """Those that were never looked at first, then the one that was not for the longest time."""
+        """Sorts keys: those never classified first, then by time since they were last classified, longest first."""
         return sorted(keys, key=lambda key: self.answers[key].at if key in self.answers else float("-inf"))
 
     def told(self, new: Mapping[int, FloatArray], at: float, constant: float) -> Memory:
-        """With the answers of a frame at `at`, scores float32 [classes] by key, averaged over `constant` seconds; what
-        was not looked at for 5 s, or three pauses where these are longer, is forgotten."""
+        """Returns a memory with the answers of a frame at `at` added: scores float32 [classes] by key, averaged over
+        `constant` seconds. Drops what was not classified for 5 s, or for three pauses if that is longer."""
         outage = max(_OUTAGE, 3 * self.pause)
         after = {key: answer for key, answer in self.answers.items() if at - answer.at <= outage}
         for key, scores in new.items():

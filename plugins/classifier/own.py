@@ -1,4 +1,4 @@
-"""A classifier of one's own: an ONNX file and its labels."""
+"""A user's own classifier: an ONNX file and its labels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OwnClassifier(BaseModel):
         return self
 
     def model(self) -> Model:
-        """PluginError or ModelFileError for files that cannot be read, or are of another form."""
+        """Returns the model. Raises PluginError or ModelFileError for unreadable or unsuitable files."""
         names = labels_in(self.labels) if isinstance(self.labels, Path) else self.labels
         return classifier_from_file(
             self.file,
@@ -60,7 +60,7 @@ class OwnClassifier(BaseModel):
         )
 
     def faults(self) -> Iterator[Fault]:
-        """That a file cannot be used, or takes more memory or time than is allowed."""
+        """Yields a fault if a file is unusable or the model exceeds the memory or time limit."""
         try:
             require_bounded(self.model())
         except PluginError as error:

@@ -1,4 +1,4 @@
-"""The parts of a picture that are classified, as the network sees them."""
+"""Selects and crops the regions of a frame that are classified."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from sightd.plugins.types import Image
 
 Part = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the picture; right and bottom are outside."""
+"""Left, top, right, bottom in pixels of the frame; right and bottom are exclusive."""
 
 _CENTRE = 224 / 256
-"""Side of the square in the middle, as a share of the shorter side: how ImageNet networks are tested since Krizhevsky
-et al. 2012 (shorter side to 256 pixels, of which the middle 224)."""
+"""Side of the centre square, as a share of the shorter side: the usual ImageNet evaluation since Krizhevsky et al. 2012
+(shorter side resized to 256 pixels, then a centre crop of 224)."""
 
 
 def part_of_picture(width: int, height: int, area: Literal["centre", "whole"]) -> Part:
-    """The square in the middle, or all of the picture."""
+    """Returns the centre square or the whole frame."""
     if area == "whole":
         return 0, 0, width, height
     side = max(1, round(_CENTRE * min(width, height)))
@@ -27,8 +27,8 @@ def part_of_picture(width: int, height: int, area: Literal["centre", "whole"]) -
 
 
 def part_of_object(box: list[float], width: int, height: int, margin: float) -> Part | None:
-    """A square around the box with `margin` of its longer side on each side; at the picture's edge what there is of
-    it. None for a box that is not in the picture."""
+    """Returns a square around the box, extended by `margin` of its longer side on each side and clipped to the frame.
+    None for a box outside the frame."""
     x1, y1, x2, y2 = box
     if not (np.isfinite(box).all() and x1 < min(x2, width) and y1 < min(y2, height) and x2 > 0 and y2 > 0):
         return None
@@ -40,8 +40,8 @@ def part_of_object(box: list[float], width: int, height: int, margin: float) -> 
 
 
 def cut_out(image: Image, part: Part, size: tuple[int, int]) -> Image:
-    """The part in the network's `size` (width, height). What is made smaller is averaged, so that fine patterns do not
-    become others. The frame's own memory where nothing is to be done: read only."""
+    """Returns the region resized to the model's `size` (width, height). Shrinking averages pixels, to avoid aliasing.
+    If no resizing is needed, returns a view of the frame's memory, which is read-only."""
     left, top, right, bottom = part
     view = image[top:bottom, left:right]
     if view.shape[1::-1] == size:

@@ -1,4 +1,4 @@
-"""The classifier plug-in: says what a picture shows, or what kind of thing each object is."""
+"""The classifier plug-in: classifies whole frames or detected objects."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from sightd.plugins.types import Canvas, Classification, Detections, FloatArray,
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
-"""Parts in one run of the network: as many as engines are built for."""
+"""Regions in one run of the model: the batch size that engines are built for."""
 _STALE_AFTER = 1.0
-"""Seconds for which the last answer about a picture stands for frames that were not looked at."""
+"""How long, in s, the last answer about a whole frame is reused for frames that were not analysed."""
 
 
 class Classifier(Plugin[ClassifierConfig]):
@@ -49,7 +49,7 @@ class Classifier(Plugin[ClassifierConfig]):
         self._turn = threading.Lock()
 
     def open(self, context: Context) -> None:
-        """Loads the network and runs it once, so that one that does not fit its labels is told of now."""
+        """Loads the model and runs it once, so that a mismatch with its labels is reported now."""
         model = self.config.model.model() if isinstance(self.config.model, OwnClassifier) else self.config.model
         self._engine = context.engine([model])
         self._labels, spec = self._engine.model.labels, self._engine.model.input
@@ -68,7 +68,7 @@ class Classifier(Plugin[ClassifierConfig]):
             return answered
 
     def carry(self, frame: Frame, results: Results) -> Results:
-        """The last answers; about objects with the places that an earlier tracker predicts."""
+        """Returns the last answers; for objects, at the positions that an earlier tracker predicts."""
         memory = self._memories.get(frame.camera)
         if memory is None or not memory.fits((frame.width, frame.height), frame.captured_at):
             return Results()
@@ -102,7 +102,7 @@ class Classifier(Plugin[ClassifierConfig]):
         return known if known is not None and fits else Memory.new(size)
 
     def _chosen(self, frame: Frame, results: Results) -> list[tuple[Subject, Part]]:
-        """What is looked at on this frame: the picture, or the objects whose turn it is."""
+        """Selects what is classified on this frame: the whole frame, or the objects whose turn it is."""
         if self.config.of == "picture":
             (whole,) = subjects_of(frame, results, self.config)
             return [(whole, part_of_picture(frame.width, frame.height, self.config.area))]
@@ -117,8 +117,8 @@ class Classifier(Plugin[ClassifierConfig]):
         return part_of_object(one.box, frame.width, frame.height, self.config.margin)
 
     def _in_turn(self, frame: Frame, results: Results) -> list[Subject]:
-        """Tracks that were not looked at for the longest time first; detections, which nobody knows again, from another
-        row on with each frame."""
+        """Orders tracks by the time since they were last classified, longest first. Detections have no identity across
+        frames, so for them each frame starts at another row."""
         found = subjects_of(frame, results, self.config)
         if not all(one.lasts for one in found):
             first = frame.seq * self.config.most % len(found)
@@ -137,7 +137,7 @@ class Classifier(Plugin[ClassifierConfig]):
         return Results(self._view(frame, objects, memory))
 
     def _view(self, frame: Frame, objects: Iterable[Subject], memory: Memory) -> Classification:
-        """What is known of the objects."""
+        """Returns the remembered answers about these objects."""
         known = [(one, memory.answers[one.key]) for one in objects if one.key in memory.answers]
         return self._classification(frame, [one for one, _ in known], [answer for _, answer in known])
 
@@ -156,7 +156,7 @@ class Classifier(Plugin[ClassifierConfig]):
         )
 
     def _scores(self, images: Sequence[Image]) -> FloatArray:
-        """Probabilities float32 [n, classes]. PluginError where the network gives something else."""
+        """Returns probabilities float32 [n, classes]. Raises PluginError for output of another size or not finite."""
         assert self._engine is not None, "process comes after open"
         found = [np.zeros((0, len(self._labels)), np.float32)]
         for begin in range(0, len(images), _AT_ONCE):

@@ -1,4 +1,4 @@
-"""What there is to be classified on a frame."""
+"""The subjects to classify on a frame."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sightd.plugins.types import Detections, Frame, Results, Tracks
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The picture, or an object on it: box xyxy in pixels. `key` names it in the memory: a track's number, or the row
-    of a detection, which means nothing on the next frame. `track` and `detection` are -1 where it is none."""
+    """The whole frame, or an object on it: box xyxy in pixels. `key` identifies it in the memory: the track id, or the
+    row of a detection, which means nothing on the next frame. `track` and `detection` are -1 if there is none."""
 
     key: int
     box: list[float]
@@ -21,12 +21,12 @@ class Subject:
 
     @property
     def lasts(self) -> bool:
-        """Whether it is known again on the next frame."""
+        """Whether its key is still valid on the next frame."""
         return self.key == PICTURE or self.track >= 0
 
 
 def subjects_of(frame: Frame, results: Results, config: ClassifierConfig) -> list[Subject]:
-    """The picture, or the objects of the classes that are asked for: tracks, or detections where none tracks."""
+    """Returns the whole frame, or the objects of the requested classes: tracks, else detections."""
     if config.of == "picture":
         return [Subject(PICTURE, [0, 0, frame.width, frame.height])]
     tracks, detections = results.get(Tracks), results.get(Detections)

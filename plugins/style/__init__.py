@@ -1,4 +1,4 @@
-"""Style transfer: a feed becomes a moving painting."""
+"""Style transfer: turns a video feed into a moving painting."""
 
 from sightd.plugins.style.plugin import Stylist
 

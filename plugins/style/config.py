@@ -18,7 +18,7 @@ from sightd.plugins.units import Duration
 Share = Annotated[float, Field(ge=0, le=1)]
 Mixture = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
 Look = str | Mixture
-"""A style by name, or a mixture of several by their shares."""
+"""A style by name, or a mixture of several with their shares."""
 
 
 class Where(BaseModel):
@@ -77,20 +77,20 @@ class StyleConfig(PluginConfig):
 
     @property
     def looks(self) -> list[Mixture]:
-        """All of them as mixtures, in order."""
+        """All configured styles as mixtures, in order."""
         listed: Sequence[Look] = self.style if isinstance(self.style, list) else [self.style]
         return [{look: 1.0} if isinstance(look, str) else dict(look) for look in listed]
 
     @property
     def network(self) -> str | OwnStyle:
-        """What paints: the model, or where none is named and a style is not the published network's, the network with
-        those that were learnt here."""
+        """What paints: the model. If none is named and a style is not one of the published model's, the model extended
+        by the styles trained on this machine."""
         if "model" not in self.model_fields_set and not {name for look in self.looks for name in look} <= set(STYLES):
             return WITH_OWN
         return self.model
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Pairs of options in the wrong order, and models and styles that do not exist."""
+        """Returns pairs of options in the wrong order, and unknown models and styles."""
         return [*self._disorder(), *self._misnamed(networks)]
 
     def _disorder(self) -> Iterator[Fault]:
@@ -125,7 +125,7 @@ class StyleConfig(PluginConfig):
         return list(self._unknown(networks))
 
     def _unknown(self, networks: Catalog) -> Iterator[Fault]:
-        """Styles that the network has not."""
+        """Yields styles that the model does not have."""
         model = networks.models.get(str(self.network))
         styles = STYLES if model is None else model.labels
         if len(styles) == 1 and "style" not in self.model_fields_set:

@@ -1,4 +1,4 @@
-"""Which mixture of styles is shown at a time: one for ever, or one after the other with a cross-fade."""
+"""Selects the mixture of styles shown at a given time: a fixed one, or one after the other with a cross-fade."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightd.plugins.types import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cycle:
-    """`weights` float32 [n, styles]; each for `every` s, and passes over into the next in its last `fade` s."""
+    """`weights` float32 [n, styles]; each row is shown for `every` s and fades into the next in its last `fade` s."""
 
     weights: FloatArray
     every: float = 30.0
@@ -23,7 +23,7 @@ class Cycle:
         return cls(np.stack(weights), every, min(fade, every))
 
     def at(self, seconds: float) -> FloatArray:
-        """The weights float32 [styles] at a time; they sum to 1."""
+        """Returns the weights float32 [styles] at a time (s); they sum to 1."""
         count = len(self.weights)
         if count == 1:
             return np.asarray(self.weights[0], np.float32)

@@ -1,4 +1,4 @@
-"""Styles by name, and mixtures of them as what the network is fed."""
+"""Looks up styles by name, and turns mixtures into the model's input."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sightd.plugins.types import FloatArray
 
 
 def weights_of(mixture: Mapping[str, float], styles: Sequence[str]) -> FloatArray:
-    """The network's `style_weights` float32 [styles], which sum to 1; `styles` are its names in order. ValueError for a
-    style that there is not, or where nothing is left of the mixture."""
+    """Returns the model's `style_weights` float32 [styles], which sum to 1; `styles` are its names in order. Raises
+    ValueError for an unknown style, or if the shares are not positive."""
     weights = np.zeros(len(styles), np.float32)
     for name, share in mixture.items():
         weights[index_of(name, styles)] += share
@@ -24,7 +24,7 @@ def weights_of(mixture: Mapping[str, float], styles: Sequence[str]) -> FloatArra
 
 
 def index_of(name: str, styles: Sequence[str]) -> int:
-    """ValueError names the nearest and all others."""
+    """Returns the index of a style. Raises ValueError, which suggests the closest name and lists all."""
     if name in styles:
         return list(styles).index(name)
     near = get_close_matches(name.casefold(), styles, n=1)

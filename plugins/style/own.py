@@ -1,4 +1,4 @@
-"""A network of one's own that paints one style."""
+"""A user's own model that paints a single style."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class OwnStyle(BaseModel):
     )
 
     def model(self) -> Model:
-        """ModelFileError for a file that cannot be read or is of another form."""
+        """Returns the model. Raises ModelFileError for a file that is unreadable or of the wrong form."""
         return style_from_file(self.file, colour=self.colour, scale=self.white / 255)
 
     def faults(self) -> list[Fault]:
-        """That the file cannot be used, or takes more memory or time than is allowed."""
+        """Returns a fault if the file is unusable or the model exceeds the memory or time limit."""
         try:
             require_bounded(self.model())
         except ModelFileError as error:

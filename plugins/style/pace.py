@@ -1,23 +1,23 @@
-"""How large a picture the network may be fed, so that the camera's rate is kept."""
+"""Adapts the size of the model's input so that painting keeps up with the camera's frame rate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 _STEP = 16
-"""Lines between two sizes; the network halves twice."""
+"""Lines between two sizes. A multiple of 4, because the model halves its input twice."""
 _FULL, _ROOM = 0.9, 0.7
-"""Shares of the time between two frames: above the first the picture becomes smaller, below the second larger."""
+"""Shares of the frame interval: above the first the image is made smaller, below the second larger."""
 _SMOOTHING = 0.25
 _PATIENCE = 12
-"""Frames to look at a size before it is changed again."""
+"""Frames to observe at one size before it is changed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Of one camera. Never changed, only replaced. `lines` is the height of the network's picture, between `least` and
-    `most`; times in seconds, `interval` of the camera's frames, whether painted or not, and `shortest` of those that
-    may be painted."""
+    """The pace of one camera. Immutable; replaced as a whole. `lines` is the height of the model's input, between
+    `least` and `most`. Times in seconds: `interval` between the camera's frames, painted or not, and `shortest` between
+    painted frames."""
 
     least: int
     most: int
@@ -31,14 +31,14 @@ class Pace:
 
     @classmethod
     def new(cls, least: int, most: int, max_fps: float | None = None) -> Pace:
-        """Begins in the middle: too large a picture at first would hold the feed up."""
+        """Starts at a medium size: too large a size at first would stall the feed."""
         least = max(_STEP, least - least % _STEP)
         most = max(least, most - most % _STEP)
         return cls(least, most, least + (most - least) // 2 // _STEP * _STEP, 1 / max_fps if max_fps else 0.0)
 
     def after(self, took: float, at: float, seq: int = 0, feeds: int = 1) -> Pace:
-        """After the frame of number `seq` captured at `at` (s), whose painting took so long; `feeds` are painted in
-        turns. The network's time grows with the area."""
+        """Returns the pace after painting frame number `seq`, captured at `at` (s), took `took` s; `feeds` cameras are
+        painted in turn. The painting time is assumed to grow with the area."""
         gap, frames = at - self.last_at, max(1, seq - self.last_seq)
         interval = self.interval if not 0 < gap < 1.5 else _mean(self.interval, gap / frames)
         mean = _mean(self.took, took)
@@ -65,7 +65,7 @@ def _mean(old: float, new: float) -> float:
 
 
 def size_for(width: int, height: int, lines: int) -> tuple[int, int]:
-    """Width and height of the network's picture, multiples of 8, for a frame; never larger than the frame."""
+    """Returns the size (width, height) of the model's input for a frame, multiples of 8, at most the frame's size."""
     lines = min(lines, height)
     across = round(width * lines / height)
     return max(8, across - across % 8), max(8, lines - lines % 8)

@@ -1,4 +1,4 @@
-"""The style plug-in: each frame becomes a painting, and the paintings a film."""
+"""The style plug-in: repaints each frame, keeping the paintings consistent over time."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from sightd.plugins.types import FloatArray, Frame, Image, Picture, Results
 
 _WEIGHTS = "style_weights"
 _OUTAGE = 1.0
-"""Seconds between two frames after which the last painting has nothing to do with the next."""
+"""Gap in s between two frames after which the last painting is no longer used for the next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Feed:
-    """What is remembered of a camera."""
+    """State of one camera."""
 
     pace: Pace
     painted: Painted | None = None
     at: float = float("-inf")
 
     def last_before(self, frame: Frame) -> Painted | None:
-        """The last painting, where the frame goes on from it."""
+        """Returns the last painting if the frame continues from it."""
         return self.painted if 0 <= frame.captured_at - self.at < _OUTAGE and not frame.still else None
 
 
@@ -68,7 +68,7 @@ class Stylist(Plugin[StyleConfig]):
         self._many = True
 
     def open(self, context: Context) -> None:
-        """Loads the network and paints a black picture, so that a file that is none of this kind is told of now."""
+        """Loads the model and paints a black image, so that a file of the wrong kind is reported now."""
         config, network = self.config, self.config.network
         engine = context.engine([network.model() if isinstance(network, OwnStyle) else network])
         self._many = engine.model.head == "styles"
@@ -91,7 +91,7 @@ class Stylist(Plugin[StyleConfig]):
         self._paint(np.zeros((64, 64, 3), np.uint8), self._weights(0.0), self._fixed or (64, 64))
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        """Frames that lie on the network's GPU are painted there together, all others one by one."""
+        """Paints frames that are on the model's GPU there, as one batch, and all others one by one."""
         there = self._painted_there(frames, results)
         return [
             Results(there.get(row) or self._painted(frame, given))
@@ -99,7 +99,7 @@ class Stylist(Plugin[StyleConfig]):
         ]
 
     def lines_of(self, camera: str) -> int:
-        """How high the picture is that the network is fed for a camera, which was painted before. KeyError else."""
+        """Returns the height of the model's input for a camera that was painted before. Raises KeyError otherwise."""
         with self._lock:
             return self._feeds[camera].pace.lines
 
@@ -114,13 +114,13 @@ class Stylist(Plugin[StyleConfig]):
             self._feeds.clear()
 
     def _weights(self, at: float) -> FloatArray:
-        """Of each style at a time (s)."""
+        """Returns the weight of each style at a time (s)."""
         assert self._cycle is not None, "process comes after open"
         return self._cycle.at(at)
 
     def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, Picture]:
-        """By their rows, those frames of a batch that need not leave the GPU: the whole of them is painted, and no
-        plug-in before has put another picture in their place."""
+        """Paints, by row, the frames of a batch that need not leave the GPU: the whole frame is painted, and no earlier
+        plug-in has replaced it."""
         lanes = self._lanes
         if lanes is None or self.config.where is not None:
             return {}
@@ -138,7 +138,7 @@ class Stylist(Plugin[StyleConfig]):
         return {row: Picture(image) for (row, _), image in zip(taken, made, strict=True)}
 
     def _steadied(self, frame: Frame, small: Image, paint: FloatArray) -> Painted:
-        """The painting with the last one of that camera, and remembers it."""
+        """Blends the painting with the camera's last one, and remembers the result."""
         with self._lock:
             feed = self._feeds.get(frame.camera) or self._new_feed()
         painted = self._steadier.steadied(feed.last_before(frame), small, paint)
@@ -173,7 +173,7 @@ class Stylist(Plugin[StyleConfig]):
             self._feeds[frame.camera] = _Feed(pace.after(took, at, frame.seq, others + 1), painted, at)
 
     def _paint(self, small: Image, weights: FloatArray, size: tuple[int, int]) -> FloatArray:
-        """The network's painting of a picture of the working size, BGR float32 [h, w, 3] 0-255."""
+        """Returns the model's painting of an image of the working size, BGR float32 [h, w, 3] 0-255."""
         assert self._engine is not None, "process comes after open"
         spec = replace(self._engine.model.input, width=size[0], height=size[1])
         tensor, _ = prepare([small], spec)
@@ -186,10 +186,10 @@ class Stylist(Plugin[StyleConfig]):
         colours = planes if spec.colour is ColourOrder.BGR else planes[::-1]
         paint = np.ascontiguousarray(colours.transpose(1, 2, 0), np.float32)
         paint *= np.float32(1 / spec.scale)
-        return np.clip(paint, 0, 255, out=paint)  # networks of Johnson et al. overshoot
+        return np.clip(paint, 0, 255, out=paint)  # models of Johnson et al. overshoot
 
     def _finished(self, frame: Frame, results: Results, source: Image, painted: Painted) -> Image:
-        """The painting in the frame's size, mixed with the picture as the options say."""
+        """Returns the painting at the frame's size, blended with the source image as configured."""
         config = self.config
         large = enlarged(painted.paint, source, painted.grey)
         if config.keep_colours:
@@ -203,7 +203,7 @@ class Stylist(Plugin[StyleConfig]):
 
 
 def _require_style(engine: Engine) -> None:
-    """PluginError where the network is no style network, or does not take a picture and the weights of its styles."""
+    """Raises PluginError unless the model is a style model with the expected inputs."""
     inputs, model = engine.session.inputs, engine.model
     if model.role != "style":
         raise PluginError(f"{model.name!r} is a {model.role} model, not a style model")
@@ -214,8 +214,8 @@ def _require_style(engine: Engine) -> None:
 
 
 def _with_colours_of(paint: FloatArray, source: Image) -> FloatArray:
-    """The painting's luma with the picture's chroma (Gatys et al. 2016, "Preserving color in neural artistic style
-    transfer")."""
+    """Combines the painting's luma with the source's chroma (Gatys et al. 2016, "Preserving color in neural artistic
+    style transfer")."""
     ours = cv2.cvtColor(np.rint(paint).astype(np.uint8), cv2.COLOR_BGR2YCrCb)
     ours[:, :, 1:] = cv2.cvtColor(source, cv2.COLOR_BGR2YCrCb)[:, :, 1:]
     return np.asarray(cv2.cvtColor(ours, cv2.COLOR_YCrCb2BGR), np.float32)

@@ -1,10 +1,10 @@
-"""Paint that moves with the picture: no flicker where nothing changes.
+"""Temporal smoothing: moves the last painting along with the video, so that static areas do not flicker.
 
-A network paints each frame anew, and the least noise of the camera moves its strokes. So the last painting is carried
-along with the motion of the picture, found by dense inverse search (Kroeger et al. 2016, arXiv 1603.03590), and mixed
-with the new one: most of it where the picture looks as the last one does when it is moved likewise, none of it where
-something came into sight or changed (as Ruder et al. 2016, "Artistic style transfer for videos", weigh their temporal
-loss; here it is done to the output, at less than a tenth of the network's cost).
+The model paints each frame independently, so the slightest camera noise moves its strokes. Therefore the last painting
+is warped along the motion of the video, found by dense inverse search (Kroeger et al. 2016, arXiv 1603.03590), and
+blended with the new one: strongly where the frame matches the previous one under the same warp, not at all where
+something appeared or changed. Ruder et al. 2016, "Artistic style transfer for videos", weight their temporal loss in
+the same way; here it is applied to the output, at less than a tenth of the model's cost.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ import numpy as np
 from sightd.plugins.types import FloatArray, Image
 
 _KEPT = 0.85
-"""Of the carried painting, where nothing changed: paint settles within some ten frames."""
+"""Weight of the warped painting where nothing changed: the painting settles within some ten frames."""
 _SAME, _OTHER = 6.0, 26.0
-"""Difference of grey levels up to which the picture is the same, and from which it is another."""
+"""Difference of grey levels up to which the frame counts as unchanged, and from which as changed."""
 _FLOW_WIDTH = 240
-"""Width at which motion is looked for: strokes are coarser than that."""
+"""Width at which motion is estimated: strokes are coarser than that."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painted:
-    """The last frame, grey uint8 [h, w], and its painting float32 [h, w, 3] 0-255, of one size. Never changed."""
+    """The last frame, grey uint8 [h, w], and its painting float32 [h, w, 3] 0-255, of the same size. Immutable."""
 
     grey: Image
     paint: FloatArray
 
 
 class Steadier:
-    """Used by one thread at a time; what is remembered of a camera is the caller's."""
+    """Not thread-safe. Keeps no state of a camera; the caller does."""
 
     def __init__(self, strength: float = 1.0) -> None:
-        """`strength` 0-1: 0 leaves each frame's painting as it is."""
+        """`strength` 0-1: 0 leaves each frame's painting unchanged."""
         self._kept = _KEPT * strength
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def steadied(self, last: Painted | None, source: Image, paint: FloatArray) -> Painted:
-        """The painting of `source` (BGR uint8 [h, w, 3]), mixed with the last one carried along. `paint` is new:
-        float32 [h, w, 3] 0-255. Another size than the last begins anew."""
+        """Returns the painting of `source` (BGR uint8 [h, w, 3]), blended with the warped last one. `paint` is the new
+        painting, float32 [h, w, 3] 0-255. A size other than the last one's starts over."""
         grey = np.asarray(cv2.cvtColor(source, cv2.COLOR_BGR2GRAY), np.uint8)
         if last is None or last.grey.shape != grey.shape or self._kept <= 0:
             return Painted(grey, paint)
@@ -54,7 +54,7 @@ class Steadier:
         return Painted(grey, mixed)
 
     def _origins(self, grey: Image, last: Image) -> FloatArray:
-        """Where each pixel of the frame was in the last one: float32 [h, w, 2] as x, y."""
+        """Returns where each pixel of the frame was in the last one: float32 [h, w, 2] as x, y."""
         height, width = grey.shape
         small = (min(width, _FLOW_WIDTH), max(16, round(height * min(width, _FLOW_WIDTH) / width)))
         now, then = (cv2.resize(one, small, interpolation=cv2.INTER_AREA) for one in (grey, last))

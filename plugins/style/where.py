@@ -1,4 +1,4 @@
-"""Where a frame is painted: as numbers 0-1, with soft edges."""
+"""The mask of the painted area, with soft edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightd.plugins.types import Detections, Faces, FloatArray, Frame, Results, 
 
 
 def cover_of(where: Where | None, frame: Frame, results: Results) -> FloatArray | None:
-    """Float32 [height, width, 1]: 1 where the painting shows, 0 where the frame does; None where all is painted."""
+    """Returns float32 [height, width, 1]: 1 where the painting shows, 0 where the frame does; None means all."""
     if where is None:
         return None
     mask = np.zeros((frame.height, frame.width), np.uint8)
@@ -43,7 +43,7 @@ def _boxes(where: Where, results: Results) -> Iterator[Sequence[float]]:
 
 
 def _ellipse(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], box: Sequence[float], *, face: bool) -> None:
-    """Things have round outlines: the corners of a box are background. Somewhat larger, for arms and hair."""
+    """Fills an ellipse, as box corners are usually background; slightly larger, for arms and hair."""
     if not np.isfinite(box).all():
         return
     x1, y1, x2, y2 = box

@@ -1,4 +1,4 @@
-"""Faces: found, looked at, recognised by their likeness to those of a gallery."""
+"""Face recognition: finds faces, computes embeddings and compares them with a gallery."""
 
 from sightd.plugins.face.plugin import FaceRecogniser
 

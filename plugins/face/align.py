@@ -1,4 +1,4 @@
-"""Faces brought to the form in which embedders know them: 112 x 112 pixels, upright, the eyes at the same place."""
+"""Aligns faces for embedders: 112 x 112 pixels, upright, with the eyes at fixed positions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sightd.plugins.types import FloatArray, Image
 
 
 def aligned(image: Image, landmarks: FloatArray) -> NDArray[np.uint8]:
-    """The face [CROP, CROP, 3] BGR of five points [5, 2] in pixels of the image; black where the image ends.
+    """Returns the face [CROP, CROP, 3] BGR with the five points [5, 2], in pixels of the image; black beyond its edges.
 
-    ValueError where the points coincide or are no numbers.
+    Raises ValueError if the points coincide or are not finite.
     """
     transform = similarity(landmarks, ARCFACE)
     return np.asarray(cv2.warpAffine(image, transform, (CROP, CROP), flags=cv2.INTER_LINEAR), np.uint8)

@@ -1,4 +1,4 @@
-"""All that can be said of the faces on pictures, one picture for itself: for photographs that are enrolled."""
+"""Finds and embeds all faces of single images, for photographs to enrol."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sightd.plugins.types import FloatArray, Frame, Image
 
 
 class FaceAnalyser:
-    """A finder and a reader, one after the other. Several threads at once; `close` twice is safe."""
+    """A face finder followed by an embedder. Thread-safe; `close` is idempotent."""
 
     def __init__(self, finder: FaceFinder, reader: FaceReader) -> None:
-        """Both become the analyser's own."""
+        """Takes ownership of both."""
         self._finder, self._reader = finder, reader
 
     @classmethod
     def of(cls, detector: Engine, recogniser: Engine, search: Search) -> FaceAnalyser:
-        """The engines stay the caller's and are closed later. PluginError where they are other networks."""
+        """The caller keeps the engines and closes them later. Raises PluginError for models of another kind."""
         finder = finder_for(detector, search)
         try:
             return cls(finder, reader_for(recogniser))
@@ -34,7 +34,7 @@ class FaceAnalyser:
             raise
 
     def looks(self, frames: Sequence[Frame]) -> list[Looks]:
-        """The faces of each picture, best score first."""
+        """Returns the faces of each image, best score first."""
         found = self._finder.find(frames, [None] * len(frames))
         turned = [upright(self._finder, frame, of, [True] * len(of)) for frame, of in zip(frames, found, strict=True)]
         faces = [(frame, points) for frame, of in zip(frames, turned, strict=True) for points in of.landmarks]
@@ -48,7 +48,7 @@ class FaceAnalyser:
         return looks
 
     def embedded(self, crop: Image) -> FloatArray:
-        """The embedding float32 [d] of a face that is aligned already, uint8 [112, 112, 3] BGR."""
+        """Returns the embedding float32 [d] of a face that is already aligned, uint8 [112, 112, 3] BGR."""
         read = self._reader.read([(Frame.of(crop, still=True), ARCFACE.astype(np.float32))], [True])
         embedding: FloatArray = read.embeddings[0]
         return embedding

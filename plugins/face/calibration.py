@@ -1,7 +1,8 @@
-"""From the rate of mistakes that a user accepts to the cosine that two looks must reach, and back.
+"""Converts an accepted error rate to the cosine that two face samples must reach, and back.
 
-Terms as in ISO/IEC 19795-1: FMR, the share of comparisons of different persons that reach a threshold; FNMR, of the
-same person that do not; FPIR, the share of looks of strangers that reach it with anybody in the gallery.
+Terms as in ISO/IEC 19795-1: FMR, the share of comparisons of different persons that reach a threshold; FNMR, the share
+of comparisons of the same person that do not; FPIR, the share of samples of strangers that reach it with anybody in the
+gallery.
 """
 
 from __future__ import annotations
@@ -18,22 +19,23 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 _FURTHER = 0.5
-"""What a person's second and each further picture counts as a comparison. They show the same person, so a stranger who
-is unlike the first is mostly unlike the others too. What it is between 0 (all alike) and 1 (independent) was not
-measured; half is a guess on the safe side."""
+"""Weight of a person's second and each further image as a comparison. They show the same person, so a stranger unlike
+the first is mostly unlike the others too. The true value, between 0 (all alike) and 1 (independent), was not measured;
+one half is a guess on the safe side."""
 _LEAST_FMR = 1e-9
-"""Beyond it nothing was ever measured, and no rate is told."""
+"""Smallest FMR reported; nothing below it was ever measured."""
 _BEYOND_FROM = 1e-4
-"""Above the table its slope from here to its end goes on."""
+"""FMR at which the slope used beyond the table starts; it ends at the last point of the table."""
 _FEWEST = 20
-"""Pairs on which a point must rest: among the few most alike are some of one person under two names."""
+"""Pairs that a point must rest on: among the few most similar pairs, some show one person under two names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Of one embedder: cosines [n] rising and the FMR at each, falling; `missed_at` [m] and the FNMR at each, rising.
+    """Calibration of one embedder: rising cosines [n] with the falling FMR at each; `missed_at` [m] with the rising
+    FNMR at each.
 
-    `shift` is added to every cosine: what a user's own gallery showed (see `refinement`).
+    `shift` is added to every cosine: the correction found in a user's own gallery (see `refinement`).
     """
 
     cosines: Numbers
@@ -43,8 +45,8 @@ class Calibration:
     shift: float = 0.0
 
     def fmr(self, cosine: float) -> float:
-        """The share of strangers' looks with this cosine to a given picture, or a higher one. Between the table's
-        points its logarithm is linear, beyond them it goes on at the ends' slopes."""
+        """Returns the share of strangers' samples whose cosine to a given image is this high or higher. Interpolates
+        the logarithm linearly between the table's points and extrapolates with the slopes at its ends."""
         at = cosine - self.shift
         logs = np.log10(self.fmrs)
         if at > self.cosines[-1]:
@@ -57,7 +59,7 @@ class Calibration:
         return float(np.clip(10.0**log, _LEAST_FMR, 1.0))
 
     def cosine(self, fmr: float) -> float:
-        """The cosine at which `fmr` is reached; the other way round."""
+        """Returns the cosine at which `fmr` is reached; the inverse of `fmr`."""
         log, logs = np.log10(max(fmr, _LEAST_FMR)), np.log10(self.fmrs)
         if log < logs[-1]:
             at = self.cosines[-1] + (logs[-1] - log) / self._slope_beyond
@@ -69,8 +71,8 @@ class Calibration:
         return float(at + self.shift)
 
     def fnmr(self, cosine: float) -> float:
-        """The share of a person's own looks that have a lower cosine to a picture of theirs. Above the table as if they
-        were normally distributed, which within it they nearly are."""
+        """Returns the share of a person's own samples with a lower cosine to an image of theirs. Above the table a
+        normal distribution is assumed, which the values within the table nearly follow."""
         at = cosine - self.shift
         if at <= self.missed_at[-1]:
             return float(np.interp(at, self.missed_at, self.fnmrs))
@@ -80,17 +82,17 @@ class Calibration:
         return spread.cdf(last + (at - self.missed_at[-1]) / deviation)
 
     def threshold(self, false_identification: float, persons: int, embeddings: int) -> float:
-        """The cosine at which a stranger's look gets somebody's name with that probability (FPIR) in a gallery.
+        """Returns the cosine at which a stranger's sample is named with that probability (FPIR) in a gallery.
 
-        With m independent comparisons FPIR = 1 - (1 - FMR)^m; m is the number of persons and a part of the further
-        embeddings. An empty gallery is asked as one of one person.
+        For m independent comparisons FPIR = 1 - (1 - FMR)^m, where m is the number of persons plus a share of their
+        further embeddings. An empty gallery is treated like one with one person.
         """
         comparisons = max(1.0, persons + _FURTHER * (embeddings - persons))
         return self.cosine(-np.expm1(np.log1p(-min(false_identification, 0.5)) / comparisons))
 
     @property
     def _slope_beyond(self) -> float:
-        """Decades of FMR for each unit of cosine, above the table."""
+        """Decades of FMR per unit of cosine, above the table."""
         start = int(np.argmin(np.abs(np.log10(self.fmrs / _BEYOND_FROM))))
         decades = np.log10(self.fmrs[start] / self.fmrs[-1])
         return float(decades / (self.cosines[-1] - self.cosines[start]))
@@ -98,7 +100,7 @@ class Calibration:
 
 @cache
 def calibration_of(model: str) -> Calibration | None:
-    """The table that comes with a recogniser of the catalogue; None where there is none."""
+    """Returns the table shipped with a recogniser of the catalogue; None if there is none."""
     file = resources.files("sightd.plugins.face").joinpath(f"{model}.csv")
     if not file.is_file():
         return None

@@ -83,7 +83,7 @@ class FaceConfig(PluginConfig):
     names: bool = Field(True, description="Write names on the picture.")
 
     def faults(self, networks: Catalog) -> list[Fault]:
-        """Networks that there are not, and options that cannot go together."""
+        """Returns unknown models and options that cannot be combined."""
         found = [
             Fault((option,), f'unknown model "{name}"', "see `sightd models list`")
             for option, name in (("detector", self.detector), ("recogniser", self.recogniser))

@@ -1,4 +1,4 @@
-"""Faces on the picture: names, and what is hidden of them."""
+"""Draws faces and names, and computes the regions to redact."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sightd.plugins.types import BoolArray, Canvas, Faces, FloatArray
 _KNOWN, _UNKNOWN = (110, 220, 120), (190, 190, 190)
 """BGR."""
 _AROUND = (0.25, 0.35)
-"""How far beyond a face's box is hidden, as shares of its width and height: hair and chin tell a lot."""
+"""Margin redacted around a face's box, as shares of its width and height: hair and chin are revealing."""
 
 
 def draw(canvas: Canvas, faces: Faces, *, names: bool) -> None:
-    """A box around each face, with the name of those who are known."""
+    """Draws a box around each face, with the name if it is known."""
     for row in range(len(faces)):
         identity = faces.identities[row]
         label = (identity or "") if names else ""
@@ -25,8 +25,8 @@ def draw(canvas: Canvas, faces: Faces, *, names: bool) -> None:
 def hidden(
     faces: Faces, whose: Literal["all", "unknown", "known", "none"], undecided: BoolArray, others: FloatArray
 ) -> FloatArray:
-    """What is to be hidden, boxes xyxy float32 [n, 4] px, somewhat larger than the faces: of faces [n] those that the
-    option names and those `undecided`, and `others`, float32 [m, 4], whatever they are."""
+    """Returns the regions to redact, boxes xyxy float32 [n, 4] px, somewhat larger than the faces: the faces selected
+    by `whose`, those `undecided` (bool [n]) and unnamed unless `whose` is "none", and all `others` (float32 [m, 4])."""
     known = np.array([identity is not None for identity in faces.identities], np.bool_)
     chosen = {"all": np.ones_like(known), "unknown": ~known, "known": known, "none": np.zeros_like(known)}[whose]
     if whose != "none":

@@ -1,14 +1,15 @@
-"""Who somebody is, by all looks at them: a name needs enough looks that agree, and changes with stronger ones alone.
+"""Identifies a person from all face samples of a track: a name needs enough agreeing samples, and changes only if the
+evidence for another person is stronger.
 
-The looks of a track are averaged, weighted by quality, and their mean is compared with the gallery. A person's own
-looks scatter around something that the mean comes near to, so that its cosine rises with each look; a stranger's does
-not, for how alike two people are does not change with looking longer. So evidence grows, and no stranger is talked into
-a name by the hundredth look at the same likeness. See docs/faces.md for the figures.
+The samples of a track are averaged, weighted by quality, and their mean is compared with the gallery. A person's own
+samples scatter around a point that the mean converges to, so its cosine rises with each sample. A stranger's does not,
+because how alike two people are does not depend on how long one looks. So evidence grows, but no stranger is accepted
+because the same likeness was seen a hundred times. See docs/faces.md for the figures.
 
-A name is given where the mean's cosine reaches the threshold of the false identification rate p(n) that is allowed
-after n independent looks: p(n) = p / 4 · min(1, (n / 4)²), and two looks at least have said so. Looks are independent
-by a second's distance: n = 1 + Σ min(1, Δt / 1 s). At first only a clear likeness will do, later a lesser one. It is a
-quarter of p, for over its life a track's mean has several chances to reach the threshold.
+A name is assigned if the mean's cosine reaches the threshold of the false identification rate p(n) allowed after n
+independent samples, p(n) = p / 4 · min(1, (n / 4)²), and at least two samples agree. Samples a second apart count as
+independent: n = 1 + Σ min(1, Δt / 1 s). Early on only a strong likeness suffices, later a weaker one. The rate is a
+quarter of p because the mean has several chances to reach the threshold during the life of a track.
 """
 
 from __future__ import annotations
@@ -22,36 +23,36 @@ from sightd.plugins.face.calibration import Calibration
 from sightd.plugins.types import FloatArray
 
 _APART = 1.0
-"""Seconds after which a look is independent of the one before."""
+"""Seconds after which a sample is independent of the previous one."""
 _SHARE = 0.25
-"""Of the rate for one look, what is allowed at any one moment of a track."""
+"""Share of the rate for a single sample that is allowed at any one moment of a track."""
 _FULL = 4.0
-"""Independent looks after which the whole rate is allowed."""
+"""Independent samples after which the full rate is allowed."""
 _MEMORY = 8.0
-"""Independent looks' worth of weight in the mean: older ones fade."""
+"""Most weight of the mean, in independent samples: older ones fade."""
 _LEAST_WEIGHT = 0.15
-"""Of a look that follows at once: its noise is mostly that of the one before."""
+"""Weight of a sample taken immediately after another: its noise is mostly the same."""
 _AGREEING = 2
-"""Looks that must each be nearest to the person."""
+"""Samples that must each be closest to the person."""
 _MARGIN = 0.06
-"""How far behind the next person must be. Two looks of one person differ by more than that, but hardly the means."""
+"""Required lead over the next person. Two samples of one person differ by more than that, but their means hardly do."""
 _KEEP_MARGIN = 0.02
 _KEEP = 20.0
-"""How many times as high a false identification rate still keeps a name that was given: it does not flicker."""
+"""Factor on the allowed rate while a name is kept, so that names do not flicker."""
 _CHANGE = 0.1
-"""How much more alike another person must be before the name changes."""
+"""Lead that another person must have before the name changes."""
 _SAME_FACE = 0.35
-"""Cosine to the mean below which a good look seems to show another face: a person's own look is hardly ever so unlike
-(1 in 100), a stranger's nearly always. The name is taken away with the first such look, for the track may have jumped;
-a second in a row begins anew."""
+"""Cosine to the mean below which a good sample seems to show another face: a person's own sample is hardly ever so
+different (1 in 100), a stranger's nearly always. The first such sample removes the name, because the track may have
+jumped to another face; a second in a row restarts the evidence."""
 _POOR_DOUBTS = 0.2
-"""The same for looks that are too poor to decide anything: they only take the name away, until a good one comes."""
+"""The same for samples too poor to identify anyone: they only remove the name, until a good sample follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides. `threshold(rate)` is the cosine at which a stranger's look gets a name with that probability in the
-    gallery as it is; `false_identification` is the rate that is allowed."""
+    """Decision parameters. `threshold(rate)` is the cosine at which a stranger's sample is named with that probability
+    in the current gallery; `false_identification` is the allowed rate."""
 
     calibration: Calibration
     false_identification: float
@@ -64,8 +65,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The person who is most like an embedding: their id, None in an empty gallery, the cosine, and that of the next
-    other person (-1 where there is none)."""
+    """The person most similar to an embedding: their id, the cosine, and the cosine of the next person (-1 if there is
+    none). In an empty gallery the id is None and both cosines are NaN."""
 
     person: int | None
     similarity: float
@@ -78,7 +79,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Who it is, or None with the reason; cosine and margin of the mean."""
+    """The identified person, or None with the reason; cosine and margin of the mean."""
 
     person: int | None
     similarity: float
@@ -88,10 +89,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """All good looks at one track. Never changed, only replaced; of the same size however long it lives.
+    """The evidence from all good samples of one track. Immutable; replaced as a whole. Its size does not grow.
 
-    `mean` float32 [d] of length 1; `weight` of it; `independent` looks; `agreed`: how many looks were nearest to whom;
-    `person`: who was named last; `doubted`: the last look seemed to show another face.
+    `mean` float32 [d] of unit length with its `weight`; `independent` is the number of independent samples; `agreed`
+    counts samples by the person they were closest to; `person` was named last; `doubted`: the last sample seemed to
+    show another face.
     """
 
     mean: FloatArray
@@ -104,12 +106,12 @@ class Evidence:
 
     @classmethod
     def first(cls, embedding: FloatArray, quality: float, at: float, nearest: int | None) -> Evidence:
-        """Of one look: embedding float32 [d] of length 1, quality 0-1, time s, and the person nearest to it if they are
-        at all alike."""
+        """Starts with one sample: embedding float32 [d] of unit length, quality 0-1, time s, and the person closest to
+        it, if any is similar at all."""
         return cls(embedding, quality, 1.0, at, {} if nearest is None else {nearest: 1})
 
     def with_look(self, embedding: FloatArray, quality: float, at: float, nearest: int | None) -> Evidence:
-        """After another good look; a new beginning with the second in a row that shows another face."""
+        """Adds a good sample. Restarts with the second sample in a row that shows another face."""
         if float(embedding @ self.mean) < _SAME_FACE:
             return Evidence.first(embedding, quality, at, nearest) if self.doubted else replace(self, doubted=True)
         apart = min(max(at - self.last_at, 0.0) / _APART, 1.0)
@@ -127,11 +129,11 @@ class Evidence:
         )
 
     def with_poor_look(self, embedding: FloatArray) -> Evidence:
-        """After a look that is too poor to decide who it is, and may still show that it is somebody else."""
+        """Adds a sample too poor to identify anyone, which may still show that it is somebody else."""
         return self if self.doubted or float(embedding @ self.mean) >= _POOR_DOUBTS else replace(self, doubted=True)
 
     def judged(self, match: Match, rules: Rules) -> tuple[Evidence, Verdict]:
-        """The verdict by the match of the mean, and the evidence that remembers it."""
+        """Returns the verdict for the match of the mean, and the evidence updated with it."""
         verdict = self._verdict(match, rules)
         return (self if verdict.person is None else replace(self, person=verdict.person)), verdict
 
@@ -157,7 +159,7 @@ class Evidence:
 
 
 def of_one_look(match: Match, rules: Rules) -> Verdict:
-    """Of a photograph: one look, at the rate that is allowed for one."""
+    """Returns the verdict for a photograph: a single sample, at the rate allowed for one."""
     if match.person is None:
         return _unknown(match, "nobody is enrolled")
     asked = rules.threshold(rules.false_identification)
@@ -173,7 +175,7 @@ def _unknown(match: Match, reason: str) -> Verdict:
 
 
 def _counted(agreed: Mapping[int, int], nearest: int | None) -> Mapping[int, int]:
-    """One more for `nearest`, one less for all others: looks that disagree take evidence away."""
+    """Adds one to the count of `nearest` and subtracts one from all others: disagreeing samples reduce evidence."""
     counted = {person: min(looks, 5) - (person != nearest and nearest is not None) for person, looks in agreed.items()}
     if nearest is not None:
         counted[nearest] = counted.get(nearest, 0) + 1

@@ -1,4 +1,4 @@
-"""Where faces are on frames, by whichever way the engine goes: with arrays on the host, or all of it on the GPU."""
+"""Finds faces on frames the way the engine allows: with arrays in host memory, or entirely on the GPU."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from sightd.plugins.nms import nms
 from sightd.plugins.types import BoolArray, FloatArray, Frame, Image, check_lengths
 
 _STEP = 32
-"""Sides of the network's input are multiples of its coarsest stride."""
+"""Both sides of the model's input are multiples of its coarsest stride."""
 _MOST = 256
-"""Faces of one frame."""
+"""Most faces of one frame."""
 _ANY_SCORE = 0.3
-"""Least score of a face that is looked for again where one was found."""
+"""Least score when a face is searched for again where one was found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundFaces:
     """Faces of one frame, best score first, in pixels of the frame.
 
-    boxes xyxy float32 [n, 4], cut at the frame's edges · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2], in the
-    order of `sightd.plugins.types.Faces`.
+    boxes xyxy float32 [n, 4], clipped to the frame · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2], in the order
+    of `sightd.plugins.types.Faces`.
     """
 
     boxes: FloatArray
@@ -48,7 +48,7 @@ class FoundFaces:
         return len(self.scores)
 
     def select(self, keep: BoolArray) -> FoundFaces:
-        """Those at `keep`, bool [n]."""
+        """Returns the faces selected by `keep`, bool [n]."""
         return FoundFaces(self.boxes[keep], self.scores[keep], self.landmarks[keep])
 
     @classmethod
@@ -58,9 +58,9 @@ class FoundFaces:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for and where. `size`: longest side of what the network is fed, px; larger views are made smaller.
-    `min_size`: shorter side of a face in pixels of the frame. `tiles`: 1 looks at the frame as a whole, n at n x n
-    overlapping parts besides, for small faces."""
+    """What to search for, and where. `size`: longest side of the model's input, px; larger views are downscaled.
+    `min_size`: shorter side of a face in pixels of the frame. `tiles`: 1 searches the whole frame, n also n x n
+    overlapping tiles, for small faces."""
 
     min_score: float = 0.6
     max_iou: float = 0.3
@@ -70,27 +70,27 @@ class Search:
 
 
 class FaceFinder(Protocol):
-    """Several threads at once; `close` twice is safe."""
+    """Thread-safe; `close` is idempotent."""
 
     def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
-        """The faces of each frame. Where `people` has boxes xyxy float32 [n, 4] for a frame, only where their heads
-        are; None looks everywhere. PluginError where the network's outputs are not of its head's form."""
+        """Returns the faces of each frame. If `people` holds boxes xyxy float32 [n, 4] for a frame, only the heads of
+        those people are searched; None searches everywhere. Raises PluginError if outputs do not match the head."""
         ...
 
     def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
-        """The faces of images BGR uint8 [h, w, 3] of any size, also such as `find` leaves out because they are small or
-        doubtful, from a score of 0.3 on."""
+        """Returns the faces of images BGR uint8 [h, w, 3] of any size, from a score of 0.3 on, including faces that
+        `find` leaves out as too small or doubtful."""
         ...
 
     def close(self) -> None: ...
 
 
 class HostFaceFinder:
-    """Views are prepared and outputs read on the CPU, wherever the network runs. Where its input is of no fixed size,
-    it follows the view's form: the network is fed no more than what there is."""
+    """Prepares views and reads outputs on the CPU, wherever the model runs. If the model's input size is not fixed, it
+    follows the shape of the view, so that little padding is computed."""
 
     def __init__(self, engine: Engine, search: Search) -> None:
-        """PluginError where the network is no YuNet."""
+        """Raises PluginError if the model is not a YuNet."""
         if engine.model.head != "yunet":
             model = engine.model
             raise PluginError(f"model {model.name!r} has head {model.head!r}; faces are found by one of head 'yunet'")
@@ -104,7 +104,7 @@ class HostFaceFinder:
         return [self._in_view(image, _ANY_SCORE) for image in images]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Holds nothing to release."""
 
     def _on_frame(self, frame: Frame, people: FloatArray | None) -> FoundFaces:
         wanted = views_of(frame, people, self._search)
@@ -114,7 +114,7 @@ class HostFaceFinder:
         return merged(parts, self._search)
 
     def _in_view(self, image: Image, least: float) -> FoundFaces:
-        """The faces of one view in its own pixels, from the score `least` on."""
+        """Returns the faces of one view in its own pixels, from the score `least` on."""
         search, spec = self._search, self._engine.model.input
         width, height = (spec.width, spec.height) if self._fixed else _sides(image, search.size)
         tensor, (geometry,) = prepare([image], replace(spec, width=width, height=height))
@@ -127,10 +127,10 @@ class HostFaceFinder:
 
 
 class DeviceFaceFinder:
-    """Views go to the GPU, unless the frame was decoded there and is looked at as a whole, and faces come back."""
+    """Uploads views to the GPU, unless a whole frame that was decoded there is searched, and downloads only faces."""
 
     def __init__(self, lanes: DetectionLanes, search: Search, ordinal: int) -> None:
-        """`ordinal` is the lanes' GPU; they find faces from a score of `_ANY_SCORE` on, or lesser ones."""
+        """`ordinal` is the GPU of `lanes`, which must return faces with scores down to `_ANY_SCORE` or lower."""
         self._lanes, self._search, self._ordinal = lanes, search, ordinal
 
     def find(self, frames: Sequence[Frame], people: Sequence[FloatArray | None]) -> list[FoundFaces]:
@@ -149,7 +149,7 @@ class DeviceFaceFinder:
         return list(self._found(images, _ANY_SCORE))
 
     def _found(self, images: Sequence[Image | DeviceImage], least: float) -> Iterator[FoundFaces]:
-        """The faces of each image, from the score `least` on."""
+        """Yields the faces of each image, from the score `least` on."""
         for in_view in self._lanes.find(images) if images else ():
             found = in_view.found
             assert found.points is not None, "the lanes read a head with points"
@@ -166,7 +166,8 @@ class DeviceFaceFinder:
 
 
 def finder_for(engine: Engine, search: Search) -> FaceFinder:
-    """By the GPU where the engine can do all of it there. PluginError where the network is no YuNet."""
+    """Returns a finder that uses the GPU if the engine supports the whole path there. Raises PluginError if the model
+    is not a YuNet."""
     host = HostFaceFinder(engine, search)
     choice = Choice(search.max_iou, _MOST, by_class=False)
     least = min(search.min_score, _ANY_SCORE)
@@ -183,7 +184,7 @@ def views_of(frame: Frame, people: FloatArray | None, search: Search) -> list[Vi
 
 
 def placed(found: FoundFaces, view: View, frame: Frame) -> FoundFaces:
-    """Faces of a view in pixels of the frame; without those that the view cuts."""
+    """Converts faces of a view to pixels of the frame; drops those cut off by the view."""
     corner = np.array(view[:2], np.float32)
     boxes = found.boxes + np.tile(corner, 2)
     whole = ~views.cut_off(boxes, view, frame.width, frame.height)
@@ -192,14 +193,14 @@ def placed(found: FoundFaces, view: View, frame: Frame) -> FoundFaces:
 
 
 def sure(faces: FoundFaces, search: Search) -> BoolArray:
-    """Which are faces by the options' own limits, bool [n]; where faces are hidden, more are looked for."""
+    """Returns which faces meet the configured limits, bool [n]. More faces are searched for if faces are redacted."""
     sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).min(axis=1, initial=np.inf)
     found: BoolArray = (faces.scores >= search.min_score) & (sides >= search.min_size)
     return found
 
 
 def merged(parts: Sequence[FoundFaces], search: Search) -> FoundFaces:
-    """The faces of all views of one frame, each once, and those alone that are large enough."""
+    """Combines the faces of all views of one frame, removing duplicates and faces that are too small."""
     if not parts:
         return FoundFaces.none()
     boxes = np.concatenate([part.boxes for part in parts])
@@ -216,7 +217,7 @@ def _part(image: Image, view: View) -> Image:
 
 
 def _sides(image: Image, size: int) -> tuple[int, int]:
-    """Width and height of the network's input for a view: as small as holds it, its longer side at most `size`."""
+    """Returns width and height of the model's input for a view: the smallest that fits, at most `size`."""
     height, width = image.shape[:2]
     shrunk = min(1.0, size / max(width, height))
     return _up(round(width * shrunk)), _up(round(height * shrunk))

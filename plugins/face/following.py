@@ -1,4 +1,4 @@
-"""Faces followed over time: which face of a frame is which of those before it."""
+"""Tracks faces: matches the faces of a frame with those of earlier frames."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sightd.plugins.types import Detections, FloatArray, IntArray
 
 LABELS = ("face",)
 _RULES = Rules(
-    high_score=0.0,  # the finder's own least score decides already
+    high_score=0.0,  # the finder has already applied its least score
     low_score=0.0,
-    min_overlap=0.2,  # faces are small, and move far between two looks
+    min_overlap=0.2,  # faces are small and move far between two samples
     min_hits=1,
     confirm_within=0.0,
     max_lost=1.5,
@@ -27,37 +27,37 @@ _RULES = Rules(
 )
 _REACH = Reach(show_lost=0.4, max_carry=1.0)
 _OUTAGE = 5.0
-"""A camera of which no frame was looked at for so long (s) begins anew."""
+"""If no frame of a camera was analysed for this long (s), tracking starts over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Followed:
-    """The faces of one camera after its last frame that was looked at. Never changed, only replaced."""
+    """The face tracks of one camera after its last analysed frame. Immutable; replaced as a whole."""
 
     tracks: CameraTracks
 
     @classmethod
     def new(cls, size: tuple[int, int], first_id: int = 1) -> Followed:
-        """Of a camera whose pictures are of `size` (width, height); numbers begin at `first_id`."""
+        """Starts tracking a camera with frames of `size` (width, height); ids start at `first_id`."""
         return cls(CameraTracks(-np.inf, size, np.zeros((0, WIDTH)), LABELS, first_id))
 
     @property
     def next_id(self) -> int:
-        """A number that no face has had yet."""
+        """An id that no face has had yet."""
         return self.tracks.next_id
 
     @property
     def ids(self) -> frozenset[int]:
-        """Those that are followed, in sight or lately lost."""
+        """Ids of all tracked faces, visible or recently lost."""
         return frozenset(self.tracks.rows[:, ID].astype(int).tolist())
 
     def fits(self, size: tuple[int, int], at: float) -> bool:
-        """Whether a frame of that size and time (s) belongs to the same run of pictures."""
+        """Whether a frame of that size and time (s) belongs to the same sequence."""
         passed = at - self.tracks.at
         return self.tracks.size == size and -_RULES.max_lost <= passed <= _OUTAGE
 
     def seen(self, found: FoundFaces, at: float) -> tuple[Followed, IntArray]:
-        """The faces after a frame at `at` (s), and for each found face the number of its track, int64 [n]."""
+        """Returns the tracks after a frame at `at` (s), and the track id of each found face, int64 [n]."""
         detections = Detections(found.boxes, found.scores, np.zeros(len(found), np.int64), LABELS)
         after, rows = step(self.tracks, detections, max(at, self.tracks.at), _RULES)
         numbers = np.zeros(len(found), np.int64)
@@ -66,19 +66,19 @@ class Followed:
         return Followed(after), self._numbered(numbers)
 
     def carried(self, at: float) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Where the faces should be at `at` (s): boxes float32 [n, 4], scores float32 [n] and numbers int64 [n]; none
-        where that is too far from the last frame."""
+        """Returns the predicted faces at `at` (s): boxes float32 [n, 4], scores float32 [n] and ids int64 [n]; none if
+        that is too far from the last frame."""
         tracks = view.carried(self.tracks, at, _REACH)
         if tracks is None:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
         return tracks.boxes, tracks.scores, tracks.ids
 
     def anew(self, size: tuple[int, int]) -> Followed:
-        """Nothing is followed any more; numbers go on."""
+        """Drops all tracks; ids continue."""
         return Followed(replace(self.tracks, at=-np.inf, size=size, rows=np.zeros((0, WIDTH))))
 
     @staticmethod
     def _numbered(numbers: NDArray[np.int64]) -> IntArray:
-        """-1 for what could not be followed: a box that is none, or one too many."""
+        """Replaces 0 by -1, in place: faces that could not be tracked (invalid boxes, or one too many)."""
         numbers[numbers == 0] = -1
         return numbers

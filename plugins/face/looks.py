@@ -1,4 +1,4 @@
-"""Looks: what can be said of each face on one picture, before anybody is asked who it is."""
+"""Face samples: everything computed from each face of an image before it is identified."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from sightd.plugins.types import BoolArray, FloatArray, check_lengths
 
 DIMENSIONS = 128
-"""Of SFace's embeddings."""
+"""Length of SFace's embeddings."""
 CROP = 112
-"""Pixels each way of an aligned face."""
+"""Side of an aligned face in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quality:
-    """How fit faces are to be recognised, one row a face, float32 [n] each.
+    """How suitable faces are for recognition, one row per face, float32 [n] each.
 
     sizes: distance of the eyes in pixels of the source · sharpness: 0 (blurred) to 1 · frontality: 0 (profile) to 1 ·
-    scores: the detector's, 0-1, of the face turned upright · upright: bool [n], whether it is known which way up the
-    face is · totals: all in one, 0-1.
+    scores: the detector's, 0-1, of the face turned upright · upright: bool [n], whether the orientation of the face is
+    known · totals: all combined, 0-1.
     """
 
     sizes: FloatArray
@@ -37,10 +37,10 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
-    """The faces of one picture, best score first.
+    """The faces of one image, best score first.
 
     boxes xyxy float32 [n, 4] px · landmarks float32 [n, 5, 2] px, as in `plugins.types.Faces` · embeddings float32
-    [n, DIMENSIONS], each of length 1 · crops uint8 [n, CROP, CROP, 3] BGR, aligned.
+    [n, DIMENSIONS], each of unit length · crops uint8 [n, CROP, CROP, 3] BGR, aligned.
     """
 
     boxes: FloatArray
@@ -57,5 +57,5 @@ class Looks:
 
     @property
     def scores(self) -> FloatArray:
-        """The detector's, 0-1, of the face turned upright."""
+        """The detector's scores, 0-1, of the faces turned upright."""
         return self.quality.scores

@@ -1,4 +1,4 @@
-"""The face plug-in: finds faces, follows them, and says whose they are."""
+"""The face plug-in: finds, tracks and identifies faces."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _PERSON = "person"
 _MAY_BE = 0.3
-"""Score from which something is hidden for a face: recognisable ones in bad light come down to it."""
+"""Least score of a region that is redacted as a possible face: recognisable faces in bad light score this low."""
 
 
 class FaceRecogniser(Plugin[FaceConfig]):
@@ -66,7 +66,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._cameras: dict[str, CameraFaces] = {}
         self._turn = threading.Lock()
         self._first_id = 1
-        """Where a new camera begins to count: above the numbers of all that were forgotten, one of which it may be."""
+        """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""
         self._finder: FaceFinder | None = None
         self._reader: FaceReader | None = None
         self._gallery: Gallery | None = None
@@ -79,7 +79,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         return self.config.blur != "none"
 
     def open(self, context: Context) -> None:
-        """Opens the gallery and both networks."""
+        """Opens the gallery and both models."""
         config = self.config
         recogniser = context.engine([config.recogniser])
         calibration = calibration_of(config.recogniser)
@@ -89,7 +89,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             )
         self._reader = reader_for(recogniser)
         search = search_of(config)
-        if self.hides:  # also what may be a face, and what is too small to be told whose it is
+        if self.hides:  # also possible faces, and faces too small to be identified
             search = replace(search, min_score=min(_MAY_BE, search.min_score), min_size=0.0)
         self._finder = finder_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
@@ -100,12 +100,12 @@ class FaceRecogniser(Plugin[FaceConfig]):
         keeping = Keeping(config.unknown, config.max_unknown, config.unknown_retention)
         self._books_gallery = Gallery(
             self._gallery.database.path, key, may_stand_in=True
-        )  # one of its own: no frame waits for its writing
+        )  # a separate connection, so that no frame waits for writes
         self._book = VisitBook(self._books_gallery, config.recogniser, calibration, keeping)
         self._recogniser = Recogniser(self._gallery, self._book, calibration, config)
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        """Both networks once for the whole batch."""
+        """Runs both models once for the whole batch."""
         assert self._finder is not None, "process comes after open"
         every = self._finder.find(frames, [self._people(given) for given in results])
         search = search_of(self.config)
@@ -121,7 +121,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             ]
 
     def carry(self, frame: Frame, results: Results) -> Results:
-        """The faces where they should be, with the names that they have."""
+        """Returns the faces at their predicted positions, with their current names."""
         state = self._cameras.get(frame.camera)
         if state is None or state.followed.tracks.size != (frame.width, frame.height):
             return Results()
@@ -147,13 +147,13 @@ class FaceRecogniser(Plugin[FaceConfig]):
     def close(self) -> None:
         for camera in list(self._cameras):
             self.forget(camera)
-        with ExitStack() as parts:  # each is closed, whatever the others do: the last one entered comes first
+        with ExitStack() as parts:  # closes every part even if another fails; in reverse order
             for part in (self._gallery, self._books_gallery, self._reader, self._finder, self._book):
                 if part is not None:
                     parts.callback(part.close)
 
     def _people(self, results: Results) -> FloatArray | None:
-        """Where to look; None where that is everywhere, as it is where faces are to be hidden."""
+        """Returns where to search; None means everywhere, which is always so if faces are redacted."""
         if self.config.within == "frame" or self.hides:
             return None
         for found in (results.get(Tracks), results.get(Detections)):
@@ -163,8 +163,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
         return np.zeros((0, 4), np.float32)
 
     def _hidden(self, frame: Frame, faces: Faces, undecided: BoolArray, others: FloatArray) -> FloatArray:
-        """What of the frame is hidden: faces by whose they are, what may be a face, and faces that were there a moment
-        ago and are not found now."""
+        """Returns the regions to redact: faces selected by identity, possible faces, and faces that were visible a
+        moment ago but are not found now."""
         state = self._cameras.get(frame.camera)
         lost = np.zeros((0, 4), np.float32)
         if state is not None and not frame.still:
@@ -197,7 +197,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         return upright(self._finder, frame, faces, wanted)
 
     def _followed(self, frame: Frame, faces: FoundFaces) -> tuple[CameraFaces, Followed, IntArray]:
-        """What was known before, what is followed after this frame, and each face's number."""
+        """Returns the state before this frame, the tracks after it, and the track id of each face."""
         size = (frame.width, frame.height)
         state = self._cameras.get(frame.camera) or CameraFaces(Followed.new(size, self._first_id))
         if frame.still:
@@ -210,7 +210,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
     def _read(
         self, frames: Sequence[Frame], found: Sequence[UprightFaces], wanted: Sequence[Sequence[bool]]
     ) -> list[ReadFaces]:
-        """Crops of all faces and embeddings of those that are wanted, of the whole batch at once."""
+        """Computes the crops of all faces and the embeddings of the wanted ones, for the whole batch at once."""
         assert self._reader is not None
         faces = [(frame, points) for frame, of in zip(frames, found, strict=True) for points in of.landmarks]
         read = self._reader.read(faces, [one for of_frame in wanted for one in of_frame])
@@ -234,7 +234,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         followed: Followed,
         numbers: IntArray,
     ) -> tuple[Faces, BoolArray]:
-        """The faces, and of whom it is not decided yet who they are, bool [n]."""
+        """Returns the faces, and a mask of those not yet decided to be known or unknown, bool [n]."""
         assert self._recogniser is not None
         if frame.still:
             known = self._recogniser.of_photograph(looks)
@@ -279,12 +279,12 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
 
 def search_of(config: FaceConfig) -> Search:
-    """What the options say of what is a face and where faces are looked for."""
+    """Returns the search parameters set by the options."""
     return Search(min_score=config.min_score, min_size=config.min_size, size=config.size, tiles=config.tiles)
 
 
 def _detector(context: Context, config: FaceConfig) -> Engine:
-    """The face detector for the size that is asked for."""
+    """Loads the face detector with the configured input size."""
     catalogue = Catalog.load().models
     choice: str | Model = config.detector
     if config.detector in catalogue:

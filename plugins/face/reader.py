@@ -1,4 +1,4 @@
-"""From faces on frames to what they are recognised by, on the host or on the GPU."""
+"""Computes face embeddings from frames, on the host or on the GPU."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sightd.plugins.face.looks import CROP, DIMENSIONS
 from sightd.plugins.types import FloatArray, Frame
 
 _TRIAL = np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32)
-"""Where five points may lie on a picture of a face."""
+"""Plausible landmarks of a face, for a trial run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadFaces:
-    """crops uint8 [n, CROP, CROP, 3] BGR, aligned · embeddings float32 [n, DIMENSIONS] of length 1, NaN where they
-    were not asked for."""
+    """crops uint8 [n, CROP, CROP, 3] BGR, aligned · embeddings float32 [n, DIMENSIONS] of unit length; they may be NaN
+    if they were not requested."""
 
     crops: NDArray[np.uint8]
     embeddings: FloatArray
@@ -35,21 +35,21 @@ class ReadFaces:
 
 
 class FaceReader(Protocol):
-    """Several threads at once; `close` twice is safe."""
+    """Thread-safe; `close` is idempotent."""
 
     def read(self, faces: Sequence[tuple[Frame, FloatArray]], wanted: Sequence[bool]) -> ReadFaces:
-        """Of each face its frame and its five landmarks float32 [5, 2] there; `wanted` says whose embedding is asked
-        for. PluginError where the network gives no embeddings of DIMENSIONS numbers."""
+        """Takes for each face its frame and five landmarks float32 [5, 2] in pixels of the frame; `wanted` says whose
+        embedding is requested. Raises PluginError if the model does not return embeddings of DIMENSIONS numbers."""
         ...
 
     def close(self) -> None: ...
 
 
 class HostFaceReader:
-    """Crops are made on the CPU, wherever the network runs."""
+    """Makes crops on the CPU, wherever the model runs."""
 
     def __init__(self, engine: Engine, most: int) -> None:
-        """`most` faces are run together: on a CPU batches save nothing."""
+        """`most` faces form a batch: on a CPU batches save nothing."""
         self._engine, self._most = engine, most
 
     def read(self, faces: Sequence[tuple[Frame, FloatArray]], wanted: Sequence[bool]) -> ReadFaces:
@@ -65,14 +65,14 @@ class HostFaceReader:
         return ReadFaces(crops, embeddings)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Holds nothing to release."""
 
 
 class DeviceFaceReader:
-    """Crops are made on the GPU, of frames that lie there or are sent there; all faces get their embeddings."""
+    """Makes crops on the GPU, uploading frames that are not there yet. Embeds all faces, wanted or not."""
 
     def __init__(self, lanes: FaceLanes, ordinal: int) -> None:
-        """`ordinal` is the lanes' GPU."""
+        """`ordinal` is the GPU of `lanes`."""
         self._lanes, self._ordinal = lanes, ordinal
 
     def read(self, faces: Sequence[tuple[Frame, FloatArray]], wanted: Sequence[bool]) -> ReadFaces:
@@ -89,7 +89,8 @@ class DeviceFaceReader:
 
 
 def reader_for(engine: Engine) -> FaceReader:
-    """By the GPU where the engine can do all of it there. PluginError where the network is no embedder of faces."""
+    """Returns an embedder that uses the GPU if the engine supports the whole path there. Raises PluginError if the
+    model is not a face embedder."""
     spec, model = engine.model.input, engine.model
     if model.role != "face-embedder" or (spec.width, spec.height) != (CROP, CROP):
         raise PluginError(f"model {model.name!r} embeds no faces of {CROP}x{CROP} pixels: take sface")
@@ -101,7 +102,7 @@ def reader_for(engine: Engine) -> FaceReader:
         reader = DeviceFaceReader(lanes, engine.gpu.device.ordinal)
     trial = Frame.of(np.zeros((CROP, CROP, 3), np.uint8))
     try:
-        reader.read([(trial, _TRIAL)], [True])  # a file that is no embedder is told of now, and not on the first face
+        reader.read([(trial, _TRIAL)], [True])  # a file that is not an embedder is reported now, not on the first face
     except (EngineError, PluginError) as fault:
         reader.close()
         raise PluginError(f"model {model.name!r}: {fault}") from None
@@ -109,7 +110,7 @@ def reader_for(engine: Engine) -> FaceReader:
 
 
 def unit(embeddings: NDArray[np.floating]) -> FloatArray:
-    """Embeddings [n, d] of length 1, float32. PluginError where they have not DIMENSIONS numbers."""
+    """Normalises embeddings [n, d] to unit length, float32. Raises PluginError unless they have DIMENSIONS numbers."""
     lengths = np.linalg.norm(_checked(embeddings).astype(np.float64), axis=1, keepdims=True)
     of_length_1: FloatArray = (embeddings / np.maximum(lengths, 1e-12)).astype(np.float32)
     return of_length_1

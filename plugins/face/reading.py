@@ -1,4 +1,4 @@
-"""A face detector's raw outputs as boxes, for those who hold one backend's results against another's."""
+"""Decodes a face detector's raw outputs to boxes, to compare the results of two backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEAST_SCORE = 0.02
 
 
 def face_reader(model: Model) -> BoxReader:
-    """Reads the outputs of a YuNet that is fed the model's input size; PluginError where they are of another head."""
+    """Returns a reader for the outputs of a YuNet at the model's input size; PluginError for another head."""
     spec = model.input
 
     def read(outputs: Outputs) -> list[Boxes]:

@@ -1,4 +1,4 @@
-"""From looks at faces to who they are, with the gallery as it is now."""
+"""Identifies faces from their samples, against the current gallery."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from sightd.plugins.types import FloatArray, Image
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.5
-"""Seconds between two questions whether the gallery has changed."""
+"""Least seconds between two checks whether the gallery has changed."""
 _ALIKE = 1e-2
-"""False match rate at which a single look counts for a person."""
+"""False match rate at which a single sample counts for a person."""
 _UNKNOWN_FOR = 3.0
-"""Seconds after which one who has no name is noted as an unknown person, while they are still there."""
+"""Seconds after which somebody without a name is recorded as an unknown person, while still in view."""
 _STRANGER = 2.0
-"""Independent good looks that one without a name must have had to be kept as an unknown person."""
+"""Independent good samples required to store somebody without a name as an unknown person."""
 _LEAST_LOOKS = 2.0
-"""Weight of good looks that a visit needs to be kept."""
+"""Weight of good samples, relative to `min_quality`, required to store a visit."""
 _TOO_POOR = "no look was good enough yet"
 _DECIDED = 3.0
-"""Independent good looks after which one whom nobody is like enough is a stranger."""
+"""Independent good samples after which somebody who resembles nobody is considered a stranger."""
 _LASTS = 2.0
-"""Seconds for which a name outlives the last good look at the face."""
+"""Seconds for which a name outlives the last good sample of the face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """Of one face on one frame: quality 0-1, embedding float32 [d] of length 1 where it was looked at, aligned face."""
+    """One face on one frame: quality 0-1, embedding float32 [d] of unit length (None if not computed), aligned face."""
 
     quality: float
     embedding: FloatArray | None
@@ -50,7 +50,7 @@ class Look:
 
 
 class Recogniser:
-    """Used by one thread at a time, but for `name_of`."""
+    """Not thread-safe, apart from `name_of`."""
 
     def __init__(
         self,
@@ -60,18 +60,18 @@ class Recogniser:
         config: FaceConfig,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Gallery and book stay the caller's."""
+        """The caller keeps ownership of gallery and book."""
         self._gallery, self._book, self._calibration, self._config = gallery, book, calibration, config
         self._clock = clock
         self._asked_at = clock()
         self._told = ""
-        # Who hides faces by their names shows one no longer than until the next look is due.
+        # If faces are redacted by identity, a name lasts little longer than until the next sample is due.
         self._lasts = _LASTS if config.blur in ("none", "all") else min(_LASTS, 1.5 * config.recheck)
         self._take()
 
     def refresh(self) -> None:
-        """Takes the gallery as it is now, where it has changed; asked every half second at most. One that cannot be
-        read is told of, and what was read of it before stays."""
+        """Reloads the gallery if it has changed; checks at most every half second. If it cannot be read, logs an error
+        once and keeps the data read before."""
         now = self._clock()
         if now - self._asked_at < _LOOK_EVERY:
             return
@@ -89,8 +89,8 @@ class Recogniser:
             self._told = ""
 
     def still_there(self, known: Known) -> bool:
-        """Whether all that is known of a face may stay: what was gathered of a person who was forgotten, or is part of
-        another now, goes with them."""
+        """Whether the state of a face may be kept: it is dropped if its person was deleted from the gallery or merged
+        into another."""
         person = None if known.evidence is None else known.evidence.person
         return person is None or person in self._matcher.names
 
@@ -98,7 +98,7 @@ class Recogniser:
         return None if person is None else self._matcher.names.get(person)
 
     def of_photograph(self, looks: Sequence[Look]) -> list[Known]:
-        """Each look for itself."""
+        """Identifies each face by its single sample."""
         nothing = np.zeros(DIMENSIONS, np.float32)
         embeddings = [nothing if one.embedding is None or not _seen(one) else one.embedding for one in looks]
         matches = self._matcher.match(np.array(embeddings).reshape(-1, DIMENSIONS))
@@ -109,7 +109,7 @@ class Recogniser:
         ]
 
     def seen(self, before: Sequence[Known | None], looks: Sequence[Look], at: float, wall_time: float) -> list[Known]:
-        """What is known of each face after its look at `at` (s), of what was known before."""
+        """Returns the state of each face after its sample at `at` (s), from the state before."""
         nowhere = np.zeros((5, 2), np.float32)
         known = [
             Known(look.quality, nowhere, wall_time, wall_time)
@@ -129,8 +129,8 @@ class Recogniser:
         return [self._in_time(one, at) for one in known]
 
     def decided(self, known: Known, look: Look, *, still: bool) -> bool:
-        """Whether it is known who somebody is, or that nobody knows them: not before enough was seen of them. `still`:
-        on a photograph, where there is no more to see."""
+        """Whether it is settled who somebody is, or that they are unknown, which needs enough samples. `still`: on a
+        photograph, a single good sample must do."""
         if known.verdict.person is not None:
             return True
         good = _seen(look) and self._good(look)
@@ -140,16 +140,16 @@ class Recogniser:
         return not evidence.doubted and evidence.independent >= _DECIDED
 
     def noted_early(self, camera: str, known: Known) -> Known:
-        """One who has been unknown for a while is noted now, that they can be named while they are there."""
+        """Records somebody who has been unknown for a while now, so that they can be named while still in view."""
         unknown = known.verdict.person is None and known.last_seen - known.first_seen >= _UNKNOWN_FOR
         return self._noted(camera, known) if unknown else known
 
     def note(self, camera: str, known: Known) -> None:
-        """A face is not followed any more. One that was noted already is noted anew: it may have got a name."""
+        """Records the visit of a face whose track ended; again, if recorded early, since it may have a name now."""
         self._noted(camera, known, again=True)
 
     def embeddings(self, looks: Sequence[Look] | None, count: int) -> FloatArray:
-        """Of a frame's faces, float32 [count, d]; NaN where a face was not looked at."""
+        """Returns the embeddings of a frame's faces, float32 [count, d]; NaN for faces without one."""
         found = np.full((count, DIMENSIONS), np.nan, np.float32)
         for row, look in enumerate(looks or ()):
             if look.embedding is not None:
@@ -162,7 +162,7 @@ class Recogniser:
             return known
         verdict = known.verdict
         if verdict.person is None and evidence.independent < _STRANGER:
-            return known  # may well be somebody who is known
+            return known  # may well be an enrolled person
         self._book.note(
             Visit(
                 camera, known.first_seen, known.last_seen, verdict.person, verdict.similarity, verdict.margin,
@@ -179,7 +179,7 @@ class Recogniser:
         self._rules = Rules(calibration, self._config.false_identification, matcher.persons, matcher.embeddings)
 
     def _nearest(self, looks: Sequence[Look], rows: Sequence[int]) -> list[int | None]:
-        """Who each single look is nearest to, where they are alike at all."""
+        """Returns the closest person to each single sample, or None if nobody is similar at all."""
         embeddings = np.array([looks[row].embedding for row in rows], np.float32).reshape(-1, DIMENSIONS)
         return [match.person if match.similarity >= self._alike else None for match in self._matcher.match(embeddings)]
 
@@ -200,11 +200,11 @@ class Recogniser:
         return replace(known, evidence=evidence, best=best)
 
     def _good(self, look: Look) -> bool:
-        """A quality of 0 is never good enough, whatever `min_quality` says."""
+        """Whether a sample is good enough to identify anyone. A quality of 0 never is, whatever `min_quality` says."""
         return look.quality > 0 and look.quality >= self._config.min_quality
 
     def _in_time(self, known: Known, at: float) -> Known:
-        """Without its name, where no good look has shown it for too long."""
+        """Removes the name if no good sample has confirmed it for too long."""
         verdict, evidence = known.verdict, known.evidence
         if verdict.person is None or evidence is None or at - evidence.last_at <= self._lasts:
             return known
@@ -222,7 +222,7 @@ class Recogniser:
 
 
 def _seen(look: Look) -> bool:
-    """Whether the recogniser has looked, and found numbers."""
+    """Whether there is an embedding, and all its values are finite."""
     return look.embedding is not None and bool(np.isfinite(look.embedding).all())
 
 

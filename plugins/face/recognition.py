@@ -1,4 +1,4 @@
-"""What is known of the faces that are followed on one camera."""
+"""The identity state of the faces tracked on one camera."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sightd.plugins.types import FloatArray
 
 _FIRST_LOOKS = 3
 _SETTLED = 20
-"""Looks after which one who has no name will hardly get one soon."""
+"""Samples after which somebody without a name is unlikely to get one soon."""
 _UNSETTLED = 0.2
-"""Seconds between two looks at one who is not known yet."""
+"""Seconds between two samples of somebody who is not identified yet."""
 NOT_LOOKED = Verdict(None, float("nan"), float("nan"), "not looked at yet")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """Of one track. `looked_at` (s) is the last look, good or not; landmarks float32 [5, 2] stand as shares of the box;
-    times `first_seen`, `last_seen` in seconds since the epoch. `told`: its visit was noted."""
+    """The identity of one track. `looked_at` (s) is the time of the last sample, good or not; landmarks float32 [5, 2]
+    are relative to the box; `first_seen`, `last_seen` are in seconds since the epoch. `told`: visit was recorded."""
 
     quality: float
     landmarks: FloatArray
@@ -39,19 +39,19 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraFaces:
-    """Never changed, only replaced: whoever draws reads it while the next frame is looked at."""
+    """The face state of one camera. Immutable; replaced as a whole, so that drawing can read it during analysis."""
 
     followed: Followed
     known: Mapping[int, Known] = field(default_factory=dict)
 
     def with_known(self, followed: Followed, changed: Mapping[int, Known]) -> tuple[CameraFaces, list[Known]]:
-        """After a frame; and what was known of those who are followed no more."""
+        """Returns the state after a frame, and the identities of tracks that ended."""
         known = {**self.known, **changed}
         gone = [one for number, one in known.items() if number not in followed.ids]
         return CameraFaces(followed, {n: one for n, one in known.items() if n in followed.ids}), gone
 
     def kept(self, still_there: Callable[[Known], bool]) -> CameraFaces:
-        """With nothing left of those who are not there any more but where they are."""
+        """Resets the identity of faces that may not be kept; only their position remains."""
         known = {
             number: one if still_there(one) else Known(one.quality, one.landmarks, one.last_seen, one.last_seen)
             for number, one in self.known.items()
@@ -59,15 +59,15 @@ class CameraFaces:
         return CameraFaces(self.followed, known)
 
     def due(self, tracks: Sequence[int], at: float, recheck: float, most: int) -> list[bool]:
-        """Which faces of a frame are to be looked at now, at most `most`: those first that wait longest."""
+        """Returns which faces of a frame are sampled now, at most `most`: those waiting longest first."""
         waits = [self._waits(number, at, recheck) for number in tracks]
         order = sorted((row for row, wait in enumerate(waits) if wait > 0), key=lambda row: -waits[row])
         chosen = set(order[:most])
         return [row in chosen for row in range(len(tracks))]
 
     def _waits(self, number: int, at: float, recheck: float) -> float:
-        """Seconds for which a face has been due; 0 where it is not. The first looks follow each other; then one who is
-        not known yet is looked at more often than one who is."""
+        """Returns for how many seconds a face has been due; 0 if it is not. The first samples follow immediately; after
+        that, somebody not yet identified is sampled more often than somebody who is."""
         known = self.known.get(number)
         if known is None:
             return float("inf")
@@ -79,13 +79,13 @@ class CameraFaces:
 
 
 def relative(landmarks: FloatArray, box: FloatArray) -> FloatArray:
-    """Landmarks [5, 2] as shares of a box xyxy [4]."""
+    """Converts landmarks [5, 2] to shares of a box xyxy [4]."""
     corner, size = box[:2], np.maximum(box[2:] - box[:2], 1e-6)
     shares: FloatArray = ((landmarks - corner) / size).astype(np.float32)
     return shares
 
 
 def placed(shares: FloatArray, box: FloatArray) -> FloatArray:
-    """The way back: landmarks [5, 2] within a box."""
+    """Converts shares of a box back to landmarks [5, 2]; the inverse of `relative`."""
     points: FloatArray = (box[:2] + shares * (box[2:] - box[:2])).astype(np.float32)
     return points

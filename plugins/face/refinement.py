@@ -1,4 +1,4 @@
-"""What the gallery itself says of the thresholds: how alike its persons are to each other, and to themselves."""
+"""Refines thresholds from the gallery itself: how similar its persons are to each other, and to themselves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sightd.plugins.face.calibration import Calibration
 from sightd.plugins.types import FloatArray
 
 _PRIOR_PAIRS = 3000.0
-"""So many pairs of one's own weigh as much as the table: it rests on millions, but of other people and cameras."""
+"""Number of own pairs that weigh as much as the table, which rests on millions, but from other people and cameras."""
 _QUANTILE = 0.9
-"""Of the cosines of different persons: high enough to be near the tail, low enough for few pairs."""
+"""Quantile of the cosines of different persons: high enough to be near the tail, low enough to need few pairs."""
 _LOWEST, _HIGHEST = -0.02, 0.15
-"""A gallery is small and may show one kind of people: it hardly lowers what is asked, and may raise it."""
+"""Limits of the shift. A gallery is small and may show only one kind of people, so it can hardly lower the threshold,
+but may raise it."""
 _LOOK_ALIKE = 0.5
 _MOST_WARNINGS = 20
 
@@ -25,8 +26,8 @@ _MOST_WARNINGS = 20
 class Refinement:
     """`shift` is to be added to every cosine of the table.
 
-    `alike`: ids of two persons whose pictures are more alike than strangers' should be, and their cosine; `unlike`:
-    persons whose own pictures are not.
+    `alike`: ids of two persons whose images are more similar than strangers' should be, and their cosine; `unlike`: ids
+    of persons whose own images are not similar enough, and their median cosine.
     """
 
     persons: int
@@ -34,7 +35,7 @@ class Refinement:
     genuine_pairs: int
     shift: float
     missed: float | None
-    """Share of pairs of one person below the threshold that holds now (FNMR); None without such pairs."""
+    """Share of pairs of one person below the current threshold (FNMR); None without such pairs."""
     alike: tuple[tuple[int, int, float], ...]
     unlike: tuple[tuple[int, float], ...]
 
@@ -42,10 +43,10 @@ class Refinement:
 def refinement(
     table: Calibration, embeddings: FloatArray, owners: NDArray[np.int64], false_identification: float
 ) -> Refinement:
-    """Of a gallery's faces: float32 [m, d] of length 1 and their persons' ids int64 [m].
+    """Analyses a gallery's faces: float32 [m, d] of unit length and the ids of their persons, int64 [m].
 
-    The shift moves the table's cosine at the 90th percentile of strangers towards that of the gallery's own pairs,
-    by n / (n + 3000) of the way for n pairs.
+    The shift moves the table's cosine at the 90th percentile of strangers towards that of the gallery's own pairs, by n
+    / (n + 3000) of the difference for n pairs.
     """
     cosines = embeddings @ embeddings.T
     first, second = np.triu_indices(len(owners), 1)
@@ -76,7 +77,7 @@ def _shift(table: Calibration, impostor: FloatArray) -> float:
 def _alike(
     cosines: FloatArray, owners: NDArray[np.int64], persons: NDArray[np.int64]
 ) -> Iterator[tuple[int, int, float]]:
-    """Pairs of persons, the most alike first."""
+    """Yields pairs of persons who look alike, the most similar first."""
     order = np.argsort(owners, kind="stable")
     starts = np.searchsorted(owners[order], persons)
     by_face = np.maximum.reduceat(cosines[np.ix_(order, order)], starts, axis=0)

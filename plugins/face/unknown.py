@@ -1,8 +1,8 @@
-"""Unknown persons told apart, so that one can be named afterwards: their looks are gathered as they come and go.
+"""Clusters unknown persons so that they can be named later: their samples are collected as they come and go.
 
-Each visit, the mean look of one track, joins the person whom it is most like, or begins a new one (leader clustering:
-one pass, no look is kept for later). Two who turn out to be one are joined. Memory is bounded: those who were not seen
-for the longest time go.
+Each visit (the mean embedding of one track) joins the most similar person or starts a new one (leader clustering: one
+pass, single samples are not kept). Two clusters that turn out to be one person are merged. Memory is bounded: those not
+seen for the longest time are dropped.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from sightd.plugins.face.calibration import Calibration
 from sightd.plugins.types import FloatArray
 
 _SAME = 1e-4
-"""False match rate at which a visit joins a person. Joining two persons is worse than having one twice: it names
-somebody wrongly, the other only asks to be named again."""
+"""False match rate at which a visit joins a person. Merging two persons is worse than keeping one twice: it leads to a
+wrong name, whereas a duplicate only has to be named again."""
 _SURER = 1 / 8
-"""By so much of the way to 1 two persons must be more alike to be joined: their means are surer than one visit."""
+"""How much more similar two persons must be to be merged, as a share of the distance from the threshold to 1: their
+means are more reliable than a single visit."""
 _MOST_WEIGHT = 20.0
-"""Of a person's mean: later visits still count."""
+"""Most weight of a person's mean, so that later visits still count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnknownPerson:
-    """Never changed, only replaced.
+    """One cluster. Immutable.
 
-    `mean` float32 [d] of length 1 · `weight` of it · times in seconds since the epoch · `visits`: tracks that were
-    joined · `joined`: numbers of persons who turned out to be this one.
+    `mean` float32 [d] of unit length with its `weight` · times in seconds since the epoch · `visits`: number of tracks
+    merged · `joined`: numbers of persons who turned out to be this one.
     """
 
     number: int
@@ -50,7 +51,7 @@ class UnknownPerson:
         )
 
     def with_person(self, other: UnknownPerson) -> UnknownPerson:
-        """The two as one, under this one's number."""
+        """Merges the two under this one's number."""
         return replace(
             self,
             mean=_mixed(self.mean, self.weight, other.mean, other.weight),
@@ -64,7 +65,7 @@ class UnknownPerson:
 
 @dataclass(frozen=True, slots=True)
 class Unknowns:
-    """All of them, in the order of their numbers. Never changed, only replaced. `next_number` was never given yet."""
+    """All unknown persons, ordered by number. Immutable. `next_number` was never assigned yet."""
 
     persons: tuple[UnknownPerson, ...] = ()
     next_number: int = 1
@@ -72,8 +73,8 @@ class Unknowns:
     def with_visit(
         self, mean: FloatArray, weight: float, at: float, calibration: Calibration, most: int
     ) -> tuple[Unknowns, int]:
-        """After a visit, and the number of the person that it is of. `mean` float32 [d] of length 1; `at` seconds since
-        the epoch; at most `most` persons are remembered."""
+        """Adds a visit, and returns the number of its person. `mean` float32 [d] of unit length; `at` seconds since the
+        epoch; at most `most` persons are kept."""
         alike = calibration.cosine(_SAME)
         best, cosine = self._nearest(mean)
         if best is None or cosine < alike:
@@ -85,15 +86,15 @@ class Unknowns:
         return after._at_most(most), person.number
 
     def since(self, oldest: float) -> Unknowns:
-        """Without those who were not seen since then (seconds since the epoch)."""
+        """Drops persons not seen since `oldest` (seconds since the epoch)."""
         return replace(self, persons=tuple(person for person in self.persons if person.last_seen >= oldest))
 
     def without(self, number: int) -> Unknowns:
-        """Without one: named, or forgotten."""
+        """Drops one person, who was named or forgotten."""
         return replace(self, persons=tuple(person for person in self.persons if person.number != number))
 
     def find(self, number: int) -> UnknownPerson | None:
-        """The person of that number, also where it was joined with another."""
+        """Returns the person of that number, even if it was merged into another one."""
         return next((one for one in self.persons if one.number == number or number in one.joined), None)
 
     def _nearest(self, mean: FloatArray) -> tuple[UnknownPerson | None, float]:
@@ -107,7 +108,7 @@ class Unknowns:
         return replace(self, persons=tuple(changed if one.number == changed.number else one for one in self.persons))
 
     def _joined(self, number: int, alike: float) -> Unknowns:
-        """With the person joined to the one that its new mean is as like as a visit must be; the older number stays."""
+        """Merges the person with the most similar one, if close enough by its new mean; the lower number is kept."""
         person = self.find(number)
         assert person is not None
         other, cosine = self.without(number)._nearest(person.mean)

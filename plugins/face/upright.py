@@ -1,10 +1,10 @@
-"""Which way up a face is, and its landmarks as they are when it is turned upright.
+"""Finds the orientation of faces, and their landmarks when turned upright.
 
-A detector finds turned faces, too, and puts the landmarks where those of an upright face would be: the eyes of a face
-that stands on its head onto its mouth. What an embedder makes of such a face says little about whose it is, and turned
-faces of different people look alike to it. The landmarks do not show it, but the detector's score does: it is highest
-when the face is upright. So a face whose score is not that of an upright face is cut out in eight directions, and
-found again in the one with the highest score.
+A detector also finds rotated faces, but places the landmarks as if they were upright: the eyes of an upside-down face
+end up on its mouth. An embedding of such a face says little about the person, and rotated faces of different people
+look alike to the embedder. The landmarks do not reveal it, but the detector's score does: it is highest when the face
+is upright. So a face with a score too low for an upright face is cropped in eight rotations and detected again in the
+one with the highest score.
 """
 
 from __future__ import annotations
@@ -20,34 +20,33 @@ from sightd.plugins.face.finder import FaceFinder, FoundFaces
 from sightd.plugins.types import BoolArray, FloatArray, Frame, Image
 
 UPRIGHT_SCORE = 0.91
-"""From this score on a face of a video is taken as upright without another look. Upright ones have 0.92 to 0.95 unless
-they are small, dark or in profile; those turned by 60 degrees or more were never seen above 0.90."""
+"""Score from which a face of a video is assumed to be upright. Upright ones have 0.92 to 0.95 unless they are small,
+dark or in profile; those rotated by 60 degrees or more were never seen above 0.90."""
 _TURNS = np.arange(0.0, 360.0, 45.0)
 _NEARBY = np.array([-24.0, -8.0, 8.0, 24.0])
-"""Degrees around the best of `_TURNS`: half of what lies between two of them."""
+"""Degrees around the best of `_TURNS`: half of the interval between two of them."""
 _COARSE, _FINE = 96, 160
-"""Sides in pixels of one cut-out face, to find its direction and its landmarks."""
+"""Sides in pixels of one crop, to find the rotation and then the landmarks."""
 _AROUND = {_COARSE: 2.0, _FINE: 1.8}
-"""Sides of what is cut out, as multiples of the box's longer side."""
+"""Side of the cropped region, as a multiple of the box's longer side."""
 _OFF_CENTRE = 0.35
-"""How far a face found again may be from the middle of its box, as a share of the box's longer side: beyond it is its
-neighbour."""
+"""How far a re-detected face may be from the box's centre, as a share of the box's longer side; beyond, it is another
+face."""
 _BETTER = 0.02
-"""How much higher the score of a face turned by 45 degrees must be before it is turned: near upright the landmarks
-found in the whole picture are the better ones."""
+"""How much higher the score at a rotation of 45 degrees must be before the face is rotated: near upright, the landmarks
+found in the whole frame are better."""
 _AGREEING = 0.04
-"""How much lower than the best the score of a try must be to have no say in where the landmarks are."""
+"""How far below the best score an attempt loses all influence on the landmarks."""
 _CLEAR = 0.03
-"""How much lower the scores must be in directions that are 90 degrees and more away."""
+"""How much lower the scores must be at rotations that are 90 degrees or more away."""
 
 Affine = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UprightFaces:
-    """Of the faces of one frame: landmarks float32 [n, 5, 2] in its pixels, which lie on eyes, nose and mouth whichever
-    way up the face is · scores float32 [n] 0-1, of the upright face · known bool [n]: whether it can be told which way
-    up it is."""
+    """The faces of one frame: landmarks float32 [n, 5, 2] in its pixels, on eyes, nose and mouth whatever the rotation
+    of the face · scores float32 [n] 0-1, of the upright face · known bool [n]: whether the rotation is known."""
 
     landmarks: FloatArray
     scores: FloatArray
@@ -55,8 +54,8 @@ class UprightFaces:
 
 
 def upright(finder: FaceFinder, frame: Frame, found: FoundFaces, asked: Sequence[bool]) -> UprightFaces:
-    """Turns the faces of a frame upright; of those that are not `asked` for nothing changes. On a video those alone are
-    examined whose score leaves it open (`UPRIGHT_SCORE`), of a photograph all."""
+    """Turns the faces of a frame upright; those not `asked` for stay as they are. On a video, only faces with a score
+    below `UPRIGHT_SCORE` are examined; on a photograph, all."""
     landmarks, scores = found.landmarks.copy(), found.scores.copy()
     known = np.ones(len(found), np.bool_)
     enough = np.inf if frame.still else UPRIGHT_SCORE
@@ -81,14 +80,14 @@ def upright(finder: FaceFinder, frame: Frame, found: FoundFaces, asked: Sequence
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Try:
-    """A face found again when it was turned; landmarks float32 [5, 2] in pixels of the frame, None if it was not."""
+    """One re-detection of a rotated face; landmarks float32 [5, 2] in pixels of the frame, None if not found."""
 
     score: float
     landmarks: FloatArray | None
 
 
 def _turn_of(scores: Sequence[float]) -> float | None:
-    """By how many degrees a face with these scores at `_TURNS` must be turned to be upright; None if that is open."""
+    """Returns how many degrees a face with these scores at `_TURNS` must be rotated; None if unclear."""
     best = int(np.argmax(scores))
     count = len(scores)
     away = [score for n, score in enumerate(scores) if min((n - best) % count, (best - n) % count) >= count // 4]
@@ -100,8 +99,8 @@ def _turn_of(scores: Sequence[float]) -> float | None:
 
 
 def _agreed(tries: Sequence[_Try]) -> FloatArray | None:
-    """The landmarks by all tries, each by how near its score is to the best: near upright the scores hardly differ,
-    and what the detector puts too far to one side in one of them it puts to the other side in another."""
+    """Averages the landmarks of all attempts, weighted by how close each score is to the best: near upright the scores
+    hardly differ, and errors to one side in one attempt are balanced by errors to the other side in another."""
     found = [(one.score, one.landmarks) for one in tries if one.landmarks is not None]
     if not found:
         return None
@@ -114,8 +113,8 @@ def _agreed(tries: Sequence[_Try]) -> FloatArray | None:
 def _tries(
     finder: FaceFinder, image: Image, boxes: FloatArray, turns: Sequence[NDArray[np.float64]], side: int
 ) -> Iterator[list[_Try]]:
-    """Each face of boxes [n, 4] turned by each of its `turns` (degrees). All turns of a face are looked at in one
-    picture, beside each other."""
+    """Yields for each face of boxes [n, 4] its re-detections, rotated by each of its `turns` (degrees). All rotations
+    of a face are placed side by side in one image."""
     sheets, ways = list[Image](), list[list[Affine]]()
     for box, degrees in zip(boxes, turns, strict=True):
         columns = int(np.ceil(np.sqrt(len(degrees))))
@@ -136,7 +135,7 @@ def _tries(
 
 
 def _way(box: FloatArray, degrees: float, side: int) -> Affine:
-    """From pixels of the frame to those of a cut-out face that is turned clockwise."""
+    """Returns the transform from pixels of the frame to those of a crop rotated clockwise."""
     centre, reach = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 1.0) * _AROUND[side]
     angle = np.radians(degrees)
     cosine, sine = np.cos(angle) * side / reach, np.sin(angle) * side / reach

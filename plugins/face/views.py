@@ -1,4 +1,4 @@
-"""The parts of a frame in which faces are looked for: all of it, tiles of it, or where people are."""
+"""The views of a frame in which faces are searched: the whole frame, tiles, or the heads of people."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import numpy as np
 from sightd.plugins.types import FloatArray
 
 View = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels of the frame; right and bottom are outside."""
+"""Left, top, right, bottom in pixels of the frame; right and bottom are exclusive."""
 
 _OVERLAP = 0.25
-"""Of neighbouring tiles, as a share of their sides: a face of that size lies wholly in one of them."""
+"""Overlap of neighbouring tiles, as a share of their sides: a face of that size is complete in at least one of them."""
 _HEAD = 0.45
-"""Share of a person's height, from the top, in which the head is looked for; at least as much as they are wide, for a
-box that is as wide as it is high shows a head and shoulders."""
+"""Share of a person's height, from the top, that is searched for the head; at least as much as their width, because a
+box as wide as it is high shows head and shoulders."""
 _AROUND = 0.15
-"""How far beyond the person's box, as a share of its sides: heads reach out of boxes."""
+"""Margin around the person's box, as a share of its sides: heads may extend beyond it."""
 _LEAST = 24
-"""Pixels of a view's shorter side, below which no face in it would be of use."""
+"""Least length of a view's shorter side in pixels; no face in a smaller view would be usable."""
 
 
 def tiles(width: int, height: int, count: int) -> list[View]:
-    """The whole frame, and with `count` above 1 also count x count tiles that overlap, row by row."""
+    """Returns the whole frame and, if `count` is above 1, count x count overlapping tiles, row by row."""
     views = [(0, 0, width, height)]
     if count > 1:
         columns, rows = _spans(width, count), _spans(height, count)
@@ -30,7 +30,7 @@ def tiles(width: int, height: int, count: int) -> list[View]:
 
 
 def heads(people: FloatArray, width: int, height: int) -> list[View]:
-    """Where the heads of people are, by their boxes xyxy float32 [n, 4] px; none where too little of them is there."""
+    """Returns the heads of people, from boxes xyxy float32 [n, 4] px; skips those with too little inside the frame."""
     views = []
     for x1, y1, x2, y2 in people[np.isfinite(people).all(axis=1)].tolist():
         across, down = _AROUND * (x2 - x1), _AROUND * (y2 - y1)
@@ -43,8 +43,8 @@ def heads(people: FloatArray, width: int, height: int) -> list[View]:
 
 
 def cut_off(boxes: FloatArray, view: View, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Which boxes [n, 4] (pixels of the frame) reach an edge of the view within the frame: another view has them
-    whole."""
+    """Returns which boxes [n, 4] (pixels of the frame) touch an edge of the view inside the frame, so that another view
+    shows them completely."""
     left, top, right, bottom = view
     at_edge = np.zeros(len(boxes), np.bool_)
     for column, edge, inner in ((0, left, left > 0), (1, top, top > 0)):
@@ -55,6 +55,6 @@ def cut_off(boxes: FloatArray, view: View, width: int, height: int) -> np.ndarra
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:
-    """`count` parts of equal length that overlap and cover `length`."""
+    """Returns `count` overlapping spans of equal length that cover `length`."""
     part = min(length, -(-length // count) + int(_OVERLAP * length / count))
     return [(start, start + part) for start in np.linspace(0, length - part, count).astype(int).tolist()]

@@ -1,4 +1,4 @@
-"""Visits on their way to the gallery: written by a thread of their own, so that no frame waits for the disk."""
+"""Writes visits to the gallery on a separate thread, so that no frame waits for the disk."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from sightd.plugins.types import FloatArray
 log = logging.getLogger(__name__)
 
 _ROOM = 256
-"""Visits that wait at most; more are told and let go."""
+"""Most visits queued; further ones are logged and dropped."""
 _TIDY_EVERY = 600.0
-"""Seconds between two looks for what is too old."""
+"""Seconds between two clean-ups of old data."""
 _ENDS_WITHIN = 5.0
 _TELL_EVERY = 10.0
-"""Seconds between two log records of what cannot be written."""
+"""Seconds between two log records about failed writes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visit:
-    """A face that was followed for a while. `person` is who it was taken for, None for an unknown person.
+    """A face that was tracked for a while. `person` is the identified person's id, None for an unknown person.
 
-    `mean` float32 [d] of length 1 and `weight` are of its good looks. Times in seconds since the epoch.
+    `mean` float32 [d] of unit length and `weight` describe its good samples. Times in seconds since the epoch.
     """
 
     camera: str
@@ -48,12 +48,12 @@ class Visit:
     weight: float
     best: Best
     noted: bool = False
-    """While it went on already, as one of an unknown person; what is said now takes that's place."""
+    """Whether it was recorded earlier, still going on, as one of an unknown person; this replaces that record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What is kept of unknown persons and of visits, and for how long (s)."""
+    """What is kept about unknown persons and visits, and for how long (s)."""
 
     unknown: bool
     most_unknown: int
@@ -61,7 +61,7 @@ class Keeping:
 
 
 class VisitBook:
-    """Takes visits from any thread; `close` writes what waits, twice is safe."""
+    """Accepts visits from any thread; `close` writes queued ones and is idempotent."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class VisitBook:
         keeping: Keeping,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """The gallery stays the caller's and is closed later; best one that nobody else uses, who would wait for what
-        is written. `clock` gives seconds since the epoch."""
+        """The caller closes the gallery, after the book. Preferably pass one that nobody else uses, because others
+        would wait for writes. `clock` returns seconds since the epoch."""
         self._database = gallery.database
         self._store, self._sightings = UnknownStore(gallery, model), Sightings(gallery)
         self._calibration, self._keeping, self._clock = calibration, keeping, clock
@@ -84,7 +84,7 @@ class VisitBook:
         self._thread.start()
 
     def note(self, visit: Visit) -> None:
-        """Never waits."""
+        """Queues a visit. Never blocks; if the queue is full, the visit is dropped and a warning logged."""
         try:
             self._waiting.put_nowait(visit)
         except queue.Full:
@@ -93,12 +93,12 @@ class VisitBook:
     def close(self) -> None:
         if self._thread.is_alive():
             self._ends_at = time.monotonic() + _ENDS_WITHIN
-            with contextlib.suppress(queue.Full):  # then it does not wait for one
+            with contextlib.suppress(queue.Full):  # if the queue is full, no sentinel is needed
                 self._waiting.put_nowait(None)
             self._thread.join(2 * _ENDS_WITHIN)
 
     def _write_all(self) -> None:
-        """The thread. What does not get written in time at the end is told of once."""
+        """Runs the writer thread. On close, visits that are not written in time are counted in one log record."""
         while True:
             self._attempt(self._tidy, "what is too old could not be deleted")
             try:
@@ -122,7 +122,7 @@ class VisitBook:
             if time.monotonic() - self._told_at >= _TELL_EVERY:
                 self._told_at = time.monotonic()
                 log.error("%s: %s", told, error)
-        except Exception:  # the thread's edge: one thing is lost, the next is tried
+        except Exception:  # top level of the thread: one item is lost, the next is tried
             log.exception("%s", told)
 
     def _write(self, visit: Visit) -> None:
@@ -143,7 +143,7 @@ class VisitBook:
         )  # fmt: skip
 
     def _with_unknown(self, visit: Visit) -> int | None:
-        """The number of the unknown person that the visit is of."""
+        """Adds the visit to an unknown person and returns that person's number."""
         if not self._keeping.unknown:
             return None
         return self._store.with_visit(
@@ -151,7 +151,7 @@ class VisitBook:
         )
 
     def _tidy(self) -> None:
-        """Now and then: deletes what is too old, and wipes what somebody could not."""
+        """Deletes old data every `_TIDY_EVERY` seconds, and wipes deletions that could not be wiped before."""
         if time.monotonic() - self._tidied_at < _TIDY_EVERY:
             return
         self._tidied_at = time.monotonic()

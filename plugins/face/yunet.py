@@ -1,9 +1,9 @@
-"""Head "yunet": faces with five points, of grids at strides 8, 16 and 32.
+"""Head "yunet": faces with five points, on grids at strides 8, 16 and 32.
 
-A cell at column c and row r of stride s says, with the numbers as the network gives them:
-score = √(cls · obj), each cut to 0-1; centre = ((c + x) · s, (r + y) · s); size = (exp(w) · s, exp(h) · s);
+For a cell at column c and row r of stride s, with the raw outputs of the model:
+score = √(cls · obj), each clipped to 0-1; centre = ((c + x) · s, (r + y) · s); size = (exp(w) · s, exp(h) · s);
 point i = ((c + xᵢ) · s, (r + yᵢ) · s). Source: Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", and
-OpenCV's face_detect.cpp, which reads it so.
+OpenCV's face_detect.cpp, which decodes it in this way.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceCandidates:
-    """Faces of one picture before any is suppressed: boxes xyxy float32 [n, 4], scores float32 [n] and points float32
-    [n, 5, 2], in pixels of the network's input."""
+    """Faces of one image before suppression: boxes xyxy float32 [n, 4], scores float32 [n] and points float32
+    [n, 5, 2], in pixels of the model's input."""
 
     boxes: FloatArray
     scores: FloatArray
@@ -32,8 +32,8 @@ class FaceCandidates:
 
 
 def decode(outputs: Mapping[str, Tensor], width: int, height: int, min_score: float) -> list[FaceCandidates]:
-    """The faces of each picture of a batch that reach `min_score`; the input was `width` x `height` pixels, multiples
-    of 32. PluginError where the outputs are not of this head."""
+    """Returns the faces of each image of a batch that reach `min_score`; the input was `width` x `height` pixels,
+    multiples of 32. Raises PluginError if the outputs are not of this head."""
     batch = _checked(outputs, width, height)
     return [_picture(outputs, i, width, min_score) for i in range(batch)]
 
@@ -58,7 +58,7 @@ def _picture(outputs: Mapping[str, Tensor], picture: int, width: int, min_score:
 
 
 def _checked(outputs: Mapping[str, Tensor], width: int, height: int) -> int:
-    """How many pictures there are."""
+    """Returns the batch size. Raises PluginError if an output is missing or has the wrong shape."""
     batch = len(next(iter(outputs.values())))
     for stride in _STRIDES:
         cells = (width // stride) * (height // stride)

@@ -1,1 +1,1 @@
-"""The gallery: persons who were enrolled, and those whom nobody has named yet."""
+"""The gallery: enrolled persons, and unknown persons who have not been named yet."""

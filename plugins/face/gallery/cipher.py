@@ -1,4 +1,4 @@
-"""Names, embeddings and pictures of a gallery, as they are or encrypted."""
+"""Encryption of a gallery's names, embeddings and images; or plain storage."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _CHECK = b"sightd gallery"
 
 
 class Cipher(Protocol):
-    """Any thread."""
+    """Thread-safe."""
 
     def seal(self, content: bytes) -> bytes: ...
     def open(self, sealed: bytes) -> bytes:
-        """WrongKeyError if it was sealed with another key."""
+        """Decrypts. Raises WrongKeyError if the data was encrypted with another key."""
         ...
 
 
 class Plain:
-    """Nothing is encrypted."""
+    """Stores everything unencrypted."""
 
     def seal(self, content: bytes) -> bytes:
         return content
@@ -35,8 +35,8 @@ class Plain:
 
 
 class Aes:
-    """AES-256 in Galois/counter mode (NIST SP 800-38D), each value under a nonce of its own; the key is made of the
-    user's by scrypt (RFC 7914)."""
+    """AES-256 in Galois/counter mode (NIST SP 800-38D), with a fresh nonce for each value. The key is derived from the
+    user's key by scrypt (RFC 7914)."""
 
     def __init__(self, key: str, salt: bytes) -> None:
         self._aes = AESGCM(Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(key.encode()))
@@ -56,7 +56,7 @@ class Aes:
 
 
 def new_lock(key: str | None) -> tuple[Cipher, bytes | None]:
-    """The cipher of a new gallery, and what must be kept with it to open it again; None where it is not encrypted."""
+    """Returns the cipher of a new gallery, and the lock to store in it for opening it; None if unencrypted."""
     if key is None:
         return Plain(), None
     salt = os.urandom(_SALT)
@@ -65,7 +65,7 @@ def new_lock(key: str | None) -> tuple[Cipher, bytes | None]:
 
 
 def unlocked(key: str | None, lock: bytes | None) -> Cipher:
-    """The cipher of a gallery with that lock. GalleryError where the key does not fit."""
+    """Returns the cipher of a gallery with that lock. Raises GalleryError if the key does not fit."""
     if lock is None:
         if key is not None:
             raise GalleryError(

@@ -1,4 +1,4 @@
-"""The file of a gallery: SQLite, written ahead: nothing acknowledged is lost and nothing half written is read."""
+"""The gallery's SQLite file in WAL mode: acknowledged writes are durable, and partial writes are never read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROOM_FOR_A_PERSON = (
     "INSERT OR REPLACE INTO meta VALUES ('room', zeroblob(131072))",
     "DELETE FROM meta WHERE key = 'room'",
 )
-"""Whether there is room again is tried with what a person takes: a few bytes may fit where that does not."""
+"""Tests for free space by writing as much as a person needs: a few bytes may fit when that does not."""
 _READ_ALL = (
     "SELECT count(key), sum(length(value)) FROM meta",
     "SELECT sum(length(name)) FROM persons",
@@ -29,7 +29,7 @@ _READ_ALL = (
     "SELECT sum(length(camera) + length(reason)) FROM sightings",
     "SELECT count(last_seen) FROM sightings INDEXED BY sightings_by_time WHERE last_seen > 0",
 )
-"""All that is read while a daemon runs, and not the kept faces, which are most of the file."""
+"""Reads everything that a running daemon needs, but not the stored face images, which are most of the file."""
 _LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -58,9 +58,10 @@ INSERT INTO meta VALUES ('generation', 0), ('next_unknown', 1);
 
 
 class Database:
-    """One connection, for any thread, one at a time. The file is its user's alone (mode 0600). `close` twice is safe.
+    """One connection, usable from any thread, one at a time. Only the owner can access the file (mode 0600). `close` is
+    idempotent.
 
-    `generation` rises with each change of persons and embeddings, by whomever: readers compare it.
+    `generation` rises with each change of persons and embeddings, by any program; readers compare it.
     """
 
     def __init__(
@@ -71,21 +72,20 @@ class Database:
         may_stand_in: bool = False,
         check: Callable[[Database], None] = lambda _: None,
     ) -> None:
-        """Makes the file where there is none. GalleryError where it cannot be used or the key is not its own. `check`
-        raises DamagedError if what it reads makes no sense; it is called each time when the file was opened.
+        """Creates the file if it does not exist. Raises GalleryError if it is unusable or the key is wrong. `check`
+        raises DamagedError if the content is invalid; it is called each time the file is opened.
 
-        `may_stand_in`: if it cannot be written (`fault` says why), it is read, or an empty one that takes nothing
-        stands in for one that is damaged or not there, until `mend` finds that it can be. A damaged file is never
-        changed.
+        `may_stand_in`: if the file cannot be written (`fault` says why), works read-only on a copy of it in memory, or
+        on an empty database if it is damaged or missing, until `mend` succeeds. A damaged file is never modified.
         """
         self.path = path
         self.fault: str | None = None
-        """Why nothing could be written of late; None where it could."""
+        """Why the last write failed; None if it succeeded."""
         self._key, self._check = key, check
         self._lock = threading.RLock()
         self._stands_in = self._unread = False
         self._damaged: tuple[int, ...] | None = None
-        """The file that was found damaged; None if none was."""
+        """Identity of the file that was found damaged; None if none was."""
         try:
             self._open()
         except UnwritableError as error:
@@ -99,14 +99,14 @@ class Database:
         return int(self.rows("SELECT value FROM meta WHERE key = 'generation'")[0][0])
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """GalleryError where it fails."""
+        """Raises GalleryError if the query fails."""
         with self._lock, self._told():
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
     def changing(self, *, persons: bool = True, wipes: bool = False) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is there when this ends, or nothing. `persons`: readers are told. `wipes`: what it
-        deletes must be wiped, by `scrub`, now or whenever that can be done."""
+        """A transaction: on exit, all of it is stored or nothing. `persons`: raises `generation`, to notify readers.
+        `wipes`: what it deletes must be wiped by `scrub`, now or as soon as possible."""
         with self._lock, self._told():
             self._require_writable()
             self._connection.execute("BEGIN IMMEDIATE")
@@ -119,12 +119,12 @@ class Database:
                 self._connection.execute("COMMIT")
                 self.fault = None
             except BaseException:
-                if self._connection.in_transaction:  # a full disk has ended it already
+                if self._connection.in_transaction:  # a full disk has already ended the transaction
                     self._connection.execute("ROLLBACK")
                 raise
 
     def mend(self) -> str | None:
-        """Tries anew where nothing could be written; what still keeps it from that, None where nothing does."""
+        """Retries if writing had failed. Returns what still prevents it, None if nothing does."""
         with self._lock:
             if self.fault is None:
                 return None
@@ -145,12 +145,12 @@ class Database:
 
     @property
     def to_be_wiped(self) -> bool:
-        """Whether something was deleted whose traces are still to be wiped."""
+        """Whether something was deleted whose traces have not been wiped yet."""
         return bool(self.rows("SELECT 1 FROM meta WHERE key = 'wipe'"))
 
     def scrub(self) -> None:
-        """Leaves nothing of what was deleted in any of the gallery's files. GalleryError where that cannot be done now;
-        it stays `to_be_wiped` then, and whoever has the gallery open does it later."""
+        """Removes all traces of deleted data from the gallery's files. If that fails now, raises GalleryError; it stays
+        `to_be_wiped`, and any program that has the gallery open may wipe it later."""
         try:
             with self._lock, self._told():
                 self._require_writable()
@@ -165,7 +165,7 @@ class Database:
             raise GalleryError(f"gallery {self.path}: it is deleted; another program reads the file now. {_LATER}")
 
     def settle(self) -> None:
-        """Brings what is written ahead into the file, where nobody reads it just now."""
+        """Moves the write-ahead log into the database file, as far as no other program is reading it."""
         with self._lock, self._told():
             self._require_writable()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -175,7 +175,7 @@ class Database:
             self._connection.close()
 
     def require_whole(self) -> None:
-        """UnwritableError if the file is damaged or cannot be read: that nobody is enrolled would be a wrong answer."""
+        """Raises UnwritableError if the file is damaged or unreadable; an empty list of persons would be wrong."""
         if self._damaged is not None or self._unread:
             raise UnwritableError(self.fault)
 
@@ -202,8 +202,8 @@ class Database:
             raise
 
     def _open_stand_in(self) -> None:
-        """What can be read, in memory, or an empty one. The file itself does not stay open: SQLite has all connections
-        of a process share what they know of a file, also that it is read-only."""
+        """Opens a copy of the file in memory, or an empty database. The file itself is not kept open: SQLite shares
+        what it knows about a file, including that it is read-only, among all connections of a process."""
         self._unread = self._damaged is None and self.path.exists() and self.path.stat().st_size > 0
         if self._unread:
             try:
@@ -219,7 +219,7 @@ class Database:
     def _copy(self) -> None:
         try:
             self._copy_from(read_only(self.path))
-        except UnwritableError:  # a full disk has no room for what SQLite shares with other programs: none has it open
+        except UnwritableError:  # a full disk has no room for SQLite's shared memory: no program has it open
             self._copy_from(read_only(self.path, unshared=True))
 
     def _copy_from(self, address: str) -> None:
@@ -231,7 +231,7 @@ class Database:
             self._read_all()
 
     def _read_all(self) -> None:
-        """DamagedError if something that will be needed cannot be read."""
+        """Raises DamagedError if anything that will be needed cannot be read."""
         with self._told():
             for query in _READ_ALL:
                 self._connection.execute(query).fetchall()
@@ -239,10 +239,10 @@ class Database:
 
     def _prepared(self, key: str | None, is_new: bool) -> Cipher:
         run = self._connection.execute
-        run("PRAGMA secure_delete = ON")  # what is deleted is written over
+        run("PRAGMA secure_delete = ON")  # overwrites deleted data
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA synchronous = FULL")
-        run("PRAGMA temp_store = MEMORY")  # no copy in a folder for everybody's files
+        run("PRAGMA temp_store = MEMORY")  # no copies in a shared temporary directory
         version = run("PRAGMA user_version").fetchone()[0]
         if version == 0:
             return self._first(key, is_new)
@@ -260,7 +260,7 @@ class Database:
         version = run("PRAGMA user_version").fetchone()[0]
         tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
         run("ROLLBACK")
-        if version:  # another program was quicker
+        if version:  # another program was faster
             return self._prepared(key, False)
         if tables and not is_new:
             raise GalleryError(f"gallery {self.path} is a database of something else: name another file")
@@ -279,7 +279,7 @@ class Database:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turns errors of SQLite into a GalleryError, and remembers those that last."""
+        """Converts SQLite errors to GalleryErrors, and remembers persistent ones in `fault`."""
         try:
             yield
         except sqlite3.Error as error:

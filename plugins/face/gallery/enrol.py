@@ -1,4 +1,4 @@
-"""From photographs to faces in the gallery: one face each, good enough, of the right person."""
+"""Enrols photographs: each must show one face, of good quality, of the right person."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sightd.plugins.face.looks import Looks, Quality
 from sightd.plugins.types import FloatArray, Frame, Image
 
 _BACKGROUND = 0.5
-"""A face whose eyes are less than this share as far apart as those of the largest one stands in the background."""
+"""A face whose eyes are less than this share as far apart as those of the largest face counts as background."""
 _SAME_PICTURE = 0.98
-"""Cosine of two copies of one picture."""
+"""Cosine of two copies of one image."""
 _OTHER_PERSON = 1e-6
-"""False match rate at which a face is taken for somebody else's: sisters and brothers reach 1e-5."""
+"""False match rate at which a face is taken for another person's: siblings reach 1e-5."""
 _UNLIKE = 1e-2
-"""False match rate: a face that is less like a person's others than this is taken for another person's."""
+"""False match rate: a face less similar to the person's others than this is taken for another person's."""
 
 
 class Analyser(Protocol):
-    """As `plugins.face.analyser.FaceAnalyser`."""
+    """Interface of `plugins.face.analyser.FaceAnalyser`."""
 
     def looks(self, frames: Sequence[Frame]) -> list[Looks]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of a photograph, in words. `known`: it was enrolled before, which is no fault."""
+    """The outcome for one photograph. `known`: it was enrolled before, which is not an error."""
 
     photo: str
     taken: bool
@@ -43,14 +43,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """`person` is None where no photograph was taken."""
+    """`person` is None if no photograph was accepted."""
 
     person: Person | None
     findings: tuple[Finding, ...]
 
 
 class AnyPhoto(Protocol):
-    """As `Photo`. `image` may be decoded at each use; a GalleryError then enrols nothing."""
+    """Interface of `Photo`. `image` may be decoded on each access; if that raises GalleryError, nothing is enrolled."""
 
     @property
     def name(self) -> str: ...
@@ -61,14 +61,14 @@ class AnyPhoto(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """`name` is how it is told of and kept as the face's source."""
+    """A photograph. `name` identifies it in messages and is stored as the face's source."""
 
     name: str
     image: Image
 
 
 class Enroller:
-    """Enrols into one gallery. Used by one thread."""
+    """Enrols into one gallery. Not thread-safe."""
 
     def __init__(
         self,
@@ -80,13 +80,13 @@ class Enroller:
         min_quality: float,
         crops: bool = True,
     ) -> None:
-        """`model` is the recogniser's name; `crops`: keep the cut-out faces."""
+        """`model` is the recogniser's name; `crops`: also store the cropped faces."""
         self._gallery, self._analyser, self._model = gallery, analyser, model
         self._calibration, self._min_quality, self._crops = calibration, min_quality, crops
 
     def enrol(self, name: str, photos: Sequence[AnyPhoto], *, anyway: bool = False) -> Enrolment:
-        """Takes what shows one good face that is like the person's others and like nobody else; `anyway` takes one that
-        is unlike them, or like somebody else, too. GalleryError where the gallery refuses."""
+        """Enrols photographs with one good face that resembles the person's others and nobody else. `anyway` also
+        accepts one that does not resemble them, or resembles somebody else. Raises GalleryError."""
         findings: list[Finding] = []
         candidates: list[tuple[AnyPhoto, Face]] = []
         for photo in photos:
@@ -102,7 +102,7 @@ class Enroller:
         return Enrolment(person, tuple(sorted(findings, key=lambda finding: order[finding.photo])))
 
     def _face(self, photo: AnyPhoto, looks: Looks) -> tuple[Face | None, str]:
-        """The one face of a photograph, or why there is none."""
+        """Returns the single face of a photograph, or the reason why there is none."""
         sizes = looks.quality.sizes
         if not len(looks):
             return None, "no face was found: take a picture in which the face is larger, or less turned away"
@@ -121,7 +121,7 @@ class Enroller:
     def _fitting(
         self, name: str, candidates: Sequence[tuple[AnyPhoto, Face]], findings: list[Finding], anyway: bool
     ) -> list[Face]:
-        """The candidates that may be enrolled; of all of them a finding is added."""
+        """Returns the candidates that may be enrolled, and appends a finding for each candidate."""
         enrolled = self._gallery.enrolled(self._model)
         own_id = next((id_ for id_, known in enrolled.names.items() if plain(known) == plain(name)), -1)
         own = enrolled.embeddings[enrolled.owners == own_id]
@@ -143,8 +143,8 @@ class Enroller:
         return taken
 
     def _outliers(self, own: FloatArray, new: FloatArray) -> list[str]:
-        """For each new face why it is not one of these, or nothing. Most of them decide who it is: with one face known
-        it is that one's, with two new ones alone nobody can tell."""
+        """Returns for each new face why it does not belong to these, or an empty string. The majority decides: if one
+        face is enrolled, it is that person; with only two new faces it is undecidable."""
         faces = np.concatenate((own, new.reshape(-1, own.shape[1])))
         if len(faces) < 2:
             return [""] * len(new)
@@ -161,7 +161,7 @@ class Enroller:
 
 
 def resemblance(match: Match, names: Mapping[int, str], calibration: Calibration) -> str:
-    """That a face is enrolled under another name, the one of the best match, in words; nothing where it is not."""
+    """Returns a message if the best match suggests that a face is enrolled under another name, else an empty string."""
     if match.person is None or not match.similarity >= calibration.cosine(_OTHER_PERSON):
         return ""
     other = names[match.person]
@@ -169,7 +169,7 @@ def resemblance(match: Match, names: Mapping[int, str], calibration: Calibration
 
 
 def _weakness(quality: Quality, row: int) -> str:
-    """What is worst about a face."""
+    """Describes the worst property of a face."""
     size = float(quality.sizes[row])
     parts = {
         f"too small (its eyes are {size:.0f} pixels apart, 40 are good)": size / 40,

@@ -1,4 +1,4 @@
-"""What can be wrong with a gallery; every message says what to do."""
+"""Errors of the gallery; every message says what to do."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from sightd.plugins.api import PluginError
 
 
 class GalleryError(PluginError):
-    """The gallery cannot be read or written, or does not allow what was asked."""
+    """The gallery cannot be read or written, or does not allow the requested change."""
 
 
 class UnwritableError(GalleryError):
-    """The disk is full, read-only or broken: what is enrolled stays known, and nothing can be changed until that is
-    mended."""
+    """The disk is full, read-only or broken. Enrolled persons remain known, but nothing can be changed until then."""
 
 
 class DamagedError(UnwritableError):
-    """The file is damaged, or no gallery at all. It stays as it is."""
+    """The file is damaged, or not a gallery. It is left unchanged."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(
@@ -27,7 +26,7 @@ class DamagedError(UnwritableError):
 
 
 class WrongKeyError(GalleryError):
-    """What is encrypted was encrypted with another key, or is damaged."""
+    """Encrypted data was encrypted with another key, or is damaged."""
 
 
 class UnknownPersonError(GalleryError):
@@ -35,4 +34,4 @@ class UnknownPersonError(GalleryError):
 
 
 class NameTakenError(GalleryError):
-    """Another person has that name."""
+    """Another person already has that name."""

@@ -1,4 +1,4 @@
-"""A gallery as one file, to be kept or taken to another machine."""
+"""Exports and imports a gallery as one file, for backup or another machine."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sightd.plugins.face.looks import DIMENSIONS
 
 _FORM = "sightd faces 1"
 _LATEST = 253402300800.0
-"""The year 10000, in seconds since the epoch: later times cannot be written."""
+"""The year 10000, in seconds since the epoch: later times cannot be formatted."""
 _LONGEST_MODEL = 200
-"""Characters of the name of a face's recogniser."""
+"""Most characters in the name of a face's recogniser."""
 _QUOTED = 100
-"""Characters of a refused file that a message repeats at most."""
+"""Most characters of a refused file that a message quotes."""
 
 
 def exported(gallery: Gallery) -> str:
-    """All persons and faces as JSON, readable to anybody who has it; every text in it prints."""
+    """Returns all persons and faces as unencrypted JSON; every text in it is printable."""
     persons = [
         {
             "name": printable(person.name),
@@ -37,8 +37,8 @@ def exported(gallery: Gallery) -> str:
 
 
 def imported(gallery: Gallery, text: str) -> tuple[int, int]:
-    """Adds what `exported` wrote, all of it or nothing; who is there already gets the faces that they have not. Gives
-    how many persons and faces came. GalleryError where the text is another thing."""
+    """Adds everything that `exported` wrote, or nothing; persons who are already enrolled get the faces they lack.
+    Returns how many persons and faces were added. Raises GalleryError if the text is not a valid export."""
     everybody = list(_read(text))
     faces_added = persons_added = 0
     with gallery.database.changing() as run:
@@ -94,7 +94,7 @@ def _face(entry: dict[str, Any]) -> Face:
 
 
 def _text(value: object) -> str:
-    """Escaped as `exported` and `Gallery.add` escape it: earlier versions stored and exported what does not print."""
+    """Returns a text escaped as `exported` and `Gallery.add` do; earlier versions exported unprintable text."""
     if not isinstance(value, str):
         raise ValueError(f"a text is expected, not {value!r}")
     return printable(value)

@@ -1,5 +1,4 @@
-"""The gallery's file as the system has it: made for its owner alone, examined before it is changed; and in words, what
-keeps it from being used."""
+"""The gallery's file: created for its owner only, examined before it is changed; and advice for file errors."""
 
 from __future__ import annotations
 
@@ -16,15 +15,15 @@ _OURS = frozenset({"meta", "persons"})
 
 
 def made(path: Path) -> bool:
-    """Whether the file was made now, for its owner alone; the folder too, if it is not there. Made by root, it gets the
-    folder's owner: a service with a user of its own must be able to open it. A file that is there already stays
-    untouched if it is no gallery: DamagedError, GalleryError. OSError."""
+    """Creates the file, and its directory if missing, accessible to the owner only; returns whether the file is new. If
+    created by root, it gets the directory's owner, so that a service with its own user can open it. An existing file
+    that is not a gallery is left untouched: raises DamagedError or GalleryError. Raises OSError."""
     make_private(path.parent)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         _examine(path)
-        if not os.access(path, os.W_OK):  # SQLite would open it all the same, and tell at the first change
+        if not os.access(path, os.W_OK):  # SQLite would open it anyway, and only fail at the first change
             raise PermissionError(errno.EACCES, "it is read-only") from None
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
@@ -39,7 +38,7 @@ def made(path: Path) -> bool:
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Changes when the file is replaced or written; None if there is none."""
+    """Returns a value that changes when the file is replaced or written; None if there is no file."""
     try:
         found = path.stat()
     except OSError:

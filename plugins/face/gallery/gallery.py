@@ -1,4 +1,4 @@
-"""Persons and their faces, kept over restarts."""
+"""Persons and their faces, persistent across restarts."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _LONGEST_SOURCE = 255
 _CROP_HEADER = (
     b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + struct.pack(">IIBBBBB", CROP, CROP, 8, 2, 0, 0, 0)
 )
-"""A PNG image begins with this and its header comes first (ISO/IEC 15948): CROP pixels each way, 8-bit RGB."""
+"""How a PNG image starts, with its header first (ISO/IEC 15948): CROP pixels on each side, 8-bit RGB."""
 _LONGEST_CROP = 2 * CROP * CROP * 3
 _MAY_BE = 1e-3
-"""False match rate at which an unknown person is forgotten with one they look like."""
+"""False match rate at which an unknown person is forgotten together with an enrolled person they resemble."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`faces`: how many embeddings there are of each network; times in seconds since the epoch."""
+    """An enrolled person. `faces`: number of embeddings by model; times in seconds since the epoch."""
 
     id: int
     name: str
@@ -53,10 +53,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One embedding float32 [DIMENSIONS] of length 1, by the network `model`.
+    """One embedding float32 [DIMENSIONS] of unit length, computed by `model`.
 
-    `source` says of what photograph (its file name), stored escaped and cut to 255 characters; `crop` is the aligned
-    face, uint8 [112, 112, 3] BGR, where it is kept.
+    `source` is the file name of the photograph, stored escaped and truncated to 255 characters; `crop` is the aligned
+    face, uint8 [112, 112, 3] BGR, if it is stored.
     """
 
     model: str
@@ -70,8 +70,8 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enrolled:
-    """All faces of one network: embeddings float32 [m, DIMENSIONS], those of a person beside each other; `owners` int64
-    [m] are the persons' ids, rising; `names` by id; `generation` of the gallery."""
+    """All faces of one model: embeddings float32 [m, DIMENSIONS], grouped by person; `owners` int64 [m] are the
+    persons' ids, ascending; `names` by id; `generation` of the gallery."""
 
     embeddings: FloatArray
     owners: NDArray[np.int64]
@@ -80,9 +80,9 @@ class Enrolled:
 
 
 class Gallery:
-    """Any thread, one at a time; several programs at once. All errors are GalleryErrors.
+    """Usable from any thread, one at a time, and by several programs at once. All errors are GalleryErrors.
 
-    Names are compared without regard to case.
+    Names are compared case-insensitively.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Gallery:
         *,
         may_stand_in: bool = False,
     ) -> None:
-        """Opens the gallery at `path`, or makes it; `key` encrypts it; `may_stand_in` as of `Database`."""
+        """Opens or creates the gallery at `path`; `key` encrypts it; for `may_stand_in` see `Database`."""
         check = _require_sense if may_stand_in else _nothing
         self.database = Database(path, key, may_stand_in=may_stand_in, check=check)
         self._clock = clock
@@ -108,7 +108,7 @@ class Gallery:
         return self.database.generation
 
     def persons(self) -> list[Person]:
-        """By name. UnwritableError if the gallery is damaged."""
+        """Returns all persons, sorted by name. Raises UnwritableError if the gallery is damaged."""
         self.database.require_whole()
         counts: dict[int, dict[str, int]] = {}
         for person, model, count in self.database.rows(
@@ -120,14 +120,14 @@ class Gallery:
         return sorted(found, key=lambda person: person.name.casefold())
 
     def person(self, name: str) -> Person:
-        """UnknownPersonError where nobody has that name."""
+        """Raises UnknownPersonError if nobody has that name."""
         found = next((one for one in self.persons() if plain(one.name) == plain(name)), None)
         if found is None:
             raise UnknownPersonError(f'nobody is enrolled as "{name}": see `sightd faces list`')
         return found
 
     def faces(self, person: Person) -> list[Face]:
-        """The oldest first."""
+        """Returns the person's faces, oldest first."""
         rows = self.database.rows(
             "SELECT id, model, vector, quality, source, crop, added_at FROM embeddings WHERE person = ? ORDER BY id",
             person.id,
@@ -138,7 +138,7 @@ class Gallery:
         ]
 
     def enrolled(self, model: str) -> Enrolled:
-        """All faces that the network `model` saw."""
+        """Returns all faces embedded by `model`."""
         generation = self.generation
         rows = self.database.rows("SELECT person, vector FROM embeddings WHERE model = ? ORDER BY person, id", model)
         names = {id_: self._text(name) for id_, name in self.database.rows("SELECT id, name FROM persons")}
@@ -147,13 +147,13 @@ class Gallery:
         return Enrolled(embeddings, np.array([person for person, _ in rows], np.int64), names, generation)
 
     def add(self, name: str, faces: Sequence[Face]) -> Person:
-        """Enrols faces under a name, new or known."""
+        """Enrols faces under a new or existing name."""
         with self.database.changing() as run:
             self.add_within(run, name, faces)
         return self.person(name)
 
     def add_within(self, run: sqlite3.Connection, name: str, faces: Sequence[Face], known: int | None = None) -> int:
-        """`add` as a part of a transaction, to person `known` where that is known already; gives the person's id."""
+        """Like `add`, within a transaction; returns the person's id, which is `known` if the caller knows it."""
         name = checked_name(name)
         known = known or self._id_of(run, name) or self.new_within(run, name)
         for face in faces:
@@ -161,14 +161,14 @@ class Gallery:
         return known
 
     def new_within(self, run: sqlite3.Connection, name: str) -> int:
-        """A person whom there is not yet, as a part of a transaction: their id."""
+        """Inserts a new person within a transaction and returns their id."""
         values = self._sealed(checked_name(name)), self._clock()
         number = run.execute("INSERT INTO persons (name, added_at) VALUES (?, ?)", values).lastrowid
         assert number is not None
         return number
 
     def rename(self, old: str, new: str) -> Person:
-        """NameTakenError where another person has the new name."""
+        """Renames a person. Raises NameTakenError if another person has the new name."""
         person, new = self.person(old), checked_name(new)
         with self.database.changing() as run:
             if self._id_of(run, new) not in (None, person.id):
@@ -179,7 +179,7 @@ class Gallery:
         return self.person(new)
 
     def merge(self, source: str, into: str) -> Person:
-        """All faces of `source` become those of `into`, and `source` is gone."""
+        """Moves all faces and sightings of `source` to `into`, and deletes `source`."""
         gone, stays = self.person(source), self.person(into)
         if gone.id == stays.id:
             raise GalleryError(f'"{source}" and "{into}" are one person already')
@@ -190,15 +190,15 @@ class Gallery:
         return self.person(into)
 
     def remove(self, name: str) -> Person:
-        """The person, their faces and when they were seen. `forget` also wipes the place where that stood."""
+        """Deletes the person, their faces and sightings. Unlike `forget`, does not wipe the freed space."""
         person = self.person(name)
         with self.database.changing() as run:
             run.execute("DELETE FROM persons WHERE id = ?", (person.id,))
         return person
 
     def forget(self, name: str) -> Person:
-        """Removes the person, and unknown persons who look like them; leaves nothing of it in any file. Once more after
-        one that could not wipe all, it does that."""
+        """Deletes the person and unknown persons who resemble them, and wipes all traces from the files. Calling it
+        again completes a wipe that failed."""
         try:
             person = self.person(name)
         except UnknownPersonError:
@@ -217,9 +217,9 @@ class Gallery:
             run.execute("DELETE FROM embeddings WHERE id = ?", (face.id,))
 
     def keep_apart(self, model: str, version: str) -> int:
-        """Says of which version (the hash of its published weights) the network `model` is from now on. Faces that
-        another version saw become those of another network, "model (old version)", and are compared no more; gives how
-        many. A gallery that was never told takes its faces for those of this version."""
+        """Records the current version (hash of the published weights) of `model`. Faces embedded by another version are
+        reassigned to "model (old version)" and are no longer compared; returns how many. If no version was recorded
+        yet, existing faces are assumed to be of this version."""
         key = f"version {model}"
         with self.database.changing(persons=False) as run:
             known = run.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -234,7 +234,7 @@ class Gallery:
             return run.execute("UPDATE embeddings SET model = ? WHERE model = ?", (older, model)).rowcount
 
     def shift(self, model: str) -> float:
-        """What is added to the thresholds of a network's calibration; see `plugins.face.refinement`."""
+        """Returns what is added to the thresholds of a model's calibration; see `plugins.face.refinement`."""
         rows = self.database.rows("SELECT value FROM meta WHERE key = ?", f"shift {model}")
         return float(rows[0][0]) if rows else 0.0
 
@@ -246,7 +246,7 @@ class Gallery:
         self.database.close()
 
     def _unknown_like(self, faces: Sequence[Face]) -> list[int]:
-        """Numbers of unknown persons who may be the one with these faces."""
+        """Returns the numbers of unknown persons who may be the person with these faces."""
         found = []
         for number, model, mean in self.database.rows("SELECT number, model, mean FROM unknown"):
             table, own = calibration_of(model), [face.embedding for face in faces if face.model == model]
@@ -265,7 +265,7 @@ class Gallery:
         )  # fmt: skip
 
     def _id_of(self, run: sqlite3.Connection, name: str) -> int | None:
-        """Names are encrypted under nonces: they are compared here, not by the database."""
+        """Finds a person by name. Names are encrypted with nonces, so the database cannot compare them."""
         for id_, sealed in run.execute("SELECT id, name FROM persons"):
             if plain(self._text(sealed)) == plain(name):
                 return int(id_)
@@ -291,11 +291,11 @@ class Gallery:
 
 
 def _nothing(_: Database) -> None:
-    """A gallery that is used once reports what is damaged when it is read."""
+    """Checks nothing: a gallery that is used once reports damage when the data is read."""
 
 
 def _require_sense(database: Database) -> None:
-    """DamagedError if a person, a face or an unknown person cannot be read."""
+    """Raises DamagedError if a person, a face or an unknown person cannot be read."""
     opened = database.cipher.open
     vectors = database.rows("SELECT vector FROM embeddings UNION ALL SELECT mean FROM unknown")
     try:
@@ -310,12 +310,12 @@ def _require_sense(database: Database) -> None:
 
 
 def plain(name: str) -> str:
-    """How names are compared: without regard to case, to blanks, and to how accents are written."""
+    """Normalises a name for comparison: ignores case, extra blanks, and how accents are encoded."""
     return unicodedata.normalize("NFC", " ".join(name.split())).casefold()
 
 
 def checked_name(name: str) -> str:
-    """The name with single blanks. GalleryError where it is none."""
+    """Returns the name with single blanks. Raises GalleryError if it is empty, too long, unprintable or has a "/"."""
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "/" in name:
         told = repr(name) if len(name) <= 2 * _LONGEST_NAME else f"{name[:_LONGEST_NAME]!r}…"
@@ -324,19 +324,19 @@ def checked_name(name: str) -> str:
 
 
 def _source(text: str) -> str:
-    """As it is stored: it prints, and has a bounded length."""
+    """Returns the text as it is stored: printable and of limited length."""
     text = printable(text)
     return text if len(text) <= _LONGEST_SOURCE else f"{text[: _LONGEST_SOURCE - 1]}…"
 
 
 def encoded(crop: Image) -> bytes:
-    """A crop as PNG: another network must see what this one saw."""
+    """Encodes a crop as PNG: lossless, so that another model sees exactly what this one saw."""
     _, data = cv2.imencode(".png", crop)
     return data.tobytes()
 
 
 def decoded(data: bytes) -> Image:
-    """What `encoded` made. GalleryError for anything else, before it is decoded: imported files hold such data, too."""
+    """Decodes what `encoded` returned. Raises GalleryError for other data, before decoding: imports are untrusted."""
     image = None
     if len(data) <= _LONGEST_CROP and data.startswith(_CROP_HEADER):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

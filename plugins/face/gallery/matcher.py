@@ -1,4 +1,4 @@
-"""Who of the gallery is most like a face: one matrix product for all faces of a batch."""
+"""Finds the most similar person in the gallery, with one matrix product for all faces of a batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sightd.plugins.types import FloatArray
 
 
 class Matcher:
-    """The faces of one network at one time. Never changed, only replaced; any thread."""
+    """The faces of one model at one time. Immutable and thread-safe."""
 
     def __init__(self, enrolled: Enrolled) -> None:
         self.names = enrolled.names
@@ -18,8 +18,8 @@ class Matcher:
         persons, counts = np.unique(enrolled.owners, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         self._persons = persons[order]
-        # The first face of each person, then the second of each who has two, and so on: the maximum of each person is
-        # then taken over a few long rows, and not over many short ones.
+        # Ordered as the first face of each person, then the second of each person who has two, and so on, so that the
+        # maximum per person is computed over a few long rows instead of many short ones.
         rank = np.arange(len(enrolled.owners)) - np.repeat(np.cumsum(counts) - counts, counts)
         place = np.repeat(np.argsort(order), counts)
         self._embeddings = np.ascontiguousarray(enrolled.embeddings[np.lexsort((place, rank))])
@@ -27,7 +27,7 @@ class Matcher:
 
     @property
     def persons(self) -> int:
-        """How many have a face of this network."""
+        """Number of persons with a face of this model."""
         return len(self._persons)
 
     @property
@@ -35,7 +35,7 @@ class Matcher:
         return len(self._embeddings)
 
     def match(self, embeddings: FloatArray) -> list[Match]:
-        """The most similar person of each row of float32 [n, d] of length 1, and how similar the next one is."""
+        """Returns the most similar person for each row of float32 [n, d], unit length, and the next similarity."""
         if not self.persons or not len(embeddings):
             return [Match(None, float("nan"), float("nan"))] * len(embeddings)
         cosines = embeddings @ self._embeddings.T
@@ -46,7 +46,7 @@ class Matcher:
         return [self._best(row) for row in best]
 
     def _best(self, cosines: FloatArray) -> Match:
-        """Of each person's cosine [persons], which may be written into."""
+        """Picks the best of the cosines [persons]; overwrites its argument."""
         best = int(cosines.argmax())
         similarity = float(cosines[best])
         cosines[best] = -np.inf

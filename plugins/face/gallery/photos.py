@@ -1,4 +1,4 @@
-"""Photographs to enrol, from files and uploads."""
+"""Reads photographs to enrol, from files and uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_BYTES = UPLOAD.bytes
 
 
 def read_photo(path: Path) -> Image:
-    """As `plugins.still.read_still`, within the limits of an upload. Raises GalleryError."""
+    """Like `plugins.still.read_still`, with the limits of an upload. Raises GalleryError."""
     try:
         return read_still(path, UPLOAD)
     except StillError as error:
@@ -20,7 +20,7 @@ def read_photo(path: Path) -> Image:
 
 
 def photo_of(data: bytes, name: str) -> Image:
-    """As `plugins.still.still_of`. Raises GalleryError."""
+    """Like `plugins.still.still_of`. Raises GalleryError."""
     try:
         return still_of(data, name, UPLOAD)
     except StillError as error:

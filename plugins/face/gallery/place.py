@@ -1,4 +1,4 @@
-"""Where the gallery lies where nobody says otherwise."""
+"""Default path of the gallery."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ FILE = "faces.db"
 
 
 def default_gallery(environ: Mapping[str, str]) -> Path:
-    """Among the state."""
+    """Returns the gallery's path in the state directory."""
     return state_directory(environ) / FILE

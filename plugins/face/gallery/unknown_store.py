@@ -1,4 +1,4 @@
-"""Unknown persons in the gallery's file."""
+"""Stores unknown persons in the gallery's file."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from sightd.plugins.types import FloatArray, Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Best:
-    """The best look at an unknown person: quality 0-1 and the aligned face, where crops are kept."""
+    """The best sample of an unknown person: quality 0-1 and the aligned face, if crops are stored."""
 
     quality: float
     crop: Image | None
 
 
 class UnknownStore:
-    """Of one recogniser. Any thread, one at a time; errors are GalleryErrors."""
+    """The unknown persons of one recogniser. Usable from any thread, one at a time; errors are GalleryErrors."""
 
     def __init__(self, gallery: Gallery, model: str, clock: Callable[[], float] = time.time) -> None:
         self._gallery, self._model, self._clock = gallery, model, clock
         self._database = gallery.database
 
     def load(self) -> Unknowns:
-        """All of them, as they stand in the file. UnwritableError if the gallery is damaged."""
+        """Loads all unknown persons. Raises UnwritableError if the gallery is damaged."""
         self._database.require_whole()
         rows = self._database.rows(
             "SELECT number, mean, weight, first_seen, last_seen, visits, joined FROM unknown WHERE model = ? "
@@ -55,8 +55,9 @@ class UnknownStore:
     def with_visit(
         self, mean: FloatArray, weight: float, at: float, best: Best, calibration: Calibration, most: int
     ) -> int | None:
-        """Adds a visit, whose best look was `best`, to the person it is of, and gives their number; see
-        `Unknowns.with_visit`. All at once: whoever else writes does it before or after."""
+        """Adds a visit, whose best sample is `best`, to its person, and returns their number; see
+        `Unknowns.with_visit`. Atomic with respect to other writers. Returns None if the person was dropped at once
+        because of `most`."""
         with self._database.changing(persons=False) as run:
             before = self.load()
             after, number = before.with_visit(mean, weight, at, calibration, most)
@@ -69,19 +70,19 @@ class UnknownStore:
         return None if person is None else person.number
 
     def find(self, number: int) -> UnknownPerson:
-        """GalleryError where there is none of that number."""
+        """Raises GalleryError if there is no unknown person of that number."""
         person = self.load().find(number)
         if person is None:
             raise GalleryError(f"there is no unknown person {number}: see `sightd faces unknown list`")
         return person
 
     def crop(self, number: int) -> Image | None:
-        """The best look's face, where it is kept."""
+        """Returns the face of the best sample, if it is stored."""
         rows = self._database.rows("SELECT crop FROM unknown WHERE number = ?", number)
         return None if not rows or rows[0][0] is None else decoded(self._database.cipher.open(rows[0][0]))
 
     def name(self, number: int, name: str) -> Person:
-        """Enrols an unknown person by the mean of all that was seen of them."""
+        """Enrols an unknown person with the mean embedding of everything seen of them."""
         with self._database.changing() as run:
             person = self.find(number)
             ((quality,),) = run.execute("SELECT quality FROM unknown WHERE number = ?", (person.number,)).fetchall()
@@ -96,18 +97,18 @@ class UnknownStore:
         return self._gallery.person(name)
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """Removes them, and when they were seen; `Database.scrub` wipes where that stood."""
+        """Deletes them and their sightings; `Database.scrub` then wipes the freed space."""
         with self._database.changing(persons=False, wipes=True) as run:
             drop(run, numbers)
 
     def forget_single(self, number: int) -> None:
-        """Removes one who was seen once, by a visit that turned out to be somebody's."""
+        """Deletes a person seen only once, if that visit turned out to be of an enrolled person."""
         with self._database.changing(persons=False) as run:
             if run.execute("SELECT 1 FROM unknown WHERE number = ? AND visits = 1", (number,)).fetchone():
                 drop(run, [number])
 
     def forget_before(self, oldest: float) -> bool:
-        """Removes those who were not seen since then (seconds since the epoch); whether there were any."""
+        """Deletes those not seen since `oldest` (seconds since the epoch); returns whether there were any."""
         rows = self._database.rows("SELECT number FROM unknown WHERE last_seen < ?", oldest)
         if rows:
             with self._database.changing(persons=False) as run:
@@ -115,7 +116,7 @@ class UnknownStore:
         return bool(rows)
 
     def _write(self, run: sqlite3.Connection, person: UnknownPerson, best: Best) -> None:
-        """With the best of all looks, of this visit and before, at them and at whom they were joined with."""
+        """Writes a person with the best sample of all: of this visit, of earlier ones, and of merged persons."""
         seal = self._database.cipher.seal
         kept = run.execute(
             "SELECT quality, crop FROM unknown WHERE number = ? OR number IN (SELECT value FROM json_each(?)) "

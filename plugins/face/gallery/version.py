@@ -1,4 +1,4 @@
-"""Which version of a network a gallery's faces belong to."""
+"""Records which version of a model a gallery's faces belong to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def keep_versions_apart(gallery: Gallery, recogniser: str) -> None:
-    """Tells the gallery the version of a network of the catalogue, by its weights; warns where faces are of another."""
+    """Records the version (weights hash) of a catalogue model in the gallery; warns if faces are of another version."""
     model = Catalog.load().models.get(recogniser)
     if model is None or not model.sources or not model.sources[0].sha256:
         return

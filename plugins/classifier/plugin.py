@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 16
 """Regions in one run of the model: the batch size that engines are built for."""
 _STALE_AFTER = 1.0
-"""How long, in s, the last answer about a whole frame is reused for frames that were not analysed."""
+"""How long, in s, the last answer about a whole frame is reused at least for frames not analysed."""
 
 
 class Classifier(Plugin[ClassifierConfig]):

@@ -56,7 +56,7 @@ class Aes:
 
 
 def new_lock(key: str | None) -> tuple[Cipher, bytes | None]:
-    """Returns the cipher of a new gallery, and the lock to store in it for opening it; None if unencrypted."""
+    """Returns the cipher of a new gallery, and the lock to store with it (None if it is not encrypted)."""
     if key is None:
         return Plain(), None
     salt = os.urandom(_SALT)

@@ -150,7 +150,7 @@ class Database:
 
     def scrub(self) -> None:
         """Removes all traces of deleted data from the gallery's files. If that fails now, raises GalleryError; it stays
-        `to_be_wiped`, and any program that has the gallery open may wipe it later."""
+        `to_be_wiped`, and a running daemon or another `forget` wipes it later."""
         try:
             with self._lock, self._told():
                 self._require_writable()

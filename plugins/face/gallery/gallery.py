@@ -197,8 +197,8 @@ class Gallery:
         return person
 
     def forget(self, name: str) -> Person:
-        """Deletes the person and unknown persons who resemble them, and wipes all traces from the files. Calling it
-        again completes a wipe that failed."""
+        """Deletes the person and unknown persons who resemble them, and wipes all traces from the files. If the wipe
+        failed, calling it again completes it, but raises UnknownPersonError all the same."""
         try:
             person = self.person(name)
         except UnknownPersonError:

@@ -1,27 +1,27 @@
-// What decoders give and suppression takes: boxes that reach their class's least score.
+// Output of the decoders and input of suppression: boxes that reach the minimum score of their class.
 #pragma once
 #include "common.cuh"
 
 struct alignas(16) Candidate {
-    float box[4];  // x1, y1, x2, y2 in pixels of the network's input
+    float box[4];  // x1, y1, x2, y2 in pixels of the model's input
     float score;
     int class_id;
-    int index;  // row * classes + class: of equal scores the lower index comes first
-    int slot;   // where its key points stand
+    int index;  // row * classes + class: among equal scores, the lower index comes first
+    int slot;   // where its key points are stored
 };
 
-// Room for `capacity` candidates of each picture. `found` counts all that there were, also those without room, so that
-// the host sees that it has to make more.
+// Memory for `capacity` candidates per image. `found` counts all candidates, including those without room, so that the
+// host notices when it has to allocate more.
 struct Candidates {
     Address found;      // int [n]
-    Address keys;       // unsigned 64 bits [n, capacity]: rising with falling score, then with the index
-    Address boxes;      // Candidate [n, capacity], in no order
+    Address keys;       // unsigned 64 bits [n, capacity]: ascending with falling score, then with the index
+    Address boxes;      // Candidate [n, capacity], unordered
     Address points;     // float [n, capacity, 10], or 0
     Address order;      // int [n, capacity]: candidates by rank
     int capacity;
 };
 
-// The float's order as that of an unsigned number. Adding 0 makes -0 and 0 the same.
+// Maps a float to an unsigned number with the same order. Adding 0 turns -0 into 0.
 __device__ __forceinline__ unsigned rising(float value) {
     const unsigned bits = __float_as_uint(value + 0.0f);
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
@@ -36,7 +36,7 @@ __device__ __forceinline__ T* row_of(Address address, int picture, int capacity)
     return reinterpret_cast<T*>(address) + static_cast<Fixed>(picture) * capacity;
 }
 
-// Adds a candidate and returns where it went, -1 where there was no room.
+// Adds a candidate and returns its slot, or -1 if there is no room.
 __device__ __forceinline__ int append(
     const Candidates& into, int picture, const float (&box)[4], float score, int class_id, int index) {
     const int slot = atomicAdd(reinterpret_cast<int*>(into.found) + picture, 1);

@@ -1,16 +1,16 @@
-// What every kernel stands on. The sources compile with NVRTC for a card, and with g++ through a header that the tests
-// bring (it defines the CUDA words away), so that every number can be held against the CPU path without a GPU.
-// Compile with --fmad=false: products and sums are rounded one by one, as NumPy and OpenCV round them.
+// Basics of all kernels. The sources compile with NVRTC for a card, and with g++ through a header from the tests, which
+// defines the CUDA keywords away, so that every value can be compared with the CPU path without a GPU. Compile with
+// --fmad=false: products and sums are rounded separately, as in NumPy and OpenCV.
 #pragma once
 #if !defined(__CUDACC__)
 #include "host_cuda.h"
 #endif
 
 typedef unsigned char Byte;
-typedef unsigned long long Address;  // a pointer as it stands in descriptors: 8 bytes on every side
+typedef unsigned long long Address;  // a pointer as stored in descriptors: always 8 bytes
 typedef long long Fixed;             // 32.32 fixed point
 
-// IEEE binary16 as bits: without cuda_fp16.h, which NVRTC does not carry.
+// IEEE binary16 as bits, because NVRTC does not include cuda_fp16.h.
 struct Half {
     unsigned short bits;
 };
@@ -40,7 +40,7 @@ __device__ __forceinline__ float to_float(float value) { return value; }
 __device__ __forceinline__ void store(float* at, float value) { *at = value; }
 __device__ __forceinline__ void store(Half* at, float value) { *at = to_half(value); }
 
-// Four neighbours at once: 16 bytes of floats or 8 of halves; `at` must be aligned to them.
+// Stores four adjacent values at once: 16 bytes of floats or 8 of halves; `at` must be aligned to that size.
 __device__ __forceinline__ void store4(float* at, const float (&value)[4]) {
     *reinterpret_cast<float4*>(at) = make_float4(value[0], value[1], value[2], value[3]);
 }
@@ -65,6 +65,6 @@ __device__ __forceinline__ int clamp(int value, int low, int high) { return min(
 __device__ __forceinline__ int byte_of(int value) { return clamp(value, 0, 255); }
 __device__ __forceinline__ float byte_of(float value) { return fminf(fmaxf(rintf(value), 0.0f), 255.0f); }
 
-// The thread's own place in the whole grid.
+// The thread's position in the whole grid.
 __device__ __forceinline__ int thread_x() { return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); }
 __device__ __forceinline__ int thread_y() { return static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y); }

@@ -1,24 +1,24 @@
-// Raw outputs of detectors to candidates, and these in order of their score; a whole batch in one launch each.
-// The decoders: grid (blocks that cover the rows, 1, pictures), one thread a row; SSD: one thread for four scores.
+// Decodes raw outputs of detectors to candidates, and ranks these by score; one launch each for a whole batch. Grid of
+// the decoders: (blocks that cover the rows, 1, images), one thread per row; SSD: one thread per four scores.
 #include "candidate.cuh"
 
-// A part of the outputs with one stride: for heads on grids a grid, else all. Lengths are counted in elements.
+// Part of the outputs with a single stride: one grid for heads with grids, else everything. Lengths are in elements.
 struct Level {
     Address tensor[4];
-    int row_length[4];      // from row to row
-    int picture_length[4];  // from picture to picture
+    int row_length[4];      // between rows
+    int picture_length[4];  // between images
     int first_row, rows;    // its rows among those of all levels
-    int columns, stride;    // of the grid: cells in a row, pixels a cell
+    int columns, stride;    // of the grid: cells per row, pixels per cell
 };
 
 struct Head {
     Level levels[4];
     Address min_score;  // float [classes]
-    float least;        // of these
+    float least;        // minimum of these
     int level_count;
     int classes;
-    int width, height;  // of the network's input, pixels
-    int bins;           // NanoDet: of each side's distribution
+    int width, height;  // of the model's input, pixels
+    int bins;           // NanoDet: number of bins per side
     float shift;        // NanoDet: from a cell's corner to the point from which sides are measured, in cells
     int on_grid;        // YOLOX: boxes are relative to cells
 };
@@ -29,7 +29,7 @@ struct Row {
     float cell_x, cell_y, stride;
 };
 
-// The thread's row; level is null where it has none.
+// Returns the thread's row. `level` is null if it has none.
 __device__ __forceinline__ Row row_of_thread(const Head& head) {
     const int index = thread_x();
     for (int i = 0; i < head.level_count; ++i) {
@@ -57,7 +57,7 @@ __device__ __forceinline__ void corners(float x, float y, float width, float hei
     box[0] = x - half_width, box[1] = y - half_height, box[2] = x + half_width, box[3] = y + half_height;
 }
 
-// SSD: boxes [n, rows, 4] as fractions of the input, scores [n, rows, classes].
+// SSD: boxes [n, rows, 4] as fractions of the input size, scores [n, rows, classes].
 template <class T>
 __device__ void decode_ssd(const Head& head, const Candidates& into) {
     const Level& level = head.levels[0];
@@ -84,7 +84,7 @@ __device__ void decode_ssd(const Head& head, const Candidates& into) {
     }
 }
 
-// YOLOX: rows of x, y, w, h, objectness and class scores; the centre is (xy + cell) * stride, the size exp(wh) * stride.
+// YOLOX: rows of x, y, w, h, objectness and class scores; centre = (xy + cell) * stride, size = exp(wh) * stride.
 template <class T>
 __device__ void decode_yolox(const Head& head, const Candidates& into) {
     const Row row = row_of_thread(head);
@@ -108,7 +108,7 @@ __device__ void decode_yolox(const Head& head, const Candidates& into) {
     }
 }
 
-// The mean of the softmax over a side's bins.
+// Returns the mean of the softmax over a side's bins.
 template <class T>
 __device__ float distance(const T* weights, int bins) {
     float most = to_float(weights[0]);
@@ -122,7 +122,7 @@ __device__ float distance(const T* weights, int bins) {
     return moment / sum;
 }
 
-// NanoDet: class scores, and for each side of the box a distribution over its distance in strides.
+// NanoDet: class scores, and for each side of the box a distribution of its distance in strides.
 template <class T>
 __device__ void decode_nanodet(const Head& head, const Candidates& into) {
     const Row row = row_of_thread(head);
@@ -147,7 +147,7 @@ __device__ void decode_nanodet(const Head& head, const Candidates& into) {
     }
 }
 
-// YuNet: class score, objectness, box and five points, each a tensor of its own for every stride.
+// YuNet: class score, objectness, box and five landmarks, each in its own tensor per stride.
 template <class T>
 __device__ void decode_yunet(const Head& head, const Candidates& into) {
     const Row row = row_of_thread(head);
@@ -193,9 +193,10 @@ extern "C" __global__ void decode_yunet_f16(const __grid_constant__ Head head, C
     decode_yunet<Half>(head, into);
 }
 
-// Sorts by counting: a candidate's rank is the number of smaller keys. Keys are unique, so the order is the same however
-// the candidates came in. n * n comparisons of numbers that all threads read at the same time cost less, for the hundreds
-// or thousands there are, than the dozens of barriers of a bitonic sort. Grid (blocks that cover the capacity, pictures).
+// Sorts by counting: a candidate's rank is the number of smaller keys. Keys are unique, so the result does not depend
+// on the order in which candidates were added. For hundreds or thousands of candidates, n * n comparisons of values
+// that all threads read at the same time are faster than the dozens of barriers of a bitonic sort. Grid (blocks that
+// cover the capacity, images).
 extern "C" __global__ void rank_candidates(Candidates of) {
     const int picture = static_cast<int>(blockIdx.y), i = thread_x();
     const int count = min(reinterpret_cast<const int*>(of.found)[picture], of.capacity);

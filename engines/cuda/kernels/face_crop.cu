@@ -1,6 +1,6 @@
-// Faces to an embedder's input: each is turned, scaled and moved as its transform says, bilinear, black beyond the
-// picture's edges (as cv2.warpAffine); a whole batch in one launch, of faces of any pictures.
-// Grid (ceil(width / 4 / block.x), ceil(height / block.y), faces); a thread writes four pixels of each plane.
+// Crops faces for an embedder's input: each is rotated, scaled and moved by its transform, with bilinear interpolation
+// and black beyond the image's edges (as cv2.warpAffine). One launch for a whole batch of faces from any images. Grid
+// (ceil(width / 4 / block.x), ceil(height / block.y), faces); a thread writes four pixels of each plane.
 #include "tensor.cuh"
 
 struct Crop {
@@ -20,7 +20,7 @@ __device__ __forceinline__ int blend(int a, int b, int c, int d, float across, f
 
 __device__ __forceinline__ Bgr warped(const Crop& crop, float x, float y) {
     const float* t = crop.transform;
-    // Far outside, the conversion to int must not overflow.
+    // Clamped so that the conversion to int cannot overflow far outside the image.
     const float source_x = fminf(fmaxf(t[0] * x + t[1] * y + t[2], -2.0f), static_cast<float>(crop.source.width + 1));
     const float source_y = fminf(fmaxf(t[3] * x + t[4] * y + t[5], -2.0f), static_cast<float>(crop.source.height + 1));
     const float left = floorf(source_x), top = floorf(source_y);

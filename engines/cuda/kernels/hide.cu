@@ -1,18 +1,19 @@
-// Regions made unrecognisable, in place, on NV12 or BGR: pixelated or blurred. Two launches for a whole batch: first the
-// mean of each cell that a region needs, then the regions' pixels from these means. Cells belong to the picture, not to
-// a region, so regions may overlap; what is written depends on means alone, so nothing of the picture shines through.
+// Redacts regions of NV12 or BGR images in place, by pixelating or blurring them. Two launches for a whole batch: the
+// first computes the mean of each cell that a region needs, the second the regions' pixels from these means. Cells
+// belong to the image rather than to a region, so regions may overlap. The output depends only on means, so no original
+// detail remains visible.
 #include "picture.cuh"
 
 struct Region {
-    int picture;                   // which of the pictures
-    int left, top, right, bottom;  // left and top even; right and bottom are outside
+    int picture;                   // index of the image
+    int left, top, right, bottom;  // left and top are even; right and bottom are exclusive
 };
 
 struct Cells {
     int size;             // pixels each way, even
-    int columns, rows;    // of the largest picture
-    int blur;             // 0: each cell in one colour; else means interpolated between the cells' centres
-    Address means;        // float [pictures, rows, columns, 3]
+    int columns, rows;    // of the largest image
+    int blur;             // 0: one colour per cell; else means interpolated between cell centres
+    Address means;        // float [images, rows, columns, 3]
 };
 
 __device__ __forceinline__ float* mean_at(const Cells& cells, int picture, int column, int row) {
@@ -20,7 +21,7 @@ __device__ __forceinline__ float* mean_at(const Cells& cells, int picture, int c
         3 * ((static_cast<Fixed>(picture) * cells.rows + row) * cells.columns + column);
 }
 
-// A pixel's three channels as they stand in memory.
+// Reads a pixel's three channels as stored in memory.
 __device__ __forceinline__ void raw_at(const Picture& from, int x, int y, int (&value)[3]) {
     const Byte* at = bytes_at(from.plane) + static_cast<Fixed>(y) * from.pitch + (from.nv12 ? x : 3 * x);
     const Byte* others =
@@ -28,7 +29,7 @@ __device__ __forceinline__ void raw_at(const Picture& from, int x, int y, int (&
     value[0] = at[0], value[1] = others[0], value[2] = others[1];
 }
 
-// Grid (ceil(columns / block.x), ceil(rows / block.y), regions): a thread a cell, of those that the region needs.
+// Grid (ceil(columns / block.x), ceil(rows / block.y), regions): one thread per cell that the region needs.
 extern "C" __global__ void cell_means(const Picture* pictures, const Region* regions, Cells cells) {
     const Region region = regions[blockIdx.z];
     const Picture from = pictures[region.picture];
@@ -46,7 +47,7 @@ extern "C" __global__ void cell_means(const Picture* pictures, const Region* reg
             for (int i = 0; i < 3; ++i) sum[i] += value[i];
         }
     const float count = static_cast<float>((right - column * cells.size) * (bottom - row * cells.size));
-    // Several regions may need the same cell: all write the same numbers.
+    // Several regions may need the same cell: all write the same values.
     for (int i = 0; i < 3; ++i) mean_at(cells, region.picture, column, row)[i] = static_cast<float>(sum[i]) / count;
 }
 
@@ -67,8 +68,8 @@ __device__ __forceinline__ float shown(
     return (a * (1.0f - across) + b * across) * (1.0f - down) + (c * (1.0f - across) + d * across) * down;
 }
 
-// Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), regions) of the largest region: a thread 2 x 2 pixels.
-// Where regions overlap, a pixel is written by each of them, with the same numbers.
+// Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), regions) of the largest region: one thread per 2 x 2
+// pixels. Where regions overlap, each of them writes the same values to a pixel.
 extern "C" __global__ void hide(const Picture* pictures, const Region* regions, Cells cells) {
     const Region region = regions[blockIdx.z];
     const Picture of = pictures[region.picture];

@@ -1,28 +1,28 @@
-// Outlines, trails and masks (letters, plates) onto frames, NV12 or BGR, in place; a whole batch in one launch.
-// Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), pictures) of the largest frame; a thread draws 2 x 2
-// pixels, a block of 32 x 8 threads a tile of 64 x 16. Marks are laid over each other in their order: a tile first finds
-// those that touch it, as many at a time as it has threads, then each pixel takes these one after the other.
+// Draws outlines, trails and masks (text and its background) onto NV12 or BGR frames in place; one launch for a whole
+// batch. Grid (ceil(width / 2 / block.x), ceil(height / 2 / block.y), frames) of the largest frame; each thread draws 2
+// x 2 pixels, a block of 32 x 8 threads a tile of 64 x 16. Marks are drawn over each other in order: a tile first finds
+// those that touch it, as many at a time as it has threads, then each pixel applies these one after the other.
 #include "picture.cuh"
 
 enum MarkKind { OUTLINE = 0, MASK = 1, TRAIL = 2 };
 
 struct Mark {
     int kind;
-    int left, top, right, bottom;  // right and bottom are outside
+    int left, top, right, bottom;  // right and bottom are exclusive
     float radius;                  // OUTLINE: of the outer corners
     float thickness;               // OUTLINE: pixels inwards; TRAIL: of the line
     float accent, arm;             // OUTLINE: pixels inwards within `arm` pixels of a corner
-    int first;                     // MASK: where its cover begins; TRAIL: its first point
-    int count;                     // MASK: bytes from row to row; TRAIL: points
-    float cover;                   // 0-1, times the shape's own
+    int first;                     // MASK: offset of its coverage; TRAIL: its first point
+    int count;                     // MASK: bytes between rows; TRAIL: number of points
+    float cover;                   // opacity 0-1, multiplied by the shape's coverage
     float colour[3];               // blue, green, red; for NV12: luma, U, V
 };
 
 struct Point {
-    float x, y;  // whole numbers are the centres of pixels
+    float x, y;  // integers are the centres of pixels
 };
 
-// What marks refer to, of all scenes together.
+// Data that marks refer to, shared by all scenes.
 struct Shapes {
     const Byte* masks;
     const Point* points;
@@ -33,7 +33,8 @@ struct Scene {
     int first, count;  // its marks
 };
 
-// How much of a pixel a rounded rectangle covers that lies `inset` within width x height; x, y from its upper left.
+// Returns the coverage of a pixel by a rounded rectangle that is inset by `inset` within width x height; x and y are
+// relative to its upper left corner.
 __device__ __forceinline__ float rounded(float x, float y, float width, float height, float radius, float inset) {
     const float across = fabsf(x + 0.5f - width / 2.0f) - (width / 2.0f - inset - radius);
     const float down = fabsf(y + 0.5f - height / 2.0f) - (height / 2.0f - inset - radius);
@@ -52,7 +53,7 @@ __device__ __forceinline__ float of_outline(const Mark& mark, float x, float y) 
     return fmaxf(whole - hole, 0.0f);
 }
 
-// A pixel is as far from a trail as from the nearest of its pieces: where two meet it is not covered twice.
+// The distance of a pixel from a trail is that from its nearest segment, so pixels at joints are not covered twice.
 __device__ __forceinline__ float of_trail(const Mark& mark, const Point* points, float x, float y) {
     float nearest = 1e30f;
     for (int i = 0; i + 1 < mark.count; ++i) {
@@ -77,7 +78,7 @@ __device__ __forceinline__ float cover_of(const Mark& mark, const Shapes& shapes
     return mark.cover * of_outline(mark, static_cast<float>(column), static_cast<float>(row));
 }
 
-// A tile's pixels as numbers while marks are laid over them: of four pixels, three channels; NV12 has one chroma for all.
+// Four pixels with three channels each, as floats while marks are drawn over them; NV12 has one chroma for all four.
 struct Four {
     float value[4][3];
 };
@@ -129,7 +130,7 @@ __device__ __forceinline__ void write_four(const Picture& frame, int x, int y, c
 
 extern "C" __global__ void overlay(
     const Scene* scenes, const Mark* marks, const Byte* masks, const Point* points) {
-    const int size = 256;  // threads of a block
+    const int size = 256;  // threads per block
     __shared__ unsigned touching[size / 32];
 
     const Shapes shapes = {masks, points};

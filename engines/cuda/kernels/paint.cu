@@ -1,7 +1,7 @@
-// Paintings of the network's size to frames of a picture's own, with the picture's edges: of each channel
-// slope * grey + offset, both enlarged (guided filter, He and Sun 2015), grey the picture's own; a whole batch in one
-// launch. Grid (ceil(width / 4 / block.x), ceil(height / 2 / block.y), paintings) of the largest frame; a thread writes
-// 4 x 2 pixels.
+// Scales stylised images from the model's size up to frames of the source's size, keeping the source's edges: each
+// channel is slope * grey + offset (guided filter, He and Sun 2015), with slopes and offsets scaled up and the source's
+// own grey. One launch for a whole batch. Grid (ceil(width / 4 / block.x), ceil(height / 2 / block.y), images) of the
+// largest frame; a thread writes 4 x 2 pixels.
 #include "resample.cuh"
 #include "write.cuh"
 
@@ -10,8 +10,8 @@ struct Painting {
     Target target;
     Address planes;     // float [height, width, 6]: slopes of blue, green and red, then their offsets, 0-255
     int width, height;  // of the planes
-    int keep_colours;   // 1: the picture's chroma with the painting's luma
-    float strength;     // 0-1, of the painting in the picture
+    int keep_colours;   // 1: the source's chroma with the stylised luma
+    float strength;     // 0-1, share of the stylised image
 };
 
 __device__ __forceinline__ float grey_of(float blue, float green, float red) {
@@ -30,7 +30,7 @@ __device__ __forceinline__ float enlarged(const Painting& painting, int channel,
 
 __device__ __forceinline__ float within(float value) { return fminf(fmaxf(value, 0.0f), 255.0f); }
 
-// The paint's luma with the picture's chroma, in whole numbers of Y'CrCb as OpenCV has it.
+// Combines the stylised luma with the source's chroma, in the integer Y'CrCb of OpenCV.
 __device__ __forceinline__ void with_colours_of(const float (&picture)[3], float grey, float (&paint)[3]) {
     const float luma = grey_of(rintf(paint[0]), rintf(paint[1]), rintf(paint[2]));
     const float red = byte_of((picture[2] - grey) * 0.713f + 128.0f) - 128.0f;

@@ -1,8 +1,8 @@
-// A picture in device memory, NV12 or BGR, and its pixels as BGR.
+// An image in device memory, NV12 or BGR, and its pixels as BGR.
 #pragma once
 #include "common.cuh"
 
-// Y'CbCr to RGB in 12.20 fixed point; the numbers that OpenCV uses for BT.601, and those of BT.709 made alike.
+// Y'CbCr to RGB in 12.20 fixed point: OpenCV's coefficients for BT.601, and equivalent ones for BT.709.
 struct YuvToBgr {
     int luma_offset;  // 16, or 0 for full range
     int luma;
@@ -11,8 +11,8 @@ struct YuvToBgr {
 
 struct Picture {
     Address plane;   // NV12: luma; BGR: the pixels
-    Address chroma;  // NV12: interleaved U and V, half as many each way (rounded up); BGR: 0
-    int pitch, chroma_pitch;  // bytes from row to row
+    Address chroma;  // NV12: interleaved U and V at half the resolution each way (rounded up); BGR: 0
+    int pitch, chroma_pitch;  // bytes between rows
     int width, height;        // pixels
     int nv12;                 // 0: BGR
     YuvToBgr yuv;
@@ -34,7 +34,7 @@ __device__ __forceinline__ Bgr bgr_of(const YuvToBgr& to, int y, int u, int v) {
         byte_of((luma + to.red_v * v) >> 20)};
 }
 
-// The pixel at x, y, which must lie in the picture.
+// Returns the pixel at x, y, which must be inside the image.
 __device__ __forceinline__ Bgr pixel(const Picture& from, int x, int y) {
     if (!from.nv12) {
         const Byte* at = bytes_at(from.plane) + static_cast<Fixed>(y) * from.pitch + 3 * x;
@@ -45,7 +45,7 @@ __device__ __forceinline__ Bgr pixel(const Picture& from, int x, int y) {
     return bgr_of(from.yuv, luma, chroma[0] - 128, chroma[1] - 128);
 }
 
-// RGB to Y'CbCr in 12.20 fixed point; each row is the weights of blue, green and red, and what is added.
+// RGB to Y'CbCr in 12.20 fixed point. Each row is the weights of blue, green and red, and the summand.
 struct BgrToYuv {
     int y[4], u[4], v[4];
 };

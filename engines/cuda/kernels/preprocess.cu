@@ -1,5 +1,6 @@
-// Frames to network input: resize or letterbox, colour order, normalise, planar; a whole batch in one launch.
-// Grid (ceil(width / 4 / block.x), ceil(height / block.y), pictures); a thread writes four pixels of each plane.
+// Converts frames to model input: resize or letterbox, colour order, normalisation, planar layout; one launch for a
+// whole batch. Grid (ceil(width / 4 / block.x), ceil(height / block.y), images); a thread writes four pixels of each
+// plane.
 #include "resample.cuh"
 #include "tensor.cuh"
 

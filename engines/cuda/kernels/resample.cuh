@@ -1,10 +1,10 @@
-// Bilinear resizing in the integers of OpenCV's uint8 path (resize.cpp, INTER_LINEAR): pixel centres at .5, weights of
-// 11 bits, and its very shifts, so that the network is fed the same bytes as on the CPU.
+// Bilinear resizing in the integer arithmetic of OpenCV's uint8 path (resize.cpp, INTER_LINEAR): pixel centres at .5,
+// 11-bit weights and the same shifts, so that the model gets the same bytes as on the CPU.
 #pragma once
 #include "picture.cuh"
 
-// Where a source picture comes to lie within another: at left, top, resized to width x height.
-// Source position of target pixel i = start + i * step, with step = source / target and start = step / 2 - 1 / 2.
+// Position of a source image in another image: at left, top, resized to width x height. The source position of target
+// pixel i is start + i * step, with step = source / target and start = step / 2 - 1 / 2.
 struct Placement {
     Picture source;
     Fixed step_x, start_x, step_y, start_y;
@@ -13,18 +13,18 @@ struct Placement {
 
 struct Tap {
     int first, second;  // the two source pixels
-    int weight;         // of the second, out of 2048
+    int weight;         // of the second pixel, out of 2048
 };
 
 __device__ __forceinline__ Tap tap(int target, Fixed step, Fixed start) {
-    // Rounded to float once, as OpenCV does: its weights follow from that number.
+    // Rounded to float once, as in OpenCV, whose weights are computed from that number.
     const float position = static_cast<float>(start + target * step) * 2.3283064365386963e-10f;
     const float below = floorf(position);
     return Tap{static_cast<int>(below), static_cast<int>(below) + 1,
                static_cast<int>(rintf((position - below) * 2048.0f))};
 }
 
-// Across, a pixel beyond the edge has no weight ...
+// Horizontally, a pixel beyond the edge has no weight ...
 __device__ __forceinline__ Tap tap_across(int target, Fixed step, Fixed start, int size) {
     Tap taps = tap(target, step, start);
     if (taps.first < 0 || taps.first >= size - 1) taps.weight = 0;
@@ -33,7 +33,7 @@ __device__ __forceinline__ Tap tap_across(int target, Fixed step, Fixed start, i
     return taps;
 }
 
-// ... and down it repeats the edge: the same by value, but not in the last bit.
+// ... and vertically, the edge is repeated. The value is the same, but not to the last bit.
 __device__ __forceinline__ Tap tap_down(int target, Fixed step, Fixed start, int size) {
     Tap taps = tap(target, step, start);
     taps.first = clamp(taps.first, 0, size - 1);

@@ -1,7 +1,7 @@
-// Pictures to frames of other sizes, kinds and colours, each pixel by way of BGR; a whole batch in one launch.
-// Grid (ceil(width / 4 / block.x), ceil(height / 2 / block.y), pictures) of the largest frame; a thread writes
-// 4 x 2 pixels. `resize_pictures` is bilinear; `shrink_pictures` takes the mean of what a pixel covers, as OpenCV's
-// INTER_AREA does, and never enlarges.
+// Resizes images to frames and converts their format and colours, each pixel by way of BGR; one launch for a whole
+// batch. Grid (ceil(width / 4 / block.x), ceil(height / 2 / block.y), images) of the largest frame; a thread writes 4 x
+// 2 pixels. `resize_pictures` is bilinear. `shrink_pictures` takes the mean of the pixels that a pixel covers, as
+// OpenCV's INTER_AREA, and never enlarges.
 #include "resample.cuh"
 #include "write.cuh"
 
@@ -16,7 +16,7 @@ __device__ __forceinline__ float share(int at, Fixed start, Fixed step) {
     return static_cast<float>(last - first) * 2.3283064365386963e-10f;
 }
 
-// The mean of all pixels that the target's pixel x, y covers, each by the share of it that is covered.
+// Returns the mean of all pixels that the target's pixel x, y covers, weighted by the covered share of each.
 struct Mean {
     __device__ __forceinline__ Bgr operator()(const Picture& from, const Target& to, int x, int y) const {
         const Fixed left = x * to.step_x, top = y * to.step_y;

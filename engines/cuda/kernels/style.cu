@@ -1,13 +1,13 @@
-// A network's picture, planes [n, 3, height, width] of numbers, to frames: BGR or NV12, of any size; a whole batch in one
-// launch. Grid (ceil(width / 4 / block.x), ceil(height / 2 / block.y), pictures) of the largest frame; a thread writes
-// 4 x 2 pixels. Numbers are rounded to bytes before they are resized, as OpenCV does.
+// Converts a model's image output, planes [n, 3, height, width], to BGR or NV12 frames of any size; one launch for a
+// whole batch. Grid (ceil(width / 4 / block.x), ceil(height / 2 / block.y), images) of the largest frame; a thread
+// writes 4 x 2 pixels. Values are rounded to bytes before resizing, as in OpenCV.
 #include "resample.cuh"
 #include "write.cuh"
 
 struct OutputLayout {
     int width, height;     // of the planes
     int red_first;         // planes in the order red, green, blue; else blue, green, red
-    float factor, summand;  // byte = number * factor + summand
+    float factor, summand;  // byte = value * factor + summand
 };
 
 template <class T>

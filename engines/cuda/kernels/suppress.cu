@@ -1,24 +1,24 @@
-// Non-maximum suppression: greedy, to the bit that of the CPU path; grid (1, pictures), one block a picture.
+// Greedy non-maximum suppression, bit-identical to the CPU path. Grid (1, images), one block per image.
 //
-// Candidates are taken 64 at a time in falling order. All pairs are weighed in parallel, those with boxes that stay
-// first, then within the 64 into bit masks; only the choice within the 64 is made one after the other. It ends when
-// `limit` boxes are given, so that a flood of weak candidates costs little more than its sorting.
+// Candidates are processed 64 at a time in descending order. All pairs are compared in parallel: first with the boxes
+// already kept, then within the 64, into bit masks. Only the selection within the 64 is sequential. Stops when `limit`
+// boxes have been returned, so that a flood of weak candidates costs little more than sorting them.
 #include "candidate.cuh"
 
 struct Suppression {
-    double max_iou;   // from 0 on
+    double max_iou;   // at least 0
     Address views;    // View [n]
-    Address allowed;  // Byte [classes]: classes that are given, or 0 for all; the others still suppress
+    Address allowed;  // Byte [classes]: classes to return, or 0 for all; the others still suppress
     Address kept;     // scratch: int [n, capacity]
-    Address given;    // int [n]: how many rows of detections are filled
+    Address given;    // int [n]: number of detections written
     Address detections;  // Candidate [n, limit], boxes in source pixels, best first
     Address points;      // float [n, limit, 10] in source pixels, or 0
     int by_class;        // 0: boxes of all classes compete
     int limit;
-    float min_size;      // a box whose shorter side has fewer source pixels is not given
+    float min_size;      // boxes whose shorter side is less than this, in source pixels, are not returned
 };
 
-// How the source lies in the network's input: input = source * scale + offset.
+// Position of the source in the model's input: input = source * scale + offset.
 struct View {
     float scale_x, scale_y, offset_x, offset_y, width, height;
 };
@@ -29,12 +29,12 @@ __device__ __forceinline__ double overlap(const Candidate& a, const Candidate& b
     const double shared = fmax(fmin(a3, b3) - fmax(a1, b1), 0.0) * fmax(fmin(a4, b4) - fmax(a2, b2), 0.0);
     const double of_a = fmax(a3 - a1, 0.0) * fmax(a4 - a2, 0.0), of_b = fmax(b3 - b1, 0.0) * fmax(b4 - b2, 0.0);
     const double together = of_a + of_b - shared, tiny = 2.2250738585072014e-308;
-    return shared / (together < tiny ? tiny : together);  // what is not a number stays one, and is above no threshold
+    return shared / (together < tiny ? tiny : together);  // NaN stays NaN, and exceeds no threshold
 }
 
-// Whether two boxes cannot both stay. float64 decides, but is rare: where boxes do not touch, or where float32 is further
-// from the threshold than it can err (some 20 units in the last place, 1.2e-6), its word is as good. Most cards have 32
-// to 64 times as many units for it.
+// Returns whether two boxes cannot both be kept. float64 decides, but is rarely needed: if boxes do not touch, or if
+// float32 is further from the threshold than its possible error (some 20 units in the last place, 1.2e-6), float32 is
+// as good. Most cards have 32 to 64 times as many float32 units.
 __device__ __forceinline__ bool conflict(const Candidate& a, const Candidate& b, const Suppression& by) {
     if (by.by_class && a.class_id != b.class_id) return false;
     const float width = fminf(a.box[2], b.box[2]) - fmaxf(a.box[0], b.box[0]);
@@ -42,7 +42,7 @@ __device__ __forceinline__ bool conflict(const Candidate& a, const Candidate& b,
     if (width <= 0.0f || height <= 0.0f) return false;
     const float shared = width * height;
     const float both = (a.box[2] - a.box[0]) * (a.box[3] - a.box[1]) + (b.box[2] - b.box[0]) * (b.box[3] - b.box[1]);
-    if (both != both) return false;  // something is not a number, and overlaps nothing
+    if (both != both) return false;  // one is NaN, and overlaps nothing
     if (both > 1e-20f && both < 1e30f) {
         const float iou = shared / (both - shared), max_iou = static_cast<float>(by.max_iou);
         if (iou > max_iou + 1e-5f) return true;
@@ -51,14 +51,14 @@ __device__ __forceinline__ bool conflict(const Candidate& a, const Candidate& b,
     return overlap(a, b) > by.max_iou;
 }
 
-// The candidate in source pixels, cut at the picture's edges.
+// Returns the candidate in source pixels, clipped to the image.
 __device__ __forceinline__ Candidate in_source(const Candidate& candidate, const View& view) {
     Candidate moved = candidate;
     const float offset[2] = {view.offset_x, view.offset_y}, scale[2] = {view.scale_x, view.scale_y};
     const float limit[2] = {view.width, view.height};
     for (int i = 0; i < 4; ++i) {
         const float placed = (candidate.box[i] - offset[i % 2]) / scale[i % 2];
-        // Written so that what is not a number stays one: such a box is not wanted.
+        // Written so that NaN stays NaN: such a box is rejected.
         moved.box[i] = placed < 0.0f ? 0.0f : (placed > limit[i % 2] ? limit[i % 2] : placed);
     }
     return moved;
@@ -86,7 +86,7 @@ extern "C" __global__ void suppress(Candidates from, Suppression by) {
     typedef unsigned long long Mask;
     const int size = 64;
     __shared__ Candidate chunk[64];
-    __shared__ Mask beats[64];  // bit j of beats[i]: i, if it stays, removes j
+    __shared__ Mask beats[64];  // bit j of beats[i]: if i is kept, it removes j
     __shared__ Mask beaten, stays, passes;
     __shared__ int kept_count, given_count;
 

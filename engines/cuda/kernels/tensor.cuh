@@ -1,11 +1,11 @@
-// The network's picture input: planes [n, 3, height, width] of `pixel * factor + summand`.
+// The model's image input: planes [n, 3, height, width] of `pixel * factor + summand`.
 #pragma once
 #include "picture.cuh"
 
 struct InputLayout {
     int width, height;
     int red_first;  // planes in the order red, green, blue; else blue, green, red
-    float factor[3], summand[3], pad[3];  // one for each plane; pad is the finished value
+    float factor[3], summand[3], pad[3];  // one per plane; pad is the final value
 };
 
 __device__ __forceinline__ void planes_of(const Bgr& colour, const InputLayout& layout, float (&value)[3]) {
@@ -16,8 +16,8 @@ __device__ __forceinline__ void planes_of(const Bgr& colour, const InputLayout& 
     value[2] = static_cast<float>(third) * layout.factor[2] + layout.summand[2];
 }
 
-// Writes four pixels that lie side by side in row `y` of picture `index`, from column `x` on; `value` is [plane][pixel].
-// A row whose length is no multiple of four is written pixel by pixel: its four are not aligned.
+// Writes four adjacent pixels in row `y` of image `index`, starting at column `x`; `value` is [plane][pixel]. If the
+// width is not a multiple of four, writes pixel by pixel, because groups of four are not aligned.
 template <class T>
 __device__ __forceinline__ void write4(
     T* tensor, const InputLayout& layout, int index, int x, int y, const float (&value)[3][4]) {

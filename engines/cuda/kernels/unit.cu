@@ -1,5 +1,5 @@
-// Rows of numbers to rows of length 1, fp32: what an embedder gives, ready to be compared by a product.
-// Grid (rows), a block of 128 threads a row.
+// Normalises rows to unit length in fp32: an embedder's output, ready for comparison by dot product. Grid (rows), a
+// block of 128 threads per row.
 #include "common.cuh"
 
 template <class T>

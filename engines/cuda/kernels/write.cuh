@@ -1,16 +1,16 @@
-// Pixels into a frame, BGR or NV12, four beside each other. NV12's chroma is that of the upper left of four pixels, as
-// OpenCV has it.
+// Writes pixels to a BGR or NV12 frame, four adjacent ones at a time. NV12's chroma is that of the upper left of four
+// pixels, as in OpenCV.
 #pragma once
 #include "picture.cuh"
 
-// A frame that is written, and how what is written was resized to it; see resample.cuh.
+// A frame to write, and how the source is resized to it; see resample.cuh.
 struct Target {
-    Picture frame;  // written
+    Picture frame;  // the output
     Fixed step_x, start_x, step_y, start_y;
     BgrToYuv yuv;
 };
 
-// `count` bytes, four at a time where they are aligned.
+// Writes `count` bytes, four at a time if they are aligned.
 template <int N>
 __device__ __forceinline__ void write_bytes(Byte* at, const Byte (&bytes)[N], int count) {
     if (count == N && reinterpret_cast<Address>(at) % 4 == 0) {

@@ -26,11 +26,11 @@ class Backend:
     """What actually runs a session, as shown in the log, in `/readyz` and in the metric `sightd_engine_info`."""
 
     name: str
-    """One of "onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "openvino"."""
+    """One of "onnxruntime-cpu", "onnxruntime-cuda", "openvino", "tensorrt", "tensorrt-rtx"."""
     device: str
     """For example "cpu" or "cuda:0"."""
     precision: str
-    """For example "fp32", "fp16" or "int8"."""
+    """One of "fp32", "fp16", "bf16", "int8"."""
 
 
 class Session(Protocol):

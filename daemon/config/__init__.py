@@ -1,1 +1,1 @@
-"""The configuration: what may be written (model), how it is read (load), how faults in it are told (problems)."""
+"""The configuration: its options (model), how it is read (load), how errors in it are reported (problems)."""

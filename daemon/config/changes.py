@@ -1,4 +1,4 @@
-"""What is different between two configurations, so that only that is changed while the daemon runs."""
+"""Differences between two configurations, so that a reload changes only what differs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sightd.daemon.config.model import Camera, Config, Output, Render
 from sightd.plugins.api import PluginConfig
 
 _FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
-"""Sections that are read at the start alone."""
+"""Sections that are read only at start-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Names, in order. A camera is `changed` where anything is that it is made of, a plug-in of its chain included.
-    `fixed` are sections that are different and take a restart."""
+    """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain. `fixed`
+    are sections that differ and require a restart."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Changes:
 
 
 def changes(old: Loaded, new: Loaded) -> Changes:
-    """From one to the other."""
+    """Compares two configurations."""
     cameras_before, cameras = enabled(old.config), enabled(new.config)
     plugins_before, plugins = plugins_in_use(old), plugins_in_use(new)
     replaced = {name for name in plugins.keys() & plugins_before.keys() if plugins[name] != plugins_before[name]}
@@ -63,7 +63,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
 
 
 def enabled(config: Config) -> Mapping[str, Camera]:
-    """The cameras that are on."""
+    """The cameras that are enabled."""
     return {name: camera for name, camera in config.cameras.items() if camera.enabled}
 
 
@@ -81,7 +81,7 @@ def output_of(config: Config, camera: Camera) -> Output:
 
 
 def plugins_in_use(loaded: Loaded) -> Mapping[str, PluginConfig]:
-    """Those that a camera's chain names, in the file's order."""
+    """The plug-ins that an enabled camera's chain names, in the file's order."""
     named = {name for camera in enabled(loaded.config).values() for name in chain_of(loaded.config, camera)}
     return {name: options for name, options in loaded.plugin_configs.items() if name in named}
 

@@ -1,4 +1,4 @@
-"""Checks between options and sections: faults that no single option shows, and warnings."""
+"""Checks across options and sections: errors that no single option shows, and warnings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
 
 class Checks:
-    """Faults of a configuration that is valid part by part. File paths in it are absolute already.
+    """Finds errors in a configuration whose options are valid one by one. Its file paths are absolute already.
 
-    `written` is the same with the paths as they stand in the file. Options at or below a path in `lost` are not known:
-    they have their default, and no fault is reported that might come from that.
+    `written` is the same with the paths as in the file. Options at or below a path in `lost` are unknown: they have
+    their default, and no error is reported that might come from that.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Checks:
             yield from self._tls(section, tls) if tls else ()
 
     def warnings(self) -> Iterator[Problem]:
-        """What works and is probably not meant."""
+        """What works but is probably not intended."""
         rtsp = self._config.rtsp
         basic_over_tls = rtsp.tls is not None or self._is_lost("rtsp", "tls")
         if rtsp.auth and rtsp.auth.method == "basic" and not basic_over_tls and not is_loopback(rtsp.host):
@@ -93,7 +93,7 @@ class Checks:
             yield self._problem((*path, "first"), message, f"lower first, or write longest: {first:g}s or more")
 
     def _known_part(self, name: str, camera: Camera) -> Camera:
-        """The camera without options whose partner is not known."""
+        """The camera with an option at its default if one that is checked together with it is unknown."""
         unknown = [
             option
             for group in _CHECKED_TOGETHER
@@ -207,8 +207,8 @@ class _EncryptedKeyError(Exception):
 
 
 def _pair_fault(tls: Tls) -> tuple[str, str, str] | None:
-    """Option, message and hint if a server cannot use the certificate with the key; None if it can. OpenSSL would ask
-    for the passphrase of a key on the terminal, and GStreamer serves a key that is not the certificate's."""
+    """Returns option, message and hint if a server cannot use the certificate with the key; None if it can. OpenSSL
+    would ask for a key's passphrase on the terminal, and GStreamer serves a key that does not match the certificate."""
     import ssl
 
     def refuse() -> str:
@@ -237,7 +237,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    """Of a host or a network."""
+    """Whether it is the address of a host or a network."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -246,19 +246,19 @@ def _is_address(text: str) -> bool:
 
 
 def _file_of(source: str) -> Path:
-    """The file of a source without a scheme; a device's options stand behind a "?"."""
+    """The file of a source without a scheme; a device's options follow a "?"."""
     return Path(source.partition("?")[0] if source.startswith("/dev/") else source)
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long, a folder that may not be looked into
+    except OSError:  # the name is too long, or the folder is not accessible
         return False
 
 
 def _kind_instead_of_a_file(source: str) -> str | None:
-    """What stands in the place of a source's video file, such as "a directory"; None if nothing or a file does."""
+    """What is at the path of a source's video file instead, such as "a directory"; None if nothing or a file is."""
     scheme, separator, rest = source.partition("://")
     if (separator and scheme.lower() != "file") or source.startswith("/dev/video"):
         return None

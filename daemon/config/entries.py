@@ -1,4 +1,4 @@
-"""The plug-in instances of a file: which class each is, and its options held against that class's own `Config`."""
+"""The plug-in instances of a file: finds each one's class and validates its options with that class's `Config`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sightd.plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
 
 @dataclass(frozen=True, slots=True)
 class PluginSource:
-    """Where plug-ins come from. `find` gives a class by its name, or PluginError; `available` are the names there are.
+    """Where plug-ins come from. `find` returns a class by name or raises PluginError; `available` are the known names.
 
-    `check_chain(names, classes)` raises PluginError where an entry of a chain needs what none before it gives.
+    `check_chain(names, classes)` raises PluginError if an entry of a chain requires what none before it produces.
     """
 
     find: Callable[[str], type[AnyPlugin]]
@@ -28,8 +28,8 @@ class PluginSource:
 
 @dataclass(slots=True)
 class Entries:
-    """Plug-in instances by name. `broken` have a reported problem; `partial` are the options of those of them that have
-    valid ones."""
+    """Plug-in instances by name. `broken` have a reported problem; `partial` holds the valid options of those of them
+    that have any."""
 
     configs: dict[str, PluginConfig] = field(default_factory=dict)
     partial: dict[str, PluginConfig] = field(default_factory=dict)
@@ -39,14 +39,14 @@ class Entries:
 
 
 class EntryReader:
-    """Reads the `plugins` section, and the chains, which may name a plug-in that needs no options."""
+    """Reads the `plugins` section and the chains, which may name a plug-in without an entry if it needs no options."""
 
     def __init__(self, positions: Positions, resolved: Resolved, source: PluginSource) -> None:
         self._positions, self._resolved, self._source = positions, resolved, source
         self.entries = Entries()
 
     def read(self, value: object) -> Entries:
-        """All entries and chains of a file's values. Parts of another shape than they should have are left out."""
+        """Reads all entries and chains of a file's values. Parts of the wrong type are skipped."""
         sections = value if isinstance(value, dict) else {}
         plugins, cameras = _mapping(sections.get("plugins")), _mapping(sections.get("cameras"))
         for name, options in plugins.items():
@@ -59,7 +59,7 @@ class EntryReader:
     def _entry(self, name: str, options: object) -> None:
         path: PathKey = ("plugins", name)
         if not isinstance(options, dict):
-            self.entries.broken.add(name)  # the whole file's validation tells it
+            self.entries.broken.add(name)  # reported by the validation of the whole file
             return
         use = options.get("use")
         try:
@@ -70,7 +70,7 @@ class EntryReader:
             return
         try:
             validated = validate(plugin.Config, options, self._positions, self._resolved, path)
-        except Exception as error:  # noqa: BLE001 - a foreign Config's validators; their words may quote a secret
+        except Exception as error:  # noqa: BLE001 - a third party's validators; their messages may quote a secret
             self.entries.broken.add(name)
             self._tell(path, f"its options cannot be checked: {type(error).__name__} in {plugin.__qualname__}.Config",
                        "report this to the plug-in's author: a validator must raise ValueError")  # fmt: skip
@@ -86,12 +86,12 @@ class EntryReader:
             self.entries.partial[name] = rest
 
     def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[Problem]:
-        """Runs the plug-ins' own checks on valid options, whose paths are absolute by now."""
+        """Runs the plug-ins' own checks on valid options, whose paths are absolute already."""
         for name, config in configs.items():
             path: PathKey = ("plugins", name)
             try:
                 faults = (*_isolation_faults(self.entries.classes.get(name), config), *config.faults(networks))
-            except Exception as error:  # noqa: BLE001 - a foreign Config's check; its words may quote a secret
+            except Exception as error:  # noqa: BLE001 - a third party's check; its message may quote a secret
                 yield Problem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
                               f"{type(error).__name__} in {type(config).__qualname__}.faults",
                               "report this to the plug-in's author: faults() must return what is wrong")  # fmt: skip
@@ -102,7 +102,7 @@ class EntryReader:
                     yield Problem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
 
     def _chain(self, names: object, path: PathKey) -> None:
-        """Every name of a chain is an entry or an installed plug-in, whose options are then the defaults."""
+        """Every name of a chain must be an entry or an installed plug-in, which then has the default options."""
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return
         for index, name in enumerate(names):
@@ -133,11 +133,11 @@ class EntryReader:
             self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
 
     def _unknown(self, name: str, path: PathKey, word: str, error: PluginError) -> None:
-        """`name` is told once, however many chains name it."""
+        """Reports `name` once, however many chains contain it."""
         first = name not in self.entries.broken
         self.entries.broken.add(name)
         known = {*self._source.available, *self.entries.configs}
-        if word in self._source.available:  # it is there and cannot be loaded: its own words say why
+        if word in self._source.available:  # it is installed but cannot be loaded: the error says why
             self._tell(path, str(error), first=first)
             return
         meant = closest(word, known)
@@ -160,7 +160,7 @@ def _isolation_faults(plugin: type[AnyPlugin] | None, config: PluginConfig) -> I
         yield Fault(("max_memory",), "is zero: no process can run without memory", "write a size, for example 2GiB")
     try:
         pickle.dumps((plugin, config))
-    except Exception as error:  # noqa: BLE001 - a foreign class may fail in any way; its words may quote a secret
+    except Exception as error:  # noqa: BLE001 - a third party's class may raise anything, and quote a secret
         yield Fault(("isolate",), f"its class or options cannot be sent to another process ({type(error).__name__} "
                     "when pickled)", "remove isolate, or report this to the plug-in's author")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into messages with a hint that fixes the fault."""
+"""Turns pydantic's errors into messages with a hint on how to fix them."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _HOW = {
 
 
 def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: bool) -> Told:
-    """Message and hint for one error at `path` of `root`. The value is shown only if `show` is set.
+    """Returns message and hint for one error at `path` of `root`. The value is shown only if `show` is set.
 
-    Only numbers, booleans and words of a fixed list are ever shown: any other text may be a secret.
+    Only numbers, and values of options with a fixed list of words, are ever shown: any other text may be a secret.
     """
     kind = error["type"]
     context: Mapping[str, Any] = error.get("ctx") or {}
@@ -71,7 +71,7 @@ def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: 
     if kind in ("literal_error", "enum"):
         return _not_one_of(error, show)
     if kind in ("too_short", "too_long") and isinstance(error["input"], str):
-        kind = f"string_{kind}"  # a secret's text counts as a list
+        kind = f"string_{kind}"  # pydantic reports a secret's length like a list's
     if kind in _LIMITS:
         message, hint = _LIMITS[kind](context)
         return (f"{error['input']} is {message}" if show and _is_plain(error["input"]) else f"is {message}"), hint
@@ -128,7 +128,7 @@ def _not_one_of(error: ErrorDetails, show: bool) -> Told:
 
 
 def _own_words(error: object, root: type[BaseModel], path: PathKey) -> Told:
-    """A validator's message; one that starts with "write", as those of units do, becomes the hint."""
+    """Returns a validator's message; one that starts with "write", as those of units do, becomes the hint."""
     told = redact(str(error))
     if told.startswith("write "):
         return "has the wrong format", told
@@ -136,7 +136,7 @@ def _own_words(error: object, root: type[BaseModel], path: PathKey) -> Told:
 
 
 def _fix(root: type[BaseModel], path: PathKey) -> str:
-    """The line to write, from the option's own example or description."""
+    """Returns the line to write, from the option's own example or description."""
     field = field_at(root, path)
     if field is None:
         return ""

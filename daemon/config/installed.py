@@ -1,4 +1,4 @@
-"""The plug-ins that are installed here, as the loader and the schema want them."""
+"""The plug-ins installed here, as the loader and the schema need them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OWN_PACKAGE = "sightd"
 
 
 def installed_plugins() -> PluginSource:
-    """Finds plug-ins by entry point; only those that a configuration names are imported.
+    """Finds plug-ins by entry point; imports only those that a configuration names.
 
-    Raises ConfigError where two packages have plug-ins of the same name.
+    Raises ConfigError if two packages have plug-ins of the same name.
     """
     try:
         available = tuple(registry.available())
@@ -24,7 +24,7 @@ def installed_plugins() -> PluginSource:
 
 
 def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:
-    """The options of the plug-ins that ship, and of those of `others`, by name."""
+    """The options of the built-in plug-ins by name and, with `others`, of those from other packages."""
     return {
         name: registry.load(name).Config
         for name, entry in registry.available().items()

@@ -1,4 +1,4 @@
-"""A configuration file to what the daemon runs with. All problems of the file are told at once."""
+"""Loads a configuration file; reports all its problems at once."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from sightd.plugins.api import PluginConfig
 
 _CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http")
 _LEAST_SECRET = 4
-"""Shorter texts from references are not looked for in messages: they would black out parts of words."""
+"""Shorter texts from references are not redacted in messages: that would black out parts of words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid configuration. `plugin_configs` has an entry for each plug-in instance, those that only a chain names
-    too; `config.plugins` keeps only their names, because raw options may be secrets. Paths are absolute.
-    `warnings` are problems that do not keep it from running.
-    """
+    """A valid configuration. `plugin_configs` has an entry for each plug-in instance, including those that only a chain
+    names; `config.plugins` keeps only their names, because raw options may be secrets. Paths are absolute. `warnings`
+    are problems that do not keep it from running."""
 
     path: Path
     config: Config
@@ -52,9 +51,8 @@ def load(
 ) -> Loaded:
     """Reads a file. Raises ConfigError with every problem found.
 
-    `overrides` stand in place of what the file says. Without `cameras` the file is read for its plug-ins alone:
-    its cameras and servers are left out, whatever is wrong with them. `files` are read in place of others that
-    references name.
+    `overrides` replace what the file says. Without `cameras` the file is read only for its plug-ins: its cameras and
+    servers are left out, whatever is wrong with them. `files` maps paths that references name to files read instead.
     """
     return load_text(
         _read(path), path, environ=environ, plugins=plugins, overrides=overrides, cameras=cameras, files=files
@@ -71,7 +69,8 @@ def load_text(
     cameras: bool = True,
     files: Mapping[Path, Path] | None = None,
 ) -> Loaded:
-    """As `load`, of a text that is already there; `path` names it and is where relative paths count from."""
+    """Like `load`, for text that was read already; `path` is its name, and relative paths are resolved from its
+    folder."""
     folder = path.absolute().parent
     document = _parse(text, path)
     if isinstance(document.value, dict):
@@ -103,7 +102,7 @@ def load_text(
 
 
 class _Report:
-    """Collects problems; puts the file's name on each and takes every text that came from outside out of it."""
+    """Collects problems; adds the file's name to each and redacts every text that came from a reference."""
 
     def __init__(self, path: Path, resolved: Resolved, overrides: Sequence[Override]) -> None:
         self._file = str(path)
@@ -113,7 +112,7 @@ class _Report:
         self.warnings: list[Problem] = []
 
     def tells_of(self, path: str) -> bool:
-        """Whether a problem was reported at this path, around it or below it: then its value is not known."""
+        """Whether a problem was reported at this path, above or below it: then its value is not known."""
         return any(
             path == other.path or _below(other.path, path) or (_below(path, other.path) and not other.name_only)
             for other in self.problems
@@ -143,7 +142,7 @@ class _Report:
 
 
 def _is_read(key: object, left_out: Collection[object]) -> bool:
-    """Keys that begin with "x-" hold what anchors share, as in a Compose file: they mean nothing by themselves."""
+    """Keys that begin with "x-" only hold what anchors share, as in a Compose file; they are ignored."""
     return key not in left_out and not (isinstance(key, str) and key.startswith("x-"))
 
 
@@ -152,7 +151,7 @@ def _below(path: str, above: str) -> bool:
 
 
 def _read(path: Path) -> str:
-    """The file's text. ConfigError where it cannot be read."""
+    """Returns the file's text. Raises ConfigError if it cannot be read."""
     try:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
@@ -180,7 +179,7 @@ def _parse(text: str, path: Path) -> Document:
 
 
 def _as_mapping(document: Document, resolved: Resolved, report: _Report) -> dict[str, object]:
-    """The values with empty sections filled: one with everything below it commented out means the defaults."""
+    """The values with empty sections filled: one whose content is commented out means the defaults."""
     value = resolved.value
     if document.value is None and not document.problems:
         return {}

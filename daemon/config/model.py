@@ -1,4 +1,4 @@
-"""Every option of the configuration file, documented where it is defined. Reading the file is `load`'s subject."""
+"""Every option of the configuration file, documented where it is defined; `load` reads the file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sightd.engines.preference import DEFAULT_BACKENDS, BackendName, Precision
 from sightd.plugins.units import Device, Duration, Size, Span
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower-case letters, digits, "-" and "_": it becomes part of an address and a metric's label."""
+"""Lower-case letters, digits, "-" and "_": it becomes part of an address and of a metric's label."""
 
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
-"""A host's name or address, without port."""
+"""A host name or address, without port."""
 
 
 class Section(BaseModel):

@@ -1,4 +1,4 @@
-"""Relative paths of a file count from the file, not from where the daemon was started."""
+"""Resolves relative paths from the folder of the configuration file, not from the working directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def absolute(model: M, folder: Path, environ: Mapping[str, str]) -> M:
-    """The model with every relative `Path` in it, at any depth, made absolute; `~/` is the user's home."""
+    """Returns the model with every relative `Path` in it, at any depth, made absolute; `~/` is the user's home."""
     changed = {name: _value(value, folder, environ) for name, value in model}
     return model.model_copy(
         update={name: value for name, value in changed.items() if value is not getattr(model, name)}
@@ -22,7 +22,7 @@ def absolute(model: M, folder: Path, environ: Mapping[str, str]) -> M:
 
 
 def with_sources(config: Config, folder: Path, environ: Mapping[str, str]) -> Config:
-    """The configuration with relative files among its cameras' sources made absolute."""
+    """Returns the configuration with relative files among its cameras' sources made absolute."""
     cameras = {name: _with_source(camera, folder, environ) for name, camera in config.cameras.items()}
     return config.model_copy(update={"cameras": cameras})
 

@@ -1,4 +1,4 @@
-"""Where each key and each value of a file stands."""
+"""Positions of the keys and values of a file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ START = Place(1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Places by path. What came through an alias stands where its anchor is."""
+    """Positions by path. What came through an alias has the position of its anchor."""
 
     keys: dict[PathKey, Place] = field(default_factory=dict)
     values: dict[PathKey, Place] = field(default_factory=dict)
 
     def key(self, path: PathKey) -> Place:
-        """Where the key is written, or the value in a list; the nearest thing around it where it is not there."""
+        """Position of the key, or of the value in a list; if it is not in the file, that of the nearest thing around
+        it."""
         return self._nearest(path, self.keys, self.values)
 
     def value(self, path: PathKey) -> Place:
-        """Where the value begins; the key of what is around it where it is not there."""
+        """Position at which the value begins; if it is not in the file, that of the key around it."""
         if path in self.values:
             return self.values[path]
         return self.key(path)

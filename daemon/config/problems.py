@@ -1,4 +1,4 @@
-"""A fault in a configuration: where it stands, what it is, and the line that mends it."""
+"""Configuration errors: where they are, what they are, and the line that fixes them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sightd.daemon.redact import redact
 from sightd.engines.printable import printable_lines
 
 PathKey = tuple[str | int, ...]
-"""The way to a value in the file: ("cameras", "front", "chain", 0)."""
+"""Path to a value in the file: ("cameras", "front", "chain", 0)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault. `line` and `column` count from 1; `line` is 0 where it is not in the file's text.
+    """One error. `line` and `column` count from 1; `line` is 0 if it is not in the file's text.
 
-    Never made with a secret in it: `message` and `hint` hold no value of a camera's source or of a reference.
+    Never created with a secret in it: `message` and `hint` hold no value of a camera's source or of a reference.
     """
 
     line: int
@@ -28,7 +28,7 @@ class Problem:
     hint: str = ""
     file: str = ""
     name_only: bool = field(default=False, compare=False)
-    """Only the name is wrong: what stands below it can be checked all the same."""
+    """Only the name is wrong: what is below it can be checked all the same."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -37,9 +37,9 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration cannot be used; `problems` holds every fault found, in the order of the file.
+    """A configuration cannot be used; `problems` holds every error found, in the order of the file.
 
-    `warnings` are what would not have kept it from running; the text tells them after the faults.
+    `warnings` would not have kept it from running; the text lists them after the errors.
     """
 
     def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
@@ -48,7 +48,7 @@ class ConfigError(Exception):
 
 
 def dotted(path: PathKey) -> str:
-    """A path as people read it: `cameras.front.chain[0]`."""
+    """Formats a path for people: `cameras.front.chain[0]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -59,21 +59,21 @@ def dotted(path: PathKey) -> str:
 
 
 def shown(key: str) -> str:
-    """A key as it may be printed: quoted where it is no plain word, cut where it is long."""
+    """Formats a key for printing: quoted if it is not a plain word, shortened if it is long."""
     if key and all(letter.isalnum() or letter in "_-" for letter in key) and len(key) <= 64:
         return key
     return json.dumps(key if len(key) <= 40 else key[:37] + "...", ensure_ascii=False)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
+    """Returns the known word that was probably meant, or None."""
     names = sorted(known)
     found = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
     return next((name for name in names if found and name.lower() == found[0]), None)
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> tuple[str, str]:
-    """Message and hint for a word that is none of the known ones."""
+    """Returns message and hint for a word that is not one of the known ones."""
     names = sorted(known)
     meant = closest(word, names)
     message = f'unknown {what}; did you mean "{meant}"?' if meant else f"unknown {what}"

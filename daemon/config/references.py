@@ -1,4 +1,4 @@
-"""`${env:NAME}` and `${file:PATH}` inside any text of the file; `$${` stands for the characters `${`."""
+"""Interpolates `${env:NAME}` and `${file:PATH}` in any text of the file; `$${` stands for a literal `${`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ class _UnresolvedError(Exception):
 
 @dataclass(slots=True)
 class Resolved:
-    """Values with every reference replaced. `secrets` are the texts that came from outside: never print them.
+    """Values with every reference replaced. `secrets` are the texts that came from references: never print them.
 
-    `whole` are the paths whose text is one reference and nothing else, `failed` those that could not be resolved.
+    `paths` are those of texts with references, `whole` of those that are one reference and nothing else, `failed` of
+    those that could not be resolved.
     """
 
     value: object = None
@@ -44,11 +45,11 @@ class Resolved:
 def resolve(
     value: object, positions: Positions, *, folder: Path, environ: Mapping[str, str], files: Mapping[Path, Path]
 ) -> Resolved:
-    """Replaces the references of a file's values. A relative PATH counts from `folder`, the file's own; `files` are
-    read in place of others.
+    """Replaces the references in a file's values. A relative PATH is resolved from `folder`, the configuration file's
+    own; `files` maps paths to files that are read instead.
 
     A byte order mark at the start of a file's text and newlines at its end are cut off. Before the "@" of an address a
-    value is percent-encoded, so that a password is kept outside as it is.
+    value is percent-encoded, so that passwords are stored as they are.
     """
     resolver = _Resolver(positions, folder, environ, files)
     resolver.resolved.value = resolver.walk(value, ())

@@ -1,7 +1,7 @@
-"""What a plain word of the file means: a switch, a number, nothing, or text.
+"""What a plain scalar of the file means: a boolean, a number, null, or text.
 
-The rules are YAML 1.2's, which are JSON's: `yes`, `off`, `0755`, `1:30` and `2024-01-01` are text here, not the
-switch, octal number, sexagesimal number and date that YAML 1.1 makes of them without a word.
+The rules are those of YAML 1.2, which are JSON's: `yes`, `off`, `0755`, `1:30` and `2024-01-01` are text here, not the
+boolean, octal number, sexagesimal number and date that YAML 1.1 silently makes of them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PATTERNS = {
 
 
 def kind(text: str) -> str:
-    """The tag of a plain word."""
+    """Returns the tag of a plain scalar."""
     return next((tag for tag, pattern in PATTERNS.items() if pattern.fullmatch(text)), STRING)
 
 
 def read(text: str, tag: str) -> object:
-    """The value of a word under a tag. ValueError where the word cannot have it."""
+    """Returns the value of a scalar under a tag. Raises ValueError if it does not fit."""
     if tag == STRING:
         return text
     if not PATTERNS[tag].fullmatch(text):

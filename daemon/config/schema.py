@@ -18,10 +18,11 @@ _AS_IT_IS = ("propertyNames", "default", "examples", "const", "enum", "if")
 
 
 def config_schema(plugins: Mapping[str, type[PluginConfig]]) -> Schema:
-    """The schema of a file, with the options of `plugins`, by name. The same input gives the same bytes as JSON.
+    """Returns the schema of a file, with the options of `plugins`, by name. The same input gives the same bytes as
+    JSON.
 
-    An entry is held against the plug-in that its `use` names, or its own name; entries of other plug-ins are free.
-    What the schema refuses, the loader refuses.
+    An entry is validated as the plug-in that its `use` names, or its own name; entries of other plug-ins are not
+    checked. What the schema rejects, the loader rejects.
     """
     schema = Config.model_json_schema()
     definitions: Schema = schema.setdefault("$defs", {})
@@ -46,12 +47,12 @@ def config_schema(plugins: Mapping[str, type[PluginConfig]]) -> Schema:
 
 
 def as_text(schema: Schema) -> str:
-    """The schema as it is stored in a file."""
+    """Returns the schema as it is stored in a file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _with_definitions(config: type[PluginConfig], name: str, definitions: Schema) -> Schema:
-    """A plug-in's own schema; its inner definitions move into the file's, under the plug-in's name."""
+    """Returns a plug-in's own schema; moves its inner definitions into the file's, under the plug-in's name."""
     own = config.model_json_schema(ref_template=f"#/$defs/plugin:{name}:{{model}}")
     for model, inner in own.pop("$defs", {}).items():
         definitions[f"plugin:{name}:{model}"] = inner
@@ -59,7 +60,7 @@ def _with_definitions(config: type[PluginConfig], name: str, definitions: Schema
 
 
 def _entry_named(name: str, known: list[str]) -> Schema:
-    """An entry with a plug-in's own name is that plug-in's, unless its `use` says another."""
+    """An entry with a plug-in's own name is that plug-in's, unless its `use` names another."""
     own = {"anyOf": [{"$ref": f"#/$defs/plugin:{name}"}, {"type": "null"}]}
     return {"if": {"type": "object", "required": ["use"]}, "then": _entry_that_uses(known), "else": own}
 
@@ -69,7 +70,7 @@ def _entry_that_uses(known: list[str]) -> Schema:
 
 
 def _close_names(section: Schema) -> None:
-    """A key that is no name is refused; pydantic's schema lets every other key pass."""
+    """Rejects keys that are not valid names; pydantic's schema allows every other key."""
     ((pattern, value),) = section.pop("patternProperties").items()
     section |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
 
@@ -82,7 +83,7 @@ def _if_used(name: str) -> Schema:
 
 
 def _or_nothing(section: Schema) -> Schema:
-    """A section may stand empty, with everything below it commented out."""
+    """Allows a section to be empty, with everything below it commented out."""
     if "$ref" in section:
         outer = {key: value for key, value in section.items() if key != "$ref"}
         return {**outer, "anyOf": [{"$ref": section["$ref"]}, {"type": "null"}]}
@@ -90,7 +91,7 @@ def _or_nothing(section: Schema) -> Schema:
 
 
 def _with_references(schema: Any) -> Any:
-    """Wherever a number, a switch or a text of a certain form may stand, a reference may: `port: ${env:PORT}`."""
+    """Allows a reference for any number, boolean or text of a certain form: `port: ${env:PORT}`."""
     if isinstance(schema, list):
         return [_with_references(item) for item in schema]
     if not isinstance(schema, dict):

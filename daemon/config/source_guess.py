@@ -1,4 +1,4 @@
-"""Sources that were meant to be addresses and are read as files, since no scheme stands before them."""
+"""Finds sources that were meant as addresses and are read as files, because no scheme comes before them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FILES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg
 
 
 def address_meant(source: str) -> str | None:
-    """The form of address that a source which is no file was probably meant to be: "rtsp://HOST/PATH".
+    """Returns the form of address that was probably meant by a source that is not a file: "rtsp://HOST/PATH".
 
-    None where it looks like a file. Nothing of the source itself is quoted: it may hold a password.
+    Returns None if it looks like a file. Nothing of the source itself is quoted: it may contain a password.
     """
     if source.strip().rstrip(":/").lower() == "testpattern":
         return "testpattern://"

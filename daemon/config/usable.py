@@ -1,4 +1,4 @@
-"""What can be read of a file that has faults, so that one fault does not hide those that only show in the whole."""
+"""Salvages what is valid in a faulty file, so that one error does not hide those that only show across options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 class Usable:
     """The valid parts of a file. Options at or below a path in `lost` have their default value instead of the file's.
 
-    Cameras keep the name they have in the file, even if it is not a valid one.
+    Cameras keep the name they have in the file, even if it is not valid.
     """
 
     config: Config
@@ -27,7 +27,7 @@ class Usable:
 
 
 def usable(values: Mapping[str, object], resolved: Resolved) -> Usable:
-    """Everything but the invalid options. A camera without a usable source is left out."""
+    """Returns everything except the invalid options. A camera without a usable source is left out."""
     cameras = values.get("cameras")
     stand_ins = _stand_ins(cameras) if isinstance(cameras, dict) else {}
     sections = {key: value for key, value in values.items() if key != "plugins"}

@@ -1,4 +1,4 @@
-"""Values held against a pydantic model; every error becomes a problem with its place."""
+"""Validates values with a pydantic model; every error becomes a problem with its position."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ M = TypeVar("M", bound=BaseModel)
 _NUMBER_OR_SWITCH = {"int_type", "float_type", "bool_type"}
 _AT_KEY = {"missing", "extra_forbidden"}
 _MAX_ROUNDS = 8
-"""How often `salvage` validates: removing an option may make what is around it invalid, at each level once."""
+"""How often `salvage` validates: removing an option may invalidate what is around it, once at each level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validated(Generic[M]):
-    """The model, None where there are problems."""
+    """The model, or None if there are problems."""
 
     model: M | None
     problems: list[Problem]
 
 
 def validate(root: type[M], value: object, positions: Positions, resolved: Resolved, at: PathKey = ()) -> Validated[M]:
-    """Holds the part of the file at path `at` against `root`, as strictly as its JSON schema does.
+    """Validates the part of the file at path `at` with `root`, as strictly as its JSON schema does.
 
-    Text is no number and no switch, except where it came from a reference: `port: ${env:PORT}` is read as YAML.
+    Text is not a number or a boolean unless it came from a reference: `port: ${env:PORT}` is read as YAML.
     """
     model, errors = _attempt(root, value, resolved, at)
     return Validated(model, list(_problems(root, errors, value, positions, resolved, at)))
@@ -53,7 +53,7 @@ class Salvaged(Generic[M]):
 def salvage(root: type[M], value: object, resolved: Resolved, at: PathKey = ()) -> Salvaged[M]:
     """Validates the value like `validate` and removes invalid options until the rest is valid.
 
-    Lets one run report the faults that only show between options, even if other options are invalid.
+    So one run also reports the errors that only show between options, even if other options are invalid.
     """
     lost = {path for path in resolved.failed if path[: len(at)] == at}
     for _ in range(_MAX_ROUNDS):
@@ -70,7 +70,8 @@ def salvage(root: type[M], value: object, resolved: Resolved, at: PathKey = ()) 
 
 
 def _option(path: PathKey, missing: bool) -> PathKey:
-    """What must be removed for an error at `path`: a list goes as a whole, and with a missing option what needs it."""
+    """What must be removed for an error at `path`: a list as a whole; for a missing option, the mapping that needs
+    it."""
     first_index = next((place for place, step in enumerate(path) if isinstance(step, int)), len(path))
     return path[:first_index] if first_index < len(path) else path[:-1] if missing else path
 
@@ -84,7 +85,7 @@ def _without(value: object, path: PathKey) -> object:
 
 
 def _attempt(root: type[M], value: object, resolved: Resolved, at: PathKey) -> tuple[M | None, list[ErrorDetails]]:
-    """The model, or None and pydantic's errors."""
+    """Returns the model, or None and pydantic's errors."""
     try:
         return _strictly(root, value), []
     except ValidationError as error:
@@ -103,17 +104,17 @@ def _attempt(root: type[M], value: object, resolved: Resolved, at: PathKey) -> t
 
 
 def along(value: object, loc: tuple[str | int, ...], *, to_mapping: bool = False) -> PathKey:
-    """The path in `value` that pydantic's `loc` means, which has steps of its own: the branches of unions.
+    """Returns the path in `value` that pydantic's `loc` means, which has extra steps: the branches of unions.
 
-    Of all ways to leave steps out, the one that keeps the last step (or, `to_mapping`, ends at a mapping), and of
-    those the longest.
+    Of all ways to leave steps out, takes the one that keeps the last step (or, with `to_mapping`, ends at a mapping),
+    and of those the longest.
     """
     best = max(_ways(value, loc), key=lambda way: (isinstance(way[1], dict) if to_mapping else way[2], len(way[0])))
     return best[0]
 
 
 def _ways(value: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[PathKey, object, bool]]:
-    """Paths, what stands there, and whether the last step of `loc` is in them."""
+    """Yields paths, what is there, and whether the last step of `loc` is in them."""
     if not loc:
         yield (), value, False
         return
@@ -127,7 +128,7 @@ def _ways(value: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[PathKey, obj
 
 
 def _strictly(root: type[M], value: object) -> M:
-    """JSON mode: strict for numbers and switches, yet paths and tuples are made of text and lists."""
+    """Validates in JSON mode: strict for numbers and booleans, but paths and tuples come from text and lists."""
     return root.model_validate_json(json.dumps(value), strict=True)
 
 
@@ -149,7 +150,7 @@ def _problems(
     resolved: Resolved,
     at: PathKey,
 ) -> Iterator[Problem]:
-    """One problem for each path: the branches of a union each have an error at the same one."""
+    """Yields one problem per path: the branches of a union each have an error at the same one."""
     told: dict[tuple[PathKey, bool], list[Told]] = {}
     for error in errors:
         inner, at_key = _where(error, value)
@@ -167,7 +168,7 @@ def _problems(
 
 
 def _where(error: ErrorDetails, value: object) -> tuple[PathKey, bool]:
-    """The path of an error, and whether its key is what is wrong."""
+    """Returns the path of an error, and whether its key is what is wrong."""
     loc = error["loc"]
     if error["type"] == "missing":
         return (*along(value, loc[:-1], to_mapping=True), loc[-1]), True

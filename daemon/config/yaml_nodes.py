@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes with their places, under limits. Nothing in it can call code or grow without bound."""
+"""Parses YAML into nodes with positions, within limits. No input can call code or grow without bound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sightd.daemon.config.problems import Problem
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
 MAX_NODES = 50_000
-"""Keys, values and aliases that a file may hold. PyYAML reads some ten thousand a second."""
+"""Maximum number of keys, values and aliases in a file. PyYAML reads some ten thousand a second."""
 
 _SYNTAX = (
     ("'\\t'", "a tab is used for indentation", "indent with spaces: YAML does not allow tabs"),
@@ -49,7 +49,7 @@ _SYNTAX = (
 
 
 class YamlSyntaxError(Exception):
-    """The text is no YAML that is read here; it holds the one problem found."""
+    """The text is not YAML that is supported here; it holds the one problem found."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -64,7 +64,7 @@ class _Resolver(BaseResolver):
 
 
 class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
-    """PyYAML's composer with a bound on depth; no constructor, so no tag can make anything."""
+    """PyYAML's composer with limits on depth and number; without a constructor, so no tag can create anything."""
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -87,7 +87,8 @@ class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
 
 
 def compose(text: str) -> nodes.Node | None:
-    """The tree of a text, None where it is empty. Raises YamlSyntaxError, whose message quotes nothing of the text."""
+    """Returns the tree of a text, None if it is empty. Raises YamlSyntaxError, whose message quotes nothing of the
+    text."""
     try:
         return _Reading(text).get_single_node()
     except ReaderError as error:

@@ -1,4 +1,4 @@
-"""A tree of YAML nodes to plain values, with the place of each; what may not be there is told, not guessed."""
+"""Converts YAML nodes to plain values with positions; what is not allowed is reported, not guessed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sightd.daemon.config.problems import PathKey, Problem, dotted
 from sightd.daemon.config.yaml_nodes import MAX_DEPTH, compose
 
 MAX_VALUES = 20_000
-"""Values that a file may stand for after its aliases are written out."""
+"""Maximum number of values in a file after its aliases are expanded."""
 MAX_MERGED = 10 * MAX_VALUES
-"""Pairs that its merge keys may name, whether or not a pair of the same key comes before."""
+"""Maximum number of pairs that its merge keys may name, whether or not a pair of the same key comes before."""
 
 _QUOTE_HINT = 'remove the tag, or put quotes around text that begins with "!"'
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -23,7 +23,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Document:
-    """A file's values. `problems` may be there although most of it could be read."""
+    """A file's values. There may be `problems` although most of it could be read."""
 
     value: object
     positions: Positions
@@ -31,7 +31,7 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """The values of a YAML text. Raises YamlSyntaxError where it is no YAML at all."""
+    """Returns the values of a YAML text. Raises YamlSyntaxError if it is not YAML at all."""
     root = compose(text)
     builder = _Builder()
     value = builder.build(root, ()) if root is not None else None
@@ -113,7 +113,7 @@ class _Builder:
         return values
 
     def _entries(self, node: nodes.MappingNode, path: PathKey) -> list[tuple[nodes.Node, nodes.Node]]:
-        """The pairs of a mapping; those of a merge key (`<<: *anchor`) after its own, where it has not the same."""
+        """The pairs of a mapping; those of a merge key (`<<: *anchor`) after its own, unless it has the same key."""
         own = [pair for pair in node.value if not _is_merge(pair[0])]
         names = {key.value for key, _ in own if isinstance(key, nodes.ScalarNode)}
         for merge, source in node.value:
@@ -139,7 +139,7 @@ class _Builder:
 
 
 def place_of(node: nodes.Node) -> Place:
-    """Where a node begins."""
+    """Position at which a node begins."""
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 

@@ -1,1 +1,1 @@
-"""Plug-ins in processes of their own: what crosses over, how such a process is kept, who stands for it here."""
+"""Plug-ins in their own processes: the messages, the process's life cycle, and the daemon's proxy."""

@@ -1,4 +1,4 @@
-"""Drawing from a process of one's own: labels and boxes are told, the picture itself is lent for whoever needs it."""
+"""Drawing from another process: labels and boxes are sent as strokes; the image is shared only if it is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightd.plugins.types import Canvas, FloatArray, Image
 
 
 class RemoteCanvas:
-    """What the plug-in draws on there; a `sightd.plugins.types.Canvas`. `lend` draws strokes and gives the picture."""
+    """The `sightd.plugins.types.Canvas` of an isolated plug-in. `lend` draws strokes and returns the output image."""
 
     def __init__(self, size: tuple[int, int], lend: Callable[[Sequence[Stroke]], Image]) -> None:
         self._size = size
@@ -37,7 +37,7 @@ class RemoteCanvas:
 
 
 def drawn(canvas: Canvas, strokes: Sequence[Stroke]) -> None:
-    """Draws here what was told there."""
+    """Draws onto `canvas` the strokes that the plug-in's process recorded."""
     for method, arguments in strokes:
         if method == "box":
             canvas.box(*arguments)

@@ -1,7 +1,7 @@
-"""Messages between the daemon and the process of a plug-in: pickles over a pair of sockets, now and then with a file.
+"""Messages between the daemon and a plug-in's process: pickles over a socket pair, some with a file descriptor.
 
-The plug-in's process runs code that the daemon would otherwise run itself, under the same user. It is trusted as much,
-so that pickles are fair: it is kept apart for its faults, not for its intentions.
+The plug-in's process runs code that the daemon would otherwise run itself, as the same user. It is trusted equally, so
+pickles are acceptable: it is isolated because of its faults, not its intentions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _HEAD = struct.Struct("<Q")
 
 
 class GoneError(Exception):
-    """The other process has ended."""
+    """The other process has ended, or the channel was closed."""
 
 
 class Channel:
-    """One end. One thread at a time; whoever gets a file descriptor owns it."""
+    """One end of a connection. One thread at a time; the receiver of a file descriptor owns it."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -32,15 +32,16 @@ class Channel:
         return self._end.fileno()
 
     def be_patient(self, patience: float | None) -> None:
-        """How long each `send` and `receive` from now on waits for the other side, in seconds; None for ever. GoneError
-        where the channel was closed."""
+        """Sets the timeout in seconds for each later `send` and `receive`; None waits forever. Raises GoneError if the
+        channel was closed."""
         try:
             self._end.settimeout(patience)
         except OSError as error:
             raise GoneError(str(error)) from error
 
     def send(self, message: object, file: int | None = None) -> None:
-        """GoneError where nobody is there; TimeoutError as with `receive`. An error of pickling sends nothing."""
+        """Raises GoneError if the other side is gone, TimeoutError as `receive` does. If pickling fails, nothing is
+        sent."""
         data = _pickled(message)
         head = _HEAD.pack(len(data))
         try:
@@ -55,8 +56,8 @@ class Channel:
             raise GoneError(str(error)) from error
 
     def receive(self) -> tuple[Any, int | None]:
-        """The next message, and the file that came with it. TimeoutError where nothing comes for longer than was said;
-        the channel is then of no further use. GoneError where nobody is there."""
+        """Returns the next message and the file descriptor sent with it. Raises TimeoutError if nothing comes within
+        the timeout, after which the channel is unusable; GoneError if the other side is gone."""
         try:
             head, files = self._head()
             (size,) = _HEAD.unpack(head)
@@ -71,7 +72,7 @@ class Channel:
         self._end.close()
 
     def _head(self) -> tuple[bytes, list[int]]:
-        """The message's length; a file comes with its first byte."""
+        """The message's length; a file descriptor comes with its first byte."""
         head, files, _, _ = socket.recv_fds(self._end, _HEAD.size, 1)
         if not head:
             raise GoneError("the connection was closed")
@@ -89,13 +90,13 @@ class Channel:
 
 
 def channel_of(descriptor: int) -> Channel:
-    """The end that this process was started with."""
+    """Wraps the socket descriptor that this process was started with."""
     os.set_inheritable(descriptor, False)
     return Channel(socket.socket(fileno=descriptor))
 
 
 class _Pickler(pickle.Pickler):
-    """Knows how a `Picture` travels, which has a lock and may lie on a GPU: as what it is on the host."""
+    """Pickles a `Picture`, which has a lock and may be on a GPU, as its image on the host."""
 
     def reducer_override(self, item: object) -> Any:
         return (Picture, (item.image,)) if type(item) is Picture else NotImplemented

@@ -1,7 +1,7 @@
-"""One isolated plug-in's process: `python -m sightd.daemon.isolation.child LIFE SIDE LANE...`, started by the daemon.
+"""The process of one isolated plug-in: `python -m sightd.daemon.isolation.child LIFE SIDE LANE...`, run by the daemon.
 
-The arguments are file descriptors of sockets: one that tells that the daemon lives, one for what must be quick
-(`carry`, `draw`, `forget`, and before these the opening), and one for each call of `process` that may run at once.
+The arguments are file descriptors of sockets: one that closes with the daemon, one for calls that must be quick
+(`carry`, `draw`, `forget`, and before these the opening), and one for each concurrent call of `process`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ EXIT_FAULT = 70
 
 
 def main(life: int, side: Channel, lanes: list[Channel]) -> None:
-    """Opens the plug-in and answers calls until the daemon closes it or goes."""
+    """Opens the plug-in and answers calls until the daemon closes it or ends."""
     _end_with(life)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd sends it to the daemon's whole group; the daemon ends us
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd signals the daemon's whole group; the daemon ends us
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     faulthandler.enable()
     bound_arenas()
     spare_what_stays()
     Trimmer().start()
-    cv2.setNumThreads(1)  # as in the daemon: the cores are used already
+    cv2.setNumThreads(1)  # as in the daemon: all cores are in use already
     sys.setswitchinterval(0.001)
     try:
         plugin = _opened(side)
@@ -54,7 +54,7 @@ def main(life: int, side: Channel, lanes: list[Channel]) -> None:
 
 
 def _opened(side: Channel) -> AnyPlugin | None:
-    """The plug-in; None where it cannot be opened, which is told."""
+    """Returns the plug-in; if it cannot be opened, reports that to the daemon and returns None."""
     try:
         order, _ = side.receive()
         assert isinstance(order, Order)
@@ -71,7 +71,7 @@ def _opened(side: Channel) -> AnyPlugin | None:
         side.send(Opened(plugin.hides, kind.carry is not Plugin.carry, kind.draw is not Plugin.draw, networks))
     except GoneError:
         raise
-    except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; the daemon is told, and decides
+    except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; it is reported to the daemon
         side.send(NotOpened(str(error)))
         return None
     return plugin
@@ -82,16 +82,16 @@ def _work(plugin: AnyPlugin, lane: Channel) -> None:
     try:
         Service(plugin, lane).run()
     except GoneError:
-        return  # the daemon has gone, or ends us
-    except BaseException:  # the thread's edge: nobody would answer the daemon any more
+        return  # the daemon is gone, or is ending this process
+    except BaseException:  # top of the thread: nobody else answers the daemon
         logging.getLogger(__name__).exception("the plug-in's process stops by a fault in sightd itself")
         os._exit(EXIT_FAULT)
 
 
 def _end_with(life: int) -> None:
-    """Has the kernel end this process when the daemon's end of the socket closes, however either fares: no code of ours
-    need run for it, which in a hanging native library would not. (The signal is SIGIO, whose default is to end;
-    PR_SET_PDEATHSIG would follow the daemon's thread that started us.)"""
+    """Makes the kernel end this process when the daemon's end of the socket closes, even if either hangs: no code of
+    ours has to run, which it could not in a hung native library. (The signal is SIGIO, whose default action is to
+    terminate; PR_SET_PDEATHSIG would follow the daemon's thread that started us.)"""
     fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
     if select.select([life], [], [], 0)[0]:
@@ -106,7 +106,7 @@ def _log_to_the_daemon(level: int) -> None:
 
 
 class _Records(logging.Formatter):
-    """A line a record, tracebacks too."""
+    """Formats each record as one line, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         return RECORD + json.dumps([record.levelno, record.name, super().format(record)])

@@ -1,4 +1,4 @@
-"""Networks that run in a plug-in's own process, as the daemon reports them."""
+"""Engines that run in a plug-in's own process, as the daemon reports them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sightd.engines.session import Backend, Tensor, TensorSpec
 
 
 def elsewhere(network: Network) -> Engine:
-    """What the network is; it cannot be run here."""
+    """Returns an engine that describes the model and cannot be run here."""
     return Engine(network.model, _SessionElsewhere(network.backend), network.reason)
 
 
 class _SessionElsewhere:
-    """A session of another process: it can be told of, and not be run."""
+    """Stand-in for a session in another process; it can be reported but not run."""
 
     inputs: Mapping[str, TensorSpec] = {}
     outputs: Mapping[str, TensorSpec] = {}
@@ -27,4 +27,4 @@ class _SessionElsewhere:
         raise RuntimeError("this network runs in its plug-in's own process")
 
     def close(self) -> None:
-        """That process closes it."""
+        """Does nothing: the other process closes its session."""

@@ -1,4 +1,4 @@
-"""Stands here for a plug-in that lives in a process of its own, so that nothing else in the daemon need know."""
+"""The daemon's proxy for a plug-in in its own process; nothing else in the daemon has to know the difference."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sightd.plugins.types import Canvas, Frame, Results
 log = logging.getLogger(__name__)
 
 QUICK = 2.0
-"""Seconds within which `carry`, `draw` and `forget` must answer: the picture waits for them."""
+"""Seconds within which `carry`, `draw` and `forget` must answer: the video waits for them."""
 _CLOSING = 4.0
 _DECLARED = ("needs", "gives", "parallel", "Config")
 
 
 class _Living:
-    """A process with the plug-in open in it."""
+    """A process in which the plug-in is open."""
 
     def __init__(self, process: PluginProcess, opened: Opened) -> None:
         self.process = process
@@ -43,10 +43,11 @@ class _Living:
 
 
 class IsolatedPlugin(Plugin[PluginConfig]):
-    """Calls go over to the process. Where that is gone they raise PluginLostError, until `ready` has started another,
-    which takes its time on threads of its own; a start that fails is told by the next `process`.
+    """Forwards calls to the process. If that is gone, they raise PluginLostError until another one runs: `ready`
+    requests it, `look` starts it, and it opens on a thread of its own. If that fails, the next `process` raises the
+    reason.
 
-    Made by `isolated`, which gives it what the plug-in's class declares.
+    Created by `isolated`, which copies what the plug-in's class declares.
     """
 
     def __init__(self, order: Order, lanes: int, progress: Progress) -> None:
@@ -67,7 +68,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         return self._hides
 
     def open(self, context: Context) -> None:
-        """Waits until the plug-in is open in its process."""
+        """Waits until the plug-in is open in its process. Raises PluginError."""
         self._begin()
         self._start()
         if self._living is None:
@@ -76,7 +77,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
 
     @property
     def engines(self) -> list[Engine]:
-        """The networks that it runs there, to be reported; they cannot be run here."""
+        """The engines that run in its process, for reports; they cannot be run here."""
         return [] if self._living is None else [elsewhere(network) for network in self._living.opened.networks]
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
@@ -101,7 +102,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             self._quickly(living, "draw", [frame], [results], canvas=canvas)
 
     def forget(self, camera: str) -> None:
-        if (living := self._living) is not None:  # else what it knew is gone already
+        if (living := self._living) is not None:  # otherwise its state is gone already
             self._quickly(living, "forget", camera=camera)
 
     def close(self) -> None:
@@ -110,30 +111,30 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             living, self._living = self._living, None
             starting = self._starting
         if starting is not None:
-            starting.end("error", "was stopped")  # whoever waits for it closes it
+            starting.end("error", "was stopped")  # the thread that waits for it closes it
         if living is not None:
             with suppress(GoneError, TimeoutError), living.side_lock:
                 living.side.call("close", patience=_CLOSING)
             living.process.close()
 
     def ready(self) -> bool:
-        """Whether the plug-in can be tried. Where its process is gone, the next `look` starts another."""
+        """Whether the plug-in can be tried. If its process is gone, the next `look` starts another."""
         with self._lock:
             if self._living is not None or self._closed:
                 return True
             if self._lost is not None and self._lost.reason == "error":
-                return True  # it could not be started: `process` tells that
+                return True  # it could not be started: `process` raises that
             self._is_wanted = True
             return False
 
     def end_hanging(self) -> None:
-        """A call hangs: the process is ended, so that the call comes back."""
+        """Ends the process so that its hung call returns."""
         if (living := self._living) is not None:
             living.process.end("timeout", "was ended since a call hung")
 
     def look(self, observer: ProcessObserver) -> None:
-        """Reports the process, ends one that takes more memory than it may, starts another that is wanted. Once a
-        second, from a thread of normal priority, which the process inherits."""
+        """Reports the process's usage, ends it if it exceeds its memory limit, and starts another if requested. Call
+        once a second, from a thread of normal priority, which the process inherits."""
         with self._lock:
             begin, self._is_wanted = self._is_wanted and self._starting is None and not self._closed, False
         if begin:
@@ -158,7 +159,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             living.process.end("memory", told)
 
     def _begin(self) -> None:
-        """PluginError where the system lets no process be started."""
+        """Starts a process. Raises PluginError if the system cannot."""
         name = self._order.name
         try:
             process = PluginProcess(name, self._lanes)
@@ -170,16 +171,16 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             process.end("error", "was stopped")
 
     def _start(self) -> None:
-        """Opens the plug-in in the process that was begun; `_living` or `_lost` tells what came of it."""
+        """Opens the plug-in in the started process; sets `_living`, or `_lost` if that fails."""
         process = self._starting
         assert process is not None
         living = lost = None
         try:
             living = _Living(process, process.open(self._order, self._progress))
-        except Exception as error:  # noqa: BLE001 — also what the progress or pickling raises: told by whoever asks next
+        except Exception as error:  # noqa: BLE001 — also of the progress or pickling: the next caller raises it
             process.close()
             lost = PluginLostError(str(error), "error")
-        except BaseException:  # whoever starts the daemon has it stopped
+        except BaseException:  # the start of the daemon is interrupted
             process.close()
             raise
         with self._lock:
@@ -202,7 +203,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             if living is not None:
                 return living
             if lost is not None and lost.reason == "error":
-                self._lost = PluginLostError(str(lost), "crashed")  # told; the next trial starts anew
+                self._lost = PluginLostError(str(lost), "crashed")  # reported; the next trial starts a process
         raise lost or PluginLostError("it was closed", "error")
 
     def _quickly(
@@ -225,7 +226,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             self._gone(living)
 
     def _gone(self, living: _Living) -> NoReturn:
-        """Tells how the process ended."""
+        """Raises PluginLostError with how the process ended."""
         told = f"its process {living.process.death()}"
         lost = PluginLostError(told, living.process.ended_for or "crashed")
         with self._lock:
@@ -238,7 +239,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
 
 
 def isolated(order: Order, lanes: int, progress: Progress) -> IsolatedPlugin:
-    """Declares what the plug-in's class does; not open yet."""
+    """Returns a proxy that declares what the plug-in's class declares; it is not open yet."""
     declared: dict[str, Any] = {name: getattr(order.plugin_class, name) for name in _DECLARED}
     kind: Callable[..., IsolatedPlugin] = type(f"Isolated{order.plugin_class.__name__}", (IsolatedPlugin,), declared)
     return kind(order, lanes, progress)

@@ -1,4 +1,4 @@
-"""One call of a plug-in in another process at a time: asks, serves it what it asks for, takes the answer."""
+"""RPC client: makes one call at a time to a plug-in in another process, and answers its requests meanwhile."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sightd.plugins.types import Canvas, Frame, Image, Results
 
 
 class RemoteError(Exception):
-    """What a plug-in raised in its process; classes of their names are derived from it."""
+    """An exception of a plug-in in its own process; raised as a subclass with the original class's name."""
 
 
 class Lane:
-    """The daemon's end of a channel on which calls are made. One thread at a time."""
+    """The daemon's end of a channel for calls. One thread at a time."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -35,8 +35,9 @@ class Lane:
         camera: str = "",
         patience: float | None = None,
     ) -> object:
-        """What the method gives. RemoteError where it raises; TimeoutError where for `patience` s nothing is heard, and
-        GoneError where the process ended: then nothing more can be called."""
+        """Returns the method's result. Raises RemoteError if it raises, NonsenseError if its result cannot be sent,
+        TimeoutError if nothing arrives for `patience` s, GoneError if the process ended. After the last two no further
+        call is possible."""
         size = (0, 0) if canvas is None else canvas.size
         self._channel.be_patient(patience)
         self._channel.send(Call(method, [Facts.of(frame) for frame in frames], list(results), size, camera))
@@ -66,7 +67,7 @@ class Lane:
     def _give(self, place: int, frames: Sequence[Frame]) -> None:
         try:
             image = frames[place].host()
-        except Exception as error:  # noqa: BLE001 — the other side waits for an answer, whatever decoding says
+        except Exception as error:  # noqa: BLE001 — the other side waits for an answer, even if decoding fails
             self._channel.send(NotHere(f"{type(error).__name__}: {error}"))
         else:
             self._put(place, image)

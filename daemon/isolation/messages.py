@@ -1,4 +1,4 @@
-"""What the daemon and the process of a plug-in say to each other."""
+"""Messages between the daemon and the process of a plug-in."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sightd.plugins.api import AnyPlugin, PluginConfig
 from sightd.plugins.types import Frame, Results
 
 CANVAS = -1
-"""The place of the output picture among a call's pictures; those of its frames are 0, 1, …"""
+"""Index of the output image among a call's images; those of its frames are 0, 1, …"""
 
 
 NetworkLoading: TypeAlias = Callable[[Progress], LoadEngine]
-"""Gives what loads networks, in whichever process it is called; can be pickled."""
+"""Returns what loads models in the process it is called in; can be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which plug-in to open, and how. `log_level` is the least weight of what it logs."""
+    """Requests that a plug-in be opened. `log_level` is the lowest level that it logs."""
 
     name: str
     plugin_class: type[AnyPlugin]
@@ -35,7 +35,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How far the opening is; see `engines.progress.Progress`."""
+    """Progress of the opening; see `engines.progress.Progress`."""
 
     task: str
     done: int
@@ -44,7 +44,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that the plug-in took."""
+    """A model that the plug-in loaded."""
 
     model: Model
     backend: Backend
@@ -53,7 +53,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The plug-in is open. `carries`, `draws`: whether it has such a method of its own, else it need not be asked."""
+    """The plug-in is open. `carries`, `draws`: whether it overrides that method; if not, it is never called."""
 
     hides: bool
     carries: bool
@@ -63,14 +63,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class NotOpened:
-    """It cannot be; `message` says what to do."""
+    """The plug-in could not be opened; `message` says what to do."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All of a frame but its picture, which is sent when it is asked for."""
+    """All of a frame except its image, which is sent on request."""
 
     camera: str
     seq: int
@@ -88,7 +88,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Calls `method`: process, carry, draw, forget or close. `canvas` is the size of the output picture."""
+    """Calls `method`: process, carry, draw, forget or close. `canvas` is the width and height of the output image."""
 
     method: str
     frames: Sequence[Facts] = ()
@@ -99,40 +99,40 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The picture at this place of the call is asked for."""
+    """Requests the image with this index of the call."""
 
     place: int
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """It lies in shared memory, and has this shape; the memory's file comes along where it is another than before."""
+    """The image is in shared memory and has this shape; the memory's file descriptor is attached if it is a new one."""
 
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NotHere:
-    """It cannot be had."""
+    """The image cannot be provided; `message` says why."""
 
     message: str
 
 
 Stroke: TypeAlias = tuple[str, tuple[Any, ...]]
-"""A call of a canvas' `box` or `text`."""
+"""A call of a canvas's `box` or `text`: its name and arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strokes:
-    """Draw these, then give the output picture: the plug-in draws into it by itself."""
+    """Requests that these be drawn and the output image then be shared: the plug-in draws into it directly."""
 
     strokes: Sequence[Stroke]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the method gave. `kept`: places of pictures that the plug-in still holds, whose memory is its own now.
-    `strokes` are to be drawn after the output picture was taken back, if it was given."""
+    """The method's result. `kept`: indices of images that the plug-in still holds, whose memory is its own now.
+    `strokes` are to be drawn after the output image was copied back, if it was shared."""
 
     value: object = None
     kept: tuple[int, ...] = ()
@@ -141,7 +141,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What it raised: the class's name, its words, and where."""
+    """The method raised: the exception's class name, message and traceback; `kept` as in Answer."""
 
     kind: str
     message: str

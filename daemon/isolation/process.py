@@ -1,4 +1,4 @@
-"""The process that an isolated plug-in lives in, as the daemon has it: started, opened, watched, ended."""
+"""The process of an isolated plug-in, seen from the daemon: started, opened, watched, ended."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sightd.plugins.api import PluginError
 log = logging.getLogger(__name__)
 
 OPENING_PATIENCE = 120.0
-"""Seconds for which a plug-in that opens may say nothing; fetching and building say something every second."""
+"""Seconds for which a plug-in may be silent while it opens; downloads and builds report progress every second."""
 RECORD = "\x1e"
-"""Begins a line of standard error that is a log record: JSON of weight, logger and text."""
+"""First character of a line on stderr that is a log record: JSON of level, logger and text."""
 
 _LONGEST_LINE = 16384
 _GRACE = 2.0
@@ -35,28 +35,28 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessObserver(Protocol):
-    """Who is told of the process; called from any thread."""
+    """Receives the process's resource usage; called from any thread."""
 
     def resident(self, size: int) -> None:
-        """So many bytes of memory are its own; 0 where it has none."""
+        """Its resident memory in bytes; 0 if there is no process."""
 
     def used(self, cpu: float) -> None:
-        """It used so many further seconds of CPU."""
+        """CPU seconds used since the last report."""
 
     def restarted(self) -> None: ...
 
 
 class PluginProcess:
-    """Begins with the constructor, in which nothing is waited for. Any thread; each channel one at a time.
+    """The constructor starts it and does not wait. Any thread; each channel one thread at a time.
 
-    It has its own session, so that Ctrl-C is the daemon's to handle, and the kernel ends it with the daemon. What it
-    writes to standard error goes into the log.
+    It has its own session, so that Ctrl-C reaches only the daemon, and the kernel ends it with the daemon. What it
+    writes to standard error is logged.
     """
 
     def __init__(self, name: str, lanes: int) -> None:
         self.name = name
         self.ended_for: str | None = None
-        """The reason, of `sightd_plugin_faults_total`, for which it was ended on purpose."""
+        """Why it was ended on purpose, as a reason of `sightd_plugin_faults_total`; None if it was not."""
         self._why = ""
         self._ending = threading.Lock()
         pairs = [socket.socketpair() for _ in range(lanes + 2)]
@@ -79,7 +79,8 @@ class PluginProcess:
         self._reader.start()
 
     def open(self, order: Order, progress: Progress) -> Opened:
-        """Has the plug-in open there; PluginError with what to do where it cannot. `progress` as `engines` tells it."""
+        """Opens the plug-in in it; raises PluginError with what to do. `progress` receives what the loading of models
+        reports."""
         try:
             self.side.be_patient(OPENING_PATIENCE)
             self.side.send(order)
@@ -99,14 +100,15 @@ class PluginProcess:
             ) from None
 
     def end(self, reason: str, why: str) -> None:
-        """Ends it for a reason of the metric, told in words; once. Waits for nothing."""
+        """Kills it. `reason` is the metric's label, `why` a phrase for `death`; those of the first call stand. Does not
+        wait."""
         if self.ended_for is None:
             self.ended_for, self._why = reason, why
         self._kill()
 
     def death(self) -> str:
-        """How it ended, in words that go on a sentence; it is ended if it has not."""
-        until = time.monotonic() + _GRACE  # its sockets close a moment before it can be waited for
+        """How it ended, as a phrase that continues "its process"; ends it if it has not."""
+        until = time.monotonic() + _GRACE  # its sockets close a moment before `waitid` sees it end
         while not (ended := self._has_ended()) and time.monotonic() < until:
             time.sleep(0.005)
         if not ended:
@@ -121,7 +123,7 @@ class PluginProcess:
         return f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
 
     def usage(self) -> tuple[int, float] | None:
-        """Resident bytes and seconds of CPU so far, as the kernel counts them; None where it has ended."""
+        """Resident bytes and total CPU seconds, as the kernel counts them; None if it has ended."""
         try:
             process = Path(f"/proc/{self._process.pid}")
             resident = int((process / "statm").read_text().split()[1]) * _PAGE
@@ -131,7 +133,7 @@ class PluginProcess:
         return resident, (int(fields[11]) + int(fields[12])) / _TICK  # utime and stime, proc_pid_stat(5)
 
     def close(self) -> None:
-        """Ends it, if it has not ended, and lets go of all that belongs to it."""
+        """Ends it, if it has not ended, and releases everything that belongs to it."""
         self._kill()
         self._process.wait()
         self._reader.join(_GRACE)
@@ -140,18 +142,18 @@ class PluginProcess:
         self._life.close()
 
     def _kill(self) -> None:
-        """With all that it started, which would hold its sockets open and which nobody else ends. Before the process is
-        waited for: until then its number is that of no other group."""
+        """Kills it with everything it started, which would keep its sockets open and which nobody else ends. Happens
+        before it is reaped: until then no other group can have its number."""
         with self._ending:
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
 
     def _has_ended(self) -> bool:
-        """Without waiting for it, as `_kill` wants it."""
+        """Whether it has ended; does not reap it, because `_kill` relies on that."""
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # somebody has waited for it
+        except ChildProcessError:  # already reaped
             return True
 
     def _read(self) -> None:
@@ -163,7 +165,7 @@ class PluginProcess:
     def _tell(self, line: str) -> None:
         try:
             weight, logger, text = json.loads(line[1:]) if line.startswith(RECORD) else (logging.WARNING, "", line)
-        except ValueError:  # cut off by its death, or too long
+        except ValueError:  # cut off when it died, or too long
             weight, logger, text = logging.WARNING, "", line
         if text:
             logging.getLogger(logger or __name__).log(weight, "plug-in %s: %s", self.name, redact(text))

@@ -1,4 +1,4 @@
-"""Answers the daemon's calls with a plug-in that lives here."""
+"""RPC server: answers the daemon's calls with the plug-in in this process."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from sightd.plugins.types import Frame, Image
 
 
 class PictureError(Exception):
-    """A frame's picture cannot be had."""
+    """A frame's image is not available."""
 
 
 class Service:
-    """One channel, one call at a time. `run` belongs to one thread; a plug-in may ask for pictures from others."""
+    """One channel, one call at a time. `run` belongs to one thread; a plug-in may request images from others."""
 
     def __init__(self, plugin: AnyPlugin, channel: Channel) -> None:
         self._plugin = plugin
@@ -42,16 +42,16 @@ class Service:
         self._windows[CANVAS] = PictureWindow(writable=True)
         self._asking = threading.Lock()
         self._call: object = None
-        """Stands for the call under way: pictures are had during their own alone."""
+        """Token of the current call; images can only be fetched during the call they belong to."""
 
     def run(self) -> None:
-        """Until the plug-in is closed. GoneError where the daemon is gone."""
+        """Serves calls until the plug-in is closed. Raises GoneError if the daemon is gone."""
         while True:
             call, _ = self._channel.receive()
             assert isinstance(call, Call)
             self._call = object()
             answer = self._answer(call)
-            with self._asking:  # a thread of the plug-in's may be at a picture just now
+            with self._asking:  # a thread of the plug-in may be fetching an image
                 self._call = None
             kept = tuple(place for place, window in self._windows.items() if window.is_held())
             if isinstance(answer, Raised):
@@ -66,12 +66,12 @@ class Service:
             self._channel.send(answer)
         except GoneError:
             raise
-        except Exception as error:  # noqa: BLE001 — pickle raises many kinds, and nothing of the message was sent
+        except Exception as error:  # noqa: BLE001 — pickle raises many types, and nothing of the message was sent
             told = f"what it gave cannot be handed over: {type(error).__name__}: {error}"
             self._channel.send(Raised(NonsenseError.__name__, told, "", answer.kept))
 
     def _answer(self, call: Call) -> Answer | Raised:
-        """In a method of its own, so that no picture is held any more when it has returned."""
+        """A method of its own, so that no image is referenced any more when it has returned."""
         canvas = RemoteCanvas(call.canvas, self._lent)
         try:
             return Answer(self._result(call, canvas), (), canvas.strokes)

@@ -1,6 +1,6 @@
-"""Pictures in memory that two processes see: one copy in, none out.
+"""Images in memory that two processes share: one copy in, none out.
 
-The memory is an anonymous file (memfd_create(2)). It has no name that could be left behind, and goes with the last
+The memory is an anonymous file (memfd_create(2)). It has no name that could be left behind, and is freed with the last
 process that holds it, however that ends.
 """
 
@@ -16,14 +16,14 @@ from sightd.plugins.types import Image
 
 
 class PictureRoom:
-    """The writer's side: room for one picture at a time, made anew for a larger one. One thread."""
+    """The writer's side: memory for one image at a time, allocated again for a larger one. One thread."""
 
     def __init__(self) -> None:
         self._memory: mmap.mmap | None = None
         self._image: Image | None = None
 
     def put(self, image: Image) -> int | None:
-        """Copies a picture in. Gives the file of the memory where it is new, to be sent and then closed."""
+        """Copies an image in. If the memory is new, returns its file descriptor, to be sent and then closed."""
         if self._memory is not None and image.nbytes <= len(self._memory):
             self._copy(self._memory, image)
             return None
@@ -38,12 +38,12 @@ class PictureRoom:
         return file
 
     def back(self) -> Image:
-        """The picture as the other side left it."""
+        """The image as the other side left it."""
         assert self._image is not None
         return self._image
 
     def leave(self) -> None:
-        """The other side keeps the picture: the next one gets other room."""
+        """The other side keeps the image: the next one gets other memory."""
         self._memory = self._image = None
 
     def _copy(self, memory: mmap.mmap, image: Image) -> None:
@@ -60,7 +60,8 @@ class PictureWindow:
         self._shown: weakref.ref[Image] | None = None
 
     def show(self, shape: tuple[int, ...], file: int | None) -> Image:
-        """The picture that was put in; takes over `file`, which is that of new memory."""
+        """Returns a view of the image that was put in. Takes ownership of `file`, the descriptor of new memory, if
+        any."""
         if file is not None:
             try:
                 self._memory = mmap.mmap(file, 0, access=self._access)
@@ -72,8 +73,8 @@ class PictureWindow:
         return flat.reshape(shape)
 
     def is_held(self) -> bool:
-        """Whether somebody still has the picture, or a part of it: every view of an array holds that array. Its memory
-        is theirs from then on."""
+        """Whether anybody still holds the image or a part of it: every view of an array holds that array. If so, its
+        memory is theirs from then on."""
         held = self._shown is not None and self._shown() is not None
         self._shown = None
         if held:

@@ -1,1 +1,1 @@
-"""The way of a frame between its slot and the picture shown: who analyses it, when, and who waits for whom."""
+"""The path of a frame from its slot to the image shown: who analyses it, when, and who waits for whom."""

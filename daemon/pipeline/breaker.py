@@ -1,4 +1,4 @@
-"""A circuit breaker: takes a faulty plug-in out and tries it again later. Pure: the clock is passed in."""
+"""A circuit breaker: disables a faulty plug-in and retries it later. Pure: the clock is passed in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class BreakerState(StrEnum):
-    """Closed: calls are made. Open: none is. Half-open: one trial is under way."""
+    """Closed: calls are made. Open: no calls are made. Half-open: one trial call is in progress."""
 
     CLOSED = "closed"
     HALF_OPEN = "half-open"
@@ -16,10 +16,10 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens after `threshold` faults in a row; after `cooldown` seconds lets one trial through.
+    """Opens after `threshold` consecutive faults; after `cooldown` seconds it lets one trial call through.
 
-    A failed trial doubles the wait, up to `longest`; a good one closes the breaker and forgets the past.
-    After: M. Nygard, "Release It!", stability pattern Circuit Breaker. Not thread-safe: its owner holds a lock.
+    A failed trial doubles the wait, up to `longest` seconds; a success closes the breaker and resets the wait. See M.
+    Nygard, "Release It!", stability pattern Circuit Breaker. Not thread-safe: the owner holds a lock.
     """
 
     threshold: int = 3
@@ -31,14 +31,14 @@ class Breaker:
     _wait: float = 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether a call may be made at monotonic time `now`; makes it the trial where one is due."""
+        """Whether a call may be made at monotonic time `now`. If a trial is due, this call becomes the trial."""
         if self.is_due(now):
             self.state = BreakerState.HALF_OPEN
             return True
         return self.state is BreakerState.CLOSED
 
     def is_due(self, now: float) -> bool:
-        """Whether the next call that is allowed would be a trial."""
+        """Whether a trial is due, so that the next allowed call is that trial."""
         return self.state is BreakerState.OPEN and now >= self.retry_at
 
     def succeeded(self) -> None:
@@ -47,10 +47,10 @@ class Breaker:
         self._wait = 0.0
 
     def failed(self, now: float, *, at_once: bool = False) -> None:
-        """`at_once`: so badly that it need not come to `threshold` faults."""
+        """Records a failed call. `at_once` opens the breaker without waiting for `threshold` faults."""
         self.faults_in_a_row += 1
         if self.state is BreakerState.OPEN:
-            return  # a call that began before it opened
+            return  # the call began before the breaker opened
         if self.state is BreakerState.HALF_OPEN or at_once or self.faults_in_a_row >= self.threshold:
             self._wait = min(self._wait * 2, self.longest) if self._wait else self.cooldown
             self.retry_at = now + self._wait

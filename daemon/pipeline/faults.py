@@ -1,4 +1,4 @@
-"""What can be wrong with a plug-in, and who is told of it."""
+"""Plug-in error types, and the observer that is notified of faults."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from sightd.daemon.pipeline.breaker import BreakerState
 
 
 class PluginObserver(Protocol):
-    """Who is told how a plug-in fares; called from any thread."""
+    """Receives a plug-in's timings, faults and breaker state; called from any thread."""
 
     def took(self, phase: str, seconds: float) -> None: ...
 
     def fault(self, reason: str) -> None:
-        """It raised ("error"), gave what its contract does not allow ("invalid") or took too long ("timeout"); its
-        process died ("crashed") or took too much memory ("memory")."""
+        """It raised ("error"), returned what its contract does not allow ("invalid") or hung ("timeout"), or its
+        process died ("crashed") or exceeded its memory limit ("memory")."""
 
     def breaker(self, state: BreakerState) -> None: ...
 
 
 class NonsenseError(TypeError):
-    """A plug-in gave what its contract does not allow."""
+    """A plug-in returned something its contract does not allow."""
 
 
 class PluginLostError(Exception):
-    """The process that an isolated plug-in lives in is gone, or cannot be had again. `reason` is that of the metric."""
+    """The process of an isolated plug-in is gone or could not be restarted. `reason` is the metric's label."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)

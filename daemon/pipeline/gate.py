@@ -1,4 +1,4 @@
-"""Whether a plug-in is due on a frame, after its `every` and `max_fps`. Pure."""
+"""Rate limit: decides if a plug-in is due on a frame, from its `every` and `max_fps`. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sightd.plugins.types import Frame
 
 @dataclass(slots=True)
 class Gate:
-    """One a plug-in instance; remembers, for each camera, the last frame let through and when the next is due.
+    """One per plug-in instance. Remembers, for each camera, the last frame it ran on and when the next is due.
 
-    The next due time moves on a fixed grid, not from the frame that came late, so that the mean rate is `max_fps` even
-    where it is no divisor of the camera's rate.
+    The next due time advances on a fixed grid, not from the actual time of a late frame, so that the mean rate is
+    `max_fps` even if it does not divide the camera's rate.
     """
 
     every: int
     interval: float
-    """Mean seconds between frames at least; 0 for no limit."""
+    """Minimum mean time between frames in seconds; 0 for no limit."""
     _last_seq: dict[str, int] = field(default_factory=dict)
     _next_at: dict[str, float] = field(default_factory=dict)
 
@@ -27,14 +27,14 @@ class Gate:
         return cls(config.every, 1 / config.max_fps if config.max_fps else 0.0)
 
     def due(self, frame: Frame) -> bool:
-        """Whether the plug-in should run on this frame; changes nothing."""
+        """Whether the plug-in should run on this frame. Changes no state."""
         last = self._last_seq.get(frame.camera)
         if last is None:
             return True
         return frame.seq - last >= self.every and frame.captured_at >= self._next_at[frame.camera]
 
     def passed(self, frame: Frame) -> None:
-        """The plug-in runs on this frame."""
+        """Records that the plug-in runs on this frame."""
         now = frame.captured_at
         planned = self._next_at.get(frame.camera, now)
         self._next_at[frame.camera] = max(planned, now - self.interval) + self.interval

@@ -1,4 +1,4 @@
-"""The edge between the daemon and a plug-in's code: faults are counted there and go no further."""
+"""The boundary between the daemon and plug-in code: contains faults and counts them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HANGS_AFTER = 10.0
-"""Seconds after which a call of `process` counts as hanging, and is given up."""
+"""Seconds after which a call of `process` counts as hung and is abandoned."""
 _WARN_EVERY = 10.0
-"""Seconds between two warnings: a plug-in that fails on every second frame must not fill the log."""
+"""Seconds between two warnings, so that a plug-in that fails on every second frame does not flood the log."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """A call of `process` under way. `given_up` is called once, by whoever finds that it hangs."""
+    """A call of `process` in progress. `given_up` is called once, by the thread that finds it hung."""
 
     begun: float
     given_up: Callable[[], None]
@@ -36,14 +36,15 @@ class _Call:
 
 
 class Guard:
-    """Calls a plug-in's methods so that nothing it raises or returns harms the frame, which goes on without it.
+    """Calls a plug-in's methods so that nothing it raises or returns harms the frame, which continues without it.
 
-    `process`, `carry` and `draw` have a circuit breaker each: a plug-in that cannot draw goes on finding, and its good
-    findings do not make its drawing look sound. While `process` is taken out, the others are too.
+    `process`, `carry` and `draw` have a circuit breaker each: a plug-in that cannot draw keeps detecting, and its
+    successful detections do not make its drawing look healthy. While the breaker of `process` is not closed, `carry`
+    and `draw` are skipped too.
 
-    A call that hangs cannot be ended in Python: it is counted and given up once `look` finds it, and what it says in
-    the end is thrown away. `end` ends it where that can be done. Where a plug-in was lost, `ready` says whether it can
-    be tried again, and begins what that takes.
+    A hung call cannot be aborted in Python. Once `look` finds one, it counts a fault and abandons the call; a late
+    result is discarded. `end` aborts the call where that is possible. If a plug-in was lost, `ready` returns whether it
+    can be retried, and starts the recovery.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Guard:
         self.plugin = plugin
         self.hides = plugin.hides
         self.last_fault = ""
-        """What went wrong last, for people; without secrets."""
+        """The last fault, as text for people, without secrets."""
         self.faults = 0
         self._observer = observer
         self._breakers = {"process": breaker or Breaker(), "carry": Breaker(), "draw": Breaker()}
@@ -76,20 +77,20 @@ class Guard:
 
     @property
     def state(self) -> BreakerState:
-        """Closed where all of the plug-in runs, else how what was taken out stands."""
+        """Closed if everything in the plug-in runs, otherwise the state of the first breaker that is not closed."""
         states = [breaker.state for breaker in self._breakers.values()]
         return next((state for state in states if state is not BreakerState.CLOSED), BreakerState.CLOSED)
 
     @property
     def busy_for(self) -> float:
-        """Seconds since the longest call of `process` under way began; 0 where there is none."""
+        """Seconds since the oldest `process` call in progress began; 0 if there is none."""
         now = self._clock()
         with self._lock:
             return max((now - call.begun for call in self._under_way), default=0.0)
 
     @property
     def hanging(self) -> int:
-        """How many calls of `process` were given up and have not come back."""
+        """Number of abandoned `process` calls that have not returned."""
         with self._lock:
             return sum(call.is_given_up for call in self._under_way)
 
@@ -99,9 +100,9 @@ class Guard:
         results: Sequence[Results],
         given_up: Callable[[], None] = lambda: None,
     ) -> Sequence[Results] | None:
-        """What the plug-in found, one a frame; None where it failed, is taken out, or was given up.
+        """Returns one `Results` per frame, or None if the plug-in failed, is disabled, or the call was abandoned.
 
-        `given_up` is called from the thread of `look`, before this returns, where the call hangs.
+        If the call hangs, `given_up` is called before this returns, on the thread that calls `look`.
         """
         call = _Call(self._clock(), given_up)
         with self._lock:
@@ -118,7 +119,7 @@ class Guard:
                 self._under_way.remove(call)
 
     def look(self) -> None:
-        """Gives up calls of `process` that hang: each is a fault, which takes the plug-in out. Once a second."""
+        """Abandons hung `process` calls; each is a fault that disables the plug-in. Call once a second."""
         now = self._clock()
         with self._lock:
             hang = [call for call in self._under_way if self._hangs(call, now)]
@@ -135,7 +136,7 @@ class Guard:
         return not (call.is_given_up or call.has_answered) and now - call.begun > self._hangs_after
 
     def carry(self, frame: Frame, results: Results) -> Results:
-        """The plug-in's prediction for a frame it has not processed; nothing where it fails or is taken out."""
+        """Returns the plug-in's prediction for a frame it has not processed; empty if it fails or is disabled."""
         if self._breakers["process"].state is not BreakerState.CLOSED:
             return Results()
         return self._call("carry", lambda: self.plugin.carry(frame, results), self._check_carried) or Results()
@@ -153,7 +154,8 @@ class Guard:
     def _call(
         self, phase: str, call: Callable[[], T], check: Callable[[T], None], watched: _Call | None = None
     ) -> T | None:
-        """What `call` gives where `check` lets it pass; None where it fails, is given up or the phase is taken out."""
+        """Returns the result of `call` if `check` accepts it; None if it failed, was abandoned, or the phase is
+        disabled."""
         breaker = self._breakers.get(phase)
         if breaker is not None and not self._may(phase, breaker):
             return None
@@ -161,7 +163,7 @@ class Guard:
         try:
             given = call()
             check(given)
-        except BaseException as error:  # a plug-in may raise anything; it hurts only itself
+        except BaseException as error:  # a plug-in may raise anything; it must harm only itself
             if _is_of_a_signal(error):
                 raise
             if not self._is_over(watched):
@@ -182,7 +184,7 @@ class Guard:
             return breaker.allows(now)
 
     def _is_over(self, call: _Call | None) -> bool:
-        """Whether the call was given up, so that nothing it says counts; if not, it no longer can be."""
+        """Whether the call was abandoned, so that its result is ignored; if not, it no longer can be abandoned."""
         with self._lock:
             if call is None or call.is_given_up:
                 return call is not None
@@ -190,14 +192,14 @@ class Guard:
             return False
 
     def _judge(self, phase: str, error: BaseException) -> None:
-        if isinstance(error, PluginLostError):  # whichever call finds it gone: none can be made
+        if isinstance(error, PluginLostError):  # whichever call noticed it, no call can be made
             self._failed("process", error, error.reason, at_once=True)
             self._break_off(phase)
         else:
             self._failed(phase, error, "invalid" if isinstance(error, NonsenseError) else "error")
 
     def _break_off(self, phase: str) -> None:
-        """A trial of `phase` came to nothing, since the whole plug-in was lost: there is another one later."""
+        """Ends a trial of `phase` as failed because the whole plug-in was lost; another trial follows later."""
         breaker = self._breakers.get(phase)
         with self._lock:
             if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
@@ -233,7 +235,7 @@ class Guard:
         with self._lock:
             was = breaker.state
             if lost and was is BreakerState.OPEN:
-                return  # several calls were under way when it was lost: that is one fault
+                return  # several calls were in progress when it was lost: that is one fault
             self.faults += 1
             self.last_fault = reason
             breaker.failed(now, at_once=at_once)
@@ -257,7 +259,7 @@ class Guard:
 
 
 def _is_of_a_signal(error: BaseException) -> bool:
-    """Whether it may have been raised by a signal's handler, which only the main thread runs."""
+    """Whether it may have been raised by a signal handler; those run only on the main thread."""
     on_main_thread = threading.current_thread() is threading.main_thread()
     return on_main_thread and not isinstance(error, (Exception, SystemExit))
 

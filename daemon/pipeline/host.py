@@ -1,4 +1,4 @@
-"""Makes the plug-in instances of a configuration ready: opens them with their networks and gives each its worker."""
+"""Opens a configuration's plug-in instances with their models and gives each its worker threads."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ log = logging.getLogger(__name__)
 
 GPU_MAX_BATCH = 16
 GPU_THREADS = 2
-"""Of a parallel plug-in: the copies of one batch hide behind the arithmetic of another. More only split batches."""
+"""Threads of a parallel plug-in: the copies of one batch overlap the computation of another. More only split
+batches."""
 STOP_DEADLINE = 5.0
 FORGET_DEADLINE = 2.0
-"""Seconds that a camera's plug-ins have to let go of it: one that hangs must hold up neither a stop nor a reload."""
+"""Seconds a camera's plug-ins have to drop its state: a hung plug-in must not delay a stop or a reload."""
 _AFTER_KILL = 1.0
-"""Seconds that a worker has at least to return after the process of its isolated plug-in was killed."""
+"""Minimum seconds a worker has to return after the process of its isolated plug-in was killed."""
 LOOKS_EVERY = 1.0
-"""Seconds between two looks at whether a plug-in hangs."""
+"""Seconds between two checks for hung plug-ins."""
 
 
 class Observer(PluginObserver, ProcessObserver, Protocol):
-    """Who is told of one plug-in instance: its faults and times, its batches, its networks, its process."""
+    """Receives what happens in one plug-in instance: faults and timings, batches, engines, process."""
 
     def begins(self) -> None:
-        """An instance of this name runs from now on, in the place of one before."""
+        """An instance of this name starts, in place of any earlier one."""
 
     def batch(self, size: int) -> None: ...
 
@@ -52,7 +53,7 @@ class Observer(PluginObserver, ProcessObserver, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A plug-in instance that is open, with its worker."""
+    """An open plug-in instance with its worker."""
 
     name: str
     worker: Worker
@@ -64,7 +65,7 @@ class Instance:
         return self.worker.guard
 
     def look(self) -> None:
-        """Finds what hangs, and how its process fares if it has one of its own. Once a second, from one thread."""
+        """Checks for hung calls and, if it has its own process, checks that. Call once a second, from one thread."""
         self.worker.look()
         plugin = self.guard.plugin
         if isinstance(plugin, IsolatedPlugin):
@@ -72,12 +73,12 @@ class Instance:
 
 
 class PluginHost:
-    """Owns all plug-in instances. One is opened and added before the first camera that uses it starts, removed after
-    the last one has stopped; `close` after all have.
+    """Owns all plug-in instances. An instance is opened and added before the first camera that uses it starts, and
+    removed after the last one has stopped. `close` is called after all cameras have stopped.
 
-    On a CPU a plug-in that is `parallel` gets a thread for each core, but not more than there are cameras, and
-    its network as many threads as are left for each: batches save nothing there, one session's run per core does. On a
-    GPU, where batches do save, it gets two.
+    On a CPU, a `parallel` plug-in gets one thread per core, but no more than there are cameras, and its engine an equal
+    share of the cores: batches save nothing there, but running one inference per core does. On a GPU, where batches do
+    save time, it gets two.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class PluginHost:
         cores: int = len(os.sched_getaffinity(0)),
         hangs_after: float = HANGS_AFTER,
     ) -> None:
-        """`networks` is `load_engine` for the processes of isolated plug-ins, which load their own; `progress` is told
-        how far that is."""
+        """`networks` is the counterpart of `load_engine` for isolated plug-ins, whose processes load their own models;
+        `progress` reports how far that is."""
         self._load_engine = load_engine
         self._networks = networks
         self._progress = progress
@@ -108,10 +109,10 @@ class PluginHost:
         return self._instances
 
     def open(self, name: str, plugin_class: type[AnyPlugin], config: PluginConfig, cameras: int) -> Instance:
-        """Opens an instance that `cameras` cameras share, to be added. Raises PluginError or EngineError; nothing is
-        left open.
+        """Opens an instance shared by `cameras` cameras, to be passed to `add`. Raises PluginError or EngineError;
+        nothing is left open then.
 
-        Whatever else the plug-in raises becomes a PluginError that names it.
+        Any other exception of the plug-in becomes a PluginError that names it.
         """
         lanes = max(1, min(self._cores, cameras)) if plugin_class.parallel else 1
         context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, config, [])
@@ -142,7 +143,7 @@ class PluginHost:
         return Instance(name, worker, tuple(context.engines), observer)
 
     def add(self, instance: Instance) -> None:
-        """Has cameras that start from now on use it."""
+        """Makes the instance available to cameras that start from now on."""
         instance.observer.begins()
         for engine in instance.engines:
             instance.observer.engine(engine)
@@ -151,12 +152,12 @@ class PluginHost:
             self._watch.start()
 
     def remove(self, name: str) -> None:
-        """Ends an instance that no camera uses any more."""
+        """Closes an instance that no camera uses any more."""
         self.discard(self._instances.pop(name))
 
     def discard(self, instance: Instance, until: float | None = None) -> None:
-        """Stops its worker, then closes plug-in and networks. A worker that hangs (until a monotonic time, that of
-        others too; else for STOP_DEADLINE) is left and told."""
+        """Stops its worker, then closes the plug-in and its engines. A worker that hangs beyond `until` (a monotonic
+        time; by default STOP_DEADLINE from now) is logged and left behind."""
         until = time.monotonic() + STOP_DEADLINE if until is None else until
         stopped, plugin = instance.worker.stop(max(0.0, until - time.monotonic())), instance.guard.plugin
         if not stopped and isinstance(plugin, IsolatedPlugin):
@@ -177,22 +178,22 @@ class PluginHost:
         chain: Sequence[str],
         on_analysed: Callable[[Results, float], None] = lambda _results, _seconds: None,
     ) -> Line:
-        """The way of a camera through the plug-ins of its chain. `on_analysed` is told on workers' threads what was
-        found and how long it took since the frame was handed in."""
+        """Creates the pipeline of a camera through the plug-ins of its chain. `on_analysed` is called on worker threads
+        with the results and the seconds since the frame was offered."""
         line = Line(camera, [self._instances[name].worker for name in chain], on_analysed)
         self._lines[camera] = line
         return line
 
     def forget(self, camera: str, within: float | None = None) -> None:
-        """Lets go of a camera's line and of all state that plug-ins keep of it. Waits for that FORGET_DEADLINE, or
-        `within` seconds if that is less."""
+        """Drops a camera's pipeline and all state that plug-ins keep for it. Waits up to FORGET_DEADLINE, or `within`
+        seconds if that is less."""
         line = self._lines.pop(camera, None)
         if line is None:
             return
         line.close()
         patience = FORGET_DEADLINE if within is None else min(FORGET_DEADLINE, within)
         if any(worker.guard.busy_for > FORGET_DEADLINE for worker in line.chain):
-            patience = 0.0  # it may hold what `forget` waits for; that was waited for often enough
+            patience = 0.0  # a hung call may hold what `forget` waits for: do not wait again
         thread = threading.Thread(target=_forget, args=(line, camera), name=f"forget:{camera}", daemon=True)
         thread.start()
         thread.join(patience)
@@ -200,8 +201,8 @@ class PluginHost:
             log.error("camera %s: a plug-in has not let go of it, and is left to do so", camera)
 
     def close(self, within: float | None = None) -> None:
-        """Ends all instances; leaves those behind whose workers hang longer than `within` seconds, which all share
-        (None: STOP_DEADLINE)."""
+        """Closes all instances. Leaves behind those whose workers still run after `within` seconds in total (None:
+        STOP_DEADLINE)."""
         until = time.monotonic() + (STOP_DEADLINE if within is None else within)
         self._closed.set()
         if self._watch.is_alive():
@@ -218,14 +219,14 @@ class PluginHost:
             for instance in list(self._instances.values()):
                 try:
                     instance.look()
-                except Exception:  # the thread's edge: it looks after all plug-ins
+                except Exception:  # top of the thread, which watches all plug-ins
                     log.exception("plug-in %s could not be looked after; it is tried again", instance.name)
 
     def _here(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
         return opened(plugin_class, context.config, context)
 
     def _isolated(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
-        """Open in a process of its own. Raises PluginError; the process has ended then."""
+        """Opens the plug-in in a process of its own. Raises PluginError; the process has ended then."""
         level = logging.getLogger().level
         order = Order(context.name, plugin_class, context.config, context.engine_threads, self._networks, level)
         plugin = isolated(order, lanes, self._progress)

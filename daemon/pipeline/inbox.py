@@ -1,4 +1,4 @@
-"""What waits for a plug-in: at most one frame a camera, the camera that waits longest first."""
+"""The queue of a plug-in: at most one frame per camera; the camera that has waited longest comes first."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sightd.daemon.pipeline.ticket import Ticket
 
 
 class Inbox:
-    """A bounded queue of tickets keyed by camera, first come first served.
+    """A bounded FIFO queue of tickets keyed by camera.
 
-    A camera's newer frame takes the place of its older one *and* its place in the queue, so the bound is the number of
-    cameras, nobody waits behind stale frames, and nobody starves.
+    A camera's newer frame replaces its older one *and* keeps its position in the queue. So the number of cameras is the
+    bound, no frame waits behind stale ones, and no camera starves.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Inbox:
             self._changed.notify()
 
     def replace(self, old: Ticket, new: Ticket) -> bool:
-        """Puts `new` in the place of `old`; False (and nothing done) where a worker has taken that already."""
+        """Puts `new` in the position of `old`. Returns False, and does nothing, if a worker has already taken `old`."""
         with self._changed:
             if self._waiting.get(old.frame.camera) is not old:
                 return False
@@ -33,9 +33,9 @@ class Inbox:
             return True
 
     def take(self, most: int, max_wait: float = 0.0) -> list[Ticket]:
-        """Up to `most` tickets of different cameras; blocks for the first, then at most `max_wait` s for more.
+        """Takes up to `most` tickets of different cameras; blocks for the first, then up to `max_wait` s for more.
 
-        An empty list means that the inbox was closed.
+        Returns an empty list if the queue was closed.
         """
         with self._changed:
             while True:
@@ -45,25 +45,25 @@ class Inbox:
                 if self._closed:
                     return []
                 cameras = list(self._waiting)[:most]
-                if cameras:  # else another worker took them, or their camera was removed, while this one waited
+                if cameras:  # otherwise another worker took them, or their camera was removed, during the wait
                     return [self._waiting.pop(camera) for camera in cameras]
 
     def drain(self) -> list[Ticket]:
-        """All that waits, for whoever sends it on."""
+        """Removes and returns all waiting tickets; the caller must pass them on."""
         with self._changed:
             left = list(self._waiting.values())
             self._waiting.clear()
         return left
 
     def discard(self, camera: str) -> None:
-        """Lets go of what a removed camera left."""
+        """Removes and supersedes the waiting ticket of a removed camera."""
         with self._changed:
             ticket = self._waiting.pop(camera, None)
         if ticket is not None:
             ticket.supersede()
 
     def close(self) -> None:
-        """Wakes all workers for good and lets whoever waits for a ticket go."""
+        """Wakes all workers so that they end, and supersedes all waiting tickets."""
         with self._changed:
             self._closed = True
             left = list(self._waiting.values())

@@ -1,4 +1,4 @@
-"""One camera's way through its plug-ins: at most one frame is analysed at a time, the newest one waits behind it."""
+"""One camera's pipeline of plug-ins: one frame is analysed at a time, and the newest one waits behind it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SMOOTHING = 0.15
 
 
 class Line:
-    """Offers frames to the camera's chain of plug-ins and knows how long their analysis takes.
+    """Offers frames to the camera's chain of plug-ins and measures how long their analysis takes.
 
-    Order is kept by there being one frame in analysis at a time; the bound is two frames. A frame that is offered while
-    another is analysed waits, and a still newer one takes its place: that loses no picture, for pictures are shown
-    whether they were analysed or not.
+    Order is kept because only one frame is analysed at a time; at most two frames are held. A frame that is offered
+    during an analysis waits, and a newer one replaces it. No image is lost by that, because frames are shown whether
+    they were analysed or not.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class Line:
         self.chain = tuple(chain)
         self.replaces_picture = any(Picture in worker.guard.plugin.gives for worker in chain)
         self.hides = any(worker.guard.hides for worker in chain)
-        """Whether a frame must not be seen as it is before the plug-ins had it."""
+        """Whether frames must not be shown before the plug-ins have processed them, because they redact."""
         self.expected = 0.0
-        """Mean seconds from submission to results, waiting for a free worker included."""
+        """Mean seconds from submission to results, including the wait for a free worker."""
         self.analysed = 0
-        """Frames analysed so far."""
+        """Number of frames analysed so far."""
         self._on_analysed = on_analysed
         self._clock = clock
         self._lock = threading.Lock()
@@ -45,7 +45,8 @@ class Line:
         self._closed = False
 
     def offer(self, frame: Frame, *, watched: bool = True) -> Ticket | None:
-        """Hands a frame in for analysis; None where no plug-in is due on it. Thread: the camera's output."""
+        """Submits a frame for analysis; returns None if no plug-in is due on it or the pipeline is closed. Thread: the
+        camera's output."""
         first = [worker for worker in self.chain if not worker.guard.plugin.needs]
         if not any(worker.may_be_due(frame, watched=watched) for worker in first):
             return None
@@ -71,14 +72,14 @@ class Line:
         return ticket
 
     def carried(self, frame: Frame) -> Results:
-        """What the plug-ins predict of a frame that was not, or not yet, analysed."""
+        """Returns what the plug-ins predict for a frame that was not, or not yet, analysed."""
         results = Results()
         for worker in self.chain:
             results = worker.carried(frame, results)
         return results
 
     def advance(self, ticket: Ticket) -> None:
-        """Sends a ticket to its next plug-in that is due, or finishes it. Thread: the worker that had it last."""
+        """Sends a ticket to its next plug-in that is due, or finishes it. Thread: the one that owns the ticket."""
         while ticket.stage < len(self.chain):
             worker = self.chain[ticket.stage]
             ticket.stage += 1
@@ -89,17 +90,17 @@ class Line:
         ticket.finish()
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
-        """Lets each plug-in draw what the standard overlay does not know."""
+        """Lets each plug-in draw what the standard overlay does not cover."""
         for worker in self.chain:
             worker.guard.draw(canvas, frame, results)
 
     def forget_past(self) -> None:
-        """The picture changed its size: what plug-ins remember of the camera no longer fits."""
+        """Clears what plug-ins remember of the camera: its frame size changed, so it no longer fits."""
         for worker in self.chain:
             worker.guard.forget(self.camera)
 
     def close(self) -> None:
-        """Takes no more frames and lets go of those that wait."""
+        """Stops accepting frames and supersedes those that wait."""
         with self._lock:
             self._closed = True
             waiting, self._waiting = self._waiting, None
@@ -109,7 +110,7 @@ class Line:
             worker.inbox.discard(self.camera)
 
     def _takes_the_place_of(self, running: Ticket, ticket: Ticket) -> bool:
-        """Whether `running` still waited for the first plug-in, where `ticket` now stands instead of it."""
+        """Replaces `running` by `ticket` if it still waits for the first plug-in; returns whether it did."""
         ticket.stage, ticket.submitted_at = 1, running.submitted_at  # before a worker can see it
         if self.chain[0].inbox.replace(running, ticket):
             return True
@@ -124,7 +125,7 @@ class Line:
         try:
             if ticket.processed:
                 self._note(ticket)
-        finally:  # whatever comes of the note: a line that is not moved on stands still for ever
+        finally:  # even if `_note` raises: a pipeline that does not move on stops for good
             with self._lock:
                 following, self._waiting = self._waiting, None
                 self._running = following

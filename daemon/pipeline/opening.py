@@ -1,4 +1,4 @@
-"""Opens a plug-in with its networks."""
+"""Opens a plug-in and loads its models."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sightd.engines.progress import Progress
 from sightd.plugins.api import AnyPlugin, PluginConfig, PluginError
 
 LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
-"""Loads the first model of a preference that can be had, to run on so many threads, as a plug-in's options wish."""
+"""Loads the first available model of a preference list, to run on that many threads with a plug-in's options."""
 
 
 def no_networks(progress: Progress) -> LoadEngine:
-    """For plug-ins that take none."""
+    """For plug-ins without models: returns a loader that raises EngineError."""
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         raise EngineError("no way to load networks was given")
@@ -29,7 +29,7 @@ def no_networks(progress: Progress) -> LoadEngine:
 
 @dataclass(slots=True)
 class PluginContext:
-    """What a plug-in is given when it opens; remembers the networks it took, to close and to report them."""
+    """The context that a plug-in gets when it opens. Remembers the engines it loaded, to report and to close them."""
 
     name: str
     engine_threads: int
@@ -44,7 +44,8 @@ class PluginContext:
 
 
 def opened(make: Callable[[PluginConfig], AnyPlugin], config: PluginConfig, context: PluginContext) -> AnyPlugin:
-    """A plug-in, made and opened. Raises PluginError or EngineError; it is closed then, and so are its networks."""
+    """Creates a plug-in and opens it. Raises PluginError or EngineError; the plug-in and its engines are closed
+    then."""
     try:
         plugin = make(config)
         try:
@@ -62,8 +63,8 @@ def opened(make: Callable[[PluginConfig], AnyPlugin], config: PluginConfig, cont
 
 
 def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
-    """Runs `call` in a thread of low priority: the threads that a network's session makes inherit both that (sched(7))
-    and its name."""
+    """Runs `call` in a low-priority thread: the threads that an engine's session starts inherit both its priority
+    (sched(7)) and its name."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -71,7 +72,7 @@ def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
         yield_to_the_picture()
         try:
             call()
-        except BaseException as error:  # noqa: BLE001 — handed over to the caller's thread, which raises it
+        except BaseException as error:  # noqa: BLE001 — passed to the caller's thread, which raises it
             raised.append(error)
 
     thread = threading.Thread(target=run, name=f"open:{name}", daemon=True)

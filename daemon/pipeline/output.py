@@ -1,4 +1,4 @@
-"""A camera's output: takes the newest frame, has it analysed, draws what is known of it, shows it."""
+"""A camera's output loop: takes the newest frame, has it analysed, draws the results and publishes it."""
 
 from __future__ import annotations
 
@@ -28,41 +28,43 @@ from sightd.plugins.types import Frame, Hidden, Image, Results
 log = logging.getLogger(__name__)
 
 SLATE_AFTER = 1.3
-"""Seconds after the last frame at which the picture turns to the slate; up to SLATE_AT_LAST for a slow camera."""
+"""Seconds without a frame after which the slate is shown; for a slow camera up to SLATE_AT_LAST, or to its
+`longest_interval` if that is more."""
 SLATE_AT_LAST = 5.0
 SLATE_INTERVAL = 0.08
-"""Seconds between two pictures of the slate: players look at some twenty before they show the first."""
+"""Seconds between two slate images: players examine about twenty before they show the first."""
 FAULT_REMEMBERED = 5.0
-"""Seconds for which a picture that could not be shown is told of as `fault`."""
+"""Seconds for which an image that could not be shown is reported as `fault`."""
 _TELL_EVERY = 10.0
-"""Seconds between two log records of such faults: they may come with every frame."""
+"""Seconds between two log messages about such faults, which may come with every frame."""
 FIRST_SIZE = (1280, 720)
-"""Width and height of the picture before a camera has told its own."""
+"""Width and height of the image until the camera's own size is known."""
 
 
 class Sighted(Protocol):
-    """Who is told, on the output's thread, when the picture turns to the slate and back."""
+    """Notified on the output's thread when the stream switches to the slate and back."""
 
     @property
     def reason(self) -> Reason:
-        """Why no picture comes at the moment."""
+        """Why no frame arrives at the moment."""
 
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
-        """To the slate, `ago` s after the last picture, which was of that time in seconds since the epoch; both count
-        from the start where there never was one (None). `why`: "ended" or "failing", None where no picture comes."""
+        """The slate appears, `ago` s after the last frame, which was taken at `last_picture` (s since the epoch). If
+        there never was one, that is None and `ago` counts from the start. `why`: "ended" or "failing", None if no frame
+        arrives."""
 
     def found(self) -> None:
-        """To live pictures, at the first one."""
+        """The first live frame has arrived, at the start or after the slate."""
 
 
 class CameraOutput:
-    """One thread a camera, so that its frames leave in the order in which they came.
+    """One thread per camera, so that its frames leave in the order in which they arrived.
 
-    Each frame is offered to the plug-ins and shown: with their findings where those come in time (see Patience), else
-    with their prediction. While nobody watches, frames are only offered. When no frame comes the slate is shown.
+    Each frame is offered to the plug-ins and shown: with their results if these come in time (see Patience), otherwise
+    with their predictions. While nobody watches, frames are only offered. If no frame comes, the slate is shown.
 
-    A picture that cannot be drawn or encoded is dropped, counted and told of as `fault`; the next one is tried
-    with a new encoder. Nothing but `stop` ends the thread.
+    A frame that cannot be drawn or encoded is dropped, counted and reported as `fault`; the next one is tried with a
+    new encoder. Only `stop` ends the thread.
     """
 
     def __init__(
@@ -80,13 +82,13 @@ class CameraOutput:
         *,
         longest_interval: float = SLATE_AT_LAST,
     ) -> None:
-        """`longest_interval`: s between two pictures that are in order for this camera, if it turns out to be slow."""
+        """`longest_interval`: longest normal interval between two frames in s, if the camera turns out to be slow."""
         self.camera = camera
         self.slate_active = False
         self.ended = False
-        """Whether the camera is a recording that was played to its end; set by whoever knows the feed."""
+        """Whether the camera is a recording that was played to its end; set by the owner of the feed."""
         self.late_by: float | None = None
-        """How late, in s, the camera's frames arrive, if they are late; set from the feed's thread."""
+        """How many s late the camera's frames arrive, or None if they are on time; set from the feed's thread."""
         self._title = title
         self._slot = slot
         self._line = line
@@ -105,7 +107,7 @@ class CameraOutput:
         self._slate_shows: SlateWords | None = None
         self._longest_interval = max(SLATE_AT_LAST, longest_interval)
         self._drawn_last: tuple[Frame, Image] | None = None
-        """The newest picture as it was shown; the renderer's own until it draws another."""
+        """The newest frame and its image as shown, in the renderer's own buffer until it draws another."""
         self._last_at = self._shown_at = self._progress_at = clock()
         self._fault = ""
         self._failed_at = self._told_at = self._told_of_gpu_at = float("-inf")
@@ -114,12 +116,12 @@ class CameraOutput:
 
     @property
     def progress_at(self) -> float:
-        """Monotonic time of the last turn of the loop: it turns at least every second."""
+        """Monotonic time of the loop's last iteration; there is one at least every second."""
         return self._progress_at
 
     @property
     def fault(self) -> str | None:
-        """Why a picture could not be shown within the last 5 s, without secrets; None where all could."""
+        """Why an image could not be shown within the last 5 s, without secrets; None if all could."""
         return self._fault if self._clock() - self._failed_at < FAULT_REMEMBERED else None
 
     def start(self) -> None:
@@ -127,17 +129,18 @@ class CameraOutput:
         self._thread.start()
 
     def camera_lost(self, wall_time: float) -> None:
-        """The camera was lost or could not be opened, at this time (s since the epoch). From the feed's thread."""
+        """Records when (s since the epoch) the camera was first lost or could not be opened. Thread: the feed's."""
         if self._unreached_since is None:
             self._unreached_since = wall_time
 
     def request_stop(self) -> None:
-        """Has the thread end soon; waits for nothing."""
+        """Asks the thread to end soon; does not wait."""
         self._stop.set()
         self._slot.close()
 
     def stop(self, deadline: float) -> bool:
-        """Ends the thread; False where it has not ended `deadline` seconds later. Also where it never began."""
+        """Ends the thread; returns False if it still runs after `deadline` seconds. Also works if it was never
+        started."""
         self.request_stop()
         if self._thread.ident is None:
             self._renderer.close()
@@ -150,7 +153,7 @@ class CameraOutput:
             self._progress_at = self._clock()
             try:
                 self._step()
-            except Exception as error:  # noqa: BLE001 — the thread's edge: one picture fails, the camera goes on
+            except Exception as error:  # noqa: BLE001 — top of the thread: one frame fails, the camera goes on
                 self._failed(error)
         self._publisher.rest()
         self._renderer.close()
@@ -163,15 +166,15 @@ class CameraOutput:
             self._nothing_came()
 
     def _failed(self, error: Exception) -> None:
-        self._publisher.rest()  # its encoder may be what failed: the next picture gets a new one
+        self._publisher.rest()  # the encoder may be what failed: the next frame gets a new one
         self._metrics.dropped("output", "failed")
         self._fault = redact(f"a picture could not be shown: {type(error).__name__}: {error}")
         self._failed_at = now = self._clock()
         if now - self._told_at >= _TELL_EVERY:
             self._told_at = now
             log.error("camera %s: %s; the next one is tried", self.camera, self._fault, exc_info=error)
-        if now - self._shown_at >= SLATE_AFTER:  # viewers must not take the last picture that they got for a live one
-            with contextlib.suppress(Exception):  # what cannot encode a picture may not encode a slate either
+        if now - self._shown_at >= SLATE_AFTER:  # viewers must not mistake the last image they got for a live one
+            with contextlib.suppress(Exception):  # if a frame cannot be encoded, the slate may fail as well
                 self._show_slate(failing=True)
 
     def _turn(self, frame: Frame) -> None:
@@ -205,8 +208,9 @@ class CameraOutput:
         self._metrics.frames["shown"].inc()
 
     def _drawn(self, frame: Frame, results: Results) -> Image | DeviceImage:
-        """The picture that is shown; drawn by the CPU where the GPU that it lies on cannot, which is told."""
-        if self._line.hides and results.get(Hidden) is None:  # whatever went wrong, nothing is shown unseen
+        """Returns the image to show. If the GPU that holds the frame cannot draw on it, the CPU does; that is
+        logged."""
+        if self._line.hides and results.get(Hidden) is None:  # fail closed: never show a frame that was not redacted
             results = results.merged(Results(Hidden.all_of(frame)))
         try:
             return self._drawn_by(frame, results, on_host=False)
@@ -220,7 +224,7 @@ class CameraOutput:
             return self._drawn_by(frame, results, on_host=True)
 
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
-        self._drawn_last = None  # it shares the renderer's buffer, which may be left without what hides a face
+        self._drawn_last = None  # shares the renderer's buffer, which a failure may leave unredacted
         canvas = self._renderer.render(frame, results, fps=self._known_fps, late_by=self.late_by, on_host=on_host)
         self._line.draw(canvas, frame, results)
         picture = canvas.picture()
@@ -238,7 +242,7 @@ class CameraOutput:
         self._last_at = self._clock()
 
     def _live(self, frame: Frame) -> None:
-        """The frame was shown, or would have been had anybody watched."""
+        """Records that the frame was shown, or would have been if anybody watched."""
         self._shown, self._shown_at = frame, self._clock()
         self._turn_slate(False)
         if not self._seen:
@@ -254,12 +258,13 @@ class CameraOutput:
 
     @property
     def _interval(self) -> float:
-        """Seconds between the camera's pictures; until there are two, the longest, if that was set for a slow one."""
+        """Seconds between the camera's frames. Until two have arrived: the longest, if that was set for a slow camera,
+        else 0."""
         known = self._patience.interval
         return known if known or self._longest_interval <= SLATE_AT_LAST else self._longest_interval
 
     def _show_again(self, frame: Frame) -> None:
-        """The picture of a slow camera, between it and the next: viewers who get nothing would go."""
+        """Shows the last image of a slow camera again until the next: viewers who receive nothing would disconnect."""
         last = self._drawn_last
         picture = last[1] if last and last[0] is frame else self._drawn(frame, self._line.carried(frame))
         self._publisher.publish(picture, self._clock(), 1 / SLATE_INTERVAL)
@@ -305,7 +310,7 @@ class CameraOutput:
 
     @property
     def _known_fps(self) -> float | None:
-        """The camera's rate; None until it is known."""
+        """The camera's frame rate; None until it is known."""
         return 1 / self._patience.interval if self._patience.interval else None
 
     @property

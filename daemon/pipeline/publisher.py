@@ -1,4 +1,4 @@
-"""From one rendered picture to everybody who watches: encoded once, and only while somebody does."""
+"""Encodes each rendered image once for all viewers, and only while somebody watches."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sightd.engines.cuda.device_image import DeviceImage
 from sightd.plugins.types import Image
 
 _IN_A_ROW = 50
-"""Pictures on a GPU after which an encoder that has them downloaded makes room for one that reads them there: where a
+"""Consecutive images on a GPU after which an encoder that downloads them is replaced by one that reads them there. If a
 plug-in fetches some of them, a new encoder for each change would cost more, and viewers a key frame each."""
 
 
 class Publisher:
-    """Encodes a camera's pictures for RTSP and MJPEG viewers. Thread: the camera's output, for all but `wanted`."""
+    """Encodes a camera's images for RTSP and MJPEG viewers. Thread: the camera's output, except for `wanted`."""
 
     def __init__(
         self,
@@ -54,11 +54,12 @@ class Publisher:
 
     @property
     def wanted(self) -> bool:
-        """Whether a picture would be seen by anybody."""
+        """Whether anybody would see an image."""
         return (self._rtsp is not None and self._rtsp.wanted) or (self._jpeg is not None and self._jpeg.wanted)
 
     def publish(self, image: Image | DeviceImage, captured_at: float, fps: float) -> None:
-        """Hands a picture (even sides; BGR and the caller's again afterwards, or on a GPU) to all viewers."""
+        """Sends an image with even sides to all viewers. A BGR image is the caller's again afterwards; it may be on a
+        GPU."""
         if self._rtsp is not None and self._rtsp.wanted:
             self._publish_h264(image, captured_at, fps, self._rtsp)
         else:
@@ -67,7 +68,7 @@ class Publisher:
             self._publish_jpeg(image, captured_at, self._jpeg)
 
     def rest(self) -> None:
-        """Nobody watches: lets the encoder go."""
+        """Releases the encoder, for example because nobody watches."""
         if self._encoder is not None:
             self._encoder.close()
             self._encoder = None
@@ -96,7 +97,7 @@ class Publisher:
         self._stages["encode"].observe(self._clock() - begun)
 
     def _encoder_for(self, image: Image | DeviceImage, fps: float) -> H264Encoder:
-        """The one that there is, or another where that cannot take the picture, or would better not."""
+        """Returns the current encoder, or a new one if the current one cannot take the image or another is faster."""
         on_gpu = isinstance(image, DeviceImage)
         size = _size_of(image)
         self._on_gpu_in_a_row = self._on_gpu_in_a_row + 1 if on_gpu else 0

@@ -9,10 +9,10 @@ from sightd.plugins.types import Frame, Results
 
 
 class Ticket:
-    """One frame in analysis. One worker at a time owns it; others only wait for it.
+    """One frame in analysis. One worker owns it at a time; other threads only wait for it.
 
-    `processed` holds the result types that plug-ins found on this very frame, as opposed to carried ones. `watched`:
-    somebody will see it; else plug-ins that only make pictures are left out.
+    `processed` holds the result types that plug-ins found on this very frame, as opposed to predicted ones. `watched`:
+    somebody will see the frame; if not, plug-ins that only produce images are skipped.
     """
 
     __slots__ = ("_on_end", "_over", "complete", "frame", "processed", "results", "stage", "submitted_at", "watched")
@@ -29,7 +29,7 @@ class Ticket:
         self._over = threading.Event()
 
     def finish(self) -> None:
-        """All plug-ins have had it: `results` stand and whoever waits goes on."""
+        """Marks the frame as done by all plug-ins: `results` are final and waiting threads continue."""
         self.complete = True
         try:
             self._on_end(self)
@@ -37,10 +37,10 @@ class Ticket:
             self._over.set()
 
     def supersede(self) -> None:
-        """A newer frame took its place before any plug-in began: whoever waits goes on without results."""
+        """A newer frame replaced it before any plug-in began: waiting threads continue without results."""
         self._over.set()
 
     def wait(self, timeout: float) -> bool:
-        """Waits until it is finished or superseded; True where its results are complete."""
+        """Waits until it is finished or superseded, at most `timeout` s; returns whether its results are complete."""
         self._over.wait(timeout)
         return self.complete

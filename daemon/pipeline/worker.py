@@ -1,4 +1,4 @@
-"""Runs one plug-in instance for all cameras: takes what waits, passes on what is done."""
+"""Runs one plug-in instance for all cameras: takes queued frames and passes them on when they are done."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sightd.plugins.types import Frame, Hidden, Picture, Results
 log = logging.getLogger(__name__)
 
 INFERENCE_NICENESS = 10
-"""Networks yield to decoding, drawing and encoding where cores are short: those keep the picture moving."""
+"""If cores are scarce, inference yields to decoding, drawing and encoding: those keep the video moving."""
 
 
 class Worker:
-    """One plug-in instance with its inbox and `threads` threads. `pass_on` gets each ticket after the plug-in had it.
+    """One plug-in instance with its queue and `threads` threads. `pass_on` receives each ticket after the plug-in.
 
     A plug-in that is not `parallel` gets one thread, so that its `process` is called one at a time.
     """
@@ -42,7 +42,7 @@ class Worker:
         self.guard = guard
         self.gate = gate
         self.inbox = Inbox()
-        self._for_viewers = guard.plugin.gives == {Picture}  # what nobody sees need not be painted
+        self._for_viewers = guard.plugin.gives == {Picture}  # what nobody watches need not be made
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._on_batch = on_batch
@@ -65,11 +65,11 @@ class Worker:
 
     @property
     def _stuck(self) -> bool:
-        """Whether all threads are in calls that hang."""
+        """Whether all threads are in hung calls."""
         return 0 < len(self._threads) <= self.guard.hanging
 
     def look(self) -> None:
-        """Has frames go on whose call hangs, and those that wait where no thread is left. Thread: the host's watch."""
+        """Releases frames stuck in a hung call, and queued frames if every thread hangs. Thread: the host's watch."""
         self.guard.look()
         if self._stuck:
             self._send_on(self.inbox.drain(), None)
@@ -79,11 +79,11 @@ class Worker:
             thread.start()
 
     def request_stop(self) -> None:
-        """Has the threads end after the running batch; waits for nothing."""
+        """Asks the threads to end after the current batch; does not wait."""
         self.inbox.close()
 
     def stop(self, deadline: float) -> bool:
-        """Stops after the running batch; False where a thread has not ended `deadline` seconds later."""
+        """Stops after the current batch; returns False if a thread still runs after `deadline` seconds."""
         until = time.monotonic() + deadline
         self.request_stop()
         for thread in self._threads:
@@ -99,13 +99,13 @@ class Worker:
     def _safely(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception:  # the thread's edge: it serves all cameras, and without it all would stand still
+        except Exception:  # top of the thread: it serves all cameras, which would stop without it
             log.exception("plug-in %s: a fault in sightd itself; the frame goes on without it", self.guard.name)
 
     def _process(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
-            self.gate.passed(ticket.frame)  # now, and not when it was put in: a newer one may have taken its place
-        first = threading.Lock()  # who gets it sends the tickets on, and nobody else touches them
+            self.gate.passed(ticket.frame)  # now, not when it was queued: a newer one may have replaced it
+        first = threading.Lock()  # its holder passes the tickets on; nobody else touches them
 
         def send_on(found: Sequence[Results] | None = None) -> None:
             if first.acquire(blocking=False):
@@ -114,11 +114,11 @@ class Worker:
         try:
             self._on_batch(len(tickets))
             send_on(self.guard.process([t.frame for t in tickets], [t.results for t in tickets], send_on))
-        finally:  # a fault of ours must not keep them
+        finally:  # a bug in sightd must not hold them back
             send_on()
 
     def _send_on(self, tickets: Sequence[Ticket], found: Sequence[Results] | None) -> None:
-        """Each ticket, with what was found on its frame; where nothing could be found, with a prediction."""
+        """Passes on each ticket with the results of its frame, or with a prediction if there are none."""
         for n, ticket in enumerate(tickets):
             self._safely(lambda n=n, ticket=ticket: self._take_in(ticket, None if found is None else found[n]))  # type: ignore[misc]
             self._safely(lambda ticket=ticket: self._pass_on(ticket))  # type: ignore[misc]
@@ -131,18 +131,20 @@ class Worker:
             ticket.processed.update(self.guard.plugin.gives)
 
     def carry(self, ticket: Ticket) -> None:
-        """The plug-in does not run on this frame: its prediction takes the place of a finding."""
+        """Adds the plug-in's prediction to a ticket on whose frame it does not run."""
         ticket.results = self.carried(ticket.frame, ticket.results)
 
     def carried(self, frame: Frame, results: Results) -> Results:
-        """With the plug-in's prediction. One that hides things has not seen who is new on this frame: all is hidden."""
+        """Returns `results` with the plug-in's prediction. If it redacts, it has not seen who is new: all is
+        redacted."""
         predicted = self.guard.carry(frame, results)
         if self.guard.hides:
             predicted = predicted.merged(Results(Hidden.all_of(frame)))
         return self._added(results, predicted, frame)
 
     def _added(self, earlier: Results, found: Results, frame: Frame) -> Results:
-        """What one plug-in hides is not uncovered by another; and all is hidden where one that hides says nothing."""
+        """Merges results. What one plug-in redacts stays redacted; if a redacting plug-in returns no regions, all
+        is."""
         hidden, before = found.get(Hidden), earlier.get(Hidden)
         if hidden is None and self.guard.hides:
             hidden = Hidden.all_of(frame)
@@ -153,9 +155,9 @@ class Worker:
 
 
 def yield_to_the_picture() -> None:
-    """Lowers the calling thread's priority (Linux: each thread has its own), so that networks do not delay pictures.
+    """Lowers the calling thread's priority (each Linux thread has its own), so that inference does not delay the video.
 
-    As a batch thread it also takes no core from another thread when it wakes up (sched(7)), which a network's threads
+    As a batch thread it also takes no core from another thread when it wakes up (sched(7)), which an engine's threads
     do at every layer. Threads that it starts inherit both.
     """
     try:

@@ -1,1 +1,1 @@
-"""Drawing on pictures: boxes, labels, trails, the status line and the slate of a lost camera."""
+"""Drawing on images: boxes, labels, trails, the status line, and the slate of an offline camera."""

@@ -1,4 +1,4 @@
-"""What is drawn on: the output picture, with lengths that follow its size and places in source pixels."""
+"""The canvas: the output image, with lengths that scale with its size and coordinates in source pixels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sightd.engines.cuda.device_image import DeviceImage
 from sightd.plugins.types import FloatArray, Image
 
 _MOST_PLACED = 64
-"""Labels beyond these are laid where they come: looking for room would cost more than it shows."""
+"""Later labels avoid only this many rectangles: looking for room among more would cost more than it shows."""
 
 
 class OutputCanvas:
-    """The picture of one frame while it is drawn; a `sightd.plugins.types.Canvas`. Used by one thread.
+    """The output image of one frame while it is drawn; a `sightd.plugins.types.Canvas`. Used by one thread.
 
-    `scale` gives output pixels per source pixel.
+    `scale` is output pixels per source pixel.
     """
 
     __slots__ = ("_placed", "_stamps", "_surface", "scale")
@@ -34,39 +34,39 @@ class OutputCanvas:
 
     @property
     def image(self) -> Image:
-        """The picture as BGR uint8, contiguous and writable. Where it lies on a GPU it is fetched, and drawn on here
-        from then on."""
+        """The image as BGR uint8, contiguous and writable. If it is on a GPU it is downloaded, and drawn on here from
+        then on."""
         self._surface = on_host = self._surface.on_host()
         return on_host.image
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the picture."""
+        """Width and height of the image."""
         return self._surface.size
 
     def picture(self) -> Image | DeviceImage:
-        """The picture as it is to be shown, where it lies; the end of drawing."""
+        """Returns the finished image, on the host or on the GPU; drawing ends with this call."""
         return self._surface.picture()
 
     @property
     def measures(self) -> Measures:
-        """How large things are drawn on this picture."""
+        """Sizes of what is drawn on this image."""
         return self._stamps.measures
 
     def box(self, xyxy: FloatArray, colour: Colour, label: str = "") -> None:
-        """A box in source pixels, with a label on a contrast plate. What is not in the picture is left out."""
+        """Draws a box in source pixels, with a label on a contrasting plate. A box outside the image is skipped."""
         self.outline(xyxy, colour)
         if label:
             self.label(xyxy, colour, label)
 
     def outline(self, xyxy: FloatArray, colour: Colour) -> None:
-        """The box alone."""
+        """Draws only the box."""
         place = self._on_picture(xyxy)
         if place is not None:
             self._surface.outline(place, colour)
 
     def label(self, xyxy: FloatArray, colour: Colour, text: str) -> None:
-        """A box's label alone: above it, inside it or below it, where no other label lies if there is such a place."""
+        """Draws only a box's label: above, inside or below it, where no other label is; above it if none is free."""
         box = self._on_picture(xyxy)
         if box is None:
             return
@@ -81,23 +81,24 @@ class OutputCanvas:
         self._lay(stamp, *(place if self._is_free(stamp, *place) else above))
 
     def text(self, xy: tuple[float, float], text: str, colour: Colour) -> None:
-        """A line of text on a contrast plate; `xy` is its top left corner in source pixels, moved into the picture."""
+        """Draws a line of text on a contrasting plate; `xy` is its top left corner in source pixels, moved into the
+        image."""
         if not text or not (math.isfinite(xy[0]) and math.isfinite(xy[1])):
             return
         stamp = self._stamps.label(text, colour)
         self._lay(stamp, *self._inside(stamp, round(xy[0] * self.scale), round(xy[1] * self.scale)))
 
     def trail(self, places: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
-        """A line through `places` (float32 [n, 2], source pixels), as strong as `strength` (0-1) and `thickness` output
-        pixels wide."""
+        """Draws a line through `places` (float32 [n, 2], source pixels), with opacity `strength` (0-1) and `thickness`
+        output pixels wide."""
         self._surface.trail(places * np.float32(self.scale), colour, strength, thickness)
 
     def stamp(self, stamp: Stamp, x: int, y: int) -> None:
-        """Lays a stamp onto the picture with its top left corner at x, y of the output."""
+        """Draws a sprite with its top left corner at x, y of the output."""
         self._surface.lay(stamp, x, y)
 
     def keep_free(self, place: Rect) -> None:
-        """No label is laid on this place."""
+        """Keeps labels off this rectangle."""
         self._placed.append(place)
 
     def _lay(self, stamp: Stamp, x: int, y: int) -> None:
@@ -114,11 +115,11 @@ class OutputCanvas:
         return max(0, min(x, width - stamp.width)), max(0, min(y, height - stamp.height))
 
     def _on_picture(self, xyxy: FloatArray) -> Rect | None:
-        """The box in output pixels, cut so that its rim is on the picture; None where nothing of it is there."""
+        """The box in output pixels, clipped so that its rim is inside the image; None if it is outside."""
         width, height = self._surface.size
         left, top, right, bottom = (value * self.scale for value in xyxy.tolist())
         if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
-            return None  # also where a coordinate is not a number
+            return None  # also if a coordinate is not a number
         rim = self.measures.halo
         x, y = round(min(max(left, rim), width - rim - 1)), round(min(max(top, rim), height - rim - 1))
         x_end, y_end = round(min(right, width - rim)), round(min(bottom, height - rim))

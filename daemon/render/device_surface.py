@@ -1,4 +1,4 @@
-"""A picture that is drawn on where it lies, on a GPU."""
+"""A surface that is drawn on where it is, on a GPU."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sightd.plugins.types import FloatArray
 
 
 class DeviceSurface:
-    """A `Surface` that looks as `HostSurface` does. Shapes are collected and drawn together when the picture is asked
-    for; the frame's own picture is not written into."""
+    """A `Surface` that looks like `HostSurface`. Shapes are collected and drawn together when the image is asked for;
+    the frame's own image is not modified."""
 
     __slots__ = ("_cell", "_drawing", "_hidden", "_image", "_marks", "_stamps", "size")
 
@@ -24,7 +24,7 @@ class DeviceSurface:
         self.size = size
         self._image, self._drawing, self._stamps = image, drawing, stamps
         self._hidden: Sequence[Rect] = ()
-        self._cell = 2  # of no region
+        self._cell = 2  # unused while there are no regions
         self._marks: list[Mark] = []
 
     def hide(self, regions: Sequence[Rect], cell: int) -> None:

@@ -1,4 +1,4 @@
-"""Regions of the picture made mosaics so coarse that nobody can be recognised in them."""
+"""Mosaics: makes regions of the image so coarse that nobody can be recognised in them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from sightd.daemon.render.surface import Rect, Surface
 from sightd.plugins.types import FloatArray
 
 _TILES = 5
-"""So many tiles the largest region has across its shorter side: eyes, nose and mouth fall together."""
+"""Tiles across the shorter side of the largest region: eyes, nose and mouth merge."""
 _LEAST = 8
-"""Pixels of a tile's side at the least."""
+"""Minimum side of a tile in pixels."""
 
 
 def hide(surface: Surface, boxes: FloatArray) -> None:
-    """Hides boxes xyxy float32 [n, 4] in pixels of the surface, before anything else is drawn there.
+    """Redacts boxes xyxy float32 [n, 4] in pixels of the surface; call it before drawing anything else.
 
-    A coordinate that is not a number hides everything: it cannot be told what was meant.
+    A coordinate that is not finite redacts the whole image, because the intended region is unknown.
     """
     width, height = surface.size
     if not np.isfinite(boxes).all():
@@ -27,8 +27,8 @@ def hide(surface: Surface, boxes: FloatArray) -> None:
 
 
 def _region(box: list[float], width: int, height: int) -> Rect | None:
-    """The box cut at the picture's edges and grown to even coordinates, as 4:2:0 video has one colour for four pixels;
-    None where nothing of it is there."""
+    """The box, clipped to the image and grown to even coordinates, because 4:2:0 video has one colour for four pixels;
+    None if it is outside."""
     left, top = max(0, int(box[0])) & ~1, max(0, int(box[1])) & ~1
     right, bottom = min(width, -2 * int(-box[2] // 2)), min(height, -2 * int(-box[3] // 2))
     return (left, top, right, bottom) if left < right and top < bottom else None

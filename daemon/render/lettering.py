@@ -1,8 +1,8 @@
-"""Letters: how wide a text is, and which pixels it covers.
+"""Text: how wide it is, and which pixels it covers.
 
-OpenCV's built-in sans font has Latin, Greek, Cyrillic, Arabic, Hebrew, Chinese, Japanese and Korean letters, and
-digits of one width. A `cv2.FontFace` is bound to the thread that made it (two threads that draw with one get each
-other's letters), so every thread has its own.
+OpenCV's built-in sans font has Latin, Greek, Cyrillic, Arabic, Hebrew, Chinese, Japanese and Korean letters, and digits
+of equal width. A `cv2.FontFace` is bound to the thread that created it (two threads that share one get each other's
+letters), so each thread has its own.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def width_of(text: str, size: int, weight: int = REGULAR) -> int:
 
 
 def cap_height(size: int) -> int:
-    """Height of a capital letter above the baseline."""
+    """Height in pixels of a capital letter above the baseline."""
     return round(0.70 * size)
 
 
 def fitted(text: str, size: int, room: int, weight: int = REGULAR) -> str:
-    """The text on one line, cut with "…" where it is wider than `room` pixels."""
+    """Returns the text on one line, shortened with "…" if it is wider than `room` pixels."""
     line = " ".join(text.split())
     if width_of(line, size, weight) <= room:
         return line
@@ -47,7 +47,7 @@ def fitted(text: str, size: int, room: int, weight: int = REGULAR) -> str:
 
 
 def write(onto: Coverage, text: str, x: int, baseline: int, size: int, weight: int = REGULAR) -> None:
-    """Adds the text's cover to `onto`, its first letter at x on the baseline; what does not fit is cut off."""
+    """Adds the text's alpha to `onto`, its first letter at x on the baseline; what does not fit is cut off."""
     mask = np.zeros(onto.shape, np.uint8)
     cv2.putText(mask, text, (x, baseline), (255,), _face(), size, weight)
     np.maximum(onto, mask.astype(np.float32) / 255, out=onto)

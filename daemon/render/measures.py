@@ -1,4 +1,4 @@
-"""How large things are drawn: every length follows the picture's size."""
+"""Sizes of everything that is drawn; all follow the image's size."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Lengths in output pixels for a picture of `width` × `height`."""
+    """Lengths in output pixels for an image of `width` × `height`."""
 
     width: int
     height: int
     font: int
-    """Size of the letters of labels and of the status line."""
+    """Font size of labels and of the status line."""
     line: int
-    """Thickness of a box's line."""
+    """Line width of a box."""
     accent: int
-    """Thickness of a box's line at the corners."""
+    """Line width of a box at its corners."""
     arm: int
-    """How far the corner's accent reaches along each side."""
+    """Length of a corner's accent along each side."""
     radius: int
-    """Rounding of a box's corners and of plates."""
+    """Corner radius of a box."""
     halo: int
-    """Width of the dark rim that keeps a line visible on a picture of its own colour."""
+    """Width of the dark rim that keeps a line visible on a background of its own colour."""
     margin: int
-    """Distance of the status line from the picture's edge."""
+    """Distance of the status line from the image's edge."""
 
     @classmethod
     def of(cls, width: int, height: int) -> Measures:
-        """The measures for a picture; the shorter side counts, so that an upright picture is drawn alike."""
+        """Sizes for an image; they follow its shorter side, so that a portrait image looks the same."""
         short = min(width, height)
         return cls(
             width=width,

@@ -1,4 +1,4 @@
-"""The standard overlay: boxes, labels and trails of what detectors and trackers found."""
+"""The standard overlay: boxes, labels and trails of detections and tracks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sightd.plugins.types import Detections, FloatArray, Frame, Results, Tracks,
 
 
 class Overlay:
-    """Draws one camera's results: its tracks where a tracker ran, else its detections. Used by one thread.
+    """Draws one camera's results: its tracks if a tracker ran, otherwise its detections. Used by one thread.
 
-    A predicted track looks like a seen one: where frames between analyses are predicted, nothing flickers.
+    A predicted track looks like a detected one, so nothing flickers if frames between analyses are predicted.
     """
 
     def __init__(self, options: Render) -> None:
@@ -53,7 +53,7 @@ class Overlay:
         self._draw_boxes(canvas, shown.boxes, [colour_of(number) for number in classes], texts)
 
     def _draw_boxes(self, canvas: OutputCanvas, boxes: FloatArray, colours: list[Colour], texts: list[str]) -> None:
-        """All boxes, then all labels, so that no line strikes a label through."""
+        """Draws all boxes, then all labels, so that no line crosses a label."""
         if self._options.boxes:
             for box, colour in zip(boxes, colours, strict=True):
                 canvas.outline(box, colour)
@@ -62,7 +62,7 @@ class Overlay:
                 canvas.label(box, colour, text)
 
     def _text(self, labels: tuple[str, ...], class_id: int, score: float, number: int | None) -> str:
-        """What a label says, as "person 0.87 #12"."""
+        """Returns a label's text, such as "person 0.87 #12"."""
         parts = []
         if self._options.labels:
             parts.append(label_of(labels, class_id))

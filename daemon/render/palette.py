@@ -1,4 +1,4 @@
-"""Colours that stay the same from run to run, and the ink that is legible on them."""
+"""Colours that stay the same from run to run, and the text colour that is legible on each."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ WHITE: Colour = (255, 255, 255)
 
 _SIZE = 256
 _GOLDEN_ANGLE = 180.0 * (3.0 - math.sqrt(5.0))
-"""Degrees between neighbours: the next colour always falls into the widest gap that is left."""
+"""Degrees between successive hues: each falls into the widest gap that is left."""
 _FIRST_HUE = 165.0
 _LIGHTNESS = (0.80, 0.74, 0.86)
 _CHROMA = np.linspace(0.20, 0.0, 41)
 
 
 def colour_of(number: int) -> Colour:
-    """The colour of a class or track number: the same for ever, repeated after 256."""
+    """Returns the colour of a class or track number: always the same, repeating after 256."""
     return _TABLE[number % _SIZE]
 
 
 @functools.lru_cache(maxsize=_SIZE)
 def ink_on(colour: Colour) -> Colour:
-    """Black or white, whichever stands out more on `colour`: contrast is 4.58 or better on any colour."""
+    """Returns black or white, whichever contrasts more with `colour`: the ratio is 4.58 or better on any colour."""
     return BLACK if contrast(colour, BLACK) >= contrast(colour, WHITE) else WHITE
 
 
 def shade(colour: Colour) -> Colour:
-    """A dark shade of the colour, for the rim around lines."""
+    """Returns a dark shade of the colour, for the rim around lines."""
     blue, green, red = colour
     return blue // 5, green // 5, red // 5
 
 
 def contrast(one: Colour, other: Colour) -> float:
-    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    """Returns the contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
     darker, lighter = sorted((_luminance(one), _luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
@@ -65,7 +65,8 @@ def _table() -> tuple[Colour, ...]:
 
 
 def _oklab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear sRGB [n, 3] of OKLab colours [n, 3] (B. Ottosson, "A perceptual color space for image processing")."""
+    """Converts OKLab colours [n, 3] to linear sRGB [n, 3] (B. Ottosson, "A perceptual color space for image
+    processing")."""
     to_lms = np.array(
         [
             [1.0, 0.3963377774, 0.2158037573],

@@ -1,4 +1,4 @@
-"""From a frame and what was found on it to the picture that viewers see."""
+"""Draws a frame and its results into the image that viewers see."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sightd.engines.cuda.frame_drawing import FrameDrawing
 from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
 
 _HALVES = 2
-"""How many times as large a picture may be for linear resizing not to skip pixels."""
+"""Largest reduction factor at which linear resizing skips no pixels."""
 
 
 class Renderer:
     """Draws one camera's output. Used by one thread; a camera with other options gets a new one.
 
-    The canvas that `render` gives, and its image, are the renderer's own and hold until the next call: encode or
-    copy the image before that. The frame's picture is copied, never written into.
+    The canvas that `render` returns, and its image, are the renderer's own and valid until the next call: encode or
+    copy the image before that. The frame's image is copied, never modified.
 
-    Frames that lie on the GPU of `drawing` are drawn on there; `close` closes it.
+    Frames on the GPU of `drawing` are drawn on there; `close` closes it.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Renderer:
 
     @property
     def draws_on_gpu(self) -> bool:
-        """Whether frames that lie on a GPU are drawn on there."""
+        """Whether frames on a GPU are drawn on there."""
         return self._drawing is not None
 
     def render(
@@ -56,11 +56,11 @@ class Renderer:
         late_by: float | None = None,
         on_host: bool = False,
     ) -> OutputCanvas:
-        """The frame (or the `Picture` that replaces it) with everything drawn; plug-ins may go on drawing on it.
+        """Draws everything onto the frame (or the `Picture` that replaces it); plug-ins may draw more on the canvas.
 
-        Its picture has even width and height, `output_size` of the frame's. `late_by`: the frame is that many s
-        late, which the picture says even if the status line is switched off. `on_host`: drawn by the CPU, wherever the
-        frame lies. EngineError where a GPU refuses, here or when the canvas is asked for its picture.
+        Its image has even width and height, `output_size` of the frame's. `late_by`: the frame is that many s late,
+        which the image says even if the status line is switched off. `on_host`: draws on the CPU, wherever the frame
+        is. Raises EngineError if a GPU fails, here or when the canvas is asked for its image.
         """
         size = self.size_of(frame)
         if self._size != size:
@@ -78,11 +78,11 @@ class Renderer:
         return canvas
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
-        """Width and height of the picture that `render` makes of this frame."""
+        """Width and height of the image that `render` makes of this frame."""
         return output_size(frame.width, frame.height, self._max_height)
 
     def close(self) -> None:
-        """After the last picture was shown; twice is safe."""
+        """Call after the last image was shown; idempotent."""
         if self._drawing is not None:
             self._drawing.close()
 
@@ -98,14 +98,14 @@ class Renderer:
 
 
 def output_size(width: int, height: int, max_height: int | None) -> tuple[int, int]:
-    """Width and height of the output: both even, as 4:2:0 video must be, and at most `max_height` lines."""
+    """Returns width and height of the output: both even, as 4:2:0 video requires, and at most `max_height` lines."""
     if max_height is not None and height > max_height:
         width, height = round(width * max_height / height), max_height
     return max(2, width - width % 2), max(2, height - height % 2)
 
 
 def fill(target: Image, source: Image) -> None:
-    """Copies `source` into `target`; scales it where it is larger by more than the odd row or column that is cut."""
+    """Copies `source` into `target`; scales it if their sizes differ by more than an odd row or column to cut off."""
     height, width = target.shape[:2]
     rows, columns = source.shape[:2]
     if rows - height in (0, 1) and columns - width in (0, 1):
@@ -113,6 +113,6 @@ def fill(target: Image, source: Image) -> None:
         return
     ratio = rows / height
     whole = rows % height == 0 and columns % width == 0
-    # Averaging over fractions of pixels costs five times as much as linear and pays only where pixels would be skipped.
+    # Averaging over fractions of pixels costs five times as much as linear and pays only if linear would skip pixels.
     method = cv2.INTER_AREA if whole or ratio > _HALVES else cv2.INTER_LINEAR
     cv2.resize(source, (width, height), dst=target, interpolation=method)

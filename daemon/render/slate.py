@@ -1,4 +1,4 @@
-"""What is shown while a camera is away: its last picture, dimmed, and since when."""
+"""The slate that is shown while a camera is offline: its last image, dimmed, and the time since when."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sightd.daemon.render.stamp import Coverage, layered
 from sightd.plugins.types import Image
 
 _LIGHT = 0.6
-"""How much of the last picture's light is left, less where it would be brighter than `_BRIGHTEST`."""
+"""Share of the last image's brightness that is kept; less if it would be brighter than `_BRIGHTEST`."""
 _BRIGHTEST = 96
-"""Lightest grey left of the last picture: letters keep a contrast of 4.5 on it."""
+"""Brightest grey kept of the last image: text has a contrast of 4.5 on it."""
 _COLOUR = 0.25
-"""How much of the last picture's colour is left."""
+"""Share of the last image's colour that is kept."""
 _NIGHT_TOP, _NIGHT_BOTTOM = (46, 36, 30), (20, 15, 12)
 _OFFLINE: Colour = (84, 92, 255)
 _CONNECTING: Colour = (70, 190, 255)
@@ -28,14 +28,14 @@ _QUIET: Colour = (226, 222, 218)
 
 
 class Why(Enum):
-    """Why nothing moves."""
+    """Why the slate is shown."""
 
     CONNECTING = "connecting"
     OFFLINE = "offline"
     UNREACHED = "unreached"
-    """There never was a picture."""
+    """No frame was ever received."""
     ENDED = "ended"
-    """A recording was played to its end, which is no fault."""
+    """A recording was played to its end, which is not a fault."""
     FAILING = "failing"
     """The camera sends, but its frames cannot be drawn or encoded."""
 
@@ -47,13 +47,13 @@ _COLOURS = {
     Why.ENDED: _QUIET,
     Why.FAILING: _OFFLINE,
 }
-"""Of the dot before the words."""
+"""Of the dot before the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlateWords:
-    """What the slate says. `since` is the time of the last picture, or of the first failed attempt, in s since the
-    epoch; `reason` is why a camera is offline or was never reached."""
+    """The slate's text. `since` is the time of the last frame, or of the first failed attempt, in s since the epoch;
+    `reason` is why a camera is offline or was never reached."""
 
     why: Why
     since: float = 0.0
@@ -76,9 +76,9 @@ class SlateWords:
 
 
 def slate(last: Image | None, size: tuple[int, int], title: str, words: SlateWords) -> Image:
-    """A BGR picture of `size` (width, height) that tells a camera's viewers why nothing moves; a new array.
+    """Returns a BGR image of `size` (width, height), a new array, that tells viewers why the video stands still.
 
-    `last` is the last picture, of any size, or None if there never was one.
+    `last` is the last image, of any size, or None if there never was one.
     """
     image = _night(size) if last is None else _faded(last, size)
     _letter(image, title, str(words), _COLOURS[words.why])
@@ -86,14 +86,14 @@ def slate(last: Image | None, size: tuple[int, int], title: str, words: SlateWor
 
 
 def _night(size: tuple[int, int]) -> Image:
-    """A dark ground, a little lighter at the top."""
+    """A dark background, slightly lighter at the top."""
     ends = np.array([[_NIGHT_TOP], [_NIGHT_BOTTOM]], np.float32)
     night: Image = cv2.resize(ends, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     return night
 
 
 def _faded(last: Image, size: tuple[int, int]) -> Image:
-    """The last picture out of focus, nearly grey and darker towards its edges."""
+    """The last image, blurred, nearly grey and darker towards its edges."""
     width, height = size
     small = cv2.resize(last, (max(2, width // 4), max(2, height // 4)), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigmaX=max(0.8, min(width, height) / 360))
@@ -110,7 +110,7 @@ def _faded(last: Image, size: tuple[int, int]) -> Image:
 
 
 def _letter(image: Image, title: str, state: str, colour: Colour) -> None:
-    """Title and state in the middle of the picture, one below the other; a dot of `colour` before the state."""
+    """Writes title and state in the middle of the image, one below the other; a dot of `colour` before the state."""
     height, width = image.shape[:2]
     short = min(width, height)
     large, small = max(12, round(short / 11)), max(11, round(short / 19))

@@ -1,4 +1,4 @@
-"""A small picture with transparency that is laid onto a large one."""
+"""A sprite: a small image with transparency that is drawn onto a large one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from sightd.daemon.render.palette import Colour
 from sightd.plugins.types import Image
 
 Coverage = NDArray[np.float32]
-"""How much of each pixel is covered: float32 [height, width], 0-1."""
+"""Alpha of each pixel: float32 [height, width], 0-1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stamp:
-    """Paint that is already multiplied with its cover, and how much of the picture below is kept (0-255)."""
+    """A sprite: BGR premultiplied with its alpha (`paint`), and the transmittance of the image below (`keep`,
+    0-255)."""
 
     paint: Image
     keep: Image
     layers: tuple[tuple[NDArray[np.uint8], Colour], ...]
-    """What it was made of, the undermost first: cover 0-255 [height, width], and its colour."""
+    """What it was composed of, bottom layer first: alpha 0-255 [height, width], and its colour."""
 
     @property
     def width(self) -> int:
@@ -35,11 +36,11 @@ class Stamp:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes in memory."""
+        """Bytes it takes in memory."""
         return self.paint.nbytes + self.keep.nbytes + sum(shape.nbytes for shape, _ in self.layers)
 
     def on(self, image: Image, x: int, y: int) -> None:
-        """Lays the stamp onto `image` with its top left corner at x, y; what lies outside is cut off."""
+        """Draws the sprite onto `image` with its top left corner at x, y; what lies outside is cut off."""
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + self.width, image.shape[1]), min(y + self.height, image.shape[0])
         if left >= right or top >= bottom:
@@ -53,9 +54,9 @@ class Stamp:
 
 
 def layered(*layers: tuple[Coverage, Colour]) -> Stamp:
-    """A stamp of flat colours, each laid over the ones before it where its cover says so; all of one size."""
+    """Composes a sprite of flat colours, each drawn over the ones before it by its alpha; all of one size."""
     keep: Coverage = np.ones(layers[0][0].shape, np.float32)
-    shares = []  # of each layer's colour in the paint: its cover, where those above it leave it to be seen
+    shares = []  # of each layer's colour in the paint: its alpha, as far as the layers above let it through
     for coverage, _ in reversed(layers):
         shares.append(coverage * keep)
         keep = keep * (1 - coverage)
@@ -68,9 +69,9 @@ def layered(*layers: tuple[Coverage, Colour]) -> Stamp:
 
 @functools.lru_cache(maxsize=64)
 def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Coverage:
-    """Cover of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side.
+    """Alpha of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side.
 
-    Read only: plates of one size recur all the time, whatever is written on them, and share theirs.
+    Read only: plates of one size recur all the time, whatever is written on them, and share one array.
     """
     x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - inset - radius)
     y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - inset - radius)

@@ -1,4 +1,4 @@
-"""The stamps of one picture size: made once, kept in a bounded memory, so that text costs a copy."""
+"""The sprites for one image size: drawn once and cached in bounded memory, so that text costs a copy."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sightd.daemon.render.stamp import Coverage, Stamp, layered, rounded
 from sightd.plugins.types import Image
 
 LIMIT = 4 * 2**20
-"""Bytes of stamps that are kept; the longest unused go first."""
+"""Maximum bytes of cached sprites; the least recently used are evicted first."""
 GLASS = 0.62
-"""Darkness of the status line's plate: white letters keep a contrast of 4.5 on any picture below it."""
+"""Opacity of the status line's plate: white text keeps a contrast of 4.5 on any image below it."""
 
 
 class Stamps:
-    """Labels, notes and box corners for pictures of one size. Used by one thread."""
+    """Labels and box corners for images of one size. Used by one thread."""
 
     def __init__(self, measures: Measures, limit: int = LIMIT) -> None:
         self.measures = measures
@@ -29,22 +29,22 @@ class Stamps:
         self._bytes = 0
         span = 2 * (measures.arm + measures.halo)
         self.aside: Image = np.empty((span, span, 3), np.uint8)
-        """Room for the four corners of a box while it is drawn."""
+        """Buffer for the four corners of a box while it is drawn."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the kept stamps take."""
+        """Bytes that the cached sprites take."""
         return self._bytes
 
     def label(self, text: str, colour: Colour) -> Stamp:
-        """A text on a plate of `colour`."""
+        """Text on a plate of `colour`."""
         return self._stamp("label", text, colour, lambda: self._draw_label(text, colour))
 
     def corners(self, colour: Colour) -> Stamp:
-        """A box as small as can be, rim included: its quarters are the corners of every larger box."""
+        """The smallest possible box, rim included: its quarters are the corners of every larger box."""
         return self._stamp("corners", "", colour, lambda: self._draw_corners(colour))
 
     def _stamp(self, kind: str, text: str, colour: Colour, draw: Callable[[], Stamp]) -> Stamp:
@@ -73,7 +73,7 @@ class Stamps:
 
 
 def plate(parts: list[tuple[str, int, float]], size: int, colour: Colour, cover: float) -> Stamp:
-    """Texts beside each other on a rounded plate; a part is text, weight and strength of its ink (0-1)."""
+    """Texts side by side on a rounded plate; a part is text, font weight and opacity of its letters (0-1)."""
     pad, gap, height = round(0.45 * size), round(0.7 * size), round(1.5 * size)
     widths = [lettering.width_of(text, size, weight) for text, weight, _ in parts]
     width = 2 * pad + sum(widths) + gap * (len(parts) - 1)

@@ -1,4 +1,4 @@
-"""The status line: camera name, local time, frames a second and lateness, top left in the picture."""
+"""The status line: camera name, local time, frame rate and lateness, at the top left of the image."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from sightd.daemon.render.stamps import GLASS, plate
 from sightd.daemon.render.surface import Rect
 
 _QUIET = 0.78
-"""Strength of the ink of what stands beside the name."""
+"""Opacity of the text beside the name."""
 
 
 class Status:
-    """Draws the line; it is lettered once a second and copied in between. Used by one thread."""
+    """Draws the line; its text is rendered once a second and copied in between. Used by one thread."""
 
     def __init__(self, title: str, *, late_only: bool = False) -> None:
-        """`late_only`: the line consists only of how late the picture is."""
+        """`late_only`: the line only says how late the video is."""
         self._title = title
         self._late_only = late_only
         self._drawn: tuple[int, Measures, bool] | None = None
         self._stamp: Stamp | None = None
 
     def prepare(self, canvas: OutputCanvas, wall_time: float, fps: float | None, late_by: float | None = None) -> Rect:
-        """Letters the line where the second or the size is new. Gives the place that it will take."""
+        """Renders the line if the second or the size is new, or lateness begins or ends. Returns the rectangle it will
+        take."""
         wanted = int(wall_time), canvas.measures, late_by is not None
         if self._stamp is None or self._drawn != wanted:
             self._stamp, self._drawn = self._letter(canvas.measures, self._parts(wall_time, fps, late_by)), wanted
@@ -35,7 +36,7 @@ class Status:
         return margin, margin, margin + self._stamp.width, margin + self._stamp.height
 
     def draw(self, canvas: OutputCanvas) -> None:
-        """Lays the line onto the picture."""
+        """Draws the line onto the image."""
         if self._stamp is not None:
             canvas.stamp(self._stamp, canvas.measures.margin, canvas.measures.margin)
 
@@ -61,7 +62,7 @@ class Status:
 
 
 def _rate(fps: float) -> str:
-    """Of a camera slower than a picture a second: how long each one stands."""
+    """The frame rate as text; below one frame a second, the interval instead."""
     if fps < 0.95:
         return f"every {1 / fps:.0f} s"
     return f"{fps:.0f} fps" if fps >= 9.95 else f"{fps:.1f} fps"

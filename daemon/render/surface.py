@@ -1,4 +1,4 @@
-"""What a canvas's shapes are drawn onto: a picture on the host, or one that stays on a GPU."""
+"""What a canvas draws its shapes onto: an image on the host, or one that stays on a GPU."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sightd.engines.cuda.device_image import DeviceImage
 from sightd.plugins.types import FloatArray, Image
 
 Rect = tuple[int, int, int, int]
-"""Left, top, right, bottom in output pixels; right and bottom are outside."""
+"""Left, top, right, bottom in output pixels; right and bottom are exclusive."""
 
 _SHIFT = 3
-"""Fractional bits of drawn coordinates: a slow track's line moves smoothly."""
+"""Fractional bits of drawn coordinates, so that a slow track's line moves smoothly."""
 
 
 class Surface(Protocol):
-    """All places are in pixels of the surface; one thread."""
+    """All coordinates are in pixels of the surface. One thread."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -31,34 +31,34 @@ class Surface(Protocol):
         ...
 
     def hide(self, regions: Sequence[Rect], cell: int) -> None:
-        """Makes mosaics of regions, which must lie on the surface: of each cell of the picture's grid, `cell` pixels
-        each way (even), its mean colour is left, within the region. Before anything else is drawn."""
+        """Makes mosaics of regions, which must be inside the surface: each cell of the image's grid, `cell` pixels each
+        way (even), becomes its mean colour, within the region. Call it before drawing anything else."""
         ...
 
     def outline(self, box: Rect, colour: Colour) -> None:
-        """A rectangle with a dark rim outside, which must lie on the surface; where it is large enough, with rounded
-        and accented corners."""
+        """Draws a rectangle with a dark rim outside, which must be inside the surface; if it is large enough, with
+        rounded and accented corners."""
         ...
 
     def lay(self, stamp: Stamp, x: int, y: int) -> None:
-        """The stamp with its top left corner at x, y; what lies outside is cut off."""
+        """Draws the sprite with its top left corner at x, y; what lies outside is cut off."""
         ...
 
     def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
-        """A line through two points or more, float32 [n, 2]."""
+        """Draws a line of opacity `strength` through two or more points, float32 [n, 2]."""
         ...
 
     def on_host(self) -> HostSurface:
-        """All that was drawn so far on a surface whose pixels can be reached; this one is not used any more."""
+        """Returns a surface on the host with everything drawn so far; do not use this one any more."""
         ...
 
     def picture(self) -> Image | DeviceImage:
-        """What was drawn; BGR on the host, NV12 on a GPU."""
+        """Returns the result; BGR on the host, NV12 on a GPU."""
         ...
 
 
 class HostSurface:
-    """A BGR uint8 picture, contiguous and writable, that is drawn into."""
+    """Draws into a BGR uint8 image, contiguous and writable."""
 
     __slots__ = ("_stamps", "image")
 
@@ -72,14 +72,14 @@ class HostSurface:
         return width, height
 
     def hide(self, regions: Sequence[Rect], cell: int) -> None:
-        mosaic = [(region, _mosaic(self.image, region, cell)) for region in regions]  # of what was there before
+        mosaic = [(region, _mosaic(self.image, region, cell)) for region in regions]  # before any region is overwritten
         for (left, top, right, bottom), tiles in mosaic:
             x, y = left - left % cell, top - top % cell
             self.image[top:bottom, left:right] = tiles[top - y : bottom - y, left - x : right - x]
 
     def outline(self, box: Rect, colour: Colour) -> None:
-        """Plain rectangles are the cheapest lines there are. They overwrite the corners, so these are put aside before
-        and laid back, blended with the stamp, all four at once through a strided view."""
+        """Plain rectangles are the fastest to draw. They overwrite the corners, so these are saved before, blended with
+        the sprite, and copied back, all four at once through a strided view."""
         m = self._stamps.measures
         stamp = self._stamps.corners(colour)
         corners = self._corners_of(box, stamp.width // 2)
@@ -110,7 +110,7 @@ class HostSurface:
         return self.image
 
     def _corners_of(self, box: Rect, side: int) -> Image | None:
-        """A view of the four corners of a box with its rim, [2, side, 2, side, 3]; None where they would overlap."""
+        """A view of the four corners of a box with its rim, [2, side, 2, side, 3]; None if they would overlap."""
         rim = self._stamps.measures.halo
         width, height = box[2] - box[0] + 2 * rim, box[3] - box[1] + 2 * rim
         if width < 2 * side or height < 2 * side:
@@ -126,10 +126,10 @@ class HostSurface:
 
 
 def _mosaic(image: Image, region: Rect, cell: int) -> Image:
-    """The cells of the picture's grid that a region touches, each in its mean colour; from the first cell's corner."""
+    """The cells of the image's grid that a region touches, each in its mean colour; from the first cell's corner."""
     left, top, right, bottom = region
     x, y = left - left % cell, top - top % cell
-    part = image[y : -(-bottom // cell) * cell, x : -(-right // cell) * cell]  # at the edge, what there is of a cell
+    part = image[y : -(-bottom // cell) * cell, x : -(-right // cell) * cell]  # cells are clipped at the image's edge
     columns, rows = np.arange(0, part.shape[1], cell), np.arange(0, part.shape[0], cell)
     sums = np.add.reduceat(np.add.reduceat(part, columns, axis=1, dtype=np.uint32), rows, axis=0)
     sides = np.diff(rows, append=part.shape[0])[:, None, None], np.diff(columns, append=part.shape[1])[:, None]
@@ -138,7 +138,7 @@ def _mosaic(image: Image, region: Rect, cell: int) -> Image:
 
 
 def _mixed(image: Image, at: NDArray[np.int32], colour: Colour, strength: float) -> Colour:
-    """The colour laid over the picture's own at one place: as good as transparent, and it costs no blending."""
+    """The colour blended with one pixel of the image: nearly as good as transparency, without the cost of blending."""
     height, width = image.shape[:2]
     x, y = at.tolist()
     if not (0 <= x < width and 0 <= y < height):

@@ -1,4 +1,4 @@
-"""The ways that tracks came: a bounded memory of places, drawn as lines that fade."""
+"""Trails: a bounded history of track positions, drawn as fading lines."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sightd.plugins.types import Tracks
 
 MOST_TRACKS = 256
 POINTS = 20
-"""Places remembered of a track: a trail of 2 s has one every 105 ms, whatever the frame rate."""
+"""Positions kept per track: a trail of 2 s has one every 105 ms, whatever the frame rate."""
 PIECES = 4
 """Steps in which a trail fades."""
 _STEP = 0.012
-"""Way between places, as a share of the box's width and height: who stands still leaves no scribble."""
+"""Minimum distance between positions, as a share of the box's width plus height: standing still leaves no scribble."""
 _FAR = 1 << 20
-"""Places further out than this many pixels are not remembered: they would not fit a drawn coordinate."""
+"""Positions beyond this many pixels are dropped: they would not fit a drawn coordinate."""
 
 Place = tuple[float, float, float]
-"""When (captured_at, s) and where (x, y in source pixels) a track was: the middle of its lower edge."""
+"""Position of a track: time (captured_at, s) and x, y in source pixels, the middle of its lower edge."""
 
 
 class Trails:
-    """Where each track of one camera was in the last `length` seconds. Used by one thread."""
+    """Positions of each track of one camera in the last `length` seconds. Used by one thread."""
 
     def __init__(self, length: float) -> None:
         self._length = length
@@ -37,22 +37,22 @@ class Trails:
         return len(self._trails)
 
     def update(self, tracks: Tracks, now: float) -> None:
-        """Remembers where the tracks are at `now` (captured_at, s) and forgets what is older than the length."""
+        """Records the tracks' positions at `now` (captured_at, s) and drops those older than the length."""
         if now < self._now:
-            self._trails.clear()  # another source's clock: its places lie in no order with these
+            self._trails.clear()  # another source's clock: the positions would be out of order
         self._now = now
         for number, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
             x, y = (x1 + x2) / 2, y2
-            if abs(x) < _FAR and abs(y) < _FAR:  # which also says that they are numbers
+            if abs(x) < _FAR and abs(y) < _FAR:  # also false if they are not numbers
                 self._remember(number, (now, x, y), _STEP * (y2 - y1 + x2 - x1))
         self._forget(now - self._length)
 
     def places(self, number: int) -> list[Place]:
-        """Where a track was, the oldest place first; empty for a track that is not known."""
+        """Returns a track's positions, oldest first; empty for an unknown track."""
         return list(self._trails.get(number, ()))
 
     def draw(self, canvas: OutputCanvas, number: int, colour: Colour) -> None:
-        """The trail of a track, fading into the picture towards its old end."""
+        """Draws a track's trail, fading out towards its old end."""
         places = self._trails.get(number, ())
         if len(places) < 2:
             return
@@ -66,7 +66,7 @@ class Trails:
             canvas.trail(piece, colour, strength, thickness)
 
     def _remember(self, number: int, place: Place, step: float) -> None:
-        """Moves the trail's end to `place`; the end before it stays where it is a way off from its predecessor."""
+        """Moves the trail's end to `place`; keeps the end before it if that is far enough from its predecessor."""
         places = self._trails.setdefault(number, deque(maxlen=POINTS))
         if len(places) > 1:
             (then, x, y), (end, end_x, end_y) = places[-2], places[-1]

@@ -1,1 +1,1 @@
-"""The same plug-ins over files: no frame dropped, nothing predicted, one line of JSON a frame."""
+"""Runs the same plug-ins over files: no frame dropped, nothing predicted, one line of JSON per frame."""

@@ -1,4 +1,4 @@
-"""Reads ahead: decoding goes on in a thread while networks run on what was decoded before."""
+"""Prefetch: a thread decodes the next frames while models run on the frames before them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def read_ahead(items: Iterator[T], depth: int = 8) -> Iterator[T]:
-    """The same items in the same order, at most `depth` of them made in advance; an error comes at its place."""
+    """Yields the same items in the same order, at most `depth` of them prefetched; an error is raised in its place."""
     made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
@@ -29,7 +29,7 @@ def read_ahead(items: Iterator[T], depth: int = 8) -> Iterator[T]:
                 put(item, None)
                 if stop.is_set():
                     return
-        except BaseException as error:  # noqa: BLE001 — handed over to the consumer, who raises it
+        except BaseException as error:  # noqa: BLE001 — passed to the consumer, which raises it
             put(None, error)
             return
         put(None, StopIteration())

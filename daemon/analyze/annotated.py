@@ -1,4 +1,4 @@
-"""Annotated copies of what was analysed: a picture for a picture, an MP4 for a video."""
+"""Annotated copies of what was analysed: an image for an image, an MP4 for a video."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
 def endangered(folder: Path, sources: Iterable[Path]) -> Path | None:
-    """The first source that lies where annotated copies would be written: they could take the place of originals."""
+    """Returns the first source located where annotated copies would be written: they could overwrite originals."""
     target = folder.resolve()
     for source in sources:
         place = source.resolve()
@@ -34,7 +34,7 @@ def endangered(folder: Path, sources: Iterable[Path]) -> Path | None:
 
 
 class AnnotatedFolder:
-    """Writes annotated copies into a folder, under the sources' own names; folders below a source are kept."""
+    """Writes annotated copies into a folder, under the sources' own names; keeps the folders below a source."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,11 +42,11 @@ class AnnotatedFolder:
         self._originals: set[Path] = set()
 
     def spare(self, originals: Iterable[Path]) -> None:
-        """Files that no copy may take the place of, wherever they lie."""
+        """Adds files that no copy may overwrite, wherever they are."""
         self._originals |= {path.resolve() for path in originals}
 
     def writer(self, sequence: Sequence) -> AnnotatedVideo | AnnotatedPictures:
-        """The writer for a sequence's frames. Raises MediaError if the folder cannot be made."""
+        """Returns the writer for a sequence's frames. Raises MediaError if the folder cannot be created."""
         folder = self.folder / sequence.files[0].parent.relative_to(sequence.base)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -74,13 +74,13 @@ def _coloured(suffix: str) -> str:
 
 
 class AnnotatedPictures:
-    """Annotated pictures, one file each, in the format that its name says: the source's own."""
+    """Annotated images, one file each, in the format that its name says: the source's own."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self._paths = paths
 
     def add(self, image: Image, item: Item) -> None:
-        """Writes a picture (BGR). Raises MediaError if it cannot be written; an earlier copy is unchanged then."""
+        """Writes an image (BGR). Raises MediaError if it cannot be written; an earlier copy is unchanged then."""
         path = self._paths[item.source]
         suffix = path.suffix.lower()
         jpeg = suffix in (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -93,14 +93,14 @@ class AnnotatedPictures:
             raise _unwritten(path, error) from error
 
     def close(self) -> None:
-        """Each file was finished when it was written."""
+        """Does nothing: each file was finished when it was written."""
 
 
 class AnnotatedVideo:
     """An annotated video, H.264 in MP4, with the times of the source's frames.
 
-    Colours are converted and tagged as the live encoder does it (`daemon.encode.codec`). The file is whole after
-    `close`; if it could not be written, it is removed and an earlier copy is unchanged.
+    Colours are converted and tagged as by the live encoder (`daemon.encode.codec`). The file is complete after `close`;
+    if it could not be written, it is removed and an earlier copy is unchanged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,11 +109,11 @@ class AnnotatedVideo:
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._begun = False
-        """Whether the encoder has a picture, so that the file will hold one."""
+        """Whether the encoder has received an image, so that the file will contain one."""
 
     def add(self, image: Image, item: Item) -> None:
-        """Appends a picture (BGR, even sides). Pictures of another size than the first are scaled. Raises MediaError if
-        it cannot be written."""
+        """Appends an image (BGR, even sides). Images of another size than the first are scaled. Raises MediaError if it
+        cannot be written."""
         if self._container is None or self._stream is None:
             self._open(image)
         assert self._container is not None
@@ -132,7 +132,7 @@ class AnnotatedVideo:
             raise _unwritten(self._path, self._file.error)
 
     def close(self) -> None:
-        """Finishes the file; none is left if no picture came. Raises MediaError if it cannot be written."""
+        """Finishes the file; leaves none if no image was added. Raises MediaError if it cannot be written."""
         container, self._container = self._container, None
         target, self._file = self._file, None
         if target is None:
@@ -146,7 +146,7 @@ class AnnotatedVideo:
             raise
         if self._begun and target.error is None:
             target.commit()
-        else:  # without a picture: a signal came just when it was opened
+        else:  # without an image: a signal came just after it was opened
             target.discard()
         if target.error is not None:
             raise _unwritten(self._path, target.error)
@@ -165,8 +165,8 @@ class AnnotatedVideo:
 
 
 class _Target:
-    """The file that FFmpeg writes into. An error is kept in `error` and hidden from FFmpeg, which crashes when it is
-    used again after it could not write a header. Nothing more is written then."""
+    """The file that FFmpeg writes into. An error is kept in `error` and hidden from FFmpeg, which crashes if it is used
+    again after it could not write a header. Nothing more is written then."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""

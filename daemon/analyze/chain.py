@@ -15,7 +15,7 @@ from sightd.plugins.types import Canvas, Frame, Results
 
 @dataclass(slots=True)
 class _Link:
-    """A plug-in of the chain, and what it is made of. `plugin` is None while it is made anew."""
+    """A plug-in of the chain, and what it is created from. `plugin` is None while it is being replaced."""
 
     name: str
     plugin_class: type[AnyPlugin]
@@ -31,9 +31,9 @@ class _Link:
 
 @dataclass(slots=True)
 class OfflineChain:
-    """Opens plug-ins with all cores for their networks and runs every one on every frame, whatever `every` says.
+    """Opens plug-ins with all cores for their engines and runs every one on every frame, whatever `every` says.
 
-    A fault is raised, not passed over: whoever analyses files wants complete results or an error.
+    A fault is raised, not skipped: analysing files must give complete results or an error.
     """
 
     load_engine: LoadEngine
@@ -49,14 +49,14 @@ class OfflineChain:
             link = _Link(name, plugin_class, config, opened(plugin_class, config, context), bool(context.engines))
             for engine in context.engines:
                 self._closing.callback(engine.close)
-            self._closing.callback(link.close)  # after its networks: what is entered last is closed first
+            self._closing.callback(link.close)  # after its engines: what is added last is closed first
             self.engines += context.engines
             self._links.append(link)
 
     def renew(self, camera: str) -> None:
-        """Ends a source: the next one's results are as if it were the only one, track numbers too.
+        """Ends a source: the next one's results, including track numbers, are as if it were the only one.
 
-        A plug-in without a network is made anew, which costs next to nothing; one with a network forgets.
+        A plug-in without a model is replaced, which costs next to nothing; one with a model forgets.
         """
         for link in self._links:
             if link.has_network and link.plugin is not None:
@@ -73,7 +73,7 @@ class OfflineChain:
         return PluginContext(name, self.threads, self.load_engine, config, [])
 
     def run(self, frame: Frame) -> Results:
-        """What all plug-ins find on a frame."""
+        """Returns what all plug-ins find on a frame."""
         results = Results()
         for plugin in self.plugins:
             results = results.merged(plugin.process([frame], [results])[0])

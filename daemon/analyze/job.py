@@ -1,4 +1,4 @@
-"""Sources in, lines of JSON and annotated copies out."""
+"""Analyses sources; writes lines of JSON and annotated copies."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sightd.plugins.types import Results
 
 
 class ResultsError(Exception):
-    """The results cannot be written any further: no source's fault, and no use in going on."""
+    """The results cannot be written: not the fault of a source, and going on makes no sense."""
 
 
 class Output(Protocol):
-    """Where the lines go. Both raise OSError or ResultsError."""
+    """Where the lines are written. Both methods raise OSError or ResultsError."""
 
     def write(self, text: str, /) -> object: ...
 
@@ -37,8 +37,8 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was named on the command line, and what it holds; nothing if `fault` says why. `left_out` says, a line each,
-    which files of a folder are not read."""
+    """What was named on the command line, and its sequences; there are none if `fault` says why. `left_out` are lines
+    that say which files of a folder are not read."""
 
     path: Path
     sequences: tuple[Sequence, ...] = ()
@@ -47,7 +47,7 @@ class Source:
 
 
 def examined(path: Path) -> Source:
-    """Looks for the files of a source, without opening one."""
+    """Lists the files of a source without opening one."""
     try:
         found = contents(path)
     except MediaError as error:
@@ -58,7 +58,7 @@ def examined(path: Path) -> Source:
 
 
 class Job:
-    """Analyses sources one after the other; a fault of one is told and does not keep the others."""
+    """Analyses sources one after the other; a fault of one is reported and does not stop the others."""
 
     def __init__(
         self,
@@ -79,10 +79,11 @@ class Job:
         self._faults = 0
         self._annotated = None if annotated is None else AnnotatedFolder(annotated)
         self.frames = 0
-        """Frames that were analysed so far."""
+        """Number of frames analysed so far."""
 
     def run(self, sources: Collection[Source], out: Output) -> int:
-        """Writes a line for each frame to `out`; gives how many sources had a fault. ResultsError ends it."""
+        """Writes a line for each frame to `out`; returns how many sources had a fault. Raises ResultsError if `out`
+        fails."""
         failed = 0
         if self._annotated is not None:
             self._annotated.spare(file for source in sources for each in source.sequences for file in each.files)
@@ -101,7 +102,7 @@ class Job:
             self._sequence(sequence, out, progress, task)
         except (ResultsError, OutputError):
             raise
-        except Exception as error:  # noqa: BLE001 — a network or plug-in may raise anything on a strange file
+        except Exception as error:  # noqa: BLE001 — an engine or plug-in may raise anything on a strange file
             self._fault(sequence.name, error)
         finally:
             self._chain.renew(sequence.name)

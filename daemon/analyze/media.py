@@ -1,4 +1,4 @@
-"""Files to frames: pictures, folders of pictures and videos, every frame of them, in order."""
+"""Reads frames from files: images, folders of images, and videos; every frame, in order."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
      ".jp2", ".avif", ".heic", ".heif"}
 )  # fmt: skip
-"""Suffixes of picture files. HEIC is among them to be refused with what to do."""
+"""Suffixes of image files. HEIC is included so that it is rejected with what to do."""
 VIDEOS = frozenset(
     {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".m2v", ".vob", ".3gp",
      ".3g2", ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg",
      ".ivf", ".y4m", ".gif"}
 )  # fmt: skip
 FOLDER_FPS = 25.0
-"""Frame rate at which a folder of pictures is read: trackers need times."""
+"""Frame rate at which a folder of images is read: trackers need times."""
 _NAMED = 5
-"""Files of one kind that are named when they are left out of a folder; of more, their number is given."""
+"""Files of one kind that are named when a folder's files are skipped; beyond that, only their number is given."""
 _WITH_DURATION = ("matroska", "flv")
-"""Formats whose header states how long the file is. Of others FFmpeg reads it off the end of what is there."""
+"""Formats whose header states the duration. For others, FFmpeg derives it from the end of what is there."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-"""`Path` makes one slash of two."""
+"""`Path` turns two slashes into one."""
 
 
 class MediaError(Exception):
-    """A source is missing, broken, or holds nothing to look at."""
+    """A source is missing, broken, or contains nothing to analyse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Frames that belong together: a video, a picture, or the pictures of a folder. Tracks do not cross its borders.
+    """Frames that belong together: a video, an image, or the images of a folder. Tracks do not cross its borders.
 
-    `base` is the folder that was named as the source; for a single file the folder that it lies in.
+    `base` is the folder that was named as the source; for a single file, the folder that contains it.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a source holds. `left_out` says, a line each, which files of a folder are not read, and why."""
+    """What a source contains. `left_out` are lines that say which files of a folder are not read, and why."""
 
     sequences: tuple[Sequence, ...]
     left_out: tuple[str, ...] = ()
@@ -70,16 +70,16 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A frame with the file that it is of."""
+    """A frame and the file it comes from."""
 
     source: str
     frame: Frame
 
 
 def contents(source: Path) -> Contents:
-    """What a source holds; a folder is searched with all folders below it. Raises MediaError."""
+    """Returns what a source contains; a folder is searched recursively. Raises MediaError."""
     if not source.exists():
-        if address := _ADDRESS.match(str(source)):  # nothing of it is quoted: it may hold a password
+        if address := _ADDRESS.match(str(source)):  # nothing of it is quoted: it may contain a password
             raise MediaError(
                 f"{address[1]}://…: an address, and only files are analysed; "
                 "write it as a camera's source into a configuration and watch it with `sightd run`"
@@ -96,7 +96,7 @@ def contents(source: Path) -> Contents:
 
 
 def sequences(source: Path) -> list[Sequence]:
-    """The sequences of `contents`. Raises MediaError."""
+    """Returns the sequences of `contents`. Raises MediaError."""
     return list(contents(source).sequences)
 
 
@@ -118,7 +118,7 @@ def _folder(source: Path) -> Contents:
 
 
 def _walk(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder with its files in natural order, the folders of links as well, none twice."""
+    """Yields each folder with its files in natural order; follows links to folders, and visits none twice."""
     known: set[str] = set()
 
     def cannot_be_read(error: OSError) -> None:
@@ -139,7 +139,7 @@ def _is_new(folder: Path, known: set[str]) -> bool:
 
 
 def not_read(files: Iterable[Path], kinds: str = "picture or video") -> Iterator[str]:
-    """Lines that name files whose names are none of `kinds`; of many with one suffix the first few."""
+    """Yields lines that name files whose suffix is none of `kinds`; of many with one suffix only the first few."""
     by_suffix = defaultdict[str, list[Path]](list)
     for path in files:
         by_suffix[path.suffix.lower()].append(path)
@@ -152,7 +152,7 @@ def not_read(files: Iterable[Path], kinds: str = "picture or video") -> Iterator
 
 
 def length(sequence: Sequence) -> int | None:
-    """How many frames to expect, for a progress bar; None if the file does not say."""
+    """Returns how many frames to expect, for a progress bar; None if the file does not say."""
     if not sequence.is_video:
         return len(sequence.files)
     try:
@@ -163,7 +163,8 @@ def length(sequence: Sequence) -> int | None:
 
 
 def frames(sequence: Sequence, deinterlace: Deinterlace = "auto") -> Iterator[Item | MediaError]:
-    """All frames in order; `captured_at` is media time. What is broken is told in its place, and the rest follows."""
+    """Yields all frames in order; `captured_at` is media time. Broken parts are reported in their place; the rest
+    follows."""
     if sequence.is_video:
         yield from _video(sequence, deinterlace)
         return
@@ -179,7 +180,7 @@ def frames(sequence: Sequence, deinterlace: Deinterlace = "auto") -> Iterator[It
 
 
 def read_picture(path: Path) -> Image:
-    """A picture file as BGR uint8 [height, width, 3]. Raises MediaError."""
+    """Reads an image file as BGR uint8 [height, width, 3]. Raises MediaError."""
     try:
         return read_still(path)
     except StillError as error:
@@ -187,10 +188,10 @@ def read_picture(path: Path) -> Image:
 
 
 class _Film:
-    """An open video, read once from its begin to its end; it counts what was missing."""
+    """An open video, read once from beginning to end; it counts what is missing."""
 
     def __init__(self, container: av.container.InputContainer, deinterlace: Deinterlace) -> None:
-        """Raises SourceError if there is no video in it."""
+        """Raises SourceError if it contains no video."""
         self._container = container
         self._video = video_of(container)
         self._video.thread_type = "SLICE"  # frame threads lose errors, and frames with them
@@ -204,7 +205,7 @@ class _Film:
         self._packets = self._undecodable = self._damaged = self.frames = 0
 
     def pictures(self) -> Iterator[tuple[Decoded, float]]:
-        """Each frame with its media time in s, which rises. Raises what PyAV raises."""
+        """Yields each frame with its media time in s, which always increases. Raises what PyAV raises."""
         for packet in self._container.demux():
             self._count(packet)
             if packet.stream.index != self._video.index:
@@ -223,7 +224,7 @@ class _Film:
                 yield picture, self._last
 
     def fault(self) -> str | None:
-        """What was wrong, in words, once all has been read; None if nothing was."""
+        """Returns what was wrong, as text, once all has been read; None if nothing was."""
         declared, at_least = self._declared()
         missing = f"declared {declared}, read {at_least}" if declared else None
         faults = [
@@ -241,10 +242,10 @@ class _Film:
                 self._end = max(self._end, float((at + (packet.duration or 0)) * packet.time_base))
 
     def _declared(self) -> tuple[str | None, str]:
-        """What the file says it holds, if that is more than was read, and what was read."""
+        """Returns what the file says it contains, if that is more than was read, and what was read."""
         name = self._container.format.name
         if name.startswith("mov"):
-            listed = len(self._video.index_entries)  # those that an edit list leaves out are not in it
+            listed = len(self._video.index_entries)  # does not include those that an edit list leaves out
             return (str(listed) if self._packets < listed else None), str(self.frames)
         seconds = 0.0
         if name == "avi" and self._video.time_base:
@@ -278,7 +279,7 @@ def _broken_off(error: Exception, seq: int, path: Path) -> str:
     why = getattr(error, "strerror", None) or str(error)
     if seq > 0:
         return f"cannot be read beyond frame {seq}: {why}"
-    if isinstance(error, av.error.ArgumentError):  # FFmpeg's answer to a size that no frame can have, or none may have
+    if isinstance(error, av.error.ArgumentError):  # FFmpeg's answer to a size that is impossible or above the limit
         return f"its frames are damaged, or larger than {MOST_PIXELS // 10**6} million pixels"
     if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return f"cannot be read: {why}"
@@ -300,5 +301,5 @@ def _frame(sequence: Sequence, seq: int, picture: Decoded, time: float, pts: flo
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts "frame2" before "frame10"."""
+    """Sort key that puts "frame2" before "frame10"."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]

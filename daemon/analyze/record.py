@@ -1,4 +1,4 @@
-"""What was found on a frame as a line of JSON."""
+"""Formats what was found on a frame as a line of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sightd.plugins.types import Classification, Detections, Faces, FloatArray, 
 
 
 def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[str, Any]:
-    """The frame's record: boxes are xyxy in pixels of the source, scores 0-1. `embeddings` adds those of faces."""
+    """Returns the frame's record: boxes are xyxy in pixels of the source, scores 0-1. `embeddings` adds those of
+    faces."""
     frame = item.frame
     found: dict[str, Any] = {
         "source": item.source,
@@ -35,8 +36,8 @@ def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[st
 
 
 def line(item: Item, results: Results, *, embeddings: bool = False) -> str:
-    r"""The record as JSON in UTF-8. Bytes of a file name that are not UTF-8 are escaped: "\xfc" becomes "\udcfc", from
-    which Python's `os.fsencode` makes the name again."""
+    r"""Returns the record as JSON in UTF-8. Bytes of a file name that are not UTF-8 are escaped: "\xfc" becomes
+    "\udcfc", which Python's `os.fsencode` turns back into the name."""
     found = record(item, results, embeddings=embeddings)
     text = json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode()
@@ -59,7 +60,7 @@ def _detections(detections: Detections, tracks: Tracks | None) -> list[dict[str,
 
 
 def _classified(classified: Classification, found: dict[str, Any]) -> None:
-    """Of the picture as a whole among its own entries, of an object among the detection's."""
+    """Adds classifications: that of the whole image to the record itself, that of an object to its detection."""
     for row, detection in enumerate(classified.detection.tolist()):
         likeliest = [
             {"label": label, "class_id": class_id, "score": round(score, 5)}
@@ -90,6 +91,6 @@ def _face(faces: Faces, row: int, with_embedding: bool) -> dict[str, Any]:
 
 
 def _number(of_row: FloatArray) -> float | None:
-    """JSON has no NaN."""
+    """The value, or None if it is not finite: JSON has no NaN."""
     value = float(of_row[0])
     return round(value, 5) if math.isfinite(value) else None

@@ -30,8 +30,8 @@ class _UnresolvedError(Exception):
 class Resolved:
     """Values with every reference replaced. `secrets` are the texts that came from references: never print them.
 
-    `paths` are those of texts with references, `whole` of those that are one reference and nothing else, `failed` of
-    those that could not be resolved.
+    `paths`: where a text contains references; `whole`: where it is a single reference and nothing else; `failed`: where
+    one could not be resolved.
     """
 
     value: object = None

@@ -42,7 +42,7 @@ class Worker:
         self.guard = guard
         self.gate = gate
         self.inbox = Inbox()
-        self._for_viewers = guard.plugin.gives == {Picture}  # what nobody watches need not be made
+        self._for_viewers = guard.plugin.gives == {Picture}  # then skipped while nobody watches
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._on_batch = on_batch

@@ -1,1 +1,1 @@
-"""Making a network of the catalogue int8 with a user's own pictures, and saying what it costs."""
+"""Converts a model of the catalogue to int8, calibrated on a user's own images, and reports what accuracy it costs."""

@@ -1,4 +1,4 @@
-"""What a network lost by int8, on pictures that its calibration has not seen."""
+"""Measures what a model lost by int8, on images that its calibration has not seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sightd.plugins.types import Detections, Frame, Results
 
 
 def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
-    """A sentence: of detectors how far they see the same objects, of others how far outputs point the same way."""
+    """Returns a sentence: for detectors how far their objects agree, for others how similar the outputs are
+    (cosine)."""
     if reference.model.role == "detector":
         pairs = zip(detections(reference, pictures), detections(other, pictures), strict=True)
         return f"against fp32 on {len(pictures)} pictures: {agreement(pairs)}"
@@ -24,7 +25,7 @@ def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
 
 
 class _OneEngine:
-    """A plug-in's context that has one network, whatever is asked for."""
+    """A plug-in's context that provides one engine, whatever is asked for."""
 
     name = "drift"
 
@@ -36,7 +37,7 @@ class _OneEngine:
 
 
 def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
-    """What the detector finds with a network on each picture, down to `agreement.FAINT`."""
+    """Returns what the detector finds with an engine on each image, down to a score of `agreement.FAINT`."""
     detector = Detector(DetectorConfig(min_score=FAINT))
     detector.open(_OneEngine(engine))
     found = [detector.process([picture], [Results()])[0].get(Detections) for picture in pictures]
@@ -44,7 +45,7 @@ def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
 
 
 def _cosine(reference: Engine, other: Engine, picture: Frame) -> float:
-    """The least of all outputs."""
+    """The lowest of all outputs."""
     one, two = (engine.run([picture.host()])[0] for engine in (reference, other))
     return min(_between(one[name].ravel(), two[name].ravel()) for name in one)
 

@@ -1,4 +1,4 @@
-"""One network made int8: calibrated, measured against fp32, kept under a name of its own."""
+"""Converts one model to int8: calibrates it, compares it with fp32, and stores it under a name of its own."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def make_int8(
     progress: Progress,
     report: Callable[[str], None],
 ) -> Model:
-    """The int8 twin of a stored network, in the store. `progress` counts pictures; `report` receives a line for each
-    file of the sources that is left out, and why.
+    """Returns the int8 version of a stored model, in the store. `progress` counts images; `report` receives a line for
+    each file of the sources that is left out, and why.
 
-    MediaError where the sources cannot be read, EngineError where the network cannot be had, quantised or stored.
+    Raises MediaError if the sources cannot be read, EngineError if the model is not stored or cannot be quantised or
+    stored.
     """
     name = f"{model.name}-int8"
     file = store.verify(model)

@@ -1,4 +1,4 @@
-"""Pictures out of a user's recordings to calibrate with: spread over all of them, and some kept back to check by."""
+"""Calibration images from a user's recordings: evenly spread over all of them, some held out to check the result."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sightd.daemon.analyze.media import Sequence as MediaSequence
 from sightd.plugins.types import Frame, Image
 
 HELD_OUT = 5
-"""Every so many-th picture is kept back."""
+"""Every n-th image is held out."""
 
 
 class CalibrationPictures:
-    """About `wanted` pictures out of the sources, evenly spread.
+    """About `wanted` images from the sources, evenly spread.
 
-    Iterating, once, gives those to calibrate with; every fifth gathers in `held_out` instead. `report` receives a line
-    for each file that is left out or cannot be read to its end, and why. Raises MediaError if a source is missing, or
-    if too few pictures can be read.
+    Iterating, once, yields those to calibrate with; every fifth is added to `held_out` instead. `report` receives a
+    line for each file that is left out or cannot be read to its end, and why. Raises MediaError if a source is missing,
+    or if too few images can be read.
     """
 
     def __init__(self, sources: Sequence[Path], wanted: int, report: Callable[[str], None]) -> None:
@@ -31,7 +31,7 @@ class CalibrationPictures:
         self.step = max(1, total // wanted)
         self.expected = -(-total // self.step)
         self.used = 0
-        """How many pictures the iteration has given."""
+        """Number of images that the iteration has yielded."""
         self.held_out: list[Frame] = []
 
     def __iter__(self) -> Iterator[Image]:

@@ -1,4 +1,4 @@
-"""A surface that is drawn on where it is, on a GPU."""
+"""A surface on a GPU: the image is drawn on where it is, without being downloaded."""
 
 from __future__ import annotations
 

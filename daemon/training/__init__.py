@@ -1,1 +1,1 @@
-"""Networks of one's own: a classifier from folders of pictures, a style from a painting."""
+"""Custom models: a classifier trained from folders of images, a style learnt from a painting."""

@@ -1,7 +1,7 @@
-"""A classifier of one's own by transfer learning: a published trunk, and a last layer for one's own classes.
+"""Trains a custom classifier by transfer learning: a published trunk, with a new last layer for the user's classes.
 
-Features that a network learnt on ImageNet tell other things apart, too (Donahue et al. 2014, "DeCAF", arXiv 1310.1531;
-Razavian et al. 2014, arXiv 1403.6382), so that some twenty pictures a class suffice.
+Features that a model learnt on ImageNet also distinguish other things (Donahue et al. 2014, "DeCAF", arXiv 1310.1531;
+Razavian et al. 2014, arXiv 1403.6382), so some twenty images per class suffice.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from sightd.plugins.classifier.scores import softmax
 from sightd.plugins.types import Image
 
 _TOLERANCE = 1e-3
-"""Largest difference of a probability between what was learnt and what the written network says."""
+"""Largest difference in a probability allowed between the fitted head and the written model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The network, as it can be named in a configuration, and how good it is."""
+    """The model, as a configuration can name it, and how good it is."""
 
     model: Model
     validation: Validation
@@ -45,10 +45,10 @@ class Trained:
 def train_classifier(
     pictures: LabelledPictures, base: Model, name: str, store: ModelStore, threads: int, progress: Progress
 ) -> Trained:
-    """Makes the network `name` of the stored network `base`.
+    """Makes the model `name` from the stored model `base`.
 
-    Errors: EngineError where the base is not stored, does not end in a last layer that can be replaced, or the result
-    cannot be stored; TrainingError where the written network does not say what was learnt.
+    Raises EngineError if the base is not stored, does not end in a last layer that can be replaced, or the result
+    cannot be stored; TrainingError if the written model's output differs from what was learnt.
     """
     base_file, classes = store.verify(base), np.array(pictures.classes, np.int64)
     folder = file_of(name, store.directory).parent
@@ -80,7 +80,7 @@ def _counting(progress: Progress, total: int) -> Callable[[int], None]:
 
 
 def _require_faithful(made: Path, base: Model, head: Head, picture: Image, features: FloatTable, threads: int) -> None:
-    """TrainingError unless the network says of a picture what the head says of its features."""
+    """Raises TrainingError unless the model's output for an image is the head's output for its features."""
     session = OnnxRuntimeSession(made, threads)
     try:
         tensor, _ = prepare(views_of(picture, (base.input.width, base.input.height))[:1], base.input)

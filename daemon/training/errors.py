@@ -1,4 +1,4 @@
-"""What keeps a training from beginning or ending."""
+"""The error that keeps a training from starting or finishing."""
 
 from __future__ import annotations
 

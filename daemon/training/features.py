@@ -1,4 +1,4 @@
-"""What a network's trunk makes of pictures."""
+"""Computes a model trunk's features of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ VIEWS = 4
 
 
 def views_of(picture: Image, size: tuple[int, int]) -> list[Image]:
-    """The picture as the classifier plug-in looks at it by default, mirrored, and both of the whole picture."""
+    """The image cropped as the classifier plug-in does by default, that mirrored, the whole image, and that
+    mirrored."""
     height, width = picture.shape[:2]
     seen = [cut_out(picture, part_of_picture(width, height, area), size) for area in ("centre", "whole")]
     return [seen[0], seen[0][:, ::-1], seen[1], seen[1][:, ::-1]]
@@ -32,7 +33,8 @@ def features_of(
     threads: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> FloatTable:
-    """[pictures, VIEWS, n], in order; `trunk` is `model` without its last layer. `progress` counts pictures."""
+    """Returns features float64 [images, VIEWS, n], in order; `trunk` is `model` without its last layer. `progress`
+    counts images."""
     session = OnnxRuntimeSession(trunk, threads)
     size, found = (model.input.width, model.input.height), []
     try:

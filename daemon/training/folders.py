@@ -1,4 +1,4 @@
-"""Pictures of classes: a folder with one folder a class."""
+"""Labelled images: a folder that contains one folder per class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sightd.engines.digest import digest_of
 from sightd.plugins.types import Image
 
 LEAST = 5
-"""Pictures of a class: the report holds each fifth back."""
+"""Minimum number of images per class: cross-validation holds out a fifth at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPictures:
-    """Picture files and the class of each, as the place of its name in `labels`. `left_out` says in words which were
-    not taken, and why."""
+    """Image files and the class of each, as an index into `labels`. `left_out` are lines that say which files were
+    skipped, and why."""
 
     labels: tuple[str, ...]
     files: tuple[Path, ...]
@@ -29,14 +29,14 @@ class LabelledPictures:
         return len(self.files)
 
     def pictures(self) -> Iterator[Image]:
-        """Each in order, BGR."""
+        """Yields each image in order, BGR."""
         return (read_picture(file) for file in self.files)
 
 
 def labelled(folder: Path) -> LabelledPictures:
-    """Every picture below each folder in `folder`, named as that. A picture that cannot be read, or is in its class
-    already, is left out. TrainingError where there are too few classes or pictures, or one picture is in two classes.
-    """
+    """Finds every image below each folder in `folder`; the folder's name is the class. An image that cannot be read, or
+    is a duplicate in its class, is skipped. Raises TrainingError if there are too few classes or images, or one image
+    is in two classes."""
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder; name one that contains a folder of images for each class")
     classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))

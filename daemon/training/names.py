@@ -1,4 +1,4 @@
-"""Names of networks and styles that are made here."""
+"""Names of custom models and styles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def name_from(text: str) -> str:
-    """A name made of a file's or folder's: small letters, digits and hyphens. TrainingError where nothing is left."""
+    """Makes a name from that of a file or folder: lower-case letters, digits, hyphens. Raises TrainingError if none is
+    left."""
     name = re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")[:63]
     if not name:
         raise TrainingError(f"no name can be made of {text!r}: give one with --name")
@@ -19,8 +20,8 @@ def name_from(text: str) -> str:
 
 
 def checked(name: str, taken: Container[str], others: Iterable[str] = ()) -> str:
-    """The name. TrainingError where it is none, is one of those that come with the product (`taken`), or that of
-    something of another kind that was made here (`others`)."""
+    """Returns the name. Raises TrainingError if it is not valid, is one of the built-in names (`taken`), or belongs to
+    a custom model of another kind (`others`)."""
     if not _NAME.fullmatch(name):
         raise TrainingError(
             f"{name!r} is not a valid name; use at most 63 lower-case letters, digits, '.', '_' and '-'"

@@ -1,4 +1,4 @@
-"""What a training tells of the classifier that it made."""
+"""Reports how good a trained classifier is."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from sightd.plugins.types import Image
 
 _CELL, _SIZE, _MARGIN = 46, 15, 14
 _LEAST_CELL, _MOST_PIXELS = 8, 2400
-"""Of many classes the cells become smaller, and without numbers and names where these would not fit."""
+"""With many classes the cells become smaller, and have no numbers and names if these would not fit."""
 _MOST_LETTERS = 220
-"""Room for a class's name, in pixels."""
+"""Maximum width of a class's name, in pixels."""
 _DARK, _LIGHT, _RIGHT, _WRONG = (40, 36, 32), (245, 245, 245), (130, 150, 60), (70, 80, 200)
 """BGR."""
 Cover = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def table(validation: Validation) -> Iterator[str]:
-    """Lines for people: each class with how many of it were found, and how many of what was taken for it are."""
+    """Yields lines for people: per class its images, the share of them that was found (recall) and the share of its
+    predictions that is right (precision)."""
     width = max(len(label) for label in validation.labels)
     yield f"{'CLASS':{width}}  PICTURES  FOUND  RIGHT"
     rows = zip(validation.labels, validation.confusion, validation.recall, validation.precision, strict=True)
@@ -42,7 +43,7 @@ def table(validation: Validation) -> Iterator[str]:
 
 
 def as_json(validation: Validation, more: Mapping[str, Any]) -> str:
-    """The same for programs; a precision that is none is null."""
+    """The same for programs; an undefined precision is null."""
     return json.dumps(
         {
             **more,
@@ -59,8 +60,8 @@ def as_json(validation: Validation, more: Mapping[str, Any]) -> str:
 
 
 def write_report(folder: Path, trained: Trained, pictures: int) -> None:
-    """The confusion matrix as a picture, the figures as JSON, the network and its labels. OSError where they cannot be
-    written."""
+    """Writes the confusion matrix as an image, the figures as JSON, the model and its labels. Raises OSError if they
+    cannot be written."""
     model, validation = trained.model, trained.validation
     assert model.path is not None
     write_whole(folder / f"{model.name}.onnx", model.path.read_bytes())
@@ -71,7 +72,7 @@ def write_report(folder: Path, trained: Trained, pictures: int) -> None:
 
 
 def picture(validation: Validation) -> Image:
-    """The confusion matrix, BGR: a row for each class, a column for what its pictures were taken for."""
+    """Draws the confusion matrix, BGR: a row for each class, a column for what its images were classified as."""
     labels, confusion = validation.labels, validation.confusion
     names = [lettering.fitted(label, _SIZE, _MOST_LETTERS) for label in labels]
     room = max(lettering.width_of(name, _SIZE) for name in names) + 2 * _MARGIN
@@ -97,7 +98,7 @@ def picture(validation: Validation) -> Image:
 
 
 def _name(cover: Cover, names: Sequence[str], room: int, cell: int) -> None:
-    """Writes the names beside the rows, and upright above the columns."""
+    """Writes the names beside the rows, and vertically above the columns."""
     side, columns = len(names) * cell, np.zeros((len(names) * cell, room), np.float32)
     for n, name in enumerate(names):
         baseline = n * cell + (cell + lettering.cap_height(_SIZE)) // 2

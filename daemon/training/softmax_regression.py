@@ -1,4 +1,4 @@
-"""A linear classifier on features: multinomial logistic regression with a quadratic penalty."""
+"""A linear classifier on features: multinomial logistic regression with an L2 penalty."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ FloatTable = NDArray[np.float64]
 
 _STEPS = 3000
 _STILL = 1e-5
-"""Largest change of a weight at which the search has ended."""
+"""Stops once no weight changes by more than this in a step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """Logits of features: `features @ matrix.T + shift`; matrix [classes, n], shift [classes]."""
+    """Logits from features: `features @ matrix.T + shift`; matrix [classes, n], shift [classes]."""
 
     matrix: FloatTable
     shift: FloatTable
 
     def probabilities(self, features: FloatTable) -> FloatTable:
-        """[m, classes] of features [m, n]."""
+        """Returns probabilities [m, classes] for features [m, n]."""
         return _softmax(features @ self.matrix.T + self.shift)
 
 
 def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty: float) -> Head:
-    """The head with the least mean cross-entropy plus `penalty` / 2 times its squared weights, on features [m, n] of
-    `classes` [m]; all `count` classes weigh alike, however many examples they have.
+    """Returns the head that minimises mean cross-entropy plus `penalty` / 2 times its squared weights, on features [m,
+    n] of `classes` [m]; all `count` classes have the same weight, however many examples they have.
 
-    Features are standardised first, so that a penalty means the same for every network. The sum is convex; it is
+    Features are standardised first, so that a penalty means the same for every model. The objective is convex; it is
     minimised by Nesterov's accelerated gradient for strongly convex functions (Nesterov 2004, "Introductory Lectures on
     Convex Optimization", 2.2), whose step follows from the largest curvature: deterministic, nothing to tune.
     """
@@ -44,7 +44,7 @@ def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty
     curvature = 0.5 * float(np.linalg.eigvalsh(products)[-1]) + penalty
     ratio = np.sqrt(penalty / curvature)
     momentum = (1 - ratio) / (1 + ratio)
-    penalised = np.append(np.full(x.shape[1] - 1, penalty), penalty * 1e-3)  # the shift is next to free
+    penalised = np.append(np.full(x.shape[1] - 1, penalty), penalty * 1e-3)  # the shift is hardly penalised
     weights = ahead = np.zeros((x.shape[1], count))
     for _ in range(_STEPS):
         wrong = (_softmax(x @ ahead) - targets) * share[:, None]

@@ -1,4 +1,4 @@
-"""How good a head is on pictures that it was not made from."""
+"""Cross-validation: how good a head is on images it was not trained on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validation:
-    """`confusion[i, j]`: how many pictures of class i were taken for class j, each by a head that was made without it.
-    `penalty` is the one that was best, by the mean surprise (-log p of the right class)."""
+    """`confusion[i, j]`: how many images of class i were classified as class j, each by a head trained without it.
+    `penalty` is the best one by mean `surprise` (-log p of the right class)."""
 
     labels: tuple[str, ...]
     confusion: NDArray[np.int64]
@@ -26,18 +26,18 @@ class Validation:
 
     @property
     def accuracy(self) -> float:
-        """The share of pictures that were classified rightly."""
+        """Share of images that were classified correctly."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
     def recall(self) -> FloatTable:
-        """Of each class, the share that was found."""
+        """For each class, the share of its images that was found."""
         found: FloatTable = np.diag(self.confusion) / self.confusion.sum(axis=1)
         return found
 
     @property
     def precision(self) -> FloatTable:
-        """Of what was taken for each class, the share that is; NaN where nothing was."""
+        """For each class, the share of its predictions that is right; NaN if there are none."""
         taken = self.confusion.sum(axis=0)
         right: FloatTable = np.divide(np.diag(self.confusion), taken, out=np.full(len(taken), np.nan), where=taken > 0)
         return right
@@ -49,10 +49,10 @@ def cross_validated(
     labels: tuple[str, ...],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Validation:
-    """Five times four fifths are learnt from and the last fifth asked, once for each penalty.
+    """Five times, trains on four fifths and predicts the remaining fifth, for each penalty.
 
-    `features` [pictures, views, n]: several views of each picture; a head learns from all views and is asked about the
-    first. All views of a picture are on the same side.
+    `features` [images, views, n]: several views of each image; a head is trained on all views and predicts the first.
+    All views of an image are in the same fold.
     """
     fold, count = folds(classes), len(labels)
     guesses = np.zeros((len(PENALTIES), len(classes), count))
@@ -71,7 +71,7 @@ def cross_validated(
 
 
 def folds(classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fifth that each picture belongs to, 0-4: each class spread evenly, the same way each time."""
+    """Returns the fold of each image, 0-4: each class is spread evenly, the same way each time."""
     random = np.random.default_rng(0)
     fold = np.zeros(len(classes), np.int64)
     for number in np.unique(classes):
@@ -81,6 +81,6 @@ def folds(classes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def flattened(features: FloatTable, classes: NDArray[np.int64]) -> tuple[FloatTable, NDArray[np.int64]]:
-    """Each view as an example of its own."""
+    """Returns each view as a separate example."""
     pictures, views, width = features.shape
     return features.reshape(pictures * views, width), np.repeat(classes, views)

@@ -1,1 +1,1 @@
-"""Styles of one's own: the style network learns a painting. Needs PyTorch (the extra `train`); nothing else does."""
+"""Custom styles: the style model learns a painting. Needs PyTorch (the extra `train`), as nothing else does."""

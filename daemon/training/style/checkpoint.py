@@ -1,4 +1,4 @@
-"""A training on the disk: where it stands, and pictures of how far it has come."""
+"""Checkpoints of a training on disk, and previews of its progress."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sightd.plugins.types import Image
 
 
 class Checkpoint:
-    """The file `checkpoint.npz` in a folder. `settings` are what must be the same for a training to go on."""
+    """The file `checkpoint.npz` in a folder. `settings` must be the same for a training to resume."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.path = folder / "checkpoint.npz"
         self._settings = json.dumps(settings, sort_keys=True)
 
     def load(self) -> dict[str, NDArray[Any]] | None:
-        """None where there is none. TrainingError where it is of other settings, or broken."""
+        """Returns None if there is none. Raises TrainingError if it has other settings or is broken."""
         if not self.path.exists():
             return None
         try:
@@ -42,14 +42,14 @@ class Checkpoint:
         return state
 
     def save(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Replaces the file whole: one that is cut short is never seen. OSError where it cannot be written."""
+        """Replaces the file atomically: a truncated one is never seen. Raises OSError if it cannot be written."""
         new = self.path.with_suffix(".new")
         try:
             with new.open("wb") as file:
                 np.savez(file, allow_pickle=False, settings=np.array(self._settings), **state)
             new.replace(self.path)
         except OSError:
-            new.unlink(missing_ok=True)  # it takes the room that the next attempt needs
+            new.unlink(missing_ok=True)  # it takes up space that the next attempt needs
             raise
 
     def remove(self) -> None:
@@ -57,7 +57,8 @@ class Checkpoint:
 
 
 def write_preview(path: Path, painting: Image, pictures: Sequence[Image], painted: Sequence[Image]) -> None:
-    """The painting, and pictures (squares of one size) above how they are painted now. OSError likewise."""
+    """Writes the painting, and images (squares of one size) above their current stylised versions. Raises OSError
+    likewise."""
     side = pictures[0].shape[0]
     height, width = painting.shape[:2]
     size = max(1, round(width * 2 * side / height)), 2 * side

@@ -1,4 +1,4 @@
-"""Pictures to learn with: squares cut at random out of a user's pictures and videos."""
+"""Training images: squares cut at random from a user's images and videos."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from sightd.daemon.training.errors import TrainingError
 from sightd.plugins.types import Image
 
 MOST = 300
-"""Pictures that are held in memory."""
+"""Maximum number of images held in memory."""
 _LEAST_SIDE = 64
 _CLOSEST = 0.5
-"""Least side of a square, as a share of the picture's shorter side."""
+"""Smallest side of a square, as a share of the image's shorter side."""
 
 
 def squares(pictures: Sequence[Image], side: int, count: int, seed: tuple[int, ...]) -> list[Image]:
-    """`count` squares of `side` pixels, BGR, of pictures, places and sizes that `seed` decides; some are mirrored."""
+    """Returns `count` squares of `side` pixels, BGR. `seed` decides from which images, where and how large; some are
+    mirrored."""
     random, cut_out = np.random.default_rng(seed), []
     for _ in range(count):
         picture = pictures[int(random.integers(len(pictures)))]
@@ -36,9 +37,9 @@ def squares(pictures: Sequence[Image], side: int, count: int, seed: tuple[int, .
 
 
 def pictures_of(sources: Sequence[Path], side: int) -> tuple[list[Image], list[str]]:
-    """Up to 300 pictures, evenly spread over the sources, none larger than it needs be for squares of `side` pixels;
-    and what could not be read, in words. MediaError where a source is missing, TrainingError where nothing large enough
-    is in them."""
+    """Returns up to 300 images, evenly spread over the sources and scaled down to what squares of `side` pixels need;
+    and lines that say what could not be read. Raises MediaError if a source is missing, TrainingError if they contain
+    no image that is large enough."""
     holdings = [contents(source) for source in sources]
     found = [sequence for held in holdings for sequence in held.sequences]
     total = sum(length(one) or sum(1 for _ in frames(one)) for one in found)
@@ -62,7 +63,7 @@ def pictures_of(sources: Sequence[Path], side: int) -> tuple[list[Image], list[s
 
 
 def _smaller(picture: Image, side: int) -> Image:
-    """Its shorter side `side` at most; contiguous and its own memory."""
+    """Scales it down if its shorter side exceeds `side`; contiguous, in memory of its own."""
     height, width = picture.shape[:2]
     ratio = side / min(height, width)
     if ratio >= 1:

@@ -1,4 +1,4 @@
-"""A painting in, a style that a configuration can name out."""
+"""Turns a painting into a style that a configuration can name."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from sightd.engines.styles import STYLES, WITH_OWN
 from sightd.plugins.types import Image
 
 _SHOWN = 3
-"""Pictures of a preview."""
+"""Images in a preview."""
 _TOLERANCE = 1e-3
-"""Largest difference, of 0-1, between what was learnt and what the written network paints."""
+"""Largest difference allowed, of 0-1, between the learnt style's output and the written model's."""
 _RECENT = 25
 """Steps over which distances are averaged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """The painting with the digest of its file, and the pictures to learn with, BGR."""
+    """The painting with the digest of its file, and the images to train with, BGR."""
 
     painting: Image
     painting_sha256: str
@@ -48,12 +48,12 @@ class Material:
 
 
 class StyleJob:
-    """Learns one style. `run` may be interrupted at any time, and goes on from its last checkpoint when it is called
-    again with the same material and plan."""
+    """Learns one style. `run` may be interrupted at any time; called again with the same material and plan, it resumes
+    from its last checkpoint."""
 
     def __init__(self, material: Material, plan: Plan, store: ModelStore, work: Path, every: int) -> None:
-        """`work` is a folder that is there; each `every` steps a preview and a checkpoint are written into it.
-        EngineError where the networks are not stored."""
+        """`work` is an existing folder; every `every` steps a preview and a checkpoint are written to it. Raises
+        EngineError if the models are not stored."""
         catalog = Catalog.load()
         self._base, trunk = catalog.get("style26"), catalog.get("vgg16")
         self._base_file = store.verify(self._base)
@@ -71,12 +71,12 @@ class StyleJob:
         self._checkpoint = Checkpoint(work, settings)
 
     def run(self, name: str, progress: Progress, told: Callable[[str], None]) -> Model:
-        """Learns it, stores it as the style `name`, and gives the network that knows it. TrainingError where a
-        checkpoint is of another training, or what was written paints otherwise than what was learnt; OSError where the
-        folder cannot be written; EngineError where the network cannot be stored."""
+        """Trains it, stores it as the style `name`, and returns the model that contains it. Raises TrainingError if a
+        checkpoint belongs to another training, or the written model's output differs from what was learnt; OSError if
+        the folder cannot be written; EngineError if the model cannot be stored."""
         plan, shown = self._plan, squares(self._material.pictures, self._plan.side, _SHOWN, (self._plan.seed,))
         if not plan.whole:
-            self._known()  # before the work
+            self._known()  # fail before the work
         trainer = self._begun(shown, told)
         recent: list[Distances] = []
         while trainer.step < plan.steps:
@@ -90,7 +90,8 @@ class StyleJob:
         return learnt
 
     def _begun(self, shown: Sequence[Image], told: Callable[[str], None]) -> Trainer:
-        """The trainer where its checkpoint says, or at the style of the network that is nearest to the painting."""
+        """Returns the trainer at its checkpoint or, without one, at the model's style that is nearest to the
+        painting."""
         plan, material, state = self._plan, self._material, self._checkpoint.load()
         row = 0
         if state is None:
@@ -115,7 +116,7 @@ class StyleJob:
         write_preview(preview, self._material.painting, shown, trainer.painted(shown))
 
     def _stored(self, name: str, picture: Image) -> Model:
-        """As a network of its own, or with the other styles that were learnt here."""
+        """Stores it as a model of its own, or with the other custom styles."""
         network = name if self._plan.whole else WITH_OWN
         learnt, directory = self._style.layers(), self._store.directory
         folder = file_of(network, directory).parent
@@ -135,15 +136,15 @@ class StyleJob:
             return put(self._base, network, made, origin, directory)
 
     def _joined(self, name: str, learnt: Sequence[StyleLayer]) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
-        """The network of all styles with this one behind them, or in the place of the one of its name."""
+        """Returns the model of all styles with this one appended, or in place of the one with its name."""
         layers, labels = self._known()
         row = labels.index(name) if name in labels else len(labels)
         joined = [old.with_style(row, new.scale[0], new.shift[0]) for old, new in zip(layers, learnt, strict=True)]
         return joined, (*labels[:row], name, *labels[row + 1 :])
 
     def _known(self) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
-        """The network with the styles that were learnt here, or the published one. TrainingError where that is of
-        another published one: its styles would be joined to weights that they were not learnt for."""
+        """Returns the model with the custom styles, or the published one. Raises TrainingError if the custom one was
+        made from another published model: its styles would be joined to weights they were not learnt for."""
         own = with_own(Catalog.load(), self._store.directory).models.get(WITH_OWN)
         if own is None or own.path is None:
             return self._layers, STYLES
@@ -156,14 +157,14 @@ class StyleJob:
         return layers, own.labels
 
     def _require_faithful(self, made: Path, row: int, styles: int, picture: Image) -> None:
-        """TrainingError unless the file paints what was learnt."""
+        """Raises TrainingError unless the file's output is that of the learnt style."""
         tensor, session = to_tensor([picture], "cpu").numpy(), OnnxRuntimeSession(made, 1)
         try:
             weights = np.eye(styles, dtype=np.float32)[[row]]
             (found,) = session.run({self._base.input.tensor: tensor, "style_weights": weights}).values()
         finally:
             session.close()
-        with torch.no_grad():  # on the CPU: a GPU's shortened arithmetic is no difference of the weights
+        with torch.no_grad():  # on the CPU: reduced precision on a GPU would look like a difference of weights
             copy = TrainableStyle(self._style.layers(), 0, "cpu", whole=False)
             expected = copy.painted(to_tensor([picture], "cpu")).numpy()
         off = float(np.abs(found - expected).max())

@@ -1,8 +1,8 @@
-"""How far a painting is from showing the picture, and from looking like the example.
+"""The loss: how far a stylised image is from the content of the original, and from the look of the painting.
 
-Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks": what a picture shows is in the features
-of a deep layer, how it is painted in which features come together (their Gram matrices). Johnson et al. 2016,
-"Perceptual Losses for Real-Time Style Transfer", arXiv 1603.08155: a network learns to make both small at once.
+Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks": the content is in the features of a deep
+layer, the style in which features occur together (their Gram matrices). Johnson et al. 2016, "Perceptual Losses for
+Real-Time Style Transfer", arXiv 1603.08155: a network learns to minimise both at once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import torch
 Tensor = Any
 
 _SHOWS = 2
-"""The block whose features say what a picture shows: its last layer is relu3_3, as Johnson et al. have it."""
+"""Index of the block whose features are the content: its last layer is relu3_3, as in Johnson et al."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Each relative to what it is measured by, so that no layer and no painting counts more for being bright; `rough`
-    is the mean step between neighbouring pixels."""
+    """Each is relative to its target, so that no layer and no painting counts more for being bright; `rough` is the
+    mean difference between neighbouring pixels."""
 
     content: Tensor
     style: Tensor
@@ -30,14 +30,14 @@ class Loss:
 
 
 def grams(features: Sequence[Tensor]) -> list[Tensor]:
-    """Of each layer [b, c, h, w], the mean products of its channels [b, c, c]."""
+    """Returns, for each layer [b, c, h, w], the mean products of its channels [b, c, c]."""
     flat = [layer.flatten(2) for layer in features]
     return [layer @ layer.transpose(1, 2) / layer.shape[2] for layer in flat]
 
 
 def loss_of(painted: Tensor, found: Sequence[Tensor], picture: Sequence[Tensor], example: Sequence[Tensor]) -> Loss:
-    """Of paintings [b, 3, h, w] with the features `found`; `picture` are the features of what they should show, and
-    `example` the Gram matrices of how they should look, [1, c, c]."""
+    """Returns the loss of stylised images [b, 3, h, w] with the features `found`. `picture` are the features of the
+    originals, `example` the Gram matrices of the painting, [1, c, c]."""
     shows, should = found[_SHOWS], picture[_SHOWS]
     content = ((shows - should) ** 2).mean() / (should**2).mean()
     pairs = zip(grams(found), example, strict=True)

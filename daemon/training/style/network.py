@@ -1,4 +1,4 @@
-"""The style network and the loss network in PyTorch, of the weights that ONNX files hold. Pictures are RGB 0-1."""
+"""The style model and the loss model in PyTorch, with weights from ONNX files. Images are RGB 0-1."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Tensor = Any
 
 
 class TrainableStyle:
-    """The network with one style of its own; `kernels`, `scales` and `shifts` are one tensor a layer."""
+    """The model with a single style; `kernels`, `scales` and `shifts` have one tensor per layer."""
 
     def __init__(self, layers: Sequence[StyleLayer], row: int, device: str, *, whole: bool) -> None:
-        """Begins as the style `row`. `whole`: all weights are learnt; else a scale and a shift for each channel."""
+        """Starts from the style `row`. `whole`: all weights are trained; otherwise a scale and a shift per channel."""
 
         def tensor(values: Any, learnt: bool) -> Tensor:
             return torch.tensor(values, device=device, requires_grad=learnt)
@@ -35,7 +35,7 @@ class TrainableStyle:
         return [*self.scales, *self.shifts, *(self.kernels if self._whole else [])]
 
     def painted(self, pictures: Tensor) -> Tensor:
-        """[b, 3, h, w] to the same; h and w are multiples of 4."""
+        """Returns images [b, 3, h, w] stylised, in the same shape; h and w must be multiples of 4."""
         x, n = pictures, 0
         for n in range(DOWN):
             x = functional.relu(self._layer(x, n))
@@ -47,7 +47,7 @@ class TrainableStyle:
         return torch.sigmoid(self._layer(x, last))
 
     def layers(self) -> list[StyleLayer]:
-        """As it is now, with its one style."""
+        """The current weights, with the one style."""
 
         def array(tensor: Tensor) -> Any:
             return tensor.detach().cpu().numpy().copy()
@@ -67,7 +67,7 @@ class TrainableStyle:
 
 
 class Trunk:
-    """The first blocks of a network that was trained to classify."""
+    """The first blocks of a model that was trained to classify."""
 
     def __init__(self, blocks: Sequence[Sequence[LayerWeights]], spec: InputSpec, device: str) -> None:
         self._blocks = [
@@ -77,7 +77,7 @@ class Trunk:
         self._mean = torch.tensor(spec.mean, device=device)[None, :, None, None]
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """What each block gives of [b, 3, h, w]."""
+        """Returns each block's output for images [b, 3, h, w]."""
         x, found = pictures.flip(1) * 255 - self._mean, list[Tensor]()
         for block in self._blocks:
             x = functional.max_pool2d(x, 2) if found else x

@@ -1,4 +1,4 @@
-"""How a style is to be learnt."""
+"""The settings of a style's training."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`whole`: all weights of the network are learnt, for one style alone; else a new style's scales and shifts.
+    """`whole`: all weights of the model are trained, for one style only; otherwise a new style's scales and shifts.
 
-    Each of `steps` looks at `batch` squares of `side` pixels. `rate` is Adam's; it falls to a tenth towards the end.
-    `likeness` is the weight of looking like the painting, against showing the picture. `scale`: how large the painting
-    is looked at, 1 being as large as the squares: its strokes become as much coarser.
+    Each of `steps` uses `batch` squares of `side` pixels. `rate` is Adam's learning rate; it falls to a tenth by the
+    end. `likeness` is the weight of the style loss against the content loss. `scale` is the painting's size relative to
+    the squares: a larger one makes its strokes coarser.
     """
 
     steps: int
@@ -25,13 +25,13 @@ class Plan:
 
     @classmethod
     def of_row(cls, steps: int | None, side: int | None, likeness: float, scale: float) -> Plan:
-        """Minutes on two processor cores. Dumoulin et al. 2017 (section 3.2) found that the scales and shifts suffice
-        for a network that knows other styles already."""
+        """Takes minutes on two processor cores. Dumoulin et al. 2017 (section 3.2) found that scales and shifts suffice
+        for a model that already knows other styles."""
         return cls(steps or 300, side or 192, 1, 5e-2, likeness, scale, whole=False)
 
     @classmethod
     def of_all(cls, steps: int | None, side: int | None, likeness: float, scale: float) -> Plan:
-        """Wants a GPU."""
+        """Needs a GPU to be practical."""
         return cls(steps or 20_000, side or 256, 4, 1e-3, likeness, scale, whole=True)
 
     def rate_at(self, step: int) -> float:

@@ -1,4 +1,4 @@
-"""PyTorch, where it is installed."""
+"""Imports PyTorch, if it is installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sightd.daemon.training.errors import TrainingError
 
 
 def import_torch() -> Any:
-    """The module. TrainingError says how to install it."""
+    """Returns the module. Raises TrainingError with how to install it."""
     try:
         import torch
     except ImportError:

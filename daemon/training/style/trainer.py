@@ -1,4 +1,4 @@
-"""The steps of a training, and what it takes to go on with it another day."""
+"""The training steps, and the state needed to resume them later."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ Tensor = Any
 State = Mapping[str, NDArray[Any]]
 
 _SMOOTH = 0.1
-"""Weight of the steps between neighbouring pixels: against a raster that no viewer could encode well."""
+"""Weight of the difference between neighbouring pixels: prevents a raster that would be hard to encode."""
 _DECAY = (0.9, 0.999)
 _LEAST, _MOST = 32, 3000
-"""Sides of the painting as it is looked at, in pixels."""
+"""Allowed sides of the scaled painting, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """Of one step: how far from showing the picture, and from looking like the painting."""
+    """The losses of one step: content and style."""
 
     content: float
     style: float
 
 
 class Trainer:
-    """Adam on a style. Used by one thread."""
+    """Trains a style with Adam. Used by one thread."""
 
     def __init__(
         self, style: TrainableStyle, trunk: Trunk, painting: Image, pictures: Sequence[Image], plan: Plan, device: str
     ) -> None:
-        """`painting` BGR; `pictures` BGR are what squares are cut out of."""
+        """`painting` BGR; squares are cut from `pictures`, BGR."""
         self._style, self._trunk, self._pictures, self._plan, self._device = style, trunk, pictures, plan, device
         self._example = example_of(trunk, painting, plan, device)
         self._adam = torch.optim.Adam(style.learnt, lr=plan.rate, betas=_DECAY)
         self.step = 0
-        """How many were done."""
+        """Number of steps done."""
 
     def advance(self) -> Distances:
-        """One step. What it looks at depends on the plan and its number alone."""
+        """Does one step. Its input depends only on the plan, the images and the step's number."""
         plan = self._plan
         cut = squares(self._pictures, plan.side, plan.batch, (plan.seed, self.step))
         pictures = to_tensor(cut, self._device)
@@ -67,12 +67,12 @@ class Trainer:
         return Distances(loss.content.item(), loss.style.item())
 
     def painted(self, pictures: Sequence[Image]) -> list[Image]:
-        """How pictures (BGR, sides multiples of 4) are painted now."""
+        """Returns images (BGR, sides multiples of 4) in the current style."""
         with torch.no_grad():
             return [to_image(self._style.painted(to_tensor([one], self._device))) for one in pictures]
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that `restore` needs."""
+        """Returns everything that `restore` needs."""
         found: dict[str, NDArray[Any]] = {"step": np.array(self.step)}
         for n, tensor in enumerate(self._style.learnt):
             moments = self._adam.state.get(tensor, {})
@@ -82,7 +82,7 @@ class Trainer:
         return found
 
     def restore(self, state: State) -> None:
-        """Goes on where `state` was taken. KeyError or ValueError where that is of another training."""
+        """Resumes where `state` was taken. Raises KeyError or ValueError if that is of another training."""
         step = int(state["step"])
         for n, tensor in enumerate(self._style.learnt):
             values = {name: state[f"{name}-{n}"] for name in ("value", "exp_avg", "exp_avg_sq")}
@@ -99,7 +99,8 @@ class Trainer:
 
 
 def example_of(trunk: Trunk, painting: Image, plan: Plan, device: str) -> list[Tensor]:
-    """How the painting looks: its Gram matrices, at the size that the plan says."""
+    """Returns the painting's Gram matrices, at the size that the plan says. Raises TrainingError if that is not
+    possible."""
     height, width = painting.shape[:2]
     ratio = plan.side * plan.scale / min(height, width)
     size = round(width * ratio), round(height * ratio)
@@ -116,7 +117,7 @@ def example_of(trunk: Trunk, painting: Image, plan: Plan, device: str) -> list[T
 def nearest_style(
     styles: Sequence[TrainableStyle], trunk: Trunk, example: Sequence[Tensor], pictures: Sequence[Image], device: str
 ) -> int:
-    """The one that looks most like the example already: what is begun with is half learnt."""
+    """Returns the index of the style most like the example: a good start is half the training."""
     batch = to_tensor(pictures, device)
     with torch.no_grad():
         should = trunk.features(batch)
@@ -128,13 +129,13 @@ def nearest_style(
 
 
 def to_tensor(pictures: Sequence[Image], device: str) -> Tensor:
-    """BGR uint8 pictures of one size as RGB 0-1 [b, 3, h, w]."""
+    """Converts BGR uint8 images of one size to RGB 0-1 [b, 3, h, w]."""
     planes = np.stack([picture[:, :, ::-1].transpose(2, 0, 1) for picture in pictures])
     return torch.tensor(planes.astype(np.float32) / 255, device=device)
 
 
 def to_image(picture: Tensor) -> Image:
-    """RGB 0-1 [1, 3, h, w] as a BGR uint8 picture."""
+    """Converts RGB 0-1 [1, 3, h, w] to a BGR uint8 image."""
     planes = picture[0].cpu().numpy()
     return np.ascontiguousarray(np.rint(planes.transpose(1, 2, 0)[:, :, ::-1] * 255), np.uint8)
 

@@ -59,7 +59,7 @@ class AnnotatedFolder:
         )
 
     def _free(self, folder: Path, stem: str, suffix: str) -> Path:
-        """A path that this run has not used: different sources may have files of the same name."""
+        """Returns a path that this run has not used: different sources may have files of the same name."""
         path, n = folder / f"{stem}{suffix}", 1
         while path in self._used or path.resolve() in self._originals:
             n += 1
@@ -69,7 +69,7 @@ class AnnotatedFolder:
 
 
 def _coloured(suffix: str) -> str:
-    """The format of a copy: the source's own, except that PGM and PBM hold no colours."""
+    """Returns the format of a copy: the source's own, except that PGM and PBM hold no colours."""
     return ".ppm" if suffix.lower() in (".pgm", ".pbm") else suffix
 
 

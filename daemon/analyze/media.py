@@ -139,7 +139,8 @@ def _is_new(folder: Path, known: set[str]) -> bool:
 
 
 def not_read(files: Iterable[Path], kinds: str = "picture or video") -> Iterator[str]:
-    """Yields lines that name files whose suffix is none of `kinds`; of many with one suffix only the first few."""
+    """Yields lines that say which files are left out because their suffix is not of `kinds`; of many with one suffix,
+    names the first few."""
     by_suffix = defaultdict[str, list[Path]](list)
     for path in files:
         by_suffix[path.suffix.lower()].append(path)

@@ -91,6 +91,6 @@ def _face(faces: Faces, row: int, with_embedding: bool) -> dict[str, Any]:
 
 
 def _number(of_row: FloatArray) -> float | None:
-    """The value, or None if it is not finite: JSON has no NaN."""
+    """Returns the value, or None if it is not finite: JSON has no NaN."""
     value = float(of_row[0])
     return round(value, 5) if math.isfinite(value) else None

@@ -63,12 +63,12 @@ def changes(old: Loaded, new: Loaded) -> Changes:
 
 
 def enabled(config: Config) -> Mapping[str, Camera]:
-    """The cameras that are enabled."""
+    """Returns the enabled cameras."""
     return {name: camera for name, camera in config.cameras.items() if camera.enabled}
 
 
 def chain_of(config: Config, camera: Camera) -> Sequence[str]:
-    """The plug-ins that a camera's frames go through."""
+    """Returns the plug-ins that a camera's frames go through."""
     return config.chain if camera.chain is None else camera.chain
 
 
@@ -81,7 +81,7 @@ def output_of(config: Config, camera: Camera) -> Output:
 
 
 def plugins_in_use(loaded: Loaded) -> Mapping[str, PluginConfig]:
-    """The plug-ins that an enabled camera's chain names, in the file's order."""
+    """Returns the plug-ins that an enabled camera's chain names, in the file's order."""
     named = {name for camera in enabled(loaded.config).values() for name in chain_of(loaded.config, camera)}
     return {name: options for name, options in loaded.plugin_configs.items() if name in named}
 

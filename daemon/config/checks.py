@@ -32,7 +32,7 @@ class Checks:
         self._config, self._positions, self._written, self._lost = config, positions, written, lost
 
     def problems(self) -> Iterator[Problem]:
-        """What keeps the daemon from starting."""
+        """Yields what keeps the daemon from starting."""
         if not self._config.cameras:
             yield self._problem(("cameras",), "there is no camera", f"write at least {NO_CAMERAS}")
         elif not any(camera.enabled for camera in self._config.cameras.values()):
@@ -46,7 +46,7 @@ class Checks:
             yield from self._tls(section, tls) if tls else ()
 
     def warnings(self) -> Iterator[Problem]:
-        """What works but is probably not intended."""
+        """Yields what works but is probably not intended."""
         rtsp = self._config.rtsp
         basic_over_tls = rtsp.tls is not None or self._is_lost("rtsp", "tls")
         if rtsp.auth and rtsp.auth.method == "basic" and not basic_over_tls and not is_loopback(rtsp.host):
@@ -86,14 +86,14 @@ class Checks:
                     yield self._problem((section, option), message, hint)
 
     def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[Problem]:
-        """`first` may exceed `longest` only if the file does not set it: the default is cut to `longest`."""
+        """Rejects a `first` above `longest` only if the file sets `first`: the default is cut to `longest`."""
         first, longest = reconnect.first, reconnect.longest
         if first > longest and "first" in reconnect.model_fields_set and not self._is_lost(*path):
             message = f"first ({first:g} s) is greater than longest ({longest:g} s)"
             yield self._problem((*path, "first"), message, f"lower first, or write longest: {first:g}s or more")
 
     def _known_part(self, name: str, camera: Camera) -> Camera:
-        """The camera with an option at its default if one that is checked together with it is unknown."""
+        """Returns the camera with the default for each option that is checked together with an unknown one."""
         unknown = [
             option
             for group in _CHECKED_TOGETHER
@@ -141,7 +141,7 @@ class Checks:
             yield self._problem(("rtsp", "auth", "password"), "is empty", "write password: ${env:RTSP_PASSWORD}")
 
     def _access(self) -> Iterator[Problem]:
-        """A server that other machines can reach requires authentication."""
+        """Requires authentication for a server that other machines can reach."""
         config, tokens = self._config, self._config.access.tokens
         is_open = not tokens and not self._is_lost("access")
         if is_open and self._serves("http", config.http):
@@ -246,7 +246,7 @@ def _is_address(text: str) -> bool:
 
 
 def _file_of(source: str) -> Path:
-    """The file of a source without a scheme; a device's options follow a "?"."""
+    """Returns the file of a source without a scheme; a device's options follow a "?"."""
     return Path(source.partition("?")[0] if source.startswith("/dev/") else source)
 
 
@@ -258,7 +258,7 @@ def _exists(path: Path) -> bool:
 
 
 def _kind_instead_of_a_file(source: str) -> str | None:
-    """What is at the path of a source's video file instead, such as "a directory"; None if nothing or a file is."""
+    """Returns what is at the path of a source's video file, such as "a directory"; None if nothing or a file is."""
     scheme, separator, rest = source.partition("://")
     if (separator and scheme.lower() != "file") or source.startswith("/dev/video"):
         return None

@@ -102,7 +102,7 @@ class EntryReader:
                     yield Problem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
 
     def _chain(self, names: object, path: PathKey) -> None:
-        """Every name of a chain must be an entry or an installed plug-in, which then has the default options."""
+        """Requires that every name of a chain be an entry or an installed plug-in, which then gets default options."""
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return
         for index, name in enumerate(names):

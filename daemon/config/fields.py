@@ -13,7 +13,7 @@ from sightd.daemon.config.problems import PathKey
 
 
 def model_at(root: type[BaseModel], path: PathKey) -> type[BaseModel] | None:
-    """The model whose options are at `path`; None if the path leads to something else."""
+    """Returns the model whose options are at `path`; None if the path leads to something else."""
     found: Any = root
     for step in path:
         found = _below(found, step)
@@ -21,7 +21,7 @@ def model_at(root: type[BaseModel], path: PathKey) -> type[BaseModel] | None:
 
 
 def field_at(root: type[BaseModel], path: PathKey) -> FieldInfo | None:
-    """The option at `path`; None if there is none."""
+    """Returns the option at `path`; None if there is none."""
     if not path or not isinstance(path[-1], str):
         return None
     owner = model_at(root, path[:-1])

@@ -24,7 +24,7 @@ def installed_plugins() -> PluginSource:
 
 
 def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:
-    """The options of the built-in plug-ins by name and, with `others`, of those from other packages."""
+    """Returns the options of the built-in plug-ins and, with `others`, of those of other packages, by name."""
     return {
         name: registry.load(name).Config
         for name, entry in registry.available().items()

@@ -69,8 +69,7 @@ def load_text(
     cameras: bool = True,
     files: Mapping[Path, Path] | None = None,
 ) -> Loaded:
-    """Like `load`, for text that was read already; `path` is its name, and relative paths are resolved from its
-    folder."""
+    """Like `load`, for text already read. `path` is its name; relative paths are resolved from the folder of `path`."""
     folder = path.absolute().parent
     document = _parse(text, path)
     if isinstance(document.value, dict):
@@ -112,7 +111,7 @@ class _Report:
         self.warnings: list[Problem] = []
 
     def tells_of(self, path: str) -> bool:
-        """Whether a problem was reported at this path, above or below it: then its value is not known."""
+        """Whether a problem was reported at this path, above or below it, so that its value is unknown."""
         return any(
             path == other.path or _below(other.path, path) or (_below(path, other.path) and not other.name_only)
             for other in self.problems
@@ -142,7 +141,7 @@ class _Report:
 
 
 def _is_read(key: object, left_out: Collection[object]) -> bool:
-    """Keys that begin with "x-" only hold what anchors share, as in a Compose file; they are ignored."""
+    """Whether a section is read. Keys that begin with "x-" only hold what anchors share, as in a Compose file."""
     return key not in left_out and not (isinstance(key, str) and key.startswith("x-"))
 
 
@@ -179,7 +178,7 @@ def _parse(text: str, path: Path) -> Document:
 
 
 def _as_mapping(document: Document, resolved: Resolved, report: _Report) -> dict[str, object]:
-    """The values with empty sections filled: one whose content is commented out means the defaults."""
+    """Returns the values without empty sections: one whose content is commented out means the defaults."""
     value = resolved.value
     if document.value is None and not document.problems:
         return {}

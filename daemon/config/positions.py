@@ -26,12 +26,12 @@ class Positions:
     values: dict[PathKey, Place] = field(default_factory=dict)
 
     def key(self, path: PathKey) -> Place:
-        """Position of the key, or of the value in a list; if it is not in the file, that of the nearest thing around
-        it."""
+        """Returns the position of the key, or of the list's value; if it is not in the file, of the nearest thing
+        around it."""
         return self._nearest(path, self.keys, self.values)
 
     def value(self, path: PathKey) -> Place:
-        """Position at which the value begins; if it is not in the file, that of the key around it."""
+        """Returns where the value begins; if it is not in the file, the position of the nearest key around it."""
         if path in self.values:
             return self.values[path]
         return self.key(path)

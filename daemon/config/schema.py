@@ -60,7 +60,7 @@ def _with_definitions(config: type[PluginConfig], name: str, definitions: Schema
 
 
 def _entry_named(name: str, known: list[str]) -> Schema:
-    """An entry with a plug-in's own name is that plug-in's, unless its `use` names another."""
+    """Validates an entry with a plug-in's own name as that plug-in, unless its `use` names another."""
     own = {"anyOf": [{"$ref": f"#/$defs/plugin:{name}"}, {"type": "null"}]}
     return {"if": {"type": "object", "required": ["use"]}, "then": _entry_that_uses(known), "else": own}
 

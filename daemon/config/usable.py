@@ -43,7 +43,7 @@ def usable(values: Mapping[str, object], resolved: Resolved) -> Usable:
 
 
 def _stand_ins(cameras: Mapping[str, object]) -> dict[str, str]:
-    """Valid names for the cameras whose own is not valid."""
+    """Returns valid names for the cameras whose own is not valid."""
     bad = [name for name in cameras if not _is_valid(name)]
     free = (name for name in map("unnamed-{}".format, range(len(cameras) + len(bad))) if name not in cameras)
     return dict(zip(bad, free, strict=False))

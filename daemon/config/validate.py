@@ -70,7 +70,7 @@ def salvage(root: type[M], value: object, resolved: Resolved, at: PathKey = ()) 
 
 
 def _option(path: PathKey, missing: bool) -> PathKey:
-    """What must be removed for an error at `path`: a list as a whole; for a missing option, the mapping that needs
+    """Returns what to remove for an error at `path`: a whole list or, for a missing option, the mapping that needs
     it."""
     first_index = next((place for place, step in enumerate(path) if isinstance(step, int)), len(path))
     return path[:first_index] if first_index < len(path) else path[:-1] if missing else path

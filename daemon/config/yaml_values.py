@@ -113,7 +113,8 @@ class _Builder:
         return values
 
     def _entries(self, node: nodes.MappingNode, path: PathKey) -> list[tuple[nodes.Node, nodes.Node]]:
-        """The pairs of a mapping; those of a merge key (`<<: *anchor`) after its own, unless it has the same key."""
+        """Returns a mapping's pairs. Those of a merge key (`<<: *anchor`) follow its own, except for keys that it has
+        itself."""
         own = [pair for pair in node.value if not _is_merge(pair[0])]
         names = {key.value for key, _ in own if isinstance(key, nodes.ScalarNode)}
         for merge, source in node.value:
@@ -139,7 +140,7 @@ class _Builder:
 
 
 def place_of(node: nodes.Node) -> Place:
-    """Position at which a node begins."""
+    """Returns where a node begins."""
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 

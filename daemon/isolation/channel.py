@@ -40,8 +40,8 @@ class Channel:
             raise GoneError(str(error)) from error
 
     def send(self, message: object, file: int | None = None) -> None:
-        """Raises GoneError if the other side is gone, TimeoutError as `receive` does. If pickling fails, nothing is
-        sent."""
+        """Sends a message. Raises GoneError if the other side is gone, TimeoutError as `receive` does. If pickling
+        fails, nothing is sent."""
         data = _pickled(message)
         head = _HEAD.pack(len(data))
         try:
@@ -72,7 +72,7 @@ class Channel:
         self._end.close()
 
     def _head(self) -> tuple[bytes, list[int]]:
-        """The message's length; a file descriptor comes with its first byte."""
+        """Returns the message's length; a file descriptor comes with its first byte."""
         head, files, _, _ = socket.recv_fds(self._end, _HEAD.size, 1)
         if not head:
             raise GoneError("the connection was closed")

@@ -47,7 +47,7 @@ class ProcessObserver(Protocol):
 
 
 class PluginProcess:
-    """The constructor starts it and does not wait. Any thread; each channel one thread at a time.
+    """Runs from its constructor on, which does not wait for it. Any thread; each channel one thread at a time.
 
     It has its own session, so that Ctrl-C reaches only the daemon, and the kernel ends it with the daemon. What it
     writes to standard error is logged.
@@ -107,7 +107,7 @@ class PluginProcess:
         self._kill()
 
     def death(self) -> str:
-        """How it ended, as a phrase that continues "its process"; ends it if it has not."""
+        """Returns how it ended, as a phrase that continues "its process"; kills it if it has not ended."""
         until = time.monotonic() + _GRACE  # its sockets close a moment before `waitid` sees it end
         while not (ended := self._has_ended()) and time.monotonic() < until:
             time.sleep(0.005)
@@ -123,7 +123,7 @@ class PluginProcess:
         return f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
 
     def usage(self) -> tuple[int, float] | None:
-        """Resident bytes and total CPU seconds, as the kernel counts them; None if it has ended."""
+        """Returns resident bytes and total CPU seconds, as the kernel counts them; None if it has ended."""
         try:
             process = Path(f"/proc/{self._process.pid}")
             resident = int((process / "statm").read_text().split()[1]) * _PAGE

@@ -71,7 +71,7 @@ class Service:
             self._channel.send(Raised(NonsenseError.__name__, told, "", answer.kept))
 
     def _answer(self, call: Call) -> Answer | Raised:
-        """A method of its own, so that no image is referenced any more when it has returned."""
+        """Calls the method. Separate from `run` so that no image is referenced any more when it has returned."""
         canvas = RemoteCanvas(call.canvas, self._lent)
         try:
             return Answer(self._result(call, canvas), (), canvas.strokes)

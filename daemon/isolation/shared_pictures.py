@@ -38,12 +38,12 @@ class PictureRoom:
         return file
 
     def back(self) -> Image:
-        """The image as the other side left it."""
+        """Returns the image as the other side left it."""
         assert self._image is not None
         return self._image
 
     def leave(self) -> None:
-        """The other side keeps the image: the next one gets other memory."""
+        """Gives the memory to the other side, which keeps the image; the next one gets other memory."""
         self._memory = self._image = None
 
     def _copy(self, memory: mmap.mmap, image: Image) -> None:
@@ -73,7 +73,7 @@ class PictureWindow:
         return flat.reshape(shape)
 
     def is_held(self) -> bool:
-        """Whether anybody still holds the image or a part of it: every view of an array holds that array. If so, its
+        """Whether anybody still holds the image or a part of it: every view of an array holds that array. If so, the
         memory is theirs from then on."""
         held = self._shown is not None and self._shown() is not None
         self._shown = None

@@ -13,8 +13,8 @@ class PluginObserver(Protocol):
     def took(self, phase: str, seconds: float) -> None: ...
 
     def fault(self, reason: str) -> None:
-        """It raised ("error"), returned what its contract does not allow ("invalid") or hung ("timeout"), or its
-        process died ("crashed") or exceeded its memory limit ("memory")."""
+        """Called on a fault: the plug-in raised ("error"), returned what its contract does not allow ("invalid") or
+        hung ("timeout"), or its process died ("crashed") or exceeded its memory limit ("memory")."""
 
     def breaker(self, state: BreakerState) -> None: ...
 

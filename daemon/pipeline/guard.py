@@ -184,7 +184,7 @@ class Guard:
             return breaker.allows(now)
 
     def _is_over(self, call: _Call | None) -> bool:
-        """Whether the call was abandoned, so that its result is ignored; if not, it no longer can be abandoned."""
+        """Whether the call was abandoned, so that its result is ignored. If not, it can no longer be abandoned."""
         with self._lock:
             if call is None or call.is_given_up:
                 return call is not None

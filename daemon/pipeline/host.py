@@ -44,7 +44,7 @@ class Observer(PluginObserver, ProcessObserver, Protocol):
     """Receives what happens in one plug-in instance: faults and timings, batches, engines, process."""
 
     def begins(self) -> None:
-        """An instance of this name starts, in place of any earlier one."""
+        """Called when an instance of this name starts, in place of any earlier one."""
 
     def batch(self, size: int) -> None: ...
 
@@ -65,7 +65,8 @@ class Instance:
         return self.worker.guard
 
     def look(self) -> None:
-        """Checks for hung calls and, if it has its own process, checks that. Call once a second, from one thread."""
+        """Checks for hung calls, and checks the plug-in's own process if it has one. Call once a second, from one
+        thread."""
         self.worker.look()
         plugin = self.guard.plugin
         if isinstance(plugin, IsolatedPlugin):

@@ -19,7 +19,7 @@ LoadEngine = Callable[[Sequence[str | Model], int, PluginConfig], Engine]
 
 
 def no_networks(progress: Progress) -> LoadEngine:
-    """For plug-ins without models: returns a loader that raises EngineError."""
+    """Returns a loader for plug-ins without models: it raises EngineError."""
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         raise EngineError("no way to load networks was given")

@@ -49,12 +49,12 @@ class Sighted(Protocol):
         """Why no frame arrives at the moment."""
 
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
-        """The slate appears, `ago` s after the last frame, which was taken at `last_picture` (s since the epoch). If
-        there never was one, that is None and `ago` counts from the start. `why`: "ended" or "failing", None if no frame
-        arrives."""
+        """Called when the slate appears, `ago` s after the last frame, which was taken at `last_picture` (s since the
+        epoch). If there never was one, that is None and `ago` counts from the start. `why`: "ended" or "failing", None
+        if no frame arrives."""
 
     def found(self) -> None:
-        """The first live frame has arrived, at the start or after the slate."""
+        """Called at the first live frame, at the start and after the slate."""
 
 
 class CameraOutput:
@@ -264,7 +264,7 @@ class CameraOutput:
         return known if known or self._longest_interval <= SLATE_AT_LAST else self._longest_interval
 
     def _show_again(self, frame: Frame) -> None:
-        """Shows the last image of a slow camera again until the next: viewers who receive nothing would disconnect."""
+        """Repeats the last image of a slow camera until the next: viewers who receive nothing would disconnect."""
         last = self._drawn_last
         picture = last[1] if last and last[0] is frame else self._drawn(frame, self._line.carried(frame))
         self._publisher.publish(picture, self._clock(), 1 / SLATE_INTERVAL)

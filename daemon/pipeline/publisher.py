@@ -121,7 +121,7 @@ class Publisher:
 
 
 def _size_of(image: Image | DeviceImage) -> tuple[int, int]:
-    """Width and height."""
+    """Returns width and height."""
     if isinstance(image, DeviceImage):
         return image.picture.width, image.picture.height
     return image.shape[1], image.shape[0]

@@ -37,7 +37,7 @@ class Ticket:
             self._over.set()
 
     def supersede(self) -> None:
-        """A newer frame replaced it before any plug-in began: waiting threads continue without results."""
+        """Releases waiting threads without results, because a newer frame replaced it before any plug-in began."""
         self._over.set()
 
     def wait(self, timeout: float) -> bool:

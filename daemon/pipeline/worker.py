@@ -60,7 +60,7 @@ class Worker:
         return self.guard.plugin.needs <= ticket.processed and self.may_be_due(ticket.frame, watched=ticket.watched)
 
     def may_be_due(self, frame: Frame, *, watched: bool) -> bool:
-        """Whether it should, as far as that does not depend on the plug-ins before it."""
+        """Like `due`, but ignores what the plug-in requires of those before it."""
         return (watched or not self._for_viewers) and self.gate.due(frame) and not self._stuck
 
     @property

@@ -45,7 +45,7 @@ def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
 
 
 def _cosine(reference: Engine, other: Engine, picture: Frame) -> float:
-    """The lowest of all outputs."""
+    """Returns the lowest cosine of all outputs."""
     one, two = (engine.run([picture.host()])[0] for engine in (reference, other))
     return min(_between(one[name].ravel(), two[name].ravel()) for name in one)
 

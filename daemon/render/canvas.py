@@ -115,7 +115,7 @@ class OutputCanvas:
         return max(0, min(x, width - stamp.width)), max(0, min(y, height - stamp.height))
 
     def _on_picture(self, xyxy: FloatArray) -> Rect | None:
-        """The box in output pixels, clipped so that its rim is inside the image; None if it is outside."""
+        """Returns the box in output pixels, clipped so that its rim is inside the image; None if it is outside."""
         width, height = self._surface.size
         left, top, right, bottom = (value * self.scale for value in xyxy.tolist())
         if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):

@@ -27,8 +27,8 @@ def hide(surface: Surface, boxes: FloatArray) -> None:
 
 
 def _region(box: list[float], width: int, height: int) -> Rect | None:
-    """The box, clipped to the image and grown to even coordinates, because 4:2:0 video has one colour for four pixels;
-    None if it is outside."""
+    """Returns the box, clipped to the image and grown to even coordinates, because 4:2:0 video has one colour for four
+    pixels; None if it is outside."""
     left, top = max(0, int(box[0])) & ~1, max(0, int(box[1])) & ~1
     right, bottom = min(width, -2 * int(-box[2] // 2)), min(height, -2 * int(-box[3] // 2))
     return (left, top, right, bottom) if left < right and top < bottom else None

@@ -21,13 +21,13 @@ _faces = threading.local()
 
 
 def width_of(text: str, size: int, weight: int = REGULAR) -> int:
-    """Width of a line of text in pixels."""
+    """Returns the width of a line of text in pixels."""
     left, _, width, _ = cv2.getTextSize(_ORIGIN, text, _ORIGIN, _face(), size, weight)
     return max(0, left + width)
 
 
 def cap_height(size: int) -> int:
-    """Height in pixels of a capital letter above the baseline."""
+    """Returns the height in pixels of a capital letter above the baseline."""
     return round(0.70 * size)
 
 

@@ -28,7 +28,7 @@ class Measures:
 
     @classmethod
     def of(cls, width: int, height: int) -> Measures:
-        """Sizes for an image; they follow its shorter side, so that a portrait image looks the same."""
+        """Returns the sizes for an image. They follow its shorter side, so that a portrait image looks the same."""
         short = min(width, height)
         return cls(
             width=width,

@@ -46,7 +46,7 @@ def contrast(one: Colour, other: Colour) -> float:
 
 
 def _luminance(colour: Colour) -> float:
-    """Relative luminance of an sRGB colour (WCAG 2.2, "relative luminance")."""
+    """Returns the relative luminance of an sRGB colour (WCAG 2.2, "relative luminance")."""
     blue, green, red = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -86,7 +86,7 @@ def _oklab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _encode(linear: float) -> float:
-    """The sRGB transfer function."""
+    """Applies the sRGB transfer function."""
     return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
 
 

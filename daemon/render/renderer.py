@@ -78,11 +78,11 @@ class Renderer:
         return canvas
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
-        """Width and height of the image that `render` makes of this frame."""
+        """Returns width and height of the image that `render` makes of this frame."""
         return output_size(frame.width, frame.height, self._max_height)
 
     def close(self) -> None:
-        """Call after the last image was shown; idempotent."""
+        """Releases the GPU drawing after the last image was shown. Idempotent."""
         if self._drawing is not None:
             self._drawing.close()
 

@@ -86,14 +86,14 @@ def slate(last: Image | None, size: tuple[int, int], title: str, words: SlateWor
 
 
 def _night(size: tuple[int, int]) -> Image:
-    """A dark background, slightly lighter at the top."""
+    """Returns a dark background, slightly lighter at the top."""
     ends = np.array([[_NIGHT_TOP], [_NIGHT_BOTTOM]], np.float32)
     night: Image = cv2.resize(ends, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     return night
 
 
 def _faded(last: Image, size: tuple[int, int]) -> Image:
-    """The last image, blurred, nearly grey and darker towards its edges."""
+    """Returns the last image, blurred, nearly grey and darker towards its edges."""
     width, height = size
     small = cv2.resize(last, (max(2, width // 4), max(2, height // 4)), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigmaX=max(0.8, min(width, height) / 360))

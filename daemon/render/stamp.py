@@ -69,9 +69,9 @@ def layered(*layers: tuple[Coverage, Colour]) -> Stamp:
 
 @functools.lru_cache(maxsize=64)
 def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Coverage:
-    """Alpha of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side.
+    """Returns the alpha of a rectangle with rounded corners, anti-aliased; `inset` pixels stay free on every side.
 
-    Read only: plates of one size recur all the time, whatever is written on them, and share one array.
+    The array is read-only and cached: plates of one size recur all the time, whatever is written on them.
     """
     x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - inset - radius)
     y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - inset - radius)

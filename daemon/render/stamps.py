@@ -40,11 +40,11 @@ class Stamps:
         return self._bytes
 
     def label(self, text: str, colour: Colour) -> Stamp:
-        """Text on a plate of `colour`."""
+        """Returns text on a plate of `colour`."""
         return self._stamp("label", text, colour, lambda: self._draw_label(text, colour))
 
     def corners(self, colour: Colour) -> Stamp:
-        """The smallest possible box, rim included: its quarters are the corners of every larger box."""
+        """Returns the smallest possible box, rim included: its quarters are the corners of every larger box."""
         return self._stamp("corners", "", colour, lambda: self._draw_corners(colour))
 
     def _stamp(self, kind: str, text: str, colour: Colour, draw: Callable[[], Stamp]) -> Stamp:
@@ -73,7 +73,7 @@ class Stamps:
 
 
 def plate(parts: list[tuple[str, int, float]], size: int, colour: Colour, cover: float) -> Stamp:
-    """Texts side by side on a rounded plate; a part is text, font weight and opacity of its letters (0-1)."""
+    """Draws texts side by side on a rounded plate. A part is text, font weight and opacity of its letters (0-1)."""
     pad, gap, height = round(0.45 * size), round(0.7 * size), round(1.5 * size)
     widths = [lettering.width_of(text, size, weight) for text, weight, _ in parts]
     width = 2 * pad + sum(widths) + gap * (len(parts) - 1)

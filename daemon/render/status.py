@@ -62,7 +62,7 @@ class Status:
 
 
 def _rate(fps: float) -> str:
-    """The frame rate as text; below one frame a second, the interval instead."""
+    """Returns the frame rate as text; below one frame a second, the interval instead."""
     if fps < 0.95:
         return f"every {1 / fps:.0f} s"
     return f"{fps:.0f} fps" if fps >= 9.95 else f"{fps:.1f} fps"

@@ -78,8 +78,8 @@ class HostSurface:
             self.image[top:bottom, left:right] = tiles[top - y : bottom - y, left - x : right - x]
 
     def outline(self, box: Rect, colour: Colour) -> None:
-        """Plain rectangles are the fastest to draw. They overwrite the corners, so these are saved before, blended with
-        the sprite, and copied back, all four at once through a strided view."""
+        """Draws plain rectangles, which are fastest. They overwrite the corners, so these are saved before, blended
+        with the sprite, and copied back, all four at once through a strided view."""
         m = self._stamps.measures
         stamp = self._stamps.corners(colour)
         corners = self._corners_of(box, stamp.width // 2)
@@ -110,7 +110,8 @@ class HostSurface:
         return self.image
 
     def _corners_of(self, box: Rect, side: int) -> Image | None:
-        """A view of the four corners of a box with its rim, [2, side, 2, side, 3]; None if they would overlap."""
+        """Returns a view of the four corners of a box with its rim, [2, side, 2, side, 3]; None if they would
+        overlap."""
         rim = self._stamps.measures.halo
         width, height = box[2] - box[0] + 2 * rim, box[3] - box[1] + 2 * rim
         if width < 2 * side or height < 2 * side:
@@ -126,7 +127,7 @@ class HostSurface:
 
 
 def _mosaic(image: Image, region: Rect, cell: int) -> Image:
-    """The cells of the image's grid that a region touches, each in its mean colour; from the first cell's corner."""
+    """Returns the grid cells that a region touches, each in its mean colour, from the first cell's corner on."""
     left, top, right, bottom = region
     x, y = left - left % cell, top - top % cell
     part = image[y : -(-bottom // cell) * cell, x : -(-right // cell) * cell]  # cells are clipped at the image's edge
@@ -138,7 +139,7 @@ def _mosaic(image: Image, region: Rect, cell: int) -> Image:
 
 
 def _mixed(image: Image, at: NDArray[np.int32], colour: Colour, strength: float) -> Colour:
-    """The colour blended with one pixel of the image: nearly as good as transparency, without the cost of blending."""
+    """Returns the colour blended with one pixel of the image: looks transparent without blending every pixel."""
     height, width = image.shape[:2]
     x, y = at.tolist()
     if not (0 <= x < width and 0 <= y < height):

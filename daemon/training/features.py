@@ -19,8 +19,7 @@ VIEWS = 4
 
 
 def views_of(picture: Image, size: tuple[int, int]) -> list[Image]:
-    """The image cropped as the classifier plug-in does by default, that mirrored, the whole image, and that
-    mirrored."""
+    """Returns the image cropped as the classifier plug-in does by default, and whole, each also mirrored."""
     height, width = picture.shape[:2]
     seen = [cut_out(picture, part_of_picture(width, height, area), size) for area in ("centre", "whole")]
     return [seen[0], seen[0][:, ::-1], seen[1], seen[1][:, ::-1]]

@@ -43,7 +43,7 @@ def table(validation: Validation) -> Iterator[str]:
 
 
 def as_json(validation: Validation, more: Mapping[str, Any]) -> str:
-    """The same for programs; an undefined precision is null."""
+    """Returns the same for programs; an undefined precision is null."""
     return json.dumps(
         {
             **more,

@@ -49,7 +49,7 @@ def cross_validated(
     labels: tuple[str, ...],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Validation:
-    """Five times, trains on four fifths and predicts the remaining fifth, for each penalty.
+    """Trains on four fifths and predicts the remaining fifth, five times for each penalty.
 
     `features` [images, views, n]: several views of each image; a head is trained on all views and predicts the first.
     All views of an image are in the same fold.

@@ -47,7 +47,7 @@ class TrainableStyle:
         return torch.sigmoid(self._layer(x, last))
 
     def layers(self) -> list[StyleLayer]:
-        """The current weights, with the one style."""
+        """Returns the current weights, with the one style."""
 
         def array(tensor: Tensor) -> Any:
             return tensor.detach().cpu().numpy().copy()

@@ -82,7 +82,7 @@ class Trainer:
         return found
 
     def restore(self, state: State) -> None:
-        """Resumes where `state` was taken. Raises KeyError or ValueError if that is of another training."""
+        """Resumes where `state` was taken. Raises KeyError or ValueError if it belongs to another training."""
         step = int(state["step"])
         for n, tensor in enumerate(self._style.learnt):
             values = {name: state[f"{name}-{n}"] for name in ("value", "exp_avg", "exp_avg_sq")}
@@ -99,8 +99,8 @@ class Trainer:
 
 
 def example_of(trunk: Trunk, painting: Image, plan: Plan, device: str) -> list[Tensor]:
-    """Returns the painting's Gram matrices, at the size that the plan says. Raises TrainingError if that is not
-    possible."""
+    """Returns the painting's Gram matrices, at the size that the plan sets. Raises TrainingError if that size is not
+    allowed."""
     height, width = painting.shape[:2]
     ratio = plan.side * plan.scale / min(height, width)
     size = round(width * ratio), round(height * ratio)

@@ -1,1 +1,1 @@
-"""Frames from cameras: one thread a camera that opens, decodes, stamps, and comes back after every fault."""
+"""Camera capture: one thread per camera that connects, decodes, timestamps frames and reconnects after every fault."""

@@ -1,4 +1,4 @@
-"""The two clocks of capture, passed in so that tests can set them."""
+"""The two clocks of capture, injected so that tests can control them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`monotonic` for ages and waits, `wall` for what people read; both in seconds."""
+    """`monotonic` for ages and timeouts, `wall` for times that people read; both return seconds."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time

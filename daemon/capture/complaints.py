@@ -1,15 +1,16 @@
-"""Which of a camera's faults are told: a camera that stays away must not fill the log. Pure: no clock inside."""
+"""Rate-limits fault messages so that an offline camera does not flood the log. Pure: callers pass the time."""
 
 from __future__ import annotations
 
 from sightd.daemon.capture.errors import Reason
 
 _AGAIN = (60.0, 600.0, 3600.0)
-"""Seconds after the first fault of a series at which it is told again; after the last one at each further hour."""
+"""Seconds after the first fault of a series at which it is logged again; after that, once an hour."""
 
 
 class Complaints:
-    """The faults of one camera. A series lasts from the first fault until the camera was well for a while."""
+    """Log throttle for one camera's faults. A series lasts from the first fault until frames have come steadily for a
+    while."""
 
     def __init__(self) -> None:
         self._began = 0.0
@@ -17,9 +18,9 @@ class Complaints:
         self._told: set[Reason] = set()
 
     def worth_telling(self, reason: Reason, attempts: int, now: float) -> bool:
-        """Whether a fault should be told at `now`, monotonic s: each reason once, then at growing intervals.
+        """Returns whether to log a fault at `now`, monotonic s: each reason once per interval, and the intervals grow.
 
-        `attempts` counts the failed ones of the series, this one among them.
+        `attempts` counts the failed attempts of the series, including this one.
         """
         if attempts <= 1:
             self._began, self._told = now, set()
@@ -33,7 +34,7 @@ class Complaints:
         return True
 
     def since(self, now: float) -> float:
-        """Seconds since the series began."""
+        """Returns the seconds since the series began."""
         return now - self._began
 
 
@@ -43,7 +44,7 @@ def _following(elapsed: float) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """A time span for people: "40 s", "10 min", "3 h"."""
+    """Formats a duration for people: "40 s", "10 min", "3 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} h"

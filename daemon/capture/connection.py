@@ -1,4 +1,5 @@
-"""The state machine of a feed: what each event means, when to try again. Pure: no I/O, no clock, no chance inside."""
+"""Reconnect state machine of a feed: what each event means and when to retry. Pure: no I/O, clock or randomness
+inside."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from enum import StrEnum
 from sightd.daemon.capture.errors import Reason
 
 _MOST_PATIENCE = 3
-"""The limit of an attempt to open a source grows up to so many times the first one."""
+"""The time limit for opening a source grows up to this multiple of the first limit."""
 
 
 class State(StrEnum):
-    """Where a feed stands. The values are shown to people and are labels of a metric."""
+    """State of a feed. The values are shown to people and are labels of a metric."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -23,13 +24,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a feed comes back. All times in seconds.
+    """Reconnect policy of a feed. All times in seconds.
 
-    `first`, `longest`: shortest and longest wait. `steady`: how long frames must have come for the camera to count as
-    well again; before that the waits go on growing, so that a camera that flaps is not hammered. `timeout`: silence
-    that counts as a fault (None: never). `blind`: how long data may come without a picture; cameras with rare key
-    frames need some of it after each start. `loop`: a recording is begun again at its end. `opening`: limit of the
-    first attempt to open the source (None: there is none).
+    `first`, `longest`: shortest and longest retry delay. `steady`: how long frames must keep coming before the retry
+    delay is reset; until then it keeps growing, so that a flapping camera is not hammered. `timeout`: silence that
+    counts as a fault (None: never). `blind`: how long data may arrive without a frame; cameras with rare key frames
+    need some of it after each start. `loop`: whether a recording restarts at its end. `opening`: limit of the first
+    attempt to open the source (None: no limit).
     """
 
     first: float = 0.5
@@ -42,14 +43,14 @@ class Policy:
 
     @property
     def longest_opening(self) -> float:
-        """Seconds that an attempt to open the source may take; 0 if there is no limit."""
+        """Most seconds that any attempt to open the source may take; 0 if there is no limit."""
         return (self.opening or 0.0) * _MOST_PATIENCE
 
 
 class Connection:
-    """One feed's way through connecting, live and waiting until it is stopped or a recording has ended.
+    """Tracks one feed through connecting, live and waiting until it is stopped or a recording has ended.
 
-    The caller reports what happens with the time at which it did (`now`, s, never falling) and obeys `next_attempt`.
+    The caller reports each event with its time (`now`, s, never decreasing) and obeys `next_attempt`.
     """
 
     def __init__(self, policy: Policy, now: float) -> None:
@@ -57,9 +58,10 @@ class Connection:
         self.state = State.CONNECTING
         self.since = now
         self.next_attempt: float | None = now
-        """When to open the source (again); None while it is open and once all is over."""
+        """When to open the source (again); None from the start of an attempt until it ends, and once the feed is
+        over."""
         self.attempts = 0
-        """Failed attempts in a row: those since frames last came steadily."""
+        """Consecutive failed attempts, counted since frames last came steadily."""
         self._recorded = False
         self._interval = 0.0
         self._opened_at: float | None = None
@@ -69,17 +71,17 @@ class Connection:
 
     @property
     def opening_limit(self) -> float | None:
-        """Seconds that the attempt under way may take: after each failure more, up to three times the first limit."""
+        """Seconds that the current attempt may take: more after each failure, up to three times the first limit."""
         opening = self.policy.opening
         return None if opening is None else opening * min(self.attempts + 1, _MOST_PATIENCE)
 
     @property
     def over(self) -> bool:
-        """Nothing more will happen: stopped, or a recording at its end."""
+        """Whether the feed was stopped or a recording has ended, so that nothing more will happen."""
         return self.state in (State.ENDED, State.STOPPED)
 
     def opening(self, now: float) -> None:
-        """An attempt begins. A recording that is only begun again stays live."""
+        """Starts an attempt. A feed that only restarts its recording stays live."""
         self._require(self.next_attempt is not None, "opening")
         if self.state is not State.LIVE:
             self._enter(State.CONNECTING, now)
@@ -87,14 +89,14 @@ class Connection:
         self._opened_at = self._heard_at = self._first_frame_at = self._last_frame_at = None
 
     def opened(self, now: float, *, recorded: bool, interval: float = 0.0) -> None:
-        """The source is open. `recorded`: it has an end of its own, which is then no fault. `interval`: s between two
-        pictures that are in order for this source."""
+        """Records that the source is open. `recorded`: it has an end of its own, which is not a fault. `interval`:
+        seconds between two frames that are normal for this source, added to the timeouts."""
         self._require(not self.over and self.next_attempt is None, "opened")
         self._recorded, self._interval = recorded, interval
         self._opened_at = now
 
     def frame(self, now: float) -> None:
-        """A frame came."""
+        """Records that a frame arrived."""
         self._require(self._opened_at is not None, "frame")
         if self._first_frame_at is None:
             self._first_frame_at = now
@@ -104,14 +106,14 @@ class Connection:
             self.attempts = 0
 
     def packet(self, now: float) -> None:
-        """Data came, be there a picture in them or not."""
+        """Records that data arrived, with or without a frame in it."""
         self._require(self._opened_at is not None, "packet")
         self._heard_at = now
 
     def lost(self, now: float) -> Reason | None:
-        """Why the camera must be taken for lost: nothing came for too long, or nothing that gives a picture.
+        """Returns why the camera must be considered lost: no data, or no frame, for too long. None if it is not lost.
 
-        To be asked before `packet` and `frame`: what wakes a reader after too long a silence is too old to be shown.
+        Call it before `packet` and `frame`: data that wakes a reader after too long a silence is too old to be shown.
         """
         if self._opened_at is None or self._recorded or self.policy.timeout is None:
             return None
@@ -123,9 +125,9 @@ class Connection:
         return None
 
     def finished(self, now: float, chance: float) -> Reason | None:
-        """The source came to its end. None where that is in order: a recording's end; else the fault that it is.
+        """Handles the end of the source. Returns None if that is expected (a recording's end), otherwise the fault.
 
-        Frames must have come: a recording without one would be opened again and again without a pause.
+        A recording must have had a frame: without one it would be reopened again and again without a pause.
         """
         if not self._recorded:
             return self.failed(Reason.EOF, now, chance)
@@ -139,8 +141,8 @@ class Connection:
         return None
 
     def failed(self, reason: Reason, now: float, chance: float) -> Reason:
-        """A fault. The next attempt is set: exponential back-off, shortened by up to a quarter by `chance` (0-1) so
-        that many cameras behind one switch do not all come back at the same moment."""
+        """Records a fault and schedules the next attempt: exponential backoff, shortened by up to a quarter by `chance`
+        (0-1) so that many cameras behind one switch do not reconnect at the same moment. Returns `reason`."""
         self._require(not self.over and self.next_attempt is None, "failed")
         wait = min(self.policy.longest, self.policy.first * 2.0 ** min(self.attempts, 32))
         self.attempts += 1
@@ -150,7 +152,7 @@ class Connection:
         return reason
 
     def stop(self, now: float) -> None:
-        """Nobody wants the feed any more. Twice is safe."""
+        """Stops the feed for good. Idempotent."""
         self.next_attempt = self._opened_at = None
         if not self.over:
             self._enter(State.STOPPED, now)

@@ -1,4 +1,4 @@
-"""Which of the streams in a container is the video, and what its times mean."""
+"""Selects the video stream of a container, and determines how its timestamps are read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from sightd.daemon.capture.pacing import PresentationTimes
 from sightd.daemon.capture.picture import MOST_PIXELS
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
-"""Cover art and thumbnails: video streams to FFmpeg, and not what the file shows."""
+"""Cover art and thumbnails: FFmpeg reports them as video streams, but they are not what the file shows."""
 
 _STILL_BRANDS = frozenset({"heic", "heix", "heim", "heis", "mif1"})
-"""Of HEIC images, which phones cut into tiles: FFmpeg shows each tile as a video of its own."""
+"""Brands of HEIC images. Phones cut these into tiles, and FFmpeg reports each tile as a video of its own."""
 
 
 def video_of(container: av.container.InputContainer) -> av.VideoStream:
-    """The video stream: one marked as default if there is one, else the first. Attached pictures do not count.
+    """Returns the video stream: the first one marked as default, otherwise the first. Skips attached pictures and
+    streams that cannot be decoded.
 
-    Raises SourceError with a `detail` that says why there is none, or that its frames have too many pixels. The limit
-    also holds for frames that come later.
+    Raises SourceError if there is none, or if its frames have too many pixels; its `detail` says why. The pixel limit
+    also applies to later frames.
     """
     if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
         raise SourceError(Reason.NO_VIDEO, "HEIC images are not read here: save it as a JPEG")
@@ -38,7 +39,7 @@ def video_of(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def presentation_times(container: av.container.InputContainer) -> PresentationTimes:
-    """How the times of frames in this container are read."""
+    """Returns how to read the times of frames in this container."""
     return PresentationTimes(decoding_only=container.format.name == "avi")
 
 

@@ -1,13 +1,14 @@
-"""Which decoded frames are fit to be shown: none between damage and the next key frame."""
+"""Decides which decoded frames may be shown: none from damage up to the next key frame."""
 
 from __future__ import annotations
 
 
 class DamageGate:
-    """Lets whole frames through. After damage every picture leans on a broken one until a key frame comes.
+    """Corruption gate that lets intact frames through. After damage, every frame depends on a broken one until a key
+    frame comes.
 
-    A camera with very rare key frames would stay dark for long: after `patience` seconds whole frames pass again, with
-    whatever traces are left in them.
+    A camera with very rare key frames would stay dark for long, so intact frames pass again `patience` seconds after
+    the damage, with whatever artefacts are left in them.
     """
 
     def __init__(self, patience: float = 4.0) -> None:
@@ -15,12 +16,13 @@ class DamageGate:
         self._damaged_at: float | None = None
 
     def damaged(self, now: float) -> None:
-        """Data were lost or could not be decoded."""
+        """Records that data was lost or could not be decoded."""
         if self._damaged_at is None:
             self._damaged_at = now
 
     def passes(self, *, corrupt: bool, key: bool, now: float) -> bool:
-        """Whether a frame may be shown. `corrupt`: the decoder says that it is damaged; `key`: it stands alone."""
+        """Returns whether a frame may be shown. `corrupt`: the decoder marked it as damaged; `key`: it can be decoded
+        on its own."""
         if corrupt:
             self.damaged(now)
             return False

@@ -1,4 +1,4 @@
-"""From packets to pictures: on the CPU by FFmpeg, or on the GPU by NVDEC."""
+"""Decodes packets to frames: on the CPU with FFmpeg, or on the GPU with NVDEC."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ from sightd.plugins.jpeg import MOST_SCANS, SCAN, scans
 from sightd.plugins.types import Image
 
 _REORDERED = 64
-"""Packets that are remembered until their pictures come: more than any stream reorders (16 pictures of two fields)."""
+"""Packets that are remembered until their frames are decoded: more than any stream reorders (16 frames of two
+fields)."""
 _AVCC = 1
-"""First byte of parameter sets as MP4 holds them; those of Annex B begin with a start code."""
+"""First byte of parameter sets as stored in MP4; those in Annex B begin with a start code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A decoded picture. `size` is (width, height) of the BGR image that `decode` makes: upright, with square pixels.
+    """A decoded frame. `size` is (width, height) of the BGR image that `decode` returns: upright, with square pixels.
 
-    `time` is s in the source's own time. `on_device` is the picture on a GPU, if it can be used there as it is.
+    `time` is in s of the source's own clock. `on_device` is the image on a GPU, if it can be used there as it is.
     """
 
     size: tuple[int, int]
@@ -48,11 +49,11 @@ class Decoded:
 
 
 class Decoding(Protocol):
-    """A stream's decoder; one thread."""
+    """Decoder of one stream, used by one thread."""
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        """The pictures that come of a packet, often none. InvalidDataError where it is damaged, SourceError where the
-        source must be opened anew."""
+        """Returns the frames that a packet completes, often none. Raises InvalidDataError if the packet is damaged,
+        SourceError if the source must be reopened."""
         ...
 
     def close(self) -> None: ...
@@ -60,7 +61,7 @@ class Decoding(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the decoder says of a frame."""
+    """What the decoder reports about a frame."""
 
     time: float | None
     key: bool
@@ -69,15 +70,15 @@ class _Facts:
 
 
 _JPEG = frozenset({"mjpeg", "mjpegb", "amv", "smvjpeg", "sp5x", "thp"})
-"""FFmpeg's decoders of JPEG."""
+"""FFmpeg's JPEG decoders."""
 _PNG = frozenset({"png", "apng"})
-"""Decoders whose images are called interlaced if they are sent in passes, which were all taken at one time."""
+"""Decoders that report images sent in several passes as interlaced, although all lines were captured at one time."""
 _STILL = _JPEG | _PNG | {"webp"}
-"""Decoders whose packets are whole image files, which may state how they are turned."""
+"""Decoders whose packets are whole image files, which may state their orientation."""
 
 
 class CpuDecoding:
-    """FFmpeg's decoder, in the caller's thread: frame threads would add delay and lose errors."""
+    """FFmpeg's decoder, run in the caller's thread: frame threads would add delay and lose errors."""
 
     def __init__(
         self,
@@ -86,8 +87,8 @@ class CpuDecoding:
         deinterlace: Deinterlace = "auto",
         times: PresentationTimes | None = None,
     ) -> None:
-        """`aspect` is the sample aspect ratio that the container states, if any. It outranks the codec's, until that
-        changes within the stream. `times` reads the container's times."""
+        """`aspect` is the sample aspect ratio stated by the container, if any. It takes precedence over the codec's
+        until the codec's changes within the stream. `times` interprets the container's timestamps."""
         self._context = context
         self._aspect = _Aspect(context, aspect)
         self._times = times or PresentationTimes()
@@ -110,14 +111,15 @@ class CpuDecoding:
     def _frames(self, packet: av.Packet[Any]) -> list[av.VideoFrame]:
         try:
             return self._context.decode(packet)
-        except av.error.PermissionError:  # of HEVC with some broken parameter sets: nothing was forbidden
+        except av.error.PermissionError:  # HEVC with broken parameter sets; nothing was forbidden
             raise av.error.InvalidDataError(errno.EINVAL, "broken parameter sets") from None
 
     def close(self) -> None:
-        """The context's owner closes it."""
+        """Does nothing: the context's owner closes it."""
 
     def _examined(self, packet: av.Packet[Any]) -> av.Packet[Any]:
-        """The packet of an image file as it can be decoded within bounds. Raises InvalidDataError if it cannot."""
+        """Notes an image file's orientation and returns its packet, of a PNG without compressed text. Raises
+        InvalidDataError if a JPEG has too many scans."""
         data = bytes(packet)
         self._orientation = orientation_of(data)
         if self._codec in _JPEG and data.count(SCAN) > MOST_SCANS and scans(data, reads_on=True) > MOST_SCANS:
@@ -139,7 +141,7 @@ class CpuDecoding:
 
 
 def _replaced(packet: av.Packet[Any], data: bytes) -> av.Packet[Any]:
-    """A packet of the same times with other data."""
+    """Returns a packet with other data but the same times and flags."""
     other: av.Packet[Any] = av.Packet(data)
     other.pts, other.dts = packet.pts, packet.dts
     if packet.time_base is not None:
@@ -157,7 +159,7 @@ def _complete(frames: Iterable[tuple[av.VideoFrame, _Facts]]) -> list[Decoded]:
 
 
 class _Aspect:
-    """The sample aspect ratio in force."""
+    """The sample aspect ratio currently in force."""
 
     def __init__(self, context: av.VideoCodecContext, stated: Fraction | None) -> None:
         self._context = context
@@ -170,7 +172,7 @@ class _Aspect:
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
-    """What a packet says of its picture, which may come several packets later."""
+    """What a packet states about its frame, which may be decoded several packets later."""
 
     pts: int | None
     time_base: Fraction | None
@@ -183,10 +185,10 @@ _NOTHING_TOLD = _Packet(None, None, False, False, PLAIN)
 
 
 class GpuDecoding:
-    """NVDEC's decoder; pictures stay on the GPU. It conceals what was lost on the way: of damage only what the packets
-    themselves tell is known. SourceError where it cannot go on.
+    """NVDEC's decoder; images stay on the GPU. NVDEC conceals lost data, so only the damage that packets are marked
+    with is known. Raises SourceError if it cannot continue.
 
-    Pictures that must be turned or stretched are downloaded, and are not `on_device`.
+    Frames that must be turned or stretched have no `on_device`: they are downloaded and converted on the CPU.
     """
 
     def __init__(
@@ -197,23 +199,23 @@ class GpuDecoding:
         times: PresentationTimes | None = None,
         units: av.BitStreamFilterContext | None = None,
     ) -> None:
-        """`context` is FFmpeg's decoder of the stream, asked for its colours and geometry. `aspect` and `times` are as
-        for CpuDecoding. `units` turns packets into access units in Annex B (None: they are). Raises SourceError if
-        NVDEC cannot decode this stream."""
+        """`context` is FFmpeg's decoder of the stream, used to read its colours and geometry. `aspect` and `times` are
+        as for CpuDecoding. `units` converts packets to access units in Annex B (None: they already are). Raises
+        SourceError if NVDEC cannot decode this stream."""
         self._context, self._aspect, self._units = context, _Aspect(context, aspect), units
         self._told: dict[int, _Packet] = {}
         self._numbers = itertools.count()
         self._times = times or PresentationTimes()
         self._geometry = PLAIN
         self._headers: bytes | None = None
-        """What the last key frame stated of the geometry; None before the first one."""
+        """The geometry headers of the last key frame; None before the first one."""
         try:
             self._decoder = nvdec.decoder(context.name)
         except EngineError as error:
             raise SourceError(Reason.NO_VIDEO, str(error)) from error
 
     def decode(self, packet: av.Packet[Any]) -> list[Decoded]:
-        # before the filter, which empties the packet
+        # read before the filter runs, because it empties the packet
         content, key = bytes(packet) if packet.is_keyframe else b"", packet.is_keyframe
         dts, ends = packet.dts, packet.size == 0
         told = _Packet(packet.pts, packet.time_base, key, packet.is_corrupt, PLAIN)
@@ -235,7 +237,7 @@ class GpuDecoding:
         return found
 
     def _annex_b(self, packet: av.Packet[Any], ends: bool) -> list[bytes]:
-        """The access units of a packet; an empty one asks the decoder for what is left."""
+        """Returns the access units of a packet; an empty packet makes the decoder return what is left."""
         if self._units is None:
             return [bytes(packet)]
         return [*map(bytes, self._units.filter(None if ends else packet)), *([b""] if ends else [])]
@@ -251,8 +253,8 @@ class GpuDecoding:
         return Decoded(size, partial(download, geometry), time, told.key, told.corrupt, on_device)
 
     def _follow(self, content: bytes, units: list[bytes]) -> None:
-        """Takes over geometry and colours of a key frame, with FFmpeg's decoder, if they are not those of the last one.
-        `content` is its packet's, `units` are its access units."""
+        """Updates geometry and colours from a key frame, using FFmpeg's decoder, if its headers differ from the last
+        one's. `content` is the packet's data, `units` are its access units."""
         headers = b"".join(_geometry_headers(self._context.name, unit) for unit in units)
         if headers == self._headers:
             return
@@ -262,7 +264,8 @@ class GpuDecoding:
             self._headers = headers
 
     def _note(self, told: _Packet) -> int:
-        """The packet's number, which the decoder gives back with its picture: some streams have no times."""
+        """Remembers a packet and returns its number, which the decoder returns with the frame: some streams have no
+        timestamps."""
         number = next(self._numbers)
         self._told[number] = told
         self._told.pop(number - _REORDERED, None)
@@ -273,7 +276,7 @@ class GpuDecoding:
 
 
 def _decoded_by_cpu(context: av.VideoCodecContext, key_frame: bytes) -> av.VideoFrame | None:
-    """The picture of a key frame; None if it is damaged."""
+    """Returns the decoded key frame; None if it is damaged."""
     try:
         frames = context.decode(av.Packet(key_frame)) or context.decode(None)
     except av.FFmpegError:
@@ -284,14 +287,14 @@ def _decoded_by_cpu(context: av.VideoCodecContext, key_frame: bytes) -> av.Video
 
 
 _MOST_HEADERS = 64
-"""Units of an access unit that are looked at: those before the picture itself are few."""
+"""NAL units of an access unit that are examined: only a few precede the image itself."""
 _DISPLAY_ORIENTATION = 47
-"""Payload type of the SEI message that says how a picture is turned (ITU-T H.264 D.1, H.265 D.2)."""
+"""Payload type of the SEI message that states the display orientation (ITU-T H.264 D.1, H.265 D.2)."""
 
 
 def _geometry_headers(codec: str, unit: bytes) -> bytes:
-    """The parts of an access unit (Annex B) that state size, aspect, colours and turning, to be compared: sequence
-    parameter sets and display orientation. Nothing of codecs other than H.264 and HEVC."""
+    """Returns the parts of an access unit (Annex B) that state size, aspect, colours and orientation, for comparison:
+    sequence parameter sets and display orientation. Empty for codecs other than H.264 and HEVC."""
     if codec not in ("h264", "hevc"):
         return b""
     found = bytearray()
@@ -299,7 +302,7 @@ def _geometry_headers(codec: str, unit: bytes) -> bytes:
         if not part:
             continue
         kind = part[0] & 31 if codec == "h264" else part[0] >> 1 & 63
-        if kind in ((1, 5) if codec == "h264" else range(32)):  # the picture
+        if kind in ((1, 5) if codec == "h264" else range(32)):  # the image itself
             break
         if kind == (7 if codec == "h264" else 33):
             found += part.rstrip(b"\0")
@@ -309,7 +312,7 @@ def _geometry_headers(codec: str, unit: bytes) -> bytes:
 
 
 def _orientation(messages: bytes) -> bytes:
-    """The display orientation among SEI messages; nothing if there is none."""
+    """Returns the display orientation among SEI messages; empty if there is none."""
     at = 0
     while at + 2 < len(messages):
         kind, at = _sei_number(messages, at)
@@ -321,7 +324,8 @@ def _orientation(messages: bytes) -> bytes:
 
 
 def _sei_number(messages: bytes, at: int) -> tuple[int, int]:
-    """A type or size of an SEI message, and where it ends: bytes of 255 are added to the one that follows."""
+    """Returns an SEI message's type or size, and the offset behind it: bytes of 255 are added to the byte that
+    follows."""
     value = 0
     while at < len(messages) and messages[at] == 255:
         value, at = value + 255, at + 1
@@ -329,7 +333,7 @@ def _sei_number(messages: bytes, at: int) -> tuple[int, int]:
 
 
 def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: Geometry = PLAIN) -> Image:
-    """The BGR picture of one on a GPU: the very numbers of one that FFmpeg decodes."""
+    """Returns an image on a GPU as BGR uint8 [height, width, 3], identical to what FFmpeg's own decoding yields."""
     nv12 = image.nv12()
     height, width = image.picture.height, image.picture.width
     frame = av.VideoFrame(nv12.shape[1], height + height % 2, "yuv420p")
@@ -343,15 +347,16 @@ def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: G
 
 
 def _fill(plane: av.video.plane.VideoPlane, rows: Image) -> None:
-    """A plane that has a row more than there are has the last one twice: PyAV's pictures are of even sides."""
+    """Copies `rows` into a plane. If the plane has one row more, the last row is repeated: PyAV's frames have even
+    sides."""
     room = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     room[: len(rows), : rows.shape[1]] = rows
     room[len(rows) :, : rows.shape[1]] = rows[-1]
 
 
 def annex_b_of(video: av.VideoStream) -> av.BitStreamFilterContext:
-    """Makes access units for NVDEC of a container's packets, with the parameter sets in front of each key frame: many
-    cameras state them once only."""
+    """Returns a filter that makes access units for NVDEC from a container's packets, with the parameter sets before
+    each key frame: many cameras send them only once."""
     context = video.codec_context
     convert = f"{context.name}_mp4toannexb," if context.extradata and context.extradata[0] == _AVCC else ""
     return av.BitStreamFilterContext(f"{convert}dump_extra=freq=keyframe", video)

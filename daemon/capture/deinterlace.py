@@ -1,4 +1,4 @@
-"""Whole frames of interlaced ones: the two fields of such a frame were taken at different times."""
+"""Deinterlacing: the two fields of an interlaced frame were captured at different times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av.filter import Graph
 
 Deinterlace = Literal["auto", "on", "off"]
 _TICK = Fraction(1, 1000)
-"""The filter's time base. Frames are numbered in it; their own times stay outside."""
+"""The filter's time base. Frames are numbered in it; their real times are kept outside."""
 
 
 Note = TypeVar("Note")
@@ -18,11 +18,11 @@ Noted = tuple[av.VideoFrame, Note]
 
 
 class Deinterlacer(Generic[Note]):
-    """Deinterlaces a stream with FFmpeg's `bwdif`, one frame for each frame. It needs the next frame for it, so that
-    each frame comes one frame later. Used by one thread; 1.3 ms of CPU for 1080 lines.
+    """Deinterlaces a stream with FFmpeg's `bwdif`, one output frame per input frame. The filter needs the next frame,
+    so each frame comes one frame later. Used by one thread; takes 1.3 ms of CPU for 1080 lines.
 
-    "auto" begins at the first frame that says it is interlaced; until then frames pass at no cost and without delay.
-    "on" takes all frames for interlaced: some cameras and recorders do not say so.
+    "auto" starts at the first frame that is marked as interlaced; until then frames pass at no cost and without delay.
+    "on" treats all frames as interlaced: some cameras and recorders do not mark them.
     """
 
     def __init__(self, mode: Deinterlace) -> None:
@@ -33,7 +33,7 @@ class Deinterlacer(Generic[Note]):
         self._waiting: dict[int, Note] = {}
 
     def put(self, frame: av.VideoFrame, note: Note) -> list[Noted[Note]]:
-        """The frames that are complete now, each with the note that came with it. `frame` is no longer the caller's."""
+        """Returns the frames that are complete now, each with the note passed with it. Takes ownership of `frame`."""
         if self._mode == "off" or (self._graph is None and self._mode == "auto" and not frame.interlaced_frame):
             return [(frame, note)]
         layout = (frame.width, frame.height, frame.format.name)
@@ -47,7 +47,7 @@ class Deinterlacer(Generic[Note]):
         return [*ready, *self._ready(self._graph)]
 
     def flush(self) -> list[Noted[Note]]:
-        """The frames that still wait for their next one, at the end of a stream."""
+        """Returns the frames that still wait for their successor: at the end of a stream, or before another layout."""
         graph, self._graph = self._graph, None
         if graph is None:
             return []
@@ -65,7 +65,7 @@ class Deinterlacer(Generic[Note]):
                 return found
             assert frame.pts is not None
             assert frame.time_base is not None
-            number = round(frame.pts * frame.time_base / _TICK)  # the filter counts in a time base of its own
+            number = round(frame.pts * frame.time_base / _TICK)  # the filter uses a time base of its own
             found.append((frame, self._waiting.pop(number)))
 
     def _graph_for(self, frame: av.VideoFrame) -> Graph:

@@ -1,4 +1,4 @@
-"""Faults of a source, and the reason that an exception of PyAV or a socket stands for."""
+"""Source faults, and the reasons that exceptions of PyAV and sockets stand for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["Reason", "SourceError", "fault_of", "hiding"]
 
 
 class SourceError(Exception):
-    """A source failed while it was read. The text is our own: FFmpeg's messages show addresses with passwords."""
+    """A source failed while it was read. The text is our own, because FFmpeg's messages show addresses with
+    passwords."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason.explanation + (f" ({detail})" if detail else ""))
@@ -23,8 +24,8 @@ class SourceError(Exception):
 
 
 def hiding(fault: SourceError, secret: str) -> SourceError:
-    """The fault without `secret` in its text: a camera that was given its password may repeat it. What is shorter than
-    four characters is no secret, and would take words apart."""
+    """Returns the fault with `secret` redacted from its text: a camera may repeat the password it was given. Secrets
+    shorter than four characters are ignored, because removing them would garble words."""
     if len(secret) < _SHORTEST_SECRET or secret.lower() not in fault.detail.lower():
         return fault
     return SourceError(fault.reason, re.sub(re.escape(secret), MARK, fault.detail, flags=re.IGNORECASE))
@@ -34,7 +35,7 @@ _SHORTEST_SECRET = 4
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Reason], ...] = (
     ((error.HTTPUnauthorizedError, error.HTTPForbiddenError, PermissionError), Reason.UNAUTHORISED),
     ((error.HTTPNotFoundError, FileNotFoundError, NotADirectoryError, IsADirectoryError), Reason.NOT_FOUND),
-    ((error.ExitError, TimeoutError), Reason.TIMEOUT),  # ExitError: PyAV's own timeout broke the call off
+    ((error.ExitError, TimeoutError), Reason.TIMEOUT),  # ExitError: PyAV's own timeout interrupted the call
     ((EOFError,), Reason.EOF),
     ((ConnectionError,), Reason.REFUSED),
     ((error.DecoderNotFoundError, error.DemuxerNotFoundError, error.LookupError), Reason.NO_VIDEO),
@@ -44,7 +45,8 @@ _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN,
 
 
 def fault_of(failure: BaseException) -> SourceError:
-    """What an exception of PyAV means. Its text is shown only where it is of no known kind, and then redacted."""
+    """Converts an exception of PyAV or a socket to a SourceError. Its text is shown only if its type is unknown, and
+    then redacted."""
     if isinstance(failure, SourceError):
         return failure
     if isinstance(failure, OSError) and failure.errno in _UNREACHABLE:

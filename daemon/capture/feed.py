@@ -1,4 +1,4 @@
-"""One camera's thread: opens it, decodes, stamps, hands frames on, and comes back after every fault."""
+"""One camera's thread: connects, decodes, timestamps, passes frames on, and reconnects after every fault."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _log = logging.getLogger(__name__)
 
 
 class FeedEvents(Protocol):
-    """Who wants to know what a feed meets with. Called from the feed's thread; must be quick and not raise."""
+    """Observer of a feed. Called from the feed's thread; must be quick and must not raise."""
 
     def state_changed(self, camera: str, state: State) -> None:
         """The feed entered `state`."""
         ...
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
-        """A fault: the camera was lost, or could not be had. A new attempt follows."""
+        """The camera was lost or could not be opened; a retry follows."""
         ...
 
     def frame_damaged(self, camera: str) -> None:
-        """A picture was held back because data it needs were damaged."""
+        """Data was damaged: a frame that depends on it was held back, or a packet could not be decoded."""
         ...
 
     def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
@@ -47,21 +47,21 @@ class FeedEvents(Protocol):
         ...
 
     def frame_skipped(self, camera: str) -> None:
-        """A frame of a backlog was skipped, so that the picture is fresh again sooner."""
+        """A frame of a backlog was skipped, so that the stream catches up sooner."""
         ...
 
     def size_changed(self, camera: str, size: tuple[int, int]) -> None:
-        """Pictures now have another size (width, height) than before."""
+        """The frame size (width, height) changed."""
         ...
 
 
 class Feed:
-    """Reads one camera in a thread of its own and gives every whole frame to `sink`, in order.
+    """Reads one camera in its own thread and passes intact frames to `sink`, in order.
 
-    Frames are numbered without a gap from 0 over the feed's whole life. `sink` is called from the feed's thread and
-    must not block: `FrameSlot.put` is meant. `nvdec` decodes in FFmpeg's place, where it is given. Of a source
-    that offers several sizes the smallest of at least `wanted_height` lines is read (None: the largest). CaptureError
-    if the camera's address cannot be used.
+    Frames are numbered from 0 without gaps over the feed's whole life. `sink` is called from the feed's thread and must
+    not block; `FrameSlot.put` is meant for it. `nvdec`, if given, decodes instead of FFmpeg. If a source offers several
+    sizes, the smallest with at least `wanted_height` lines is read (None: the largest). Raises CaptureError if the
+    camera's address cannot be used.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Feed:
         self._lateness = Lateness(options.late_after)
         self._complaints = Complaints()
         self._news = True
-        """Whether it is worth telling that pictures come: they never came before, or their loss was told."""
+        """Whether to log that frames arrive: none ever arrived before, or their loss was logged."""
         self._stopping = threading.Event()
         self._playback = Playback(self._clock, self._stopping.wait, nvdec=nvdec)
         self._next_seq = 0
@@ -106,37 +106,37 @@ class Feed:
 
     @property
     def status(self) -> FeedStatus:
-        """How it is doing now; from any thread."""
+        """The feed's current status. Any thread may read it."""
         return self._tally.snapshot(self._clock.monotonic())
 
     @property
     def progress_at(self) -> float:
-        """Monotonic time of the loop's last turn: with each packet, and before and after each attempt. FFmpeg may hold
-        it for `patience` s."""
+        """Monotonic time of the loop's last iteration: with each packet, and before and after each attempt. FFmpeg may
+        block the loop for `patience` s."""
         return self._progress_at
 
     @property
     def patience(self) -> float:
-        """Seconds that an attempt to open, a read and a wait may take together, and some more for a name's resolver."""
+        """Seconds that an attempt to open, a read and a wait may take together, plus a margin for name resolution."""
         opening = self._connection.policy.longest_opening
         return opening + 2 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
 
     def start(self) -> None:
-        """Starts the thread; once."""
+        """Starts the thread; call it once."""
         self._progress_at = self._clock.monotonic()
         self._thread.start()
 
     def request_stop(self) -> None:
-        """Has the thread end as soon as it can; waits for nothing."""
+        """Asks the thread to end as soon as it can, without waiting for it."""
         self._stopping.set()
 
     def stop(self, deadline: float) -> bool:
-        """Ends the thread; False where it has not ended within `deadline` s.
+        """Stops the thread. Returns False if it has not ended within `deadline` s.
 
-        A feed of an RTSP camera, and one that gets packets, paces or waits, ends at once. FFmpeg cannot be interrupted
-        from outside: a feed that is blocked in it ends after the rest of the camera's `timeout` (opening: up to its
-        limit, and as long as the system's resolver takes for a name). It gives no frame on in that time and closes its
-        source when it wakes.
+        The feed of an RTSP camera, and any feed that receives packets, paces or waits, ends at once. FFmpeg cannot be
+        interrupted from outside: a feed that is blocked in it ends after the rest of the camera's `timeout` (while
+        opening: after its limit, plus the time that the system's resolver takes for a name). Until then it passes on no
+        frame, and it closes its source when it wakes.
         """
         self.request_stop()
         if self._thread.is_alive():
@@ -158,7 +158,7 @@ class Feed:
         self._report_state()
 
     def _play(self) -> None:
-        """One attempt: from opening to the end, a fault or the stop."""
+        """Makes one attempt: from opening to the end, a fault or the stop."""
         self._connection.opening(self._clock.monotonic())
         self._report_state()
         fault: SourceError | None = None
@@ -170,7 +170,7 @@ class Feed:
                 self._read(stream)
             finally:
                 stream.close()
-        except Exception as failure:  # noqa: BLE001 - the thread's edge: a feed must outlive whatever FFmpeg raises
+        except Exception as failure:  # noqa: BLE001 - the thread's boundary: a feed must survive whatever FFmpeg raises
             fault = hiding(fault_of(failure), self._password)
         if not self._stopping.is_set():
             self._conclude(fault)
@@ -226,7 +226,7 @@ class Feed:
         self._sink(frame)
 
     def _is_worth_showing(self, shot: Shot, pts: float) -> bool:
-        """Whether a live frame is to be shown; reports how late it is. Raises SourceError to open the stream again."""
+        """Returns whether to show a live frame, and reports how late it is. Raises SourceError to reopen the stream."""
         lateness = self._lateness
         was_late, shown = lateness.late, lateness.frame(pts, shot.captured_at, shot.began_at)
         age = lateness.age or 0.0
@@ -273,7 +273,7 @@ class Feed:
             self._events.state_changed(self.camera, state)
 
     def _log_state(self, state: State) -> None:
-        """What each attempt of an absent camera goes through is no news."""
+        """Logs the state; the retries of an offline camera only at debug level."""
         quiet = state in (State.CONNECTING, State.WAITING) or (state is State.LIVE and not self._news)
         if state is State.LIVE:
             self._news = False

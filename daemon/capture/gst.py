@@ -15,7 +15,7 @@ PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstr
 
 
 class GStreamerError(Exception):
-    """GStreamer, or an element of it, is not installed. The message says what to install."""
+    """GStreamer or one of its elements is missing, or cannot be used safely. The message says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,14 @@ class GStreamer:
         return element
 
     def has(self, factory: str) -> bool:
-        """Whether there is an element of that kind."""
+        """Returns whether there is an element of that name."""
         return self.gst.ElementFactory.find(factory) is not None
 
 
 @functools.cache
 def load() -> GStreamer:
-    """Returns the modules, initialised once per process. Raises GStreamerError if something is missing."""
+    """Returns the modules, initialised once per process. Raises GStreamerError if something is missing, or if a camera
+    could crash the process (see `_guard_challenges`)."""
     require_tls_1_2()
     try:
         import gi
@@ -66,7 +67,8 @@ def load() -> GStreamer:
 
 
 def _guard_challenges(gst: Any) -> None:
-    """Raises GStreamerError if a camera could crash this process: rtspsrc must not be used then."""
+    """Guards rtspsrc against malformed login challenges. Raises GStreamerError if that fails: a camera could crash this
+    process, so rtspsrc must not be used."""
     plugin = Path(gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
     try:
         rtsp_challenges.install(plugin)

@@ -1,7 +1,7 @@
 """HLS playlists (RFC 8216): selects the variant to read, and prepares playlists for FFmpeg.
 
-FFmpeg parses media playlists by itself. It ignores variables and gaps, and reads segments with an unknown encryption as
-if they had none, so each playlist passes through `media_playlist` first.
+FFmpeg parses media playlists itself, but it ignores variables and gaps, and reads segments with an unknown encryption
+as if they had none. Each playlist therefore passes through `media_playlist` first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sightd.daemon.capture.picture import MOST_PIXELS
 
 PLAYLIST_START = b"#EXTM3U"
 MOST_PLAYLIST = 2 * 1024 * 1024
-"""Bytes of a playlist: a day of one-second segments."""
+"""Maximum bytes of a playlist: enough for a day of one-second segments."""
 _MOST_VARIANTS = 100
 _VARIANT = "#EXT-X-STREAM-INF:"
 _DEFINE = "#EXT-X-DEFINE:"
@@ -26,14 +26,15 @@ _SEGMENT = "#EXTINF:"
 _URI = re.compile(r'\bURI="([^"]*)"')
 _VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]{1,256})\}")
 _ATTRIBUTE = re.compile(r'(?:^|,)[ \t]{0,8}([A-Z0-9-]{1,64})=("[^"]*"|[^,]*)')
-"""Bounded and anchored: a search that takes time by the square of a line's length holds the interpreter for hours."""
+"""Bounded and anchored: a search whose time grows with the square of a line's length would block the interpreter for
+hours."""
 _SOUND = ("mp4a", "ac-3", "ec-3", "opus", "Opus", "fLaC", "flac", "mp3")
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One rendition of the video. `size` is (width, height), None if the playlist does not say."""
+    """One rendition of the video. `size` is (width, height), None if the playlist does not state it."""
 
     address: str
     bandwidth: int
@@ -42,9 +43,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class MediaPlaylist:
-    """A playlist as FFmpeg is to read it: without variables, and with absolute addresses where FFmpeg could not resolve
-    them. `begins` is the number of the first of its `segments`. `keys` are the URLs of AES-128 keys, `gaps` those of
-    segments that the server says it does not have."""
+    """A playlist prepared for FFmpeg: without variables, and with absolute URLs where FFmpeg could not resolve them.
+    `segments` is their number, `begins` the sequence number of the first. `keys` are the URLs of AES-128 keys, `gaps`
+    those of segments that the server says it does not have."""
 
     text: str
     begins: int
@@ -54,13 +55,13 @@ class MediaPlaylist:
 
 
 def media_playlist(asked: str, url: str, text: str, variables: Mapping[str, str]) -> MediaPlaylist:
-    """Prepares the media playlist that was asked for as `asked` and came from `url`, after redirects. `variables` are
+    """Prepares the media playlist that was requested as `asked` and came from `url`, after redirects. `variables` are
     those of its master playlist.
 
-    Raises SourceError if its segments have an encryption that is not supported, or if its variables cannot be resolved.
+    Raises SourceError if its segments use an unsupported encryption, or if its variables cannot be resolved.
     """
     text, _ = with_variables(url, text, variables)
-    redirected = asked != url  # FFmpeg does not know
+    redirected = asked != url  # FFmpeg does not know the new URL
     first = _SEQUENCE.search(text)
     begins, segments = int(first[1]) if first else 0, text.count(_SEGMENT)
     if not redirected and not any(tag in text for tag in (_KEY, _GAP)):
@@ -76,7 +77,7 @@ def media_playlist(asked: str, url: str, text: str, variables: Mapping[str, str]
         elif line == _GAP:
             gap = True
         elif line.startswith(_BYTE_RANGE):
-            gap = False  # other parts of that file may be there
+            gap = False  # other byte ranges of that file may be available
         elif line and not line.startswith("#"):
             if redirected or gap:
                 line = _joined(url, line)
@@ -88,7 +89,8 @@ def media_playlist(asked: str, url: str, text: str, variables: Mapping[str, str]
 
 
 def with_variables(url: str, text: str, imported: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The playlist with its variables replaced (EXT-X-DEFINE), and their values. `imported` are those it may import.
+    """Returns the playlist with its variables (EXT-X-DEFINE) replaced, and their values. `imported` are those it may
+    import.
 
     Raises SourceError if a variable is not defined, or if the text grows beyond the limit.
     """
@@ -116,7 +118,7 @@ def with_variables(url: str, text: str, imported: Mapping[str, str]) -> tuple[st
 
 
 def variants(text: str) -> list[Variant]:
-    """The variants of a master playlist that may hold video, in its order; none of a media playlist."""
+    """Returns the variants of a master playlist that may contain video, in its order; none for a media playlist."""
     found: list[Variant] = []
     stated: dict[str, str] | None = None
     for line in map(str.strip, text.splitlines()):
@@ -130,9 +132,10 @@ def variants(text: str) -> list[Variant]:
 
 
 def best(offered: list[Variant], wanted_height: int | None) -> Variant:
-    """The smallest variant with at least `wanted_height` lines, or the largest that can be decoded.
+    """Returns the smallest variant with at least `wanted_height` lines; if there is none, or it is None, the largest
+    that can be decoded.
 
-    Of variants of one size the one with most bits a second.
+    Among variants of one size, the one with the highest bandwidth is chosen.
     """
     decodable = [one for one in offered if one.size is None or one.size[0] * one.size[1] <= MOST_PIXELS] or offered
     by_quality = sorted(decodable, key=lambda one: (one.size[1] if one.size else 0, one.bandwidth))
@@ -145,8 +148,8 @@ def best(offered: list[Variant], wanted_height: int | None) -> Variant:
 
 
 def address_to_read(url: str, playlist: str, wanted_height: int | None) -> str:
-    """The address of the best variant of the playlist that was read from `url`; its own if it has none. Raises
-    SourceError if that address cannot be read."""
+    """Returns the address of the best variant of the playlist that was read from `url`, or `url` itself if it has none.
+    Raises SourceError if that address is invalid."""
     offered = variants(playlist)
     if not offered:
         return url
@@ -154,7 +157,8 @@ def address_to_read(url: str, playlist: str, wanted_height: int | None) -> str:
 
 
 def _with_absolute_key(url: str, line: str) -> tuple[str, set[str]]:
-    """An EXT-X-KEY line, and the URL of the key that it names, if any."""
+    """Returns an EXT-X-KEY line with an absolute URL, and the set of key URLs in it. Raises SourceError if the
+    encryption is not supported."""
     stated = _attributes(line.removeprefix(_KEY))
     method, format_ = stated.get("METHOD", ""), stated.get("KEYFORMAT", "identity")
     if method == "NONE":
@@ -201,6 +205,6 @@ def _variant(address: str, stated: dict[str, str]) -> Variant:
 
 
 def _may_be_video(stated: dict[str, str]) -> bool:
-    """Not if it names codecs that are all of sound."""
+    """Returns False if all stated codecs are audio codecs and no resolution is stated."""
     codecs = [codec.strip() for codec in stated.get("CODECS", "").split(",") if codec.strip()]
     return not codecs or "RESOLUTION" in stated or not all(codec.startswith(_SOUND) for codec in codecs)

@@ -1,4 +1,4 @@
-"""Names of hosts, as the system resolves them. Each call may take as long as its name servers do."""
+"""Host name lookups through the system's resolver. Each call may block as long as its name servers do."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 
 def resolves(address: str) -> bool:
-    """Whether the name of the address's host is known. FFmpeg and GStreamer do not say it: to them, an unknown name is
-    an input/output error."""
+    """Returns whether the host name in `address` can be resolved. FFmpeg and GStreamer do not report that: to them, an
+    unknown name is an input/output error."""
     return bool(_addresses(urlsplit(address).hostname))
 
 
 def is_host(name: str, other: str) -> bool:
-    """Whether `other` is the host `name` itself, or one of its IP addresses."""
+    """Returns whether `other` is the host `name` itself, or one of its IP addresses."""
     return name == other or other in _addresses(name)
 
 

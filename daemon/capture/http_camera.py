@@ -1,4 +1,4 @@
-"""Cameras and recordings on web servers: MJPEG, single pictures, and whatever FFmpeg reads, within budgets."""
+"""Cameras and recordings on web servers: MJPEG, single images, and anything that FFmpeg reads, within limits."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from sightd.daemon.capture.web_files import WebFile, WebFiles
 _PICTURE_TYPES = {"image/jpeg": "mjpeg", "image/jpg": "mjpeg", "image/png": "png", "image/webp": "webp"}
 _STARTS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}
 _HEADERS = (b"--", b"content-type: image/jpeg", b"content-length:")
-"""How multipart begins if the server does not call it that."""
+"""How a multipart body begins if the server does not declare it as one."""
 _SNIFFED = 64
 _CLOSED = {
     "protocol_whitelist": "none",
     "format_whitelist": "aac,asf,av1,avi,flv,gif,h264,hevc,hls,ivf,matroska,mov,mp3,mp4,mpeg,mpegts,mpegvideo,obu,ogg,"
     "webm,webvtt",
 }
-"""FFmpeg itself may open nothing: scripts such as concat, SDP and DASH name files of this machine, and ports."""
+"""FFmpeg itself must not open anything: formats such as concat, SDP and DASH can refer to local files and ports."""
 _HLS = {
     # both would bypass our client
     "http_persistent": "0",
     "http_multiple": "0",
-    # our client decides which addresses may be opened: their suffix says nothing
+    # our client decides which addresses may be opened; their suffix does not matter
     "extension_picky": "0",
     "allowed_extensions": "ALL",
     "allowed_segment_extensions": "ALL",
@@ -41,13 +41,13 @@ _HLS = {
 _PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _USUAL_TIMEOUT = 3.0
 _SHORTEST = 1.0
-"""Seconds that remain at least for FFmpeg to look into what was opened."""
+"""Minimum seconds left for FFmpeg to probe what was opened."""
 _LONGEST_WAIT = 5.0
-"""Longest pause, in s, in which the feed hears nothing of a source that waits for its next request."""
+"""Longest pause, in s, without a sign of life to the feed while the next request is waited for."""
 
 
 def open_web(source: Source, playback: Playback, limit: float | None = None) -> Stream:
-    """Opens an http or https source; blocks up to about `limit` s, by default twice its timeout.
+    """Opens an http or https source; blocks for about `limit` s at most, by default twice its timeout.
 
     Raises SourceError, or what sockets raise.
     """
@@ -74,7 +74,8 @@ def open_web(source: Source, playback: Playback, limit: float | None = None) -> 
 
 
 def _start_of(response: WebResponse, in_time: Callable[[], bool]) -> bytes:
-    """The first bytes of an answer, which remain to be read."""
+    """Returns the first bytes of a response, without leading line breaks; they can still be read. Raises SourceError if
+    they come too late."""
     start = b""
     while len(start) < _SNIFFED and (data := response.read()):
         start += data
@@ -85,7 +86,7 @@ def _start_of(response: WebResponse, in_time: Callable[[], bool]) -> bytes:
 
 
 def _codec_of(content_type: str, start: bytes) -> str | None:
-    """What decodes the pictures of an answer; None if it does not consist of pictures."""
+    """Returns the decoder for a response that consists of images; None for any other."""
     for begin, codec in _STARTS.items():
         if start.startswith(begin):
             return codec
@@ -97,9 +98,9 @@ def _codec_of(content_type: str, start: bytes) -> str | None:
 
 
 class ImageStream:
-    """Pictures one after another in an endless answer, or one in each answer to a request that is then repeated.
+    """Images one after another in an endless response, or one in each response to a request that is then repeated.
 
-    Of several pictures that are there at once only the newest is decoded. Those that are cut off are damage.
+    If several images are available at once, only the newest is decoded. Truncated images count as damage.
     """
 
     recorded = False
@@ -133,7 +134,7 @@ class ImageStream:
         self._client.close()
 
     def _parts(self) -> Iterator[list[Part]]:
-        """The pictures of an answer as they come, several if several came at once; often none."""
+        """Yields the images of a response as they arrive, several if several arrived at once; often none."""
         reader, body = PartReader(), bytearray()
         try:
             while data := self._response.read():
@@ -167,7 +168,7 @@ class ImageStream:
 
 
 class WebStream:
-    """What FFmpeg reads through our own client."""
+    """A stream that FFmpeg reads through our own client."""
 
     def __init__(self, inner: AvStream, files: WebFiles) -> None:
         self._inner, self._files = inner, files
@@ -203,7 +204,7 @@ def _opened_by_ffmpeg(
 
 
 def _media_playlist_of(source: Source, files: WebFiles, response: WebResponse) -> str:
-    """The address of the media playlist to read; `files` has it if `response` is that playlist."""
+    """Returns the address of the media playlist to read; `files` holds the playlist if `response` is that one."""
     url, text = response.url, files.playlist(response)
     if not variants(text):
         files.provide(url, text)
@@ -218,6 +219,6 @@ def _open(
 ) -> av.container.InputContainer:
     try:
         return av.open(file, "r", format=format_, options=options, io_open=files.open, timeout=files.limits)
-    except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for a format that is not allowed
+    except (av.error.InvalidDataError, av.error.ArgumentError):  # ArgumentError: the format is not in the whitelist
         told = f"the server answers with {content_type[:60]}" if _PLAIN_TYPE.fullmatch(content_type) else ""
         raise SourceError(Reason.NO_VIDEO, told) from None

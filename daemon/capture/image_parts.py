@@ -1,7 +1,7 @@
-"""Finds the pictures in what an HTTP camera sends: JPEGs one after another, whatever stands between them. Pure.
+"""Finds the images in an HTTP camera's response: JPEGs one after another, whatever separates them. Pure.
 
-Cameras disagree on boundaries, headers and line ends. JPEG itself says where a picture begins and ends, so none of
-them matters; only a length that a part's header states is used, and checked.
+Cameras disagree on boundaries, headers and line endings. JPEG itself marks where an image begins and ends, so none of
+them matters; only a length stated in a part's header is used, if it is within the limit.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 
 MOST_PICTURE = 32 * 1024 * 1024
-"""Bytes of a picture: twice what a camera of 36 megapixels sends."""
+"""Maximum bytes of an image: twice what a camera of 36 megapixels sends."""
 MOST_BETWEEN = 64 * 1024
-"""Bytes between two pictures."""
+"""Maximum bytes between two images."""
 
 _BEGIN = re.compile(rb"\xff\xd8\xff")
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -21,35 +21,35 @@ _TIME = re.compile(rb"x-timestamp[ \t]*:[ \t]*(\d{1,12}(?:\.\d{1,9})?)[ \t]*\r?\
 _HEADER_END = re.compile(rb"\n\r?\n\Z")
 _NEW, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a length behind them."""
+"""Markers without a length field."""
 
 
 class TooLargeError(Exception):
-    """A picture, or what stands between two, is larger than any camera's. The message says which."""
+    """An image, or the data between two images, is larger than any camera's. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A picture as it was sent, maybe cut off. `time` is the camera's own, s, if it states one."""
+    """An image as it was sent, possibly truncated. `time` is the camera's own timestamp in s, if it states one."""
 
     data: bytes
     time: float | None = None
 
 
 class PartReader:
-    """Takes bytes in as they come, gives whole parts out. Holds at most `MOST_PICTURE` bytes, and one more read."""
+    """Incremental parser that takes bytes and returns whole parts. Holds at most `MOST_PICTURE` bytes plus one read."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._begun = False
         self._at = 0
-        """How far the picture in the buffer has been searched for its end."""
+        """How far the buffered image has been searched for its end."""
         self._in_scan = False
         self._length: int | None = None
         self._time: float | None = None
 
     def feed(self, data: bytes) -> list[Part]:
-        """The parts that end within `data`. TooLargeError ends the stream."""
+        """Returns the parts that end within `data`. Raises TooLargeError, which must end the stream."""
         self._buffer += data
         parts: list[Part] = []
         while self._begun or self._begin():
@@ -60,11 +60,11 @@ class PartReader:
         return parts
 
     def finish(self) -> list[Part]:
-        """The part that the end of the stream ended."""
+        """Returns the part that the end of the stream cut off, if any."""
         return [self._cut(len(self._buffer))] if self._begun else []
 
     def _begin(self) -> bool:
-        """Looks for a picture's first bytes and takes in what the header before them says."""
+        """Looks for the first bytes of an image and reads the header before them. Returns whether it found any."""
         found = _BEGIN.search(self._buffer)
         if found is None:
             if len(self._buffer) > MOST_BETWEEN:
@@ -81,7 +81,7 @@ class PartReader:
         return True
 
     def _end(self) -> int | None:
-        """Where the picture ends; None if that has not come yet."""
+        """Returns the offset at which the image ends; None if that has not arrived yet."""
         if self._length is not None:
             return self._length if len(self._buffer) >= self._length else None
         end = self._searched()
@@ -90,7 +90,8 @@ class PartReader:
         return end
 
     def _searched(self) -> int | None:
-        """Walks from marker to marker, over the segments of the head and through scans, as far as there are bytes."""
+        """Walks from marker to marker, over the header's segments and through scans, as far as there is data. Returns
+        as `_end`."""
         buffer = self._buffer
         while True:
             if self._in_scan:
@@ -102,7 +103,7 @@ class PartReader:
             if self._at + 4 > len(buffer):
                 return self._at + 2 if buffer[self._at :] == b"\xff\xd9" else None
             if buffer[self._at] != 0xFF:
-                return self._at  # no marker: it was cut off within its head
+                return self._at  # no marker: the image was truncated within its header
             marker = buffer[self._at + 1]
             if marker in (_NEW, _END):
                 return self._at + (2 if marker == _END else 0)

@@ -1,4 +1,4 @@
-"""How late a live stream's frames arrive, measured against the stream's own clock. Pure: no clock inside."""
+"""Measures how late a live stream's frames arrive, against the stream's own clock. Pure: callers pass the time."""
 
 from __future__ import annotations
 
@@ -7,35 +7,37 @@ import statistics
 from collections import deque
 
 _MAX_DRIFT = 0.02
-"""Seconds per second by which a camera's clock may run fast or slow; real ones stay far below."""
+"""Seconds per second by which a camera's clock may run fast or slow; real clocks stay far below."""
 _BUCKET = 5.0
-"""Seconds over which the earliest frame is taken as a sample of the camera's clock."""
+"""Seconds per sample of the camera's clock; the frame with the smallest age is the sample."""
 _SAMPLES = 24
 _FEWEST_SAMPLES = 4
 _SAMPLE_AGE = 0.5
-"""Oldest sample, in s, that teaches the clock's rate: an older one is a delay, not a rate."""
+"""Greatest age, in s, of a sample from which the clock's drift is learned: a greater one is a delay, not drift."""
 _JUMP = 0.5
-"""Seconds by which timestamps may go back by jitter, or frames be early; beyond, the timestamps jumped."""
+"""Seconds by which timestamps may go back because of jitter, or frames may be early; beyond that, the timestamps
+jumped."""
 
 _LATE_AT_LEAST = 0.5
-"""Seconds for which frames must be late, so that a hiccup that is over at once is not reported."""
+"""Seconds for which frames must be late before it counts, so that a short hiccup is not reported."""
 _ON_TIME_AT_LEAST = 1.0
 _SETTLED = 60.0
-"""Seconds on time after which the patience with a late stream is back at its shortest."""
+"""Seconds on time after which the allowance for a late stream is back at its minimum."""
 _PATIENCE, _LONGEST_PATIENCE = 10.0, 300.0
-"""Seconds that a stream may stay late before it is opened again, doubled each time up to the second."""
+"""Seconds that a stream may stay late before it is reopened; doubled each time up to the second value."""
 _CATCHING_UP = 4.0
-"""Stream time per real time from which a backlog is being drained: its frames are skipped."""
+"""Ratio of stream time to real time above which a backlog is being drained: its frames are skipped."""
 _SHOWN_EVERY = 0.5
-"""Seconds between the frames of a backlog that are shown nevertheless."""
+"""Seconds between those frames of a backlog that are shown nevertheless."""
 
 
 class StreamAge:
     """Measures how old each frame of a live stream is when it arrives.
 
-    The smallest difference between arrival and timestamp counts as no age. A camera's clock that runs fast or slow
-    moves that difference steadily, so the rate of the earliest frames is learned, up to 2 %; a delay that grows faster
-    is a backlog and teaches nothing. A network that is too slow by less than 2 % cannot be told from a slow clock.
+    The smallest difference between arrival and timestamp counts as age zero. A camera clock that runs fast or slow
+    shifts that difference steadily, so the drift of the earliest frames is learned, up to 2 %; a delay that grows
+    faster is a backlog and is not learned. A network that is too slow by less than 2 % cannot be distinguished from a
+    slow clock.
     """
 
     def __init__(self) -> None:
@@ -47,9 +49,10 @@ class StreamAge:
         self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
 
     def measure(self, pts: float, arrival: float, began: float | None = None) -> float:
-        """The age in s of the frame with timestamp `pts` (s, the stream's own time) at `arrival` (monotonic s).
+        """Returns the age in s of the frame with timestamp `pts` (s of the stream's own clock) at `arrival` (monotonic
+        s).
 
-        `began` is when the first frame began to arrive: on a slow network that is when it was as good as new.
+        `began` is when the first frame began to arrive: on a slow network it was still fresh at that time.
         """
         if self._last is None:
             self._base = (arrival if began is None else began) - pts
@@ -66,7 +69,7 @@ class StreamAge:
         return age
 
     def _jumped(self, pts: float, arrival: float, last_pts: float, last_arrival: float) -> bool:
-        """Whether the timestamps themselves jumped, rather than frames being late or early."""
+        """Returns whether the timestamps themselves jumped, as opposed to frames being late or early."""
         offset = arrival - pts - self._correction
         return pts - last_pts < -_JUMP or offset < self._baseline(arrival) - _JUMP - _MAX_DRIFT * (
             arrival - last_arrival
@@ -93,7 +96,7 @@ class StreamAge:
 
 
 class Lateness:
-    """Decides, frame by frame, whether a live stream is late, which frames to skip and when to open it again.
+    """Decides for each frame whether a live stream is late, which frames to skip and when to reopen it.
 
     Used by one thread. `late_after` is in s; 0 means never.
     """
@@ -104,12 +107,12 @@ class Lateness:
         """Age in s of the newest frame when it arrived; None before the first one with a timestamp."""
         self.late = False
         self.since = 0.0
-        """When it became late or on time, monotonic s."""
+        """When it last became late or on time, monotonic s."""
         self._patience = _PATIENCE
         self.restart()
 
     def restart(self) -> None:
-        """The stream was opened again. It stays late until its frames prove otherwise."""
+        """Restarts the measurement for a reopened stream. A late stream stays late until its frames prove otherwise."""
         self._stream = StreamAge()
         self._last: tuple[float, float] | None = None
         self._shown_at: float | None = None
@@ -117,9 +120,9 @@ class Lateness:
         self._late_since: float | None = None
 
     def frame(self, pts: float | None, arrival: float, began: float | None = None) -> bool:
-        """Takes a frame in, see `StreamAge.measure`.
+        """Processes a frame; for the arguments see `StreamAge.measure`.
 
-        False if it belongs to a backlog that is being drained and should be skipped.
+        Returns False if it belongs to a backlog that is being drained and should be skipped.
         """
         if pts is None:
             return True
@@ -134,7 +137,7 @@ class Lateness:
         return True
 
     def hopeless(self, now: float) -> bool:
-        """Whether the stream has been late for so long that only opening it again makes it fresh; asked per frame."""
+        """Returns whether the stream has been late for so long that only reopening it helps. Call it once per frame."""
         if self._late_since is None or now - self._late_since < self._patience:
             return False
         self._patience = min(2 * self._patience, _LONGEST_PATIENCE)

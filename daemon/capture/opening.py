@@ -1,4 +1,4 @@
-"""Opens a source with the reader that suits it."""
+"""Opens a source with the appropriate reader."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def open_stream(source: Source, playback: Playback, limit: float | None = None) -> Stream:
-    """Opens `source`; blocks for about `limit` s at most (None: as long as it takes, for what has no limit).
+    """Opens `source`; blocks for about `limit` s at most (None: for as long as it takes; for sources without a limit).
 
     Raises SourceError, or what PyAV and sockets raise; see `errors.fault_of`.
     """

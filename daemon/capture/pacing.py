@@ -1,14 +1,14 @@
-"""Playing what is not live in real time, and one continuous time line over repeated plays. Pure: no clock inside."""
+"""Plays recordings in real time, on one continuous timeline over repeated plays. Pure: callers pass the time."""
 
 from __future__ import annotations
 
 
 class Pacer:
-    """Says how long to wait before a moment of the recording is due.
+    """Computes how long to wait until a moment of the recording is due.
 
-    Every moment is measured from one fixed start, so that waiting errors do not add up to drift. Who comes late does
-    not wait, and catches up; who comes later than `tolerance` seconds (a suspended machine, a stalled disk or
-    network) starts anew from there, so that nothing is played in a rush.
+    Every moment is measured from one fixed start, so that waiting errors do not accumulate. A caller that is late does
+    not wait, and so catches up; one that is more than `tolerance` seconds late (a suspended machine, a stalled disk or
+    network) moves the start, so that nothing is played in a rush.
     """
 
     def __init__(self, tolerance: float = 1.0) -> None:
@@ -16,7 +16,8 @@ class Pacer:
         self._start: float | None = None
 
     def wait(self, moment: float, now: float) -> float:
-        """Seconds to wait at `now` until `moment` (s of the recording, not falling) is due; 0 where it is late."""
+        """Returns the seconds to wait at `now` until `moment` (s of the recording, never decreasing) is due; 0 if it is
+        late."""
         if self._start is None:
             self._start = now - moment
         ahead = self._start + moment - now
@@ -27,10 +28,10 @@ class Pacer:
 
 
 class PresentationTimes:
-    """When each picture of a stream is shown, in ticks, by the rule of FFmpeg's own tools (guess_correct_pts).
+    """Determines the presentation time of each frame, in ticks, by the rule of FFmpeg's own tools (guess_correct_pts).
 
-    Decoding times are taken as long as they went wrong less often than presentation times, and always if only they are
-    stated: read as presentation times, those of pictures with B-frames jump back and forth.
+    Decoding times are used while they have been wrong less often than presentation times, and always if the container
+    states only them: read as presentation times, they would jump back and forth with B-frames.
     """
 
     def __init__(self, *, decoding_only: bool = False) -> None:
@@ -40,8 +41,8 @@ class PresentationTimes:
         self._wrong_pts = self._wrong_dts = 0
 
     def of(self, pts: int | None, dts: int | None) -> int | None:
-        """The time of the next picture that the decoder returned; `dts` is of the packet decoded last. None: it is not
-        known, and the picture follows the one before."""
+        """Returns the time of the next frame from the decoder; `dts` is that of the packet decoded last. None if the
+        time is unknown and the frame simply follows the one before."""
         if self._decoding_only:
             return dts
         if dts is not None:
@@ -59,15 +60,15 @@ class PresentationTimes:
 
 
 _SHORTEST_PLAY = 0.25
-"""Seconds that one play of a recording lasts at least: a loop of a few frames would do nothing but open the file."""
+"""Minimum seconds of one play of a recording: looping a few frames would do nothing but reopen the file."""
 _STILL = 1.0
-"""Seconds for which a recording of a single frame shows it, until it is played again."""
+"""Seconds for which a recording of a single frame shows it before it is played again."""
 
 
 class Timeline:
-    """Lays the times of one play after another on one line that never goes back, in seconds from the first.
+    """Maps the times of successive plays to one timeline that never goes back, in seconds from the first.
 
-    A time that is missing, goes back or leaps by more than `longest_gap` (a broken or spliced recording) is taken
+    A time that is missing, goes back or jumps by more than `longest_gap` s (a broken or spliced recording) is assumed
     to follow its predecessor by one `interval`.
     """
 
@@ -76,20 +77,21 @@ class Timeline:
         self._position = 0.0
         self._offset: float | None = None
         self._played = 0
-        """Pictures of the current play."""
+        """Frames of the current play."""
         self._play_began = 0.0
         self._earliest = 0.0
-        """When the current play begins at the earliest."""
+        """Earliest position on the timeline at which the current play may begin."""
 
     def new_play(self) -> None:
-        """The next time belongs to a new play: it follows the last one by one interval, or later if that play was very
+        """Starts a new play. Its first time follows the last one by one interval, or later if the last play was very
         short."""
         if self._played:
             self._earliest = self._play_began + (_STILL if self._played == 1 else _SHORTEST_PLAY)
         self._offset, self._played = None, 0
 
     def place(self, time: float | None, interval: float) -> float:
-        """Where `time` of the current play lies on the line; `interval` is the recording's frame interval."""
+        """Returns the position of `time` (of the current play) on the timeline; `interval` is the recording's frame
+        interval in s."""
         following = self._position + interval if self._earliest or self._played else 0.0
         if not self._played:
             following = max(following, self._earliest)

@@ -1,4 +1,4 @@
-"""Why a camera has no picture: one table of reasons and their words, for slate, log, events, status and `/readyz`."""
+"""Why a camera has no frames: one table of reasons and their texts, for slate, log, events, status and `/readyz`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a feed lost its camera, or could not open it. The values are labels of a metric and facts of events."""
+    """Why a feed lost its camera, or could not open it. The values are labels of a metric and part of events."""
 
     REFUSED = "refused"
     TIMEOUT = "timeout"
@@ -21,12 +21,12 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     REDIRECT = "redirect"
     SILENT = "silent"
-    """No frame arrives although the connection stands. It becomes TIMEOUT if that lasts."""
+    """No frame arrives although the connection is up. It becomes TIMEOUT if that lasts."""
     OTHER = "other"
 
     @property
     def words(self) -> str:
-        """Two or three words, for the slate and for a line of an event."""
+        """Two or three words, for the slate and for a line about an event."""
         return _WORDS[self][0]
 
     @property
@@ -85,6 +85,6 @@ _WORDS: dict[Reason, tuple[str, str]] = {
 
 
 def words_of(reason: str) -> str | None:
-    """The words of a reason that was stored as text; None if it is not one of these."""
+    """Returns the words for a reason that was stored as text; None if the reason is unknown."""
     known = next((one for one in Reason if one == reason), None)
     return None if known is None else known.words

@@ -1,4 +1,4 @@
-"""RTSP cameras, read by GStreamer: a picture is complete with its last packet, not with the next picture's first."""
+"""RTSP cameras, read by GStreamer: a frame is complete with its own last packet, not with the next frame's first."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from sightd.daemon.capture.web_auth import Authenticator
 from sightd.engines.cuda.nvdec import Nvdec
 
 KEEP_ALIVE = 8.0
-"""Seconds between two requests that keep the session: cameras end one after 60 s, some after 10 s. rtspsrc sends none
-over TCP as long as packets come."""
+"""Seconds between two keep-alive requests: cameras end a session after 60 s, some after 10 s. rtspsrc sends none over
+TCP as long as packets arrive."""
 _NANOSECONDS = Fraction(1, 10**9)
 _MOST_TO_OPEN = 1 << 20
-"""Bytes that a camera may send until it plays; its description has some hundred."""
+"""Maximum bytes that a camera may send before it plays; its description has a few hundred."""
 _MOST_TO_A_PICTURE = 32 << 20
-"""Bytes without the end of a picture. A key frame in 8K has less, and so has a JPEG of as many pixels as are read."""
+"""Maximum bytes without a complete frame. A key frame in 8K has less, and so has a JPEG with the maximum of pixels."""
 _MOST_BESIDES = 1 << 20
-"""Bytes a second that a camera may send over TCP while its pictures come over UDP."""
+"""Maximum bytes per second over TCP while the frames arrive over UDP."""
 _SLOWEST = 4096
-"""Bytes a second of a picture on its way; less is silence."""
+"""Minimum bytes per second of a frame in transit; less counts as silence."""
 _WINDOW = 0.5
-"""Seconds over which they are counted."""
+"""Seconds over which that rate is measured."""
 _MORE_THAN_REPORTS = 512
-"""Bytes from which on it is a picture that comes, and not only RTCP."""
+"""Bytes above which a frame must be arriving, and not only RTCP reports."""
 
 
 class RtspStream:
-    """A camera's stream, read by GStreamer and decoded by FFmpeg.
+    """A camera's stream, read by GStreamer and decoded by FFmpeg or NVDEC.
 
-    `Shot.pts` counts from the first picture on and is the camera's RTP time: it knows no jitter of the network.
+    `Shot.pts` counts from the first frame and is the camera's RTP time, so network jitter does not affect it.
     """
 
     recorded = False
     interval = 0.0
 
     def __init__(self, source: Source, playback: Playback, limit: float) -> None:
-        """Blocks until the camera plays, for `limit` s at most. Raises SourceError, or GStreamerError if GStreamer is
+        """Blocks until the camera plays, for at most `limit` s. Raises SourceError, or GStreamerError if GStreamer is
         missing."""
         self._playback, self._source = playback, source
         self._keys_of: str | None = None
@@ -96,7 +96,8 @@ class RtspStream:
         return GpuDecoding(nvdec, context)
 
     def _logged_in(self, address: Address, until: float) -> Session:
-        """A session whose camera plays. rtspsrc logs in, unless the camera asks for what only `OwnLogin` knows."""
+        """Returns a session whose camera plays. rtspsrc logs in, unless the camera asks for a scheme that only
+        `OwnLogin` supports."""
         memory = self._playback.login
         if not memory.own:
             try:
@@ -108,7 +109,7 @@ class RtspStream:
         return self._opened(address, until, OwnLogin(authenticator, self._gst.gio, memory))
 
     def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> Session:
-        """A session whose camera plays. The connection itself must stand within the time that silence may last."""
+        """Returns a session whose camera plays. The TCP connection must be established within the source's timeout."""
         began, timeout = self._playback.clock.monotonic(), self._source.timeout
         session = Session(self._gst, address, self._source.transport, until - began, login)
         try:
@@ -126,7 +127,7 @@ class RtspStream:
         return session
 
     def _packet(self, sample: Any) -> tuple[av.Packet[Any], bool]:
-        """The picture's data, and whether something was lost before it."""
+        """Returns the frame's data, and whether something was lost before it."""
         flags = self._gst.gst.BufferFlags
         buffer = sample.get_buffer()
         mapped, content = buffer.map(self._gst.gst.MapFlags.READ)
@@ -158,7 +159,7 @@ class RtspStream:
 
 
 class _Watch:
-    """Ends a stream that is silent or sends without measure, and keeps its session alive. Times are monotonic s."""
+    """Ends a stream that is silent or sends too much, and keeps its session alive. Times are monotonic s."""
 
     def __init__(self, session: Session, source: Source, now: float) -> None:
         self._session, self._timeout, self._over_udp = session, source.timeout, source.transport == "udp"
@@ -167,9 +168,9 @@ class _Watch:
         self._window: tuple[float, int] | None = None
         self._at_first = session.received()
         self.first_began_at: float | None = None
-        """When the first picture began to come over TCP, if it has begun; to a tenth of a second."""
+        """When the first frame began to arrive over TCP, to a tenth of a second; None if it has not."""
         self.well = True
-        """Whether the camera can be expected to answer when the session is ended."""
+        """Whether the camera can be expected to answer when the session ends."""
 
     def picture_came(self, now: float) -> None:
         self._heard_at, self.well = now, True
@@ -182,8 +183,8 @@ class _Watch:
         self._keep_alive(now)
 
     def nothing_came(self, now: float) -> bool:
-        """Whether a picture is on its way, which takes seconds on a slow network. Raises SourceError if the camera is
-        silent for too long, or if no picture comes of all that it sends."""
+        """Returns whether a frame is in transit, which takes seconds on a slow network. Raises SourceError if the
+        camera is silent for too long, or if it sends too much without completing a frame."""
         on_its_way = not self._over_udp and self._is_on_its_way(now)
         if on_its_way:
             self._heard_at = now
@@ -235,7 +236,8 @@ def _shot(frame: Decoded, arrival: tuple[float, float], began_at: float | None) 
 
 
 def _signed(time: int) -> int:
-    """A camera that sets its clock back gives times before its first picture; GStreamer has them modulo 2^64."""
+    """Converts GStreamer's time to a signed one: a camera that sets its clock back states times before its first frame,
+    which GStreamer holds modulo 2^64."""
     return time - (1 << 64) if time >> 63 else time
 
 
@@ -244,7 +246,7 @@ def _decoder_of(dialogue: Dialogue, *, by_gpu: bool) -> av.VideoCodecContext:
     context = av.VideoCodecContext.create(dialogue.codec.decoder, "r")
     assert isinstance(context, av.VideoCodecContext)
     context.thread_type = "NONE"
-    if by_gpu or dialogue.codec.needs_configuration:  # else the stream itself has it, and may know better
+    if by_gpu or dialogue.codec.needs_configuration:  # otherwise the stream itself contains it, possibly a newer one
         context.extradata = dialogue.configuration
     context.options = {"max_pixels": str(MOST_PIXELS)}
     return context

@@ -1,15 +1,15 @@
-"""Keeps a camera from crashing GStreamer's RTSP client, and the daemon with it, by a challenge without parameters.
+"""Prevents a camera from crashing GStreamer's RTSP client, and with it the daemon, by a challenge without parameters.
 
-rtspsrc (GStreamer 1.22) follows a null pointer if a camera answers 401 with a bare `WWW-Authenticate: Digest`, so the
-plug-in's reference to the parser of challenges is redirected to a function that gives such a challenge an empty list of
-parameters. No public interface can do that: `before-send` sees requests only; an RTSP extension (`after_send`) and a
-DESCRIBE of our own see answers, but not those that rtspsrc reads while it plays over UDP, which it also takes for
-challenges; a relay would carry each byte of each camera through Python.
+rtspsrc (GStreamer 1.22) dereferences a null pointer if a camera answers 401 with a bare `WWW-Authenticate: Digest`. The
+plug-in's reference to the challenge parser is therefore redirected to a function that gives such a challenge an empty
+parameter list. No public interface can do that: `before-send` sees only requests; an RTSP extension (`after_send`) and
+a DESCRIBE of our own see answers, but not those that rtspsrc reads while it plays over UDP, which it also treats as
+challenges; a relay would pass every byte of every camera through Python.
 
-Redirecting memory relies on the plug-in's file and on a C structure. `install` verifies all of it and changes nothing
-if anything differs: the file is the one that is mapped, its reference points to that parser, the parser shows the fault
-and returns the structure as declared here. The page is writable only while the reference is replaced. RTSP cameras are
-read by FFmpeg if the guard cannot be installed, with a warning.
+Redirecting memory depends on the plug-in's file and on a C structure. `install` verifies all of it and changes nothing
+if anything differs: the file is the one that is mapped, its reference points to that parser, and the parser shows the
+fault and returns the structure as declared here. The page is writable only while the reference is replaced. If the
+guard cannot be installed, a warning is logged and RTSP cameras are read by FFmpeg.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from typing import Any
 _SYMBOL = b"gst_rtsp_message_parse_auth_credentials"
 _ELF = b"\x7fELF\x02\x01"
 _LOAD, _DYNAMIC = 1, 2
-"""Types of program headers (ELF)."""
+"""Program header types (ELF)."""
 _STRINGS, _SYMBOLS, _RELOCATIONS, _RELOCATIONS_SIZE, _PLT_SIZE, _PLT = 5, 6, 7, 8, 2, 23
 """Tags of the dynamic section."""
 _RELOCATION, _SYMBOL_SIZE = 24, 24
 _READ_WRITE, _EXECUTE = 3, 4
-"""PROT_READ and PROT_WRITE; PROT_EXEC."""
+"""PROT_READ | PROT_WRITE, and PROT_EXEC."""
 _RIGHTS = {"r": 1, "w": 2, "x": 4}
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _LIBRARY = "libgstrtsp-1.0.so.0"
@@ -46,7 +46,7 @@ class GuardError(Exception):
 
 
 class _Credential(ctypes.Structure):
-    """GstRTSPAuthCredential: `params` is a list of pointers that ends with a null pointer."""
+    """GstRTSPAuthCredential: `params` is a null-terminated list of pointers."""
 
     _fields_ = (("scheme", ctypes.c_int), ("params", ctypes.c_void_p), ("authorization", ctypes.c_void_p))
 
@@ -57,10 +57,11 @@ _Parser = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 
 @functools.cache
 def install(plugin: Path) -> bool:
-    """Redirects the reference of `plugin`, rtspsrc's library, which is loaded; it is never unloaded. Once per process.
+    """Redirects the reference in `plugin`, the library of rtspsrc, which must be loaded and is never unloaded. Runs
+    once per process.
 
-    False if the parser of this GStreamer needs no guard. Raises GuardError if the guard cannot be installed; nothing
-    was changed then.
+    Returns False if the parser of this GStreamer needs no guard. Raises GuardError if the guard cannot be installed;
+    unless memory could not be protected again, nothing was changed then.
     """
     original = _original()
     if not _is_faulty(original):
@@ -77,14 +78,14 @@ def install(plugin: Path) -> bool:
         raise GuardError(f"the reference of {plugin} lies outside of it")
     current = ctypes.c_void_p.from_address(at).value or 0
     own_code = any(part.begin <= current < part.end and part.protection & _EXECUTE for part in mapped)
-    if current != _address(original) and not own_code:  # own code: a stub that looks for the function when first called
+    if current != _address(original) and not own_code:  # own code: a stub that resolves the function on its first call
         raise GuardError(f"the reference of {plugin} points elsewhere: another library has changed it")
     _replace(at, protection, _address(_parser()))
     return True
 
 
 def _replace(at: int, protection: int, value: int) -> None:
-    """Writes a pointer into memory of that protection, which it has again afterwards."""
+    """Writes a pointer to memory with that protection, and restores the protection afterwards."""
     page = mmap.PAGESIZE
     begin, end = at // page * page, at + _POINTER
     libc = ctypes.CDLL(None, use_errno=True)
@@ -101,7 +102,7 @@ def _replace(at: int, protection: int, value: int) -> None:
 
 
 def _is_faulty(parser: Any) -> bool:
-    """Whether the parser gives no list of parameters for a bare challenge. Raises GuardError if what it gives for a
+    """Returns whether the parser returns no parameter list for a bare challenge. Raises GuardError if its result for a
     usual one is not as declared here."""
     usual, bare = _parsed(parser, b'Digest realm="a"'), _parsed(parser, b"Digest")
     if len(usual) != 1 or usual[0][0] != _DIGEST or not usual[0][1] or [scheme for scheme, _ in bare] != [_DIGEST]:
@@ -110,7 +111,7 @@ def _is_faulty(parser: Any) -> bool:
 
 
 def _parsed(parser: Any, challenge: bytes) -> list[tuple[int, bool]]:
-    """Scheme of each challenge in a header, and whether it has a list of parameters."""
+    """Returns the scheme of each challenge in a header, and whether it has a parameter list."""
     rtsp = ctypes.CDLL(_LIBRARY)
     message = ctypes.c_void_p()
     if rtsp.gst_rtsp_message_new_response(ctypes.byref(message), 401, b"Unauthorized", None):
@@ -147,7 +148,7 @@ def _original() -> Any:
 
 @functools.cache
 def _parser() -> Any:
-    """Kept: GStreamer calls it for as long as the process lives."""
+    """Returns the replacement parser. Cached, because GStreamer calls it for as long as the process lives."""
     original = _original()
     allocated = ctypes.CDLL("libglib-2.0.so.0").g_malloc0
     allocated.restype, allocated.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
@@ -165,8 +166,8 @@ def _parser() -> Any:
 
 
 def _slot(library: bytes) -> int | None:
-    """Where a library keeps the address of `_SYMBOL`, counted from where it is loaded. None if it has no such place, or
-    is no ELF file of 64 bits, little-endian."""
+    """Returns the offset from a library's load address at which it stores the address of `_SYMBOL`. None if it has no
+    such slot, or is not a 64-bit little-endian ELF file."""
     if not library.startswith(_ELF):
         return None
     (headers_at,) = struct.unpack_from("<Q", library, 32)
@@ -202,12 +203,12 @@ class _Mapping:
 
 
 def _mapped(library: Path) -> list[_Mapping]:
-    """Where that file is loaded: its parts in order, the first one from its beginning. Empty if it is not, or if it was
-    replaced since: a package may have been upgraded."""
+    """Returns where that file is loaded: its parts in order, the first one from the file's beginning. Empty if it is
+    not loaded or was replaced since, for example by a package upgrade."""
     found: list[_Mapping] = []
     for line in Path("/proc/self/maps").read_text().splitlines():
         address, rights, offset, _, _, *path = line.split(maxsplit=5)
-        if path != [str(library.resolve())]:  # of a file that was replaced, " (deleted)" follows
+        if path != [str(library.resolve())]:  # for a replaced file, " (deleted)" follows
             continue
         if not found and int(offset, 16) != 0:
             return []

@@ -1,4 +1,4 @@
-"""The video codecs that can be read over RTP, and the GStreamer elements that reassemble their pictures."""
+"""The video codecs that can be read over RTP, and the GStreamer elements that reassemble their frames."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RtpCodec:
-    """`depayloader` is GStreamer's element, `caps` what it must put out: one picture per buffer.
+    """`depayloader` is the GStreamer element, `caps` its required output: one frame per buffer.
 
-    `decoder` is FFmpeg's name of the codec, `package` Debian's package with the element. `needs_configuration`: some
-    of what the decoder needs may be in the camera's description only.
+    `decoder` is FFmpeg's name of the codec, `package` the Debian package with the element. `needs_configuration`: some
+    of what the decoder needs may be only in the camera's description.
     """
 
     depayloader: str
@@ -33,9 +33,9 @@ CODECS: dict[str, RtpCodec] = {
     "VP9": RtpCodec("rtpvp9depay", "video/x-vp9", "vp9"),
     "AV1": RtpCodec("rtpav1depay", "video/x-av1,alignment=tu", "libdav1d", "gstreamer1.0-plugins-rs"),
 }
-"""By encoding name, as SDP (RFC 4566) writes it, in capitals."""
+"""By encoding name in upper case, as in SDP (RFC 4566)."""
 STATIC = {26: "JPEG", 31: "H261", 32: "MPV", 33: "MP2T", 34: "H263"}
-"""Encoding names of payload types that need none (RFC 3551)."""
+"""Encoding names of static payload types (RFC 3551)."""
 
 _START = b"\0\0\0\1"
 _UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
@@ -43,8 +43,9 @@ _PARAMETER_SETS = ("sprop-vps", "sprop-sps", "sprop-pps", "sprop-parameter-sets"
 
 
 def stated_configuration(field: Callable[[str], str | None]) -> bytes | None:
-    """What the camera's description states for the decoder, as FFmpeg takes it; None if nothing. `field` gives the
-    value of a parameter: parameter sets in base64 (RFC 6184, 7798), or MPEG-4's configuration in hexadecimal."""
+    """Returns the decoder configuration in the camera's description, in FFmpeg's format; None if it is absent or
+    malformed. `field` returns the value of a parameter: parameter sets in base64 (RFC 6184, 7798), or MPEG-4's
+    configuration in hexadecimal."""
     try:
         if config := field("config"):
             return bytes.fromhex(config)
@@ -55,7 +56,8 @@ def stated_configuration(field: Callable[[str], str | None]) -> bytes | None:
 
 
 def is_key(decoder: str, unit: bytes) -> bool:
-    """Whether an access unit (of H.264 or HEVC: in Annex B) can be decoded without those before it."""
+    """Returns whether an access unit (H.264 and HEVC: in Annex B) can be decoded without those before it. Always True
+    for other codecs."""
     if decoder not in ("h264", "hevc"):
         return True
     for match in _UNIT.finditer(unit):

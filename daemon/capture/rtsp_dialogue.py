@@ -1,4 +1,4 @@
-"""What we say to an RTSP camera, and when we stop: the choice of the stream, redirects, login attempts."""
+"""What we send to an RTSP camera, and when we stop: choice of the stream, redirects, login attempts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sightd.daemon.capture.rtsp_wire import Wire
 
 _MOST_REDIRECTS = 5
 _MOST_TRIES = 2
-"""How often one request is sent on one connection: without credentials, and with them. Some cameras lock an account
-after five wrong passwords, and rtspsrc alone would try eight times."""
+"""How often one request is sent on one connection: without credentials, then with them. Some cameras lock an account
+after five wrong passwords, and rtspsrc by itself would try eight times."""
 
 
 _MOST_REPLACED = 8
@@ -25,7 +25,7 @@ _MOST_REPLACED = 8
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A camera's address, taken apart: GStreamer never sees the password in an address, so it cannot log it."""
+    """A camera's address, split up: GStreamer never sees an address that contains the password, so it cannot log it."""
 
     location: str
     host: str
@@ -35,7 +35,7 @@ class Address:
 
 
 def address_of(url: str) -> Address:
-    """Takes `url` apart; its host and port are known to be readable."""
+    """Splits `url`, whose host and port are known to be valid."""
     parts = urlsplit(url)
     scheme, host_and_port = parts.scheme.lower(), parts.netloc.rpartition("@")[2]
     location = urlunsplit((scheme, host_and_port, parts.path or "/", parts.query, ""))
@@ -44,15 +44,15 @@ def address_of(url: str) -> Address:
 
 
 class UnreadableCodecError(SourceError):
-    """The camera's video has an encoding that GStreamer cannot read here."""
+    """The camera's video uses an encoding that GStreamer cannot read here."""
 
 
 class Dialogue:
-    """Decides on requests and streams while a camera is opened. Called from GStreamer's thread; holds none of its
+    """Decides on requests and streams while a camera is opened. Called from GStreamer's thread; holds no GStreamer
     objects, so that nothing keeps a closed pipeline alive.
 
-    `installed(element)` says whether GStreamer has that element. `wire` is the connection to the camera, once there is
-    one; `login` answers challenges in rtspsrc's place, if set; `fault` is why we ended the dialogue, if we did.
+    `installed(element)` returns whether GStreamer has that element. `wire` is the connection to the camera, once there
+    is one; `login`, if set, answers challenges instead of rtspsrc; `fault` is why we ended the dialogue, if we did.
     """
 
     def __init__(self, address: Address, installed: Callable[[str], bool]) -> None:
@@ -71,11 +71,11 @@ class Dialogue:
         self.fault: SourceError | None = None
 
     def allows(self, method: str, location: str) -> bool:
-        """Whether a request may be sent; no request goes to another host, and none is repeated without end.
+        """Returns whether a request may be sent: none goes to another host, and none is repeated endlessly.
 
         `location` is the address that is being opened: after a redirect, the new one.
         """
-        if method == "OPTIONS" and self._tries.get("DESCRIBE"):  # rtspsrc begins again after a redirect
+        if method == "OPTIONS" and self._tries.get("DESCRIBE"):  # rtspsrc starts over after a redirect
             self._redirects += 1
             self._tries.clear()
         self.check(location)
@@ -87,18 +87,19 @@ class Dialogue:
         return method not in ("OPTIONS", "DESCRIBE") or self._tries[method] <= _MOST_TRIES
 
     def check(self, location: str) -> None:
-        """Sets `fault` if a redirect led away from the camera."""
+        """Sets `fault` if a redirect led to another host, or away from TLS."""
         if not self._stays(location):
             self.fault = SourceError(Reason.REDIRECT, "to another host; set `source` to that address if it is yours")
 
     def may_replace_stream(self) -> bool:
-        """Whether the stream may go on under another SSRC: each one takes memory until the session ends."""
+        """Counts a change of the SSRC and returns whether the stream may continue under it: each one takes memory until
+        the session ends."""
         self._replaced += 1
         return self._replaced <= _MOST_REPLACED
 
     def selects(self, number: int, payload: int, field: Callable[[str], str | None]) -> bool:
-        """Whether the stream `number` of the camera's description is read: the first video that can be. `payload` is
-        its RTP payload type, `field` gives the value of one of its parameters."""
+        """Returns whether to read stream `number` of the camera's description: the first video stream that can be read.
+        `payload` is its RTP payload type, `field` returns the value of one of its parameters."""
         media, encoding = field("media") or "", field("encoding-name") or STATIC.get(payload, f"payload type {payload}")
         self._media.add(media)
         if media != "video" or self.stream not in (None, number):
@@ -111,7 +112,7 @@ class Dialogue:
         return True
 
     def without_stream(self) -> SourceError:
-        """Why no stream could be set up."""
+        """Returns the fault that says why no stream could be set up."""
         if self.codec is not None:
             return SourceError(Reason.OTHER, "the camera refuses this `transport`; set the other one, tcp or udp")
         if self._videos:
@@ -123,7 +124,7 @@ class Dialogue:
     def _stays(self, location: str) -> bool:
         try:
             parts = urlsplit(location)
-        except ValueError:  # such as a host in brackets that is no IPv6 address
+        except ValueError:  # such as a host in brackets that is not an IPv6 address
             return False
         if self.address.secure and parts.scheme.lower() != "rtsps":
             return False
@@ -137,8 +138,8 @@ def _unreadable(encoding: str) -> UnreadableCodecError:
 
 
 def plain(text: str, secret: str = "") -> str:
-    """What a camera says, fit for a log: short, printable ASCII only, and without `secret`, of which cutting the text
-    short could leave a part."""
+    """Returns a camera's text, fit for a log: short, printable ASCII only, and without `secret`. It is redacted first,
+    because truncation could leave a part of it."""
     if len(secret) > 3:
         text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
     return re.sub(r"[^ -~]", "?", text)[:60]
@@ -148,11 +149,11 @@ _RESOURCE, _STREAM = "gst-resource-error-quark", "gst-stream-error-quark"
 _NO_STREAM = 6
 _REASONS: Mapping[tuple[str, int], Reason] = {
     (_RESOURCE, 3): Reason.NOT_FOUND,
-    (_RESOURCE, 5): Reason.NO_VIDEO,  # it does not know DESCRIBE, SETUP and PLAY
+    (_RESOURCE, 5): Reason.NO_VIDEO,  # the camera does not support DESCRIBE, SETUP and PLAY
     (_RESOURCE, 7): Reason.REFUSED,
     (_RESOURCE, 9): Reason.EOF,
     (_RESOURCE, 10): Reason.EOF,
-    (_RESOURCE, 13): Reason.NO_VIDEO,  # it answers, but not with a description
+    (_RESOURCE, 13): Reason.NO_VIDEO,  # the camera answers, but not with a description
     (_RESOURCE, 15): Reason.UNAUTHORISED,
     (_STREAM, 7): Reason.DECODE,
     (_STREAM, 11): Reason.DECODE,
@@ -162,7 +163,8 @@ _OF_STATUS = {401: Reason.UNAUTHORISED, 403: Reason.UNAUTHORISED, 404: Reason.NO
 
 @dataclass(frozen=True, slots=True)
 class GstFault:
-    """An error message of GStreamer: its domain and code, the text for developers, and the camera's RTSP status."""
+    """An error message of GStreamer: its domain and code, the text for developers, and the camera's RTSP status, if
+    any."""
 
     domain: str
     code: int
@@ -172,7 +174,7 @@ class GstFault:
 
 
 def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
-    """What an error of the pipeline means for the camera."""
+    """Converts an error of the pipeline to a SourceError."""
     secret = dialogue.address.password
     if fault.status is not None:
         reason = _OF_STATUS.get(fault.status, Reason.OTHER)

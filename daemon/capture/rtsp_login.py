@@ -1,4 +1,5 @@
-"""Logins that rtspsrc does not know: it answers basic and MD5 digests without `qop` only (GStreamer 1.22)."""
+"""Logins that rtspsrc does not support: it answers only basic and MD5 digest challenges without `qop` (GStreamer
+1.22)."""
 
 from __future__ import annotations
 
@@ -9,23 +10,24 @@ from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.web_auth import Authenticator
 
 _MOST = 1 << 16
-"""Bytes of an answer that are read."""
+"""Maximum bytes that are read of an answer."""
 _MOST_LOGINS = 2
-"""How often the password is sent until it is accepted; again only if the camera says that the nonce was stale."""
+"""How often the password is sent before it is accepted; the second time only if the camera says that the nonce was
+stale."""
 
 
 @dataclass(slots=True)
 class LoginMemory:
-    """What is remembered of a camera from one opening to the next: whether it asks for a login that rtspsrc does not
-    know. rtspsrc would answer with MD5 each time, and cameras lock an account after some five wrong answers."""
+    """What is remembered about a camera from one opening to the next: whether it asks for a login that rtspsrc does not
+    support. rtspsrc would answer with MD5 each time, and cameras lock an account after about five wrong answers."""
 
     own: bool = False
 
 
 class OwnLogin:
-    """Asks the camera for its challenge on rtspsrc's own connection, as many cameras bind it to one, and answers it.
+    """Requests the camera's challenge on rtspsrc's own connection, because many cameras bind it to one, and answers it.
 
-    Used by the thread that owns the connection; `cancel` from any.
+    Used by the thread that owns the connection; any thread may call `cancel`.
     """
 
     def __init__(self, authenticator: Authenticator, gio: Any, memory: LoginMemory) -> None:
@@ -34,9 +36,10 @@ class OwnLogin:
         self.fault: SourceError | None = None
 
     def ask(self, connection: Any, location: str) -> None:
-        """Takes in the camera's challenge and logs in; `fault` says why there can be no login.
+        """Requests the camera's challenge and logs in; `fault` says why if that fails. Raises SourceError or GLib.Error
+        if the connection fails.
 
-        A wrong password is sent once.
+        A wrong password is sent only once.
         """
         self.fault = None
         for number in range(1 + _MOST_LOGINS):
@@ -54,7 +57,7 @@ class OwnLogin:
         self.fault = SourceError(Reason.UNAUTHORISED, self._authenticator.why_not)
 
     def _described(self, connection: Any, location: str, number: int) -> tuple[str, list[str]]:
-        """The answer to a DESCRIBE: without credentials if `number` is 0."""
+        """Sends a DESCRIBE, without credentials if `number` is 0, and returns status and WWW-Authenticate headers."""
         login = self.authorization("DESCRIBE", location) if number else None
         fields = ["User-Agent: sightd", "Accept: application/sdp", *([f"Authorization: {login}"] if login else [])]
         request = "\r\n".join([f"DESCRIBE {location} RTSP/1.0", f"CSeq: {number + 1}", *fields, "", ""])
@@ -62,15 +65,15 @@ class OwnLogin:
         return self._answer(connection.get_input_stream())
 
     def authorization(self, method: str, uri: str) -> str | None:
-        """The Authorization header of a request."""
+        """Returns the Authorization header for a request; None before the first challenge."""
         return self._authenticator.authorization(method, uri)
 
     def cancel(self) -> None:
-        """Ends `ask` at once."""
+        """Aborts `ask` at once."""
         self._cancellable.cancel()
 
     def _answer(self, stream: Any) -> tuple[str, list[str]]:
-        """Status and WWW-Authenticate headers; the body is skipped."""
+        """Returns status and WWW-Authenticate headers of the answer; skips its body."""
         data = b""
         while b"\r\n\r\n" not in data and len(data) < _MOST:
             data += self._read(stream, 1)
@@ -91,7 +94,8 @@ class OwnLogin:
 
 
 def _length(text: str) -> int:
-    """A stated number of bytes; 0 if it is none. Python refuses to read a number of thousands of digits."""
+    """Parses a stated number of bytes; 0 if it is not a number. Python refuses to parse thousands of digits, so a very
+    long number counts as too many bytes."""
     if not (text.isascii() and text.isdecimal()):
         return 0
     return int(text) if len(text) < 20 else _MOST + 1

@@ -12,27 +12,27 @@ from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, GstFault, mea
 from sightd.daemon.capture.rtsp_login import OwnLogin
 
 POLL = 0.05
-"""Seconds that `Session.playing` waits for news."""
+"""Seconds that one wait for a message or a frame lasts at most."""
 _REORDERING = 200
-"""Milliseconds for which a missing UDP packet is waited for. Packets in order are never held back."""
+"""Milliseconds to wait for a missing UDP packet. Packets in order are never held back."""
 _QUEUED = 16
-"""Pictures that wait for the decoder at most; what comes then waits in the jitter buffer, which holds 10000 packets."""
+"""Maximum frames queued for the decoder; later ones wait in the jitter buffer, which holds 10000 packets."""
 _FAREWELL = 0.5
-"""Seconds for ending a session in order."""
+"""Seconds allowed for ending a session cleanly."""
 _LOWER_TRANSPORTS = {"udp": 1, "tcp": 4}
 """GstRTSPLowerTrans."""
 _ONLY_RTP_TIME = 0
-"""GstRTSPSrcBufferMode: times are the camera's own, whenever the packets arrive."""
+"""GstRTSPSrcBufferMode: times are the camera's own, regardless of when packets arrive."""
 
 
 class Session:
-    """A pipeline: rtspsrc, a depayloader once the stream is known, and a sink that holds pictures for us. Used by one
-    thread, and to be closed by it; GStreamer calls the functions below from its own."""
+    """A pipeline: rtspsrc, a depayloader once the stream is known, and a sink that holds frames for us. Used and closed
+    by one thread; GStreamer calls the functions below from threads of its own."""
 
     def __init__(
         self, gstreamer: gst.GStreamer, address: Address, transport: str, limit: float, login: OwnLogin | None = None
     ) -> None:
-        """Begins to open `address`, for `limit` s at most; `transport` is tcp or udp."""
+        """Starts opening `address`, for at most `limit` s; `transport` is tcp or udp."""
         self._gst = gstreamer
         self.dialogue = Dialogue(address, gstreamer.has)
         self.dialogue.login = login
@@ -51,15 +51,16 @@ class Session:
         self._pipeline.set_state(gstreamer.gst.State.PLAYING)
 
     def playing(self) -> bool:
-        """Whether the camera plays; waits a little for news of it. Raises SourceError if it will not."""
+        """Returns whether the camera plays; waits for a message for up to `POLL` s. Raises SourceError if the camera
+        cannot be opened."""
         message = self._bus.timed_pop(round(POLL * self._gst.gst.SECOND))
         if message is not None:
             self._take(message)
         return self._playing
 
     def pull(self, timeout: float) -> Any | None:
-        """The next picture's sample; None if none comes within `timeout` s, and at once at the stream's end. Raises
-        SourceError if there was an error."""
+        """Returns the next frame's sample; None if none arrives within `timeout` s, and at once at the stream's end.
+        Raises SourceError if the pipeline reported an error."""
         sample = self._sink.try_pull_sample(round(timeout * self._gst.gst.SECOND))
         if sample is None or self._bus.have_pending():
             while (message := self._bus.pop()) is not None:
@@ -67,22 +68,22 @@ class Session:
         return sample
 
     def keep_alive(self) -> None:
-        """Sends a request without content, if the camera knows it; the answer is not waited for."""
+        """Sends a request without content, if the camera supports it, and does not wait for the answer."""
         self._source.emit("get-parameters", [], None, self._gst.gst.Promise.new())
 
     def received(self) -> int:
-        """Bytes that the camera sent over TCP so far."""
+        """Returns the bytes that the camera has sent over TCP so far."""
         return 0 if self.dialogue.wire is None else self.dialogue.wire.received()
 
     def ended(self) -> bool:
-        """Whether the stream came to its end."""
+        """Returns whether the stream has ended."""
         return bool(self._sink.is_eos())
 
     def close(self, *, well: bool = False) -> None:
-        """Says good-bye to the camera and waits 0.1 s at most for its answer.
+        """Ends the session and waits for the camera's answer for at most 0.1 s.
 
-        GStreamer would read on to the end of a message that has begun, however slowly it comes: its connection is cut
-        if that takes too long, and at once if the camera failed.
+        GStreamer would read to the end of a message that has begun, however slowly it arrives. Its connection is
+        therefore cut if that takes too long, and at once if the camera failed (not `well`).
         """
         if self.dialogue.login is not None:
             self.dialogue.login.cancel()
@@ -116,7 +117,7 @@ class Session:
 
 
 def _rtspsrc(gstreamer: gst.GStreamer, address: Address, transport: str, limit: float, *, alone: bool) -> Any:
-    """`alone`: it logs in by itself."""
+    """Returns the rtspsrc element. `alone`: it logs in by itself."""
     element = gstreamer.element(
         "rtspsrc",
         location=address.location,
@@ -137,7 +138,7 @@ def _rtspsrc(gstreamer: gst.GStreamer, address: Address, transport: str, limit: 
 
 
 def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: Dialogue) -> bool:
-    """Whether rtspsrc may send `request`, which gets our credentials if rtspsrc has none."""
+    """Returns whether rtspsrc may send `request`; adds our credentials if rtspsrc has none."""
     _, flag, uri, _ = request.parse_request()
     method, location = flag.first_value_nick.upper().replace("-", "_"), source.get_property("location")
     allowed = dialogue.allows(method, location)
@@ -154,7 +155,7 @@ def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: 
 
 
 def _asked(gstreamer: gst.GStreamer, login: OwnLogin, connection: Any, location: str, dialogue: Dialogue) -> bool:
-    """Whether the login may go on after the camera was asked for its challenge."""
+    """Asks the camera for its challenge and returns whether the login may continue."""
     try:
         login.ask(connection, location)
     except SourceError as fault:
@@ -172,8 +173,8 @@ def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> 
 
 
 def _link(gstreamer: gst.GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
-    """Puts the depayloader between a new stream and the sink. A stream that goes on under another SSRC, after the
-    camera's encoder restarted, comes on a new pad and takes the place of the old one."""
+    """Links a new stream to the sink through a depayloader. A stream that continues under another SSRC, after the
+    camera's encoder restarted, comes on a new pad and replaces the old one."""
     codec, input_of_sink = dialogue.codec, sink.get_static_pad("sink")
     if codec is None:
         return

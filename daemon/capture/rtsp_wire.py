@@ -1,7 +1,7 @@
-"""The TCP connection under GStreamer's RTSP client: what GStreamer does not bound, and what it cannot say.
+"""The TCP connection beneath GStreamer's RTSP client: limits that GStreamer lacks, and facts that it does not report.
 
-rtspsrc reads an answer of any length, and does not tell which connection is its own. GIO announces each connection that
-is made; it is made in the thread that sends the requests.
+rtspsrc reads an answer of any length, and does not reveal which connection is its own. GIO announces each new
+connection, in the thread that makes it; that is also the one that sends the requests.
 """
 
 from __future__ import annotations
@@ -20,34 +20,35 @@ _BYTES_RECEIVED = 128
 _MOST_REMEMBERED = 256
 
 _made: dict[int, Callable[[], Any]] = {}
-"""By thread, a weak reference to the connection it made last. Other clients' connections are among them."""
+"""By thread, a weak reference to the connection it made last. Connections of other clients are included."""
 
 
 class Wire:
-    """One connection, which its owner may close at any time, on another thread."""
+    """One connection, which its owner may close at any time on another thread."""
 
     def __init__(self, connection: Any) -> None:
-        """`connection` is open, and its owner does not close it during this call."""
+        """`connection` is open, and its owner must not close it during this call."""
         self._reference = connection.weak_ref()  # a strong one would keep it open
         self._identity = _identity(connection.get_socket().get_fd())
 
     def received(self) -> int:
-        """Bytes that the peer sent so far; 0 if the connection is closed."""
+        """Returns the bytes that the peer has sent so far; 0 if the connection is closed."""
         with suppress(OSError, struct.error), self._socket() as own:
             told = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
             return int(struct.unpack_from("=Q", told, _BYTES_RECEIVED)[0])
         return 0
 
     def cut(self) -> None:
-        """Ends the connection: reading from it and writing to it fail at once. Idempotent."""
+        """Shuts the connection down: reads and writes fail at once. Idempotent."""
         with suppress(OSError), self._socket() as own:
             own.shutdown(socket.SHUT_RDWR)
 
     def _socket(self) -> socket.socket:
-        """The connection's socket, to be closed after use. OSError if it is closed already.
+        """Returns a duplicate of the connection's socket, to be closed after use. Raises OSError if the connection is
+        closed.
 
-        The owner may close the descriptor before it is duplicated, and another thread may get the same number for a
-        file or socket of its own.
+        The owner may close the descriptor before it is duplicated, and its number may then belong to a file or socket
+        of another thread.
         """
         connection = self._reference()
         if connection is None:
@@ -60,7 +61,8 @@ class Wire:
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Device and inode, which no other socket has as long as this one or a duplicate of it is open; None if closed."""
+    """Returns device and inode, which no other socket has while this one or a duplicate of it is open; None if it is
+    closed."""
     try:
         status = os.fstat(descriptor)
     except OSError:
@@ -69,13 +71,14 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
 
 
 def watch(gio: Any, gobject: Any) -> None:
-    """Notes connections from now on; once per process."""
-    gio.SocketClient()  # so that its type is known
+    """Records connections from now on; call it once per process."""
+    gio.SocketClient()  # registers its type
     gobject.add_emission_hook(gio.SocketClient, "event", _note, gio.SocketClientEvent.COMPLETE)
 
 
 def own_connection() -> Any | None:
-    """The connection that this thread made since the last call, if it is open. To be let go of soon."""
+    """Returns the connection that this thread made since the last call, if it still exists. Release it soon: the
+    reference keeps it open."""
     reference = _made.pop(threading.get_ident(), None)
     return None if reference is None else reference()
 

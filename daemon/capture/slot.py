@@ -1,4 +1,4 @@
-"""The newest-frame slot between a feed and whoever takes its frames: the one place where frames are dropped."""
+"""The newest-frame slot between a feed and the consumer of its frames: the one place where frames are dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from sightd.plugins.types import Frame
 
 
 class FrameSlot:
-    """Holds at most one frame: a newer one replaces an older one that nobody took. One consumer, any producers."""
+    """Holds at most one frame: a newer one replaces an older one that was not taken. One consumer, any number of
+    producers."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -16,9 +17,9 @@ class FrameSlot:
         self._closed = False
 
     def put(self, frame: Frame) -> bool:
-        """Lays `frame` in; True where it replaced one that was not taken, which is then lost. Never blocks.
+        """Stores `frame`. Returns True if it replaced one that was not taken, which is then lost. Never blocks.
 
-        After `close` the frame is let go of and the answer is False: nobody was waiting for it.
+        After `close` the frame is discarded and False is returned: nobody was waiting for it.
         """
         with self._changed:
             if self._closed:
@@ -29,14 +30,14 @@ class FrameSlot:
             return replaced
 
     def take(self, timeout: float) -> Frame | None:
-        """The frame, waited for up to `timeout` seconds; None where none came or the slot was closed."""
+        """Returns the frame, waiting for up to `timeout` seconds; None if none came or the slot was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
             frame, self._frame = self._frame, None
             return frame
 
     def close(self) -> None:
-        """Wakes the consumer and lets go of the frame; every later `take` gives None at once. Twice is safe."""
+        """Wakes the consumer and discards the frame; every later `take` returns None at once. Idempotent."""
         with self._changed:
             self._closed, self._frame = True, None
             self._changed.notify_all()

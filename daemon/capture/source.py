@@ -1,4 +1,4 @@
-"""What a camera's address means: which kind of source it is and how FFmpeg has to be asked for it."""
+"""Interprets a camera's address: which type of source it is, and how FFmpeg must open it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sightd.daemon.config.model import Camera
 from sightd.daemon.redact import redact
 from sightd.engines.cache import expanded
 
-if TYPE_CHECKING:  # it loads FFmpeg, and checking an address needs none
+if TYPE_CHECKING:  # it loads FFmpeg, which checking an address does not need
     from sightd.daemon.capture.deinterlace import Deinterlace
 
 
 class CaptureError(Exception):
-    """A source's address cannot be used; the message says what to write instead. It holds no credentials."""
+    """A source's address cannot be used; the message says what to write instead and contains no credentials."""
 
 
 class Kind(StrEnum):
-    """The kinds of source that a feed can read."""
+    """The types of source that a feed can read."""
 
     RTSP = "rtsp"
     HTTP = "http"
@@ -39,15 +39,14 @@ _ADDRESSES = "rtsp://HOST/PATH, rtsps://HOST/PATH, http://HOST/PATH, https://HOS
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where pictures come from. Its repr shows `label`, never the address, which may hold a password.
+    """Where frames come from. Its repr shows `label`, never the address, which may contain a password.
 
-    `address`, `format` and `options` are what `av.open` takes; `timeout` is s of silence (None: it cannot be silent),
-    `open_timeout` s for the first attempt to open it (None: as long as it takes). `transport` is RTSP's: tcp or udp.
-    `paced`: it is a recording, to be played in real time; `loop`: to be begun again at its end; `deinterlace` as in the
-    configuration.
-    `poll_interval`: s between requests to an address that answers with a single picture; `allowed_hosts`: hosts to
-    which it may lead; `wanted_height`: the least number of lines that is needed of a choice (None: the largest).
-    `width`, `height`, `fps`: what the test pattern makes.
+    `address`, `format` and `options` are the arguments of `av.open`; `timeout` is the longest silence in s (None: it
+    cannot be silent), `open_timeout` the limit in s of the first attempt to open it (None: no limit). `transport` is
+    RTSP's: tcp or udp. `paced`: it is played in real time; `loop`: it restarts at its end; `deinterlace` as in the
+    configuration. `poll_interval`: s between requests to an address that answers with a single image; `allowed_hosts`:
+    other hosts to which it may lead; `wanted_height`: the minimum number of lines, if there is a choice (None: the
+    largest). `width`, `height`, `fps`: of the test pattern.
     """
 
     kind: Kind
@@ -70,7 +69,8 @@ class Source:
 
 
 def source_of(camera: Camera) -> Source:
-    """The source that a camera's configuration names. CaptureError if no source can have that address or options."""
+    """Returns the source that a camera's configuration names. Raises CaptureError if no source can have that address or
+    those options."""
     if camera.decoder == "nvdec" and camera.deinterlace != "auto":
         raise CaptureError("deinterlace: nvdec decides it by itself; leave `deinterlace` out, or write `decoder: cpu`")
     return replace(_source(camera), deinterlace=camera.deinterlace)
@@ -100,10 +100,10 @@ def _source(camera: Camera) -> Source:
 
 def _rtsp(address: str, camera: Camera) -> Source:
     _check_host(address)
-    options = {  # for what GStreamer cannot read
+    options = {  # for streams that GStreamer cannot read
         "rtsp_transport": camera.transport,
         "allowed_media_types": "video",
-        # Little probing, but never fflags=nobuffer: that throws the probed packets away, the first key frame with them.
+        # Little probing, but never fflags=nobuffer: it discards the probed packets, and with them the first key frame.
         "probesize": "32768",
         "analyzeduration": "200000",
     }
@@ -142,7 +142,8 @@ def _file(path: Path, camera: Camera) -> Source:
 
 
 def _device(address: str, camera: Camera) -> Source:
-    """A V4L2 device. `?input_format=mjpeg` behind its path asks for that format: many USB cameras need it for 720p."""
+    """Returns a V4L2 device. `?input_format=mjpeg` after its path selects that format: many USB cameras need it for
+    720p."""
     path, _, query = address.partition("?")
     options = dict(parse_qsl(query))
     if unknown := sorted(options.keys() - {"input_format"}):
@@ -177,7 +178,7 @@ def _pattern(camera: Camera) -> Source:
 
 
 def _check_host(address: str) -> None:
-    """CaptureError where host or port of `address` cannot be read; the message shows neither user nor password."""
+    """Raises CaptureError if host or port of `address` cannot be read; the message shows neither user nor password."""
     try:
         parts: SplitResult = urlsplit(address)
         host, _ = parts.hostname, parts.port

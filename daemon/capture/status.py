@@ -1,4 +1,4 @@
-"""How a feed is doing: what it counts, and the snapshot that others read."""
+"""Feed statistics: what a feed counts, and the snapshot that others read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from sightd.daemon.capture.errors import Reason
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """A feed at one moment. `since` and `last_frame_at` are monotonic s, `last_frame_wall` s since the epoch.
+    """A feed at one moment. `since` and `last_frame_at` are monotonic s, `last_frame_wall` is s since the epoch.
 
-    `fps` is the rate of late. `frames` counts those given on, `damaged` those that were
-    not. `faults` counts how often the camera was lost (or not got), by reason. `last_error` holds no credentials.
-    `age` is how old the newest frame was when it arrived, in s by the stream's own clock (None: not measured);
-    `late_since` is monotonic s, None while the stream is on time.
+    `fps` is the recent frame rate. `frames` counts intact frames (including a backlog's skipped ones), `damaged` frames
+    that were held back and packets that could not be decoded. `faults` counts how often the camera was lost or could
+    not be opened, by reason. `last_error` contains no credentials. `age` is how old the newest frame was when it
+    arrived, in s by the stream's own clock (None: not measured); `late_since` is monotonic s, None while the stream is
+    on time.
     """
 
     state: State
@@ -37,9 +38,9 @@ class FeedStatus:
 
 
 class FrameRate:
-    """Frames a second: frames counted with a weight that fades with a time constant of `memory` s.
+    """Frames per second: a frame count whose weights decay with a time constant of `memory` s.
 
-    Counted, and not a mean of intervals: a burst after a pause would make such a mean far too high.
+    It is not a mean of intervals, because a burst after a pause would make such a mean far too high.
     """
 
     def __init__(self, memory: float = 2.0) -> None:
@@ -48,10 +49,10 @@ class FrameRate:
         self._last = 0.0
         self._weight = 0.0
         self._gap = 0.0
-        """The last interval, if it was too long to be counted: of a slow camera that is its rate."""
+        """The last interval, if it was too long to be counted; it gives the rate of a slow camera."""
 
     def add(self, now: float) -> None:
-        """A frame at `now`, monotonic s."""
+        """Counts a frame at `now`, monotonic s."""
         if self._began is None or now - self._last > self._memory:
             self._gap = 0.0 if self._began is None else now - self._last
             self._began, self._weight = now, 0.0
@@ -60,7 +61,7 @@ class FrameRate:
         self._last = now
 
     def at(self, now: float) -> float:
-        """The rate at `now`; 0 before there is a second frame, and falling to 0 when frames stay away."""
+        """Returns the rate at `now`; 0 before the second frame, and decaying to 0 if frames stop."""
         if self._began is None or now <= self._began:
             return 0.0
         if self._weight == 0.0 and self._gap:
@@ -73,7 +74,7 @@ class FrameRate:
 
 
 class Tally:
-    """What the feed's thread writes and any thread reads as a `FeedStatus`."""
+    """Feed statistics that the feed's thread writes and any thread reads as a `FeedStatus`."""
 
     def __init__(self, now: float) -> None:
         self._lock = threading.Lock()
@@ -88,14 +89,14 @@ class Tally:
         self._late_since: float | None = None
 
     def enter(self, state: State, since: float) -> bool:
-        """Whether the state is a new one."""
+        """Sets the state and returns whether it changed."""
         with self._lock:
             changed = state is not self._state
             self._state, self._since = state, since
             return changed
 
     def frame(self, captured_at: float, wall_time: float, size: tuple[int, int]) -> bool:
-        """Counts a frame; whether pictures now have another size than before."""
+        """Counts a frame and returns whether the frame size changed."""
         with self._lock:
             self._frames += 1
             self._rate.add(captured_at)

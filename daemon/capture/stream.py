@@ -1,4 +1,4 @@
-"""An open source: pictures as they come, with the time at which they came."""
+"""Open sources: frames as they arrive, with the time of their arrival."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.regular_file import require_regular
 from sightd.plugins.types import Image
 
-av.logging.set_level(None)  # FFmpeg's own messages show addresses with their passwords
+av.logging.set_level(None)  # FFmpeg's own messages contain addresses with their passwords
 
 _USUAL_RATE = 25
 _BURSTY_FORMATS = frozenset({"hls"})
-"""Formats that bring a live stream in bursts of seconds: they are played in real time like a recording."""
+"""Formats that deliver a live stream in bursts of seconds: they are played in real time, like a recording."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One decoded picture, not yet converted. `captured_at` is monotonic s, `pts` s in the source's own time.
+    """One decoded frame, not yet converted. `captured_at` is monotonic s, `wall_time` s since the epoch, `pts` s of the
+    source's own clock.
 
-    `began_at` is when the first of its bytes came, monotonic s, if that is known: a large one may take seconds.
+    `began_at` is when the first of its bytes arrived, monotonic s, if known: a large frame may take seconds.
     """
 
     size: tuple[int, int]
@@ -55,7 +56,7 @@ class Shot:
 
 
 class Gap(Enum):
-    """What a stream brings in place of a picture."""
+    """What a stream yields in place of a frame."""
 
     NOTHING = "a packet that gave no picture"
     DAMAGED = "a packet that could not be decoded"
@@ -63,10 +64,10 @@ class Gap(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """What lives on from one opening of a source to the next: its clocks, its time line, how to wait, the kind of its
-    RTSP login, and the GPU that decodes (None: the CPU does).
+    """What persists from one opening of a source to the next: its clocks, its timeline, how to wait, the type of its
+    RTSP login, and the GPU decoder (None: the CPU decodes).
 
-    `wait(seconds)` sleeps, less where the feed is stopped meanwhile.
+    `wait(seconds)` sleeps; it returns early, with a true value, once the feed is stopped.
     """
 
     clock: Clock
@@ -78,14 +79,15 @@ class Playback:
 
 
 class Stream(Protocol):
-    """An open source, used by one thread. `recorded`: it has an end, which is no fault. `interval`: s between two
-    pictures that are in order, beyond what any source may take."""
+    """An open source, used by one thread. `recorded`: it has an end, which is not a fault. `interval`: normal seconds
+    between two frames, which are added to the timeouts."""
 
     recorded: bool
     interval: float
 
     def shots(self) -> Iterator[Shot | Gap]:
-        """Pictures as they come; blocks up to the source's timeout. Raises what PyAV raises; see `errors.fault_of`."""
+        """Yields frames as they arrive; blocks up to the source's timeout. Raises what PyAV raises; see
+        `errors.fault_of`."""
         ...
 
     def close(self) -> None: ...
@@ -105,8 +107,8 @@ class AvStream:
         container: av.container.InputContainer | None = None,
         recorded: bool | None = None,
     ) -> None:
-        """Opens the source within `limit` s (None: as long as it takes), unless it is open as `container`, which is
-        closed with this. `recorded` outranks what the source says."""
+        """Opens the source within `limit` s (None: no limit), unless it is already open as `container`, which this
+        object will close. `recorded` overrides what the source says."""
         self._playback = playback
         self._container = _open(source, playback.clock, limit) if container is None else container
         try:
@@ -160,7 +162,7 @@ class AvStream:
             pts = position if self.recorded else pts
             arrival = self._when_due(position)
         elif not self._timed:
-            pts = None  # FFmpeg counts frames, which says nothing of when they were taken
+            pts = None  # FFmpeg counts frames, which does not say when they were captured
         return Shot(
             frame.size,
             frame.decode,
@@ -172,7 +174,8 @@ class AvStream:
         )
 
     def _when_due(self, position: float) -> tuple[float, float]:
-        """Waits until the picture at `position` is due: for what was recorded, that is when it is captured."""
+        """Waits until the frame at `position` is due, and returns that time as its capture time (monotonic s, s since
+        the epoch)."""
         clock = self._playback.clock
         wait = self._playback.pacer.wait(position, clock.monotonic())
         if wait > 0:
@@ -181,7 +184,7 @@ class AvStream:
 
 
 class PatternStream:
-    """The test pattern, made in real time and without end."""
+    """The test pattern, generated endlessly in real time."""
 
     recorded = False
     interval = 0.0
@@ -201,7 +204,7 @@ class PatternStream:
             yield Shot(size, draw, clock.monotonic(), wall_time, pts=position, key=True, corrupt=False)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing: there is nothing to close."""
 
 
 def _open(source: Source, clock: Clock, limit: float | None) -> av.container.InputContainer:
@@ -224,13 +227,14 @@ def _open(source: Source, clock: Clock, limit: float | None) -> av.container.Inp
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
         raise
     except av.error.InvalidDataError:
-        # RTSP's opening says so even where it was the timeout that broke it off.
+        # RTSP sources report this even if the timeout interrupted their opening.
         timed_out = limit is not None and clock.monotonic() - began >= limit
         raise SourceError(Reason.TIMEOUT if timed_out else Reason.NO_VIDEO) from None
 
 
 def _require_file(path: Path) -> None:
-    """SourceError if FFmpeg would wait for ever in opening or reading it: in a named pipe, a device or a socket."""
+    """Raises SourceError if the file is missing, or if FFmpeg would wait forever for it: a named pipe, a device or a
+    socket."""
     try:
         require_regular(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""A moving test picture, so that everything behind a camera can be tried without one."""
+"""A moving test image, so that everything behind a camera can be tried without one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _BARS = ((192, 192, 192), (0, 192, 192), (192, 192, 0), (0, 192, 0), (192, 0, 19
 
 
 class TestPattern:
-    """Colour bars, ramps, a clock and a frame counter, with a box that goes to and fro and a pointer that turns.
+    """Colour bars, ramps, a clock and a frame counter, with a box that moves to and fro and a rotating pointer.
 
-    `draw` gives a new picture from number and time alone; any thread may call it.
+    `draw` depends only on number and time; any thread may call it.
     """
 
-    __test__ = False  # it is no test, whatever its name begins with
+    __test__ = False  # not a test class, despite its name
 
     def __init__(self, width: int, height: int, fps: float) -> None:
         self.width, self.height, self.fps = width, height, fps
         self._background = _background(width, height)
 
     def draw(self, number: int, wall_time: float) -> Image:
-        """Picture `number` as BGR uint8 [height, width, 3]; its clock shows `wall_time` (local time)."""
+        """Returns frame `number` as BGR uint8 [height, width, 3]; its clock shows `wall_time` (s since the epoch) as
+        local time."""
         picture = self._background.copy()
         seconds = number / self.fps
         self._box(picture, seconds)
@@ -47,7 +48,7 @@ class TestPattern:
 
     def _pointer(self, picture: Image, seconds: float) -> None:
         centre, radius = _dial(self.width, self.height)
-        angle = seconds % 60 * math.tau / 2  # a turn in two seconds
+        angle = seconds % 60 * math.tau / 2  # one turn in two seconds
         tip = (round(centre[0] + 0.85 * radius * math.sin(angle)), round(centre[1] - 0.85 * radius * math.cos(angle)))
         cv2.line(picture, centre, tip, (255, 255, 255), max(1, radius // 12), cv2.LINE_AA)
 
@@ -60,7 +61,7 @@ class TestPattern:
 
 
 def _dial(width: int, height: int) -> tuple[tuple[int, int], int]:
-    """Centre and radius of the dial at the bottom left."""
+    """Returns centre and radius of the dial at the bottom left."""
     radius = max(2, int(min(width * 0.12, height * 0.13)))
     return (int(width * 0.16), int(height * 0.83)), radius
 

@@ -15,12 +15,12 @@ from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.web_auth import Authenticator
 
 HEADER_BYTES = 128 * 1024
-"""Most bytes of an answer's header."""
+"""Maximum bytes of a response's header."""
 _REDIRECTS = 5
 _ROOM = 64 * 1024
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _GONE = 401, 403, 404, 410
 _AS_WRITTEN = "/?:@!$&'()*+,;=%~|[]"
-"""Characters of a path and query that are sent as they are."""
+"""Characters of a path and query that are sent unescaped."""
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -53,11 +53,11 @@ class Wire(io.RawIOBase):
         self._socket.sendall(data)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """What `http.client` asks of a socket."""
+        """Returns the reader that `http.client` asks a socket for."""
         return io.BufferedReader(self, _ROOM)
 
     def close(self) -> None:
-        """Keeps the socket open: `WebClient` closes it."""
+        """Does nothing: `WebClient` closes the socket."""
 
     def close_socket(self) -> None:
         self._socket.close()
@@ -70,7 +70,7 @@ class Wire(io.RawIOBase):
 
 
 class WebResponse:
-    """An answer whose body is read bit by bit. `url` is where it came from after redirects."""
+    """A response whose body is read in pieces. `url` is its address after redirects."""
 
     def __init__(self, response: http.client.HTTPResponse, wire: Wire, url: str, timeout: float) -> None:
         self._response, self._wire, self._timeout = response, wire, timeout
@@ -79,11 +79,12 @@ class WebResponse:
         self.status = response.status
         self.content_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
         self.length = response.length
-        """Bytes of the body if the server states them."""
+        """Bytes of the body, if the server states them."""
         self.seekable = self.length is not None and (response.getheader("Accept-Ranges") or "").lower() == "bytes"
 
     def read(self, size: int = _ROOM) -> bytes:
-        """At least one byte, at most `size`; nothing at the end. SourceError if nothing comes for the timeout."""
+        """Returns at least one byte, and at most `size`; nothing at the end. Raises TimeoutError if nothing arrives
+        within the timeout, SourceError if the response is malformed."""
         if self._unread:
             data, self._unread = self._unread[:size], self._unread[size:]
             return data
@@ -94,7 +95,7 @@ class WebResponse:
             raise SourceError(Reason.REFUSED, f"a broken HTTP answer: {type(error).__name__}") from None
 
     def unread(self, data: bytes) -> None:
-        """Puts bytes back that were read."""
+        """Puts back bytes that were read."""
         self._unread = data + self._unread
 
     def close(self) -> None:
@@ -102,7 +103,7 @@ class WebResponse:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection takes another request: the body is at its end."""
+        """Whether the connection can take another request: the body was read to its end."""
         ended = self._response.isclosed() or (self._response.length == 0 and not self._response.chunked)
         return ended and not self._response.will_close
 
@@ -112,13 +113,13 @@ class WebResponse:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a camera's address allows: its own host, and `others` to which redirects and playlists may lead."""
+    """What a camera's address permits: its own host, and `others`, to which redirects and playlists may lead."""
 
     parts: SplitResult
     others: frozenset[str]
 
     def check(self, url: str) -> SplitResult:
-        """The parts of an address that may be asked. SourceError if it may not."""
+        """Splits an address that may be requested. Raises SourceError if it may not."""
         try:
             parts = urlsplit(url)
             host, _ = (parts.hostname or "").lower(), parts.port
@@ -137,10 +138,10 @@ class Access:
 
 
 class WebClient:
-    """Asks one camera, one request at a time. User and password go to the camera's own host only.
+    """HTTP client of one camera, for one request at a time. User and password are sent only to the camera's own host.
 
-    `timeout` is the longest silence, `opening` the longest time until an answer begins, in s. Certificates are not
-    verified, since those of cameras cannot be.
+    `timeout` is the longest silence, `opening` the longest time until a response begins, in s. Certificates are not
+    verified, because those of cameras cannot be.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class WebClient:
         self._response: WebResponse | None = None
 
     def get(self, url: str | None = None, *, first: int = 0, last: int | None = None) -> WebResponse:
-        """Asks for `url` (the camera's address by default), from byte `first` to `last`. It ends the answer before.
+        """Requests `url` (by default the camera's address), from byte `first` to `last`. Ends the previous response.
 
         Raises SourceError, or what a socket raises; see `errors.fault_of`.
         """
@@ -173,7 +174,7 @@ class WebClient:
             parts = self._access.check(url)
             own = self._access.is_own(parts)
             response = self._ask(parts, url, own, ranged)
-            while response.status == _UNAUTHORISED and own and asked < 2:  # the second time its nonce was stale
+            while response.status == _UNAUTHORISED and own and asked < 2:  # twice, as the first nonce may be stale
                 asked += 1
                 if not self._auth.challenged(response.header("WWW-Authenticate")):
                     break
@@ -184,11 +185,11 @@ class WebClient:
         raise SourceError(Reason.REDIRECT, f"more than {_REDIRECTS} times")
 
     def opened(self) -> None:
-        """The source is open: from now on an answer must begin within the timeout."""
+        """Records that the source is open: from now on a response must begin within the timeout."""
         self._opening = self._timeout
 
     def close(self) -> None:
-        """Ends the answer and the connection. Idempotent."""
+        """Ends the response and the connection. Idempotent."""
         if self._response is not None:
             self._response.close()
         if self._kept is not None:
@@ -216,7 +217,7 @@ class WebClient:
             self.close()
             if not kept:
                 raise
-            wire, _ = self._connected(parts)  # the camera closed the connection that was kept
+            wire, _ = self._connected(parts)  # the camera closed the kept connection
             response = self._exchange(wire, parts, target, headers)
         self._response = WebResponse(response, wire, url, self._timeout)
         return self._response
@@ -225,7 +226,7 @@ class WebClient:
         self, wire: Wire, parts: SplitResult, target: str, headers: dict[str, str]
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-        connection.sock = wire  # all that it needs of a socket
+        connection.sock = wire  # has all that http.client needs of a socket
         wire.allow(self._left(), HEADER_BYTES)
         try:
             connection.request("GET", target, headers={"Host": _host_of(parts), **headers})
@@ -235,12 +236,12 @@ class WebClient:
         except http.client.RemoteDisconnected:
             raise
         except http.client.HTTPException as error:
-            if type(error) is http.client.HTTPException:  # the one for more than a hundred headers
+            if type(error) is http.client.HTTPException:  # raised for more than a hundred headers
                 raise SourceError(Reason.TOO_LARGE, "its answer has too many headers") from None
             raise SourceError(Reason.NO_VIDEO, f"a broken HTTP answer: {type(error).__name__}") from None
 
     def _connected(self, parts: SplitResult) -> tuple[Wire, bool]:
-        """A connection to that host, and whether it was used before."""
+        """Returns a connection to that host, and whether it was used before."""
         target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if self._response is not None and self._kept is not None and self._kept[0] == target:
             reusable, wire = self._drained(self._response), self._kept[1]
@@ -253,7 +254,7 @@ class WebClient:
         return wire, False
 
     def _drained(self, response: WebResponse) -> bool:
-        """Whether a short rest of an answer, such as the page that goes with a 401, was read to its end. Raises
+        """Reads a short rest of a response, such as the page of a 401, and returns whether its end was reached. Raises
         TimeoutError if that takes too long."""
         if response.length is not None and response.length <= _ROOM and response.status != 200:
             while not response.reusable and self._left() and response.read():
@@ -261,7 +262,7 @@ class WebClient:
         return response.reusable
 
     def _left(self) -> float:
-        """Seconds until the answer must have begun. TimeoutError if there are none."""
+        """Returns the seconds until the response must have begun. Raises TimeoutError if there are none."""
         left = self._deadline - self._clock()
         if left <= 0:
             raise TimeoutError

@@ -15,7 +15,7 @@ _BEST_FIRST = ("SHA-512-256", "SHA-256", "MD5")
 
 
 class Authenticator:
-    """Answers the challenges of one camera. Holds the password, which is in none of its texts."""
+    """Answers the challenges of one camera. Holds the password, but includes it in none of its texts."""
 
     def __init__(self, user: str, password: str) -> None:
         self._user, self._password = user, password
@@ -31,24 +31,24 @@ class Authenticator:
 
     @property
     def stale(self) -> bool:
-        """Whether the last challenge says that only the nonce was wrong, not the password."""
+        """Whether the last challenge says that only the nonce was outdated, and the password not wrong."""
         return self._digest is not None and self._digest.get("stale", "").lower() == "true"
 
     @property
     def legacy(self) -> bool:
-        """Whether the login that is chosen is one of RFC 2617's oldest: basic, or an MD5 digest without `qop`."""
+        """Whether the chosen login is one of the oldest in RFC 2617: basic, or an MD5 digest without `qop`."""
         digest = self._digest
         return digest is None or (digest.get("algorithm", "MD5").upper() == "MD5" and "qop" not in digest)
 
     @property
     def why_not(self) -> str:
-        """What an answer of 401 is about, beyond a wrong password."""
+        """Why a 401 came, other than for a wrong password; empty if no other reason is known."""
         if self._offered and not (self._basic or self._digest) and self._user:
             return f"the camera asks for {', '.join(self._offered)[:80]!a}, which is not supported"
         return "" if self._user else "the address has neither user nor password"
 
     def challenged(self, headers: Sequence[str]) -> bool:
-        """Takes in the WWW-Authenticate headers of a 401; whether another attempt makes sense."""
+        """Processes the WWW-Authenticate headers of a 401 and returns whether another attempt makes sense."""
         before = self._digest, self._basic
         offers = [offer for header in headers[:8] for offer in _offers(header[:4096])]
         self._offered = [f"{scheme} {fields.get('algorithm', '')}".strip() for scheme, fields in offers]
@@ -59,7 +59,7 @@ class Authenticator:
         return bool(self._user) and (self._digest is not None or self._basic) and before != (self._digest, self._basic)
 
     def authorization(self, method: str, target: str) -> str | None:
-        """The Authorization header of a request; None before the first challenge."""
+        """Returns the Authorization header for a request; None before the first challenge."""
         if self._digest is not None:
             return self._digest_of(self._digest, method, target)
         if self._basic:
@@ -79,7 +79,7 @@ class Authenticator:
             secret = hashed(secret, nonce, client)
         offered = [word.strip().lower() for word in challenge.get("qop", "").split(",")]
         qop = next((word for word in ("auth", "auth-int") if word in offered), None)
-        of_body = [hashed("")] if qop == "auth-int" else []  # our requests have none
+        of_body = [hashed("")] if qop == "auth-int" else []  # our requests have no body
         asked = hashed(method, target, *of_body)
         response = hashed(secret, nonce, *([count, client, qop] if qop else []), asked)
         fields = {"username": self._user, "realm": realm, "nonce": nonce, "uri": target, "response": response}
@@ -92,7 +92,7 @@ class Authenticator:
 
 
 def _offers(header: str) -> list[tuple[str, dict[str, str]]]:
-    """The schemes of a header, with their fields; none if it is no challenge."""
+    """Returns the schemes in a header, with their fields; none if it is not a challenge."""
     starts = list(_CHALLENGE.finditer(header))
     if not starts:
         return []

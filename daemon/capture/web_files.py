@@ -1,4 +1,4 @@
-"""What FFmpeg reads from web servers, through `WebClient`: each step within a budget of bytes and time."""
+"""What FFmpeg reads from web servers through `WebClient`: each step within a limit of bytes and time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from sightd.daemon.capture.hls import MOST_PLAYLIST, PLAYLIST_START, media_playl
 from sightd.daemon.capture.web import WebClient, WebResponse
 
 MOST_STEP = 64 * 1024 * 1024
-"""Bytes that may be read until there is a packet of video: more than the largest picture with its sound."""
+"""Maximum bytes read until there is a packet of video: more than the largest frame with its sound."""
 _LONGEST_STEP = 10.0
-"""Seconds that it may take, or the source's timeout if that is longer."""
+"""Maximum seconds for that, or the source's timeout if that is longer."""
 _PIECE = 64 * 1024
 _BLOCK = 16
 """Bytes of an AES block, of an AES-128 key and of an initialisation vector."""
 
 
 class WebFiles:
-    """Opens what FFmpeg asks for while it reads one source. Used by one thread."""
+    """Opens what FFmpeg requests while it reads one source. Used by one thread."""
 
     def __init__(self, client: WebClient, longest: float, clock: Callable[[], float], timeout: float) -> None:
-        """`longest` is s for the first step, which is to open the source; `timeout` its longest silence in s."""
+        """`longest` is the limit in s of the first step, which opens the source; `timeout` is the source's longest
+        silence in s."""
         self._client, self._clock = client, clock
         self._longest, self._longest_later = longest, max(_LONGEST_STEP, timeout)
         self._ready: tuple[str, bytes] | None = None
@@ -37,22 +38,22 @@ class WebFiles:
         self.renew()
 
     def renew(self) -> None:
-        """A step is done: the next one has the whole budget again."""
+        """Ends a step: the next one has the whole limit again."""
         self._left, self._until = MOST_STEP, self._clock() + self._longest
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Seconds that FFmpeg may take to open the source and for each packet: a playlist can tell it to wait for years
+        """Seconds that FFmpeg may take to open the source, and for each packet: a playlist can make it wait for years
         without a request."""
         return self._longest, self._longest_later
 
     def opened(self) -> None:
-        """The source is open."""
+        """Records that the source is open: from now on the limit of a packet applies."""
         self._longest = self._longest_later
         self.renew()
 
     def first(self, response: WebResponse) -> WebFile:
-        """The file of an answer that is there already."""
+        """Returns the file for a response that has already begun."""
         return SeekableWebFile(self, response) if response.seekable else WebFile(self, response)
 
     def playlist(self, response: WebResponse) -> str:
@@ -70,13 +71,14 @@ class WebFiles:
         self._variables = variables
 
     def provide(self, url: str, text: str) -> None:
-        """Answers the first request for `url` with a media playlist that has been read already."""
+        """Answers the first request for `url` with a media playlist that has already been read."""
         self._ready = url, self._prepared(url, url, text)
 
     def open(self, url: str, _flags: int, options: Mapping[str, str]) -> object:
-        """What FFmpeg's demuxers open: playlists, segments and keys. They may lead only where the source's address may.
+        """Opens what FFmpeg's demuxers request: playlists, segments and keys. They may lead only where the source's
+        address may.
 
-        `options` are FFmpeg's: the range of bytes; `key` and `iv` in hexadecimal if the segment is encrypted.
+        `options` are FFmpeg's: the byte range; `key` and `iv` in hexadecimal if the segment is encrypted.
         """
         if self._ready is not None and self._ready[0] == url:
             content, self._ready = self._ready[1], None
@@ -86,7 +88,8 @@ class WebFiles:
 
     @contextmanager
     def failing_once(self) -> Iterator[bool]:
-        """Whether something failed before. PyAV raises one exception that FFmpeg went on after, and prints others."""
+        """Yields whether an operation failed before, so that only one raises: if FFmpeg continued after it, PyAV raises
+        that one and prints any others."""
         try:
             yield self._failed
         except BaseException:
@@ -105,7 +108,7 @@ class WebFiles:
         except SourceError as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
-            return _Memory(b"")  # a live playlist's oldest segments expire: the next one follows
+            return _Memory(b"")  # the oldest segments of a live playlist expire: continue with the next one
         if plain != url:
             return DecryptedWebFile(self, response, bytes.fromhex(options["key"]), bytes.fromhex(options["iv"]))
         if self._is_playlist(response):
@@ -123,12 +126,12 @@ class WebFiles:
     def _prepared(self, asked: str, url: str, text: str) -> bytes:
         playlist = media_playlist(asked, url, text, self._variables)
         if self._begins is not None and playlist.begins + playlist.segments <= self._begins:
-            raise SourceError(Reason.EOF, "its playlist begins again")  # FFmpeg would wait until it has caught up
+            raise SourceError(Reason.EOF, "its playlist begins again")  # FFmpeg would wait until it catches up
         self._keys, self._gaps, self._begins = playlist.keys, playlist.gaps, playlist.begins
         return playlist.text.encode()
 
     def _key(self, url: str) -> bytes:
-        """An AES-128 key. Raises SourceError if it is not there, or is none."""
+        """Returns an AES-128 key. Raises SourceError if it is missing or has the wrong length."""
         try:
             response, key = self._client.get(url), b""
         except SourceError as error:
@@ -143,11 +146,11 @@ class WebFiles:
         return key
 
     def get(self, url: str, first: int) -> WebResponse:
-        """Another part of a file."""
+        """Requests a file from byte `first` on."""
         return self._client.get(url, first=first)
 
     def spend(self, size: int) -> None:
-        """Counts bytes that were read. SourceError if the step took too many, or too long."""
+        """Counts bytes that were read. Raises SourceError if the step took too many of them, or too long."""
         self._left -= size
         if self._left < 0:
             raise SourceError(Reason.TOO_LARGE, f"{MOST_STEP >> 20} MiB without a packet of video")
@@ -159,7 +162,7 @@ class WebFiles:
 
 
 class WebFile:
-    """A file that is read from its beginning to its end."""
+    """A file that is read from beginning to end."""
 
     def __init__(self, files: WebFiles, response: WebResponse) -> None:
         self._files, self._response = files, response
@@ -186,7 +189,7 @@ class DecryptedWebFile(WebFile):
         self._ended = False
 
     def _read(self, size: int) -> bytes:
-        """The last block is held back until the end shows how much of it is padding."""
+        """Holds the last block back until the end shows how much of it is padding."""
         while not self._ended and len(self._decrypted) < size + _BLOCK:
             data = super()._read(size)
             self._decrypted += self._decryptor.update(data)
@@ -199,14 +202,15 @@ class DecryptedWebFile(WebFile):
 
 
 def _remove_padding(content: bytearray) -> None:
-    """Removes PKCS7 padding. Content without it was cut off, or decrypted with a wrong key: the decoder will tell."""
+    """Removes PKCS7 padding. Content without it was truncated, or decrypted with a wrong key: the decoder will report
+    that."""
     length = content[-1] if content else 0
     if 1 <= length <= _BLOCK and content.endswith(bytes([length]) * length):
         del content[-length:]
 
 
 class SeekableWebFile(WebFile):
-    """A file of known length on a server that gives any part of it."""
+    """A file of known length on a server that supports byte ranges."""
 
     def __init__(self, files: WebFiles, response: WebResponse) -> None:
         super().__init__(files, response)
@@ -233,7 +237,7 @@ class SeekableWebFile(WebFile):
 
 
 class _Memory:
-    """A file whose content is there."""
+    """A file whose content is in memory."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

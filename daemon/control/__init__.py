@@ -1,1 +1,1 @@
-"""How commands reach the daemon that runs: its control socket, and the HTTP client that uses it."""
+"""How commands reach the running daemon: its control socket, and the HTTP client that uses it."""

@@ -1,4 +1,4 @@
-"""Where a daemon's control socket is: the rule that the daemon and the commands share."""
+"""The path of a daemon's control socket: the rule that daemon and commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 SERVICE_SOCKET = Path("/run/sightd/control.sock")
 """The socket of the service that `sightd service install` installs (RuntimeDirectory=sightd)."""
 _LONGEST = 107
-"""Bytes of a path that sockaddr_un holds."""
+"""Maximum bytes of a path in sockaddr_un."""
 
 
 class UnsafeDirectoryError(Exception):
@@ -21,10 +21,10 @@ class UnsafeDirectoryError(Exception):
 
 
 def default_socket(config: Path, environ: Mapping[str, str], uid: int | None = None) -> Path:
-    """The control socket of the daemon that runs `config`, if the configuration does not name one.
+    """Returns the control socket of the daemon that runs `config`, if the configuration does not set one.
 
-    systemd's RUNTIME_DIRECTORY belongs to one service and gives it a fixed name. Elsewhere several daemons of one user
-    share a directory, so the name is derived from the configuration file's real path.
+    systemd's RUNTIME_DIRECTORY belongs to one service, so the name in it is fixed. Otherwise several daemons of one
+    user share a directory, so the name is derived from the configuration file's real path.
     """
     if folder := service_runtime(environ):
         return folder / SERVICE_SOCKET.name
@@ -33,23 +33,24 @@ def default_socket(config: Path, environ: Mapping[str, str], uid: int | None = N
 
 
 def service_runtime(environ: Mapping[str, str]) -> Path | None:
-    """The runtime directory that systemd made for this process; None outside of a service."""
+    """Returns the runtime directory that systemd made for this process; None outside a service."""
     first = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return Path(first) if first else None
 
 
 def user_runtime(environ: Mapping[str, str], uid: int | None = None) -> Path:
-    """The directory for the sockets of a user's daemons (by default the current user's). It may not exist yet."""
+    """Returns the directory for the sockets of a user's daemons (by default the current user's). It may not exist
+    yet."""
     uid = os.geteuid() if uid is None else uid
-    named = environ.get("XDG_RUNTIME_DIR")  # cron leaves it out, and `sudo -E` and `su` pass another user's on
+    named = environ.get("XDG_RUNTIME_DIR")  # cron does not set it, and `sudo -E` and `su` pass on another user's
     for folder in (Path(named) if named else None, Path(f"/run/user/{uid}")):
         if folder is not None and _belongs_to(folder, uid):
             return folder / "sightd"
-    return Path(f"/tmp/sightd-{uid}")  # anybody may have made it: see check_private
+    return Path(f"/tmp/sightd-{uid}")  # anybody may have created it: see check_private
 
 
 def user_sockets(environ: Mapping[str, str]) -> list[Path]:
-    """The control sockets in the current user's directory, of daemons alive or dead."""
+    """Returns the control sockets in the current user's directory, of daemons running or dead; none if it is unsafe."""
     folder = user_runtime(environ)
     try:
         check_private(folder)
@@ -59,8 +60,8 @@ def user_sockets(environ: Mapping[str, str]) -> list[Path]:
 
 
 def check_private(folder: Path, uid: int | None = None) -> None:
-    """Raises UnsafeDirectoryError unless `folder` is a real directory of the user (by default the current one) or of
-    root that nobody else can write to; OSError if it cannot be examined."""
+    """Raises UnsafeDirectoryError unless `folder` is a real directory that belongs to the user (by default the current
+    one) or to root, and that nobody else can write to; OSError if it cannot be examined."""
     uid = os.geteuid() if uid is None else uid
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
@@ -80,8 +81,8 @@ def _belongs_to(folder: Path, uid: int) -> bool:
 
 @contextmanager
 def socket_address(path: Path) -> Iterator[str]:
-    """`path` as bind(2) and connect(2) take it: longer paths than an address holds go through a descriptor of the
-    directory."""
+    """Yields `path` as bind(2) and connect(2) take it: a path that is too long for an address goes through a descriptor
+    of its directory."""
     if len(os.fsencode(path)) <= _LONGEST:
         yield str(path)
         return
@@ -93,8 +94,8 @@ def socket_address(path: Path) -> Iterator[str]:
 
 
 def connected(path: Path, timeout: float) -> socket.socket:
-    """A connection to the socket at `path`. OSError if nothing accepts there (ConnectionRefusedError: its daemon died)
-    or this user may not connect."""
+    """Returns a connection to the socket at `path`. Raises OSError if nothing accepts there (ConnectionRefusedError:
+    its daemon died) or if this user may not connect."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     connection.settimeout(timeout)
     try:

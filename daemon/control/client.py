@@ -18,22 +18,22 @@ from sightd.daemon.control.address import connected
 from sightd.engines.printable import printable_lines
 
 CONNECT = 5.0
-"""Seconds in which a daemon must accept a connection."""
+"""Seconds within which a daemon must accept a connection."""
 ANSWER = 30.0
-"""Seconds in which it must answer, if a request says nothing else."""
+"""Seconds within which it must answer, unless a request overrides them."""
 MOST_ANSWER = 64 << 20
-"""Bytes of an answer that are read, if a request says nothing else."""
+"""Maximum bytes of an answer, unless a request overrides them."""
 _CHUNK = 1 << 16
 
 Query = Mapping[str, object] | Sequence[tuple[str, object]]
 
 
 class ControlError(Exception):
-    """A daemon could not be asked; the message says why and what to do."""
+    """A daemon could not be queried; the message says why and what to do."""
 
 
 class UsageError(ControlError):
-    """Options that cannot be used, or do not go together."""
+    """Options that are invalid, or cannot be combined."""
 
 
 class NoDaemonError(ControlError):
@@ -41,15 +41,15 @@ class NoDaemonError(ControlError):
 
 
 class LateError(ControlError):
-    """A daemon did not answer in time; it may still do what it was asked."""
+    """A daemon did not answer in time; it may still carry out the request."""
 
 
 class DeniedError(ControlError):
-    """A daemon runs, and this user or token may not do that."""
+    """A daemon runs, but this user or token is not permitted to do that."""
 
 
 class ApiError(Exception):
-    """The daemon answered with an error: its HTTP status, its message, and the body it came in."""
+    """The daemon answered with an error: its HTTP status, its message, and the body that contained it."""
 
     def __init__(self, status: int, message: str, body: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Of one request. `media_type` is its Content-Type."""
+    """The answer to one request. `media_type` is its Content-Type, without parameters."""
 
     status: int
     media_type: str
@@ -67,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`target` is path and query, as they are sent; `headers` have lower-case names."""
+    """`target` is path and query as they are sent; names of `headers` are in lower case."""
 
     method: str
     target: str
@@ -77,7 +77,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class SocketEndpoint:
-    """The daemon that listens at a control socket."""
+    """A daemon that listens on a control socket."""
 
     path: Path
 
@@ -94,8 +94,8 @@ class SocketEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class UrlEndpoint:
-    """A daemon's web server; certificates are verified, against `context`'s authorities. The token is in no text of
-    this object."""
+    """A daemon's web server; certificates are verified against the authorities of `context`. Neither str nor repr of
+    this object contains the token."""
 
     scheme: str
     host: str
@@ -117,7 +117,8 @@ class UrlEndpoint:
 
 
 def url_endpoint(url: str, token: str | None, ca_file: Path | None) -> UrlEndpoint:
-    """UsageError if the address cannot be used, or the authorities' file cannot be read."""
+    """Returns the endpoint for `url`. Raises UsageError if the address is invalid, or the authorities' file cannot be
+    read."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError("--url takes an address such as https://camera-box.example:8080")
@@ -145,9 +146,9 @@ def _request(method: str, path: str, query: Query, body: object) -> Request:
 
 
 class ApiClient(ABC):
-    """Requests to the API, however they are brought there. Any thread. Methods raise NoDaemonError if nobody answers,
-    LateError if the answer does not come in time, DeniedError if this user or token may not ask, ApiError for every
-    other answer that is not a success."""
+    """Requests to the API, regardless of their transport. Any thread. Methods raise NoDaemonError if no daemon answers,
+    LateError if the answer does not arrive in time, DeniedError if this user or token is not permitted, and ApiError
+    for every other answer that is not a success."""
 
     def json(
         self,
@@ -158,7 +159,7 @@ class ApiClient(ABC):
         body: object = None,
         timeout: float = ANSWER,
     ) -> Any:
-        """What the daemon answers, parsed; None if the answer is empty. `body` is sent as JSON, bytes as they are."""
+        """Returns the parsed answer; None if it is empty. `body` is sent as JSON, bytes as they are."""
         answer = self.request(method, path, query=query, body=body, timeout=timeout)
         if not answer.data:
             return None
@@ -177,7 +178,7 @@ class ApiClient(ABC):
         timeout: float = ANSWER,
         most: int = MOST_ANSWER,
     ) -> Answer:
-        """The whole answer, of at most `most` bytes, within `timeout` seconds."""
+        """Returns the whole answer, of at most `most` bytes, within `timeout` seconds."""
         answer = self._exchange(_request(method, path, query, body), timeout, most)
         if not 200 <= answer.status < 300:
             raise self._error(answer)
@@ -194,7 +195,7 @@ class ApiClient(ABC):
             body = {}
         body = body if isinstance(body, dict) else {}
         found = body.get("error") or body.get("detail") or body.get("message")
-        if isinstance(found, list):  # FastAPI's list of what is wrong with a request
+        if isinstance(found, list):  # FastAPI's list of what is invalid in a request
             found = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in found)
         message = printable_lines(str(found or f"HTTP status {answer.status}"))
         if answer.status in (401, 403, 429):
@@ -203,7 +204,7 @@ class ApiClient(ABC):
 
 
 class Client(ApiClient):
-    """A daemon at an endpoint; one connection a request."""
+    """A daemon at an endpoint; opens one connection per request."""
 
     def __init__(self, endpoint: SocketEndpoint | UrlEndpoint) -> None:
         self.endpoint = endpoint
@@ -220,7 +221,8 @@ class Client(ApiClient):
 
     @contextmanager
     def lines(self, path: str, *, query: Query = (), silence: float = 60.0) -> Iterator[Iterator[str]]:
-        """The lines of an answer that has no end, as they come. LateError after `silence` seconds without one."""
+        """Yields the lines of an endless answer as they arrive. Raises LateError after `silence` seconds without
+        one."""
         with self._response(_request("GET", path, query, None), silence) as response:
             if response.status != 200:
                 data = b"".join(self._pieces(response, _CHUNK, time.monotonic() + silence))
@@ -231,7 +233,7 @@ class Client(ApiClient):
     def _response(self, request: Request, timeout: float) -> Iterator[http.client.HTTPResponse]:
         headers = {**request.headers, **self.endpoint.headers}
         if isinstance(self.endpoint, UrlEndpoint):
-            del headers["host"]  # the address says which
+            del headers["host"]  # http.client takes it from the address
         connection = self.endpoint.connection(CONNECT)
         try:
             with self._mapped_errors():
@@ -293,7 +295,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def denied(endpoint: object) -> str:
-    """What to do if a control socket may not be connected to."""
+    """Returns what to do if this user may not connect to a control socket."""
     return (
         f"a sightd daemon listens at {endpoint}, and this user may not connect to it: use sudo, or have control.groups "
         "of its configuration give a group of yours a role"
@@ -301,5 +303,5 @@ def denied(endpoint: object) -> str:
 
 
 def segment(text: str) -> str:
-    """A text as one part of a path."""
+    """Escapes a text as one segment of a path."""
     return quote(text, safe="")

@@ -1,4 +1,4 @@
-"""Which daemon a command is for: the options that name it, and how it is found without them."""
+"""Finds the daemon that a command is for, by the options that name it or without them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from sightd.daemon.control.service import InstalledService, installed_service
 log = logging.getLogger(__name__)
 
 _LONGEST_TOKEN = 4096
-"""Bytes of a file with a token."""
+"""Maximum bytes of a token file."""
 
 HELP = """\
 Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service or, if none is
@@ -47,7 +47,7 @@ installed, the only daemon that you run yourself. --url reaches one elsewhere, w
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declares the options that say which daemon is meant."""
+    """Adds the options that select a daemon."""
     group = parser.add_argument_group("which daemon")
     group.add_argument("-c", "--config", type=Path, metavar="FILE", help="the daemon that runs this configuration")
     group.add_argument("--socket", type=Path, metavar="PATH", help="the daemon with this control socket")
@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which daemon is meant, as the command line says."""
+    """The selected daemon, as given on the command line."""
 
     config: Path | None = None
     socket: Path | None = None
@@ -70,7 +70,7 @@ class Choice:
 
     @staticmethod
     def of(args: argparse.Namespace) -> Choice:
-        """UsageError for options that do not go together."""
+        """Reads the choice from `args`. Raises UsageError for options that cannot be combined."""
         choice = Choice(args.config, args.socket, args.url, args.token_file, args.ca_file)
         if choice.url is None and (choice.token_file or choice.ca_file):
             raise UsageError("--token-file and --ca-file belong to --url")
@@ -80,7 +80,7 @@ class Choice:
 
 
 def client_for(choice: Choice, environ: Mapping[str, str]) -> Client:
-    """As `find`; NoDaemonError if no daemon runs."""
+    """Like `find`, but raises NoDaemonError if no daemon runs."""
     client = find(choice, environ)
     if client is None:
         service = installed_service()
@@ -93,10 +93,10 @@ def client_for(choice: Choice, environ: Mapping[str, str]) -> Client:
 
 
 def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
-    """The daemon that is meant; None if none runs, so that a command may work on its files.
+    """Returns a client for the selected daemon; None if none runs, so that a command may work on its files.
 
-    DeniedError if one runs that this user may not reach, NoDaemonError if the one named by --socket does not run,
-    ControlError if several run and none is named.
+    Raises DeniedError if one runs that this user may not reach, NoDaemonError if the one named by --socket does not
+    run, ControlError if several run and none is named.
     """
     if choice.url is not None:
         endpoint = url_endpoint(choice.url, _token(choice.token_file), choice.ca_file)
@@ -128,14 +128,14 @@ def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
 
 
 def _may_be_own(choice: Choice, service: InstalledService | None) -> bool:
-    """Whether any daemon of the user may be meant."""
+    """Returns whether any daemon of the user may be meant."""
     return choice.config is None and service is None
 
 
 def _candidates(choice: Choice, service: InstalledService | None, environ: Mapping[str, str]) -> Iterator[Path]:
-    """Sockets at which the daemon may listen, the likeliest first."""
+    """Yields the sockets at which the daemon may listen, the likeliest first."""
     if choice.config is None:
-        if folder := service_runtime(environ):  # a command of the service's own unit
+        if folder := service_runtime(environ):  # a command run by the service's own unit
             yield folder / SERVICE_SOCKET.name
         yield (_configured(service.config) if service else None) or SERVICE_SOCKET
         return
@@ -148,14 +148,14 @@ def _candidates(choice: Choice, service: InstalledService | None, environ: Mappi
     if service_runtime(environ) is not None or _is_private(own.parent, os.geteuid()):
         yield own
     owner = _owner(choice.config)
-    if os.geteuid() == 0 and owner:  # their daemon, if they run one: as the file is theirs they may be trusted with it
+    if os.geteuid() == 0 and owner:  # the owner's daemon, if any: the file is theirs, so they can be trusted with it
         theirs = default_socket(choice.config, {}, owner)
         if _is_private(theirs.parent, owner):
             yield theirs
 
 
 def _warn_of_plain_text(host: str) -> None:
-    from sightd.daemon.config.checks import is_loopback  # costly, and hardly ever needed
+    from sightd.daemon.config.checks import is_loopback  # expensive, and rarely needed
 
     if not is_loopback(host):
         log.warning("sightd: the token goes unencrypted over the network to %s; use https", host)
@@ -169,7 +169,8 @@ def _owner(config: Path) -> int | None:
 
 
 def _is_private(folder: Path, uid: int) -> bool:
-    """Whether nobody but this user or root could have put a socket there. True if the folder does not exist."""
+    """Returns whether nobody but this user or root could have put a socket there. True if the folder does not exist or
+    cannot be examined."""
     try:
         check_private(folder, uid)
     except UnsafeDirectoryError:
@@ -180,7 +181,8 @@ def _is_private(folder: Path, uid: int) -> bool:
 
 
 def _configured(config: Path) -> Path | None:
-    """`control.socket` of a configuration file. Whatever is wrong with the file is somebody else's to say."""
+    """Returns `control.socket` of a configuration file; None if it is not set or the file cannot be read. Errors in the
+    file are reported elsewhere."""
     try:
         if not config.is_file():
             return None
@@ -194,12 +196,12 @@ def _configured(config: Path) -> Path | None:
 
 
 def _listens(path: Path) -> bool:
-    """Whether a daemon accepts at `path`. DeniedError if this user may not connect."""
+    """Returns whether a daemon accepts connections at `path`. Raises DeniedError if this user may not connect."""
     try:
         connected(path, CONNECT).close()
     except PermissionError as error:
         raise DeniedError(denied(path)) from error
-    except (TimeoutError, BlockingIOError):  # it runs, and is late
+    except (TimeoutError, BlockingIOError):  # it runs, but is slow
         return True
     except OSError:
         return False
@@ -210,7 +212,7 @@ def _token(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        with file.open("rb") as stream:  # a pipe is welcome, as of a password manager, and an endless device ends here
+        with file.open("rb") as stream:  # may be a pipe, as of a password manager; the limit stops an endless device
             token = stream.read(_LONGEST_TOKEN).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"

@@ -1,4 +1,4 @@
-"""The API over files, in this process: what a command uses if no daemon runs, so that it works in one way only."""
+"""The API over files, in this process: commands use it if no daemon runs, so that they work in one way only."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _NEED_MODELS = ("/photos", "/compare-faces")
 
 
 class LocalFaces(ApiClient):
-    """The routes of a gallery that this process has opened. `close` closes it."""
+    """The routes of a gallery that this process has opened. `close` closes the gallery."""
 
     def __init__(self, desk: FaceDesk) -> None:
-        """The desk becomes this object's own."""
+        """Takes ownership of `desk`."""
         self._desk = desk
         access = Access(AccessOptions())
         self._app = FastAPI(telemetry=NO_TELEMETRY)
@@ -41,18 +41,18 @@ class LocalFaces(ApiClient):
 
     @property
     def path(self) -> Path:
-        """The gallery's file."""
+        """The gallery's database file."""
         return self._desk.gallery.database.path
 
     def close(self) -> None:
         self._desk.close()
 
     def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
-        """`timeout` and `most` do not apply: nothing is sent anywhere. Routes run on threads that end with the process:
-        Ctrl-C ends it at once."""
+        """Ignores `timeout` and `most`, because nothing is sent anywhere. Routes run on threads that end with the
+        process, so that Ctrl-C ends it at once."""
         if request.method == "POST" and request.target.partition("?")[0].endswith(_NEED_MODELS):
             try:
-                self._desk.analyser()  # on this thread, so that a download that is interrupted clears up
+                self._desk.analyser()  # on this thread, so that an interrupted download cleans up
             except EngineError as error:
                 return Answer(503, "application/json", json.dumps({"error": str(error)}).encode())
         answers: list[Answer] = []
@@ -61,7 +61,7 @@ class LocalFaces(ApiClient):
         def call() -> None:
             try:
                 answers.append(asyncio.run(self._called(request)))
-            except BaseException as error:  # noqa: BLE001 — raised again by the thread that waits
+            except BaseException as error:  # noqa: BLE001 — re-raised by the thread that waits
                 errors.append(error)
 
         thread = threading.Thread(target=call, name="local-api", daemon=True)

@@ -1,4 +1,4 @@
-"""The installed systemd service, as its unit says: which configuration it runs, and where it keeps its state."""
+"""The installed systemd service, as defined by its unit: which configuration it runs, and where it keeps its state."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from pathlib import Path
 
 UNIT_FOLDER = Path("/etc/systemd/system")
 STATE = Path("/var/lib/sightd")
-"""StateDirectory=sightd; with DynamicUser= a link into /var/lib/private."""
+"""StateDirectory=sightd; with DynamicUser= it is a link into /var/lib/private."""
 _UNIT = "sightd.service"
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledService:
-    """`environ` holds the unit's Environment= settings."""
+    """The installed service. `environ` holds the unit's Environment= settings."""
 
     config: Path
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def runs(self, config: Path) -> bool:
-        """Whether it is the service of this configuration file."""
+        """Returns whether the service runs this configuration file."""
         return os.path.realpath(config) == os.path.realpath(self.config)
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a command (`own`), with the state directory of the service instead of the user's."""
+        """Returns a command's environment (`own`) with the unit's settings, and the service's state directory instead
+        of the user's."""
         kept = {name: value for name, value in own.items() if name != "SIGHTD_STATE_DIR"}
         return {**kept, "STATE_DIRECTORY": str(STATE), **self.environ}
 
 
 def installed_service(folder: Path | None = None) -> InstalledService | None:
-    """Reads the unit and its drop-ins. None if the service is not installed, or its unit runs something else."""
+    """Reads the unit and its drop-ins. Returns None if the service is not installed, or if its unit runs something
+    else."""
     command: list[str] = []
     environ: dict[str, str] = {}
     for key, value in _settings(UNIT_FOLDER if folder is None else folder):
@@ -45,7 +47,7 @@ def installed_service(folder: Path | None = None) -> InstalledService | None:
 
 
 def service_of(config: Path | None) -> InstalledService | None:
-    """The installed service, if a command that names `config` (None: nothing) is about it."""
+    """Returns the installed service if a command that names `config` (None: no file) is about it."""
     service = installed_service()
     return service if service is not None and (config is None or service.runs(config)) else None
 
@@ -63,7 +65,8 @@ def _settings(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _words(value: str) -> list[str]:
-    """The words of a command line in a unit, as systemd.service(5) quotes and escapes them."""
+    """Splits a command line of a unit into words, quoted and escaped as in systemd.service(5); none if it is
+    malformed."""
     try:
         words = shlex.split(value)
     except ValueError:

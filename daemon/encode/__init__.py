@@ -1,1 +1,1 @@
-"""From pictures to bytes."""
+"""Encodes images as H.264 and JPEG."""

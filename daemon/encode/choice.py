@@ -1,4 +1,4 @@
-"""Which codec encodes a camera's H.264, and why that one."""
+"""Selects the codec that encodes a camera's H.264, and explains why."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ CodecName = Literal["x264", "nvenc"]
 
 
 class EncoderMissingError(Exception):
-    """The configuration asks for an encoder that this machine has not."""
+    """The configuration requires an encoder that this machine does not have."""
 
 
 class CodecChoice:
-    """One camera's: `name` is the codec that encodes and `reason` why, both to be told. Any thread may read them."""
+    """The codec of one camera: `name` says which one encodes and `reason` why, for reports. Any thread may read
+    them."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class CodecChoice:
         nvenc_on_gpu: OpenCodec = open_nvenc_on_gpu,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """EncoderMissingError where NVENC is a must and is not here."""
+        """Raises EncoderMissingError if NVENC is required but not available."""
         self._camera, self._wish = camera, wish
         self._nvenc, self._nvenc_on_gpu = nvenc, nvenc_on_gpu
         self._nvenc_missing, self._clock = nvenc_missing, clock
@@ -53,14 +54,13 @@ class CodecChoice:
         self.reason = f"no nvenc: {problem}" if problem else "as configured" if wish != "auto" else "first choice"
 
     def open(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-        """A codec for pictures on the host; an `OpenCodec`. Where NVENC is no must and refuses, it is x264, and that is
-        told: many cards encode only so many streams at a time. What is opened `RETRY_AFTER` s later or more tries NVENC
-        again. EncoderError where none can be opened. The output's thread.
-        """
+        """Returns a codec for images on the host; an `OpenCodec`. If NVENC is not required and refuses, x264 is used
+        and that is logged: many cards encode only so many streams at a time. A call `RETRY_AFTER` s later or more tries
+        NVENC again. Raises EncoderError if none can be opened. Called on the output's thread."""
         return self._opened(self._nvenc, width, height, fps, options)
 
     def open_on_gpu(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-        """As `open`, for pictures on a GPU: NVENC reads them there, and for x264 they are downloaded."""
+        """Like `open`, for images on a GPU: NVENC reads them there, and for x264 they are downloaded."""
         return self._opened(self._nvenc_on_gpu, width, height, fps, options)
 
     def _opened(self, nvenc: OpenCodec, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
@@ -77,14 +77,15 @@ class CodecChoice:
         return open_x264(width, height, fps, options)
 
     def succeeded(self) -> None:
-        """What was opened last has encoded a picture: only now is it known that NVENC refuses nothing any more."""
+        """Records that the codec opened last has encoded an image: only now is it known that NVENC no longer
+        refuses."""
         if self._on_trial:
             self._on_trial = False
             self._encodes("nvenc", "first choice, and not refused any more")
 
     def failed(self, error: EncoderError) -> bool:
-        """An encoder that was opened cannot go on, or could not begin. Whether x264 takes its place: where it was
-        NVENC, and that is no must."""
+        """Records that an encoder cannot continue, or could not begin. Returns whether x264 replaces it: if it was
+        NVENC, and NVENC is not required."""
         was_nvenc = self._on_trial or self.name == "nvenc"
         self._on_trial = False
         if not was_nvenc or self._wish == "nvenc":
@@ -93,7 +94,8 @@ class CodecChoice:
         return True
 
     def _may_try_again(self) -> bool:
-        """For a camera that x264 encodes: whether NVENC is wished for and refused nothing of late."""
+        """Returns whether a camera that x264 encodes may try NVENC: it is preferred, available, and has not refused
+        recently."""
         if self._wish != "auto" or self._clock() - self._refused_at < RETRY_AFTER:
             return False
         return self._nvenc_missing() is None
@@ -104,7 +106,7 @@ class CodecChoice:
         self._encodes("x264", f"nvenc refused: {error}")
 
     def _encodes(self, name: CodecName, reason: str) -> None:
-        """Told once: a card that goes on refusing for the same reason is no news."""
+        """Sets the codec and logs a change; a card that keeps refusing for the same reason is logged only once."""
         if (name, reason) != (self.name, self.reason):
             self.name, self.reason = name, reason
             level = logging.WARNING if name == "x264" else logging.INFO

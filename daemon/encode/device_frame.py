@@ -1,4 +1,4 @@
-"""Pictures on a GPU as frames that FFmpeg's encoders read there."""
+"""Images on a GPU as frames that FFmpeg's encoders read there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sightd.engines.cuda.dlpack import CUDA, BytePlane
 
 
 def device_frame(image: DeviceImage) -> av.VideoFrame:
-    """A frame in memory of the picture, which it holds; nothing is copied. EncoderError where FFmpeg cannot take it.
+    """Returns a frame in the image's own memory, which it keeps alive; nothing is copied. Raises EncoderError if FFmpeg
+    cannot take it.
 
-    FFmpeg takes the GPU's context that is in use here: it refuses to share the primary one under its own name where
-    others have opened it with other flags.
+    FFmpeg uses the GPU context that is current here: it refuses to share the primary one by its own means if others
+    have opened that with other flags.
     """
     with image.active():
         try:
@@ -28,7 +29,7 @@ def device_frame(image: DeviceImage) -> av.VideoFrame:
 
 
 def planes(image: DeviceImage, device: tuple[int, int]) -> tuple[BytePlane, BytePlane]:
-    """Luma and chroma, for DLPack's `device`."""
+    """Returns luma and chroma planes for DLPack's `device` (type, ordinal)."""
     picture = image.picture
     assert picture.chroma is not None
     luma = BytePlane(image, picture.plane, picture.height, picture.width, picture.pitch, device)
@@ -38,5 +39,5 @@ def planes(image: DeviceImage, device: tuple[int, int]) -> tuple[BytePlane, Byte
 
 @functools.cache
 def _context(ordinal: int, handle: int) -> CudaContext:
-    """FFmpeg's one of that GPU; it wraps the context `handle`, which is current when it is first used."""
+    """Returns FFmpeg's context of that GPU; it wraps the context `handle`, which is current when it is first used."""
     return CudaContext(device_id=ordinal, primary_ctx=False, current_ctx=True)

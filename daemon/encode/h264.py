@@ -1,4 +1,4 @@
-"""H.264 with low delay: one picture in, its packet out."""
+"""Low-delay H.264: one image in, its packet out."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sightd.plugins.types import Image
 
 
 class H264Encoder:
-    """Encodes one camera's pictures of one size; another size needs another encoder. Used by one thread.
+    """Encodes one camera's images of one size; another size needs another encoder. Used by one thread.
 
     No B-frames, no look-ahead and no frame threads: nothing is held back. Key frames come by the clock, because a
-    camera's frame rate varies. Colours are marked as what cv2 computes, BT.601 matrix in limited range, with the
-    BT.709 primaries and transfer that cameras and screens have, so that players show the colours of the BGR picture.
+    camera's frame rate varies. Colours are marked as cv2 computes them (BT.601 matrix, limited range), with the BT.709
+    primaries and transfer of cameras and screens, so that players show the colours of the BGR image.
     """
 
     def __init__(self, width: int, height: int, fps: float, options: Output, open_codec: OpenCodec = open_x264) -> None:
@@ -34,14 +34,15 @@ class H264Encoder:
         self._last_pts = -1
         self._context: VideoCodecContext | None = open_codec(width, height, fps, options)
         self.in_place = self._context.pix_fmt == ON_GPU
-        """Whether it reads pictures on a GPU where they are, and no others."""
+        """Whether it reads images on a GPU in place, and no others."""
 
     def encode(self, image: Image | DeviceImage, captured_at: float, keyframe: bool = False) -> list[Packet]:
-        """The packets of a BGR picture, or of one on a GPU as `FrameDrawing` makes it (one; none after the encoder
-        dropped it). `image` is free afterwards; one on a GPU stays as long as the codec holds it.
+        """Returns the packets of a BGR image, or of one on a GPU as `FrameDrawing` makes it (one packet; none if the
+        encoder dropped it). `image` may be reused afterwards; the codec holds one on a GPU for as long as it needs it.
 
-        `captured_at` is monotonic seconds. `keyframe` asks for an IDR picture now; one also comes when
-        the last is older than the configured interval. ValueError where the size is not the encoder's.
+        `captured_at` is monotonic seconds. `keyframe` requests an IDR frame now; one also comes if the last is older
+        than the configured interval. Raises ValueError if the size is not the encoder's, EncoderError if the encoder is
+        closed or refuses the image.
         """
         if self._context is None:
             raise EncoderError("the encoder is closed: make a new one")
@@ -59,7 +60,7 @@ class H264Encoder:
         return packets
 
     def close(self) -> None:
-        """Lets go of the encoder's memory; it holds no picture back. May be called again."""
+        """Releases the encoder's memory; it holds no image back. Idempotent."""
         self._context = None
 
     def _frame_of(self, image: Image | DeviceImage) -> av.VideoFrame:
@@ -72,7 +73,7 @@ class H264Encoder:
         return _borrowed(self._i420)
 
     def _pts(self, captured_at: float) -> int:
-        """Ticks since the first picture; always later than the last, also where two were captured at once."""
+        """Returns ticks since the first image; always more than the last, even if two were captured at once."""
         if self._started_at is None:
             self._started_at = captured_at
         self._last_pts = max(self._last_pts + 1, round((captured_at - self._started_at) * CLOCK))
@@ -80,9 +81,10 @@ class H264Encoder:
 
 
 def _borrowed(i420: I420) -> av.VideoFrame:
-    """A frame that borrows the buffer: the codec has copied it when encode() returns, for nothing is held back.
+    """Returns a frame that borrows the buffer: the codec has copied it when encode() returns, because nothing is held
+    back.
 
-    Where the height is no multiple of 4, the frame has a copy: PyAV's borrowing takes such a picture for a lower one.
+    If the height is not a multiple of 4, the frame has a copy: PyAV's borrowing gets the height of such an image wrong.
     """
     if i420.shape[0] % 6 == 0:
         return av.VideoFrame.from_numpy_buffer(i420, format="yuv420p")

@@ -1,4 +1,4 @@
-"""Pictures as JPEG, for stills and MJPEG."""
+"""Images as JPEG, for stills and MJPEG."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sightd.plugins.types import Image
 
 
 def encode_jpeg(image: Image, quality: int) -> bytes:
-    """The BGR picture as a JPEG file; quality 1-100. ValueError where OpenCV cannot encode it."""
+    """Returns the BGR image as a JPEG file; `quality` is 1-100. Raises ValueError if OpenCV cannot encode it."""
     done, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))
     if not done:
         raise ValueError(f"a picture of shape {image.shape} cannot be written as JPEG")

@@ -1,4 +1,4 @@
-"""H.264 on an NVIDIA GPU, by its encoder NVENC, and whether there is one."""
+"""H.264 on an NVIDIA GPU with its encoder NVENC, and detection of NVENC."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from sightd.daemon.encode.codec import ON_GPU, EncoderError, OpenCodec, describe
 from sightd.engines.placement import no_gpu
 
 RETRY_AFTER = 60.0
-"""Seconds after which a card that refused is tried again: the sessions that were taken may have ended."""
+"""Seconds after which a card that refused is tried again: the sessions in use may have ended."""
 _NAME = "h264_nvenc"
 _NEVER = 1 << 20
-"""Pictures from key frame to key frame: hours more than they come by the clock."""
+"""Frames between two key frames: hours more than is ever reached, because key frames come by the clock."""
 _PROBE = (256, 256)
-"""The least width that any NVENC takes is 145."""
+"""Width and height of the trial encoder; NVENC needs a width of at least 145."""
 
 
 def open_nvenc(width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-    """An open NVENC that holds no picture back; see `codec.OpenCodec`. It copies each picture onto the GPU itself.
+    """Returns an open NVENC that holds no image back; see `codec.OpenCodec`. It copies each image to the GPU itself.
 
-    `crf` is its constant quality (`cq`), whose scale is the same, and `preset` is x264's alone. Parameter sets come
-    with each key frame, for no global header is asked for.
+    `crf` is its constant quality (`cq`), whose scale is the same, and `preset` applies only to x264. Parameter sets
+    come with each key frame, because no global header is requested.
     """
     return opened(_NAME, width, height, fps, _NEVER, settings(options))
 
 
 def open_nvenc_on_gpu(width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
-    """As `open_nvenc`, for pictures that lie on a GPU: the first one opens it, on that GPU."""
+    """Like `open_nvenc`, for images on a GPU: the first one opens it, on that GPU."""
     return described(_NAME, width, height, fps, _NEVER, settings(options), ON_GPU)
 
 
 def settings(options: Output) -> dict[str, str]:
-    """FFmpeg's options of h264_nvenc."""
+    """Returns FFmpeg's options for h264_nvenc."""
     rate = f"{options.max_bitrate}k"
     return {
         "preset": "p3",
@@ -46,7 +46,7 @@ def settings(options: Output) -> dict[str, str]:
         "profile": "main",
         "rc": "vbr",
         "cq": str(options.crf),
-        "b": "0",  # the quality decides, up to maxrate
+        "b": "0",  # quality decides, up to maxrate
         "maxrate": rate,
         "bufsize": rate,
         "forced-idr": "1",
@@ -59,11 +59,11 @@ def settings(options: Output) -> dict[str, str]:
 
 
 class NvencProblem:
-    """Why NVENC cannot be used on this machine; None where it can: it was opened, for no name of a card tells (H100
-    has none). Any thread: one asks, and the others wait for its answer.
+    """Why NVENC cannot be used on this machine; None if it can. It is opened to find out, because a card's name does
+    not tell (H100 has none). Any thread: one probes, and the others wait for its result.
 
-    What lasts is asked once: that it works, that there is no GPU, that FFmpeg was built without it. A card that is
-    there and refused is asked again `RETRY_AFTER` s later. Without a driver nothing of CUDA is loaded.
+    A permanent result is kept: it works, there is no GPU, or FFmpeg was built without it. A card that is there but
+    refused is probed again `RETRY_AFTER` s later. Without a driver nothing of CUDA is loaded.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class NvencProblem:
             return self._answer
 
     def _asked(self) -> tuple[str | None, bool]:
-        """The answer, and whether it lasts."""
+        """Returns the problem, and whether it is permanent."""
         if problem := self._gpu_missing():
             return problem, True
         try:
@@ -99,4 +99,4 @@ class NvencProblem:
 
 
 nvenc_problem = NvencProblem()
-"""The process's own."""
+"""The instance of this process."""

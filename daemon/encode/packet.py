@@ -1,4 +1,4 @@
-"""One encoded picture on its way to the viewers."""
+"""One encoded frame on its way to the viewers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """An H.264 access unit, Annex B, with its parameter sets before every key frame.
+    """An H.264 access unit in Annex B, with its parameter sets before every key frame.
 
-    `captured_at` is the monotonic clock, in seconds, when its frame was captured. Immutable: any thread may hold it.
+    `captured_at` is when its frame was captured, in seconds of the monotonic clock. Immutable: any thread may hold it.
     """
 
     data: bytes

@@ -1,1 +1,1 @@
-"""What happened, kept: `journal.Journal` is where it is written, `reading` where it is read."""
+"""The event journal: `journal.Journal` writes it, `reading` reads it."""

@@ -1,4 +1,4 @@
-"""What an event is, and which there are."""
+"""Events and their types."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from sightd.daemon.capture.reasons import words_of
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """The type of an event."""
 
     CAMERA_DOWN = "camera.down"
-    """Its picture turned to the slate. Facts: `reason`, `last_picture` (UTC, or null where there never was one)."""
+    """Its stream switched to the slate. Facts: `reason`, `last_picture` (UTC, or null if there never was one)."""
     CAMERA_UP = "camera.up"
-    """Its picture is live. Facts: `away`, seconds; null where it is the first picture of a run."""
+    """Its stream is live. Facts: `away`, seconds; null if it is the first time in a run."""
     CAMERA_LATE = "camera.late"
-    """Its pictures arrive late. Facts: `age`, seconds."""
+    """Its frames arrive late. Facts: `age`, seconds."""
     CAMERA_ON_TIME = "camera.on_time"
-    """Its pictures arrive on time again. Facts: `late`, seconds for which they did not."""
+    """Its frames arrive on time again. Facts: `late`, seconds for which they did not."""
     PLUGIN_DOWN = "plugin.down"
-    """Its circuit breaker took it out. Facts: `reason` (error, invalid or timeout)."""
+    """Its circuit breaker disabled it. Facts: `reason` (error, invalid or timeout)."""
     PLUGIN_UP = "plugin.up"
     """It runs again. Facts: `away`, seconds."""
     CONFIG_RELOADED = "config.reloaded"
-    """Facts: `outcome` (applied or refused); the lists of what changed that are not empty, or the `reason`."""
+    """Facts: `outcome` (applied or refused); the non-empty lists of what changed, or the `reason`."""
     DAEMON_STARTED = "daemon.started"
     """Facts: `version`."""
     DAEMON_STOPPED = "daemon.stopped"
-    """In order. A start without a stop before it follows a crash, a kill or a power cut."""
+    """A clean stop. A start without a stop before it follows a crash, a kill or a power cut."""
     EVENTS_LOST = "events.lost"
-    """Events could not be kept for so long that not all of them had room. Facts: `count`."""
+    """Events could not be stored for so long that some had to be dropped. Facts: `count`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event that is not kept yet. `at` in seconds since the epoch; `facts` is for JSON and holds no secret."""
+    """An event that is not stored yet. `at` is in seconds since the epoch; `facts` can be written as JSON and contains
+    no secret."""
 
     kind: Kind
     at: float
@@ -49,7 +50,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that is kept. Ids rise and are never given twice; `kind` may be one that a newer sightd wrote."""
+    """A stored event. Ids increase and are never reused; `kind` may be one that a newer sightd wrote."""
 
     id: int
     kind: str
@@ -70,18 +71,18 @@ class Event:
 
 
 def event_of(form: Mapping[str, Any]) -> Event:
-    """The event of `Event.for_json`. ValueError, KeyError or TypeError if it is none."""
+    """Returns the event that `Event.for_json` wrote. Raises ValueError, KeyError or TypeError if `form` is invalid."""
     at = datetime.fromisoformat(form["time"]).timestamp()
     return Event(int(form["id"]), str(form["kind"]), at, form["camera"], form["plugin"], dict(form["facts"]))
 
 
 def utc(at: float) -> str:
-    """Seconds since the epoch as ISO 8601 with milliseconds."""
+    """Formats seconds since the epoch as ISO 8601 with milliseconds, in UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def told(what: Happening | Event) -> str:
-    """A line for people: "camera door: camera.down, reason timeout (no answer)"."""
+    """Formats an event as a line for people: "camera door: camera.down, reason timeout (no answer)"."""
     subject = f"camera {what.camera}: " if what.camera else f"plug-in {what.plugin}: " if what.plugin else ""
     facts = ", ".join(
         f"{name} {_shown(value)}{_explained(what, name, value)}"
@@ -92,7 +93,8 @@ def told(what: Happening | Event) -> str:
 
 
 def _explained(what: Happening | Event, name: str, value: object) -> str:
-    """The words for the reason why a camera is down; journals of other versions may have reasons unknown here."""
+    """Returns the words for the reason why a camera is down, if any; journals of other versions may have reasons
+    unknown here."""
     words = words_of(str(value)) if what.kind == Kind.CAMERA_DOWN and name == "reason" else None
     return f" ({words})" if words else ""
 

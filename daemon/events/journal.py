@@ -1,4 +1,4 @@
-"""What happens on its way into the journal: written by a thread of its own, so that nobody waits for the disk."""
+"""Writes events to the journal, in a thread of its own so that nobody waits for the disk."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from sightd.plugins.steady import SteadyClock
 log = logging.getLogger(__name__)
 
 ROOM = 2000
-"""Events that wait for the disk at most; beyond, the oldest of them are lost, which is an event itself."""
+"""Maximum events that wait for the disk; beyond that the oldest are lost, which is an event itself."""
 _BATCH = 200
 _RETRY = 1.0
-"""Seconds between two attempts where the journal cannot be written."""
+"""Seconds between two attempts while the journal cannot be written."""
 _TELL_EVERY = 10.0
-"""Seconds between two log records of that."""
+"""Seconds between two log messages about that."""
 _TIDY_EVERY = 600.0
-"""Seconds between two looks for what is too old."""
+"""Seconds between two deletions of events that are too old."""
 _OPENING = 5.0
-"""Seconds that who reads waits for the file to be opened at the start, at most."""
+"""Maximum seconds that a reader waits for the file to be opened at start-up."""
 
 
 class JournalObserver(Protocol):
-    """Who counts; called from any thread."""
+    """Counts events for metrics; called from any thread."""
 
     def noted(self, kind: str) -> None: ...
 
@@ -45,16 +45,18 @@ class JournalObserver(Protocol):
 
 
 class Journal:
-    """Any thread notes; what is read, by `reader` or after a wake-up, is kept for good. `close` twice is safe.
+    """Records events from any thread; what is read, by `reader` or after a wake-up, is stored for good. `close` is
+    idempotent.
 
-    Where the file cannot be opened or written, events wait in memory, `fault` says why, and it is tried again until it
-    can be.
+    While the file cannot be opened or written, events wait in memory, `fault` says why, and writing is retried until it
+    succeeds.
     """
 
     def __init__(
         self, path: Path, keep: float, most: int, observer: JournalObserver, clock: Callable[[], float] = time.time
     ) -> None:
-        """Events older than `keep` s, and the oldest beyond `most`, are deleted. `clock`: seconds since the epoch."""
+        """Events older than `keep` s, and the oldest beyond `most`, are deleted. `clock` returns seconds since the
+        epoch."""
         self._begun = threading.Event()
         self.reader = JournalReader(path, lambda: self._begun.wait(_OPENING))
         self._keep, self._most, self._observer, self._clock = keep, most, observer, clock
@@ -72,17 +74,17 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
 
     def start(self) -> None:
-        """What was noted before is written from now on."""
+        """Starts writing, including what was noted before."""
         self._thread.start()
 
     @property
     def fault(self) -> str | None:
-        """Why events cannot be kept now, and how many wait; None where they can."""
+        """Why events cannot be stored now, and how many wait; None if they can."""
         fault = self._fault
         return None if fault is None else f"{fault} ({self._count()} events wait in memory)"
 
     def note(self, kind: Kind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
-        """Something happened now. Never waits for the disk."""
+        """Records that something happened now. Never waits for the disk."""
         clean = {name: redact(value) if isinstance(value, str) else value for name, value in facts.items()}
         happening = Happening(kind, self._clock(), camera, plugin, clean)
         log.info("%s", told(happening), extra={} if camera is None else {"camera": camera})
@@ -97,7 +99,7 @@ class Journal:
 
     @contextmanager
     def followed(self, wake: Callable[[], None]) -> Iterator[None]:
-        """`wake` is called, on the journal's thread, each time when there is more to read; it must return at once."""
+        """Calls `wake` on the journal's thread each time there is more to read; it must return at once."""
         with self._changed:
             self._followers.append(wake)
         try:
@@ -107,7 +109,7 @@ class Journal:
                 self._followers.remove(wake)
 
     def close(self, deadline: float = 3.0) -> None:
-        """Writes what waits, where that can be done, and ends the thread. Also where it never began."""
+        """Writes the waiting events, if possible, and ends the thread. Also works if it never started."""
         with self._changed:
             self._ending = True
             self._changed.notify()
@@ -136,13 +138,13 @@ class Journal:
             self._store.close()
 
     def _pause(self) -> float:
-        """Seconds until something is to be done though nothing happens."""
+        """Returns the seconds until there is work to do although no event comes."""
         if self._fault:
             return _RETRY
         return 0.0 if self._store is None else _TIDY_EVERY
 
     def _take(self) -> None:
-        """What is written next; first, that others were lost."""
+        """Fills the next batch, which begins with a report of lost events, if any."""
         if self._lost:
             self._batch.append(Happening(Kind.EVENTS_LOST, self._clock(), facts={"count": self._lost}))
             self._lost = 0
@@ -150,7 +152,7 @@ class Journal:
             self._batch.append(self._waiting.popleft())
 
     def _attempt(self) -> bool:
-        """Writes the batch, and deletes what is too old; whether the journal can be written."""
+        """Writes the batch and deletes what is too old. Returns whether the journal can be written."""
         try:
             if self._store is not None and not self._store.is_in_place():
                 log.warning("the journal file was removed or replaced; reopening %s", self.reader.path)
@@ -158,7 +160,7 @@ class Journal:
                 self._store = None
             if self._store is None:
                 self._store = EventStore(self.reader.path, self._last_id)
-            if self._steady is None:  # before anything is written: that says nothing of the clock
+            if self._steady is None:  # before anything is written: our own events say nothing about the clock
                 self._steady = SteadyClock(self._clock, last_seen=self._store.newest())
             if self._batch:
                 self._last_id = self._store.append(self._batch, self._most)[-1].id
@@ -167,7 +169,7 @@ class Journal:
             self._tidy(self._store, self._steady)
         except JournalError as error:
             self._failed(str(error))
-        except Exception as error:  # the thread's edge: one attempt fails, the next is made
+        except Exception as error:  # the thread's boundary: one attempt fails, the next is made
             log.exception("a fault in the journal")
             self._failed(f"{type(error).__name__}: {error}")
         else:

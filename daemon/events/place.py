@@ -1,4 +1,4 @@
-"""Where the journal of events lies where nobody says otherwise."""
+"""Default path of the event journal."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ FILE = "events.db"
 
 
 def journal_of(options: Events, environ: Mapping[str, str]) -> Path:
-    """The journal's file: the configuration's, or among the state."""
+    """Returns the journal's file: the configured one, or one in the state directory."""
     return options.path or state_directory(environ) / FILE

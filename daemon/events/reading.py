@@ -1,4 +1,4 @@
-"""The journal read: by the daemon's own routes and by `sightd events`, whether or not a daemon writes it."""
+"""Reads the journal, for the daemon's own routes and for `sightd events`, whether or not a daemon writes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class JournalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events: None is any. `since` in seconds since the epoch."""
+    """Selects events; None matches any. `since` is in seconds since the epoch."""
 
     camera: str | None = None
     kind: str | None = None
@@ -29,22 +29,22 @@ class Filter:
 
 
 class JournalReader:
-    """A journal's file, which it never changes; opened for each question, so any thread may ask."""
+    """Reads a journal's file and never changes it. The file is opened for each query, so any thread may call."""
 
     def __init__(self, path: Path, ready: Callable[[], object] = lambda: None) -> None:
-        """`ready` is called before each question, and returns once the file need no longer be waited for."""
+        """`ready` is called before each query, and returns once there is no need to wait for the file any longer."""
         self.path, self._ready = path, ready
 
     def after(self, last: int, limit: int, wanted: Filter | None = None) -> list[Event]:
-        """At most `limit` events with an id above `last`, the oldest first. JournalError."""
+        """Returns at most `limit` events with an id above `last`, the oldest first. Raises JournalError."""
         return self._events(wanted or Filter(), "id > ?", last, "id", limit)
 
     def latest(self, limit: int, wanted: Filter | None = None) -> list[Event]:
-        """The newest `limit` events, the oldest of them first. JournalError."""
+        """Returns the newest `limit` events, the oldest of them first. Raises JournalError."""
         return self._events(wanted or Filter(), "id > ?", 0, "id DESC", limit)[::-1]
 
     def span(self) -> tuple[int, int]:
-        """The oldest and the newest id there are; (0, 0) where there is none. JournalError."""
+        """Returns the oldest and the newest id; (0, 0) if there are no events. Raises JournalError."""
         with self._opened() as run:
             first, last = run.execute("SELECT min(id), max(id) FROM events").fetchone()
         return first or 0, last or 0
@@ -77,7 +77,7 @@ class JournalReader:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            if not self.path.exists() or "no such table" in str(error):  # or it is being made
+            if not self.path.exists() or "no such table" in str(error):  # or it is being created
                 raise JournalError(
                     f"journal {self.path} does not exist or is empty; a running daemon creates it"
                 ) from error

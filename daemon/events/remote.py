@@ -1,4 +1,4 @@
-"""The journal of a daemon, read over its API as `daemon.events.reading` reads the file."""
+"""Reads a daemon's journal over its API, as `daemon.events.reading` reads the file."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from sightd.daemon.events.event import Event, event_of
 from sightd.daemon.events.reading import Filter
 
 _SILENCE = 60.0
-"""Seconds after which a stream counts as broken: the daemon sends a comment every 15 s."""
+"""Seconds of silence after which a stream counts as broken: the daemon sends a comment every 15 s."""
 
 
 class RemoteJournal:
-    """Methods raise ControlError and ApiError."""
+    """The journal of a daemon that runs. Methods raise ControlError and ApiError."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def newest(self) -> int:
-        """The id of the newest event; 0 if there is none."""
+        """Returns the id of the newest event; 0 if there is none."""
         return max((event.id for event in self._events({"limit": 1})), default=0)
 
     def after(self, last: int, limit: int, wanted: Filter) -> list[Event]:
-        """As `JournalReader.after`."""
+        """Like `JournalReader.after`."""
         return self._events({"after": last, "limit": limit, **_query(wanted)})
 
     def latest(self, limit: int, wanted: Filter) -> list[Event]:
-        """As `JournalReader.latest`."""
+        """Like `JournalReader.latest`."""
         return self._events({"limit": limit, **_query(wanted)})
 
     def following(self, last: int, wanted: Filter) -> Iterator[Event]:
-        """Events with an id above `last` as they happen, until the daemon ends the stream."""
+        """Yields events with an id above `last` as they happen, until the daemon ends the stream. Ignores
+        `wanted.since`."""
         query = {name: value for name, value in _query(wanted).items() if name != "since"}
         with self._client.lines("/api/events/stream", query={"after": last, **query}, silence=_SILENCE) as lines:
             is_event = True
@@ -41,7 +42,7 @@ class RemoteJournal:
                 name, _, value = line.partition(": ")
                 if not line:
                     is_event = True
-                elif name == "event":  # a gap: what was deleted cannot be shown
+                elif name == "event":  # a gap: deleted events cannot be shown
                     is_event = False
                 elif name == "data" and is_event:
                     yield self._event_of(value)

@@ -1,4 +1,4 @@
-"""A camera's picture turns to the slate and back: the one place by which metric and event go."""
+"""A camera's availability: the one place that reports its changes to metrics and journal."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sightd.daemon.metrics.camera import CameraMetrics
 
 @dataclass(slots=True)
 class Told:
-    """What was told of a camera last, `gone_since` and `late_since` by the monotonic clock. It outlives the camera's
-    run: a camera that is changed while it runs is reported again only if something is new."""
+    """What was last reported about a camera; `gone_since` and `late_since` are monotonic s. It outlives the camera's
+    run, so that a camera that is reconfigured while it runs is reported again only if something is new."""
 
     seen: bool | None = None
     gone_since: float | None = None
@@ -24,7 +24,7 @@ class Told:
 
 
 class Sight:
-    """Whether a camera is seen. An outage that ends before the slate comes is none."""
+    """Whether a camera is available. An outage that ends before the slate appears is not reported."""
 
     def __init__(
         self,
@@ -41,26 +41,26 @@ class Sight:
 
     @property
     def reason(self) -> Reason:
-        """Why no picture comes: the last fault; else whether damaged frames come, or none. From any thread."""
+        """Why no frames come: the last fault; otherwise whether damaged frames come, or none. From any thread."""
         with self._lock:
             return self._reason or (Reason.DECODE if self._damaged else Reason.SILENT)
 
     def frame(self, *, damaged: bool) -> None:
-        """A frame came, whole or damaged. From the feed's thread."""
+        """Records a frame, intact or damaged. From the feed's thread."""
         self._damaged = damaged
 
     def fault(self, reason: Reason) -> None:
-        """Why the camera was lost, or not got, of late. From the feed's thread."""
+        """Records why the camera was lost, or could not be opened. From the feed's thread."""
         with self._lock:
             self._reason = reason
 
     def connected(self) -> None:
-        """Frames come again, be it before the slate: what was wrong until now is over. From the feed's thread."""
+        """Clears the last fault, because frames come again, with or without a slate before. From the feed's thread."""
         with self._lock:
             self._reason = None
 
     def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
-        """See `daemon.pipeline.output.Sighted`."""
+        """Reports that the slate is shown; see `daemon.pipeline.output.Sighted`."""
         self._metrics.up.set(0)
         reason = why or str(self.reason)
         if self._told.seen is False:
@@ -70,7 +70,7 @@ class Sight:
         self._journal.note(Kind.CAMERA_DOWN, camera=self._camera, reason=reason, last_picture=when)
 
     def found(self) -> None:
-        """Its picture is live from now on."""
+        """Reports that the camera's stream is live from now on."""
         self._metrics.up.set(1)
         if self._told.seen:
             return
@@ -80,7 +80,7 @@ class Sight:
         self._journal.note(Kind.CAMERA_UP, camera=self._camera, away=away)
 
     def timeliness(self, age: float, *, late: bool) -> None:
-        """A frame came that was `age` s old; `late`: the stream counts as late. From the feed's thread."""
+        """Reports a frame that was `age` s old; `late`: the stream counts as late. From the feed's thread."""
         since = self._told.late_since
         if late and since is None:
             self._told.late_since = self._clock()

@@ -1,4 +1,4 @@
-"""The journal's file: SQLite, written ahead; what was committed outlives a kill and a power cut."""
+"""The journal's file: SQLite with a write-ahead log; what was committed survives a kill and a power cut."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ CREATE INDEX events_by_time ON events (at);
 
 
 class EventStore:
-    """Open for writing, by one thread. The file is its user's alone (mode 0600). `close` twice is safe."""
+    """The journal's database, open for writing by one thread. Only its user may access the file (mode 0600). `close` is
+    idempotent."""
 
     def __init__(self, path: Path, after: int = 0) -> None:
-        """Makes the file where there is none; ids above `after` are given. JournalError where it cannot be used."""
+        """Creates the file if it does not exist; new ids are above `after`. Raises JournalError if it cannot be
+        used."""
         self._path = path
         try:
             make_private(path.parent)
@@ -51,14 +53,15 @@ class EventStore:
             raise self._told(error) from error
 
     def is_in_place(self) -> bool:
-        """Whether the file that is written is still the one at its path: it may have been deleted, or put back."""
+        """Returns whether the open file is still the one at its path: it may have been deleted or replaced."""
         try:
             return _identity(self._path) == self._file
         except OSError:
             return False
 
     def append(self, happened: Sequence[Happening], most: int) -> list[Event]:
-        """Keeps all of them or none, and at most `most` of all; when it returns they are kept. JournalError."""
+        """Stores all of them or none, and keeps at most `most` events in total; they are durable on return. Raises
+        JournalError."""
         run = self._connection.execute
         try:
             run("BEGIN IMMEDIATE")
@@ -67,7 +70,7 @@ class EventStore:
                 run("DELETE FROM events WHERE id <= ?", (events[-1].id - most,))
                 run("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # a full disk has ended it already
+                if self._connection.in_transaction:  # a full disk has already ended the transaction
                     run("ROLLBACK")
                 raise
         except sqlite3.Error as error:
@@ -75,7 +78,7 @@ class EventStore:
         return events
 
     def newest(self) -> float | None:
-        """When the last event was, in seconds since the epoch. JournalError."""
+        """Returns when the last event was, in seconds since the epoch; None if there is none. Raises JournalError."""
         try:
             row = self._connection.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
         except sqlite3.Error as error:
@@ -83,7 +86,7 @@ class EventStore:
         return None if row is None else float(row[0])
 
     def forget_before(self, oldest: float) -> None:
-        """Deletes what happened before then (seconds since the epoch). JournalError."""
+        """Deletes events before `oldest` (seconds since the epoch). Raises JournalError."""
         try:
             self._connection.execute("DELETE FROM events WHERE at < ?", (oldest,))
         except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""All checks in the order in which they are told."""
+"""All checks, in the order in which they are reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ Check = Callable[[], Finding]
 
 
 def checks(system: System, config: Config, folder: Path, stored: Callable[[], list[str]]) -> list[Check]:
-    """What is checked for a configuration. `folder` is where networks are kept, `stored` names those there."""
+    """Returns the checks for a configuration. `folder` is where models are stored, `stored` returns the names of those
+    there."""
     servers: list[Check] = [lambda: software.rtsp_cameras(system)]
     if config.rtsp.enabled:
         servers.append(lambda: software.rtsp_server(system))
@@ -45,7 +46,7 @@ def checks(system: System, config: Config, folder: Path, stored: Callable[[], li
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0 where all that is needed is there, 3 where a backend is missing, 1 where something else is."""
+    """Returns 0 if everything needed is there, 3 if a backend is missing, 1 if something else is."""
     failed = [finding for finding in findings if finding.failed]
     if any(finding.backend for finding in failed):
         return 3

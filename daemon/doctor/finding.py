@@ -1,4 +1,4 @@
-"""What a check found, and the machine as checks see it."""
+"""The result of a check, and the machine as checks see it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 State = Literal["ok", "note", "missing", "in use"]
-"""There; not there or not good, and the daemon runs without; not there and needed; needed and taken by another."""
+"""Good; absent or poor, but the daemon runs without it; needed and missing; needed and in use by another program."""
 IN_USE: State = "in use"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer of one check. `fix` says what to do; `backend` marks what video or networks cannot run without."""
+    """The result of one check. `fix` says what to do; `backend` marks what video or models cannot run without."""
 
     name: str
     state: State
@@ -31,12 +31,12 @@ class Finding:
 
     @property
     def failed(self) -> bool:
-        """Whether the daemon cannot run as it is."""
+        """Whether the daemon cannot run because of it."""
         return self.state in ("missing", IN_USE)
 
 
 def can_listen(host: str, port: int) -> str:
-    """Why nobody can listen there, "" where one can."""
+    """Returns why nobody can listen there; "" if it is possible."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as server:
@@ -48,28 +48,28 @@ def can_listen(host: str, port: int) -> str:
 
 
 def backend_missing(name: str) -> str | None:
-    """Why a backend for networks cannot run here; None where it can."""
-    from sightd.daemon.judges import judge_of  # not before it is asked for: it needs ONNX Runtime
+    """Returns why a backend for models cannot run here; None if it can."""
+    from sightd.daemon.judges import judge_of  # imported only when needed: it needs ONNX Runtime
     from sightd.engines.makers import installed_backends
 
     return installed_backends(judge_of).missing(name)
 
 
 def nvenc_problem() -> str | None:
-    """Why NVENC cannot encode here; None where it can."""
-    from sightd.daemon.encode import nvenc  # not before it is asked for: it needs PyAV
+    """Returns why NVENC cannot encode here; None if it can."""
+    from sightd.daemon.encode import nvenc  # imported only when needed: it needs PyAV
 
     return nvenc.nvenc_problem()
 
 
 def nvdec_problem() -> str | None:
-    """Why NVDEC cannot decode here; None where it can: it is opened as the daemon opens it."""
+    """Returns why NVDEC cannot decode here; None if it can. Opens it as the daemon does."""
     from sightd.engines.cuda.gpus import Gpus
     from sightd.engines.cuda.nvdec import open_nvdec
     from sightd.engines.errors import EngineError
     from sightd.engines.placement import no_gpu
 
-    if problem := no_gpu():  # first: without a GPU nothing of CUDA is loaded
+    if problem := no_gpu():  # first, because without a GPU nothing of CUDA is loaded
         return problem
     try:
         open_nvdec(Gpus(), "cuda:0").close()
@@ -80,7 +80,7 @@ def nvdec_problem() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The machine. Every way to it is a field, so that a test can put another machine in its place."""
+    """The machine. Every access to it is a field, so that a test can substitute another machine."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     python: tuple[int, ...] = tuple(sys.version_info[:3])
@@ -96,9 +96,10 @@ class System:
     limit: Callable[[int], tuple[int, int]] = resource.getrlimit
     writable: Callable[[Path], bool] = lambda path: os.access(path, os.W_OK | os.X_OK)
     served: Mapping[str, int] = field(default_factory=dict)
-    """Ports of the daemon of the examined configuration, by server (`rtsp`, `http`); empty if it does not run."""
+    """Ports of the daemon that runs the examined configuration, by server (`rtsp`, `http`); empty if it does not
+    run."""
 
     @property
     def pip(self) -> str:
-        """How packages come into the very environment that sightd runs in."""
+        """The command that installs packages into the environment that sightd runs in."""
         return f"{self.executable} -m pip install"

@@ -1,4 +1,5 @@
-"""Checks of the NVIDIA GPU. None is needed, unless a camera's `decoder` asks for it: without one all is the CPU's."""
+"""Checks of the NVIDIA GPU. None is needed unless a camera's `decoder` asks for it: otherwise the CPU does
+everything."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ _CPU = "not here, the CPU is used"
 
 
 def driver(system: System) -> Finding:
-    """The kernel driver's version."""
+    """Checks the kernel driver and reports its version."""
     try:
         text = (system.proc / "driver/nvidia/version").read_text()
     except OSError:
@@ -20,14 +21,15 @@ def driver(system: System) -> Finding:
 
 
 def encoder(system: System) -> Finding:
-    """NVENC, which encodes the streams where it is there."""
+    """Checks NVENC, which encodes the streams if it is available."""
     if problem := system.nvenc_problem():
         return Finding("nvenc", "note", f"{problem}; x264 encodes on the CPU")
     return Finding("nvenc", "ok", "encodes the streams")
 
 
 def decoder(system: System, *, needed: bool) -> Finding:
-    """NVDEC, which decodes cameras that ask for it; `needed` where one does, for then it does not start without."""
+    """Checks NVDEC, which decodes cameras that ask for it; `needed` if one does, because it does not start without
+    NVDEC."""
     problem = system.nvdec_problem()
     if problem is None:
         return Finding("nvdec", "ok", "decodes where a camera has `decoder: nvdec`")
@@ -37,7 +39,7 @@ def decoder(system: System, *, needed: bool) -> Finding:
 
 
 def module(system: System, name: str, label: str) -> Finding:
-    """A Python package of the `gpu` extra."""
+    """Checks a Python package of the `gpu` extra."""
     try:
         found = system.import_module(name)
     except (ImportError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Checks of the machine: folders, ports, disk, cores, memory, limits, stored networks."""
+"""Checks of the machine: folders, ports, disk, cores, memory, limits, stored models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST_FILES = 1024
 
 
 def cache(system: System, folder: Path) -> Finding:
-    """The folder of fetched networks can be written; it need not be there yet."""
+    """Checks that the folder of downloaded models can be written; it need not exist yet."""
     there = _nearest(folder)
     if system.writable(there):
         return Finding("cache", "ok", str(folder))
@@ -23,7 +23,7 @@ def cache(system: System, folder: Path) -> Finding:
 
 
 def disk(system: System, folder: Path) -> Finding:
-    """Room for networks."""
+    """Checks the disk space for models."""
     free = system.free_bytes(_nearest(folder))
     if free < LEAST_DISK:
         return Finding("disk", "note", f"{_gib(free)} free at {folder}", f"networks want {_gib(LEAST_DISK)}")
@@ -31,7 +31,7 @@ def disk(system: System, folder: Path) -> Finding:
 
 
 def models(folder: Path, stored: list[str], *, fetch: bool) -> Finding:
-    """Networks that are stored already."""
+    """Reports the models that are already stored."""
     if stored:
         return Finding("models", "ok", ", ".join(stored))
     if fetch:
@@ -40,7 +40,7 @@ def models(folder: Path, stored: list[str], *, fetch: bool) -> Finding:
 
 
 def port(system: System, label: str, host: str, number: int) -> Finding:
-    """A server's address is free, or is the one that the daemon of this configuration serves now."""
+    """Checks that a server's address is free, or is served by the daemon that runs this configuration."""
     if number == 0:
         return Finding(label, "ok", f"{host}, a free port is taken")
     reason = system.can_listen(host, number)
@@ -56,7 +56,7 @@ def port(system: System, label: str, host: str, number: int) -> Finding:
 
 
 def cores(system: System) -> Finding:
-    """CPU cores that this process may use."""
+    """Counts the CPU cores that this process may use."""
     count = system.cores()
     if count < 2:
         return Finding("cores", "note", "1", "with two cores decoding and networks do not wait for one another")
@@ -64,7 +64,7 @@ def cores(system: System) -> Finding:
 
 
 def memory(system: System) -> Finding:
-    """Memory that can be had without swapping."""
+    """Checks the memory that is available without swapping."""
     try:
         lines = (system.proc / "meminfo").read_text().splitlines()
         available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -76,7 +76,7 @@ def memory(system: System) -> Finding:
 
 
 def open_files(system: System) -> Finding:
-    """The limit of open files, to which the daemon raises its own: each camera and each viewer needs some."""
+    """Checks the limit of open files, to which the daemon raises its own: each camera and each viewer needs some."""
     _, hard = system.limit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < LEAST_FILES:
         return Finding("open files", "note", f"limit {hard}", "ulimit -n 4096, or LimitNOFILE=4096 under systemd")
@@ -84,7 +84,7 @@ def open_files(system: System) -> Finding:
 
 
 def locked_memory(system: System) -> Finding:
-    """The limit of locked memory, of which a GPU's transfers take some; without a GPU it does not matter."""
+    """Reports the limit of locked memory. GPU transfers use some; without a GPU it does not matter."""
     soft, _ = system.limit(resource.RLIMIT_MEMLOCK)
     return Finding(
         "locked memory", "ok", f"limit {_limit(soft)}" + ("" if soft == resource.RLIM_INFINITY else " bytes")

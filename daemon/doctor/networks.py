@@ -1,4 +1,4 @@
-"""Check of what is to run the networks."""
+"""Checks the backends that run models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sightd.daemon.doctor.finding import Finding, System
 
 
 def backends(system: System, wished: Sequence[str]) -> Finding:
-    """The first of the configured backends that this machine has, and why not those before it."""
+    """Reports the first configured backend that this machine has, and why not those before it."""
     passed: list[str] = []
     for name in wished:
         reason = system.backend_missing(name)

@@ -14,13 +14,13 @@ _PROVIDERS = {
     "TensorrtExecutionProvider": "NVIDIA GPUs (TensorRT)",
     "OpenVINOExecutionProvider": "Intel devices (OpenVINO)",
 }
-"""Those that networks run on; ONNX Runtime names others that its package was merely built with."""
+"""Providers that models run on; ONNX Runtime lists others that its package was merely built with."""
 _ELEMENTS = ("appsrc", "rtph264pay")
 _INPUT_ELEMENTS = ("rtspsrc", "appsink", "rtph264depay", "rtph265depay", "rtpjpegdepay")
 
 
 def python(system: System) -> Finding:
-    """The interpreter's version."""
+    """Checks the interpreter's version."""
     version = ".".join(map(str, system.python))
     if system.python < (3, 11):
         return Finding("python", "missing", version, "install Python 3.11 or newer", backend=True)
@@ -28,7 +28,7 @@ def python(system: System) -> Finding:
 
 
 def rtsp_server(system: System) -> Finding:
-    """gst-rtsp-server through gi, and the elements of its pipelines."""
+    """Checks gst-rtsp-server through gi, and the elements of its pipelines."""
     try:
         gi = system.import_module("gi")
         gi.require_version("Gst", "1.0")
@@ -45,7 +45,7 @@ def rtsp_server(system: System) -> Finding:
 
 
 def rtsp_cameras(system: System) -> Finding:
-    """The GStreamer elements that read RTSP cameras. Without them FFmpeg does, with more delay."""
+    """Checks the GStreamer elements that read RTSP cameras. Without them FFmpeg reads them, with more delay."""
     try:
         gi = system.import_module("gi")
         gi.require_version("Gst", "1.0")
@@ -60,7 +60,7 @@ def rtsp_cameras(system: System) -> Finding:
 
 
 def tls(system: System, *, needed: bool) -> Finding:
-    """glib-networking, which rtsps:// needs."""
+    """Checks glib-networking, which rtsps:// needs."""
     try:
         there = bool(system.import_module("gi.repository.Gio").TlsBackend.get_default().supports_tls())
     except ImportError as error:
@@ -77,7 +77,7 @@ def tls(system: System, *, needed: bool) -> Finding:
 
 
 def opencv(system: System) -> Finding:
-    """OpenCV, whose wheel needs libraries of the system."""
+    """Checks OpenCV, whose wheel needs system libraries."""
     try:
         cv2 = system.import_module("cv2")
     except ImportError as error:
@@ -86,21 +86,21 @@ def opencv(system: System) -> Finding:
 
 
 def ffmpeg(system: System) -> Finding:
-    """PyAV with the H.264 encoder."""
+    """Checks PyAV with the H.264 encoder."""
     try:
         av = system.import_module("av")
     except ImportError as error:
         return Finding("ffmpeg", "missing", _reason(error), f"{system.pip} av", backend=True)
     try:
         av.codec.Codec("libx264", "w")
-    except ValueError:  # PyAV's UnknownCodecError is one
+    except ValueError:  # includes PyAV's UnknownCodecError
         fix = "install the av package as a wheel: it brings libx264"
         return Finding("ffmpeg", "missing", f"av {av.__version__} without libx264", fix, backend=True)
     return Finding("ffmpeg", "ok", f"av {av.__version__} with libx264")
 
 
 def onnx_runtime(system: System) -> Finding:
-    """ONNX Runtime and what it can run on."""
+    """Checks ONNX Runtime, and what it can run on."""
     try:
         runtime = system.import_module("onnxruntime")
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""The gallery's desk: what the command line and the web offer of it."""
+"""Gallery operations that the command line and the web offer."""

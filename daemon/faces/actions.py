@@ -1,5 +1,5 @@
-"""What `sightd faces` does: each action takes its arguments and the API (of a daemon, or of files in this process),
-speaks on standard output, and gives the exit code."""
+"""Actions of `sightd faces`: each takes its arguments and the API (of a daemon, or of files in this process), prints to
+standard output, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.photos import MOST_BYTES
 
 _LONG = 600.0
-"""Seconds for what may have to download a model first, or takes time for each face."""
+"""Timeout in s of requests that may have to download a model first, or that take time for each face."""
 _MOST_IMPORT, _MOST_EXPORT = 512 << 20, 1 << 30
 _LONGEST_SOURCE = 200
-"""Characters of a path by which a photograph is known in messages: its end says most."""
+"""Characters of a path that identify a photo in messages: its end says most."""
 _MOST_PHOTOS, _MOST_QUERY = 100, 8000
-"""Of one request: photographs, and characters of its query."""
+"""Per request: maximum photos, and maximum characters of its query."""
 
 Form = Mapping[str, Any]
 
 
 class Faces:
-    """The API's routes of one gallery."""
+    """The API's routes for one gallery."""
 
     def __init__(self, client: ApiClient, plugin: str | None) -> None:
         self._client = client
@@ -137,7 +137,7 @@ def export_all(args: argparse.Namespace, faces: Faces) -> int:
     except OSError as error:
         raise GalleryError(f"{args.file}: {error.strerror}; name a new file in an existing folder") from error
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 — the file that was just made, and no other
+        with open(descriptor, "wb") as file:  # noqa: PTH123 — exactly the file that was just created
             file.write(data)
     except OSError as error:
         Path(args.file).unlink(missing_ok=True)
@@ -217,7 +217,8 @@ def unknown_picture(args: argparse.Namespace, faces: Faces) -> int:
 
 
 def _enrolled(faces: Faces, name: str, photos: Sequence[tuple[str, bytes]], *, anyway: bool) -> Form:
-    """Photographs of one request are judged together. None taken is an answer too."""
+    """Enrols photos in one request, so that they are judged together. Returns the findings even if no photo was
+    accepted."""
     query = {"source": [source for source, _ in photos], "size": [len(data) for _, data in photos], "anyway": anyway}
     try:
         found: Form = faces.change("POST", f"{_person(name)}/photos", b"".join(data for _, data in photos), **query)
@@ -229,7 +230,7 @@ def _enrolled(faces: Faces, name: str, photos: Sequence[tuple[str, bytes]], *, a
 
 
 def _batches(photos: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str, bytes]]]:
-    """As many together as one request takes."""
+    """Yields batches of photos, each as many as one request accepts."""
     batch: list[tuple[str, bytes]] = []
     for photo in photos:
         more = [*batch, photo]
@@ -242,7 +243,8 @@ def _batches(photos: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str
 
 
 def _content(path: Path, most: int) -> bytes:
-    """A file that is sent. GalleryError if it cannot be read, is empty, or larger than the API takes."""
+    """Returns the content of a file to send. Raises GalleryError if it cannot be read, is empty, or is larger than the
+    API accepts."""
     try:
         data = read_regular(path, most)
     except OSError as error:
@@ -264,10 +266,10 @@ def _person(name: str) -> str:
 
 
 def _known_as(name: str, faces: Faces) -> str:
-    """A person's name as it is enrolled."""
+    """Returns a person's name as enrolled, or `name` itself if nobody has it."""
     try:
         return str(faces.get(_person(name))["name"])
-    except ApiError as error:  # it says so itself; traces of somebody who is gone may still have to be wiped
+    except ApiError as error:  # the next request reports that; traces of somebody gone may still have to be wiped
         if error.status != 404:
             raise
         return name

@@ -1,4 +1,4 @@
-"""All that can be done with a gallery, for people and for programs; networks are loaded when one is needed."""
+"""Gallery operations shared by the CLI and the HTTP API; models are loaded when first needed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from sightd.plugins.types import FloatArray, Frame
 
 
 class NoFacesError(GalleryError):
-    """No face plug-in runs."""
+    """No face plug-in runs, or it is not clear which one is meant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Of two photographs: their cosine, the one that is asked, and the share of strangers who are as alike (FMR)."""
+    """Two photos compared: their cosine similarity, the threshold for it, and the share of strangers who are as similar
+    (FMR)."""
 
     similarity: float
     threshold: float
@@ -40,7 +41,7 @@ class Comparison:
 
 
 class FaceDesk:
-    """Any thread. `close` closes the gallery and the networks."""
+    """Gallery operations, for any thread. `close` closes the gallery and the models."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class FaceDesk:
         calibration: Calibration,
         load_analyser: Callable[[ExitStack], FaceAnalyser],
     ) -> None:
-        """The gallery becomes the desk's own. `load_analyser` leaves with the stack what is to be closed in the end."""
+        """Takes ownership of the gallery. `load_analyser` leaves on the stack whatever must be closed in the end."""
         self.gallery = gallery
         keep_versions_apart(gallery, config.recogniser)
         self.unknown = UnknownStore(gallery, config.recogniser)
@@ -78,7 +79,8 @@ class FaceDesk:
         return enroller.enrol(name, photos, anyway=anyway)
 
     def name_unknown(self, number: int, name: str, *, anyway: bool = False) -> Person:
-        """Enrols an unknown person. GalleryError where they look like somebody of another name; `anyway` does it."""
+        """Enrols an unknown person. Raises GalleryError if they look like somebody with another name, unless `anyway`
+        is set."""
         enrolled = self.gallery.enrolled(self.model)
         (match,) = Matcher(enrolled).match(self.unknown.find(number).mean[None])
         other = match.person is not None and plain(enrolled.names[match.person]) != plain(name)
@@ -87,8 +89,8 @@ class FaceDesk:
         return self.unknown.name(number, name)
 
     def forget_unknown(self, numbers: Sequence[int] | None) -> int:
-        """Forgets unknown persons, None for all of them, and wipes where they stood. Returns how many. GalleryError,
-        and none is forgotten, if a number is nobody's."""
+        """Deletes unknown persons (None: all of them) and wipes their data from the file. Returns how many. Raises
+        GalleryError, and deletes none, if a number does not exist."""
         if numbers is None:
             numbers = [one.number for one in self.unknown.load().persons]
         else:
@@ -98,14 +100,15 @@ class FaceDesk:
         return len(numbers)
 
     def compare(self, one: Photo, other: Photo) -> Comparison:
-        """The largest face of each. GalleryError where one has none."""
+        """Compares the largest face of each photo. Raises GalleryError if a photo has none, or it is unclear which way
+        up it is."""
         first, second = (self._largest(photo) for photo in (one, other))
         similarity = float(first @ second)
         asked = self._calibration.threshold(self._config.false_identification, 1, 1)
         return Comparison(similarity, asked, self._calibration.fmr(similarity))
 
     def refine(self, *, apply: bool) -> Refinement:
-        """What the gallery says of the thresholds; with `apply` they hold from now on."""
+        """Returns the thresholds that the gallery suggests; `apply` puts them into effect."""
         enrolled = self.gallery.enrolled(self.model)
         found = refinement(self._calibration, enrolled.embeddings, enrolled.owners, self._config.false_identification)
         if apply:
@@ -113,7 +116,8 @@ class FaceDesk:
         return found
 
     def see_again(self) -> tuple[int, int]:
-        """Embeds kept crops of those whom this network has not seen: how many it were, and how many have no crop."""
+        """Re-embeds the stored crops of persons without an embedding by the current model. Returns how many faces it
+        embedded, and how many have no crop."""
         taken = without = 0
         for person in self.gallery.persons():
             faces = self.gallery.faces(person)

@@ -1,4 +1,4 @@
-"""Persons, photographs, comparisons and calibrations as JSON: what the API answers and `sightd faces --json` prints."""
+"""Persons, photos, comparisons and calibrations as JSON: what the API returns and `sightd faces --json` prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightd.plugins.face.unknown import UnknownPerson
 
 Form = dict[str, Any]
 _SIGHTINGS = 1000
-"""Of all persons, the newest: those of one person are looked for among them."""
+"""The newest sightings of all persons, among which those of one person are searched."""
 
 
 def person(found: Person, desk: FaceDesk) -> Form:
@@ -26,7 +26,7 @@ def person(found: Person, desk: FaceDesk) -> Form:
 
 
 def person_in_full(found: Person, desk: FaceDesk) -> Form:
-    """With each photograph (`crop`: whether its cut-out face is kept) and the latest sightings, newest first."""
+    """Adds each photo (`crop`: whether its face crop is stored) and the latest sightings, newest first."""
     photos = [
         {"model": face.model, "quality": face.quality, "source": face.source, "crop": face.crop is not None}
         for face in desk.gallery.faces(found)
@@ -40,8 +40,8 @@ def person_in_full(found: Person, desk: FaceDesk) -> Form:
 
 
 def enrolment(found: Enrolment, desk: FaceDesk) -> Form:
-    """Each photograph's finding (`known`: enrolled before), and the person if one was taken. `taken` and `message` sum
-    up: with one photograph they are its own."""
+    """Returns the finding for each photo (`known`: enrolled before), and the person if a photo was accepted. `taken`
+    and `message` sum up all photos: for a single one they are its own."""
     photos = [
         {"source": one.photo, "taken": one.taken, "known": one.known, "message": one.message} for one in found.findings
     ]
@@ -72,7 +72,7 @@ def comparison(found: Comparison) -> Form:
 
 
 def calibration(found: Refinement, desk: FaceDesk, *, applied: bool) -> Form:
-    """`alike` are pairs of names with their cosine, `unlike` names with that of their own photographs."""
+    """`alike` are pairs of names with their cosine similarity, `unlike` names with that of their own photos."""
     names = {one.id: one.name for one in desk.gallery.persons()}
     return {
         "persons": found.persons,

@@ -1,4 +1,4 @@
-"""The desk of the gallery that a configuration names, or of one that is named on the command line."""
+"""Opens the gallery that a configuration or the command line names."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.place import default_gallery
 
 _MOST_KEY = 64 * 1024
-"""Bytes of a key file."""
+"""Maximum bytes of a key file."""
 _PHOTO_SIZE = 1024
-"""Longest side in which faces of photographs are looked for: there is time for it, and portraits are large."""
+"""Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""
 
 
 def open_desk(
     config: FaceConfig, load_engine: LoadEngine, environ: Mapping[str, str], *, may_stand_in: bool = False
 ) -> FaceDesk:
-    """Opens the gallery, or makes it; the networks wait until one is needed. GalleryError where it cannot be, but with
-    `may_stand_in` where it cannot be written."""
+    """Opens or creates the gallery; models are loaded when first needed. Raises GalleryError if that fails; with
+    `may_stand_in` it is no error if the gallery cannot be written."""
     calibration = calibration_of(config.recogniser)
     if calibration is None:
         raise GalleryError(f"no figures are known of the recogniser {config.recogniser!r}: take sface")
@@ -52,7 +52,7 @@ def open_desk(
 
 
 def key_in(file: Path | None) -> str | None:
-    """The key that a file holds. GalleryError where it cannot be read or is empty."""
+    """Returns the key in a file; None if there is no file. Raises GalleryError if it cannot be read or is empty."""
     if file is None:
         return None
     try:

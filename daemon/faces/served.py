@@ -1,4 +1,4 @@
-"""The galleries that the daemon's API serves: those of the face plug-ins that run. A reload may bring others."""
+"""The galleries that the daemon's API serves: those of the face plug-ins that run. A reload may change them."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ from sightd.plugins.face.config import FaceConfig
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The gallery of a face plug-in."""
+    """The gallery of a face plug-in, with its configuration."""
 
     config: FaceConfig
     desk: FaceDesk
 
 
 class ServedFaces:
-    """`opened`, `discard`, `serve` and `close` are called one after the other, the rest by any thread."""
+    """Galleries by plug-in. `opened`, `discard`, `serve` and `close` must not run at the same time; the rest may be
+    called from any thread."""
 
     def __init__(self, load_engine: LoadEngine, environ: Mapping[str, str], writable: Callable[[bool], None]) -> None:
-        """`writable` is called with whether the galleries can be written, when that changes."""
+        """`writable` is called when it changes whether the galleries can be written, with the new value."""
         self._load_engine, self._environ, self._writable = load_engine, environ, writable
         self._served: Mapping[str, Served] = {}
         self._watch: StateWatch | None = None
 
     @property
     def fault(self) -> str | None:
-        """Why nobody can be enrolled now; None if nothing keeps it from that."""
+        """Why nobody can be enrolled now; None if enrolment is possible."""
         watch = self._watch
         return None if watch is None else watch.fault
 
     @property
     def desks(self) -> Mapping[str, FaceDesk]:
-        """By the plug-in's name."""
+        """Galleries by plug-in name."""
         return {name: served.desk for name, served in self._served.items()}
 
     def desk(self, plugin: str | None = None) -> FaceDesk:
-        """That of a plug-in, or of the only one. NoFacesError if there is none, or it has to be chosen."""
+        """Returns the gallery of a plug-in, or the only one. Raises NoFacesError if there is none, or if it must be
+        chosen."""
         desks = self.desks
         if not desks:
             raise NoFacesError("the daemon runs no face plug-in: add one to a chain, then `sightd reload`")
@@ -54,7 +56,7 @@ class ServedFaces:
         return desks[plugin] if plugin is not None else next(iter(desks.values()))
 
     def opened(self, loaded: Loaded) -> Mapping[str, Served]:
-        """The galleries of a configuration, ready to be served; those that are served already stay the same.
+        """Opens the galleries of a configuration, ready to be served; those that are already served are reused. Raises
         GalleryError if one cannot be opened."""
         found: dict[str, Served] = {}
         try:
@@ -67,20 +69,20 @@ class ServedFaces:
         return found
 
     def discard(self, opened: Mapping[str, Served]) -> None:
-        """Closes those of `opened` that are not served."""
+        """Closes those galleries in `opened` that are not served."""
         for name, one in opened.items():
             if self._served.get(name) is not one:
                 one.desk.close()
 
     def serve(self, opened: Mapping[str, Served]) -> None:
-        """Serves what `opened` gave from now on, and closes what was served before."""
+        """Serves the galleries that `opened` returned from now on, and closes those that are no longer served."""
         before, self._served = self._served, opened
         self.discard(before)
         if opened and self._watch is None:
             self._watch = StateWatch("the gallery of faces", self._mend, self._writable)
 
     def close(self, within: float = 4.0) -> None:
-        """Waits for a write under way `within` seconds. Idempotent."""
+        """Waits up to `within` seconds for a write in progress, then closes the galleries. Idempotent."""
         if self._watch is not None:
             self._watch.close(within)
         self.serve({})

@@ -3,17 +3,18 @@
 # make test-one T=tests/test_docs.py::test_name   one file, class or test, with everything it needs
 # make test-systemd   the service on a booted systemd (root only)
 # make bench  latency and CPU figures of this machine
+# make docs   the documentation as a site, in site/
 # The distribution's own python3 is used: GStreamer's Python bindings fit that version only.
 PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 CACHE := $(or $(SIGHTD_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sightd)
 export SIGHTD_SAMPLES := $(CACHE)/samples
 
-.PHONY: demo test test-one test-systemd bench setup system test-tools lint types lock schema clean help
+.PHONY: demo test test-one test-systemd bench docs setup system test-tools lint types audit lock schema clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 demo: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
@@ -40,6 +41,16 @@ test-systemd: setup
 bench: setup
 	$(BIN)/sightd models fetch --first yolox-tiny ssd-mobilenet-v2
 	$(BIN)/python -m bench.pipeline all
+
+# In an environment of its own, so that setup installs no more. A warning is an error.
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+.venv-docs/.installed: requirements-docs.lock
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --require-hashes --requirement requirements-docs.lock
+	@touch $@
 
 setup: system $(BIN)/.installed
 
@@ -78,6 +89,8 @@ lock:
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --constraint requirements.lock \
 	    -o requirements-runtime.lock
+	uv pip compile --group docs --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade -o requirements-docs.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-docs site .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

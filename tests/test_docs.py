@@ -1,10 +1,13 @@
-"""The documents are correct: their configurations load, their links work, their commands exist."""
+"""The documents are correct: configurations load, links and paths work, commands exist, references are complete."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,7 +20,9 @@ from tests.support.certificates import self_signed
 from tests.support.example_plugin.sightd_motion import Motion
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
+PAGES = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # which names what existed once
+FOLDERS = "bench|config|daemon|docs|engines|plugins|tests"
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
@@ -53,25 +58,101 @@ def test_every_configuration_in_a_document_loads(path: Path, text: str, tmp_path
     assert loaded.config.version == 1
 
 
+COMMAND = r"(sudo )?(\S*/)?sightd "
+
+
 def commands() -> list[tuple[Path, str]]:
     lines = [(path, line) for path, text in blocks("sh") for line in text.splitlines()]
-    return [(path, line) for path, line in lines if re.match(r"(\.venv/bin/)?sightd ", line)]
+    return [(path, line) for path, line in lines if re.match(COMMAND, line)]
 
 
 @pytest.mark.parametrize(("path", "line"), commands())
 def test_every_command_in_a_document_is_understood(path: Path, line: str) -> None:
-    words = re.split(r"[#|]", line)[0].split()[1:]
+    words = re.sub(COMMAND, "", re.split(r"[#|]", line)[0]).split()
     assert callable(build_parser().parse_args(words).run)
+
+
+def links(path: Path) -> list[tuple[str, str]]:
+    """The (path, anchor) of each link inside the project."""
+    found = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text())
+    return [(link, anchor) for link, anchor in found if "://" not in link]
+
+
+def anchors(path: Path) -> set[str]:
+    prose = re.sub(r"```.*?```", "", path.read_text(), flags=re.S)
+    headings = re.findall(r"^#+ (.+)$", prose, re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_inside_the_project_leads_somewhere(path: Path) -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)", path.read_text()) if "://" not in link]
-    missing = [link for link in links if not (path.parent / link).exists()]
+    assert not [link for link, _ in links(path) if not (path.parent / link).exists()]
+    within = [(path.parent / link if link else path, anchor) for link, anchor in links(path) if anchor]
+    assert not [(target.name, anchor) for target, anchor in within if anchor not in anchors(target)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_file_and_module_that_a_document_names_exists(path: Path) -> None:
+    text = path.read_text()
+    files = re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", text)
+    modules = re.findall(r"python -m ((?:bench|tests)[\w.]*\w)", text)
+    missing = [name for name in files if not (ROOT / name).exists()]
+    missing += [name for name in modules if importlib.util.find_spec(name) is None]
     assert not missing
 
 
-def test_the_make_targets_that_the_readme_names_exist() -> None:
+def test_every_make_target_that_a_document_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text())):
+    texts = [path.read_text() for path in PAGES]
+    named = {target for text in texts for target in re.findall(r"`make ([a-z-]+)", text)}
+    named |= {target for _, text in blocks("sh") for target in re.findall(r"\bmake ([a-z][a-z-]+)", text.split("#")[0])}
+    assert {"demo", "test", "docs"} <= named
+    for target in named:
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 700
+
+
+def test_every_class_in_the_glossary_exists() -> None:
+    glossary = (ROOT / "docs" / "design.md").read_text().split("## Glossary")[1]
+    names = re.findall(r"\(`([A-Z]\w+)`\)", glossary)
+    assert names
+    sources = [
+        path.read_text() for folder in ("daemon", "plugins", "engines") for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert not [name for name in names if not any(f"class {name}" in source for source in sources)]
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_configuration_reference_has_every_option(reference: ModuleType) -> None:
+    page = reference.configuration()
+    schema = json.loads((ROOT / "config" / "sightd.schema.json").read_text())
+    sections = {f"## `{name}`" for name in schema["properties"]}
+    options = {name for definition in schema["$defs"].values() for name in definition.get("properties", {})}
+    rows = set(re.findall(r"^\| `(?:[\w-]+\.)*([\w-]+)` \|", page, re.M))
+    assert not {section for section in sections if section not in page}
+    assert not options - rows
+
+
+def test_the_reference_of_the_plug_in_api_has_every_public_class_and_method(reference: ModuleType) -> None:
+    page = reference.plugin_api()
+    for name in ("Plugin", "PluginConfig", "Context", "Frame", "Results", "Canvas", "check_plugin"):
+        assert f"### `{name}`" in page
+    for name in ("open", "process", "carry", "draw", "forget", "close"):
+        assert f"#### `{name}`" in page
+
+
+def test_every_document_of_the_folder_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1]
+    assert not [path.name for path in (ROOT / "docs").glob("*.md") if f": {path.name}\n" not in navigation]

@@ -14,8 +14,8 @@ HASH = "    --hash=sha256:" + "0" * 64
 
 def test_the_lock_files_are_pinned_and_agree() -> None:
     texts = [(_ROOT / name).read_text() for name in LOCKS]
-    assert [list(unpinned(text)) for text in texts] == [[], []]
-    assert list(differing(*map(pinned, texts))) == []
+    assert [list(unpinned(text)) for text in texts] == [[]] * len(LOCKS)
+    assert list(differing(*map(pinned, texts[:2]))) == []
 
 
 @pytest.mark.parametrize(

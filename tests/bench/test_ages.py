@@ -1,4 +1,4 @@
-"""Ages of pictures: quantiles, windows, order."""
+"""Ages of frames: quantiles, windows, order."""
 
 from __future__ import annotations
 

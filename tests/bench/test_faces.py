@@ -1,4 +1,4 @@
-"""`bench.faces` measures what it says, and its table tells kept from missed."""
+"""`bench.faces` measures what it claims, and its table distinguishes met from missed aims."""
 
 from __future__ import annotations
 

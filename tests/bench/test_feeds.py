@@ -1,4 +1,4 @@
-"""The feeds of `python -m bench.gpu`, here on the CPU: every picture is accounted for."""
+"""The feeds of `python -m bench.gpu`, here on the CPU: every frame is accounted for."""
 
 from __future__ import annotations
 

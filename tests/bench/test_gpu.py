@@ -1,4 +1,4 @@
-"""`python -m bench.gpu`: says what it cannot run, and all that it can is run here on the stand-in driver."""
+"""`python -m bench.gpu` reports what it cannot run; everything else runs here on the stand-in driver."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_on_a_gpu_every_comparison_with_the_cpu_is_kept(tmp_path: Path) -> None:
 
 @on_stand_in()
 def test_all_that_it_measures_runs_and_what_is_held_against_the_cpu_agrees(kernels: bytes) -> None:
-    """Rates mean nothing here; that each figure comes, and that every comparison is kept, does."""
+    """Rates mean nothing here; what matters is that every figure is there and every comparison holds."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
 

@@ -1,4 +1,4 @@
-"""`bench.style` measures what it says, and its table tells kept from missed."""
+"""`bench.style` measures what it claims, and its table distinguishes met from missed aims."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.computing
 
 
 def scene(shift: int) -> Image:
-    """A textured picture that moves to the left."""
+    """Returns a textured image that moves to the left."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 200, 3), np.uint8)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
     stretched = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
@@ -37,7 +37,7 @@ def test_paint_that_moves_with_the_picture_has_no_error() -> None:
 
 
 class Flickering:
-    """A network that paints each picture lighter or darker by chance."""
+    """A model that randomly paints each image lighter or darker."""
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""`bench.turned_faces` counts wrong names, and what is worse than upright is missed."""
+"""`bench.turned_faces` counts wrong names, and a result worse than for upright faces counts as missed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.plugins.face.gallery.faces import vector
 def test_pairs_of_different_people_are_counted_once_each() -> None:
     scene = np.zeros((480, 480, 3), np.uint8)
     faces = [Face(person, scene, vector(seed)) for person, seed in (("a", 1), ("a", 2), ("b", 3))]
-    given: list[FloatArray | None] = [vector(1), None, vector(1)]  # b is taken for a
+    given: list[FloatArray | None] = [vector(1), None, vector(1)]  # b is mistaken for a
 
     def looks_at(_: Image) -> FloatArray | None:
         return given.pop(0)

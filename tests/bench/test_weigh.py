@@ -1,4 +1,4 @@
-"""Bare stages weighed by what the daemon did."""
+"""Bare stages are weighed by what the daemon did."""
 
 from __future__ import annotations
 

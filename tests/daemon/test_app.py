@@ -1,4 +1,4 @@
-"""The daemon's parts are started and stopped in order, also where something goes wrong on the way."""
+"""The daemon's parts are started and stopped in order, even if something fails on the way."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def daemon_of(cameras: dict[str, dict[str, Any]]) -> Daemon:
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """The port of a camera that takes connections and never says a word."""
+    """The port of a camera that accepts connections and never sends anything."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield server.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""The `sightd` command teaches its use and gives exit codes that scripts can rely on."""
+"""The `sightd` command explains its use and returns exit codes that scripts can rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BGR to 4:2:0 is written into the caller's buffer, and sizes are checked."""
+"""BGR is converted to 4:2:0 into the caller's buffer, and sizes are checked."""
 
 import numpy as np
 import pytest

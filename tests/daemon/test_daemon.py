@@ -63,7 +63,7 @@ def test_serves_each_cameras_picture_annotated_in_order_and_fresh(daemon: Daemon
 
 
 def edge_along_box(luma: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
-    """How much brighter or darker a box's left side is than what lies beside it; the box is at 25-75 %."""
+    """Returns how much a box's left edge differs in brightness from its surroundings; the box is at 25-75 %."""
     height, width = luma.shape
     rows = luma[height // 3 : 2 * height // 3].astype(float)
     line = rows[:, width // 4 - 4 : width // 4 + 5]
@@ -175,7 +175,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     need_rtsp_server()
     with CameraSimulator(LOOK, mounts=2) as camera, DaemonProcess(tmp_path, configuration(tmp_path, camera)) as daemon:
         eventually(lambda: bool(daemon.readiness()["ready"]), 15)
-        camera.freeze()  # so that the stop takes as long as it may
+        camera.freeze()  # so that the stop takes as long as possible
         daemon.signal(signal.SIGTERM)
         eventually(lambda: "stopping" in daemon.log, 5)
         code, _ = daemon.terminate()

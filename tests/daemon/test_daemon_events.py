@@ -1,4 +1,4 @@
-"""A real daemon's events: they agree with the slate, and outlive what happens to the process."""
+"""A real daemon's events: they agree with the slate, and survive the process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def kinds(daemon: DaemonProcess) -> list[str]:
 
 
 def agrees(daemon: DaemonProcess) -> bool:
-    """Slate, metric and event, each asked for by itself; one moment lies between the first and the last."""
+    """Whether slate, metric and event agree. Each is requested separately, so they may differ for a moment."""
     slate = daemon.metric("sightd_stream_slate_active", camera="door")
     up = daemon.metric("sightd_source_up", camera="door")
     return (slate, up) == ((0, 1) if kinds(daemon)[-1] == "camera.up" else (1, 0))
@@ -95,7 +95,7 @@ def state(daemon: DaemonProcess) -> Any:
 
 
 def followed(daemon: DaemonProcess, folder: Path) -> list[Any]:
-    """What `sightd events` tells, whether or not the daemon runs."""
+    """Returns the output of `sightd events`, whether or not the daemon runs."""
     command = [sys.executable, "-m", "sightd.daemon.cli", "events", "-c", str(daemon.path), "--json", "--since", "1h"]
     environ = {**os.environ, "SIGHTD_STATE_DIR": str(folder / "state")}
     done = subprocess.run(command, cwd=_ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""The whole daemon with the face plug-in: enrolled while it runs, recognised live, hidden where that is asked."""
+"""The whole daemon with the face plug-in: enrolment while it runs, live recognition, redaction if requested."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_no_viewer_sees_a_face_that_is_hidden(tmp_path: Path) -> None:
     person = analyser().looks([Frame.of(photo("single_face.jpg").copy(), still=True)])[0].embeddings[0]
     with DaemonProcess(tmp_path, configuration(tmp_path, blur="all", names=False)) as process:
         pictures = []
-        for _ in range(8):  # from the very first on
+        for _ in range(8):  # from the very first frame on
             answer = process.get("/desk.jpg")
             if answer.status_code == 200:
                 pictures.append(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR))

@@ -1,4 +1,4 @@
-"""A start or a reload that hangs holds up neither signals nor health checks nor the cameras that run."""
+"""A start or a reload that hangs blocks neither signals nor health checks nor running cameras."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.waiting
 
 ENDS_WITHIN = 15.0
-"""Seconds: far from endless, with room for a loaded machine."""
+"""Seconds; finite, with a margin for a loaded machine."""
 HANGS = [{"checking": "hangs"}, {"opening": "hangs"}, {"opening": "spins"}, {"opening": "hangs", "isolate": True}]
 
 
@@ -151,10 +151,10 @@ def test_a_network_with_a_cycle_is_refused_by_every_command(cyclic: Path, daemon
 
 
 def processes_with(word: str) -> int:
-    """How many processes name it in their command line."""
+    """Returns how many processes have the word in their command line."""
     found = 0
     for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # the process has ended
             found += word.encode() in file.read_bytes().split(b"\0")
     return found
 

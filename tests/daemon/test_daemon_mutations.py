@@ -1,4 +1,5 @@
-"""A small form of `bench.mutations` and `bench.cycles`: what ten thousand files and a thousand cameras must not do."""
+"""A short version of `bench.mutations` and `bench.cycles`: what ten thousand files and a thousand cameras must not
+break."""
 
 from __future__ import annotations
 

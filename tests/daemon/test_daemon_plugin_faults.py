@@ -1,4 +1,4 @@
-"""The whole daemon with a plug-in that fails in each way there is: the others' work goes on, and it is healed."""
+"""The whole daemon with a plug-in that fails in every possible way: other plug-ins continue, and it recovers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HANG = 10.0
 
 
 class Ward:
-    """A daemon with two cameras that share a detector; behind it one has the plug-in that fails."""
+    """A daemon with two cameras that share a detector; the chain of one also has the failing plug-in."""
 
     def __init__(self, daemon: DaemonProcess, orders: Path) -> None:
         self.daemon = daemon
@@ -45,7 +45,7 @@ class Ward:
         return self.daemon.metric("sightd_plugin_process_restarts_total", plugin="faulty")
 
     def assert_frames_go_on(self) -> None:
-        """Both cameras' frames come through their chains, and leave."""
+        """Both cameras' frames pass their chains and reach the output."""
         before = self._counts()
         eventually(lambda: all(now >= then + 5 for now, then in zip(self._counts(), before, strict=True)), 30)
 
@@ -79,14 +79,14 @@ def ward(folder: Path, **options: object) -> Iterator[Ward]:
 
 @pytest.fixture(scope="module")
 def within(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    """The plug-in runs in the daemon."""
+    """The plug-in runs in the daemon's process."""
     with ward(tmp_path_factory.mktemp("within")) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    """The plug-in runs in a process of its own."""
+    """The plug-in runs in its own process."""
     with ward(tmp_path_factory.mktemp("isolated"), isolate=True, max_memory="512MiB") as one:
         yield one
 
@@ -130,7 +130,7 @@ def test_the_daemon_ends_as_usual_afterwards(isolated: Ward) -> None:
 
 
 def test_a_crash_of_the_daemon_itself_is_healed_by_a_restart_with_its_state_intact(tmp_path: Path) -> None:
-    """What a supervisor as systemd does: Restart=on-failure starts it again."""
+    """Acts like systemd with Restart=on-failure, which restarts it."""
     for name in ("yunet", "sface"):
         stored(name)
     orders = tmp_path / "orders"

@@ -1,4 +1,4 @@
-"""Why a camera has no picture is the same wherever one looks: `/readyz`, event, metric, log and commands."""
+"""The reason for a camera's outage is the same everywhere: `/readyz`, event, metric, log and commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _server() -> None:
 
 
 def cut(number: int, packets: Packets) -> Packets:
-    """Every frame without its first packets: none can be decoded."""
+    """Removes the first packets of every frame, so that none can be decoded."""
     return packets[-1:]
 
 
@@ -40,7 +40,7 @@ def down(daemon: DaemonProcess, camera: str) -> list[Any]:
 
 
 def agrees(daemon: DaemonProcess, camera: str, reason: Reason) -> bool:
-    """`/readyz` and the metric."""
+    """Whether `/readyz` and the metric give this reason."""
     lost = daemon.metric("sightd_source_reconnects_total", camera=camera, reason=str(reason))
     return lost > 0 and reason.explanation in (state(daemon, camera)["reason"] or "")
 

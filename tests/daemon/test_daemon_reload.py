@@ -1,4 +1,4 @@
-"""A daemon that runs follows its configuration: what changed changes, and nothing else notices."""
+"""A running daemon follows its configuration: changes are applied, and nothing else is affected."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, camera: CameraSimulator) -
 
 @pytest.fixture
 def daemon(running: DaemonProcess) -> Iterator[DaemonProcess]:
-    """One daemon for all tests. It gets its first configuration back after each."""
+    """One daemon for all tests; its first configuration is restored after each."""
     first = running.path.read_text()
     eventually(lambda: bool(running.readiness()["ready"]), 15, "daemon ready")
     yield running
@@ -59,7 +59,7 @@ def daemon(running: DaemonProcess) -> Iterator[DaemonProcess]:
 
 
 def rewrite(daemon: DaemonProcess, change: Callable[[dict[str, Any]], None]) -> None:
-    """Changes the daemon's configuration file, with the ports that it serves on."""
+    """Changes the daemon's configuration file; it keeps the ports that it serves on."""
     settings = yaml.safe_load(daemon.path.read_text())
     change(settings)
     daemon.path.write_text(yaml.safe_dump(settings))

@@ -1,4 +1,4 @@
-"""Whatever befalls a camera: it is seen, counted by its reason, shown as what it is, and over soon after it ends."""
+"""Every fault of a camera is noticed, counted by its reason, shown as such, and recovered from soon after it ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.support.fault_ward import LONGEST, SLATE_AFTER, TIMEOUT, Ward
 from tests.support.faults import FAULTS, Fault
 
 POLLING = 0.7
-"""Seconds that looking from outside may add, on a busy machine."""
+"""Seconds that polling from outside may add, on a loaded machine."""
 ATTEMPT = TIMEOUT + LONGEST
-"""Seconds lost where the camera is well but a busy machine has no time for it; `bench.faults` allows for none."""
+"""Seconds of an extra attempt that fails only because the machine is loaded; `bench.faults` allows none."""
 
 
 @pytest.fixture(scope="module")

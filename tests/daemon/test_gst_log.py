@@ -1,4 +1,4 @@
-"""Complaints of GStreamer's libraries, whatever peers put into them."""
+"""Log messages of GStreamer's libraries, whatever peers put into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that was made on this machine can be named in the file like any other."""
+"""A model that was made on this machine can be named in the configuration like any other."""
 
 from __future__ import annotations
 

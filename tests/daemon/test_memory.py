@@ -8,7 +8,7 @@ import pytest
 
 
 def told(program: str) -> list[float]:
-    """What a process of its own prints, since memory and garbage are the whole process's."""
+    """Returns the numbers that a program prints. It runs in its own process, because memory and GC are process-wide."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=True
     )
@@ -16,7 +16,7 @@ def told(program: str) -> list[float]:
 
 
 def test_gaps_between_what_stays_go_back_to_the_system() -> None:
-    """Of pictures of 100 kB each, all but every tenth are freed."""
+    """Of images of 100 kB each, all but every tenth are freed."""
     full, gaps, trimmed = told("""
         import ctypes, os, time
         from sightd.daemon.memory import Trimmer
@@ -44,7 +44,7 @@ def test_gaps_between_what_stays_go_back_to_the_system() -> None:
 
 
 def test_what_was_there_at_the_start_is_not_searched_for_garbage_and_what_came_after_soon_is() -> None:
-    """A camera that went, in a cycle, after it had come to the oldest generation; then others come and go."""
+    """A camera in a reference cycle is removed after it has reached the oldest generation; then others come and go."""
     searched, alive = told("""
         import gc, weakref
         import sightd.daemon.app

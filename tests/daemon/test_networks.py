@@ -1,4 +1,4 @@
-"""What the configuration says of how networks run, and what becomes of a start where that cannot be."""
+"""How the configuration selects the backends of models, and what happens at the start if that is impossible."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_plugins_own_options_come_before_the_files() -> None:
 
 
 def test_a_network_that_was_made_since_the_start_is_found(tmp_path: Path) -> None:
-    """As a reload asks for one that was trained meanwhile."""
+    """As when a reload names one that was trained meanwhile."""
     load = engine_loading(Models(directory=tmp_path, fetch=False), Engines())
     with pytest.raises(UnknownModelError):
         load(["colours"], 1, PluginConfig())
@@ -129,7 +129,7 @@ def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: py
             given.append(next(argument for argument in arguments if isinstance(argument, Gpus)))
 
         def load(self, choice: object) -> None:
-            """Nothing is loaded."""
+            """Loads nothing."""
 
     def installed(judge_of: object, gpus: Gpus) -> Backends:
         given.append(gpus)

@@ -1,4 +1,4 @@
-"""What metrics and events tell of a plug-in that a reload replaces is that of the one that runs."""
+"""After a reload replaces a plug-in, its metrics and events are those of the new instance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A canary goes in as every secret that sightd takes; it comes out of a daemon that runs, errs and crashes nowhere."""
+"""A canary is used for every secret that sightd accepts and never comes out of a daemon that runs, fails and
+crashes."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def camera() -> Iterator[CameraSimulator]:
 
 
 def configuration(folder: Path, camera: CameraSimulator, form: str) -> dict[str, Any]:
-    """Secrets come in by value, from the environment and from a file; some cameras cannot be reached with them."""
+    """Returns a configuration with secrets as values, from the environment and from a file; some cameras cannot be
+    reached."""
     (folder / "password").write_text(CANARY)
     (folder / "token").write_text(TOKEN)
     own, coded = camera.address(0), quote(CANARY, safe="")
@@ -76,7 +78,8 @@ def configuration(folder: Path, camera: CameraSimulator, form: str) -> dict[str,
 
 
 def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
-    """Everything that it tells over HTTP, to its owner and to strangers: what was asked for, head and body."""
+    """Yields everything that the daemon returns over HTTP, to its owner and to strangers: the request, headers and
+    body."""
     paths = ["/", "/nothing/here", *(path for path in api(daemon) if "{" not in path)]
     paths += ["/right.jpg", "/gone.jpg", f"/right.jpg?token={quote(CANARY, safe='')}", "/api/faces/nobody"]
     wrong = {"Authorization": f"Bearer {TOKEN}x"}
@@ -87,7 +90,8 @@ def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
 
 
 def told_to(url: str, method: str, headers: dict[str, str]) -> str:
-    """Head and body; of the stream of events, which has no end, the first piece: /api/events tells the same."""
+    """Returns headers and body; of the endless event stream only the first piece, because /api/events returns the
+    same."""
     with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=20) as answer:
         pieces = answer.iter_text()
         endless = answer.headers.get("content-type", "").startswith("text/event-stream")
@@ -99,7 +103,7 @@ def api(daemon: DaemonProcess) -> list[str]:
 
 
 def process_list(pid: int) -> str:
-    """What others see of the process, its threads and its children."""
+    """Returns what other users see of the process, its threads and its children."""
     children = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and parent(path) == pid]
     texts = []
     for one in (pid, *children):
@@ -111,7 +115,7 @@ def process_list(pid: int) -> str:
 def parent(process: Path) -> int:
     try:
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:  # it ended just now
+    except OSError:  # it has just ended
         return 0
 
 

@@ -1,4 +1,4 @@
-"""A stop: its parts share one deadline, so that parts that hang neither add up nor take all of it."""
+"""Stopping: all parts share one deadline, so hanging parts neither add up nor use all of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Parts:
-    """Stands for what a stop waits for. Each part takes all the time that it is given if it hangs, and none if not."""
+    """Simulates what a stop waits for. A hanging part takes all the time that it is given, any other none."""
 
     def __init__(self, clock: Clock, hanging: Callable[[str], bool]) -> None:
         self._clock, self._hanging = clock, hanging
@@ -66,7 +66,7 @@ def no_engine(*_: object) -> Any:
 
 
 def stop(parts: Parts, clock: Clock) -> None:
-    """Stops a daemon whose parts are these, as `sightd run` does."""
+    """Stops a daemon with these parts, like `sightd run`."""
 
     text = "cameras: {a: {source: 'testpattern://'}}\nrtsp: {enabled: false}\nhttp: {enabled: false}\n"
     daemon: Any = Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=STUBS), no_engine, Gpus())
@@ -104,7 +104,7 @@ def test_a_part_that_hangs_has_its_full_time_and_leaves_each_later_one_a_second(
     without = Parts(clock, lambda _: False)
     stop(without, clock)
     later = set(list(parts.given)[list(parts.given).index(hangs) + 1 :])
-    if hangs == "reloads":  # the change that is not waited for then is that of the reload, which had its time
+    if hangs == "reloads":  # then the pending change is the reload's, which had its time
         later.remove("change")
     assert all(parts.given[name] >= 1.0 for name in later), parts.given
     assert parts.given[hangs] == without.given[hangs]

@@ -1,5 +1,5 @@
-"""Commands end with the right exit code and without a traceback, whatever they are started with: standard streams that
-are closed or full, another encoding than UTF-8, no home directory, a folder that nobody may write into, Ctrl-C."""
+"""Commands end with the right exit code and without a traceback in any environment: closed or full standard streams, an
+encoding other than UTF-8, no home directory, an unwritable folder, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sightd.daemon.cli import COMMANDS
 from tests.support import http
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.computing, pytest.mark.slow]  # a process for each of many commands
+pytestmark = [pytest.mark.computing, pytest.mark.slow]  # starts many processes
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SIGHTD = (sys.executable, "-m", "sightd")
 _NOBODY = 54321
-"""A user number that no machine knows."""
+"""A user ID that no machine has."""
 _NAME = os.fsdecode(b"caf\xe9")
-"""Not UTF-8."""
+"""A name that is not UTF-8."""
 
 PRINTING: Mapping[str, list[str]] = {
     "run": ["run", "--help"],
@@ -48,9 +48,9 @@ PRINTING: Mapping[str, list[str]] = {
     "token": ["token"],
     "schema": ["schema"],
 }
-"""Each prints to standard output and succeeds."""
+"""Commands that print to standard output and succeed."""
 _SOME = ("check", "models", "plugins", "doctor")
-"""Those that print in different ways: a line, a table of our own, paragraphs, JSON."""
+"""Commands that print in different ways: a line, our own table, paragraphs, JSON."""
 
 NAMING: Mapping[str, list[str]] = {
     "run": ["run", "-c", _NAME],
@@ -71,7 +71,7 @@ NAMING: Mapping[str, list[str]] = {
     "schema": [_NAME],
     "service": ["service", "install", "-c", _NAME, "--print"],
 }
-"""Each names something that is not there."""
+"""Commands that name something that does not exist."""
 
 _PLAIN_ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -88,7 +88,7 @@ def folder(tmp_path: Path) -> Path:
 def sightd(
     arguments: list[str], folder: Path, redirections: str = "", environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs it from a shell, with streams as `redirections` has them."""
+    """Runs sightd from a shell with `redirections`."""
     command = shlex.join([*_SIGHTD, *arguments])
     return subprocess.run(
         ["sh", "-c", f"{command} {redirections}"],
@@ -175,7 +175,7 @@ def test_a_user_without_a_home_is_served_or_told_what_to_set(name: str, folder: 
     "moment", ["sightd.daemon.streams", "argparse", "sightd.daemon.cli", "sightd.daemon.doctor.checks", "numpy", "cv2"]
 )
 def test_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(moment: str, folder: Path) -> None:
-    """Each module that is imported is reported to standard error, which says how far the start has got."""
+    """Each imported module is reported to standard error, which shows how far the start has got."""
     process = subprocess.Popen(
         ["env", "--default-signal=INT", sys.executable, "-X", "importtime", "-m", "sightd", "doctor"],
         cwd=folder,
@@ -226,7 +226,7 @@ def answers(url: str) -> bool:
 
 
 def free_port() -> int:
-    """It cannot be printed which one the daemon took."""
+    """A fixed port is needed because the daemon cannot print the one it took."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,6 +1,6 @@
-"""Nothing that runs sends a word to anybody who was not configured, or writes outside its own folders.
+"""No program sends anything to a destination that was not configured, or writes outside our own folders.
 
-The libraries below do so by default: ONNX Runtime uploads usage as soon as it is imported, OpenVINO likewise.
+By default some libraries do: ONNX Runtime uploads usage data as soon as it is imported, and so does OpenVINO.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.openvino import openvino_importable
 from tests.support.system_calls import Recording
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.computing, pytest.mark.slow]  # a process for each of many commands
+pytestmark = [pytest.mark.computing, pytest.mark.slow]  # starts many processes
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HARMLESS = ("/dev/", "/proc/")
@@ -38,7 +38,7 @@ _SIGHTD = [*_PYTHON, "-m", "sightd"]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with an empty home, who works in a folder of their own."""
+    """A user with an empty home directory and a separate working directory."""
 
     home: Path
     work: Path
@@ -70,7 +70,7 @@ class User:
         return subprocess.CompletedProcess(command, process.returncode, output)
 
     def strange_files(self) -> set[str]:
-        """What was changed outside our own folders."""
+        """Returns what was changed outside our own folders."""
         own = (self.work, *(self.home / part for part in (".cache/sightd", ".local/state/sightd", ".config/sightd")))
         above = {parent for folder in own for parent in folder.parents}
         return {
@@ -84,9 +84,7 @@ class User:
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
-    monkeypatch.delenv(
-        "GST_REGISTRY", raising=False
-    )  # a command run in this process sets it: children choose their own
+    monkeypatch.delenv("GST_REGISTRY", raising=False)  # set by commands run in this process; children choose their own
     home, work, record = (tmp_path / name for name in ("home", "work", "record"))
     for folder in (home, work, record):
         folder.mkdir()
@@ -141,7 +139,7 @@ def test_a_command_keeps_to_itself(name: str, user: User, configuration: Path) -
 
 
 def prepare(command: str, user: User) -> None:
-    """What the command works on: pictures of two classes, networks, a journal."""
+    """Creates what the command works on: images of two classes, models, a journal."""
     needs = {"models quantize": ["ssd-mobilenet-v2"], "classifier train": ["mobilenet-v2"]}
     store = user.home / ".cache/sightd/models"
     store.mkdir(parents=True)
@@ -189,7 +187,7 @@ def test_the_daemon_keeps_to_itself_with_a_camera_an_isolated_plugin_and_viewers
 def test_a_program_that_imports_a_package_of_ours_first_is_safe_with_the_libraries(
     package: str, library: str, user: User
 ) -> None:
-    """A plug-in may use them directly."""
+    """A plug-in may use the libraries directly."""
     if library == "openvino":
         openvino_importable()
     lines = f"import sys; sys.path[:] = {sys.path!r}; import {package}, {library}"
@@ -200,7 +198,7 @@ def test_a_program_that_imports_a_package_of_ours_first_is_safe_with_the_librari
 
 
 def test_onnx_runtime_by_itself_would_be_noticed(user: User) -> None:
-    """If this fails, ONNX Runtime has changed its ways: see that its telemetry is still off, and mend this test."""
+    """If this fails, ONNX Runtime has changed: check that its telemetry is still off, and fix this test."""
     assert user.run([*_PYTHON, "-c", "import onnxruntime"]).returncode == 0
     assert any("Microsoft" in path for path in user.strange_files())
 

@@ -1,4 +1,4 @@
-"""On which GPU feeds are decoded and drawn on, and what happens where it cannot."""
+"""The GPU on which feeds are decoded and drawn on, and what happens if there is none."""
 
 from __future__ import annotations
 

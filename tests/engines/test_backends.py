@@ -1,4 +1,4 @@
-"""Which backend of a wish runs a network, and what is told of those before it."""
+"""Which preferred backend runs a model, and what is reported about those before it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUEST = SessionRequest(Model("net", "detector", "yolox", "MIT", SPEC), Path("n
 
 
 class Made:
-    """A session that only says how it was made."""
+    """A session that only records how it was made."""
 
     def __init__(self, name: str, request: SessionRequest) -> None:
         self.backend = Backend(name, request.device, request.precision)
@@ -35,7 +35,7 @@ class Made:
 
 
 class Maker:
-    """A backend that is missing, or fails, or works."""
+    """A backend factory that is missing, fails, or works."""
 
     def __init__(
         self, name: str, *, on_gpu: bool = False, missing: str | None = None, fails: Exception | None = None

@@ -1,4 +1,4 @@
-"""Where files are kept."""
+"""The location of cached files."""
 
 from __future__ import annotations
 

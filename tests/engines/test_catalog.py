@@ -1,4 +1,4 @@
-"""What the catalogue promises of each of its networks."""
+"""What the catalogue states about each of its models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sessions may be given pictures on the GPU."""
+"""Which sessions accept images on the GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightd.engines.trt.session import TensorRTSession
 from tests.support.networks import write_double
 
 ON_GPU: list[type[DeviceSession]] = [TensorRTSession, OnnxCudaSession]
-"""That they have the very signatures, the type checker holds."""
+"""The type checker verifies their signatures."""
 _METHODS = ("largest_batch", "run", "run_device")
 
 

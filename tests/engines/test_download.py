@@ -1,4 +1,4 @@
-"""Downloads from a real server that keeps its word or does not."""
+"""Downloads from a real server that behaves well or badly."""
 
 from __future__ import annotations
 

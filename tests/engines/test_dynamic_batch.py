@@ -1,4 +1,4 @@
-"""Networks exported for one picture take several, and give for each what they gave for it alone."""
+"""Models exported for one image accept several, and return for each what they return for it alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.networks import stored, write_double
 
 
 def reshaping(batch: int) -> onnx.ModelProto:
-    """A network that flattens its picture with a stated batch."""
+    """Returns a model that flattens its input with a fixed batch size."""
     target = numpy_helper.from_array(np.array([batch, -1], np.int64), "target")
     nodes = [helper.make_node("Reshape", ["images", "target"], ["output"])]
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, 4, 4])
@@ -26,7 +26,7 @@ def reshaping(batch: int) -> onnx.ModelProto:
 
 
 def compare(model: onnx.ModelProto, folder: Path, rows: int) -> None:
-    """AssertionError unless a batch gives what its pictures give one by one."""
+    """Raises AssertionError unless a batch gives the same results as its images one by one."""
     path = folder / "opened.onnx"
     onnx.save(with_dynamic_batch(model), str(path))
     session = OnnxRuntimeSession(path, 1)

@@ -1,4 +1,4 @@
-"""The cache of built engines: once, verified, the right one or none."""
+"""The cache of built engines: built once, verified, and either the right one or none."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_model_name_with_odd_characters_is_a_file_name(cache: EngineCache) -> 
 
 
 def aged(cache: EngineCache, count: int) -> list[EngineIdentity]:
-    """Engines of 100 bytes, each used later than the one before."""
+    """Creates engines of 100 bytes, each used later than the one before."""
     made = [replace(IDENTITY, model=f"m{index}", model_sha256=f"{index}" * 64) for index in range(count)]
     for index, identity in enumerate(made):
         built(cache, identity, bytes(100))
@@ -183,7 +183,7 @@ print(cache.provide(EngineIdentity(**json.loads(sys.argv[4])), build, lambda pla
 
 
 class Builders:
-    """Processes that want the same engine; a build goes on until `gate` is opened."""
+    """Processes that need the same engine; a build runs until `gate` is opened."""
 
     def __init__(self, folder: Path) -> None:
         self.log, self.gate, self.directory = folder / "log", folder / "gate", folder / "engines"
@@ -207,7 +207,7 @@ def builders(tmp_path: Path) -> Builders:
 
 
 def waits_for_a_lock(process: subprocess.Popen[str]) -> bool:
-    """Whether the kernel lists the process as one that waits for a file's lock."""
+    """Whether the kernel lists the process as waiting for a file lock."""
     return any("->" in line and f" {process.pid} " in line for line in Path("/proc/locks").read_text().splitlines())
 
 

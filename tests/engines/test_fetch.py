@@ -1,4 +1,4 @@
-"""Sources in order: URL, package, mirror folder; what is told when none of them helps."""
+"""Sources are tried in order: URL, package, mirror folder; and the message if none of them works."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_mirror_folder_that_is_not_there_is_told(scratch: Path, tmp_path: Path
 def test_a_full_disk_is_no_fault_of_a_source(
     server: FileServer, mirror: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next source is not tried, and nobody is sent to look for another one."""
+    """The next source is not tried, and the message does not suggest another one."""
     sources: dict[str, Source] = {"url": at(server), "mirror": MirrorSource("net.onnx", pinned(BODY), len(BODY))}
     (mirror / "net.onnx").write_bytes(BODY)
     (tmp_path / "registry").mkdir()

@@ -1,4 +1,4 @@
-"""fp16 networks: half the bytes, the same ends, nearly the same results."""
+"""fp16 models: half the bytes, the same inputs and outputs, nearly the same results."""
 
 from __future__ import annotations
 

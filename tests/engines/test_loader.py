@@ -1,4 +1,4 @@
-"""Which network of a preference runs, and the sentence that says why."""
+"""Which preferred model runs, and the sentence that explains why."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
 
 @pytest.fixture
 def loader(server: FileServer, tmp_path: Path) -> EngineLoader:
-    """Knows "small", "large", and "gone", whose address nobody serves."""
+    """A loader that knows "small", "large", and "gone", whose URL is not served."""
     sources = {name: UrlSource(server.url(f"/{name}.onnx"), "0" * 64, 1) for name in ("small", "large", "gone")}
     for name, source in sources.items():
         if body := server.files.get(f"/{name}.onnx"):
@@ -145,7 +145,7 @@ def test_a_stored_file_that_was_damaged_is_not_run(loader: EngineLoader, server:
 
 
 class Elsewhere(OnnxRuntimeSession):
-    """A session that says that it runs on a GPU, as `OnnxCudaSession` does where PyCUDA is not installed."""
+    """A session that reports that it runs on a GPU, like `OnnxCudaSession` without PyCUDA."""
 
     largest_batch = 1
 

@@ -1,4 +1,4 @@
-"""The backends of this installation: what they can do with a file, and what they say where they cannot."""
+"""The backends of this installation: what they do with a file, and what they report if they cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Tensors read and left where they are; held on the CPU, where ONNX Runtime binds memory in the same way as on CUDA."""
+"""Tensors are read and written in place. Tested on the CPU, where ONNX Runtime binds memory in the same way as on
+CUDA."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from tests.support.networks import write_double
 
 @dataclass
 class Memory:
-    """A numpy array as a device's memory."""
+    """A NumPy array as a device's memory."""
 
     array: NDArray[np.float32]
 
@@ -32,7 +33,7 @@ class Memory:
 
 
 class Writer:
-    """A stream on which a picture is still being written when a run is asked for."""
+    """A stream on which an image is still being written when a run starts."""
 
     def __init__(self, memory: Memory, value: float) -> None:
         self._memory, self._value = memory, value

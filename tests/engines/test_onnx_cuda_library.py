@@ -1,4 +1,4 @@
-"""Why CUDA does not start, told by the loader of shared libraries."""
+"""Why CUDA does not start, as reported by the loader of shared libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions on CUDA where there is none: ONNX Runtime goes on with the CPU in silence, ours do not."""
+"""Sessions on CUDA without CUDA: ONNX Runtime silently falls back to the CPU, ours do not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_session_that_came_out_on_the_cpu_is_refused(
     path = write_double(tmp_path / "double.onnx")
     with warnings.catch_warnings(action="ignore"):
         alone = onnxruntime.InferenceSession(str(path), providers=[onnx_cuda_library.PROVIDER])
-        assert alone.get_providers() == ["CPUExecutionProvider"]  # this is what must not happen to a user
+        assert alone.get_providers() == ["CPUExecutionProvider"]  # this must not happen to a user
         monkeypatch.setattr(onnx_cuda_library, "missing", lambda: None)
         with pytest.raises(BackendUnavailableError, match="CUDA did not start"):
             OnnxCudaSession(path, 0, precision=precision)

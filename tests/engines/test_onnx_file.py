@@ -1,4 +1,4 @@
-"""What is read from an ONNX file without running it, and what is refused."""
+"""What is read from an ONNX file without running it, and what is rejected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def identity(source: str, target: str) -> NodeProto:
 
 
 def written(path: Path, *nodes: NodeProto) -> Path:
-    """A network from `x` to `y`, as the bytes say it: nothing is checked."""
+    """Writes a model from `x` to `y` without checking it."""
     graph = helper.make_graph(
         nodes,
         "g",
@@ -81,7 +81,7 @@ def test_a_named_pipe_is_refused_without_waiting_for_a_writer(read: Read, tmp_pa
 
 
 def with_weights_in(folder: Path, location: str, *, length: str = "8") -> Path:
-    """A network whose weights are in another file."""
+    """Writes a model whose weights are in another file."""
     weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
     for key, value in {"location": location, "offset": "0", "length": length}.items():
         entry = weights.external_data.add()
@@ -139,13 +139,13 @@ def test_weights_beside_the_network_are_taken(tmp_path: Path) -> None:
 
 
 def branching(path: Path, *nodes: NodeProto) -> Path:
-    """A network whose nodes are in a branch of an If."""
+    """Writes a model whose nodes are in a branch of an If."""
     branch = helper.make_graph(nodes, "b", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])])
     return written(path, helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch))
 
 
 def with_functions(path: Path, **bodies: Sequence[str]) -> Path:
-    """A network that calls the function `f0`; of each function, the names of those it calls."""
+    """Writes a model that calls the function `f0`; `bodies` gives, for each function, the names of those it calls."""
     written(path, helper.make_node("f0", ["x"], ["y"], domain="own"))
     model = onnx.load(str(path))
     for name, called in bodies.items():
@@ -175,7 +175,7 @@ def test_functions_that_call_each_other_in_a_cycle_are_refused(
 
 
 def doubling(depth: int) -> dict[str, list[str]]:
-    """Functions that each call the next one twice."""
+    """Returns functions that each call the next one twice."""
     return {f"f{n}": [f"f{n + 1}"] * 2 for n in range(depth)} | {f"f{depth}": ["Identity"]}
 
 

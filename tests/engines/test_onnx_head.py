@@ -1,4 +1,4 @@
-"""A classifier's last layer is taken off and replaced; what is before it stays."""
+"""A classifier's last layer is removed and replaced; the layers before it stay unchanged."""
 
 from __future__ import annotations
 

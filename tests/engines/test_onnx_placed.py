@@ -1,4 +1,4 @@
-"""What is told of a session's operators."""
+"""What is reported about where a session's operators run."""
 
 from __future__ import annotations
 

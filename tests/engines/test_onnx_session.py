@@ -1,4 +1,4 @@
-"""ONNX files on the CPU."""
+"""ONNX models on the CPU."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ def test_its_threads_sleep_while_there_is_nothing_to_do(tmp_path: Path) -> None:
     before = time.process_time()
     for _ in range(10):
         session.run({"images": images})
-        time.sleep(0.03)  # what the threads do meanwhile is the question
+        time.sleep(0.03)  # idle time, in which the threads must not spin
     assert time.process_time() - before < 0.1

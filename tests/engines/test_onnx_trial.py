@@ -1,4 +1,4 @@
-"""Networks of a user's own are tried within bounds before anything runs them."""
+"""Custom models are tried within bounds before they are used."""
 
 from __future__ import annotations
 

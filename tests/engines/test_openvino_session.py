@@ -1,4 +1,4 @@
-"""Networks on the real OpenVINO, held against ONNX Runtime on real pictures."""
+"""Models on the real OpenVINO, compared with ONNX Runtime on real images."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_outputs_are_the_callers_own(session: OpenVinoSession) -> None:
     session.run({"images": 5 * ones})
     session.run({"images": 5 * ones})
     assert (first == 2).all()
-    first[:] = 0  # and may be written into
+    first[:] = 0  # the result is writable, too
 
 
 def test_more_threads_than_lanes_may_run_at_once(session: OpenVinoSession) -> None:

@@ -1,4 +1,4 @@
-"""Networks that were made here stand behind the catalogue's, and are found like them."""
+"""Models made on this machine are listed after the catalogue's, and found like them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_one_with_classes_of_its_own_says_so_itself(tmp_path: Path) -> None:
 
 
 def test_readers_see_the_old_one_or_the_new_one_and_no_mixture(own: Model, tmp_path: Path) -> None:
-    """A file is never changed, so that whoever has read the old note finds the old file until a third one comes."""
+    """A file is never changed, so a reader of the old metadata finds the old file until a third version comes."""
     folder, labels = tmp_path / "own", [("a",), ("a", "b"), ("a", "b", "c")]
     put(BASE, "net-int8-more", write_double(folder / "made.onnx"), ORIGIN, tmp_path)
     made = [

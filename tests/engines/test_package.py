@@ -1,4 +1,4 @@
-"""Files out of wheels and source archives, through the real pip and a folder in the place of a registry."""
+"""Files from wheels and source archives, with the real pip and a folder instead of a registry."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_registry_that_cannot_be_reached_is_told_without_its_password(
 
 @pytest.fixture
 def in_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
-    """A source archive whose own code leaves a file behind where it runs."""
+    """A source archive whose setup.py would leave a file behind if it ran."""
     registry = tmp_path / "registry"
     registry.mkdir()
     script = f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup()\n"

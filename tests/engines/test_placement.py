@@ -1,4 +1,4 @@
-"""Which GPUs there are, told without CUDA."""
+"""Which GPUs exist, detected without CUDA."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightd.engines.placement import RoundRobin, gpu_count, no_gpu
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """A machine with three GPUs."""
+    """A /proc of a machine with three GPUs."""
     for address in ("0000:01:00.0", "0000:02:00.0", "0000:03:00.0"):
         (tmp_path / "driver/nvidia/gpus" / address).mkdir(parents=True)
     return tmp_path

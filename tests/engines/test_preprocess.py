@@ -1,4 +1,4 @@
-"""Pictures to tensors and boxes back."""
+"""Images to tensors, and boxes back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def bilinear(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float64]:
-    """Textbook bilinear interpolation between pixel centres, edges repeated."""
+    """Returns textbook bilinear interpolation between pixel centres, with repeated edges."""
     y = np.clip((np.arange(height) + 0.5) * image.shape[0] / height - 0.5, 0, image.shape[0] - 1)
     x = np.clip((np.arange(width) + 0.5) * image.shape[1] / width - 0.5, 0, image.shape[1] - 1)
     top, left = y.astype(int), x.astype(int)
@@ -46,7 +46,7 @@ def bilinear(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.fl
 
 
 def reference(image: NDArray[np.uint8], spec: InputSpec, geometry: Geometry) -> NDArray[np.float64]:
-    """What the specification says, without regard to cost."""
+    """Implements the specification without regard to cost."""
     width = round(image.shape[1] * geometry.scale_x)
     height = round(image.shape[0] * geometry.scale_y)
     left, top = int(geometry.offset_x), int(geometry.offset_y)

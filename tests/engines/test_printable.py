@@ -1,4 +1,4 @@
-"""What comes from elsewhere reaches no terminal as control characters, and stays readable."""
+"""External text reaches no terminal with control characters, and stays readable."""
 
 from __future__ import annotations
 

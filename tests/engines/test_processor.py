@@ -1,4 +1,4 @@
-"""Which processors sum int8 products exactly."""
+"""Which CPUs sum int8 products exactly."""
 
 from __future__ import annotations
 

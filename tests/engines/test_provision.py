@@ -1,4 +1,4 @@
-"""Networks into the store: once, whole, and only what was pinned."""
+"""Models are put into the store: once, completely, and only as pinned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only regular files are opened, without waiting for anybody, and only so much of them is read."""
+"""Only regular files are opened, without blocking, and only a limited amount is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transform that lays a face onto the template."""
+"""The transform that maps a face to the template."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sightd.engines.similarity import ARCFACE, inverse, similarity
 
 
 def umeyama(points: NDArray[np.float64], template: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Equations 40 to 42 of the paper, by singular values."""
+    """Implements equations 40 to 42 of the paper, by singular values."""
     p, q = points - points.mean(axis=0), template - template.mean(axis=0)
     u, values, v = np.linalg.svd(q.T @ p / len(p))
     signs = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(v))])

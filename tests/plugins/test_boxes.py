@@ -1,4 +1,4 @@
-"""Box geometry, held against arithmetic in exact fractions."""
+"""Box geometry, compared with exact fractions."""
 
 from __future__ import annotations
 

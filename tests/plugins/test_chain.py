@@ -1,4 +1,4 @@
-"""A chain is refused where a plug-in does not find before it what it needs."""
+"""A chain is rejected if a plug-in's requirements are not produced before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orientations that image files state, and compressed texts that PNGs carry."""
+"""Orientations stated in image files, and compressed text chunks in PNGs."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_no_scan_can_be_hidden(where: str) -> None:
 
 
 def test_a_large_picture_is_examined_in_little_time() -> None:
-    """Measured beside FFmpeg's decoding of the same picture, so that the machine does not matter."""
+    """Measured relative to FFmpeg's decoding of the same image, so that the machine does not matter."""
     picture = encoded()
     context = av.CodecContext.create("mjpeg", "r")
     began = time.thread_time()

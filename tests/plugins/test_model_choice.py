@@ -1,4 +1,4 @@
-"""How a network is chosen in the configuration."""
+"""How a model is selected in the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suppression, held against the greedy loop written out in exact fractions."""
+"""Suppression, compared with the greedy loop in exact fractions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMITS = {"0.1": Fraction(1, 10), "0.45": Fraction(45, 100), "0.5": Fraction(1, 
 
 
 def greedy(rows: list[Row], max_iou: Fraction, agnostic: bool) -> list[int]:
-    """The definition, one box at a time."""
+    """Implements the definition, one box at a time."""
     kept: list[int] = []
     for i in sorted(range(len(rows)), key=lambda i: (-rows[i][1], i)):
         rivals = [j for j in kept if agnostic or rows[j][2] == rows[i][2]]
@@ -36,7 +36,7 @@ def arrays(rows: list[Row]) -> tuple[FloatArray, FloatArray, IntArray]:
 
 
 def rows_near(origin: int, most: int) -> st.SearchStrategy[list[Row]]:
-    """Boxes that often overlap, with few scores and classes, so that ties and rivals are common."""
+    """Generates boxes that often overlap, with few scores and classes, so that ties and rivals are common."""
     corner = st.integers(origin, origin + 12)
     side = st.integers(0, 12)
     box = st.tuples(corner, corner, side, side).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
@@ -68,7 +68,7 @@ def test_it_is_exact_over_many_blocks(seed: int) -> None:
     boxes, scores, class_ids = arrays(rows)
     expected = greedy(rows, LIMITS["0.5"], agnostic=False)
     assert nms(boxes, scores, class_ids, 0.5).tolist() == expected
-    assert len(expected) > 64  # else the test says nothing of several blocks
+    assert len(expected) > 64  # otherwise the test does not cover several blocks
 
     wanted = random.random(len(rows)) < 0.3
     best_wanted = [i for i in expected if wanted[i]]

@@ -1,4 +1,4 @@
-"""Plug-ins are found by name; one that is wrong says how."""
+"""Plug-ins are found by name; an invalid one reports what is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = "tests.plugins.wrong_plugins"
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
-    """Entry points as an environment would have them; tests add to it."""
+    """Entry points as in an installed environment; tests add to it."""
     entries = [EntryPoint("tracker", "sightd.plugins.tracker:Tracker", ENTRY_POINT_GROUP)]
     monkeypatch.setattr(registry, "entry_points", lambda group: [one for one in entries if one.group == group])
     return entries

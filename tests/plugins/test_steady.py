@@ -1,4 +1,4 @@
-"""Nothing is deleted for its age by a clock that has just jumped."""
+"""Nothing is deleted because of its age by a clock that has just jumped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_clock_that_runs_evenly_is_believed() -> None:
     steady = clocks.steady(last_seen=clocks.wall - HOUR)
     for _ in range(100):
         clocks.pass_(600)
-        clocks.wall += 1.0  # it is being adjusted
+        clocks.wall += 1.0  # the clock is being adjusted
         assert steady.trusted() == clocks.wall
 
 

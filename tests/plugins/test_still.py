@@ -1,4 +1,4 @@
-"""Still images of any origin are read upright, or refused for what decoding them would take."""
+"""Still images from any source are read upright, or rejected if decoding them would need too much."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_pixels_are_those_of_opencv(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "noise.jpg"), noise)
     read = read_still(tmp_path / "noise.jpg")
     assert np.array_equal(read, np.asarray(cv2.imread(str(tmp_path / "noise.jpg"))))
-    read[:] = 0  # it is the caller's own
+    read[:] = 0  # the array belongs to the caller
 
 
 _EXIF = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + b"\0\0\0\0"
-"""Says that left is up."""
+"""Orientation 6: rotate clockwise."""
 
 
 def turned_jpeg() -> bytes:
@@ -76,7 +76,7 @@ def turned_webp() -> bytes:
 
 
 def turned_tiff() -> bytes:
-    """Uncompressed, with the orientation among its own tags."""
+    """Returns an uncompressed TIFF, with the orientation among its own tags."""
     rows = picture()[:, :, ::-1].tobytes()
     tags = {256: 60, 257: 40, 258: 8, 259: 1, 262: 2, 273: 200, 274: 6, 277: 3, 278: 40, 279: len(rows)}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
@@ -94,7 +94,8 @@ def test_an_image_on_its_side_is_put_upright(made: object) -> None:
 
 
 def peak_of(data: bytes, folder: Path, pixels: int = UPLOAD.pixels) -> tuple[str, int]:
-    """What reading it says, and the most memory that a process took for it, MiB. Python with OpenCV takes about 70."""
+    """Reads it in a separate process. Returns the outcome and the process's peak memory in MiB, of which Python with
+    OpenCV takes about 70."""
     (folder / "file").write_bytes(data)
     done = subprocess.run(
         [sys.executable, "-c", _PEAK, str(folder / "file"), str(pixels)],
@@ -112,7 +113,7 @@ def test_huge_images_in_small_files_take_no_memory(name: str, tmp_path: Path) ->
 
 
 def test_a_decoder_has_no_more_memory_than_it_needs(tmp_path: Path) -> None:
-    """A TIFF image of 64x64 pixels, stored as one tile of 72 million."""
+    """A TIFF of 64x64 pixels, stored as one tile of 72 million pixels."""
     few = Limits(UPLOAD.bytes, 1_000_000)
     tiled = tiff(64, 64, ((322, 9008), (323, 8000), (324, 8), (325, 4)))
     with pytest.raises(StillError, match="not an image that can be read"):
@@ -210,13 +211,14 @@ def test_a_jpeg_of_too_many_scans_is_refused_without_decoding_it() -> None:
 
 
 def test_a_motion_photo_is_read() -> None:
-    """A JPEG with a film behind it, in which everything may look like a scan."""
+    """A JPEG followed by a video, in which anything may look like a scan."""
     film = b"\xff\xda\0\x0c" * 1000
     assert still_of(scan_bomb(0) + film, "motion.jpg").shape == (64, 96, 3)
 
 
 def test_what_takes_too_much_time_is_refused_as_that() -> None:
-    """A scan bomb of a million pixels, past the check that it would not pass; it needs some 20 s."""
+    """A scan bomb of a million pixels, given to the decoder without the check that would reject it; it needs some 20
+    s."""
     answer = still._decoder(1_000_000).decode(scan_bomb(15_000, (1000, 1000)))
     assert answer == "decoding it takes too long: save it as a plain JPEG or PNG"
     assert still.still_of(scan_bomb(0), "next.jpg", Limits(UPLOAD.bytes, 1_000_000)).shape == (64, 96, 3)

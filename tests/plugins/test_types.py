@@ -1,4 +1,4 @@
-"""Results that cannot be what they say are refused where they are made: in the plug-in, whose fault it then is."""
+"""Invalid results are rejected when they are constructed: in the plug-in, to which the fault then belongs."""
 
 from __future__ import annotations
 

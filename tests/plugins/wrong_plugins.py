@@ -1,4 +1,4 @@
-"""What the registry refuses."""
+"""Plug-ins that the registry rejects."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sightd.plugins.api import Plugin, PluginConfig
 
 
 class OfTomorrow(Plugin[PluginConfig]):
-    """Made for an interface that is not yet."""
+    """Made for a future version of the interface."""
 
     api_version: ClassVar[int] = 99
 
 
 def not_a_class() -> None:
-    """Not what an entry point should name."""
+    """Not a valid target of an entry point."""

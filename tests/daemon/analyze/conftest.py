@@ -1,4 +1,4 @@
-"""These tests need the processor and do not look at the clock: they run in the lane with the least priority."""
+"""Marks these tests as `computing`: they need CPU but measure no time, so they run at the lowest priority."""
 
 from __future__ import annotations
 

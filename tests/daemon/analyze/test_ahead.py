@@ -1,4 +1,4 @@
-"""Reading ahead changes when items are made, not what comes."""
+"""Prefetching changes when items are read, not which items come."""
 
 from __future__ import annotations
 

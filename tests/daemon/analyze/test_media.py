@@ -1,4 +1,4 @@
-"""Files become frames: every one, in order, with a clear word where something is missing or broken."""
+"""Files become frames: all of them, in order, with a clear message if something is missing or broken."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_video(path: Path, count: int, fps: int = 10) -> Path:
 
 
 def read_all(path: Path) -> list[Item]:
-    """All items; the first fault is raised."""
+    """Returns all items. Raises the first error."""
     items = []
     for sequence in sequences(path):
         for item in frames(sequence):

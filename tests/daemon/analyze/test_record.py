@@ -1,4 +1,4 @@
-"""The line of JSON that is written for a frame."""
+"""The JSON line that is written for each frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which faults of a camera are told."""
+"""Which faults of a camera are logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightd.daemon.capture.errors import Reason
 
 
 def told(faults: dict[float, Reason]) -> list[float]:
-    """The times of the faults that are told, all of one series."""
+    """Returns the times of the faults that are logged, all during one outage."""
     complaints = Complaints()
     return [
         at for attempts, (at, reason) in enumerate(faults.items(), 1) if complaints.worth_telling(reason, attempts, at)

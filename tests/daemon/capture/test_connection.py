@@ -1,4 +1,4 @@
-"""What each event means for a feed, and when it tries again."""
+"""How a feed reacts to each event, and when it retries."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_an_event_that_cannot_happen_is_called_a_defect() -> None:
 
 
 class AnyCamera(RuleBasedStateMachine):
-    """Whatever a camera does, in whatever order."""
+    """Simulates a camera that does anything in any order."""
 
     def __init__(self) -> None:
         super().__init__()

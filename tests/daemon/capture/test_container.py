@@ -1,4 +1,4 @@
-"""Which stream of a container is taken, and what is said if there is none."""
+"""Which stream of a container is used, and the message if there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NVDEC decodes in FFmpeg's place is the same film: real files, a stand-in for the GPU."""
+"""NVDEC decodes the same frames as FFmpeg: real files, a stand-in for the GPU."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ pytestmark = pytest.mark.waiting
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
-    media.path("bikes.mp4")  # fetched here: the tests' own processes find it stored
+    media.path("bikes.mp4")  # downloaded here, so that the tests' processes find it in the cache
     return build_stand_in(tmp_path_factory.mktemp("stand_in"))
 
 
 class Clock:
-    """Time flies: nothing is waited for."""
+    """A clock that never waits."""
 
     def monotonic(self) -> float:
         return 0.0
@@ -72,7 +72,7 @@ def shots(path: Path, nvdec: Nvdec | None, count: int) -> list[Shot]:
 
 @on_stand_in()
 def test_pictures_and_times_are_those_of_the_cpu(kernels: bytes) -> None:
-    """An MP4: its packets are no byte stream, and its parameter sets stand in its header."""
+    """An MP4: its packets are not a byte stream, and its parameter sets are in its header."""
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library())
     path = media.path("bikes.mp4")
@@ -145,7 +145,7 @@ def test_a_codec_that_it_has_not_is_a_fault_of_the_source(kernels: bytes) -> Non
 
 @on_stand_in()
 def test_a_film_is_whole_to_its_last_picture(kernels: bytes) -> None:
-    """Its pictures are decoded in another order than shown: some come only when the film has ended."""
+    """Its frames are decoded in another order than shown: some come only at the end of the file."""
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
@@ -174,7 +174,7 @@ def test_a_bare_stream_has_key_frames_and_no_times(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_a_turned_film_is_turned_on_the_host(kernels: bytes) -> None:
-    """Nothing on a GPU turns pictures: they are downloaded, and networks and drawing use them on the CPU."""
+    """There is no rotation on the GPU: frames are downloaded, and models and drawing use them on the CPU."""
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
@@ -196,7 +196,7 @@ def test_a_turned_film_is_turned_on_the_host(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_turning_and_aspect_are_followed_from_key_frame_to_key_frame(kernels: bytes) -> None:
-    """A camera is turned on its side and upside down, then has oblong and square pixels: the same as on the CPU."""
+    """A camera is rotated by 90° and by 180°, then has rectangular and square pixels: the same as on the CPU."""
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library())
     changes = [
@@ -219,7 +219,8 @@ def test_turning_and_aspect_are_followed_from_key_frame_to_key_frame(kernels: by
 
 
 def write_changing(folder: Path, changes: list[str]) -> Path:
-    """A bare H.264 stream of five pictures for each change, the first of them a key frame to which it is applied."""
+    """Writes a raw H.264 stream with five frames for each change, which is applied from the first of them, a key
+    frame."""
     whole = b""
     for number, change in enumerate(changes):
         film = write_film(folder / f"{number}.mp4", [quadrants(96, 64)] * 5, options={"tune": "zerolatency"})
@@ -234,7 +235,7 @@ def write_changing(folder: Path, changes: list[str]) -> Path:
 
 
 def write_h264(path: Path, count: int) -> Path:
-    """A film with B-frames: they are decoded in another order than shown."""
+    """Writes a video with B-frames, which are decoded in another order than shown."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25, options={"bf": "2", "g": "6", "preset": "veryfast"})
         assert isinstance(video, av.VideoStream)
@@ -258,7 +259,7 @@ def write_mjpeg(path: Path) -> Path:
 
 
 class Quiet:
-    """Wants to know nothing."""
+    """A listener that ignores everything."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **named: None
@@ -317,7 +318,7 @@ def test_the_memory_of_a_frame_is_free_as_soon_as_it_is_converted(
 
 
 def test_broken_parameter_sets_of_h265_are_damage_and_nothing_else() -> None:
-    """FFmpeg calls some of them forbidden, which of a source would mean a wrong password."""
+    """FFmpeg reports some of them as "forbidden", which for a source would mean a wrong password."""
     scene, encoder, chance = Scene(320, 180), LiveEncoder(320, 180, 25, "libx265"), random.Random(1)
     units = [bytes(encoder.encode(scene.frame(number), number, key=number % 2 == 0)[0]) for number in range(4)]
     damaged = 0

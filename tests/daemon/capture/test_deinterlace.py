@@ -1,4 +1,4 @@
-"""Interlaced recordings are shown without combs, and lose no frame."""
+"""Interlaced recordings are shown without combing artefacts, and lose no frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNT = 12
 
 
 def fields(number: int) -> NDArray[np.uint8]:
-    """A picture whose even rows show a bar earlier than its odd rows do."""
+    """Returns an image whose even rows show a bar earlier than its odd rows do."""
     image = np.zeros((240, 320, 3), np.uint8)
     for field in (0, 1):
         left = 10 + 8 * (2 * number + field)
@@ -40,7 +40,7 @@ def film(path: Path, *, flagged: bool, matrix: list[int] | None = None) -> Path:
 
 
 def combs(image: NDArray[np.uint8]) -> float:
-    """The mean difference between a row and the next."""
+    """Returns the mean difference between adjacent rows."""
     grey = image[:, :, 0].astype(int)
     return float(np.abs(grey[1:] - grey[:-1]).mean())
 
@@ -84,7 +84,7 @@ def test_nvdec_takes_no_orders_about_it() -> None:
 
 
 def test_the_interlacing_of_png_is_another_thing(tmp_path: Path) -> None:
-    """Adam7 sends an image in seven passes that were all taken at one time."""
+    """Adam7 stores an image in seven passes that were all taken at the same time."""
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     (tmp_path / "a.png").write_bytes(adam7(image))
     with RunningFeed(str(tmp_path / "a.png")) as running:
@@ -101,7 +101,7 @@ def test_the_frames_of_an_interlaced_png_come_at_once(tmp_path: Path) -> None:
 
 
 def adam7(image: NDArray[np.uint8]) -> bytes:
-    """An interlaced PNG of an RGB image."""
+    """Returns an interlaced PNG of an RGB image."""
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
     rows = [row for top, left, down, right in passes for row in image[top::down, left::right]]
     header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8, 2, 0, 0, 1)

@@ -1,4 +1,4 @@
-"""What FFmpeg's failures mean."""
+"""How FFmpeg's errors are mapped to reasons."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_reason_has_words_for_the_slate_and_an_explanation() -> None:
 def reason_of_opening(address: str) -> Reason:
     try:
         av.open(address, timeout=3.0).close()
-    except Exception as failure:  # noqa: BLE001 - the mapping is what is tested
+    except Exception as failure:  # noqa: BLE001 - the mapping of any exception is tested
         return fault_of(failure).reason
     raise AssertionError("it could be opened")
 

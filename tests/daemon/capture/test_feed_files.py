@@ -31,7 +31,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """25 pictures, one second."""
+    """A clip of 25 frames, one second."""
     return write_clip(tmp_path_factory.mktemp("clip") / "street.mp4", size=(320, 240), frames=25)
 
 

@@ -1,4 +1,4 @@
-"""A feed on HTTP, and on hosts that behave badly."""
+"""A feed from HTTP, and from hosts that misbehave."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 
 class MjpegCamera(BaseHTTPRequestHandler):
-    """Sends bar-coded JPEG pictures as network cameras do, 25 a second."""
+    """Sends bar-coded JPEG images as network cameras do, 25 per second."""
 
     def do_GET(self) -> None:
         if self.path != "/video.mjpg":
@@ -64,7 +64,7 @@ def web_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @contextmanager
 def silent_host() -> Iterator[int]:
-    """A port that accepts connections and never says a word."""
+    """Yields a port that accepts connections and never sends anything."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -111,7 +111,7 @@ def test_a_feed_stops_at_once_while_its_camera_is_opened(scheme: str) -> None:
 
 
 class SlowMjpegCamera(MjpegCamera):
-    """Answers only when it is released."""
+    """Responds only when it is released."""
 
     asked, answer = threading.Event(), threading.Event()
 
@@ -167,7 +167,7 @@ def test_a_name_that_cannot_be_resolved_is_named_as_the_reason() -> None:
 
 @pytest.mark.parametrize("address", ["{file}", "file://{file}", "concat:{file}", "subfile,,start,0,end,0,,:{file}"])
 def test_a_playlist_from_the_network_shows_no_file_of_this_machine(tmp_path: Path, address: str) -> None:
-    """What the network sends must not become a picture of what lies here."""
+    """Data from the network must not make the daemon show local files."""
     (tmp_path / "served").mkdir()
     write_clip(tmp_path / "private.ts", size=(320, 240), frames=25)
     named = address.format(file=tmp_path / "private.ts")

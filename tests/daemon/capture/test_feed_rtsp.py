@@ -1,4 +1,4 @@
-"""A feed on a real RTSP stream."""
+"""A feed from a real RTSP stream."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_change_of_size_is_just_a_frame_of_another_size(tmp_path_factory: pyte
     large = write_clip(folder / "large.mp4", size=(640, 480), frames=25)
     with (
         CameraSimulator(Look(files=[small, large])) as camera,
-        RunningFeed(camera.address(), timeout="3s") as running,  # its key frames, for which a viewer waits, are rare
+        RunningFeed(camera.address(), timeout="3s") as running,  # its key frames, which viewers wait for, are rare
     ):
         eventually(lambda: len(running.record.sizes) >= 2, 10.0)
         frames = [frame for _, frame in running.frames]
@@ -210,7 +210,7 @@ def test_a_path_that_the_camera_does_not_have_is_not_found(camera: CameraSimulat
 
 
 def test_a_camera_of_oblong_pixels_is_shown_with_square_ones(tmp_path: Path) -> None:
-    """The aspect ratio stands in the stream's SPS, where no container states it."""
+    """The aspect ratio is in the stream's SPS only; there is no container to state it."""
     film = write_film(tmp_path / "pal.mp4", [quadrants(360, 288)] * 25, fps=25, aspect=Fraction(64, 45), options=LIVE)
     with CameraSimulator(Look(files=[film])) as camera, RunningFeed(camera.address()) as running:
         frame = running.wait_for(5)[-1]
@@ -220,16 +220,16 @@ def test_a_camera_of_oblong_pixels_is_shown_with_square_ones(tmp_path: Path) -> 
 
 
 def test_a_camera_that_is_mounted_on_its_side_and_says_so_is_shown_upright(tmp_path: Path) -> None:
-    """The orientation stands in an SEI message of one frame in ten, and holds for those that follow."""
+    """The orientation is in an SEI message of one frame in ten, and applies to the frames after it."""
     film = turned_by_sei(write_film(tmp_path / "a.mp4", [quadrants(96, 64)] * 25, fps=25, options=LIVE))
     with CameraSimulator(Look(files=[film])) as camera, RunningFeed(camera.address()) as running:
-        frames = running.wait_for(45)[-20:]  # the first message may have passed when it connects
+        frames = running.wait_for(45)[-20:]  # the first message may have come before it connected
     assert {(frame.width, frame.height) for frame in frames} == {(64, 96)}
     assert [corners(frame.host()) for frame in frames] == [[2, 0, 3, 1]] * len(frames)
 
 
 def turned_by_sei(film: Path) -> Path:
-    """The film with orders to turn it clockwise, one beside each key frame."""
+    """Returns the video with SEI messages to rotate it clockwise, one with each key frame."""
     path = film.with_name("turned.ts")
     with av.open(str(film)) as source, av.open(str(path), "w") as target:
         video = source.streams.video[0]

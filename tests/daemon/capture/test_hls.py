@@ -1,4 +1,4 @@
-"""HLS: of several variants the one that is needed is read, live and recorded, and no other is asked for."""
+"""HLS: of several variants only the one that is needed is requested, live and recorded."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def served(folder: Path, playlist: Callable[[str], str]) -> Answer:
-    """The files of a folder; playlists pass through `playlist`."""
+    """Serves the files of a folder; playlists pass through `playlist`."""
 
     def give(request: Request) -> Iterator[bytes]:
         path = folder / request.path.lstrip("/")
@@ -97,7 +97,7 @@ def served(folder: Path, playlist: Callable[[str], str]) -> Answer:
 
 
 def asked_for(camera: WebCamera) -> set[str]:
-    """The variants that were asked for."""
+    """Returns the variants that were requested."""
     return {path.strip("/").rstrip("0123456789.mtsu") for path in camera.paths} - {"all"}
 
 
@@ -118,7 +118,7 @@ def test_of_a_live_stream_too_and_it_is_not_late(folder: Path) -> None:
     began = time.monotonic()
 
     def window(text: str) -> str:
-        """Three segments at a time, a new one whenever one is over."""
+        """Returns a window of three segments, with a new segment each time one has ended."""
         lines = text.splitlines()
         segments = [lines[at : at + 2] for at, line in enumerate(lines) if line.startswith("#EXTINF")]
         seconds = float(segments[0][0].removeprefix("#EXTINF:").rstrip(","))

@@ -29,7 +29,7 @@ PLAYLIST = "application/vnd.apple.mpegurl"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """list.m3u8 with three segments of a second: list0.ts, list1.ts and list2.ts."""
+    """Returns a folder with list.m3u8 and its three segments of one second: list0.ts, list1.ts and list2.ts."""
     return write_clip(
         tmp_path_factory.mktemp("hls") / "list.m3u8", size=(320, 240), frames=FRAMES, container_options=SECOND
     ).parent
@@ -42,7 +42,7 @@ def encrypted(content: bytes, key: bytes, vector: int) -> bytes:
 
 
 def served(files: dict[str, bytes]) -> Answer:
-    """Files by path without the query; a range of them if one is asked for."""
+    """Serves files by path, ignoring the query; a byte range if one is requested."""
 
     def give(request: Request) -> Iterator[bytes]:
         path = request.path.partition("?")[0]
@@ -61,7 +61,7 @@ def served(files: dict[str, bytes]) -> Answer:
 
 
 def files_of(folder: Path, change: Callable[[str], str] = lambda text: text) -> dict[str, bytes]:
-    """The files of a folder by path; the playlist passes through `change`."""
+    """Returns the files of a folder by path; the playlist passes through `change`."""
     files = {f"/{path.name}": path.read_bytes() for path in folder.iterdir()}
     return files | {"/list.m3u8": change(files["/list.m3u8"].decode()).encode()}
 
@@ -71,7 +71,7 @@ def with_key(attributes: str) -> Callable[[str], str]:
 
 
 def numbers_of(files: dict[str, bytes], count: int = FRAMES, path: str = "/list.m3u8") -> list[int]:
-    """The numbers of the first frames that a feed reads."""
+    """Returns the numbers of the first frames that a feed reads."""
     with web_camera(served(files)) as camera, RunningFeed(camera.url(path), loop=False) as running:
         running.wait_for(count)
         assert running.record.losses == []
@@ -79,7 +79,7 @@ def numbers_of(files: dict[str, bytes], count: int = FRAMES, path: str = "/list.
 
 
 def loss_of(files: dict[str, bytes]) -> tuple[Reason, str, list[str]]:
-    """Why a feed does not get its frames, in words too, and what it asked for."""
+    """Returns why a feed gets no frames, as a reason and as text, and the paths it requested."""
     with web_camera(served(files)) as camera, RunningFeed(camera.url("/list.m3u8")) as running:
         eventually(lambda: running.record.losses != [], 10)
         return running.record.losses[0], running.feed.status.last_error or "", camera.paths
@@ -89,7 +89,7 @@ def loss_of(files: dict[str, bytes]) -> tuple[Reason, str, list[str]]:
     ("attribute", "vectors"), [("", [5, 6, 7]), (f",IV=0x{77:032x}", [77] * 3), (f",IV=0X{77:032X}", [77] * 3)]
 )
 def test_segments_encrypted_with_aes_128_are_decrypted(folder: Path, attribute: str, vectors: list[int]) -> None:
-    """Without a vector in the playlist it is the segment's number."""
+    """If the playlist states no initialisation vector, it is the segment's number."""
     files = files_of(folder, with_key(f'METHOD=AES-128,URI="keys/a.key?user=1"{attribute}'))
     files["/list.m3u8"] = files["/list.m3u8"].replace(b"SEQUENCE:0", b"SEQUENCE:5")
     files["/keys/a.key"] = KEY
@@ -154,7 +154,7 @@ def test_other_encryption_is_refused_with_the_reason(folder: Path, attributes: s
 
 @pytest.mark.parametrize("encryption", [False, True])
 def test_fragmented_mp4_is_read_with_its_initialisation_section(tmp_path: Path, encryption: bool) -> None:
-    """The initialisation section is encrypted too if a key stands before it; its vector must be stated."""
+    """The initialisation section is encrypted, too, if a key precedes it; its vector must be stated."""
     options = {**SECOND, "hls_segment_type": "fmp4"}
     write_clip(tmp_path / "list.m3u8", size=(320, 240), frames=FRAMES, container_options=options)
     files = files_of(tmp_path)
@@ -220,7 +220,7 @@ def test_parts_of_a_low_latency_playlist_are_left_to_those_who_need_them(folder:
     ["/cam/seg?n={}&t=a%2Fb", "/cam/{}", "../cam/{}.ts", "/cam/a b/{}.ts", "/cam/{}.ts#t=1", "seg.asp?n={}"],
 )
 def test_segments_have_any_address(folder: Path, name: str) -> None:
-    """FFmpeg 8 refuses suffixes that it does not know unless it is told not to."""
+    """FFmpeg 8 rejects unknown suffixes by default."""
 
     def give(request: Request) -> Iterator[bytes]:
         if request.path.startswith("/live/list.m3u8"):
@@ -237,7 +237,7 @@ def test_segments_have_any_address(folder: Path, name: str) -> None:
 
 
 def test_addresses_are_relative_to_where_a_playlist_came_from(folder: Path) -> None:
-    """The variant is redirected to a folder of its own, and its segments and key lie there."""
+    """The variant is redirected to another folder, which contains its segments and key."""
     files = {f"/there{path}": data for path, data in files_of(folder, with_key('METHOD=AES-128,URI="a.key"')).items()}
     for number in range(3):
         files[f"/there/list{number}.ts"] = encrypted(files[f"/there/list{number}.ts"], KEY, number)
@@ -294,7 +294,7 @@ def test_a_playlist_that_needs_no_change_has_none() -> None:
 
 
 def live(folder: Path, first: Callable[[], int], duration: str = "1.000000") -> Answer:
-    """A live playlist of two segments from number `first()` on; segment n has the content of list(n % 3).ts."""
+    """Serves a live playlist of two segments from number `first()` on; segment n has the content of list(n % 3).ts."""
 
     def give(request: Request) -> Iterator[bytes]:
         if request.path == "/list.m3u8":
@@ -311,7 +311,7 @@ def live(folder: Path, first: Callable[[], int], duration: str = "1.000000") -> 
 
 @pytest.mark.parametrize("jump", [30, -100])
 def test_a_live_window_that_jumps_is_followed(folder: Path, jump: int) -> None:
-    """Forward after an outage of the network; back to the beginning after a restart of the encoder."""
+    """Forward after a network outage; back to the beginning after a restart of the encoder."""
     began = time.monotonic()
 
     def first() -> int:
@@ -325,7 +325,7 @@ def test_a_live_window_that_jumps_is_followed(folder: Path, jump: int) -> None:
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A packet must come within 2 s."""
+    """Requires a packet within 2 s."""
     monkeypatch.setattr(web_files, "_LONGEST_STEP", 2.0)
 
 
@@ -346,7 +346,7 @@ def test_a_playlist_cannot_make_its_reader_wait_for_ages(folder: Path, duration:
 
 
 def test_decryption_takes_what_is_cut_off(folder: Path) -> None:
-    """The rest of a segment that ends in the middle of a block is left out; the segments after it are whole."""
+    """If a segment ends in the middle of a block, its rest is dropped; later segments are complete."""
     files = files_of(folder, with_key('METHOD=AES-128,URI="a.key"')) | {"/a.key": KEY}
     for number in range(3):
         files[f"/list{number}.ts"] = encrypted(files[f"/list{number}.ts"], KEY, number)

@@ -1,4 +1,4 @@
-"""Cameras on the web: MJPEG in its dialects, single pictures, logins, redirects, and what hostile ones send."""
+"""HTTP cameras: MJPEG in its dialects, single images, logins, redirects, and hostile data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def part(picture: bytes) -> bytes:
 
 
 def live(content_type: str, parts: Callable[[int], bytes]) -> Answer:
-    """An endless answer, 25 parts a second."""
+    """Serves an endless response, 25 parts a second."""
 
     def give(_request: Request) -> Iterator[bytes]:
         yield endless(content_type)
@@ -145,7 +145,7 @@ def challenge(text: str) -> bytes:
 
 
 def digest_is_right(request: Request, algorithm: str, nonce: str) -> bool:
-    """By RFC 7616, for qop=auth."""
+    """Checks a digest response according to RFC 7616, for qop=auth."""
     name = {"MD5": "md5", "SHA-256": "sha256", "SHA-256-sess": "sha256"}[algorithm]
 
     def hashed(*parts: str) -> str:
@@ -329,7 +329,7 @@ def test_a_camera_that_speaks_no_tls_is_told_as_such() -> None:
 
 
 def pump(begin: bytes, more: bytes) -> Answer:
-    """Begins, and then sends without end."""
+    """Sends `begin`, and then `more` without end."""
 
     def give(_request: Request) -> Iterator[bytes]:
         yield begin
@@ -451,7 +451,7 @@ def test_a_single_picture_that_does_not_come_any_more_is_lost_after_the_timeout(
 def test_what_names_other_files_or_ports_is_no_video(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FFmpeg would open them: files of this machine, and ports on which anybody may send."""
+    """FFmpeg would open them: local files, and ports to which anybody may send."""
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "private.ts", size=(320, 240), frames=25)
     write_clip(tmp_path / "private.mp4", size=(320, 240), frames=25)
@@ -469,7 +469,7 @@ def test_what_names_other_files_or_ports_is_no_video(
 @pytest.mark.parametrize("path", ["/bild%20ä.jpg", "/a b.jpg", "/?p=ä&q=a|b", "/%E4"])
 def test_an_address_is_sent_as_http_wants_it(path: str) -> None:
     with web_camera(lambda _request: [answer(jpeg(1))]) as camera:
-        feed_path = path.replace(" ", "%20")  # a blank is refused in the configuration
+        feed_path = path.replace(" ", "%20")  # the configuration rejects spaces
         with RunningFeed(camera.url(feed_path)) as running:
             running.wait_for(1)
     assert camera.paths[0] == quote(feed_path, safe="/?=&%|")

@@ -1,4 +1,4 @@
-"""Pictures are found in whatever an HTTP camera sends, byte by byte or at once."""
+"""Images are found in whatever an HTTP camera sends, byte by byte or all at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURES = [jpeg(1), jpeg(2, progressive=True), jpeg(3)]
 
 
 def with_thumbnail(picture: bytes) -> bytes:
-    """As cameras with EXIF write it: a whole picture within the picture's head."""
+    """Returns an image as cameras with EXIF write it: with another complete image inside its header."""
     inner = b"Exif\0\0" + jpeg(9)
     return picture[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + picture[2:]
 

@@ -18,7 +18,7 @@ from tests.support.odd_camera import FPS, OddCamera, Packets
 from tests.support.waiting import eventually
 
 SLOW = 14_000
-"""Bytes a second of the slow network; the stream has some 50,000."""
+"""Bytes per second of the slow network; the stream has some 50,000."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_age_is_the_time_since_the_picture_was_made(proxy: FaultProxy) -> No
         eventually(lambda: running.record.ages[-1] > 1.5, 30.0)
         proxy.heal()
         received = [frame for _, frame in running.frames if frame.pts is not None]
-        ages = running.record.ages[: len(received)]  # as many: nothing is skipped if `late_after` is 0
+        ages = running.record.ages[: len(received)]  # the same number, because nothing is skipped if `late_after` is 0
     bars = [get_bar(frame.host()) for frame in received]
     wrong_by = [
         abs(age - (frame.captured_at - bar.made_us / 1e6))
@@ -67,7 +67,7 @@ def test_the_age_is_the_time_since_the_picture_was_made(proxy: FaultProxy) -> No
 
 
 def test_the_age_is_true_if_the_network_was_slow_from_the_beginning(proxy: FaultProxy) -> None:
-    """The first picture, a key frame, takes longer than the timeout: it is late, and not silence."""
+    """The first frame, a key frame, takes longer than the timeout: the stream is late, not silent."""
     proxy.throttle(7_000)
     with RunningFeed(f"rtsp://127.0.0.1:{proxy.port}/cam0", timeout="1s", late_after=0) as running:
         eventually(lambda: len(running.record.ages) > 10, 30.0)
@@ -93,7 +93,7 @@ def test_a_stream_that_stays_late_is_opened_again(proxy: FaultProxy, monkeypatch
 
 
 def test_ten_seconds_of_backlog_that_come_at_once_are_behind_within_three() -> None:
-    """Each of its pictures is decoded, since later ones need it, and few are shown."""
+    """Every frame is decoded because later ones depend on it, but few are shown."""
     need_rtsp_server()
     held: Packets = []
     released: list[float] = []

@@ -1,4 +1,4 @@
-"""How late frames arrive, by the stream's own clock: the age, what is skipped, and when a stream is opened again."""
+"""How late frames arrive, by the stream's own clock: their age, which are skipped, and when a stream is reopened."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def stream(
     delay: Callable[[float], float] = lambda made: 0.03,
     clock: Callable[[float], float] = lambda made: made,
 ) -> Iterator[tuple[float, float]]:
-    """(pts, arrival) of frames made at 25 a second: `delay` is how long one is on its way, `clock` the camera's time
-    at a moment; both by the s since the start. Frames of one connection arrive in order."""
+    """Yields (pts, arrival) of frames made at 25 a second, in s. `delay` is the transit time of a frame and `clock` the
+    camera's time, both by the s since the start. Frames of one connection arrive in order."""
     arrival = 0.0
     for number in range(round(seconds / INTERVAL)):
         made = number * INTERVAL
@@ -34,7 +34,7 @@ def jittery(most: float) -> Callable[[float], float]:
 
 
 def backlog(growth: float, most: float) -> Callable[[float], float]:
-    """A network that brings frames ever later, up to what its queues hold."""
+    """Simulates a network that delays frames more and more, up to what its queues hold."""
     return lambda made: min(most, growth * made)
 
 
@@ -122,7 +122,7 @@ def test_a_hiccup_that_is_over_at_once_is_not_reported() -> None:
 def test_a_backlog_that_drains_is_skipped_but_for_a_frame_now_and_then() -> None:
     lateness = Lateness(2.0)
     shown: list[tuple[float, float]] = []
-    for number in range(25 * 20):  # 20 s, of which frames made from the 5th to the 15th come at eight times the speed
+    for number in range(25 * 20):  # 20 s; frames made from second 5 to 15 arrive at eight times the speed
         made = number * INTERVAL
         arrival = made if not 5 <= made < 15 else 15 + (made - 5) / 8
         if lateness.frame(made, arrival if made < 15 else max(arrival, 16.25)):
@@ -137,7 +137,7 @@ def test_a_stream_that_stays_late_is_opened_again_ever_more_rarely() -> None:
     lateness, opened, began, pts = Lateness(2.0), list[int](), 0.0, 0.0
     for number in range(25 * 3600):
         arrival = number * INTERVAL
-        pts += INTERVAL / 2  # half as fast as it is made
+        pts += INTERVAL / 2  # half the true speed
         lateness.frame(pts, arrival)
         if lateness.hopeless(arrival):
             opened.append(round(arrival - began))

@@ -1,4 +1,4 @@
-"""Playing recordings in real time, on one time line."""
+"""Recordings are played in real time, on one continuous time line."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_presentation_times_are_taken_as_they_are_if_they_rise() -> None:
 
 
 def test_decoding_times_are_taken_if_presentation_times_jump_back_more_often() -> None:
-    """As AVI files with B-frames have them: decoding times in both places."""
+    """AVI files with B-frames have decoding times in both fields."""
     times = PresentationTimes()
     pairs = [(1, 2), (3, 3), (2, 4), (5, 5), (6, 6), (4, 7), (8, 8), (7, 9)]
     assert [times.of(*pair) for pair in pairs] == [1, 3, 4, 5, 6, 7, 8, 9]

@@ -1,4 +1,4 @@
-"""The colours of a converted picture."""
+"""The colours of a converted image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
 
 @dataclass(frozen=True)
 class Tags:
-    """What a frame says of its colours, as FFmpeg numbers it, and what that means."""
+    """A frame's colour metadata, with FFmpeg's numbers, and what it means."""
 
     colorspace: int
     weights: tuple[float, float]
@@ -31,7 +31,8 @@ class Tags:
 
 
 def grey_to_colour(width: int = 64, height: int = 48) -> av.VideoFrame:
-    """A yuv420p frame of smooth, moderate colours, so that none is clipped and chroma sampling plays no part."""
+    """Returns a yuv420p frame of smooth, moderate colours, so that none is clipped and chroma sampling does not
+    matter."""
     frame = av.VideoFrame(width, height, "yuv420p")
     for plane, (low, high) in zip(frame.planes, ((90, 160), (110, 140), (115, 145)), strict=True):
         ramp = np.linspace(low, high, plane.line_size).astype(np.uint8)
@@ -40,7 +41,7 @@ def grey_to_colour(width: int = 64, height: int = 48) -> av.VideoFrame:
 
 
 def by_formula(frame: av.VideoFrame, tags: Tags) -> NDArray[np.float64]:
-    """BGR by the formula of ITU-R BT.601 and BT.709, chroma repeated."""
+    """Returns BGR by the formula of ITU-R BT.601 and BT.709, with repeated chroma."""
     y, u, v = (
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, : plane.width].astype(float)
         for plane in frame.planes
@@ -91,7 +92,7 @@ def test_odd_sizes_keep_every_line_and_column() -> None:
 
 def test_a_frame_lets_go_of_the_decoder_s_buffer_once_it_is_converted() -> None:
     class Decoder:
-        """Stands for a decoded frame: av.VideoFrame takes no weak reference."""
+        """Replaces a decoded frame, because av.VideoFrame allows no weak reference."""
 
         width, height = 64, 48
 

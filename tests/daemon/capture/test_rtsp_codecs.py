@@ -1,4 +1,4 @@
-"""What a description states for the decoder, and which access units can be decoded alone."""
+"""What an SDP description says to the decoder, and which access units can be decoded by themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.clips import Scene
 
 
 def encoded(codec: str, options: dict[str, str]) -> list[tuple[bool, bytes]]:
-    """Twelve pictures in Annex B: whether each is a key frame, and its access unit."""
+    """Returns twelve frames in Annex B format: whether each is a key frame, and its access unit."""
     encoder = av.CodecContext.create(codec, "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 320, 96, "yuv420p", Fraction(1, 25)

@@ -1,4 +1,4 @@
-"""A feed on RTSP cameras that are odd: how they ask for a login, what they describe, where they redirect to."""
+"""A feed from unusual RTSP cameras: how they ask for a login, what they describe, where they redirect to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.odd_camera import AUDIO, FPS, VIDEO, OddCamera, Packets
 from tests.support.waiting import eventually
 
 ONCE = {"first": "60s", "longest": "60s"}
-"""Waits between attempts after which no second one comes within a test."""
+"""Retry delays so long that no second attempt comes within a test."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ except gstreamer.glib.Error as error:
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 @pytest.mark.parametrize(("version", "accepted"), [("TLSv1_1", False), ("TLSv1_2", True)])
 def test_cameras_too_must_speak_tls_1_2_or_newer(version: str, accepted: bool, tmp_path: Path) -> None:
-    """Also in a process that serves no RTSP itself."""
+    """Also in a process that does not serve RTSP itself."""
     pair, context = self_signed(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair["certificate"], pair["key"])
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -107,7 +107,7 @@ def test_an_answer_that_came_too_late_for_its_nonce_is_given_again(algorithm: st
 
 @pytest.mark.parametrize("algorithm", ["Basic", "MD5", "SHA-256"])
 def test_each_attempt_sends_a_wrong_password_once(algorithm: str) -> None:
-    """Once it is known which login the camera asks for."""
+    """Once it is known which login method the camera wants."""
     with (
         OddCamera(algorithms=[algorithm]) as camera,
         RunningFeed(camera.address(credentials="viewer:wrong@")) as running,
@@ -131,7 +131,7 @@ def test_a_camera_may_speak_tls(algorithm: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", ["Basic", "MD5", "SHA-256"])
 def test_a_wrong_password_is_not_tried_again_and_again(algorithm: str) -> None:
-    """Many cameras lock the account after some five wrong passwords."""
+    """Many cameras lock the account after about five wrong passwords."""
     with (
         OddCamera(algorithms=[algorithm]) as camera,
         RunningFeed(camera.address(credentials="viewer:wrong@"), reconnect=ONCE) as running,
@@ -182,7 +182,7 @@ def test_the_guard_against_such_challenges_fits_the_installed_gstreamer() -> Non
 
 
 def test_the_guard_leaves_no_code_or_pointers_writable_that_were_not() -> None:
-    """In a process of its own: here it is installed already."""
+    """Runs in its own process, because the guard is already installed in this one."""
     done = subprocess.run([sys.executable, "-c", _GUARDS], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     before, after = done.stdout.split("--")
@@ -217,7 +217,7 @@ def test_a_library_without_that_reference_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_reference_that_somebody_else_has_changed_is_left_alone() -> None:
-    """It points to our own function here."""
+    """Here it points to our own function."""
     with pytest.raises(rtsp_challenges.GuardError, match="points elsewhere"):
         rtsp_challenges.install.__wrapped__(plugin_of_rtspsrc())
 
@@ -255,7 +255,7 @@ def test_a_codec_that_gstreamer_cannot_read_is_read_by_ffmpeg_and_said_to_be(
 
 
 def test_mjpeg_needs_no_name_in_the_description() -> None:
-    """RFC 3551 gives it a payload type of its own."""
+    """RFC 3551 assigns it a static payload type."""
     dialogue = Dialogue(address_of("rtsp://camera/a"), lambda element: True)
     assert dialogue.selects(0, 26, {"media": "video"}.get)
     assert dialogue.codec is CODECS["JPEG"]
@@ -331,7 +331,7 @@ def test_what_a_camera_refuses_with_is_its_reason(status: str, reason: Reason) -
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_times_are_the_cameras_own_however_its_packets_arrive(transport: str) -> None:
-    """Pictures come in bursts of five; their times are 40 ms apart."""
+    """Frames come in bursts of five; their times are 40 ms apart."""
     held: Packets = []
 
     def in_bursts(number: int, packets: Packets) -> Packets:
@@ -376,7 +376,8 @@ def test_udp_packets_out_of_order_are_put_in_order() -> None:
 
 @contextmanager
 def flood(answer: bytes) -> Iterator[tuple[int, list[int]]]:
-    """A camera that answers DESCRIBE with `answer`, and then with as much as is taken: its port, and bytes sent."""
+    """Yields the port of a camera that responds to DESCRIBE with `answer` and then keeps sending, and the bytes it
+    sent."""
     sent: list[int] = []
 
     def serve(connection: socket.socket) -> None:
@@ -408,7 +409,7 @@ def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(answer: by
 
 
 def test_a_picture_without_end_is_given_up() -> None:
-    """Its packets go on and on, and none is its last."""
+    """Its packets never end, and none is marked as the last."""
 
     def endless(number: int, packets: Packets) -> Packets:
         if number < FPS:
@@ -439,7 +440,7 @@ def test_a_session_is_kept_before_the_shortest_usual_timeout() -> None:
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_stream_that_goes_on_under_another_ssrc_is_no_loss(transport: str, restart: bool) -> None:
-    """After a restart of the camera's encoder sequence numbers and times are others, too."""
+    """After a restart of the camera's encoder, sequence numbers and timestamps change, too."""
 
     def changed(number: int, packets: Packets) -> Packets:
         if number < 2 * FPS:
@@ -462,7 +463,7 @@ def test_a_stream_that_goes_on_under_another_ssrc_is_no_loss(transport: str, res
 
 
 def test_ssrcs_without_end_are_a_fault() -> None:
-    """The receiver keeps state for each of them."""
+    """The receiver keeps state for each SSRC."""
 
     def changing(number: int, packets: Packets) -> Packets:
         return [packet[:8] + (1 + number // 5).to_bytes(4, "big") + packet[12:] for packet in packets]
@@ -533,7 +534,7 @@ def test_a_camera_may_choose_the_channels() -> None:
 
 
 def test_what_comes_beside_the_pictures_is_bounded() -> None:
-    """The pictures come over UDP; the connection brings an answer without end."""
+    """The frames come over UDP; the TCP connection brings an endless response."""
     with (
         OddCamera(flood_after=10) as camera,
         RunningFeed(camera.address(), transport="udp", reconnect=ONCE) as running,

@@ -1,4 +1,4 @@
-"""The TCP connection of GStreamer's RTSP client: what is read from it and how it is cut, whoever closes it."""
+"""The TCP connection of GStreamer's RTSP client: what is read from it and how it is closed, by either side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 def tcp_pair() -> Pair:
-    """Two ends of a TCP connection."""
+    """Returns both ends of a TCP connection."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         one = socket.create_connection(server.getsockname(), 5)
         other, _ = server.accept()
@@ -39,7 +39,7 @@ def pair() -> Iterator[Pair]:
 
 
 class Connection:
-    """Stands for a Gio.SocketConnection. `between` runs after its descriptor was asked for."""
+    """Replaces a Gio.SocketConnection. `between` runs after its descriptor was requested."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor

@@ -76,7 +76,7 @@ def test_a_device_is_asked_for_size_rate_and_format() -> None:
     assert device.address == "/dev/video2"
     assert device.options == {"input_format": "mjpeg", "video_size": "1280x720", "framerate": "30"}
     assert device.format is not None
-    av.ContainerFormat(device.format, "r")  # raises where FFmpeg was built without it
+    av.ContainerFormat(device.format, "r")  # raises if FFmpeg was built without it
 
 
 def test_a_device_decides_what_is_not_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""What a feed counts."""
+"""The counters of a feed."""
 
 from __future__ import annotations
 

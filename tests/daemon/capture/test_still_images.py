@@ -1,4 +1,4 @@
-"""Image files as a live camera sends them: turned as they say, and hostile ones refused within bounds."""
+"""Image files from a live camera: oriented according to their metadata, and hostile ones rejected within bounds."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_jpeg_whose_thumbnails_look_like_scans_is_decoded() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_live_images_are_shown_as_their_exif_data_say(orientation: int) -> None:
-    """Like the decoder of stills: OpenCV's."""
+    """Like OpenCV's decoder for stills."""
     image = quadrants(96, 64)
     jpeg, png, webp = (cv2.imencode(suffix, image)[1].tobytes() for suffix in (".jpg", ".png", ".webp"))
     images = {
@@ -75,7 +75,7 @@ def test_an_image_without_exif_data_is_upright_whatever_the_one_before_said() ->
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_compressed_texts_of_a_png_take_no_memory(kind: bytes, tmp_path: Path) -> None:
-    """FFmpeg itself takes twice what they hold."""
+    """FFmpeg itself would use twice their decompressed size."""
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(text_bomb(kind, 400))
     done = subprocess.run([sys.executable, "-c", _PEAK, str(bomb)], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The test picture."""
+"""The test pattern."""
 
 from __future__ import annotations
 

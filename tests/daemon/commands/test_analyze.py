@@ -1,4 +1,4 @@
-"""`sightd analyze`: every frame of every source that can be read, and a clear word for each that cannot."""
+"""`sightd analyze`: every frame of every readable source, and a clear message for each source that is not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _restored() -> Iterator[None]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration whose detector sees one "thing" on every picture, with a score of 0.9."""
+    """A configuration whose detector finds one "thing" in every frame, with a score of 0.9."""
     path = tmp_path / "site.yaml"
     settings = {
         "cameras": {"unused": {"source": "testpattern://"}},
@@ -47,7 +47,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def analyze(config: Path, *arguments: object) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and the lines that were written."""
+    """Runs `sightd analyze`. Returns the exit code and the records written."""
     out = config.parent / "results.jsonl"
     code = main(["analyze", "-c", str(config), "--out", str(out), *map(str, arguments)])
     return code, [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
@@ -289,7 +289,7 @@ def test_a_video_that_was_cut_off_is_analysed_as_far_as_it_goes_and_fails(
 
 
 def test_an_annotated_video_has_the_colours_of_its_source_and_says_which_they_are(config: Path, tmp_path: Path) -> None:
-    """BT.709 in, as cameras send it; a copy without tags would be read as BT.709 by its size, and by others not."""
+    """BT.709 in, as cameras send it. Players would guess a copy without tags as BT.709 by its size, or not."""
     colours = ((40, 60, 200), (200, 60, 40), (60, 200, 60), (128, 128, 128))
     bars = np.concatenate([np.full((720, 320, 3), colour, np.uint8) for colour in colours], axis=1)
     frame = av.VideoFrame.from_ndarray(bars, format="bgr24").reformat(format="yuv420p", dst_colorspace="ITU709")

@@ -1,4 +1,4 @@
-"""`sightd classifier train`: from folders of photographs to a network that a configuration can name."""
+"""`sightd classifier train`: from folders of photographs to a model that a configuration can name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSES = {"cat": "chelsea.png", "coffee": "coffee.png", "motorcycle": "motorcyc
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """Ten cut-outs of each of three photographs."""
+    """Ten crops of each of three photographs, in a folder per class."""
     random = np.random.default_rng(0)
     for label, name in CLASSES.items():
         image = photo(name)
@@ -40,7 +40,7 @@ def photographs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store of its own, with the base in it."""
+    """A separate model store with the base model in it."""
     base = stored("mobilenet-v2")
     monkeypatch.setenv("SIGHTD_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""`sightd engine`, as typed: on a machine without TensorRT, and over stand-ins of it and of a GPU."""
+"""`sightd engine`, as typed: on a machine without TensorRT, and with stand-ins for TensorRT and a GPU."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def cache(folder: Path) -> EngineCache:
-    """Two engines of 1 MiB."""
+    """A cache with two engines of 1 MiB."""
     made = EngineCache(folder / "engines")
     for index in range(2):
         identity = replace(IDENTITY, model=f"net{index}", model_sha256=f"{index}" * 64)
@@ -119,7 +119,7 @@ def test_prune_leaves_what_was_used_last(cache: EngineCache, size: list[str], le
 
 @pytest.fixture
 def gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
-    """A stand-in GPU, and a network "double" in the catalogue that the stand-in TensorRT can run."""
+    """A stand-in GPU, and a model "double" in the catalogue that the stand-in TensorRT can run."""
     device = FakeDevice()
     path = write_double(folder / "double.onnx", (1, 3, 8, 8))
     model = Model("double", "classifier", "", "MIT", SPEC, path=path)
@@ -158,7 +158,7 @@ def test_the_runtime_that_was_asked_for_is_taken(gpu: FakeDevice, capsys: pytest
 
 @pytest.fixture
 def detector(gpu: FakeDevice, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
-    """A small network with weights, stored as "small", that the stand-in TensorRT takes for its own."""
+    """A small model with weights, stored as "small", that the stand-in TensorRT accepts."""
     model = convolutional(folder / "small.onnx")
     monkeypatch.setattr(Catalog, "load", lambda: Catalog({model.name: model}))
     monkeypatch.setattr(engine_work, "open_session", lambda request, *_: _Opened(request.precision))
@@ -170,7 +170,7 @@ class _Opened:
         self.backend = Backend("tensorrt", "cuda:0", precision)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def frames(folder: Path, count: int = 10) -> str:

@@ -1,4 +1,4 @@
-"""`sightd events` tells what happened, in words and for programs."""
+"""`sightd events` shows what happened, as text and as JSON."""
 
 from __future__ import annotations
 

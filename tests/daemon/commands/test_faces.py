@@ -1,4 +1,4 @@
-"""`sightd faces` enrols, shows and forgets, and says what is wrong."""
+"""`sightd faces` enrols, lists and deletes faces, and reports what is wrong."""
 
 from __future__ import annotations
 

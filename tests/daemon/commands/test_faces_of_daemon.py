@@ -1,4 +1,4 @@
-"""`sightd faces` and `sightd events` with a daemon: it does the work, on its own files, for who may ask it."""
+"""`sightd faces` and `sightd events` with a daemon: it does the work, on its own files, for authorised users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKEN = "a-token-of-somebody-who-may-all"
 
 
 class Site:
-    """A daemon with a face plug-in, whose state is not that of the commands' user."""
+    """A daemon with a face plug-in, whose state is separate from that of the user who runs the commands."""
 
     def __init__(self, folder: Path, **sections: object) -> None:
         pattern = {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}
@@ -43,7 +43,7 @@ class Site:
         return self.daemon.path
 
     def sightd(self, *arguments: str | Path, code: int = 0) -> str:
-        """A command for this daemon; its output."""
+        """Runs a command for this daemon and returns its output."""
         done = sightd(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
@@ -159,7 +159,7 @@ def test_events_of_a_daemon_by_camera_kind_and_time(site: Site) -> None:
 
 
 class Service:
-    """An installed service that does not run."""
+    """An installed service that is not running."""
 
     def __init__(self, folder: Path) -> None:
         self.config, self.state = folder / "sightd.yaml", folder / "state"

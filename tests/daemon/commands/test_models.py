@@ -28,7 +28,7 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
 
 @pytest.fixture(autouse=True)
 def catalog(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Catalog:
-    """ "small" can be had, "gone" cannot, the hash of "new" is not known."""
+    """A catalogue: "small" can be downloaded, "gone" cannot, and the hash of "new" is unknown."""
     body = server.files["/small.onnx"]
     sources = {
         "gone": UrlSource(server.url("/gone.onnx"), "0" * 64, 1),

@@ -1,4 +1,4 @@
-"""`sightd plugins`, and a plug-in of somebody else's package that is installed and checked by it."""
+"""`sightd plugins`, and a third-party plug-in that is installed and checked by it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sightd(*words: str) -> int:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example package, installed where only the tests see it."""
+    """Installs the example package where only the tests see it. Returns the folder."""
     folder = tmp_path_factory.mktemp("example")
     source, target = folder / "source", folder / "site"
     shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
@@ -47,7 +47,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_example(installed: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`sightd plugins` in a process of its own that sees the example package."""
+    """Runs `sightd plugins` in a separate process that sees the example package."""
     paths = os.pathsep.join([str(ROOT), str(installed)])
     return subprocess.run(
         [sys.executable, "-c", _SIGHTD, "plugins", *words],

@@ -1,4 +1,4 @@
-"""`sightd reload` says what changed, or why nothing did."""
+"""`sightd reload` reports what changed, or why nothing did."""
 
 from __future__ import annotations
 

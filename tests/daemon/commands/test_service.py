@@ -1,4 +1,4 @@
-"""`sightd service` on a machine whose systemd is played by two scripts."""
+"""`sightd service` on a machine whose systemd is simulated by two scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = "LoadState=loaded\nActiveState=active\nSubState=running\nStatusText=2 of
 
 
 class Machine:
-    """What `systemctl` was asked, and what it says of the service."""
+    """Records the calls of `systemctl`, and sets what it reports about the service."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bin, self.units = folder, folder / "bin", folder / "units"

@@ -1,4 +1,4 @@
-"""`sightd status` shows what the daemon does, and its exit code says whether it is ready."""
+"""`sightd status` shows the daemon's state, and its exit code says whether it is ready."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_doctor_knows_the_ports_of_the_daemon_that_it_examines(daemon: DaemonPro
 
 def test_for_programs_with_who_watches(daemon: DaemonProcess) -> None:
     with httpx.stream("GET", daemon.url("/front.mjpg"), timeout=20) as response:
-        parts = response.iter_bytes()  # kept: what nobody holds is closed
+        parts = response.iter_bytes()  # keep a reference: an unreferenced iterator closes the connection
         next(parts)
         status = json.loads(sightd("status", "-c", daemon.path, "--json").stdout)
     [camera] = status["cameras"]

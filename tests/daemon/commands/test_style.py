@@ -1,4 +1,4 @@
-"""`sightd style`: the names, and a sheet that shows them."""
+"""`sightd style`: the names, and a sheet with samples of them."""
 
 from __future__ import annotations
 

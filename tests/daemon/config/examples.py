@@ -1,4 +1,4 @@
-"""The example files, and an environment in which they can be read."""
+"""The example files, and an environment in which they can be loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is different between two configurations, and nothing else."""
+"""The diff of two configurations finds exactly what differs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def loaded(**sections: Any) -> Loaded:
 
 
 def cameras(**changed: Any) -> dict[str, Any]:
-    """Those of the base with others; None takes one out."""
+    """Returns the cameras of the base with changes; None removes one."""
     found = {**BASE["cameras"], **changed}
     return {name: options for name, options in found.items() if options is not None}
 

@@ -1,4 +1,4 @@
-"""The example files can be used, and the JSON schema takes what the loader takes."""
+"""The example files load, and the JSON schema accepts what the loader accepts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_can_be_used(path: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "models/parts.onnx").touch()  # the network that only the reader of own-model.yaml has
+    (tmp_path / "models/parts.onnx").touch()  # the model that only a reader of own-model.yaml has
     loaded = load_text(path.read_text(), tmp_path / path.name, environ=ENVIRON, plugins=installed_plugins())
     assert loaded.config.cameras
     assert all("no such file" in warning.message for warning in loaded.warnings)
@@ -54,7 +54,7 @@ def test_an_example_names_the_schema_and_satisfies_it(path: Path) -> None:
 
 
 def test_what_the_reference_file_has_commented_out_can_be_used_too(tmp_path: Path) -> None:
-    """Every `# option: value` line of sightd.yaml is taken out of its comment; words without a colon stay."""
+    """Uncomments every `# option: value` line of sightd.yaml; lines of prose without a colon stay comments."""
     lines = (FOLDER / "sightd.yaml").read_text().split("# ── Cameras", 1)[1].splitlines()[1:]
     text = "\n".join(line.replace("# ", "", 1) if line.startswith("  # ") else line for line in lines)
     for name in re.findall(r"/run/credentials/sightd\.service/(\w+)", text):

@@ -1,4 +1,4 @@
-"""Every class of fault in a file: where it is told, what is said, and what mends it."""
+"""Every kind of error in a file: its position, its message, and its hint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.stub_plugins import STUBS
 CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
 
 FAULTS = [
-    # text, line, column, path, in the message, in the hint
+    # text, line, column, path, part of the message, part of the hint
     ("cameras: {a: {source: x, outptu: {}}}", 1, 26, "cameras.a.outptu", 'did you mean "output"?', "known options: "),
     (CAMERA + "chian: [finder]", 2, 1, "chian", 'did you mean "chain"?', "known options: "),
     (CAMERA + "zzz: 1", 2, 1, "zzz", "unknown option", "known options: "),

@@ -1,4 +1,4 @@
-"""Whatever is done to an example file, the loader reads it or tells problems; it fails in no other way."""
+"""However an example file is changed, the loader loads it or reports problems; it fails in no other way."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 def problems_of(text: str) -> ConfigError | None:
-    """The problems of a text; of one that can be used it is checked that the schema takes it too."""
+    """Returns the problems of a text. If it loads, checks that the schema accepts it, too."""
     try:
         loaded = load_text(text, FOLDER / "x.yaml", environ=ENVIRON, plugins=installed_plugins())
     except ConfigError as error:

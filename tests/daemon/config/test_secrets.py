@@ -1,4 +1,4 @@
-"""A canary password goes through every kind of fault; it may come out nowhere."""
+"""A canary password passes through every kind of error and must never appear in a message."""
 
 from __future__ import annotations
 

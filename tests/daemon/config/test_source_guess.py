@@ -1,4 +1,4 @@
-"""Sources without a scheme that were meant to be addresses."""
+"""Sources without a scheme that were meant to be URLs."""
 
 from __future__ import annotations
 

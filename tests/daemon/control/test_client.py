@@ -1,4 +1,4 @@
-"""The client takes nothing on trust: certificates, sizes, times, and what an answer says."""
+"""The client trusts nothing: certificates, sizes, times, and the content of responses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Answering = Callable[[bytes], Client]
 
 @pytest.fixture
 def answering(tmp_path: Path) -> Iterator[Answering]:
-    """A server at a Unix socket that sends these bytes to each client, then closes; with none it stays silent."""
+    """A server on a Unix socket that sends the given bytes to each client and closes; without bytes it stays silent."""
     opened: list[socket.socket] = []
 
     def start(data: bytes) -> Client:
@@ -46,7 +46,7 @@ def answering(tmp_path: Path) -> Iterator[Answering]:
             opened.append(connection)
             connection.recv(65536)
             if data:
-                with suppress(OSError):  # a client that has read enough closes
+                with suppress(OSError):  # a client may close once it has read enough
                     connection.sendall(data)
                     connection.shutdown(socket.SHUT_WR)
 

@@ -1,4 +1,4 @@
-"""Commands find the daemon that is meant, and say so if they cannot."""
+"""Commands find the right daemon, or say that they cannot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Listen = Callable[..., Path]
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Of a user, on a machine without an installed service."""
+    """The environment of a user on a machine without an installed service."""
     monkeypatch.setattr(service, "UNIT_FOLDER", tmp_path / "units")
     monkeypatch.setattr(discovery, "SERVICE_SOCKET", tmp_path / "service" / "control.sock")
     (tmp_path / "run").mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""What is told of machines that lack something: each is put together from fakes."""
+"""What is reported about machines that lack something; each is simulated with fakes."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_without_a_gpu_nothing_of_cuda_is_loaded_to_look_for_nvdec(monkeypatch: 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver, as far as its traces tell."""
+    """A machine that appears to have an NVIDIA driver."""
     monkeypatch.setattr("sightd.engines.placement.no_gpu", lambda: None)
     monkeypatch.setattr(nvdec, "no_gpu", lambda: None)
 

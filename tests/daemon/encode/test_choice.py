@@ -1,4 +1,4 @@
-"""Which encoder runs, and that it is told when another must take its place."""
+"""Which encoder is used, and how it is replaced when it fails."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_x264_that_fails_changes_nothing() -> None:
 
 
 class Card:
-    """An NVENC that can be told to refuse, a clock that is set by hand, and one camera's choice."""
+    """A simulated NVENC that can refuse, a manual clock, and one camera's encoder choice."""
 
     def __init__(
         self, refuses: str | None, wish: CodecName | Literal["auto"] = "auto", missing: str | None = None
@@ -101,7 +101,7 @@ class Card:
         return open_x264(width, height, fps, options)
 
     def next_encoder(self, later: float) -> str:
-        """What the camera is encoded by when its next encoder is opened so many seconds later, and takes a picture."""
+        """Opens the next encoder so many seconds later, lets it encode a frame and returns its name."""
         self.now += later
         self.choice.open(64, 48, 25, Output())
         self.choice.succeeded()
@@ -121,7 +121,7 @@ def test_a_refused_camera_tries_nvenc_again_after_a_while_and_not_before(caplog:
 
 
 def test_an_nvenc_that_opens_is_believed_when_it_has_encoded_a_picture(caplog: pytest.LogCaptureFixture) -> None:
-    """On a GPU it opens with the first picture, and may refuse then, however often it is tried again."""
+    """On a GPU, NVENC opens with the first frame and may fail then, however often it is retried."""
     caplog.set_level(logging.INFO)
     card = Card(None)
     for _ in range(3):
@@ -142,7 +142,7 @@ def test_an_nvenc_that_refuses_after_one_that_never_encoded_is_not_believed() ->
     card = Card("out of sessions")
     assert card.next_encoder(0) == "x264"
     card.refuses, card.now = None, card.now + RETRY_AFTER
-    card.choice.open(64, 48, 25, Output())  # on trial, and something else fails before it has encoded
+    card.choice.open(64, 48, 25, Output())  # on trial; something else fails before it has encoded
     card.refuses, card.now = "out of sessions", card.now + RETRY_AFTER
     assert card.next_encoder(0) == "x264"
 
@@ -167,7 +167,7 @@ def test_each_refusal_begins_the_while_anew_and_is_told_once(caplog: pytest.LogC
 
 
 def test_a_camera_that_began_while_the_card_was_full_gets_nvenc_when_that_is_over() -> None:
-    """How often the card is asked is not the camera's affair: `NvencProblem` remembers its answer."""
+    """How often the GPU is queried is not up to the camera: `NvencProblem` caches the result."""
     card = Card(None, missing="all its sessions are taken")
     assert card.next_encoder(0) == "x264"
     assert (card.tried, card.choice.reason) == (0, "no nvenc: all its sessions are taken")

@@ -1,4 +1,4 @@
-"""Pictures on a GPU reach the encoder: NVENC in place, x264 by one download. On the stand-in driver."""
+"""Frames on a GPU reach the encoder: NVENC in place, x264 by one download. On the stand-in driver."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_x264_gets_it_by_one_download(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_ffmpeg_s_frame_lies_in_the_very_memory_and_holds_it(kernels: bytes) -> None:
-    """What NVENC is given, but for its device: the stand-in's memory is the host's, which FFmpeg can read here."""
+    """What NVENC gets, except for the device: the stand-in's memory is host memory, which FFmpeg can read here."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         downloads = Downloads(gpu.device)
@@ -74,7 +74,7 @@ def test_ffmpeg_s_frame_lies_in_the_very_memory_and_holds_it(kernels: bytes) -> 
 
 @on_stand_in()
 def test_where_ffmpeg_cannot_take_it_the_camera_goes_on_with_x264(kernels: bytes) -> None:
-    """FFmpeg does not find all that it needs in the stand-in, as on a machine with a broken driver."""
+    """FFmpeg finds functions missing in the stand-in, as on a machine with a broken driver."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         downloads = Downloads(gpu.device)

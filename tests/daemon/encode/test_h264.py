@@ -1,4 +1,4 @@
-"""What the encoder gives can be decoded at once, looks like the source, and keeps to its clock."""
+"""The encoder's output can be decoded at once, looks like the source, and keeps its timing."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ BASELINE = 66
 
 
 def scene(step: int = 0, width: int = 320, height: int = 180) -> Image:
-    """A soft gradient with a disc that moves."""
+    """Returns a smooth gradient with a moving disc, BGR."""
     x, y = np.meshgrid(np.linspace(20, 235, width), np.linspace(20, 235, height))
     image = np.stack([x, y, 255 - x], axis=2).astype(np.uint8)
     return cv2.circle(image, (40 + 5 * step, height // 2), height // 6, (60, 200, 250), -1).astype(np.uint8)
@@ -47,7 +47,7 @@ def bgr(frame: av.VideoFrame) -> Image:
 
 
 def units(packet: Packet) -> list[int]:
-    """Types of the NAL units of an access unit."""
+    """Returns the types of the NAL units of an access unit."""
     return [part[0] & 31 for part in packet.data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]]
 
 
@@ -107,7 +107,7 @@ def test_the_decoded_pictures_look_like_the_source() -> None:
 )
 def test_saturated_colours_come_back_right_in_a_player(colour: tuple[int, int, int]) -> None:
     frame = decoded(encoded([flat(colour)], crf=10))[0]
-    shown = frame.to_ndarray(format="bgr24")  # converts as the stream's own colour marks say
+    shown = frame.to_ndarray(format="bgr24")  # converts according to the stream's own colour tags
     assert np.abs(shown[20:-20, 20:-20].astype(int) - colour).max() <= 6
 
 
@@ -148,7 +148,7 @@ def test_the_rate_keeps_below_the_limit() -> None:
 def test_all_even_sizes_can_be_encoded(size: tuple[int, int]) -> None:
     frame = decoded(encoded([scene(0, *size)], crf=15))[0]
     assert (frame.width, frame.height) == size
-    assert cv2.PSNR(bgr(frame), scene(0, *size)) > 25  # planes laid wrongly give 13; halved chroma costs the small ones
+    assert cv2.PSNR(bgr(frame), scene(0, *size)) > 25  # misplaced planes give 13; halved chroma costs small sizes
 
 
 def test_the_callers_picture_may_be_reused_at_once() -> None:

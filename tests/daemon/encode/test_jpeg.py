@@ -1,4 +1,4 @@
-"""Stills are JPEG files of the picture."""
+"""Stills are JPEG files of the frame."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""NVENC as far as a machine without a GPU can tell: what it is asked for, and why it is not there."""
+"""NVENC, as far as it can be tested without a GPU: its options, and why it is unavailable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_driver_alone_is_no_encoder() -> None:
 
 
 class Card:
-    """A machine with a GPU, as far as it is asked; `refuses` is what its NVENC, or FFmpeg, raises."""
+    """A simulated machine with a GPU; `refuses` is what its NVENC, or FFmpeg, raises."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -126,7 +126,7 @@ def test_threads_that_ask_at_once_have_the_card_asked_once() -> None:
     def slow(*_: object) -> VideoCodecContext:
         asked.append(None)
         with suppress(BrokenBarrierError):
-            together.wait(0.2)  # which a second thread would end, were it let in
+            together.wait(0.2)  # which a second thread would end, if it were let in
         raise EncoderError("out of sessions")
 
     problem = NvencProblem(gpu_missing=lambda: None, nvenc=slow)

@@ -1,4 +1,4 @@
-"""An event in words says what it is about, and lists nothing that is empty."""
+"""An event as text names its subject and lists no empty fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened is kept, in order, bounded, and read by whoever asks; who notes it never waits."""
+"""Events are stored in order and within bounds, and anybody can read them; recording one never blocks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def opened(tmp_path: Path, counts: EventCounts, monkeypatch: pytest.MonkeyPatch)
 
 
 def kept(journal: Journal, count: int) -> list[int]:
-    """The ids of all that is kept, once there are so many."""
+    """Returns the IDs of all stored events, once there are `count` of them."""
     eventually(lambda: journal.reader.path.exists() and journal.fault is None)
     eventually(lambda: len(_ids(journal.reader)) == count, what=f"{count} events")
     return _ids(journal.reader)
@@ -169,7 +169,8 @@ def test_what_has_no_room_is_counted_and_that_is_an_event(tmp_path: Path, opened
 
 
 def counts_lost(journal: Journal) -> list[int]:
-    """One for each time that the journal's thread came by while events were being lost."""
+    """Returns the counts of lost events, one for each time that the journal's thread ran while events were being
+    lost."""
     return [event.facts["count"] for event in journal.reader.after(0, 10_000, Filter(kind="events.lost"))]
 
 

@@ -1,4 +1,4 @@
-"""Why a camera is away is told as it is now, not as it was some other time."""
+"""The reported reason for a camera's outage is the current one, not an earlier one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_outage_that_was_over_before_the_slate_came_is_no_reason_for_the_next
     sight = Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, Told())
     sight.found()
     sight.fault(Reason.REFUSED)
-    sight.connected()  # within a second: viewers saw nothing
+    sight.connected()  # within a second: viewers noticed nothing
     sight.lost(None, 0.0, 1.3)
     assert reasons(journal) == ["silent"]
 
@@ -61,7 +61,7 @@ def test_a_camera_that_is_changed_while_it_runs_is_told_of_only_where_something_
     told = Told()
 
     def sight() -> Sight:
-        """As each run has one."""
+        """Each run has its own."""
         return Sight("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, told)
 
     sight().found()

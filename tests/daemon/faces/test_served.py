@@ -1,4 +1,4 @@
-"""The API serves the galleries of the face plug-ins that run, also after a reload."""
+"""The API serves the galleries of the running face plug-ins, also after a reload."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def no_engine(choice: object, threads: int, config: object) -> Any:
 
 
 def loaded(folder: Path, **plugins: dict[str, Any]) -> Loaded:
-    """A configuration whose only camera runs these plug-ins."""
+    """Returns a configuration whose only camera runs these plug-ins."""
     camera = {"source": "testpattern://", "chain": list(plugins)}
     text = yaml.safe_dump({"cameras": {"a": camera}, "plugins": plugins})
     return load_text(text, folder / "site.yaml", environ={}, plugins=installed_plugins())
@@ -52,7 +52,7 @@ def test_a_reload_brings_changes_and_takes_away_galleries(faces: ServedFaces, tm
     faces.serve(faces.opened(loaded(tmp_path, face={"gallery": "other.db"})))
     assert faces.desk().gallery.database.path == tmp_path / "other.db"
     with pytest.raises(GalleryError):
-        first.gallery.persons()  # closed
+        first.gallery.persons()  # it is closed
     faces.serve(faces.opened(loaded(tmp_path)))
     with pytest.raises(NoFacesError):
         faces.desk()

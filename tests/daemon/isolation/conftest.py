@@ -1,4 +1,5 @@
-"""These tests wait for events, however long they take: they run beside those that look at the clock."""
+"""Marks these tests as `waiting`: they wait for events, however long they take, and run next to tests that measure
+time."""
 
 from __future__ import annotations
 

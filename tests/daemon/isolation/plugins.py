@@ -1,4 +1,4 @@
-"""Plug-ins for processes of their own: they are told what to do by the number of the frame."""
+"""Plug-ins for isolated processes; the number of the frame selects what they do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RAISES, HANGS, NONSENSE, UNSENDABLE, SEGFAULTS, EXITS, LEAKS, HANGS_NATIVELY = r
 
 
 def found(*values: float) -> Results:
-    """Detections whose scores say something."""
+    """Returns detections whose scores carry values for the test."""
     scores = np.array(values, np.float32)
     n = len(scores)
     return Results(Detections(np.zeros((n, 4), np.float32), scores, np.zeros(n, np.int64), ("x",)))
@@ -32,7 +32,7 @@ def scores(results: Results) -> list[float]:
 
 
 class Faulty(Plugin[PluginConfig]):
-    """Tells its process and the mean of each picture; on the frames named above it fails as they say."""
+    """Reports its process ID and the mean of each image; on the frame numbers above it fails as their names say."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
 
@@ -52,7 +52,7 @@ class Faulty(Plugin[PluginConfig]):
         if seq == HANGS:
             threading.Event().wait()
         elif seq == HANGS_NATIVELY:
-            ctypes.PyDLL(None).sleep(600)  # with the interpreter's lock
+            ctypes.PyDLL(None).sleep(600)  # while holding the GIL
         elif seq == NONSENSE:
             return [None]
         elif seq == UNSENDABLE:
@@ -67,7 +67,7 @@ class Faulty(Plugin[PluginConfig]):
 
 
 class SlowOpener(Faulty):
-    """Cannot open again while a file named by the environment is there."""
+    """Cannot open while the file named by SLOW_OPENER exists."""
 
     def open(self, context: Context) -> None:
         if os.path.exists(os.environ.get("SLOW_OPENER", "")):  # noqa: PTH110
@@ -75,7 +75,7 @@ class SlowOpener(Faulty):
 
 
 class Keeper(Plugin[PluginConfig]):
-    """Keeps each picture until the next call, when it tells the mean of the one before and of this one."""
+    """Keeps each image until the next call, then reports the means of the previous and the current one."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
     _last: Image | None = None
@@ -88,7 +88,7 @@ class Keeper(Plugin[PluginConfig]):
 
 
 class Painter(Plugin[PluginConfig]):
-    """Turns pictures dark and light, hides their upper half, draws a box, a mark of its own and words."""
+    """Inverts images, masks their upper half, and draws a box, a mark of its own and text."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Picture, Hidden})
     forgotten = ""
@@ -118,14 +118,14 @@ class Painter(Plugin[PluginConfig]):
 
 
 class Careless(Plugin[PluginConfig]):
-    """Opens as a child of death."""
+    """Kills itself when opened."""
 
     def open(self, context: Context) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Meeting(Plugin[PluginConfig]):
-    """Comes back from `process` when two calls are in it."""
+    """Returns from `process` only when two calls run at once."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
     parallel = True

@@ -1,4 +1,5 @@
-"""Whatever an isolated plug-in does, its process alone suffers: counted, told, healed; nobody else waits."""
+"""Whatever an isolated plug-in does affects only its own process: it is counted, logged and recovered; nobody else
+waits."""
 
 from __future__ import annotations
 
@@ -39,12 +40,12 @@ from tests.daemon.pipeline.plugins import Finder, Follower, Observations, frame
 from tests.support.waiting import eventually
 
 SOON = 60.0
-"""Seconds within which a new process has the plug-in open, on a machine with other work."""
+"""Seconds within which a new process opens the plug-in, on a loaded machine."""
 Open = Callable[..., "House"]
 
 
 class House:
-    """A faulty isolated plug-in in the middle of a chain of two cameras."""
+    """A faulty isolated plug-in in the middle of the chain of two cameras."""
 
     def __init__(self, host: PluginHost, plugin: type[AnyPlugin], config: PluginConfig, told: dict[str, Observations]):
         for name, kind, options in (
@@ -60,12 +61,12 @@ class House:
         self.lines = [host.line(name, ["other", "faulty", "follower"]) for name in "ab"]
 
     def pid(self) -> int:
-        """Of its process, told by itself; 0 where it says nothing."""
+        """Returns its process ID, as reported by itself; 0 if it does not respond."""
         found = self.guard.process([frame(seq=1)], [Results()])
         return 0 if found is None else int(scores(found[0])[0])
 
     def healed(self) -> int:
-        """Waits until it finds again."""
+        """Waits until it produces results again and returns its process ID."""
         eventually(lambda: self.pid() != 0, SOON, f"healed of {self.guard.last_fault}")
         return self.pid()
 
@@ -238,7 +239,7 @@ def _state(pid: int) -> str:
 
 
 class Parent(Faulty):
-    """Has a program run beside it, which goes on when it dies."""
+    """Starts a program that keeps running when it dies."""
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         if frames[0].seq == 1:

@@ -1,4 +1,4 @@
-"""A plug-in in a process of its own does what it does here: it sees, says and draws the same."""
+"""An isolated plug-in does the same as in the daemon's process: same frames, results and drawing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Open = Callable[[type[AnyPlugin]], Instance]
 
 @pytest.fixture
 def isolated() -> Iterator[Open]:
-    """Opens plug-ins in processes of their own, two cameras each; ends them after the test."""
+    """Opens plug-ins in isolated processes, for two cameras each; ends them after the test."""
 
     def no_engines(*_: object) -> object:
         raise AssertionError("asks for no network here")
@@ -69,7 +69,7 @@ def test_a_picture_that_it_keeps_stays_what_it_was_and_none_can_be_written(isola
 
 
 class Board:
-    """A canvas that notes what is drawn on it, in order."""
+    """A canvas that records what is drawn on it, in order."""
 
     def __init__(self) -> None:
         self.image = picture(0, (20, 30))

@@ -1,4 +1,4 @@
-"""A call that must be quick is, also where the other side does not even take the question."""
+"""A call that must be quick is quick, even if the other side does not read the request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightd.plugins.types import Picture, Results
 def test_nobody_waits_longer_than_said_for_a_process_that_takes_nothing_in() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(5)  # as the opening, which may take long, leaves it
+        ours.settimeout(5)  # as left by the opening, which may take long
         large = Results(Picture(np.zeros((1080, 1920, 3), np.uint8)))
         begun = time.monotonic()
         with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""Work that may take its share of the time, and no more."""
+"""Work that may use its share of the time, and no more."""
 
 from __future__ import annotations
 

@@ -221,14 +221,14 @@ def test_a_machine_without_a_gpu_tells_of_no_transfers(metrics: Metrics) -> None
 
 
 def test_who_asks_without_end_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every text costs 10 ms of CPU time here, and somebody asks each millisecond for five seconds."""
+    """Each text costs 10 ms of CPU time here, and a client requests one every millisecond for five seconds."""
     now, readings = itertools.count(0.0, 0.001), itertools.count()
     monkeypatch.setattr(time, "thread_time", lambda: 0.01 * next(readings))
     metrics = Metrics(CollectorRegistry(), "1.2.3", reconnect_reasons=())
     metrics._budget = Budget(0.1, 0.5, lambda: next(now))
     for _ in range(5000):
         metrics.exposition()
-    made = next(readings) // 2  # before and after each
+    made = next(readings) // 2  # one reading before and one after each
     assert 98 <= made <= 102, "half a second that was saved up, and half a second in five"
 
 

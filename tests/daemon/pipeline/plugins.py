@@ -1,4 +1,4 @@
-"""Small plug-ins that tests put into the pipeline, and what observes them."""
+"""Small plug-ins for tests of the pipeline, and their observer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def frame(camera: str = "a", seq: int = 0, captured_at: float | None = None) -> 
 
 
 class Finder(Plugin[PluginConfig]):
-    """Finds as many objects as the frame's number says, when it is let; carries an empty finding."""
+    """Finds as many objects as the frame's number says, once it is allowed to; predicts an empty result."""
 
     gives = frozenset({Detections})
 
@@ -51,7 +51,7 @@ class ParallelFinder(Finder):
 
 
 class Follower(Plugin[PluginConfig]):
-    """Needs detections, notes on which frames it ran and which it predicted."""
+    """Requires detections; records on which frames it ran and which it predicted."""
 
     needs = frozenset({Detections})
     gives = frozenset({Tracks})
@@ -80,7 +80,7 @@ def found(count: int) -> Detections:
 
 @dataclass
 class Observations:
-    """An observer that keeps what it is told."""
+    """An observer that records its calls."""
 
     phases: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The breaker takes a plug-in out after faults in a row and lets it prove itself later."""
+"""The breaker disables a plug-in after consecutive faults and lets it try again later."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ IMAGE = np.zeros((2, 2, 3), np.uint8)
 
 
 def taken(gate: Gate, fps: float, seconds: float, camera: str = "a", start: float = 0.0) -> list[int]:
-    """The numbers of the frames that pass, of a camera with so many frames a second."""
+    """Returns the numbers of the frames that pass, from a camera with `fps` frames a second."""
     passed = []
     for seq in range(int(fps * seconds)):
         frame = Frame.of(IMAGE, camera=camera, seq=int(start * fps) + seq, captured_at=start + seq / fps)

@@ -1,4 +1,4 @@
-"""A plug-in that raises or returns nonsense hurts only itself."""
+"""A plug-in that raises or returns nonsense affects only itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clock:
 
 
 class Faulty(Finder):
-    """Returns or raises whatever it is told."""
+    """Returns or raises `answer`."""
 
     answer: Any = None
 
@@ -99,7 +99,7 @@ def canvas() -> Canvas:
 
 
 class Showing(Finder):
-    """Finds well; carries and draws what it is told."""
+    """Works; predicts and draws what the test sets."""
 
     carries: Any = Results()
     draws: Exception | None = None
@@ -172,7 +172,7 @@ def test_tells_how_long_a_call_has_been_under_way() -> None:
 
 
 class Drawer(Finder):
-    """Raises what it is told, when it draws and when it finds."""
+    """Raises what the test sets, when it draws and when it runs."""
 
     raised: BaseException | None = None
 

@@ -1,4 +1,4 @@
-"""A plug-in that hangs: found while it hangs, given up, left out; all else goes on, and later it is tried."""
+"""A plug-in that hangs is detected, abandoned and skipped; everything else continues, and it is retried later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Clock:
 
 
 class Hanging:
-    """A guard whose plug-in is in a call, on a clock of the test's."""
+    """A supervisor whose plug-in is in a call, with a clock set by the test."""
 
     def __init__(self) -> None:
         self.clock, self.plugin, self.observations = Clock(), Finder(), Observations()
@@ -168,7 +168,7 @@ def test_all_that_hang_are_left_behind_in_the_time_of_one(monkeypatch: pytest.Mo
 
 
 class Holding(Finder):
-    """Lets go of a camera only when the test lets it."""
+    """Forgets a camera only when the test lets it."""
 
     released = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Where a plug-in hides things, nothing is shown that it has not seen."""
+"""If a plug-in redacts, no frame is shown that it has not processed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FACE = np.array([[1, 2, 3, 4]], np.float32)
 
 
 class Hider(Plugin[PluginConfig]):
-    """Hides one region, and fails where it is told to."""
+    """Redacts one region, or fails if the test says so."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Hidden})
     fails = silent = False

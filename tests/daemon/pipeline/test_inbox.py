@@ -1,4 +1,4 @@
-"""What waits for a plug-in is bounded by the number of cameras, fair, and never stale."""
+"""The queue of a plug-in is bounded by the number of cameras, fair, and never stale."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_worker_whose_frames_another_one_took_waits_on() -> None:
     for worker in workers:
         worker.start()
     inbox.put(ticket("a"))
-    inbox.put(ticket("b"))  # wakes the second worker too; the first one to end its wait takes both
+    inbox.put(ticket("b"))  # wakes the second worker, too; the first one to wake takes both
     eventually(lambda: len(inbox) == 0)
     inbox.put(ticket("c"))
     for worker in workers:

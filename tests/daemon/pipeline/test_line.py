@@ -1,4 +1,4 @@
-"""A camera's way through its plug-ins: newest first, in order, bounded, and never in the picture's way."""
+"""A camera's pipeline of plug-ins: newest first, in order, bounded, and never blocking the output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 @contextmanager
 def line_of(*plugins: AnyPlugin, cameras: int = 1, **options: int) -> Iterator[list[Line]]:
-    """Lines of cameras "a", "b", … that share workers for these plug-ins."""
+    """Yields pipelines of cameras "a", "b", … that share workers for these plug-ins."""
     lines: dict[str, Line] = {}
     workers = [
         Worker(
@@ -65,7 +65,7 @@ def test_a_frame_passes_all_plugins_in_order() -> None:
 
 
 class Painter(Plugin[PluginConfig]):
-    """Makes a picture of each frame, for whoever looks."""
+    """Returns an override image for each frame."""
 
     gives = frozenset({Picture})
 
@@ -347,7 +347,7 @@ def test_a_removed_camera_is_forgotten_by_plugins_and_gates() -> None:
 
 
 def unstarted_line() -> tuple[Line, Worker]:
-    """A line whose worker has no thread: the test takes its place, step by step."""
+    """Returns a pipeline whose worker has no thread, so that the test can step through its work."""
     lines: dict[str, Line] = {}
     worker = Worker(
         Guard("finder", Finder(), Observations()),
@@ -367,7 +367,7 @@ def test_what_waited_behind_a_replaced_frame_does_not_come_after_the_newer_one()
     line.offer(frame(seq=1))
     [taken] = worker.inbox.take(1)
     second = line.offer(frame(seq=2))
-    worker.inbox.put(taken)  # as where `_ended` has named the frame that follows and not yet handed it in
+    worker.inbox.put(taken)  # as when `_ended` has chosen the next frame but not yet queued it
     line.offer(frame(seq=3))
     assert second is not None
     assert second.wait(0) is False
@@ -383,7 +383,7 @@ def test_a_worker_that_takes_a_frame_the_moment_it_is_laid_in_knows_where_that_s
     stages: list[int] = []
 
     class Snatched(Inbox):
-        """Taken by a worker before `replace` returns."""
+        """A queue whose new ticket is taken by a worker before `replace` returns."""
 
         def replace(self, old: Ticket, new: Ticket) -> bool:
             done = super().replace(old, new)

@@ -1,4 +1,4 @@
-"""A camera's output shows what comes, tells of what it cannot show, and never stands still."""
+"""A camera's output shows each frame, reports what it cannot show, and never stalls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIZE = (64, 48)
 
 
 class Player:
-    """Takes what an RTSP stream is given; stands where a `RtspStream` does."""
+    """Records what an RTSP stream gets; replaces `RtspStream`."""
 
     wanted = True
     clients = 1
@@ -51,7 +51,7 @@ class Player:
 
 
 class Bench:
-    """An output with a player and a JPEG viewer, on a clock that is set by hand."""
+    """An output with a player and a JPEG viewer, on a manual clock."""
 
     def __init__(self, player: Player | None = None, longest_interval: float = 5.0) -> None:
         self.now = 100.0
@@ -88,12 +88,12 @@ class Bench:
         return value
 
     def frame(self, after: float, size: tuple[int, int] = SIZE) -> None:
-        """Shows a frame that comes so many seconds after the last one."""
+        """Shows a frame that comes `after` s after the last one."""
         self.now += after
         self.output._turn(picture(self.now, size))
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass in which nothing comes."""
+        """Lets `seconds` s pass without a frame."""
         self.now += seconds
         self.output._nothing_came()
 
@@ -140,7 +140,7 @@ def test_a_picture_that_cannot_be_shown_is_counted_and_told_and_the_next_is_show
 
 
 def test_where_faces_are_hidden_a_frame_without_an_answer_is_hidden_whole() -> None:
-    """Whatever went wrong on the way: of a picture of noise one mosaic of its mean colours is left."""
+    """Whatever went wrong before: of an image of noise only a mosaic of its mean colours is left."""
     bench, shown = Bench(), list[Image]()
     noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
     bench.output._line.hides = True
@@ -291,7 +291,7 @@ def test_a_viewer_of_a_slow_camera_who_comes_between_two_pictures_sees_the_last(
 def test_nothing_of_a_frame_whose_drawing_failed_is_shown_between_two_frames(
     player: Player, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It failed before what should be hidden was."""
+    """The drawing failed before the redaction was applied."""
     bench = Bench(player, longest_interval=90.0)
     bench.frame(5.0)
     bench.frame(5.0)

@@ -1,5 +1,5 @@
-"""A camera whose frames lie on a GPU: they are drawn on and encoded with one copy to the host, and none of a frame;
-where the GPU cannot draw, the CPU does."""
+"""A camera whose frames are on a GPU: they are drawn on and encoded with at most one copy to the host; if the GPU
+cannot draw, the CPU does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Player(RtspPlayer):
 
 SIZE = (320, 180)
 PITCH = 512
-"""Of a row of 320 pixels as FrameDrawing lays it."""
+"""Bytes per row of 320 pixels, as FrameDrawing allocates it."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
 
 
 class Told(logging.Handler):
-    """What is logged. (The test's own process has no `caplog`.)"""
+    """Records log messages, because the test's own process has no `caplog`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Bench:
 
 @contextmanager
 def bench_on_gpu() -> Iterator[tuple[Bench, Downloads]]:
-    """The bench and what downloads the frames that it is given; its output was stopped when the context ends."""
+    """Yields the bench and the downloader for its frames; its output has been stopped when the context ends."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         downloads, bench = Downloads(gpu.device), Bench(gpu)

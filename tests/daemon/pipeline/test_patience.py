@@ -1,4 +1,4 @@
-"""The output waits for a frame's own analysis only where that keeps the camera's rate."""
+"""The output waits for a frame's own analysis only if that keeps the camera's rate."""
 
 from __future__ import annotations
 

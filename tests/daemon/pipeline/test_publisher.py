@@ -1,4 +1,4 @@
-"""What is shown reaches every viewer, from wherever it lies, and whatever becomes of the encoder."""
+"""Every viewer gets what is shown, wherever it is stored and whatever happens to the encoder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def device_and_downloads() -> Iterator[tuple[Device, Downloads]]:
 
 
 class Shown:
-    """A publisher and what its viewers get."""
+    """A publisher and what its viewers receive."""
 
     def __init__(self, codec: CodecChoice, jpeg: JpegStream | None = None) -> None:
         self.player = Player()
@@ -65,14 +65,14 @@ class Shown:
         )
 
     def publish(self, image: Image | DeviceImage, at: float) -> Packet:
-        """The packet that a player gets."""
+        """Publishes an image and returns the packet that a player gets."""
         before = len(self.player.packets)
         self.publisher.publish(image, at, 25.0)
         assert len(self.player.packets) == before + 1
         return self.player.packets[-1]
 
     def encoder(self) -> str:
-        """What encodes by `/metrics`."""
+        """Returns the name of the encoder in the metrics."""
         (name,) = (
             name
             for name in ("x264", "nvenc")
@@ -85,7 +85,7 @@ class Shown:
 def test_a_picture_on_a_gpu_reaches_both_kinds_of_viewers_by_one_download(kernels: bytes) -> None:
     with device_and_downloads() as (device, downloads):
         image, jpeg = smooth(320, 180), JpegStream(1000.0)
-        asyncio.run(jpeg.still(0.01))  # somebody asks: a picture is wanted from now on
+        asyncio.run(jpeg.still(0.01))  # a request: from now on an image is wanted
         shown = Shown(CodecChoice("a", "x264"), jpeg)
         there = device_image(device, image, downloads)
         before = device.transfers.copies
@@ -101,7 +101,7 @@ def test_a_picture_on_a_gpu_reaches_both_kinds_of_viewers_by_one_download(kernel
 
 @on_stand_in()
 def test_the_first_picture_that_nvenc_refuses_is_shown_by_x264(kernels: bytes) -> None:
-    """On a GPU NVENC opens with the first picture; FFmpeg does not find all that it needs in the stand-in."""
+    """On a GPU, NVENC opens with the first frame; FFmpeg finds functions missing in the stand-in."""
     with device_and_downloads() as (device, downloads):
         shown = Shown(CodecChoice("a", "auto", nvenc_missing=lambda: None))
         there = device_image(device, smooth(320, 180), downloads)
@@ -141,7 +141,7 @@ def test_an_nvenc_that_is_a_must_is_not_replaced(monkeypatch: pytest.MonkeyPatch
 
 
 class Encoder:
-    """In `H264Encoder`'s place: no codec, but where it reads pictures."""
+    """Replaces `H264Encoder`: no codec, only where it reads images."""
 
     def __init__(self, width: int, height: int, fps: float, options: Output, open_codec: Callable[..., Any]) -> None:
         self.in_place = open_codec(width, height, fps, options) == "on the GPU"
@@ -167,7 +167,7 @@ class Encoder:
 def test_pictures_of_both_kinds_do_not_make_an_encoder_each(
     pictures: str, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`g` lies on the GPU, `h` was fetched by a plug-in: a new encoder costs viewers a key frame."""
+    """`g` is on the GPU, `h` was downloaded by a plug-in; a new encoder costs viewers a key frame."""
     monkeypatch.setattr(module, "H264Encoder", Encoder)
     found: list[str] = []
 

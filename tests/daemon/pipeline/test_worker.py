@@ -1,4 +1,4 @@
-"""The threads of networks yield to those that keep the picture moving."""
+"""Inference threads yield to the threads that deliver frames."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def test_a_yielding_thread_and_those_it_starts_have_a_lower_priority_and_take_no
 
 
 def _priority() -> tuple[int, int]:
-    """The calling thread's niceness and scheduling policy."""
+    """Returns the calling thread's niceness and scheduling policy."""
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), os.sched_getscheduler(0)

@@ -1,4 +1,4 @@
-"""What detectors lose by coarser arithmetic, on a street with bicycles, cars and people."""
+"""How much accuracy detectors lose with lower precision, on a street with bicycles, cars and people."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from tests.support.openvino import openvino_importable
 from tests.support.pictures import street
 
 PICTURES = 80
-"""Every second one is compared on, so many that one object more or less does not decide; 24 others calibrate."""
+"""Every second image is compared, so many that one object more or less does not matter; 24 others are for
+calibration."""
 pytestmark = pytest.mark.timeout(600)
 DETECTORS = ("ssd-mobilenet-v2", "yolox-nano")
 
 
 def each_detector(quick: str) -> pytest.MarkDecorator:
-    """`quick` is the one that `make test` looks at."""
+    """Parametrises over the detectors; `make test` runs only `quick`."""
     return pytest.mark.parametrize(
         "name", [pytest.param(name, marks=[] if name == quick else pytest.mark.slow) for name in DETECTORS]
     )

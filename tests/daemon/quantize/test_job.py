@@ -1,4 +1,4 @@
-"""`sightd models quantize`: a real detector, a real video, and the network that comes of it."""
+"""`sightd models quantize`: a real detector, a real video, and the resulting model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_leaves_nothing_half_done(tmp_path: Path, number: signal.Signals) -> None:
-    """A process that is killed cannot clear up; the next one does."""
+    """A killed process cannot clean up; the next one does."""
     for suffix in (".onnx", ".json"):
         shutil.copy(stored("yolox-nano").with_suffix(suffix), tmp_path)
     video, own = str(media.path("bikes.mp4")), tmp_path / "own"

@@ -1,4 +1,4 @@
-"""Pictures to calibrate with, out of recordings."""
+"""Calibration images from recordings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sightd.daemon.quantize.pictures import CalibrationPictures
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """100 pictures, each as bright as its number."""
+    """A folder of 100 images, each as bright as its number."""
     for number in range(100):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((4, 4, 3), number, np.uint8))
     return tmp_path
 
 
 def silent(_line: str) -> None:
-    """For sources whose files can all be read."""
+    """Ignores messages, for sources whose files can all be read."""
 
 
 def test_they_are_spread_evenly_and_every_fifth_is_kept_back(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures and results to draw."""
+"""Images and results to draw."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def grey(width: int = 640, height: int = 360, level: int = 90) -> Image:
 
 
 def canvas_on(image: Image, scale: float = 1.0, stamps: Stamps | None = None) -> OutputCanvas:
-    """A canvas that draws into `image`."""
+    """Returns a canvas that draws into `image`."""
     kept = Stamps(Measures.of(image.shape[1], image.shape[0])) if stamps is None else stamps
     return OutputCanvas(HostSurface(image, kept), scale, kept)
 
@@ -55,7 +55,7 @@ def tracks(*boxes: Sequence[float], ids: Sequence[int] | None = None, predicted:
 
 
 def changed(before: Image, after: Image) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of what differs; None where nothing does."""
+    """Returns left, top, right, bottom of what differs; None if nothing does."""
     rows, columns = np.nonzero(np.any(before != after, axis=2))
     if not len(rows):
         return None

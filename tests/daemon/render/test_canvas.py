@@ -1,4 +1,4 @@
-"""Boxes and texts land where they belong, whatever is asked for."""
+"""Boxes and texts are drawn in the right place, whatever the input."""
 
 import math
 
@@ -99,11 +99,12 @@ def test_a_box_larger_than_the_picture_is_shown_along_its_edges() -> None:
 
 
 RIM = 4
-"""Pixels, at least the width of a box's line in these sizes."""
+"""Pixels; at least the width of a box's line at these sizes."""
 
 
 def overlaps(one: tuple[float, ...], other: tuple[float, ...], least: float = 0.0) -> bool:
-    """Whether two rectangles share more than `least` pixels each way; one with a NaN shares nothing."""
+    """Whether two rectangles overlap by more than `least` pixels in both directions; one with a NaN overlaps
+    nothing."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return not any(map(math.isnan, one)) and width > least and height > least

@@ -1,4 +1,4 @@
-"""A frame that lies on a GPU is drawn on there, and looks as one that is drawn on the CPU."""
+"""A frame on a GPU is drawn on there, and looks like one that is drawn on by the CPU."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def gpu_and_downloads() -> Iterator[tuple[Gpu, Downloads]]:
 
 
 def encoded(picture: Image | DeviceImage) -> Image:
-    """What an encoder gets: I420."""
+    """Returns what an encoder gets: I420."""
     if isinstance(picture, DeviceImage):
         planar = i420_for(picture.picture.width, picture.picture.height)
         nv12_to_i420(picture.nv12(), planar)
@@ -63,7 +63,7 @@ def both(
     options: Render,
     max_height: int | None = None,
 ) -> tuple[Image, Image]:
-    """A walk of a second, as the CPU draws it and as the GPU does: what is seen at its end."""
+    """Renders one second of a walking track on the CPU and on the GPU. Returns the final image of each."""
     on_host = nv12_round_trip(image)
     on_cpu, on_gpu = (
         Renderer("Haustür 正門", options, max_height),
@@ -81,14 +81,14 @@ def both(
 
 
 def differences(one: Image, other: Image) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Of luma and of chroma."""
+    """Returns the absolute differences of luma and of chroma."""
     off = np.abs(one.astype(int) - other)
     return off[: len(off) * 2 // 3], off[len(off) * 2 // 3 :]
 
 
 @on_stand_in()
 def test_it_looks_as_on_the_cpu(kernels: bytes) -> None:
-    """But for the chroma of edges: the GPU's is the mean of four pixels."""
+    """Except for chroma at edges: the GPU's is the mean of four pixels."""
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
         for options in (Render(trails=False), Render(trails=False, labels=False, scores=False, ids=False)):
@@ -104,7 +104,8 @@ def test_it_looks_as_on_the_cpu(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_trails_lie_where_the_cpu_draws_them_and_fade_alike(kernels: bytes) -> None:
-    """The CPU mixes a trail's colour with the picture's before it draws, the GPU as it draws: thinner at the edges."""
+    """The CPU mixes a trail's colour with the image's before drawing, the GPU while drawing, so its edges are
+    thinner."""
     bare = Render(boxes=False, labels=False, scores=False, ids=False, status=False)
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
@@ -153,7 +154,7 @@ def test_regions_are_hidden_there_as_on_the_cpu(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_what_the_gpu_cannot_show_well_comes_to_the_host(kernels: bytes) -> None:
-    """A picture more than twice as large, and one that a plug-in put in the frame's place."""
+    """An image more than twice as large, and one that a plug-in substituted for the frame."""
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
         image = smooth(640, 360)

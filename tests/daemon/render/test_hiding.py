@@ -1,4 +1,4 @@
-"""What is hidden cannot be made out any more, and everything else is as it was."""
+"""Redacted regions cannot be recognised, and everything else is unchanged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_lies_outside_is_untouched() -> None:
 
 
 def test_nothing_of_the_region_decides_over_more_than_its_tile() -> None:
-    """Two pictures with the same means look the same: there is nothing to put together again."""
+    """Two images with the same means look the same: nothing can be reconstructed."""
     one, other = noise(), noise()
     other[48:64, 80:96] = other[48:64, 80:96][::-1, ::-1]
     for image in (one, other):

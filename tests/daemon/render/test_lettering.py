@@ -1,4 +1,4 @@
-"""Letters of all scripts, on every thread."""
+"""Text in all scripts, drawn from any thread."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The standard overlay draws what is switched on, and nothing else."""
+"""The standard overlay draws what is enabled, and nothing else."""
 
 from typing import Any
 

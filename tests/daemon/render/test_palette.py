@@ -1,4 +1,4 @@
-"""Colours stay the same, stand apart, and text on them is legible."""
+"""Colours are stable and distinct, and text on them is legible."""
 
 from itertools import combinations
 

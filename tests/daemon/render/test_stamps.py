@@ -1,4 +1,4 @@
-"""Stamps are made once, kept within bounds, and laid where they belong."""
+"""Sprites are created once, cached within bounds, and drawn in the right place."""
 
 import numpy as np
 from hypothesis import given

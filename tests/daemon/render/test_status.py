@@ -1,4 +1,4 @@
-"""The status line is top left, and is lettered once a second."""
+"""The status line is top left, and its text is drawn once a second."""
 
 import numpy as np
 

@@ -10,7 +10,7 @@ GREEN = (60, 220, 80)
 
 
 def walked(trails: Trails, seconds: float = 2.0, *, speed: float = 100.0, fps: int = 25, start: float = 0.0) -> None:
-    """Track 1 goes right along the line y = 200."""
+    """Moves track 1 to the right along y = 200, at `speed` px/s."""
     for n in range(int(seconds * fps) + 1):
         x = 50 + speed * n / fps
         trails.update(tracks((x - 20, 100, x + 20, 200)), start + n / fps)

@@ -25,7 +25,7 @@ class Service:
 
     def __init__(self, options: Rtsp, access: Access) -> None:
         self.refused: Counter[str] = Counter()
-        """Connections that were turned away or cut off, by reason."""
+        """Connections that were rejected or closed, by reason."""
         self.server = RtspServer(options, access, lambda reason: self.refused.update([reason]))
         self.server.start()
         self.stream: RtspStream = self.server.add("front")
@@ -58,7 +58,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 
 @pytest.fixture
 def viewer_process() -> Iterator[Callable[[str, str], subprocess.Popen[str]]]:
-    """Starts a viewer in a process of its own and returns once it plays."""
+    """Starts a viewer in its own process and returns once it plays."""
     started: list[subprocess.Popen[str]] = []
 
     def start(url: str, transport: str = "tcp") -> subprocess.Popen[str]:

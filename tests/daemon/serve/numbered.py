@@ -1,4 +1,4 @@
-"""A camera whose pictures carry their number, encoded here with PyAV, and a player that reads the numbers."""
+"""A camera whose frames carry their number, encoded here with PyAV, and a player that reads the numbers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sightd.daemon.serve.rtsp_stream import RtspStream
 WIDTH, HEIGHT, FPS = 640, 360, 25
 _BITS, _BAR = 16, 20
 _NOISE = np.random.default_rng(7).integers(0, 90, (HEIGHT, WIDTH, 3), np.uint8)
-"""Makes packets of a real camera's size: a stalled viewer's buffers fill within a second."""
+"""Gives packets the size of a real camera's, so that a stalled viewer's buffers fill within a second."""
 
 
 class NumberedEncoder:
-    """H.264 as the daemon encodes it: Annex B, delimiters, parameter sets before every key frame."""
+    """Encodes H.264 like the daemon: Annex B, delimiters, parameter sets before every key frame."""
 
     def __init__(self) -> None:
         self._context = context = av.CodecContext.create("libx264", "w")
@@ -45,7 +45,7 @@ class NumberedEncoder:
 
 
 def picture(number: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-    """Moving noise with the number's bits as a bar code, BGR."""
+    """Returns moving noise with the number's bits as a bar code, BGR."""
     image = np.roll(_NOISE, number * 7, axis=1)
     for bit in range(_BITS):
         image[:64, bit * _BAR : (bit + 1) * _BAR] = 255 * (number >> bit & 1)
@@ -53,13 +53,13 @@ def picture(number: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 
 
 def number_in(frame: av.VideoFrame) -> int:
-    """What `picture` wrote."""
+    """Returns the number that `picture` drew."""
     grey = frame.to_ndarray(format="gray")
     return sum(int(grey[32, bit * _BAR + _BAR // 2] > 128) << bit for bit in range(_BITS))
 
 
 class NumberedCamera:
-    """Feeds a stream at 25 fps on a thread of its own, and encodes only while it is wanted, as the daemon does."""
+    """Feeds a stream at 25 fps from its own thread, and encodes only while it is watched, like the daemon."""
 
     def __init__(self, stream: RtspStream) -> None:
         self.stream = stream
@@ -91,7 +91,7 @@ class NumberedCamera:
 
 @contextmanager
 def player(url: str, transport: str = "tcp") -> Iterator[Iterator[av.VideoFrame]]:
-    """The frames of a stream as a player with no buffer of its own sees them."""
+    """Yields the frames of a stream as a player without a buffer sees them."""
     options = {"rtsp_transport": transport, "flags": "low_delay", "probesize": "32", "analyzeduration": "1"}
     with av.open(url, options={**options, "tls_verify": "0"}, timeout=(5.0, 5.0)) as container:
         video = container.streams.video[0]
@@ -100,13 +100,13 @@ def player(url: str, transport: str = "tcp") -> Iterator[Iterator[av.VideoFrame]
 
 
 def until_the_end(frames: Iterator[av.VideoFrame]) -> None:
-    """Reads on until the server ends the stream, which FFmpeg may call invalid data (daemon.serve.delimiter)."""
+    """Reads until the server ends the stream, which FFmpeg may report as invalid data (daemon.serve.delimiter)."""
     with suppress(av.error.InvalidDataError):
         for _ in frames:
             pass
 
 
 def watch(url: str, frames: int, transport: str = "tcp") -> list[int]:
-    """The numbers of the first frames."""
+    """Returns the numbers of the first frames."""
     with player(url, transport) as decoded:
         return [number_in(frame) for _, frame in zip(range(frames), decoded, strict=False)]

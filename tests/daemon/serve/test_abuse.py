@@ -1,4 +1,4 @@
-"""Whatever viewers do: the honest ones beside them lose no picture, and nothing of it is left afterwards."""
+"""Whatever viewers do, honest viewers lose no frame, and no resources leak."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_flood_of_connections_from_one_address(ward: AbuseWard, protocol: str)
 def test_a_flood_of_connections_from_everywhere(ward: AbuseWard, protocol: str) -> None:
     port = ward.rtsp_port if protocol == "rtsp" else ward.http_port
     with ward.unharmed(), flood(port, sources(500)):
-        time.sleep(1)  # the honest viewers look on
+        time.sleep(1)  # the honest viewers keep watching
     assert ward.refused(protocol)["total"] > 200
 
 
@@ -110,7 +110,7 @@ def mjpeg_process(ward: AbuseWard) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def viewers_that_get(number: signal.Signals, ward: AbuseWard, start: StartViewer) -> Iterator[None]:
-    """Viewers of "back" over RTSP and HTTP, each a process that gets this signal once all of them play."""
+    """Runs viewers of "back" over RTSP and HTTP, each a process that gets this signal once all of them play."""
     with ExitStack() as started:
         rtsp = [start(ward.daemon.rtsp("back"), ("tcp", "udp")[one % 2]) for one in range(VIEWERS)]
         mjpeg = [mjpeg_process(ward) for _ in range(VIEWERS)]
@@ -136,7 +136,7 @@ def test_viewers_that_are_killed(ward: AbuseWard, viewer_process: StartViewer) -
 
 
 def test_whoever_stops_halfway_or_hardly_moves(ward: AbuseWard, viewer_process: StartViewer) -> None:
-    """All at once, since each is waited for: half requests, descriptions that nobody plays, viewers that are stopped,
+    """All at once, because each takes time: incomplete requests, descriptions that are never played, stopped viewers,
     and viewers that read a byte a second."""
     describe = f"DESCRIBE {ward.daemon.rtsp('back')} RTSP/1.0\r\nCSeq: 1\r\n"
     post = f"POST /api/nothing HTTP/1.1\r\nHost: 127.0.0.1:{ward.http_port}\r\nContent-Length: 9\r\n"
@@ -168,12 +168,12 @@ def read_a_byte_a_second(ward: AbuseWard, seconds: int) -> None:
                 connection.settimeout(0)
                 try:
                     connection.recv(1)
-                except OSError:  # cut off, or nothing there
+                except OSError:  # disconnected, or no data
                     continue
 
 
 def slow_rtsp(ward: AbuseWard, source: str) -> socket.socket:
-    """Plays over TCP with a receive buffer that is soon full."""
+    """Plays over TCP with a small receive buffer, which soon fills up."""
     address, connection = ward.daemon.rtsp("back"), connect(ward.rtsp_port, source)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
@@ -182,7 +182,7 @@ def slow_rtsp(ward: AbuseWard, source: str) -> socket.socket:
     session = answer.partition("Session: ")[2].partition(";")[0].partition("\r")[0]
     connection.sendall(f"PLAY {address} RTSP/1.0\r\nCSeq: 2\r\nSession: {session}\r\n\r\n".encode())
     answered = connection.recv(12)
-    while b"RTSP/1.0 200" not in answered and len(answered) < 100_000:  # the first packets may come before the answer
+    while b"RTSP/1.0 200" not in answered and len(answered) < 100_000:  # the first packets may come before the response
         answered += connection.recv(4096)
     assert b"RTSP/1.0 200" in answered
     return connection

@@ -1,4 +1,4 @@
-"""No body of a request stops the web server: it is bounded before it is parsed, and parsed beside the event loop."""
+"""No request body stalls the web server: its size is limited before it is parsed, outside the event loop."""
 
 from __future__ import annotations
 

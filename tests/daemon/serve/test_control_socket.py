@@ -1,4 +1,4 @@
-"""The control socket: who may use it, and whose it is."""
+"""The control socket: who may use it, and which daemon owns it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def serve(folder: Path) -> Iterator[Serve]:
-    """Starts a web server with a control socket, and gives its path."""
+    """Starts a web server with a control socket, and returns the socket's path."""
     servers: list[HttpServer] = []
 
     def start(http: Http | None = None, **groups: str) -> Path:
@@ -246,7 +246,7 @@ def test_a_named_socket_in_a_folder_that_everybody_can_write_to_is_refused(tmp_p
     options = Control(socket=folder / "s.sock")
     with pytest.raises(ControlSocketError, match=r"every user can write to .*open \(mode 777\); set control\.socket"):
         open_control(options, CONFIG, PeerRoles(), {}, print)
-    folder.chmod(0o1777)  # as /tmp: nobody can remove another's files
+    folder.chmod(0o1777)  # like /tmp: nobody can remove another user's files
     control = open_control(options, CONFIG, PeerRoles(), {}, print)
     assert control is not None
     control.close()

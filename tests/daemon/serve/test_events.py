@@ -1,4 +1,4 @@
-"""The journal over HTTP: asked for, and live; who comes back misses nothing."""
+"""The journal over HTTP, by request and as a live stream; a client that reconnects misses nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def base(journal: Journal) -> Iterator[str]:
 
 
 def note(journal: Journal, *cameras: str) -> None:
-    """An event of each camera, kept when this returns."""
+    """Records an event for each camera; all are stored when this returns."""
     before = newest(journal)
     for camera in cameras:
         journal.note(Kind.CAMERA_UP, camera=camera, away=1.5)
@@ -55,7 +55,7 @@ def newest(journal: Journal) -> int:
 
 
 class Listener:
-    """A client of the stream, in a thread of its own, until it has `count` messages."""
+    """A client of the stream, in its own thread, until it has `count` messages."""
 
     def __init__(self, url: str, count: int, headers: dict[str, str] | None = None) -> None:
         self.messages: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""The gallery over HTTP: all that the command line does, for this machine alone."""
+"""The gallery over HTTP: everything that the command line does, only for this machine."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from tests.support.waiting import eventually
 
 
 class View:
-    """A daemon with one camera, "front"."""
+    """A simulated daemon with one camera, "front"."""
 
     def __init__(self) -> None:
         self.stream = JpegStream(max_fps=100)
@@ -64,7 +64,7 @@ class View:
 
 
 class Service:
-    """A web server on a free port, and a thread that publishes a picture whenever one is wanted."""
+    """A web server on a free port, and a thread that publishes an image whenever one is wanted."""
 
     def __init__(self, max_viewers: int = 3) -> None:
         self.view = View()
@@ -99,7 +99,7 @@ def service() -> Iterator[Service]:
 
 
 def parts(stream: httpx.Response) -> Iterator[bytes]:
-    """The pictures of a multipart answer, split by their stated length as a browser does."""
+    """Yields the images of a multipart response, split by their stated length as in a browser."""
     boundary = b"--" + stream.headers["content-type"].partition("boundary=")[2].encode()
     buffer, chunks = b"", stream.iter_raw()
     while True:
@@ -171,7 +171,7 @@ def test_stopping_is_prompt_with_viewers_and_ends_their_streams_cleanly(service:
         begun = time.monotonic()
         service.server.close()
         assert time.monotonic() - begun < 1.9, "without the deadline's help"
-        assert sum(1 for _ in chunks) < 1000  # a proper end: a broken connection would raise
+        assert sum(1 for _ in chunks) < 1000  # an orderly end: a broken connection would raise
     assert "http-server" not in {thread.name for thread in threading.enumerate()}
     service.server.close()
 

@@ -1,4 +1,4 @@
-"""Every GET route answers HEAD with its header, and texts are compressed for those who ask."""
+"""Every GET route answers HEAD with its headers, and texts are compressed for clients that ask for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ROUTES = {
 
 
 class Served:
-    """A web server with one camera, whose picture is always new, a journal, and metrics."""
+    """A web server with a journal, metrics, and one camera whose image is always new."""
 
     def __init__(self, folder: Path) -> None:
         metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(Kind))
@@ -71,7 +71,7 @@ class Served:
             self.view.stream.publish(b"\xff\xd8%06d" % number + bytes(5000), time.monotonic())
 
     def ask(self, method: str, path: str, encoding: str = "identity") -> httpx.Response:
-        """The answer with its body as it was sent."""
+        """Returns the response with its body as it was sent, before decompression."""
         url = f"http://127.0.0.1:{self.server.port}{path}"
         with httpx.stream(method, url, headers={"Accept-Encoding": encoding}, timeout=5) as response:
             endless = method == "GET" and "content-length" not in response.headers
@@ -99,7 +99,7 @@ def test_head_is_answered_as_get_is_on_every_route(served: Served) -> None:
 
 
 def test_head_of_a_stream_leaves_no_viewer_behind(served: Served) -> None:
-    for _ in range(10):  # more than there are places for
+    for _ in range(10):  # more than there are slots
         assert served.ask("HEAD", "/front.mjpg").status_code == 200
     eventually(lambda: served.view.stream.clients == 0, 2)
 

@@ -1,4 +1,4 @@
-"""Whom the web server does not wait for, and whom it has no room for."""
+"""Clients that the web server does not wait for, and clients that it has no room for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 1.0
 
 
 class Service:
-    """A web server that measures bodies; `refused` counts its refusals by reason."""
+    """A web server that measures bodies; `refused` counts its rejections by reason."""
 
     def __init__(self, options: Http) -> None:
         self.refused: Counter[str] = Counter()
@@ -69,7 +69,7 @@ Serve = Callable[..., Service]
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Starts a server that waits for a second only."""
+    """Starts a server with a timeout of only PATIENCE s."""
     monkeypatch.setattr(http_connection, "PATIENCE", PATIENCE)
     with ExitStack() as running:
 
@@ -99,7 +99,7 @@ def until_closed(connection: socket.socket) -> bytes:
 
 
 def answer_from(connection: socket.socket) -> bytes:
-    """A whole answer with a body of a few bytes."""
+    """Returns a complete response with a body of a few bytes."""
     told = b""
     while not told.partition(b"\r\n\r\n")[2]:
         told += connection.recv(4096)

@@ -11,7 +11,7 @@ from sightd.daemon.serve.rtsp_stream import MediaClock
 
 @dataclass
 class Element:
-    """An element of a pipeline whose running time began at `base` on the monotonic clock, in nanoseconds."""
+    """A pipeline element whose running time began at `base` on the monotonic clock, ns."""
 
     base: int = 0
 

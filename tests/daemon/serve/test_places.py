@@ -1,4 +1,4 @@
-"""Who finds room: so many in all, so many from one place."""
+"""Limits on connections: in total, and per client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flood is counted one by one and told in a line now and then."""
+"""Each rejection of a flood is counted, but only now and then is one logged."""
 
 from __future__ import annotations
 

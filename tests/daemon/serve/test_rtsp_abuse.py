@@ -1,4 +1,4 @@
-"""What gst-rtsp-server is asked that no viewer asks: each is refused, and costs next to nothing."""
+"""Requests to gst-rtsp-server that no viewer makes: each is rejected, and costs next to nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_content_that_no_viewer_has_is_refused_before_it_comes(serve: Serve, l
 
 
 def test_packets_go_to_who_asked_and_nowhere_else(serve: Serve) -> None:
-    """With `destination=` a server would be a cannon for anybody to aim."""
+    """With `destination=`, anybody could make the server flood another host."""
     service = serve()
     with udp("127.0.0.2") as mine, udp("127.0.0.3", mine.getsockname()[1]) as victim:
         port = mine.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Which RTSP connections are cut off, and when."""
+"""Which RTSP connections are closed, and when."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_who_guesses_has_to_wait_and_then_not_even_the_right_password_helps(serv
 
 
 def described(service: Service, *authorizations: str) -> str:
-    """The first line of what is answered."""
+    """Returns the status line of a DESCRIBE response."""
     lines = "".join(f"Authorization: Basic {base64.b64encode(one.encode()).decode()}\r\n" for one in authorizations)
     with socket.create_connection(("127.0.0.1", service.server.port), timeout=5) as connection:
         connection.sendall(f"DESCRIBE {service.url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n".encode())
@@ -86,14 +86,14 @@ def described(service: Service, *authorizations: str) -> str:
 
 
 def asked(connection: socket.socket, method: str, url: str, *headers: str, content: str = "") -> str:
-    """What is answered; a picture's packets may follow."""
+    """Returns the response; a frame's packets may follow it."""
     lines = "".join(f"{header}\r\n" for header in headers)
     connection.sendall(f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\n{lines}\r\n{content}".encode())
     return connection.recv(4096).decode("latin-1")
 
 
 def test_another_connections_session_opens_nothing_and_cannot_be_guessed(serve: Serve) -> None:
-    """GStreamer's own ids can be told from its nonces, which it shows to everybody."""
+    """GStreamer's own session IDs can be derived from its nonces, which it shows to everybody."""
     service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
     known = f"Authorization: Basic {base64.b64encode(b'ann:canary-4711').decode()}"
     place, track = ("127.0.0.1", service.server.port), f"{service.url}/stream=0"
@@ -116,7 +116,7 @@ def test_a_request_is_one_guess(serve: Serve) -> None:
 
 
 def test_the_same_wrong_password_again_is_no_guess(serve: Serve) -> None:
-    """As over HTTP; with digest each answer is another, and which password it was made of cannot be told."""
+    """As over HTTP. With digest, each response differs, and the password cannot be derived from it."""
     service = serve(Access(AccessOptions()), auth={**AUTH, "method": "basic"})
     for _ in range(AT_ONCE + 1):
         assert described(service, "ann:of last year").endswith("401 Unauthorized")
@@ -208,7 +208,7 @@ def test_rtsps_cuts_off_who_never_begins_to_speak_tls(
 
 @pytest.mark.parametrize("speaks_tls", [True, False])
 def test_connections_over_tls_leave_nothing_behind(serve: Serve, certificate: dict[str, str], speaks_tls: bool) -> None:
-    """If nobody runs GLib's default main context, GIO keeps each connection, with its descriptor and 4 MB."""
+    """Unless GLib's default main context runs, GIO keeps each connection, with its descriptor and 4 MB."""
     service, client = serve(tls=certificate), ssl.create_default_context(cafile=certificate["certificate"])
 
     def connect_and_leave() -> None:
@@ -248,10 +248,10 @@ def test_connections_over_tls_that_find_no_room_leave_nothing_behind(
 
 
 def speaks(port: int, version: str) -> bool:
-    """Whether the server agrees on this version of TLS with a client that takes any cipher."""
+    """Whether the server accepts this version of TLS from a client that allows any cipher."""
     client = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", f"-{version}", "-cipher", "ALL:@SECLEVEL=0"]
     done = subprocess.run(client, input=b"", capture_output=True, timeout=30)
-    assert b"no protocols available" not in done.stderr  # it is the client that does not speak it
+    assert b"no protocols available" not in done.stderr  # otherwise it would be the client that lacks it
     return done.returncode == 0
 
 
@@ -302,7 +302,7 @@ def test_a_viewer_of_another_camera_does_not_notice_a_removal(serve: Serve) -> N
     service = serve()
     service.server.add("back")
     with player(service.url) as frames:
-        first = [number_in(next(frames)) for _ in range(3)][-1]  # those before may be of the time before PLAY
+        first = [number_in(next(frames)) for _ in range(3)][-1]  # earlier ones may be from before PLAY
         service.server.remove("back")
         seen = [number_in(next(frames)) for _ in range(20)]
     assert seen == list(range(first + 1, first + 21))

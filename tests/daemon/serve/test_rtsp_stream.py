@@ -36,7 +36,7 @@ def test_a_play_that_ends_after_its_media_harms_no_camera(serve: Serve) -> None:
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_viewer_gets_every_frame_in_order(serve: Serve, transport: str) -> None:
     numbers = watch(serve().url, 30, transport)
-    later = numbers[2:]  # the first picture is the one by which the stream described itself
+    later = numbers[2:]  # the first frame is the one with which the stream was described
     assert later == list(range(later[0], later[0] + len(later)))
 
 
@@ -147,7 +147,7 @@ def test_viewers_come_and_go_without_a_trace(serve: Serve) -> None:
     dice = random.Random(11)
 
     visits = [(dice.randint(1, 6), dice.choice(["tcp", "udp"])) for _ in range(60)]
-    with ThreadPoolExecutor(3) as crowd:  # the last viewer often leaves just as another comes
+    with ThreadPoolExecutor(3) as crowd:  # often the last viewer leaves just as another comes
         seen = list(crowd.map(lambda visit: len(watch(service.url, *visit)), visits))
     assert seen == [frames for frames, _ in visits]
     eventually(lambda: not service.stream.wanted and service.stream.clients == 0)
@@ -158,7 +158,8 @@ def test_viewers_come_and_go_without_a_trace(serve: Serve) -> None:
 
 
 def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve) -> None:
-    """The last one leaves between the two steps in which another's DESCRIBE finds the stream and takes hold of it."""
+    """The last viewer leaves between the two steps in which another's DESCRIBE finds the stream and takes a
+    reference."""
     service = serve()
     factory, _ = service.server._server.get_mount_points().match("/front")
     later: list[Callable[[], bool]] = []
@@ -168,7 +169,7 @@ def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve) -> 
         media = service.stream._media
         before = factory.do_gen_key(None)
     eventually(lambda: service.stream.clients == 0)
-    time.sleep(0.3)  # in which it would end
+    time.sleep(0.3)  # long enough for it to end
     assert media.prepare(None), "the viewer who came last may use it"
     media.unprepare()
     [let_go] = later
@@ -201,7 +202,7 @@ def test_ffprobe_reads_the_stream(serve: Serve) -> None:
 
 
 def test_what_cannot_be_sent_in_time_is_counted_and_what_follows_can_be_decoded(serve: Serve) -> None:
-    """A pipeline that stands still for two seconds, as on a machine that is overloaded."""
+    """The pipeline stalls for two seconds, as on an overloaded machine."""
     service = serve()
     numbers: list[int] = []
     with player(service.url) as frames:
@@ -209,7 +210,7 @@ def test_what_cannot_be_sent_in_time_is_counted_and_what_follows_can_be_decoded(
         pad = service.stream._source.get_static_pad("src")
         kinds = service.stream._gstreamer.gst.PadProbeType
         blocked = pad.add_probe(kinds.BLOCK | kinds.BUFFER, lambda *_: service.stream._gstreamer.gst.PadProbeReturn.OK)
-        time.sleep(2)  # what is tested is time that passes
+        time.sleep(2)  # the passing of time is what is tested
         pad.remove_probe(blocked)
         numbers += [number_in(frame) for frame in itertools.islice(frames, 50)]
     whole = [later - earlier for earlier, later in itertools.pairwise(numbers[2:])]

@@ -1,4 +1,4 @@
-"""Who plays what, told by the connections' own signals; no network, no GStreamer."""
+"""Which viewers play which stream, by the signals of their connections; no network, no GStreamer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sightd.daemon.serve.rtsp_viewers import RtspViewers
 
 
 class Stream:
-    """Keeps who plays it; stands where a `RtspStream` does."""
+    """Records its viewers; replaces `RtspStream`."""
 
     def __init__(self) -> None:
         self.viewers: set[int] = set()
@@ -24,7 +24,7 @@ class Stream:
 
 
 class BrokenConnection:
-    """A client whose connection is gone before its limits can be set."""
+    """A client whose connection is closed before its limits can be set."""
 
     def __init__(self) -> None:
         self.signals: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A viewer in a process of its own, so that a test can stop or kill it: prints a line once it plays."""
+"""A viewer in its own process, so that a test can stop or kill it; prints a line once it plays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon has as many file descriptors as the system lets it have, and says where they may not be enough."""
+"""The daemon raises its file descriptor limit to the maximum, and warns if that may not be enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reloads: one at a time, one that waits, none that hangs in anybody's way; who asks and goes away does no harm."""
+"""Reloads: one at a time, one queued; none that hangs blocks anything, and a client that disconnects does no harm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAULT = RuntimeError("half way")
 
 
 class Daemon:
-    """Does with each configuration what `does` says, and records each call."""
+    """Calls `does` for each configuration, and counts the calls."""
 
     def __init__(self) -> None:
         self.applied = 0
@@ -43,7 +43,7 @@ class Daemon:
 
 
 class Ward:
-    """The reloads of a daemon that is a stand-in."""
+    """The reloads of a simulated daemon."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.daemon, self.fatal = path, Daemon(), list[BaseException]()
@@ -54,7 +54,7 @@ class Ward:
         self.reloads.start(daemon)
 
     def holds(self) -> tuple[threading.Event, threading.Event]:
-        """The next configuration is applied once the second event is set; the first says that it has begun."""
+        """Makes the next reload wait until the second event is set; the first is set when it has begun."""
         begun, go_on = threading.Event(), threading.Event()
 
         def hold(commit: Callable[[], None]) -> None:
@@ -163,7 +163,7 @@ def test_progress_gives_it_more_time(ward: Ward, monkeypatch: pytest.MonkeyPatch
     go_on = threading.Event()
 
     def download(commit: Callable[[], None]) -> None:
-        for _ in range(20):  # twice as long as the limit
+        for _ in range(20):  # twice the time limit
             ward.reloads.progress()
             go_on.wait(0.1)
         commit()

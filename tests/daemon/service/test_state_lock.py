@@ -1,4 +1,4 @@
-"""Two daemons never share a state; whatever else reads and writes it is not hindered."""
+"""Two daemons never share a state directory; other readers and writers are not blocked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_processes_started_meanwhile_do_not_keep_it(tmp_path: Path) -> None:
             [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False
         )
         assert child.stdout is not None
-        child.stdout.readline()  # it runs: what closes as a program begins is closed
+        child.stdout.readline()  # it runs, so files that close on exec are closed
     try:
         with locked_state(loaded(tmp_path / "a.yaml"), environ):
             pass

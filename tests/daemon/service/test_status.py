@@ -1,4 +1,4 @@
-"""What systemd is told over a whole life: no text of the start or of the stop stays behind."""
+"""Messages to systemd over a whole run: no status of the start or of the stop remains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATTERN = {"cameras": {"a": {"source": "testpattern://", "width": 320, "height":
 
 
 class Told:
-    """All messages so far."""
+    """Collects all messages."""
 
     def __init__(self, receiver: socket.socket) -> None:
         self._receiver, self._messages = receiver, list[str]()

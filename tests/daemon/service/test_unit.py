@@ -1,4 +1,4 @@
-"""The unit is one that systemd takes, and keeps the service in bounds."""
+"""The unit is accepted by systemd, and keeps the service within limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """For the systemd of this machine, with a program and files that are there."""
+    """Writes a unit for this machine's systemd, with a program and files that exist."""
     path = tmp_path / "sightd.service"
     path.write_text(unit(Path("/bin/true"), Path("/etc/hostname"), {"camera": Path("/etc/hostname")}))
     return path

@@ -1,4 +1,4 @@
-"""A sign of life is given only where every loop turns, and what stands still ends the process."""
+"""The watchdog is notified only if every loop runs, and a hung loop ends the process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightd.daemon.service.watchdog import EXIT_STALLED, Watchdog
 
 
 class Supervisor:
-    """Stands where systemd does."""
+    """Simulates systemd."""
 
     def __init__(self, folder: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -85,7 +85,8 @@ def test_a_short_stall_is_forgiven(supervisor: Supervisor) -> None:
 
 
 class JumpingClock:
-    """Each reading is a third of the watchdog's time after the one before; at the `jumps` so much later."""
+    """A clock that advances by a third of the watchdog's time per reading, plus the `jumps`, s by number of the
+    reading."""
 
     def __init__(self, jumps: Mapping[int, float]) -> None:
         self._jumps, self._readings, self._now = jumps, 0, 100.0
@@ -101,7 +102,7 @@ def test_a_process_that_was_stopped_and_continued_gets_the_full_time_once_more(s
     watchdog = supervisor.watchdog()
     watchdog.start()
     assert [supervisor.received() for _ in range(2)] == [b"WATCHDOG=1"] * 2
-    supervisor.healthy = False  # no loop has turned for 36 s
+    supervisor.healthy = False  # no loop has run for 36 s
     assert supervisor.received() == b"WATCHDOG=1", "systemd's own time is over as well"
     assert supervisor.received() == b"STATUS=the output of a stands still"
     assert not supervisor.ended

@@ -1,4 +1,4 @@
-"""A daemon with a gallery and a journal, for tests of what befalls its state."""
+"""A daemon with a gallery and a journal, for tests of damage to its state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ CHANGES = {"X-Sightd": "1"}
 
 
 def configuration() -> dict[str, Any]:
-    """A camera of the daemon's own; its chain has a face plug-in that looks once an hour: only its gallery matters."""
+    """Returns a configuration with a test-pattern camera and a face plug-in that runs only once an hour, because only
+    its gallery matters."""
     pattern = {"source": "testpattern://", "width": 320, "height": 240, "fps": 10}
     face = {"every": 36_000, "unknown": False}
     return {
@@ -38,7 +39,7 @@ def persons(daemon: DaemonProcess) -> set[str]:
 
 
 def reload(daemon: DaemonProcess) -> None:
-    """Which is an event."""
+    """Reloads the daemon, which records an event."""
     assert httpx.post(daemon.url("/api/reload"), headers=CHANGES, timeout=30).status_code == 200
 
 

@@ -1,5 +1,5 @@
-"""The wall clock jumps while a daemon runs, as where a machine without a battery hears of the time: no camera is taken
-for lost, no frame is, and events keep their order."""
+"""The wall clock jumps while a daemon runs, as when a machine without a clock battery gets the time from the network:
+no camera counts as lost, no frame is lost, and events keep their order."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PICTURES = 25
 
 
 def jumping(offset: Path) -> dict[str, str]:
-    """The environment of a process whose wall clock is ahead by what the file says, as "+3600"; its monotonic clock is
-    the system's."""
+    """Returns the environment of a process whose wall clock is offset by the content of the file, such as "+3600"; its
+    monotonic clock is the system's. Skips the test if libfaketime is not installed."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
         pytest.skip("libfaketime is not installed")
@@ -38,7 +38,7 @@ def jumping(offset: Path) -> dict[str, str]:
 
 @pytest.fixture
 def jump(tmp_path: Path) -> Callable[[float], None]:
-    """Sets the daemon's clock ahead of the true one, by seconds."""
+    """Returns a function that sets the daemon's clock ahead of the true time, in s."""
 
     def to(ahead: float) -> None:
         written = tmp_path / "offset.new"
@@ -50,7 +50,7 @@ def jump(tmp_path: Path) -> Callable[[float], None]:
 
 
 def is_near(daemon: DaemonProcess, wall: float) -> bool:
-    """Whether a picture came at about this time of the daemon's clock."""
+    """Whether a frame came at about this time of the daemon's clock."""
     return abs(daemon.metric("sightd_source_last_frame_timestamp_seconds", camera="a") - wall) < HOUR / 2
 
 

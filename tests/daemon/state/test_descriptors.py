@@ -1,4 +1,5 @@
-"""Out of file descriptors: who is connected goes on, it is told, nothing spins, and it is over with the shortage."""
+"""Out of file descriptors: existing connections continue, it is logged, nothing spins, and it recovers when there are
+descriptors again."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
 _ASIDE = 2.5
-"""Seconds of looking on: the web server keeps a connection that is not used for five."""
+"""Seconds of observation; the web server keeps an unused connection for five."""
 
 
 @contextmanager
 def none_left(daemon: DaemonProcess) -> Iterator[None]:
-    """The process may open nothing more than it has open now: the limit is on the numbers, among which are gaps."""
+    """Keeps the process from opening more descriptors. The limit applies to descriptor numbers, so gaps count, too."""
     before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     used = {int(number) for number in os.listdir(f"/proc/{daemon.pid}/fd")}  # noqa: PTH208
     first_free = min(set(range(len(used) + 1)) - used)
@@ -41,14 +42,14 @@ def cpu_seconds(daemon: DaemonProcess) -> float:
 
 
 def load(daemon: DaemonProcess) -> float:
-    """Of a core, over some seconds."""
+    """Returns the CPU load over some seconds, as a fraction of one core."""
     used, begun = cpu_seconds(daemon), time.monotonic()
     time.sleep(_ASIDE)
     return (cpu_seconds(daemon) - used) / (time.monotonic() - begun)
 
 
 def alive(connected: httpx.Client) -> bool:
-    """Asked over a connection that stands, and by that keeps it."""
+    """Sends a request over an existing connection, which also keeps it open."""
     return connected.get("/healthz").status_code == 200
 
 

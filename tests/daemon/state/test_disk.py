@@ -1,4 +1,5 @@
-"""A full or read-only disk: video goes on, it is told, nothing is pretended, and with room again all is as before."""
+"""A full or read-only disk: video continues, it is reported, no success is pretended, and with space again all
+recovers."""
 
 from __future__ import annotations
 

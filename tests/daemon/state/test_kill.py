@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 
 class Abuse:
-    """Enrols, reloads and reads, each in a thread of its own, until the daemon is gone; remembers what it was told."""
+    """Enrols, reloads and reads, each in its own thread, until the daemon is gone; records the responses."""
 
     def __init__(self, daemon: DaemonProcess, life: int) -> None:
         self.enrolled: set[str] = set()
@@ -66,7 +66,7 @@ def test_what_was_acknowledged_outlives_kills_at_random_moments(kills: int, tmp_
         with daemon:
             _all_is_there(daemon, enrolled, read)
             abuse = Abuse(daemon, life)
-            if life % 2:  # in the middle of its work; else perhaps before it has begun
+            if life % 2:  # while it works; else perhaps before it has begun
                 eventually(lambda: bool(abuse.enrolled and abuse.read), 30)  # noqa: B023
             time.sleep(chance.uniform(0.2, 1.5))
             daemon.signal(signal.SIGKILL)

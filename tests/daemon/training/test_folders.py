@@ -1,4 +1,4 @@
-"""Folders of pictures become examples, and what is wrong with them is told."""
+"""Folders of images become training examples, and problems with them are reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightd.daemon.training.names import checked, name_from
 
 
 def folder_of(root: Path, classes: Mapping[str, int]) -> Path:
-    """Classes with so many pictures, each another one."""
+    """Creates classes with the given number of images, all different."""
     random = np.random.default_rng(0)
     for label, count in classes.items():
         (root / label / "below").mkdir(parents=True)

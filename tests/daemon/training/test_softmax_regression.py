@@ -1,4 +1,4 @@
-"""The head is the one with the least penalised cross-entropy."""
+"""The fitted head has the least penalised cross-entropy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def clouds(count: int = 60, apart: float = 2.0, width: int = 5) -> tuple[FloatTa
 
 
 def loss(head: Head, features: FloatTable, classes: NDArray[np.int64], penalty: float) -> float:
-    """As it is stated: balanced cross-entropy, and the weights on standardised features."""
+    """Returns the documented loss: balanced cross-entropy, plus a penalty on the weights of standardised features."""
     right = head.probabilities(features)[np.arange(len(classes)), classes]
     share = 1 / (3 * np.bincount(classes))[classes]
     scaled = head.matrix * features.std(axis=0) * np.sqrt(features.shape[1])

@@ -1,4 +1,4 @@
-"""A head is judged by pictures that it was not made from."""
+"""A head is validated on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_each_class_is_spread_evenly_over_the_folds() -> None:
 
 
 def test_noise_is_told_to_be_noise() -> None:
-    """Learnt by heart it would be right always."""
+    """A head that memorised the examples would always be right."""
     random = np.random.default_rng(0)
     features, classes = random.normal(size=(200, 2, 300)), np.arange(200) % 2
     found = cross_validated(features, classes, ("a", "b"))
@@ -31,7 +31,7 @@ def test_noise_is_told_to_be_noise() -> None:
 
 
 def test_all_views_of_a_picture_are_on_one_side() -> None:
-    """Else a view would be recognised by its twin, and noise would seem to be learnt."""
+    """Otherwise a view would be recognised by its twin, and noise would seem learnable."""
     random = np.random.default_rng(0)
     one = random.normal(size=(100, 1, 50))
     found = cross_validated(np.repeat(one, 4, axis=1), np.arange(100) % 2, ("a", "b"))

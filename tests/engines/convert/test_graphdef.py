@@ -1,4 +1,4 @@
-"""TensorFlow's frozen graphs, read without it."""
+"""TensorFlow's frozen graphs, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ def test_a_damaged_graph_is_read_or_told_and_nothing_else(
     try:
         nodes = read(tmp_path_factory.getbasetemp(), bytes(damaged))
     except ConversionError as error:
-        assert "graph.pb" in str(error)  # noqa: PT017 — most damage is read as another graph
+        assert "graph.pb" in str(error)  # noqa: PT017 — most damaged files are read as another graph
     else:
         assert all(isinstance(node, graphdef.Node) for node in nodes.values())

@@ -1,4 +1,4 @@
-"""MobileNet v2 with its normalisations folded is the network that was published."""
+"""MobileNet v2 with folded normalisations computes the same as the published model."""
 
 from __future__ import annotations
 

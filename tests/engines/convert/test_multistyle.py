@@ -1,4 +1,4 @@
-"""The network of 26 styles, built anew, paints what the published one paints."""
+"""The rebuilt model of 26 styles paints the same as the published one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.networks import stored, write_double
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    stored("style26")  # skips where it cannot be had
+    stored("style26")  # skips if it is not available
     folder = tmp_path_factory.mktemp("published")
     return Fetcher(silent).fetch("style26", Catalog.load().get("style26").sources, folder).path
 

@@ -1,4 +1,4 @@
-"""YuNet and SFace for batches and sizes that their files do not have."""
+"""YuNet and SFace for batches and sizes that their original files do not support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SSD converter: a small graph against NumPy, and the real network on photographs."""
+"""The SSD converter: a small graph compared with NumPy, and the real model on photographs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def convolution(stride: int) -> dict[str, graphdefs.Attribute]:
 
 
 class Sketch:
-    """A one-level SSD of a few layers: its graph, and the same computed by NumPy as TensorFlow defines it.
+    """A one-level SSD of a few layers: its graph, and the same computation in NumPy by TensorFlow's definition.
 
-    Feature maps of 300, 150, 38 and 19: strides where "SAME" pads more behind than in front.
+    Feature maps of 300, 150, 38 and 19: strides for which "SAME" pads more at the end than at the start.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Sketch:
         return value
 
     def block(self, name: str, source: str, kernel: tuple[int, ...], stride: int, *, depthwise: bool = False) -> str:
-        """Convolution, unfused batch normalisation and ReLU6 as the object detection API writes them."""
+        """Adds convolution, unfused batch normalisation and ReLU6 as the object detection API writes them."""
         width = kernel[2] if depthwise else kernel[3]
         self.number(f"{name}/weights", kernel, -0.4, 0.4)
         for part, low, high in (("gamma", 0.5, 1.5), ("beta", 0.0, 2.0), ("mean", -1, 1), ("variance", 0.2, 1)):
@@ -106,7 +106,7 @@ class Sketch:
         return value
 
     def compute(self, pictures: Array) -> tuple[Array, Array]:
-        """Boxes xyxy and scores of the 80 classes for RGB pictures [b, 300, 300, 3]."""
+        """Returns boxes xyxy and the scores of the 80 classes for RGB images [b, 300, 300, 3]."""
         x = self.normalised("first", pictures * (2 / 255) - 1, 2)
         x = self.normalised("deep", x, 4, depthwise=True)
         x = x + self.normalised("same", x, 1)
@@ -133,7 +133,7 @@ class Sketch:
 
 
 def convolve(x: Array, kernel: Array, stride: int, *, depthwise: bool = False) -> Array:
-    """TensorFlow's convolution of NHWC with padding "SAME"."""
+    """Returns TensorFlow's convolution of NHWC data with padding "SAME"."""
     kh, kw = kernel.shape[:2]
     rows, columns = (-(-size // stride) for size in x.shape[1:3])
     pads = [

@@ -1,4 +1,4 @@
-"""The network of many styles is written and read, and gets further styles."""
+"""The multi-style model is written and read, and styles can be added."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
 
 
 def test_a_further_style_stands_behind_the_others_and_leaves_them_alone(tmp_path: Path) -> None:
-    """Made of the halves of two: as their mixture, since scales and shifts are what is mixed."""
+    """It is the mean of two styles, so it must paint like their mixture, since scales and shifts are what is mixed."""
     layers = read(stored("style26"))
     halves = [
         layer.with_style(26, (layer.scale[3] + layer.scale[19]) / 2, (layer.shift[3] + layer.shift[19]) / 2)

@@ -1,4 +1,4 @@
-"""Frozen graphs are followed node by node, and a cycle in one is refused."""
+"""Frozen graphs are followed node by node, and a cycle is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights are read out of a PyTorch file, and nothing in it is ever executed."""
+"""Weights are read from a PyTorch file, and nothing in it is ever executed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBERS = np.arange(6, dtype=np.float32)
 
 
 class Named:
-    """Pickled as the name of something else's."""
+    """Pickled as a reference to a global name of another module."""
 
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
@@ -34,7 +34,7 @@ class Call:
 
 
 class Pickler(pickle._Pickler):
-    """Writes what PyTorch would write, without PyTorch."""
+    """Writes pickles like PyTorch, without PyTorch."""
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         if isinstance(obj, Named):
@@ -55,7 +55,7 @@ class Pickler(pickle._Pickler):
 
 
 class Changed:
-    """Pickled as something that is changed after it was made: BUILD."""
+    """Pickled as an object that is modified after its creation: BUILD."""
 
     def __init__(self, what: Any, state: Any) -> None:
         self.what, self.state = what, state
@@ -138,7 +138,7 @@ def test_what_does_not_fit_its_storage_is_told(one: Any, tmp_path: Path) -> None
 
 
 def test_a_tensor_cannot_be_changed_past_its_checks(tmp_path: Path) -> None:
-    """Else a file could have memory read that is not its own."""
+    """Otherwise a file could make the reader access memory outside its data."""
     for state in (["0", "<f4", 0, (9,), (-1,)], {"stride": (-1,)}, (None, {"offset": -100})):
         changed = OrderedDict(a=Changed(tensor(Storage("0", 6)), state))
         with pytest.raises(ConversionError, match="changes what it has made"):

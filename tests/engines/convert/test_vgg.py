@@ -1,4 +1,4 @@
-"""VGG16's first layers out of an exported network."""
+"""VGG16's first layers from an exported model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHANNELS = {1: 2, 2: 3, 3: 4, 4: 5}
 
 
 def exported(path: Path, *, without: str = "") -> Path:
-    """A small network with the layers and names of an exported VGG16; and one more, which is of no use."""
+    """Writes a small model with the layers and names of an exported VGG16, and one more layer that is not needed."""
     random, nodes, constants, x, inputs = np.random.default_rng(0), [], [], "in", 3
     for block, count in enumerate(vgg.BLOCKS, 1):
         for n in range(1, count + 1):
@@ -71,7 +71,7 @@ def test_other_networks_are_told(tmp_path: Path) -> None:
 
 
 def test_the_published_one_tells_edges_and_patterns() -> None:
-    """Of the features of its first block one at least answers upright lines far more than level ones."""
+    """At least one feature of its first block responds far more to vertical lines than to horizontal ones."""
     lines = np.zeros((2, 3, 32, 32), np.float32)
     lines[0, :, :, ::4], lines[1, :, ::4] = 120, 120
     first = OnnxRuntimeSession(stored("vgg16"), threads=2).run({"image": lines})["block1"]

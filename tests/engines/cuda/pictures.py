@@ -1,4 +1,4 @@
-"""Pictures for the kernels: random and smooth, odd and even, as BGR and as NV12."""
+"""Images for the kernels: random and smooth, odd and even sizes, as BGR and as NV12."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def smooth(width: int, height: int, seed: int = 0) -> Image:
 
 
 def nv12_noise(width: int, height: int, seed: int = 0) -> tuple[Image, Image]:
-    """Luma [height, width] and chroma [ceil(height / 2), ceil(width / 2), 2]."""
+    """Returns random luma [height, width] and chroma [ceil(height / 2), ceil(width / 2), 2]."""
     rng = np.random.default_rng(seed)
     chroma = rng.integers(0, 256, ((height + 1) // 2, (width + 1) // 2, 2), np.uint8)
     return rng.integers(0, 256, (height, width), np.uint8), chroma
 
 
 def nv12_of(image: Image) -> tuple[Image, Image]:
-    """Luma and chroma of a BGR picture with even sides, as OpenCV has them: BT.601, limited range."""
+    """Returns luma and chroma of a BGR image with even sides, as OpenCV converts it: BT.601, limited range."""
     height, width = image.shape[:2]
     planar = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
     quarters = planar[height:].reshape(2, height // 2, width // 2)
@@ -38,7 +38,8 @@ def nv12_of(image: Image) -> tuple[Image, Image]:
 
 
 def bgr_of(luma: Image, chroma: Image, matrix: Matrix = Matrix.BT601, full_range: bool = False) -> Image:
-    """NV12 to BGR by the definition of the standard, in float64, chroma repeated; every value rounded once."""
+    """Converts NV12 to BGR by the standard's definition, in float64, with repeated chroma; every value is rounded
+    once."""
     height, width = luma.shape
     repeated = chroma.repeat(2, axis=0).repeat(2, axis=1)[:height, :width].astype(np.float64) - 128
     y = luma.astype(np.float64)
@@ -52,7 +53,7 @@ def bgr_of(luma: Image, chroma: Image, matrix: Matrix = Matrix.BT601, full_range
 
 
 def on_device(device: HostDevice, image: Image, spare: int = 0) -> DevicePicture:
-    """A BGR picture with `spare` bytes after each row."""
+    """Uploads a BGR image with `spare` bytes of padding after each row."""
     height, width = image.shape[:2]
     rows = np.full((height, 3 * width + spare), 0xEE, np.uint8)
     rows[:, : 3 * width] = image.reshape(height, 3 * width)

@@ -12,7 +12,7 @@ from sightd.engines.cuda.arguments import Argument, pack
 
 
 class Buffer:
-    """A buffer at an address."""
+    """A simulated buffer at an address."""
 
     def __init__(self, address: int) -> None:
         self.address = address

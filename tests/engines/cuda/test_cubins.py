@@ -1,4 +1,4 @@
-"""Compiled kernels are kept, and made anew whenever anything that went into them has changed."""
+"""Compiled kernels are cached, and recompiled when any of their inputs has changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.host_kernels.device import HostDevice
 
 @dataclass
 class RecordingCompiler:
-    """Gives the source's name as its cubin: what the host's device takes for one."""
+    """Returns the source's name as its cubin, which is what the host device loads."""
 
     version: str = "13.5"
     compiled: list[tuple[str, tuple[int, int]]] = field(default_factory=list)

@@ -38,7 +38,7 @@ def found(
     spec: InputSpec = SPEC,
     room: int = 4096,
 ) -> list[Found]:
-    """What the kernels find, one geometry for all pictures."""
+    """Returns what the kernels find, with the same geometry for all images."""
     device = HostDevice()
     tensors = {
         name: DeviceTensor(device.uploaded(value).address, value.shape, value.dtype) for name, value in outputs.items()
@@ -55,7 +55,7 @@ def found(
 
 
 def selected(candidates: Candidates, choice: Choice, geometry: Geometry) -> Found:
-    """The CPU path from candidates on."""
+    """Returns the result of the CPU path from the candidates on."""
     boxes = geometry.boxes_to_source(candidates.boxes)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
     wanted = (shorter > 0) & (shorter >= choice.min_size)
@@ -76,7 +76,8 @@ def assert_as_on_the_cpu(
     room: int = 4096,
     exact: bool = False,
 ) -> int:
-    """Compares all pictures; gives how many boxes there were. Not exact is what exp() goes into: its last bits vary."""
+    """Compares all images and returns how many boxes there were. `exact` is False for heads that use exp(), whose last
+    bits vary."""
     ours = found(outputs, head, min_score, choice, geometry, spec, room)
     theirs = [selected(candidates, choice, geometry) for candidates in HEADS[head](outputs, spec, min_score)]
     for mine, expected in zip(ours, theirs, strict=True):
@@ -94,7 +95,7 @@ def cells(spec: InputSpec, *strides: int) -> list[int]:
 
 
 def ssd(rng: np.random.Generator, batch: int, rows: int, classes: int) -> Outputs:
-    """Boxes in heaps, so that there is something to suppress; scores in steps, so that there are ties."""
+    """Returns clustered boxes, so that there is something to suppress, and quantised scores, so that there are ties."""
     heaps = rng.random((8, 4)).astype(np.float32) * [0.6, 0.6, 0.3, 0.3]
     boxes = heaps[rng.integers(0, 8, (batch, rows))] + rng.normal(0, 0.01, (batch, rows, 4))
     boxes[..., 2:] += boxes[..., :2]
@@ -149,14 +150,14 @@ def yunet(rng: np.random.Generator, spec: InputSpec) -> dict[str, NDArray[np.flo
     outputs = {}
     for stride, count in zip((8, 16, 32), cells(spec, 8, 16, 32), strict=True):
         outputs[f"cls_{stride}"] = rng.normal(0.5, 0.5, (2, count, 1))
-        outputs[f"obj_{stride}"] = rng.random((2, count, 1))  # so that no two scores are the same
+        outputs[f"obj_{stride}"] = rng.random((2, count, 1))  # so that all scores differ
         outputs[f"bbox_{stride}"] = rng.normal(0.3, 0.5, (2, count, 4))
         outputs[f"kps_{stride}"] = rng.normal(0, 1, (2, count, 10))
     return {name: value.astype(np.float32) for name, value in outputs.items()}
 
 
 def test_yunet_boxes_and_points() -> None:
-    """Against the decoding that OpenCV's FaceDetectorYN documents (face_detect.cpp, postProcess)."""
+    """Compares with the decoding in OpenCV's FaceDetectorYN (face_detect.cpp, postProcess)."""
     outputs = yunet(np.random.default_rng(6), SPEC)
     ours = found(outputs, "yunet", np.array([0.5], np.float32), Choice(0.3, 50), PLACED)
     for picture, mine in enumerate(ours):
@@ -240,7 +241,7 @@ STRANGE = np.array([np.nan, np.inf, -np.inf, 1e-20, 1e19, 3e38, -1e30, -0.0], np
 def test_suppression_is_that_of_the_cpu_for_any_boxes(
     seed: int, rows: int, max_iou: float, by_class: bool, limit: int, strange: float
 ) -> None:
-    """Boxes on whole pixels, so that many touch, coincide, lie inside out or meet the threshold to the bit."""
+    """Boxes on whole pixels, so that many touch, coincide, are inverted or meet the threshold exactly."""
     rng = np.random.default_rng(seed)
     raw = rng.integers(-3, 24, (1, rows, 7)).astype(np.float32)
     raw[..., 4:] = rng.integers(0, 5, (1, rows, 3)) / 4

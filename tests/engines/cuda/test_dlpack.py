@@ -1,4 +1,4 @@
-"""Memory is lent to other libraries without a copy, and given back when they are done: PyAV, on the host's memory."""
+"""Memory is shared with other libraries without a copy, and released when they are done: PyAV, with host memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST = (1, 0)
 
 
 class Owner:
-    """`kept` counts how many of them live."""
+    """`kept` counts the live instances."""
 
     kept = 0
 

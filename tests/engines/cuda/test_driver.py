@@ -1,5 +1,5 @@
-"""The driver under real PyCUDA, on a stand-in for libcuda: each test in a process of its own that must leave nothing
-alive on the device."""
+"""The driver with real PyCUDA on a stand-in for libcuda: each test runs in its own process and must leave nothing alive
+on the device."""
 
 from __future__ import annotations
 

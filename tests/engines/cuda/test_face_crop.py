@@ -1,4 +1,4 @@
-"""face_crop.cu gives the crops that OpenCV's warp gives for the same transform."""
+"""face_crop.cu returns the same crops as OpenCV's warp with the same transform."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPEC = InputSpec("data", 112, 112, ColourOrder.RGB, Resize.STRETCH)
 
 
 def face(scale: float, angle: float, x: float, y: float, seed: int = 0) -> NDArray[np.float32]:
-    """Five points: the template turned, scaled and moved, and each a little off."""
+    """Returns five points: the template rotated, scaled and shifted, with a little noise on each."""
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = (ARCFACE - 56) @ turn.T + [x, y] + np.random.default_rng(seed).normal(0, scale, (5, 2))
     return points.astype(np.float32)
@@ -53,7 +53,7 @@ def cropped(
 
 
 def warped(image: NDArray[np.uint8], points: NDArray[np.float32], size: int = 112) -> NDArray[np.float32]:
-    """The CPU path: OpenCV's warp of the same transform, RGB planes."""
+    """Returns the result of the CPU path: OpenCV's warp with the same transform, RGB planes."""
     crop = cv2.warpAffine(image, similarity(points, ARCFACE * size / 112), (size, size), flags=cv2.INTER_LINEAR)
     return np.asarray(crop)[:, :, ::-1].transpose(2, 0, 1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Each GPU is opened once, with its kernels; nothing is opened where kernels cannot be compiled."""
+"""Each GPU is opened once, with its kernels; nothing is opened if kernels cannot be compiled."""
 
 from __future__ import annotations
 

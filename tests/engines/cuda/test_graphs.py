@@ -1,4 +1,4 @@
-"""Captured work, under real PyCUDA and cuda.bindings on the stand-in."""
+"""CUDA graphs, with real PyCUDA and cuda.bindings on the stand-in."""
 
 from __future__ import annotations
 

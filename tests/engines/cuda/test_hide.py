@@ -1,4 +1,4 @@
-"""hide.cu leaves of a region nothing but the means of its cells."""
+"""hide.cu leaves only the means of a region's cells."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def hidden(
 
 
 def coarse(image: NDArray[np.uint8], cell: int, blur: bool) -> NDArray[np.float64]:
-    """The CPU path: OpenCV makes the whole picture small by areas, then large again."""
+    """Returns the result of the CPU path: the whole image is reduced to cell means, then enlarged again."""
     height, width = image.shape[:2]
     rows, columns = -(-height // cell), -(-width // cell)
-    # Cells at the right and lower edge have fewer pixels: filled up with what leaves their mean as it is.
+    # Cells at the right and bottom edge have fewer pixels; they are filled up in a way that keeps their mean.
     whole = np.full((rows * cell, columns * cell, *image.shape[2:]), np.nan)
     whole[:height, :width] = image
     small = np.nanmean(whole.reshape(rows, cell, columns, cell, *image.shape[2:]), axis=(1, 3))
@@ -76,7 +76,7 @@ def test_nv12_regions_too_in_luma_and_chroma(blur: bool, width: int, height: int
     assert np.abs(ours_luma - coarse(luma, CELL, blur))[mask].max() <= 1
     of_chroma = mask[::2, ::2]
     np.testing.assert_array_equal(ours_chroma[~of_chroma], chroma[~of_chroma])
-    if width % 2 == 0:  # else the last column's chroma stands for one pixel, not for two
+    if width % 2 == 0:  # otherwise the last column's chroma covers one pixel, not two
         assert np.abs(ours_chroma - coarse(chroma, CELL // 2, blur))[of_chroma].max() <= 1
 
 

@@ -1,4 +1,4 @@
-"""The structs that Python packs are those that the kernels read."""
+"""The structs that Python packs match those that the kernels read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.host_kernels.build import compiled
 
 
 def fields(dtype: np.dtype[Any]) -> Iterator[tuple[str, int, int]]:
-    """Name, offset and size of each field; those of a nested struct by its path."""
+    """Yields name, offset and size of each field, with dotted paths for nested structs."""
     for name, (inner, offset, *_) in (dtype.fields or {}).items():
         yield name, offset, inner.itemsize
         for path, nested, size in fields(inner):
@@ -22,7 +22,7 @@ def fields(dtype: np.dtype[Any]) -> Iterator[tuple[str, int, int]]:
 
 
 def measured() -> list[int]:
-    """What g++ says of every struct: its size, then offset and size of each field that the dtype names."""
+    """Returns g++'s numbers for every struct: its size, then offset and size of each field that the dtype names."""
     lines = [
         "#define FIBRES 0",
         '#include "launch.h"',

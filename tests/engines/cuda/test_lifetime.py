@@ -1,4 +1,4 @@
-"""Nothing leaks and nothing is used after its end: real PyCUDA on the stand-in, which counts what is alive."""
+"""Nothing leaks and nothing is used after it was freed: real PyCUDA on the stand-in, which counts live objects."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ONE = (1, 1, 1)
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Does `work` on another thread and raises here what it raised there."""
+    """Runs `work` on another thread and re-raises its exception here."""
     errors: list[BaseException] = []
 
     def guarded() -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - re-raised in the caller's thread
             errors.append(error)
 
     thread = threading.Thread(target=guarded, name="other")
@@ -185,7 +185,7 @@ def test_whatever_call_fails_nothing_is_left_behind(kernels: bytes) -> None:
 
 
 def each_call_fails_once(kernels: bytes) -> None:
-    """Goes the whole way once for each driver call on it, which then fails, and the device must close cleanly."""
+    """Runs the whole path once for each driver call in it, making that call fail; the device must close cleanly."""
 
     def whole_way(device: Device) -> None:
         stream, buffer, host = device.stream(), device.allocate(1000), np.zeros(10, np.uint8)
@@ -205,7 +205,7 @@ def each_call_fails_once(kernels: bytes) -> None:
         assert event.done
         assert device.memory_free > 0
 
-    kept: list[CudaError] = []  # with their tracebacks, which refer to much
+    kept: list[CudaError] = []  # with their tracebacks, which keep many objects alive
     for function in FAILING:
         for nth in (1, 2):
             before = calls(function)

@@ -1,5 +1,5 @@
-"""Pictures that NVDEC decodes stay on the device, are the stream's, and give their memory back: real PyCUDA on the
-stand-in driver, with a stand-in for PyNvVideoCodec."""
+"""Frames decoded by NVDEC stay on the device, match the stream, and release their memory: real PyCUDA on the stand-in
+driver, with a stand-in for PyNvVideoCodec."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZE = (320, 180)
 
 
 def film(count: int = 8) -> Iterator[bytes]:
-    """Access units of H.264: each picture is of another grey."""
+    """Yields H.264 access units; each frame has a different grey level."""
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = *SIZE, "yuv420p"

@@ -1,4 +1,4 @@
-"""Every kernel compiles for every kind of card; what is wrong is told."""
+"""Every kernel compiles for every supported GPU architecture; errors are reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.nvrtc import compiler
 
 CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
 QUICK = {min(CAPABILITIES), max(CAPABILITIES)}
-"""Those that `make test` compiles for."""
+"""The ones that `make test` compiles for."""
 
 
 @pytest.mark.parametrize(

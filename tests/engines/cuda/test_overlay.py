@@ -1,4 +1,4 @@
-"""overlay.cu lays marks over frames as the CPU's stamps are laid."""
+"""overlay.cu draws marks on frames like the CPU's sprites."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn(device: HostDevice, scenes: Sequence[tuple[DevicePicture, Sequence[Mar
 
 
 def cover(mark: Mark, width: int, height: int) -> NDArray[np.float64]:
-    """How much of each pixel of a picture a mark covers, by the CPU path's own shapes."""
+    """Returns how much of each image pixel a mark covers (0-1), by the CPU path's own shapes."""
     left, top, right, bottom = mark.place
     if isinstance(mark, Mask):
         shape = mark.shape / 255
@@ -53,7 +53,7 @@ def frame_of(mark: Outline, width: int, height: int, thickness: float) -> NDArra
 
 
 def beside(points: NDArray[np.float32], width: int, height: int, thickness: float) -> NDArray[np.float64]:
-    """One where a pixel lies within half the thickness of the line, less up to half a pixel beyond."""
+    """Returns 1 for pixels within half the thickness of the line, falling off over half a pixel beyond."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     nearest = np.full((height, width), np.inf)
     for (ax, ay), (bx, by) in zip(points[:-1].tolist(), points[1:].tolist(), strict=True):
@@ -64,7 +64,7 @@ def beside(points: NDArray[np.float32], width: int, height: int, thickness: floa
 
 
 def painted(image: NDArray[np.uint8], marks: Sequence[Mark]) -> NDArray[np.float64]:
-    """The CPU path in float64."""
+    """Returns the result of the CPU path, in float64."""
     result = image.astype(np.float64)
     for mark in marks:
         of_mark = cover(mark, image.shape[1], image.shape[0])[:, :, None]

@@ -1,4 +1,4 @@
-"""paint.cu brings a painting to its picture's size as the CPU path does."""
+"""paint.cu enlarges a painting to its image's size like the CPU path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINISHES = [Finish(), Finish(0.4), Finish(1.0, keep_colours=True)]
 
 
 def painting(seed: int = 0) -> FloatArray:
-    """Of the network's size: strokes that know nothing of the picture."""
+    """Returns strokes of the model's size that are independent of the image."""
     width, height = SMALL
     return cv2.GaussianBlur(noise(width, height, seed), (0, 0), 1.0).astype(np.float32)
 
@@ -39,7 +39,7 @@ def painted(
 
 
 def expected(source: Image, paint: FloatArray, finish: Finish) -> Image:
-    """The plug-in's way on the CPU."""
+    """Returns the result of the plug-in on the CPU."""
     large = enlarged(paint, source, grey_of(source))
     if finish.keep_colours:
         ours = cv2.cvtColor(np.rint(large).astype(np.uint8), cv2.COLOR_BGR2YCrCb)

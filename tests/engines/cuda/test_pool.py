@@ -11,7 +11,7 @@ from sightd.engines.cuda.pool import Block, Pool, size_class
 
 
 class Driver:
-    """Memory that is counted; of `room` bytes."""
+    """A simulated driver with `room` bytes of memory that counts allocations."""
 
     def __init__(self, room: int = 1 << 40) -> None:
         self.room, self.alive, self.made = room, dict[int, int](), 0

@@ -1,4 +1,4 @@
-"""preprocess.cu feeds networks what the CPU path feeds them."""
+"""preprocess.cu produces the same input tensors as the CPU path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIZES = [
 def fed(
     device: HostDevice, pictures: Sequence[DevicePicture], spec: InputSpec, dtype: type[np.floating[Any]] = np.float32
 ) -> tuple[NDArray[Any], list[Geometry]]:
-    """The tensor that the kernel makes of those pictures."""
+    """Returns the tensor that the kernel computes from the images, and their geometries."""
     tensor = np.empty((len(pictures), 3, spec.height, spec.width), dtype)
     buffer, stream = device.allocate(tensor.nbytes), HostStream()
     preprocess = Preprocess(device, device, spec, len(pictures), np.dtype(dtype))
@@ -100,9 +100,8 @@ def test_colours_follow_the_standard_for_each_matrix_and_range(
 
 
 def test_a_decoded_frame_is_read_almost_as_the_cpu_path_reads_it() -> None:
-    """The CPU path takes BGR from FFmpeg's swscale, which cuts what others round: one to two levels darker, three at
-    worst. The kernel follows the standard, so it cannot be nearer than that.
-    """
+    """The CPU path gets BGR from FFmpeg's swscale, which truncates instead of rounding: one to two levels darker, at
+    most three. The kernel follows the standard, so it cannot be closer than that."""
     image = smooth(320, 240)
     planar = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
     decoded = av.VideoFrame.from_ndarray(planar, format="yuv420p")

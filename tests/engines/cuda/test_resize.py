@@ -1,4 +1,4 @@
-"""resize.cu gives the frames that OpenCV would."""
+"""resize.cu produces the same frames as OpenCV."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_bgr_pictures_are_resized_to_the_bit(size: tuple[int, int], wanted: tupl
 @pytest.mark.parametrize("matrix", Matrix)
 @pytest.mark.parametrize("full_range", [False, True])
 def test_any_camera_s_colours_become_those_that_encoders_take(matrix: Matrix, full_range: bool) -> None:
-    """BT.601 in limited range, as the CPU path's BGR becomes for the encoder."""
+    """BT.601 in limited range, like the CPU path's conversion of BGR for the encoder."""
     device, (luma, chroma) = HostDevice(), nv12_of(smooth(96, 64))
     source = nv12_on_device(device, luma, chroma, 5, matrix, full_range)
     target = nv12_on_device(device, np.zeros((64, 96), np.uint8), np.zeros((32, 48, 2), np.uint8), 9)

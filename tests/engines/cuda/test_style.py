@@ -1,4 +1,4 @@
-"""style.cu writes the frames that OpenCV would."""
+"""style.cu writes the same frames as OpenCV."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SIZES = [(64, 48), (37, 29), (128, 96), (90, 130), (1, 1)]
 
 
 def numbers(width: int, height: int, count: int = 1) -> NDArray[np.float32]:
-    """Planes as a network gives them: some below 0 and above 1."""
+    """Returns planes as a model returns them: some values below 0 and above 1."""
     return np.random.default_rng(0).normal(0.5, 0.35, (count, 3, height, width)).astype(np.float32)
 
 
 def as_bytes(planes: NDArray[np.float32], colour: ColourOrder, width: int, height: int) -> NDArray[np.uint8]:
-    """The CPU path: round, order, resize."""
+    """Returns the result of the CPU path: round, reorder channels, resize."""
     image = np.clip(np.rint(planes.transpose(1, 2, 0) * np.float32(255)), 0, 255).astype(np.uint8)
     image = np.ascontiguousarray(image[:, :, ::-1] if colour is ColourOrder.RGB else image)
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

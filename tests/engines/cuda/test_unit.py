@@ -1,4 +1,4 @@
-"""unit.cu divides each row by its length."""
+"""unit.cu divides each row by its Euclidean norm."""
 
 from __future__ import annotations
 

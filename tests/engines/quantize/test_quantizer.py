@@ -1,4 +1,4 @@
-"""int8 networks out of ONNX Runtime's tools."""
+"""int8 models produced by ONNX Runtime's tools."""
 
 from __future__ import annotations
 

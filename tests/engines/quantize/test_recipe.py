@@ -1,4 +1,4 @@
-"""Which nodes of a head's networks become int8."""
+"""Which nodes of each head's models are quantized to int8."""
 
 from __future__ import annotations
 

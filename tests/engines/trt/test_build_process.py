@@ -1,4 +1,4 @@
-"""Building in a process of its own: with the real TensorRT for RTX, and with workers that go wrong."""
+"""Building in a separate process: with the real TensorRT for RTX, and with workers that fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH = BatchRange(1, 4, 16)
 
 @pytest.fixture
 def rtx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Child processes find the real TensorRT for RTX."""
+    """Makes child processes find the real TensorRT for RTX."""
     for name, value in tensorrt_packages.rtx().items():
         monkeypatch.setenv(name, value)
 
@@ -104,7 +104,7 @@ def test_who_looks_at_the_progress_can_stop_the_build(tmp_path: Path) -> None:
 
 
 def worker(folder: Path, code: str) -> list[str]:
-    """A worker of another mind; it writes its process id to `folder/pid`."""
+    """Returns the command of a misbehaving worker, which writes its process ID to `folder/pid`."""
     start = f"import os, sys, time, signal\nopen({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))\n"
     return [sys.executable, "-c", start + code]
 
@@ -139,7 +139,7 @@ def test_a_build_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_worker_whose_asker_has_died_ends(tmp_path: Path) -> None:
-    """The asker is killed while a real worker waits for the order's ONNX file, a pipe that nobody writes."""
+    """The parent is killed while a real worker waits for the order's ONNX file, a pipe that nobody writes to."""
     pipe = tmp_path / "net.onnx"
     os.mkfifo(pipe)
     (tmp_path / "tensorrt.py").write_text(

@@ -1,4 +1,4 @@
-"""What to build, told in shapes; and what the timing cache of TensorRT is put to, over stand-ins."""
+"""Build profiles by input shapes, and the use of TensorRT's timing cache, with stand-ins."""
 
 from __future__ import annotations
 

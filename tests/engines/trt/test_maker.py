@@ -1,4 +1,4 @@
-"""TensorRT among the backends: what it is asked for, and what it says where it cannot."""
+"""TensorRT as a backend: what it is asked for, and what it reports if it is unavailable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def judge_of(model: Model) -> Judge:
 
 
 class Opened:
-    """What the maker opens, instead of a GPU and TensorRT."""
+    """Records what the factory opens, instead of a GPU and TensorRT."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.devices: list[str] = []

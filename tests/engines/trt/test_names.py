@@ -1,4 +1,4 @@
-"""Every name of TensorRT that we touch exists in the real modules, and what differs between them is handled."""
+"""Every name of TensorRT that we use exists in the real modules, and the differences between them are handled."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(json.dumps({"version": module.__version__, "gone": gone}))
 
 
 def members(protocol: type) -> set[str]:
-    """Attributes and methods that a protocol states itself."""
+    """Returns attributes and methods that a protocol itself declares."""
     methods = {name for name, value in vars(protocol).items() if inspect.isfunction(value) and not name.startswith("_")}
     return methods | {name for name in inspect.get_annotations(protocol) if name != "__version__"}
 
@@ -55,7 +55,7 @@ def touched(*, rtx: bool) -> list[str]:
 
 
 def faked() -> list[str]:
-    """Every public name of the stand-in that other tests use."""
+    """Returns every public name of the stand-in that other tests use."""
     found = []
     for name in fake_tensorrt.REAL_NAMES:
         found.append(name)
@@ -94,7 +94,7 @@ def test_a_name_that_does_not_exist_would_be_found() -> None:
 
 
 def test_the_list_holds_what_the_code_calls() -> None:
-    """A sample: were the collecting broken, the tests above would look for nothing."""
+    """A sample: if the collection were broken, the tests above would check nothing."""
     assert {
         "Builder",
         "nptype",
@@ -105,7 +105,7 @@ def test_the_list_holds_what_the_code_calls() -> None:
 
 
 def test_every_member_that_the_code_names_is_in_the_list() -> None:
-    """What is typed by a protocol is checked by mypy; members of enumerations are not."""
+    """mypy checks what is typed by a protocol, but not members of enumerations."""
     found: dict[str, set[str]] = {}
     for path in Path(api.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""The whole way from an ONNX file to a session, over stand-ins of TensorRT and the device, with the real cache."""
+"""The whole path from an ONNX file to a session, with stand-ins for TensorRT and the device, and the real cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLAN = fake_tensorrt.plan((-1, 3, 8, 8))
 
 
 class Builds:
-    """Stands in for the building process; keeps the orders."""
+    """Replaces the build process and records the orders."""
 
     def __init__(self, content: bytes = PLAN) -> None:
         self.orders: list[BuildOrder] = []
@@ -82,7 +82,7 @@ def test_the_first_time_it_is_built_and_verified_then_read(
 def test_an_engine_that_gives_something_else_is_never_kept(
     request_: EngineRequest, device: FakeDevice, tmp_path: Path
 ) -> None:
-    """The stand-in's engines double; this network negates."""
+    """The stand-in's engines double their input; this model negates it."""
     node = onnx.helper.make_node("Neg", ["images"], ["output"])
     ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["b", 3, 8, 8]) for n in ("images", "output")]
     write(request_.onnx, onnx.helper.make_graph([node], "negate", ends[:1], ends[1:]))

@@ -1,4 +1,4 @@
-"""TensorRTSession over stand-ins of TensorRT and of a CUDA device."""
+"""TensorRTSession with stand-ins for TensorRT and a CUDA device."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 class CopyingContext(fake_tensorrt.IExecutionContext):
-    """Gives what it is fed, on the stream that it is given."""
+    """Returns its input, on the given stream."""
 
     def set_device_memory(self, memory: int, size: int) -> None:
         assert memory
@@ -57,7 +57,7 @@ def numbers(rows: int, turn: int) -> Any:
 
 @on_stand_in  # type: ignore[untyped-decorator]
 def test_from_host_to_host(kernels: bytes) -> None:
-    """Batches from the host come back, plain at first and by graph later, and closing leaves nothing alive."""
+    """Batches from the host come back, first by plain launches and later by graph, and closing leaves nothing alive."""
     with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
         session = opened(device)
         for turn in range(6):
@@ -70,7 +70,7 @@ def test_from_host_to_host(kernels: bytes) -> None:
 
 @on_stand_in  # type: ignore[untyped-decorator]
 def test_on_the_device(kernels: bytes) -> None:
-    """Frames on the device are run on the caller's stream, and nothing is copied to or from the host by the session."""
+    """Frames on the device run on the caller's stream, and the session copies nothing to or from the host."""
     with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
         session = opened(device, lanes=1)
         stream, buffer = device.stream(), device.allocate(96)
@@ -90,7 +90,7 @@ def test_on_the_device(kernels: bytes) -> None:
 
 @on_stand_in  # type: ignore[untyped-decorator]
 def test_without_memory(kernels: bytes) -> None:
-    """A session that finds no memory leaves nothing behind."""
+    """A session that runs out of memory leaves nothing behind."""
     driver: Any = importlib.import_module("sightd.engines.cuda.driver")
     errors: Any = importlib.import_module("sightd.engines.cuda.errors")
     with driver.open_device("cuda:0") as device:

@@ -1,4 +1,4 @@
-"""How an engine's results are held against the reference's."""
+"""How an engine's results are compared with the reference's."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_pictures_have_their_limit() -> None:
 
 
 class Says:
-    """A session that always gives the same."""
+    """A session that always returns the same."""
 
     backend = Backend("none", "cpu", "fp32")
 
@@ -216,7 +216,7 @@ def test_an_input_that_nobody_knows_how_to_feed_is_told(shape: tuple[int | None,
 
 
 def test_the_styles_network_stays_itself_in_half_precision(tmp_path: Path) -> None:
-    """The judge, the pictures and the mixtures that an engine of it will meet."""
+    """Uses the verifier, images and mixtures that are used for a real engine of this model."""
     path, half = stored("style26"), tmp_path / "half.onnx"
     onnx.save(to_half(onnx.load(path)), str(half))
     spec = Catalog.load().get("style26").input

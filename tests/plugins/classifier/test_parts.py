@@ -1,4 +1,4 @@
-"""What of a picture the network sees."""
+"""Which part of an image the model sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and objects get their classes, steady ones over time."""
+"""Images and objects get their classes, stable over time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def opened() -> Iterator[Opened]:
 
 @pytest.fixture
 def colours(tmp_path: Path) -> dict[str, Any]:
-    """A network that tells red, green and blue."""
+    """A model that distinguishes red, green and blue."""
     return {"file": write_colours(tmp_path / "colours.onnx"), "labels": NAMES, **PLAIN}
 
 
@@ -71,7 +71,7 @@ def best(found: Classification) -> list[str]:
 
 
 def followed(*ids: int, labels: tuple[str, ...] = ("car",)) -> Tracks:
-    """Tracks of 20 x 20 pixels side by side."""
+    """Returns tracks of 20 x 20 pixels, side by side."""
     n = len(ids)
     rows = np.arange(n)
     return Tracks(
@@ -224,7 +224,7 @@ def test_slow_looks_are_averaged_and_shown_until_the_next(opened: Opened, colour
 
 
 def test_numbers_that_are_not_finite_are_a_fault_and_no_answer(opened: Opened, tmp_path: Path) -> None:
-    """Of a network that divides by how red a picture is."""
+    """The model takes the logarithm of its scores."""
     model = {"file": write_colours(tmp_path / "log.onnx", last="Log"), "labels": NAMES, **PLAIN}
     with pytest.raises(PluginError, match="numbers that are not finite"):
         opened(model=model)

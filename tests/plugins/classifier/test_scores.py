@@ -1,4 +1,4 @@
-"""Numbers between a network's output and an answer."""
+"""The steps from a model's output to an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two detectors say the same."""
+"""How closely two detectors agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LABELS = ("cat", "dog")
 
 
 def seen(*objects: tuple[float, float, int]) -> Detections:
-    """Boxes 10 px wide at x, with score and class."""
+    """Returns boxes 10 px wide at x, with score and class."""
     boxes = [(x, 0, x + 10, 10) for x, _, _ in objects]
     return Detections(
         np.array(boxes, np.float32).reshape(-1, 4),

@@ -1,4 +1,4 @@
-"""Faults of the detector's options that can be told without a network."""
+"""Errors in the detector's options that can be found without a model."""
 
 from __future__ import annotations
 

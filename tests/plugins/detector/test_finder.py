@@ -1,5 +1,5 @@
 """The detector finds the same on the GPU as on the CPU: real PyCUDA on the stand-in driver, kernels built for the host,
-ONNX Runtime on the device's memory. Nothing may be left alive on the device after each of these."""
+ONNX Runtime in device memory. Each test must leave nothing alive on the device."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def assert_same(found: list[Detections], expected: list[Detections]) -> int:
 
 
 def compare(gpu: Gpu, folder: Path, images: list[Image], resize: Resize = Resize.STRETCH, **options: Any) -> int:
-    """Both ways on the pictures, twice; gives how many boxes there were."""
+    """Compares both paths on the images, twice. Returns how many boxes there were."""
     on_device, on_cpu = engines(gpu, pixel_network(folder / "pixels.onnx", resize=resize))
     by_device, by_host = finder(on_device, **options), finder(on_cpu, **options)
     assert isinstance(by_device, DeviceFinder)
@@ -114,7 +114,7 @@ def test_every_filter_gives_the_same(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_boxes_that_crowd_outside_a_region_do_not_hide_those_inside(kernels: bytes) -> None:
-    """The GPU gives a bounded number; where that was not enough for the region, the CPU reads the picture."""
+    """The GPU returns a limited number of boxes; if that is not enough for the region, the CPU processes the image."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sightd.plugins.detector.selection._SEEN_FOR_REGIONS", 6)
         gpu = open_stand_in_gpu(Path(folder))
@@ -152,7 +152,7 @@ def test_more_pictures_than_a_batch_go_in_several_runs_and_each_is_copied_once(k
 
 
 def decoded_there(gpu: Gpu, image: Image) -> DeviceImage:
-    """The picture as NVDEC would have left it on the device."""
+    """Returns the image as NVDEC would have left it on the device."""
     planes = np.asarray(
         av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="nv12").to_ndarray(), np.uint8
     )

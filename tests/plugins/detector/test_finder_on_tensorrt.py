@@ -1,7 +1,7 @@
-"""The detector's device lane on the real TensorRTSession: CUDA graphs that replay, lanes of both kinds, their events.
+"""The detector's GPU pipeline on the real TensorRTSession: replayed CUDA graphs, both kinds of lanes, their events.
 
-TensorRT alone is a stand-in: its engine copies the first pixels of each row to its output with the driver's own call,
-which is what the network that the CPU path runs does.
+Only TensorRT is a stand-in: its engine copies the first pixels of each row to its output with the driver's own call,
+like the model that the CPU path runs.
 """
 
 from __future__ import annotations

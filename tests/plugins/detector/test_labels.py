@@ -1,4 +1,4 @@
-"""Classes that the configuration names."""
+"""Class names set in the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder of NanoDet-shaped networks, held against loops over the cells of each grid."""
+"""The decoder of NanoDet-shaped models, compared with loops over the cells of each grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real network on real photographs: the whole way from a picture to named boxes."""
+"""A real model on real photographs: the whole path from an image to named boxes."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def test_it_names_what_is_on_a_photograph(detector: Detector, photograph: str, o
 def test_the_box_lies_around_the_object_in_the_photographs_own_pixels(
     detector: Detector, photograph: str, box: list[float]
 ) -> None:
-    """Boxes marked by eye; on pictures that are not square, so that a mistake in the letterbox would show."""
+    """The boxes were marked by hand. The images are not square, so an error in the letterbox would show."""
     best = seen(detector, photograph)[1].boxes[:1]
     assert iou(best, np.array([box], np.float32))[0, 0] > 0.85

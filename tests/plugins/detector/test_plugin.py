@@ -1,4 +1,4 @@
-"""The detector as the daemon sees it, on tiny networks that always say the same."""
+"""The detector as the daemon uses it, with tiny models that have constant outputs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from tests.support.onnx_models import FileContext, constant_network
 
 SIZE = (64, 32)
 PICTURE = np.zeros((64, 128, 3), np.uint8)
-"""Twice the network's size, so a network pixel is two of the picture, whether stretched or letterboxed."""
+"""Twice the model's size, so a model pixel is two image pixels, whether stretched or letterboxed."""
 
 
 def yolox_rows() -> NDArray[np.float32]:
-    """One nut: objectness 0.9, score 0.8 in class 1, at cell (3, 1) of the grid at stride 8: 24 + 4, 8 + 4, 16 x 8."""
+    """Returns one nut: objectness 0.9, score 0.8 in class 1, at cell (3, 1) of the grid at stride 8: 24 + 4, 8 + 4, 16
+    x 8."""
     rows = np.zeros((8 * 4 + 4 * 2 + 2 * 1, 7), np.float32)
     rows[1 * 8 + 3] = [0.5, 0.5, np.log(2), 0, 0.9, 0.1, 0.8]
     return rows
 
 
 def ssd_rows() -> dict[str, NDArray[np.float32]]:
-    """The same nut, as fractions of the network's input, and a weaker double of it."""
+    """Returns the same nut, as fractions of the model's input, and a weaker duplicate of it."""
     boxes = np.array([[20, 8, 36, 16], [21, 8, 36, 16], [0, 0, 1, 1]], np.float32) / [64, 32, 64, 32]
     return {"boxes": boxes.astype(np.float32), "scores": np.array([[0, 0.72], [0, 0.6], [0, 0]], np.float32)}
 

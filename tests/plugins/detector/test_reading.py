@@ -1,4 +1,4 @@
-"""Boxes of raw outputs: fp16 and fp32 of the catalogue's networks agree within the limits for engines."""
+"""Boxes from raw outputs: fp16 and fp32 of the catalogue's models agree within the limits for engines."""
 
 from __future__ import annotations
 

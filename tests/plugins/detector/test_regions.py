@@ -1,4 +1,4 @@
-"""Regions: which boxes stand in a polygon."""
+"""Regions: which boxes are inside a polygon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ point = st.tuples(hundredth, hundredth)
 
 
 def winding(x: float, y: float, corners: Corners) -> float:
-    """The angle that the polygon's outline turns around a point: another definition of inside than the code's."""
+    """Returns the polygon's winding angle around a point: a different definition of inside from the code's."""
     angle = 0.0
     for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True):
         turn = math.atan2(by - y, bx - x) - math.atan2(ay - y, ax - x)
@@ -33,7 +33,7 @@ def winding(x: float, y: float, corners: Corners) -> float:
 def test_a_point_is_in_a_triangle_where_its_outline_turns_around_it(
     at: tuple[float, float], corners: tuple[tuple[float, float], ...]
 ) -> None:
-    x, y = at[0] + 0.005003, at[1] + 0.005007  # off the grid of corners
+    x, y = at[0] + 0.005003, at[1] + 0.005007  # off the grid that the corners are on
     (ax, ay), (bx, by), (cx, cy) = corners
     assume(abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) > 1e-6)
     for (px, py), (qx, qy) in zip(corners, (*corners[1:], corners[0]), strict=True):

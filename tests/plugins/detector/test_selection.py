@@ -1,4 +1,4 @@
-"""What stays of a network's candidates."""
+"""Which of a model's candidates are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sightd.plugins.types import Detections
 
 LABELS = ("person", "car", "dog")
 GEOMETRY = Geometry(0.5, 0.5, 0, 0, source_width=800, source_height=400)
-"""The network sees 400x200 of a picture of 800x400."""
+"""The model sees 400x200 of an image of 800x400."""
 
 Row = tuple[tuple[float, float, float, float], float, int]
 
@@ -77,7 +77,7 @@ def test_regions_take_what_stands_in_them() -> None:
 def test_a_weaker_box_does_not_come_through_because_the_better_one_stands_outside() -> None:
     whole: Row = ((10, 10, 30, 52), 0.9, 0)
     upper: Row = ((10, 10, 30, 48), 0.8, 0)
-    above = [[[0, 0], [1, 0], [1, 0.25], [0, 0.25]]]  # ends at 50 of the network's 200 lines
+    above = [[[0, 0], [1, 0], [1, 0.25], [0, 0.25]]]  # ends at line 50 of the model's 200
     assert len(select([whole, upper], only_inside=above)) == 0
     assert len(select([upper], only_inside=above)) == 1
 

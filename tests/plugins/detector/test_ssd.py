@@ -1,4 +1,4 @@
-"""The decoder of SSD-shaped networks, held against a loop."""
+"""The decoder of SSD-shaped models, compared with a loop."""
 
 from __future__ import annotations
 

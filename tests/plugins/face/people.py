@@ -1,5 +1,5 @@
-"""Made-up people whose looks are as alike as those of the calibration table: random directions with a part that all
-faces share, a part that is the person's, and a part that is the look's."""
+"""Made-up people whose embeddings are as similar as those of the calibration table: random directions with a part that
+all faces share, a part per person, and a part per sample."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sightd.plugins.types import FloatArray
 
 Vectors = NDArray[np.float64]
 SHARED = 0.09
-"""Mean cosine of strangers."""
+"""Mean cosine between different people."""
 OWN = 0.70
-"""Of what is not shared, the part that a person's looks have in common: cosine 0.73 in the mean."""
+"""Fraction of the unshared part that a person's samples have in common: a mean cosine of 0.73."""
 
 
 class People:
-    """`count` people; `looks` are drawn from a seeded generator."""
+    """`count` people; their embeddings come from a seeded generator."""
 
     def __init__(self, count: int, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
@@ -28,7 +28,8 @@ class People:
         return len(self._own)
 
     def looks(self, person: int, count: int, *, alike: float = 0.0) -> FloatArray:
-        """float32 [count, DIMENSIONS] of length 1; `alike` is how much of a look's noise it has from the one before."""
+        """Returns unit embeddings, float32 [count, DIMENSIONS]; `alike` is the fraction of noise that each shares with
+        the previous one."""
         noise = self._random.normal(size=(count, DIMENSIONS))
         for n in range(1, count):
             noise[n] = alike * noise[n - 1] + np.sqrt(1 - alike**2) * noise[n]
@@ -36,7 +37,7 @@ class People:
         return _unit(np.sqrt(SHARED) * self._shared + of_look).astype(np.float32)
 
     def one_look_each(self) -> FloatArray:
-        """float32 [n, DIMENSIONS]."""
+        """Returns one embedding per person, float32 [n, DIMENSIONS]."""
         return np.concatenate([self.looks(person, 1) for person in range(len(self))])
 
 

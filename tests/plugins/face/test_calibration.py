@@ -1,4 +1,4 @@
-"""Rates of mistakes become cosines and back."""
+"""Error rates are converted to cosines and back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_gallery_of_one_is_asked_the_rate_itself_and_an_empty_one_likewise() -
 
 
 def test_strangers_get_a_name_as_often_as_is_said() -> None:
-    """People drawn at random: 100 are enrolled, the others' looks are compared with them."""
+    """Random people: 100 are enrolled, and the others are compared with them."""
     assert TABLE is not None
     looks = People(6000).one_look_each()
     nearest = (looks[100:] @ looks[:100].T).max(axis=1)
@@ -74,7 +74,7 @@ def test_a_recogniser_without_a_table_has_none() -> None:
 
 
 def test_a_point_that_rests_on_a_handful_of_pairs_is_no_point() -> None:
-    """The seven most alike of seven million, some of them one person under two names."""
+    """The seven most similar of seven million pairs, some of them one person under two names."""
     assert TABLE is not None
     assert 0.51 < TABLE.cosine(1e-6) < 0.54
     assert TABLE.fnmr(0.5689) == pytest.approx(0.1559)

@@ -1,5 +1,5 @@
-"""Faces are found and read on the GPU as on the CPU: real PyCUDA on the stand-in driver, kernels built for the host,
-ONNX Runtime on the device's memory."""
+"""Faces are found and embedded on the GPU as on the CPU: real PyCUDA on the stand-in driver, kernels built for the
+host, ONNX Runtime in device memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PHOTOS = ("multi_face.jpg", "astronaut.png")
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
     for name in PHOTOS:
-        photo(name)  # fetched here: the tests' own processes find it stored
+        photo(name)  # downloaded here, so that the tests' processes find it in the cache
     for network in ("yunet", "sface"):
         stored(network)
     return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
@@ -82,7 +82,7 @@ def test_a_face_upside_down_is_turned_upright(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
-    """No pixel goes up; of each face its crop and its embedding come down."""
+    """No pixel is uploaded; of each face, its crop and its embedding are downloaded."""
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         recogniser = Engine(Catalog.load().get("sface"), DeviceOnnxSession(stored("sface"), 4), "", gpu)

@@ -1,5 +1,5 @@
-"""A name is given by looks that agree, kept without flicker, and not given to strangers however long they are looked
-at."""
+"""A name is assigned when samples agree, stays without flicker, and is not given to strangers however long they are
+seen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def match(embedding: FloatArray, gallery: FloatArray) -> Match:
 def followed(
     looks: FloatArray, gallery: FloatArray, *, every: float = 0.04, quality: float = 1.0, rate: float = 1e-3
 ) -> list[Verdict]:
-    """The verdict after each look."""
+    """Returns the verdict after each sample."""
     asked, evidence, verdicts = rules(len(gallery), rate), None, []
     for n, look in enumerate(looks):
         of_look = match(look, gallery)
@@ -47,7 +47,7 @@ def followed(
 
 
 def test_an_enrolled_person_is_named_with_the_second_look() -> None:
-    """Of 200 people in a gallery of 10, 25 looks a second; how often, and how soon."""
+    """Measures how often and how soon, for 200 people in galleries of 10, at 25 samples a second."""
     soon = 0
     for person in range(200):
         people = People(10, seed=person)
@@ -71,7 +71,7 @@ def test_a_name_that_is_given_does_not_flicker() -> None:
 
 @pytest.mark.parametrize(("enrolled", "rate"), [(1, 2e-2), (20, 2e-2)])
 def test_strangers_tracks_are_named_no_more_often_than_their_looks_would_be(enrolled: int, rate: float) -> None:
-    """1,000 strangers, each looked at for twenty seconds: anywhere in them a name counts."""
+    """1,000 strangers, each seen for twenty seconds; a name at any time counts."""
     people = People(enrolled + 1000, seed=7)
     gallery = np.concatenate([people.looks(person, 1) for person in range(enrolled)])
     named = 0
@@ -82,7 +82,7 @@ def test_strangers_tracks_are_named_no_more_often_than_their_looks_would_be(enro
 
 
 def test_looking_longer_finds_those_whom_one_look_misses() -> None:
-    """Pictures that are less like the enrolled one: half of them below the threshold."""
+    """Samples that are less similar to the enrolled one: half of them are below the threshold."""
     found = {1: 0, 20: 0}
     for seed in range(100):
         people = People(5, seed=seed)
@@ -128,7 +128,7 @@ def test_a_name_changes_with_a_clearly_better_one_alone() -> None:
 
 
 def test_a_stranger_in_the_place_of_a_known_person_takes_the_name_away_at_once() -> None:
-    """The first look at them does it for nearly all; the second begins anew."""
+    """The first sample of the stranger suffices in nearly all cases; the second starts over."""
     at_once, anew, trials = 0, 0, 300
     for seed in range(trials):
         people = People(2, seed=seed)

@@ -1,4 +1,4 @@
-"""Faces are found once each, wherever they are looked for."""
+"""Each face is found once, wherever the search looks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find(image: Image, people: FloatArray | None = None, **options: float) -> Fo
 
 
 def crowd() -> Image:
-    """Five small faces on a large picture."""
+    """Returns a large image with five small faces."""
     group = photo("multi_face.jpg")
     wide = np.full((1440, 2560, 3), 90, np.uint8)
     small = cv2.resize(group, None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
@@ -82,7 +82,7 @@ def test_another_network_is_refused() -> None:
 
 
 def test_a_session_of_a_fixed_size_is_fed_that_size() -> None:
-    """As TensorRT's are, where pictures are prepared on the CPU."""
+    """Like TensorRT sessions when images are prepared on the CPU."""
 
     class OfFixedSize:
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""On real videos: who is enrolled is named and stays named, nobody else is, and what is hidden cannot be matched."""
+"""On real videos: an enrolled person is named and stays named, nobody else is, and redacted faces cannot be matched."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.waiting import eventually
 
 
 class Context:
-    """Gives the networks that the tests share."""
+    """Returns the engines that the tests share."""
 
     name = "face"
 
@@ -44,7 +44,7 @@ class Context:
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Path:
-    """A gallery with one person, enrolled from one photograph, who is in the videos."""
+    """A gallery with one person from the videos, enrolled from one photograph."""
     path = tmp_path / "faces.db"
     enrol(path, "Tom", "single_face.jpg")
     return path
@@ -86,7 +86,7 @@ def seen(plugin: FaceRecogniser, frames: Iterator[Frame], given: Results | None 
 
 @pytest.mark.parametrize("name", ["single_face.mp4", "face_noface.mov", "noface_face.mov"])
 def test_the_enrolled_person_is_named_and_stays_named(name: str, opened: Any, gallery: Path) -> None:
-    """On 95 % of the frames in which the face is good enough, by one photograph."""
+    """On 95 % of the frames in which the face is good enough, with one photograph enrolled."""
     found = seen(opened(gallery=gallery), video(name))
     good = [faces.identities[0] for faces in found if len(faces) and faces.qualities[0] >= 0.5]
     assert len(good) > 50
@@ -220,7 +220,7 @@ def test_an_unknown_person_can_be_named_afterwards(opened: Any, tmp_path: Path) 
 def test_one_noted_while_unknown_who_gets_a_name_was_never_unknown(opened: Any, tmp_path: Path) -> None:
     path = tmp_path / "faces.db"
     plugin = opened(gallery=path)
-    for n in range(3):  # backwards in time a film begins anew: so it goes on, three times as long
+    for n in range(3):  # a jump back in time would start the video over, so time continues, three times as long
         seen(plugin, video("single_face.mp4", 60, start=100.0 + 2.4 * n))
     book = Gallery(path)
     eventually(lambda: len(list(Sightings(book).latest())) == 1, 5)
@@ -338,14 +338,14 @@ def test_a_name_does_not_outlive_the_last_good_look_for_long(opened: Any, galler
 
 
 def shown(results: Results, image: Image) -> Image:
-    """What viewers see, without anything drawn on it."""
+    """Returns what viewers see, without any overlay."""
     plain = Render(boxes=False, labels=False, scores=False, ids=False, trails=False, status=False)
     return Renderer("a", plain).render(Frame.of(image.copy()), results, fps=None).image.copy()
 
 
 @pytest.mark.parametrize("name", ["single_face.jpg", "astronaut.png", "multi_face.jpg"])
 def test_a_hidden_face_is_not_matched_by_our_own_recogniser(name: str, opened: Any, gallery: Path) -> None:
-    """Even where the place of the face is told: by the points that were found before it was hidden."""
+    """Even if the position is known: uses the landmarks that were found before the redaction."""
     plugin = opened(gallery=gallery, blur="all")
     image, table = photo(name).copy(), calibration_of("sface")
     assert table is not None

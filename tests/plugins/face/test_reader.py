@@ -1,4 +1,4 @@
-"""Embeddings are those of OpenCV's own recogniser; each face gets its own, batched or not."""
+"""Embeddings match OpenCV's own recogniser; each face gets its own, batched or not."""
 
 from __future__ import annotations
 

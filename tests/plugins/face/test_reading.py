@@ -1,4 +1,4 @@
-"""Engines of the face networks can be held against ONNX Runtime."""
+"""Engines of the face models can be compared with ONNX Runtime."""
 
 from __future__ import annotations
 

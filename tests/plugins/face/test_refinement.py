@@ -1,4 +1,4 @@
-"""A gallery of one's own moves the thresholds as far as it can be trusted."""
+"""A user's own gallery moves the thresholds as far as its data allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ assert TABLE is not None
 
 
 def gallery(persons: int, each: int, *, alike: float = 0.0) -> tuple[FloatArray, IntArray]:
-    """`alike`: how much more all of them look like each other than people do."""
+    """Returns embeddings and their owners; `alike` adds similarity between all of them beyond that of real people."""
     people = People(persons, seed=persons)
     looks = np.concatenate([people.looks(person, each) for person in range(persons)])
     looks = looks + alike * People(1, seed=99).looks(0, 1)

@@ -1,4 +1,4 @@
-"""Unknown persons are told apart, found again, and forgotten in time."""
+"""Unknown persons are distinguished, recognised again, and forgotten after a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mean_of(looks: FloatArray) -> FloatArray:
 
 
 def test_people_who_come_again_and_again_are_each_one_person() -> None:
-    """60 people, 10 visits each in any order, each visit the mean of five looks."""
+    """60 people, 10 visits each in random order, each visit the mean of five samples."""
     people, order = People(60, seed=1), np.random.default_rng(2).permutation(600) % 60
     unknowns, numbers = Unknowns(), []
     for at, person in enumerate(order.tolist()):
@@ -43,7 +43,7 @@ def test_people_who_come_again_and_again_are_each_one_person() -> None:
 def test_two_who_turn_out_to_be_one_are_joined_under_the_older_number() -> None:
     one = People(1, seed=4).looks(0, 40)
     unknowns, first = visit(Unknowns(), one[0], 1.0)
-    away = one[1] - 0.75 * (one[1] @ one[0]) * one[0]  # a look that is unlike the first
+    away = one[1] - 0.75 * (one[1] @ one[0]) * one[0]  # a sample that is unlike the first
     unknowns, second = visit(unknowns, np.asarray(away / np.linalg.norm(away), np.float32), 2.0)
     assert first != second
     for at, look in enumerate(one[2:]):

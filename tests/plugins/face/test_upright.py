@@ -1,5 +1,4 @@
-"""A face is turned upright before anybody is recognised by it: a turned one gets no more wrong names than an upright
-one."""
+"""A face is rotated upright before recognition: a rotated one gets no more wrong names than an upright one."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ SAME = {frozenset(("obama.jpg", "obama2.jpg")), frozenset(("obama.jpg", "obama3.
 
 
 def turned(image: Image, degrees: float) -> Image:
-    """The whole image, turned clockwise; grey where there is nothing of it."""
+    """Returns the whole image rotated clockwise, with grey in the empty areas."""
     if degrees % 90 == 0:
         return np.ascontiguousarray(np.rot90(image, -int(degrees // 90)))
     height, width = image.shape[:2]
@@ -38,7 +37,8 @@ def looks(image: Image, *, still: bool = True) -> Looks:
 
 
 def good(name: str, degrees: float) -> list[tuple[str, FloatArray]]:
-    """Whose faces count as looks, and what they are recognised by; the five of the group are of nobody else."""
+    """Returns the faces that are good enough, as person and embedding; each member of the group is a separate
+    person."""
     seen = looks(turned(photo(name, 900), degrees))
     counted = np.flatnonzero(seen.quality.totals >= 0.5).tolist()
     return [(name if len(seen) == 1 else f"{name} {row}", seen.embeddings[row]) for row in counted]
@@ -54,7 +54,7 @@ def test_a_turned_face_is_recognised_as_the_upright_one(name: str, degrees: floa
 
 @pytest.mark.parametrize("degrees", [30, 45, 60, 90, 135, 180, 225, 270, 315])
 def test_turned_faces_of_different_people_are_no_more_alike_than_upright_ones(degrees: float) -> None:
-    """Compared with upright ones, and with each other, as when a turned one was enrolled."""
+    """Compared with upright faces and with each other, as if a rotated one were enrolled."""
     table = calibration_of("sface")
     assert table is not None
     asked = table.threshold(1e-3, 1, 1)
@@ -83,7 +83,7 @@ def found_by(finder: HostFaceFinder, image: Image) -> FoundFaces:
 
 
 class Counting(HostFaceFinder):
-    """Counts the images in which faces are looked for again."""
+    """Counts the images that are searched again."""
 
     images = 0
 

@@ -1,4 +1,4 @@
-"""Tiles cover the frame and overlap; heads lie at the top of people."""
+"""Tiles cover the frame and overlap; heads are at the top of people."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_head_is_in_the_upper_part_of_a_person_with_room_around() -> None:
 
 
 def test_of_one_who_is_near_the_camera_head_and_shoulders_are_looked_at() -> None:
-    """A box about as wide as high: the face fills most of it."""
+    """The box is about as wide as high: the face fills most of it."""
     ((left, top, right, bottom),) = heads(np.array([[100, 50, 400, 330]], np.float32), 640, 480)
     assert left < 100
     assert right > 400

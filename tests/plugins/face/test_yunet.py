@@ -1,4 +1,4 @@
-"""Faces are where OpenCV's own reading of the network has them."""
+"""Faces match OpenCV's own decoding of the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PHOTOS = {"multi_face.jpg": 5, "single_face.jpg": 1, "astronaut.png": 1}
 @pytest.mark.parametrize("name", PHOTOS)
 @pytest.mark.parametrize("longest", [640, 500, 333])
 def test_boxes_points_and_scores_are_those_of_opencv(name: str, longest: int) -> None:
-    """Also where the sides are no multiples of 32."""
+    """Also if the sides are not multiples of 32."""
     picture = frame(name, longest)
     found = HostFaceFinder(engine("yunet"), Search(min_size=0)).find([picture], [None])[0]
     size = (picture.width, picture.height)

@@ -1,5 +1,5 @@
-"""A frame that lies on a GPU is painted and shown there, as on the CPU: real PyCUDA on the stand-in driver, kernels
-built for the host, ONNX Runtime on the device's memory."""
+"""A frame on a GPU is painted and shown there, as on the CPU: real PyCUDA on the stand-in driver, kernels built for the
+host, ONNX Runtime in device memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SIZE = (160, 96)
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
     photo("astronaut.png")
-    stored("style26")  # fetched here: the tests' own processes find it stored
+    stored("style26")  # downloaded here, so that the tests' processes find it in the cache
     return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
@@ -51,14 +51,14 @@ def stylist(gpu: Gpu | None, **options: object) -> Stylist:
 
 
 def film(count: int) -> list[Image]:
-    """A camera that turns a little."""
+    """Returns the frames of a camera that pans a little."""
     image = photo("astronaut.png")
     parts = [image[100 : 100 + 180, 60 + 4 * n : 60 + 4 * n + 320] for n in range(count)]
     return [np.ascontiguousarray(part) for part in parts]
 
 
 def there(gpu: Gpu, images: Sequence[Image], downloads: Downloads) -> list[Frame]:
-    """Frames on the GPU that nobody may ask for on the host."""
+    """Returns frames on the GPU that must not be downloaded to the host."""
 
     def never() -> Image:
         raise AssertionError("a frame was downloaded")

@@ -1,4 +1,4 @@
-"""Styles have names, and mixtures are theirs."""
+"""Styles and mixtures are selected by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The painted picture becomes smaller where time is short, and larger where there is room, without hunting."""
+"""The painted image shrinks when time is short and grows when there is room, without oscillating."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sightd.plugins.style.pace import Pace, size_for
 
 
 def driven(took: Callable[[int], float], fps: float = 25.0, frames: int = 600, most: int = 360) -> list[int]:
-    """The lines of each frame, where a painting of so many lines takes `took` seconds."""
+    """Returns the number of lines of each frame; `took(lines)` is the time in s to paint so many lines."""
     pace, seen = Pace.new(128, most), []
     for n in range(frames):
         seen.append(pace.lines)
@@ -54,8 +54,8 @@ def live(
     seconds: float = 40.0,
     max_fps: float | None = None,
 ) -> tuple[list[int], float]:
-    """Cameras that are painted in turns, on a clock made up: the newest frame is taken, others are left out. The lines
-    in the end, and frames painted for each camera and second in the last 10 s; `took(now, lines)` in seconds."""
+    """Simulates cameras that are painted in turns: the newest frame is taken, others are skipped. Returns the final
+    numbers of lines, and the frames painted per camera and second in the last 10 s; `took(now, lines)` is in s."""
     paces = [Pace.new(128, 360, max_fps) for _ in range(feeds)]
     last, now, painted = [-1] * feeds, 0.0, list[float]()
     while now < seconds:
@@ -80,7 +80,7 @@ def test_cameras_that_are_painted_in_turns_keep_their_rates_together(feeds: int)
 
 
 def test_frames_that_were_left_out_do_not_pass_for_a_slower_camera() -> None:
-    """At a size that takes two frames' time every second frame is left out, and the size must give way."""
+    """At a size that takes two frame intervals, every second frame is skipped, so the size must shrink."""
     lines, rate = live(lambda _, lines: 1.2e-6 * lines**2)
     assert rate > 23
     assert lines[0] < 180

@@ -1,4 +1,4 @@
-"""Frames become paintings, as the options say, and steady ones."""
+"""Frames become paintings according to the options, stable over time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_styles_differ_and_keep_what_is_to_be_seen(opened: Any) -> None:
 
 
 def test_at_its_own_size_it_is_the_networks_picture(opened: Any) -> None:
-    """No larger, no steadier, no mixing: what the reference network paints."""
+    """Without enlarging, smoothing and mixing, the result is what the reference model paints."""
     image = still()
     ours = painted(opened(style="delft", max_lines=256), image)
     planes = image[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) / 255
@@ -129,8 +129,8 @@ def test_a_polygon_has_a_soft_edge(opened: Any) -> None:
 
 
 def warping_error(shown: Sequence[Image], frames: Sequence[Image]) -> float:
-    """Root mean square difference of each picture to the one before, carried along by optical flow of another kind
-    (medium preset, both ways, occlusions left out): Lai et al. 2018, "Learning blind video temporal consistency"."""
+    """Returns the RMS difference between each image and the previous one, warped by a different optical flow (medium
+    preset, both ways, without occlusions): Lai et al. 2018, "Learning blind video temporal consistency"."""
     flow, errors = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), []
     greys = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
     for n in range(1, len(shown)):
@@ -144,7 +144,7 @@ def warping_error(shown: Sequence[Image], frames: Sequence[Image]) -> float:
 
 
 def test_paint_does_not_flicker(opened: Any) -> None:
-    """At most half of what painting each frame for itself does, on a still and on a moving camera."""
+    """At most half the flicker of painting each frame independently, with a static and with a moving camera."""
     for name in ("single_face.mp4", "bikes.mp4"):
         with av.open(str(media.path(name))) as container:
             frames = [to_bgr(picture) for _, picture in zip(range(10), container.decode(video=0), strict=False)]
@@ -157,7 +157,7 @@ def test_paint_does_not_flicker(opened: Any) -> None:
 
 
 def test_enlarged_paint_has_the_pictures_edges() -> None:
-    """Sharper at an edge than a picture that is merely enlarged."""
+    """Sharper at an edge than an image that is only enlarged."""
     source = np.zeros((160, 320, 3), np.uint8)
     source[:, 161:] = 200
     small = np.asarray(cv2.resize(source, (64, 32), interpolation=cv2.INTER_AREA), np.uint8)
@@ -188,7 +188,7 @@ def test_faults_name_the_choices(options: dict[str, Any], path: tuple[object, ..
 @pytest.mark.parametrize("white", [255, 1])
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 def test_a_network_of_ones_own_paints_its_one_style(white: int, colour: str, opened: Any, tmp_path: Path) -> None:
-    """This one gives twice what it is fed."""
+    """This model returns twice its input."""
     file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
     plugin = opened(model={"file": file, "white": white, "colour": colour}, steady=0)
     image = np.full((128, 128, 3), (10, 50, 100), np.uint8)
@@ -271,7 +271,7 @@ def test_paint_that_overshoots_is_the_brightest_and_no_other_colour(
 
 
 class Single(Context):
-    """Has a network of one style under the name of a published one."""
+    """A context with a single-style model under the name of a published one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -283,7 +283,7 @@ class Single(Context):
 
 
 def test_a_published_network_of_one_style_paints_at_its_own_size(tmp_path: Path) -> None:
-    """0-255 go in and come out; the file is of one size."""
+    """Input and output are 0-255; the file has a fixed size."""
     plugin = Stylist(StyleConfig(model="mosaic-9"))
     plugin.open(Single(write_double(tmp_path / "twice.onnx", (1, 3, 224, 224), "input1", "output1")))
     picture = painted(plugin, np.full((90, 160, 3), (10, 50, 100), np.uint8))
@@ -292,7 +292,7 @@ def test_a_published_network_of_one_style_paints_at_its_own_size(tmp_path: Path)
 
 
 def taught(folder: Path, *names: str) -> Catalog:
-    """The catalogue with styles that were learnt here: each looks as the first of the published ones."""
+    """Returns the catalogue with custom styles, each a copy of a published one."""
     layers = read(stored("style26"))
     for row, _ in enumerate(names, len(STYLES)):
         layers = tuple(layer.with_style(row, layer.scale[0], layer.shift[0]) for layer in layers)

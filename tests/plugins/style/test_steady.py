@@ -1,4 +1,4 @@
-"""Paint stays where nothing moves, moves with what moves, and is new where something new is seen."""
+"""Paint stays where nothing moves, follows what moves, and is new where something new appears."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sightd.plugins.types import FloatArray, Image
 
 
 def scene(shift: int = 0) -> Image:
-    """A textured picture, moved to the right."""
+    """Returns a textured image, shifted to the right by `shift` px."""
     texture = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 256, (96, 240), np.uint8), (0, 0), 3)
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
     return np.repeat(np.asarray(texture, np.uint8)[:, 40 - shift : 200 - shift, None], 3, axis=2)

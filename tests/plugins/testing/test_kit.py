@@ -1,4 +1,4 @@
-"""The conformance kit finds each kind of fault, and none where there is none."""
+"""The conformance kit finds each kind of fault, and none in a correct plug-in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sightd.plugins.types import Canvas, Detections, Frame, Picture, Results
 
 
 class Sound(Plugin[PluginConfig]):
-    """Says that a thing stands in the upper left corner, and remembers how often it saw each camera."""
+    """Reports an object in the upper left corner, and counts how often it saw each camera."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
 
@@ -56,27 +56,27 @@ class Undescribed(Sound):
 
 
 class Inventive(Sound):
-    """Gives what it does not declare."""
+    """Produces a result type that it does not declare."""
 
     gives: ClassVar[frozenset[type]] = frozenset()
 
 
 class OutOfThePicture(Sound):
-    """Gives boxes in pixels of something else."""
+    """Produces boxes outside the image."""
 
     def one(self, frame: Frame) -> Results:
         return Results(self.thing(5000, 10))
 
 
 class Infinite(Sound):
-    """Divides by zero."""
+    """Produces NaN."""
 
     def one(self, frame: Frame) -> Results:
         return Results(self.thing(float("nan"), 10))
 
 
 class Backwards(Sound):
-    """Gives the last frame's result first."""
+    """Returns the results in reverse order."""
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
         return super().process(frames, results)[::-1]
@@ -90,7 +90,7 @@ class Short(Sound):
 
 
 class Scribbler(Sound):
-    """Writes on the camera's picture."""
+    """Writes into the camera's image."""
 
     def one(self, frame: Frame) -> Results:
         image = frame.host()
@@ -113,21 +113,21 @@ class Meddler(Sound):
 
 
 class Unsettled(Sound):
-    """Takes a prediction for an observation."""
+    """Treats a prediction as an observation."""
 
     def carry(self, frame: Frame, results: Results) -> Results:
         return self.one(frame)
 
 
 class Hoarder(Sound):
-    """Never lets a camera go."""
+    """Never forgets a camera."""
 
     def forget(self, camera: str) -> None:
         pass
 
 
 class FrameHoarder(Sound):
-    """Keeps the last picture."""
+    """Keeps the last frame."""
 
     last: Frame | None = None
 
@@ -137,13 +137,13 @@ class FrameHoarder(Sound):
 
 
 class Racy(Sound):
-    """Counts in shared state and claims that it has none."""
+    """Uses shared state although it declares that it is parallel."""
 
     parallel: ClassVar[bool] = True
 
 
 class Clumsy(Sound):
-    """Cannot draw where nothing was found."""
+    """Fails to draw if nothing was found."""
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         found = results.get(Detections)
@@ -151,7 +151,7 @@ class Clumsy(Sound):
 
 
 class SmallPicture(Sound):
-    """Gives a picture that is not the frame's size."""
+    """Produces an image that is not the frame's size."""
 
     gives: ClassVar[frozenset[type]] = frozenset({Picture})
 
@@ -160,7 +160,7 @@ class SmallPicture(Sound):
 
 
 class Careless(Sound):
-    """Needs what it was not given by a failed open."""
+    """Uses in `close` what a failed `open` did not set."""
 
     def open(self, context: Context) -> None:
         self.network = context.engine(["network"])
@@ -196,7 +196,7 @@ def test_each_fault_is_found_and_said(plugin: type[AnyPlugin], rule: str, detail
 
 def test_a_plug_in_that_raises_is_told_with_its_line_and_once() -> None:
     class Failing(Sound):
-        """Fails at once."""
+        """Always raises."""
 
         def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
             raise KeyError("speed")
@@ -219,7 +219,7 @@ def test_networks_are_loaded_once_and_closed_at_the_end() -> None:
             events.append("closed")
 
     class Networked(Sound):
-        """Takes a network as it should."""
+        """Loads an engine correctly."""
 
         def open(self, context: Context) -> None:
             self.network = context.engine(["network"])
@@ -235,7 +235,7 @@ def test_networks_are_loaded_once_and_closed_at_the_end() -> None:
 
 def test_a_network_that_cannot_be_had_is_a_finding_not_a_crash() -> None:
     class Networked(Sound):
-        """Asks for what is not there."""
+        """Requests a model that does not exist."""
 
         def open(self, context: Context) -> None:
             context.engine(["network"])

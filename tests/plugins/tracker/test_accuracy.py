@@ -1,7 +1,7 @@
-"""A gate on accuracy: the counts on a seeded crowd are those on record, to the last one.
+"""A regression test of accuracy: the counts on a seeded crowd are exactly the recorded ones.
 
-A change of the tracker that moves them is looked at with `python -m bench.trackers` and, if it is for the better, put
-on record here.
+Check a change of the tracker that alters them with `python -m bench.trackers` and, if it is better, record the new
+counts here.
 """
 
 from __future__ import annotations

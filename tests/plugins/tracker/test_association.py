@@ -20,7 +20,7 @@ def test_the_assignment_has_the_greatest_possible_sum(overlap: Rows) -> None:
     assert len(set(rows.tolist())) == len(rows)
     assert len(set(columns.tolist())) == len(columns)
     assert (overlap[rows, columns] >= least).all()
-    # Each pair is worth what it lies above the price of making none.
+    # The value of a pair is how much it exceeds the cost of not pairing.
     price = least - 0.1
     worth = np.where(overlap >= least, overlap - price, 0)
     best = max(sum(worth[row, column] for row, column in enumerate(order)) for order in permutations(range(4)))
@@ -33,7 +33,7 @@ def test_where_nothing_overlaps_nothing_is_paired() -> None:
 
 
 def test_direction_decides_between_equal_overlaps() -> None:
-    """Both came from the left, one rising and one sinking; each goes on as it came."""
+    """Both came from the left, one moving up and one down; each continues in its direction."""
     start = np.array([[0.0, 200], [0, 0]])
     met = np.array([[100.0, 105], [100, 95]])
     found = np.array([[150.0, 140], [150, 60]])

@@ -1,4 +1,4 @@
-"""The motion filter: what it predicts, and that irregular time makes no difference to it."""
+"""The motion filter: its predictions, and that irregular intervals make no difference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ intervals = st.lists(st.floats(0, 2), min_size=1, max_size=6)
 
 
 def walked(speed: float, interval: float, looks: int) -> Rows:
-    """The state of a 60x150 box that was seen moving right at `speed` px/s, at each `interval`."""
+    """Returns the state of a 60x150 box that was seen moving right at `speed` px/s, once per `interval` s."""
     states = motion.begin(np.array([[100.0, 300.0, 60.0, 150.0]]))
     for look in range(1, looks):
         at = 100 + speed * interval * look
@@ -43,7 +43,7 @@ def test_velocity_is_found_in_pixels_a_second_at_any_rate() -> None:
 
 @given(boxes, st.floats(0, 1), st.floats(0, 1))
 def test_a_look_after_two_intervals_is_a_look_after_their_sum(some: Rows, first: float, second: float) -> None:
-    """A missed frame between two looks leaves no trace: the filter depends on time, not on frames."""
+    """A missed frame between two observations leaves no trace: the filter depends on time, not on frames."""
     states = motion.begin(some)
     both = np.full(3, first + second)
     ahead = motion.predict(states, np.full(3, first)) + states[:, motion.VELOCITY] * second

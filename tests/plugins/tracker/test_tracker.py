@@ -1,4 +1,4 @@
-"""The tracker as the daemon sees it: ids, gaps, prediction, memory."""
+"""The tracker as the daemon uses it: IDs, gaps, prediction, memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def carried(one: Tracker, at: float) -> Tracks:
 
 
 def walk(one: Tracker, until: float, speed: float = 100, interval: float = 0.1) -> None:
-    """One person walks right from x = 200 at t = 0, seen at each interval before `until`."""
+    """Lets one person walk right from x = 200 at t = 0, seen at each interval before `until`."""
     for index in range(round(until / interval)):
         look(one, index * interval, detections([box(200 + speed * index * interval, 300)]))
 
@@ -62,7 +62,7 @@ def test_a_new_object_is_shown_when_seen_twice_or_at_once_if_frames_are_rare(fps
 
 
 def test_a_walker_is_shown_on_each_frame_of_one_a_second() -> None:
-    """Who moves by more than their own size is another object to the tracker each time, and is shown all the same."""
+    """A person who moves by more than their own size counts as a new object each time, but is still shown."""
     one = tracker()
     look(one, 0.0, detections([]))
     assert [len(look(one, at, detections([box(100 + 150 * at, 300)]))) for at in (1.0, 2.04, 3.0, 4.01)] == [1] * 4
@@ -161,7 +161,7 @@ def test_a_track_keeps_its_class_unless_told_otherwise() -> None:
 
 
 def test_a_fast_object_is_held_at_five_frames_a_second() -> None:
-    """It moves by its own width from one look to the next."""
+    """It moves by its own width between frames."""
     one = tracker()
     for index in range(10):
         tracks = look(one, index * 0.2, detections([box(100 + 80 * index, 300, 80, 60)]))
@@ -285,7 +285,7 @@ def test_whatever_comes_ids_are_new_tracks_bounded_and_boxes_in_the_picture(
         assert len(tracks) == len(ids) <= 5
         assert (tracks.boxes >= 0).all()
         assert (tracks.boxes[:, 2:] <= SIZE).all()
-        # What was forgotten, or lay before an outage or a clock set back, never comes back.
+        # A track that was forgotten, or ended before an outage or a clock set back, never comes back.
         begun_anew = forget or not -1 <= now - analysed_at <= 5
         analysed_at = now if begun_anew else max(analysed_at, now)
         ended |= last if begun_anew else set()
@@ -296,7 +296,7 @@ def test_whatever_comes_ids_are_new_tracks_bounded_and_boxes_in_the_picture(
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(range(5)), st.integers(-20, 20))
 def test_neither_order_nor_place_of_the_detections_matters(order: list[int], shift: int) -> None:
-    """Ids apart, which follow the order in which new objects come."""
+    """Except for IDs, which follow the order in which new objects appear."""
     plain, other = tracker(), tracker()
     for index in range(8):
         boxes = np.array([box(150 + 220 * place + 12 * index, 320 + 6 * index) for place in range(5)])

@@ -42,7 +42,7 @@ def test_then_the_address_waits_and_may_try_once_more(clock: Clock) -> None:
 
 
 def test_the_same_wrong_one_again_is_no_guess(clock: Clock) -> None:
-    """A scraper with two old tokens goes on asking; another program at its address is let in."""
+    """A scraper with two old tokens keeps trying; another program at its address is let in."""
     tried = Attempts(clock)
     for _ in range(100):
         tried.failed("192.0.2.1", "old")

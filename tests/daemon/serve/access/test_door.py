@@ -1,4 +1,4 @@
-"""Who comes in over HTTP, and how far."""
+"""Who is admitted over HTTP, and with which rights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reloaded() -> Future[Changes]:
 
 @contextmanager
 def serving(folder: Path, tokens: dict[str, str]) -> Iterator[httpx.Client]:
-    """A server with these tokens and a gallery in `folder`, as a client without a token."""
+    """Yields a client without a token, of a server with these tokens and a gallery in `folder`."""
     metrics = Metrics(CollectorRegistry(), "1.2.3")
     options = {role: {"role": role, "token": token} for role, token in tokens.items()}
     access = Access(AccessOptions.model_validate({"tokens": options}), metrics.refused)
@@ -49,21 +49,21 @@ def serving(folder: Path, tokens: dict[str, str]) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[httpx.Client]:
-    """A server of one test, which may use up its guesses and read its counters."""
+    """A server with tokens for one test, which may use up its guesses and read its counters."""
     with serving(tmp_path, TOKENS) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server with tokens, for tests that leave no trace in it."""
+    """A server with tokens, for tests that change nothing in it."""
     with serving(tmp_path_factory.mktemp("guarded"), TOKENS) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server without tokens, for tests that leave no trace in it."""
+    """A server without tokens, for tests that change nothing in it."""
     with serving(tmp_path_factory.mktemp("unguarded"), {}) as client:
         yield client
 
@@ -170,7 +170,7 @@ def test_without_tokens_any_name_of_the_loopback_will_do(unguarded: httpx.Client
 
 
 def test_a_browser_that_is_led_by_a_foreign_page_changes_nothing(guarded: httpx.Client) -> None:
-    """It brings what it was told for Basic by itself; the header it cannot bring, and is never allowed to."""
+    """The browser sends its Basic credentials by itself; the header it cannot send, and CORS never allows it."""
     led = guarded.post("/api/reload", auth=("admin", TOKENS["admin"]), headers={"Origin": "https://evil.example"})
     assert (led.status_code, "X-Sightd" in led.json()["detail"]) == (403, True)
     asked = guarded.options("/api/reload", headers={"Origin": "https://evil.example"})
@@ -249,7 +249,7 @@ def test_without_tokens_programs_of_this_machine_may_do_all(unguarded: httpx.Cli
 def test_without_tokens_a_foreign_name_or_a_proxy_shows_nothing(
     unguarded: httpx.Client, path: str, headers: dict[str, str]
 ) -> None:
-    """A name of a foreign page that was pointed at this machine; others, behind a proxy on it."""
+    """A foreign page's host name that resolves to this machine, and requests by others through a local proxy."""
     answer = unguarded.get(path, headers=headers)
     assert (answer.status_code, set(answer.json())) == (403, {"detail"})
 
@@ -259,7 +259,7 @@ def test_without_tokens_a_foreign_name_or_a_proxy_shows_nothing(
 def test_a_host_header_that_cannot_be_parsed_is_refused(
     unguarded: httpx.Client, shared: httpx.Client, path: str, host: str
 ) -> None:
-    """Whoever guessed its meaning could take a foreign name for this machine's."""
+    """A lenient parser could take a foreign name for this machine's."""
     for client in (unguarded, shared):
         assert client.get(path, headers={"Host": host} | bearer(TOKENS["admin"])).status_code == 400
 

@@ -27,7 +27,7 @@ def test_nothing_else_opens(token: str, name: str | None) -> None:
 
 
 def test_every_token_is_compared_whichever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time tells neither which one it was nor how much of it was right."""
+    """Timing reveals neither which token it was nor how much of it was right."""
     compared: list[bytes] = []
 
     def compare(one: bytes, other: bytes) -> bool:

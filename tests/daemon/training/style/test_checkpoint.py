@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on, and is not mistaken for another."""
+"""An interrupted training resumes, and is not confused with another."""
 
 from __future__ import annotations
 

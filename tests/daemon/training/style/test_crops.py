@@ -1,4 +1,4 @@
-"""What a style is learnt with."""
+"""The image crops that a style is trained with."""
 
 from __future__ import annotations
 

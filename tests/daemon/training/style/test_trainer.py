@@ -1,4 +1,4 @@
-"""Steps of a training: the networks are those of ONNX Runtime, distances fall, and an interruption changes nothing."""
+"""Training steps: the models match ONNX Runtime's, losses fall, and an interruption changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAN = Plan(steps=12, side=64, batch=1, rate=5e-2, likeness=10.0, scale=1.0, who
 
 
 def strokes() -> Image:
-    """A painting of short lines in four colours."""
+    """Returns a painting of short lines in four colours, BGR."""
     random, image = np.random.default_rng(0), np.full((96, 96, 3), (40, 20, 20), np.uint8)
     for _ in range(900):
         x, y = (int(value) for value in random.integers(0, 96, 2))
@@ -113,7 +113,7 @@ def test_a_state_of_another_training_is_refused(spoilt: dict[str, Any]) -> None:
 
 
 def test_what_is_begun_with_is_the_style_that_looks_most_like_it() -> None:
-    """Of a painting that was made by one of them, that one."""
+    """For a painting made by one of the styles, that style."""
     styles = [style(row) for row in (3, 13, 19, 24)]
     picture = np.asarray(cv2.resize(photo("coffee.png"), (96, 96), interpolation=cv2.INTER_AREA), np.uint8)
     for expected, one in enumerate(styles):
@@ -123,7 +123,7 @@ def test_what_is_begun_with_is_the_style_that_looks_most_like_it() -> None:
 
 
 def test_a_larger_scale_looks_at_the_painting_larger() -> None:
-    """Its strokes become coarser: what comes together within a layer's sight changes."""
+    """Its strokes become coarser: what falls within a layer's receptive field changes."""
     small, large = (
         example_of(trunk(), strokes(), Plan(1, 64, 1, 1.0, 1.0, scale, whole=False), "cpu") for scale in (1.0, 3.0)
     )

@@ -1,4 +1,4 @@
-"""Faces that were never anybody's."""
+"""Made-up faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A damaged gallery is reported and left as it is; what is no gallery is not touched."""
+"""A damaged gallery is reported and left unchanged; a file that is not a gallery is not touched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 def gallery_at(path: Path, count: int = 300) -> None:
-    """A gallery of several hundred pages, all of them in its file."""
+    """Creates a gallery of several hundred pages, all of them in its main file."""
     gallery = Gallery(path)
     with gallery.database.changing() as run:
         for number in range(count):
@@ -43,7 +43,7 @@ def zeroed(path: Path) -> None:
 
 
 def page_lost(path: Path) -> None:
-    """Pages of the table of faces are overwritten, as by a disk's fault; the first one is whole."""
+    """Overwrites pages of the table of faces, as a disk fault would; the first page stays intact."""
     data = bytearray(path.read_bytes())
     data[4096 * 8 : 4096 * 60] = np.random.default_rng(0).bytes(4096 * 52)
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Photographs that show one good face of the right person are taken; all others are refused with the reason."""
+"""Photographs with one good face of the right person are accepted; all others are rejected with the reason."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mirrored(name: str) -> tuple[str, Image]:
 
 
 def member(row: int) -> tuple[str, Image]:
-    """One of the group."""
+    """Returns the name and a crop of one member of the group."""
     boxes = analyser_boxes()
     x1, y1, x2, y2 = boxes[row].astype(int).tolist()
     margin = (x2 - x1) // 3

@@ -1,4 +1,4 @@
-"""A gallery goes from one machine to another, whole and once."""
+"""A gallery is transferred from one machine to another, completely and without duplicates."""
 
 from __future__ import annotations
 

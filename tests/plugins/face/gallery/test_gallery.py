@@ -1,4 +1,4 @@
-"""Persons are kept, found by name, changed, and forgotten for good."""
+"""Persons are stored, found by name, changed, and deleted for good."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gallery]
 
 
 def everything(gallery: Gallery) -> bytes:
-    """All bytes of the gallery's files."""
+    """Returns all bytes of the gallery's files."""
     return b"".join(path.read_bytes() for path in gallery.database.path.parent.iterdir())
 
 
@@ -250,7 +250,7 @@ for n in range(first, first + 10_000):
 
 
 def test_whoever_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
-    """Killed three times in the middle of enrolling."""
+    """The process is killed three times while it enrols."""
     path, acknowledged = tmp_path / "faces.db", set[int]()
     for round_ in range(3):
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The most similar person, and how far the next one is behind."""
+"""The most similar person, and the margin to the next one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.plugins.face.people import People
 
 
 def enrolled(*faces: int) -> tuple[Enrolled, People]:
-    """People with so many faces each."""
+    """Returns a gallery of people with the given numbers of faces."""
     people = People(len(faces), seed=sum(faces))
     looks = [people.looks(person, count) for person, count in enumerate(faces)]
     owners = np.repeat(np.arange(len(faces)) * 3 + 7, faces)

@@ -1,4 +1,4 @@
-"""Photographs to enrol are read within the limits of an upload, and refused as the gallery refuses."""
+"""Photographs to enrol are read within the limits of an upload, and rejected as the gallery does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unknown persons are kept, named and forgotten, whoever else does so at the same time."""
+"""Unknown persons are stored, named and deleted, even if others do so at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ assert TABLE is not None
 
 @pytest.fixture
 def galleries(tmp_path: Path) -> Iterator[list[Gallery]]:
-    """Two programs' views of one file."""
+    """Two programs' connections to one file."""
     opened = [Gallery(tmp_path / "faces.db") for _ in range(2)]
     yield opened
     for gallery in opened:

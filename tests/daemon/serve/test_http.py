@@ -119,7 +119,7 @@ def parts(stream: httpx.Response) -> Iterator[bytes]:
 def test_mjpeg_gives_picture_after_picture(service: Service) -> None:
     with service.client.stream("GET", "/front.mjpg") as stream:
         assert stream.headers["content-type"].startswith("multipart/x-mixed-replace")
-        stream_parts = parts(stream)  # kept: an iterator that is let go of hangs up
+        stream_parts = parts(stream)  # keep a reference: an unreferenced iterator disconnects
         pictures = list(itertools.islice(stream_parts, 5))
         assert service.view.stream.clients == 1
     numbers = [int(picture[2:8]) for picture in pictures]
@@ -147,7 +147,7 @@ def test_one_viewer_too_many_is_told_so_and_may_come_later(service: Service) -> 
 
         def watch() -> None:
             with service.client.stream("GET", "/front.mjpg") as stream:
-                pictures = parts(stream)  # kept: an iterator that is let go of hangs up
+                pictures = parts(stream)  # keep a reference: an unreferenced iterator disconnects
                 next(pictures)
                 leave.wait(10)
 

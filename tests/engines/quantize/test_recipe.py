@@ -1,4 +1,4 @@
-"""Which nodes of each head's models are quantized to int8."""
+"""Which nodes of each head's models are quantised to int8."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-/* A stand-in for libcuda.so.1, so that real PyCUDA and real cuda.bindings run where there is no GPU.
+/* A stand-in for libcuda.so.1, with which real PyCUDA and real cuda.bindings run without a GPU.
 
-   Memory is the host's, streams do their work at once, kernels are shared libraries built for the host (see kernel.h):
-   a "cubin" is the text "HOST:" and such a library's path. Captured work is noted down and done at cuGraphLaunch.
+   Memory is host memory, streams run their work at once, and kernels are shared libraries built for the host (see
+   kernel.h): a "cubin" is the text "HOST:" and the path of such a library. Captured work is recorded and runs at
+   cuGraphLaunch.
 
    It is stricter than it needs to be, where a real driver would crash or do something undefined: every call that needs
    a current context refuses to work without one, every handle must be alive, every copy must lie within one
@@ -27,7 +28,7 @@ enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DE
        CAPTURE_INVALIDATED = 901 };
 typedef void (*Kernel)(const unsigned char *, size_t, const unsigned *, const unsigned *, unsigned);
 
-/* ---- what is alive ---- */
+/* ---- live objects ---- */
 enum Kind { DEVICE_MEMORY, PINNED, STREAM, EVENT, MODULE, GRAPH, EXECUTABLE, KINDS };
 static const char *const KIND_NAMES[] = {"device memory", "pinned", "streams", "events", "modules", "graphs", "executables"};
 typedef struct Object { enum Kind kind; char *at; size_t size; struct Object *next; } Object;
@@ -67,7 +68,7 @@ static int holds(enum Kind kind, const void *from, size_t size) {
     return found;
 }
 
-/* ---- calls, and failing them on demand ---- */
+/* ---- call counts, and failures on demand ---- */
 static struct { char name[64]; long count; } calls[256];
 static char fail_name[64];
 static int fail_after, fail_result, lost;
@@ -93,7 +94,7 @@ API long fake_calls(const char *name) {
     return 0;
 }
 
-/* ---- contexts: one primary context for each device, and a stack for each thread ---- */
+/* ---- contexts: one primary context per device, and a stack per thread ---- */
 #define DEVICES 8
 static struct Context { int retained; } primary[DEVICES];
 static __thread struct Context *stack[64];
@@ -152,7 +153,7 @@ API Result cuCtxGetDevice(int *device) { IN_CONTEXT; *device = (int)(stack[depth
 API Result cuCtxGetCurrent(void **current) { *current = depth ? stack[depth - 1] : NULL; return OK; }
 API Result cuCtxSynchronize(void) { IN_CONTEXT; return OK; }
 
-/* ---- streams, and capture: noted down in the stream's graph ---- */
+/* ---- streams, and capture, which records into the stream's graph ---- */
 enum What { COPY, FILL, LAUNCH };
 typedef struct Node {
     enum What what; char *to; const char *from; size_t n; unsigned char byte;
@@ -183,7 +184,7 @@ static Result give(Stream *stream, const Node *node) {
     if (stream && stream->capture) append(stream->capture, node); else run(node);
     return OK;
 }
-/* What a capture does not allow on its own thread: it breaks the capture and says so. */
+/* For calls that are not allowed on a capturing thread: invalidates the capture and returns an error. */
 #define NOT_CAPTURING do { if (capturing) { capturing->invalid = 1; return CAPTURE_UNSUPPORTED; } } while (0)
 
 API Result cuStreamCreate(void **made, unsigned flags) {
@@ -200,7 +201,7 @@ API Result cuStreamBeginCapture_v2(Stream *stream, int mode) {
     stream->capture = new_graph(), stream->invalid = 0, capturing = stream;
     return OK;
 }
-API Result cuStreamEndCapture(Stream *stream, Graph **graph) { /* ends it, whatever it returns */
+API Result cuStreamEndCapture(Stream *stream, Graph **graph) { /* ends the capture, whatever it returns */
     Result failed = enter(__func__);
     NEED(holds(STREAM, stream, 0) && stream->capture, INVALID_HANDLE);
     *graph = stream->capture, stream->capture = NULL, capturing = NULL;
@@ -235,7 +236,7 @@ API Result cuEventQuery(double *event) { IN_CONTEXT; NEED(holds(EVENT, event, 0)
 API Result cuEventElapsedTime_v2(float *ms, double *start, double *end) {
     IN_CONTEXT; NEED(holds(EVENT, start, 0) && holds(EVENT, end, 0), INVALID_HANDLE); *ms = (float)(*end - *start); return OK;
 }
-/* PyCUDA that was built with CUDA 12 asks for this one. */
+/* Used by PyCUDA built with CUDA 12. */
 API Result cuEventElapsedTime(float *ms, double *start, double *end) { return cuEventElapsedTime_v2(ms, start, end); }
 
 /* ---- memory: fresh device memory is never zero ---- */
@@ -273,7 +274,7 @@ API Result cuMemsetD8Async(Pointer to, unsigned char byte, size_t n, Stream *str
 
 /* ---- kernels ---- */
 API Result cuModuleLoadDataEx(void **made, const char *image, unsigned n, const int *options, void **values) {
-    for (unsigned i = 0; i < n; i++) if (options[i] == 4 || options[i] == 6) values[i] = NULL; /* sizes of the two logs */
+    for (unsigned i = 0; i < n; i++) if (options[i] == 4 || options[i] == 6) values[i] = NULL; /* sizes of the two log buffers */
     IN_CONTEXT; NEED(!strncmp(image, "HOST:", 5), INVALID_IMAGE);
     *made = dlopen(image + 5, RTLD_NOW | RTLD_LOCAL); NEED(*made, INVALID_IMAGE);
     add(MODULE, *made, 1);
@@ -292,7 +293,7 @@ API Result cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
                                 .grid = {gx, gy, gz}, .block = {bx, by, bz}, .shared = shared});
 }
 
-/* cuda.bindings asks for each function by its bare name; all versions of one are the same here. */
+/* cuda.bindings looks up each function by its name without a version suffix; here all its versions are the same. */
 API Result cuGetProcAddress_v2(const char *name, void **found, int version, unsigned long long flags, int *status) {
     (void)version, (void)flags;
     Dl_info here;
@@ -307,7 +308,7 @@ API Result cuGetProcAddress_v2(const char *name, void **found, int version, unsi
     return *found ? OK : NOT_FOUND;
 }
 
-/* What PyCUDA links against and this project does not call. */
+/* Functions that PyCUDA links against but this project does not call. */
 #define ABSENT(name) API Result name(void) { return NOT_SUPPORTED; }
 ABSENT(cuArray3DCreate_v2) ABSENT(cuArray3DGetDescriptor_v2) ABSENT(cuArrayCreate_v2) ABSENT(cuArrayDestroy)
 ABSENT(cuArrayGetDescriptor_v2) ABSENT(cuCtxAttach) ABSENT(cuCtxCreate_v2) ABSENT(cuCtxCreate_v4) ABSENT(cuCtxDetach)

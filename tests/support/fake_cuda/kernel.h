@@ -1,5 +1,5 @@
-/* How a kernel looks that is built for the host and launched by the stand-in driver: `arguments` is the packed buffer
-   that a launch hands over, in which C++'s own alignment rules hold. A kernel does all blocks and threads by itself. */
+/* Signature of a kernel that is built for the host and launched by the stand-in driver: `arguments` is the launch's
+   packed buffer, aligned by C++'s rules. A kernel loops over all blocks and threads itself. */
 #pragma once
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-/* Kernels of the driver's own tests, see kernel.h. */
+/* Kernels for the tests of the driver; see kernel.h. */
 #include "kernel.h"
 
 #include <stdint.h>

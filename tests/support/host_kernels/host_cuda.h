@@ -1,5 +1,5 @@
-// The words of CUDA for g++, so that kernels run on the host: blocks one after the other, threads of a block in a loop.
-// In a kernel that calls __syncthreads the threads are fibres that take turns at each barrier (see launch.h).
+// CUDA's keywords and built-ins for g++, so that kernels run on the host: blocks one after another, threads of a block
+// in a loop. In a kernel that calls __syncthreads, threads are fibres that switch at each barrier (see launch.h).
 #pragma once
 #include <algorithm>
 #include <cmath>

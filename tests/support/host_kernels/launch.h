@@ -1,5 +1,5 @@
-// Launching on the host: `EXPORT(kernel)` makes `host_<kernel>(arguments, grid, block)`, called as cuLaunchKernel calls a
-// kernel: one pointer for each argument. FIBRES is 1 for sources that call __syncthreads.
+// Launches on the host: `EXPORT(kernel)` defines `host_<kernel>(arguments, grid, block)`, with the arguments of
+// cuLaunchKernel: one pointer per argument. FIBRES is 1 for sources that call __syncthreads.
 #pragma once
 #include <ucontext.h>
 
@@ -12,7 +12,7 @@
 
 namespace host {
 
-// Threads of one block as fibres: each runs until it waits at a barrier, then the next one; a round ends at the barrier.
+// Runs the threads of one block as fibres: each runs until it waits at a barrier, then the next one runs.
 struct Block {
     static constexpr size_t stack_bytes = 64 * 1024;
     std::vector<ucontext_t> fibres;
@@ -84,14 +84,14 @@ void call(void (*kernel)(A...), void** arguments, const unsigned* grid, const un
     run([&] { std::apply(kernel, values); }, grid, block, fibres);
 }
 
-// Sizes of the kernel's arguments in bytes, and how many there are.
+// Writes the sizes of the kernel's arguments in bytes; returns how many there are.
 template <class... A>
 int sizes(void (*)(A...), int* into) {
     ((*into++ = sizeof(A)), ...);
     return sizeof...(A);
 }
 
-// The same for arguments that lie in one buffer, as C++ would lay them out: how the stand-in driver has them.
+// Like `call`, for arguments packed into one buffer with C++ alignment, as in the stand-in driver.
 inline std::mutex one_launch_at_a_time;
 
 template <class... A>
@@ -122,7 +122,8 @@ inline void __syncthreads() {
     }                                                                                              \
     extern "C" int sizes_of_##kernel(int* into) { return host::sizes(kernel, into); }
 
-// A kernel that was renamed before its source came, under its own name for the stand-in driver (fake_cuda/kernel.h).
+// Exports a kernel that was renamed before its source was included, under its own name for the stand-in driver
+// (fake_cuda/kernel.h).
 #define EXPORT_PACKED(kernel, renamed)                                                                         \
     extern "C" void kernel(const unsigned char* arguments, size_t, const unsigned* grid, const unsigned* block, \
                            unsigned) {                                                                          \

@@ -71,6 +71,7 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/typos
 
 types:
 	$(BIN)/mypy

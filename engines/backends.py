@@ -77,13 +77,12 @@ class Backends:
             try:
                 session = self._try(name, request, wish)
             except BackendUnavailableError as error:
-                logger.info("%s not on %s: %s", request.model.name, name, error)
+                logger.info("%s does not run on %s: %s", request.model.name, name, error)
                 passed.append(f"{name}: {error}")
                 continue
             return session, "; ".join(passed)
         raise BackendUnavailableError(
-            f"{request.model.name} cannot run as the configuration wishes (precision {wish.precision}, device "
-            f"{wish.device}):\n  "
+            f"{request.model.name} cannot run as configured (precision {wish.precision}, device {wish.device}):\n  "
             + "\n  ".join(passed)
             + "\nInstall what is missing, or allow another backend, precision or device"
         )
@@ -91,7 +90,7 @@ class Backends:
     def missing(self, name: str) -> str | None:
         """Returns why the backend cannot run anything on this machine, or None if it can."""
         maker = self.makers.get(name)
-        return "no part of this installation" if maker is None else maker.missing()
+        return "not part of this installation" if maker is None else maker.missing()
 
     def _try(self, name: str, request: SessionRequest, wish: Preference) -> Session:
         maker = self.makers.get(name)

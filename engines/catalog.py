@@ -50,7 +50,7 @@ class Catalog:
             return model
         near = get_close_matches(name, self.models, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known models: {', '.join(self.models)}."
-        raise UnknownModelError(f"unknown model {name!r}. {hint} (`sightd models list` shows all)")
+        raise UnknownModelError(f"unknown model {name!r}. {hint} (`sightd models list` shows all models)")
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models.values())

@@ -37,7 +37,7 @@ def copy(stream: IO[bytes], target: Path, *, limit: int, advanced: Callable[[int
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
             if size > limit:
-                raise EngineError(f"more than the {limit:,} bytes allowed: stopped there")
+                raise EngineError(f"exceeds the limit of {limit:,} bytes: stopped")
             digest.update(chunk)
             with _stored():
                 _write_all(out, chunk)
@@ -69,5 +69,5 @@ def require(got: Digest, sha256: str, what: str) -> None:
     """Raises HashMismatchError unless the SHA-256 of `got` equals the pinned `sha256`."""
     if got.sha256 != sha256:
         raise HashMismatchError(
-            f"{what}: its {got.size:,} bytes have sha256 {got.sha256}, the pin is {sha256}: refused, not used"
+            f"{what}: rejected: its {got.size:,} bytes have sha256 {got.sha256}, but {sha256} is pinned"
         )

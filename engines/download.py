@@ -59,13 +59,13 @@ def download(url: str, target: Path, *, sha256: str, limit: int, task: str, prog
     except StorageError:
         raise
     except urllib.error.HTTPError as error:
-        raise EngineError(f"the server answers {error.code} {error.reason}") from error
+        raise EngineError(f"the server answered {error.code} {error.reason}") from error
     except TimeoutError as error:
-        raise EngineError("the server fell silent") from error
+        raise EngineError("the server stopped sending data") from error
     except (OSError, http.client.HTTPException) as error:
-        raise UnreachableError(f"no download: {getattr(error, 'reason', None) or error}") from error
+        raise UnreachableError(f"download failed: {getattr(error, 'reason', None) or error}") from error
     if total is not None and got.size != total:
-        raise EngineError(f"the download broke off after {got.size:,} of {total:,} bytes")
+        raise EngineError(f"the download stopped after {got.size:,} of {total:,} bytes")
     if sha256:
         require(got, sha256, urlsplit(url).path.rsplit("/", 1)[-1])
     return got
@@ -76,5 +76,5 @@ def _announced(response: http.client.HTTPResponse, limit: int) -> int | None:
     if length is None or not length.isdecimal():
         return None
     if int(length) > limit:
-        raise EngineError(f"the server announces {int(length):,} bytes, {limit:,} are allowed: not downloaded")
+        raise EngineError(f"not downloaded: the server announces {int(length):,} bytes, but the limit is {limit:,}")
     return int(length)

@@ -25,7 +25,9 @@ def with_dynamic_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     if not any(firsts):
         return model
     if set(firsts) != {1} or len(firsts) != len(inputs):
-        raise ConversionError(f"{model.graph.name}: its inputs have batches {firsts}; only a batch of 1 can be opened")
+        raise ConversionError(
+            f"{model.graph.name}: its inputs have batch sizes {firsts}; only a batch size of 1 can be made dynamic"
+        )
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     graph = opened.graph

@@ -66,13 +66,13 @@ class EngineIdentity:
 
 
 _TOLD = {
-    "model_sha256": "another file of the model",
-    "runtime": "{0}, this is {1}",
-    "gpu": "{0}, this is {1}",
-    "compute_capability": "compute capability {0}, this is {1}",
-    "precision": "{0}, {1} is wanted",
-    "profile": "the shapes {0}, {1} are wanted",
-    "builder": "an earlier sightd",
+    "model_sha256": "a different model file",
+    "runtime": "{0} instead of {1}",
+    "gpu": "{0} instead of {1}",
+    "compute_capability": "compute capability {0} instead of {1}",
+    "precision": "{0} instead of {1}",
+    "profile": "shapes {0} instead of {1}",
+    "builder": "an earlier sightd version",
 }
 
 
@@ -115,7 +115,7 @@ class EngineCache:
         with locked(self._lock(identity.stem), f"{identity.model}: its engine"):
             if found := self.read(identity):
                 return found
-            logger.info("%s: %s; building it, which takes minutes", identity.model, self.problem(identity))
+            logger.info("%s: %s; building the engine, which takes minutes", identity.model, self.problem(identity))
             with self._scratch(identity.stem) as scratch:
                 plan = scratch / "plan"
                 build(plan)
@@ -143,22 +143,24 @@ class EngineCache:
         from it."""
         path = self._engine(identity.stem)
         if path.exists():
-            return self.damage(path) or "its engine belongs to something else"
+            return self.damage(path) or "the stored engine was built for something else"
         others = [entry for entry in self.entries() if entry.note.identity.model == identity.model]
         if not others:
-            return "no engine was built for it here"
-        return "; ".join(f"{entry.path.name} is of {_difference(entry.note.identity, identity)}" for entry in others)
+            return "no engine has been built yet"
+        return "; ".join(
+            f"{entry.path.name} was built for {_difference(entry.note.identity, identity)}" for entry in others
+        )
 
     def damage(self, path: Path) -> str:
         """Returns what is wrong with a stored engine, or "" if nothing is."""
         note = _read_note(path)
         if note is None:
-            return "its engine has no readable note"
+            return "the metadata of the engine is missing or unreadable"
         try:
             content = path.read_bytes()
         except OSError as error:
-            return f"its engine cannot be read: {error.strerror}"
-        return "" if hashlib.sha256(content).hexdigest() == note.sha256 else "its engine was changed or damaged"
+            return f"the engine cannot be read: {error.strerror}"
+        return "" if hashlib.sha256(content).hexdigest() == note.sha256 else "the engine file was changed or damaged"
 
     def entries(self) -> list[Entry]:
         """Returns all engines that have metadata, most recently used first."""

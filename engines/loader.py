@@ -58,15 +58,15 @@ class EngineLoader:
         """
         models = [self.catalog.get(item) if isinstance(item, str) else item for item in choice]
         if not models:
-            raise EngineError("no model is named: `model` takes a name or a list of names in order of preference")
+            raise EngineError("no model given: `model` takes a name, or a list of names in order of preference")
         for index, model in enumerate(models):
             if path := self.store.find(model):
                 return self._open(model, path, _stored_reason(models, index))
         if not self.fetch:
             missing = " or ".join(model.name for model in models)
             raise ModelUnavailableError(
-                f"{missing} is not stored in {self.store.directory}, and fetching is off. "
-                f"`sightd models fetch {models[0].name}` fetches it"
+                f"{missing} is not stored in {self.store.directory}, and downloading is disabled. Run `sightd models "
+                f"fetch {models[0].name}`"
             )
         return self._fetched(models)
 
@@ -79,12 +79,12 @@ class EngineLoader:
                 path = provide(model, self.store, fetcher)
             except EngineError as error:
                 failures.append(error)
-                passed.append(f"{model.name} was not to be had ({error.summary})")
+                passed.append(f"{model.name} was not available ({error.summary})")
                 if index + 1 < len(models):
                     logger.warning("%s; trying %s", passed[-1], models[index + 1].name)
                 continue
             record = self.store.record(model)
-            reason = f"{_rank(models, index)}, fetched now from {record.origin if record else 'its source'}"
+            reason = f"{_rank(models, index)}, just downloaded from {record.origin if record else 'its source'}"
             return self._open(model, path, "; ".join([reason, *passed]))
         raise ModelUnavailableError("\n".join(str(error) for error in failures))
 
@@ -111,8 +111,8 @@ class EngineLoader:
         try:
             return self.gpus.get(session.backend.device), ""
         except EngineError as error:
-            missing = f"pictures are prepared and outputs read on the CPU: {error}"
-            logger.warning("%s runs the network alone; %s", session.backend.device, missing)
+            missing = f"pre- and post-processing run on the CPU: {error}"
+            logger.warning("%s runs only the model; %s", session.backend.device, missing)
             return None, missing
 
 
@@ -121,7 +121,7 @@ def _stored_reason(models: Sequence[Model], index: int) -> str:
     if not passed:
         return _rank(models, index)
     absent = " and ".join(passed) + (" is" if len(passed) == 1 else " are")
-    return f"{_rank(models, index)}; {absent} not stored here (sightd models fetch {' '.join(passed)})"
+    return f"{_rank(models, index)}; {absent} not stored (run: sightd models fetch {' '.join(passed)})"
 
 
 def _rank(models: Sequence[Model], index: int) -> str:
@@ -137,12 +137,13 @@ def _require_input(model: Model, session: Session) -> None:
     spec = model.input
     found = session.inputs.get(spec.tensor)
     if found is None:
-        raise ModelFileError(f"{model.name}: its file has no input {spec.tensor!r}, but {sorted(session.inputs)}")
+        raise ModelFileError(f"{model.name}: the file has no input {spec.tensor!r}, only {sorted(session.inputs)}")
     wanted = (None, 3, spec.height, spec.width)
     fits = len(found.shape) == 4 and all(
         a is None or b is None or a == b for a, b in zip(found.shape, wanted, strict=True)
     )
     if not fits:
         raise ModelFileError(
-            f"{model.name}: its file takes {list(found.shape)}, its entry says [batch, 3, {spec.height}, {spec.width}]"
+            f"{model.name}: the input of the file is {list(found.shape)}, but [batch, 3, {spec.height}, "
+            f"{spec.width}] is declared"
         )

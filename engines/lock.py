@@ -28,13 +28,13 @@ def locked(path: Path, what: str) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                logger.info("%s: another process is at it, waiting for it", what)
+                logger.info("%s: waiting for another process that is working on it", what)
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
     except OSError as error:
         raise EngineError(
-            f"{what} cannot be stored in {path.parent}: {error.strerror or error}. "
-            "Make room there, make it writable, or set SIGHTD_CACHE_DIR"
+            f"{what} cannot be stored in {path.parent}: {error.strerror or error}. Free disk space, make the "
+            "folder writable, or set SIGHTD_CACHE_DIR"
         ) from error
 
 

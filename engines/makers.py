@@ -96,11 +96,11 @@ def _settled_precision(request: SessionRequest, made: Container[Precision]) -> s
         return own
     if wish == "int8":
         raise BackendUnavailableError(
-            f"{name} is {own}; `sightd models quantize {name} --calibrate SOURCE` makes {name}-int8 of it, to be named "
-            "as the model"
+            f"{name} is {own}; create {name}-int8 with `sightd models quantize {name} --calibrate SOURCE` and use "
+            "that model"
         )
     if own != "fp32":
-        raise BackendUnavailableError(f"{name} is {own} and cannot be made {wish}")
+        raise BackendUnavailableError(f"{name} is {own} and cannot be converted to {wish}")
     if wish not in made:
-        raise BackendUnavailableError(f"does not run {wish}")
+        raise BackendUnavailableError(f"does not support {wish}")
     return wish

@@ -51,11 +51,11 @@ def take(mirror: Path, name: str, pin: str, target: Path, *, limit: int) -> Dige
     try:
         got = digest_of(path)
     except FileNotFoundError as error:
-        missing = f"no {name} in it" if mirror.is_dir() else "there is no such folder"
+        missing = f"it does not contain {name}" if mirror.is_dir() else "no such folder"
         raise EngineError(f"mirror folder {mirror}: {missing}") from error
     if pin:
         require(got, pin, str(path))
     with path.open("rb") as file:
         copied = copy(file, target, limit=limit, advanced=lambda _: None)
-    require(copied, got.sha256, f"{path} (it changed while it was read)")
+    require(copied, got.sha256, f"{path} (the file changed while it was read)")
     return copied

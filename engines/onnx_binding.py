@@ -90,7 +90,9 @@ class Binding:
             shape = [batch, *(axis or 1 for axis in spec.shape[1:])]
             needed = int(np.prod(shape, dtype=np.int64)) * spec.dtype.itemsize
             if memory.nbytes < needed:
-                raise ValueError(f"{name} {spec.dtype} {shape} needs {needed} bytes, the buffer has {memory.nbytes}")
+                raise ValueError(
+                    f"{name} {spec.dtype} {shape} needs {needed} bytes, but the buffer has {memory.nbytes}"
+                )
             binding.bind_input(name, self.kind, self.ordinal, spec.dtype, shape, memory.address)
         for name in self.outputs:
             binding.bind_output(name, self.kind, self.ordinal)

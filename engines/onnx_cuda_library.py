@@ -19,7 +19,7 @@ def missing() -> str | None:
     """Returns why this ONNX Runtime has no CUDA support, or None if it has. CUDA may still fail to start."""
     if PROVIDER in onnxruntime.get_available_providers():
         return None
-    return "ONNX Runtime is here without CUDA (onnxruntime-gpu[cuda,cudnn] in its place has it)"
+    return "this ONNX Runtime has no CUDA support (install onnxruntime-gpu[cuda,cudnn] instead)"
 
 
 def preload() -> None:

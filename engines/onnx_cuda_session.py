@@ -81,12 +81,12 @@ class OnnxCudaSession:
 
     def _open_session(self) -> onnxruntime.InferenceSession:
         if self._session is None:
-            raise EngineError(f"{self._path.name}: run after close")
+            raise EngineError(f"{self._path.name}: called after close")
         return self._session
 
     def _failure(self, error: Exception) -> EngineError:
         return EngineError(
-            f"{self._path.name} cannot be run on cuda:{self._ordinal}: {error}. It takes {described(self.inputs)}"
+            f"{self._path.name} cannot be run on cuda:{self._ordinal}: {error}. It expects {described(self.inputs)}"
         )
 
 
@@ -115,10 +115,11 @@ def _network(path: Path, precision: str) -> str | bytes:
 
 def _require_all_on_gpu(session: onnxruntime.InferenceSession, name: str) -> None:
     if PROVIDER not in session.get_providers():
-        raise BackendUnavailableError(f"CUDA did not start: {onnx_cuda_library.why_not_started()}")
+        raise BackendUnavailableError(f"CUDA failed to initialize: {onnx_cuda_library.why_not_started()}")
     if not hasattr(session, "get_provider_graph_assignment_info"):
         raise BackendUnavailableError(
-            f"ONNX Runtime {onnxruntime.__version__} does not tell what runs on the GPU: a newer onnxruntime-gpu does"
+            f"ONNX Runtime {onnxruntime.__version__} does not report what runs on the GPU: install a newer "
+            "onnxruntime-gpu"
         )
     if left := stray(placed(session), PROVIDER):
-        raise BackendUnavailableError(f"CUDA does not take all of {name}: {', '.join(left)}")
+        raise BackendUnavailableError(f"CUDA does not support all nodes of {name}: {', '.join(left)}")

@@ -40,7 +40,7 @@ def read_ends(path: Path) -> Ends:
     constants = {constant.name for constant in graph.initializer}
     inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
     if not inputs:
-        raise ModelFileError(f"{path} is not an ONNX file of a network: it has no input")
+        raise ModelFileError(f"{path} is not an ONNX model: it has no input")
     return Ends(inputs, {value.name: _shape(value) for value in graph.output})
 
 
@@ -113,7 +113,7 @@ def _load_model(path: Path) -> onnx.ModelProto:
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > _MOST_BYTES:
-                raise ModelFileError(f"{path} is larger than 2 GiB: export it with its weights in a file beside it")
+                raise ModelFileError(f"{path} is larger than 2 GiB: export it with the weights in a separate file")
             model = onnx.load(file, load_external_data=False)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
@@ -172,7 +172,7 @@ def _require_bounded_functions(model: onnx.ModelProto, path: Path) -> None:
     of_graph = ((one.domain, one.op_type, one.overload) for one in _nested(model.graph.node))
     if sum(sizes.get(called, 1) for called in of_graph) > _MOST_NODES:
         raise ModelFileError(
-            f"{path} has functions that stand for more than {_MOST_NODES} nodes: export it without them"
+            f"{path} has functions that expand to more than {_MOST_NODES} nodes: export it without functions"
         )
 
 
@@ -203,12 +203,14 @@ def _require_data_beside(model: onnx.ModelProto, path: Path) -> None:
         folder = path.parent.resolve()
         file = Path(folder, data.get("location", "")).resolve()
         if folder not in file.parents:
-            raise ModelFileError(f"{path} reads its weights from {file}, outside its folder: put them beside it")
+            raise ModelFileError(
+                f"{path} reads its weights from {file}, outside its folder: move them next to the model"
+            )
         if not file.is_file():
-            raise ModelFileError(f"{path} keeps its weights in {file}, which is not there or no regular file")
+            raise ModelFileError(f"{path} stores its weights in {file}, which is missing or not a regular file")
         end, size = _number(data.get("offset", "0")) + _number(data.get("length", "0")), file.stat().st_size
         if end > size:
-            raise ModelFileError(f"{path} needs {end} bytes of {file}, which has {size}: it was cut short")
+            raise ModelFileError(f"{path} needs {end} bytes of {file}, which has only {size}: the file is truncated")
 
 
 def _number(text: str) -> int:

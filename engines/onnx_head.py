@@ -70,9 +70,7 @@ def _last_layer(model: onnx.ModelProto, path: Path) -> tuple[onnx.NodeProto, int
         node = next((makers[name] for name in node.input if name in makers), None)
     if node is None or node.op_type not in ("Gemm", "MatMul") or len(sizes.get(node.input[1], ())) != 2:
         ending = "nothing" if node is None else node.op_type
-        raise ModelFileError(
-            f"{path} does not end in a fully connected layer, but in {ending}: its trunk cannot be taken"
-        )
+        raise ModelFileError(f"{path} ends in {ending} instead of a fully connected layer: it cannot be used as a base")
     turned = any(one.name == "transB" and one.i for one in node.attribute)
     return node, sizes[node.input[1]][1 if turned else 0]
 

@@ -71,11 +71,13 @@ class OnnxRuntimeSession:
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         session = self._session
         if session is None:
-            raise EngineError(f"{self._path.name}: run after close")
+            raise EngineError(f"{self._path.name}: called after close")
         try:
             results = session.run(list(self.outputs), dict(inputs))
         except (*FAULTS, ValueError) as error:
-            raise EngineError(f"{self._path.name} cannot be run: {error}. It takes {described(self.inputs)}") from error
+            raise EngineError(
+                f"{self._path.name} cannot be run: {error}. It expects {described(self.inputs)}"
+            ) from error
         return dict(zip(self.outputs, results, strict=True))
 
 

@@ -69,12 +69,12 @@ def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, 
         finally:
             process.kill()
     if code == _OUT_OF_MEMORY:
-        return f"needs more than {memory / 2**30:.1f} GiB of memory to run on one picture: export a smaller network"
+        return f"needs more than {memory / 2**30:.1f} GiB of memory to process one image: export a smaller model"
     if code == -signal.SIGXCPU:
-        return f"needs more than {_CPU_S} s of CPU time to load and to run on two pictures: export a smaller network"
+        return f"needs more than {_CPU_S} s of CPU time to load and process two images: export a smaller model"
     if code < 0:
-        return f"cannot be run: ONNX Runtime was ended by {signal.Signals(-code).name} when it was tried"
-    return f"cannot be tried: the process ended with code {code}" if code else ""
+        return f"cannot be run: ONNX Runtime was killed by {signal.Signals(-code).name} in a trial run"
+    return f"trial run failed: the process exited with code {code}" if code else ""
 
 
 def _environment() -> dict[str, str]:

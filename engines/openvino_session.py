@@ -55,7 +55,7 @@ class OpenVinoSession:
         require(self.inputs, inputs, self._path.name)
         with self._lanes.one() as request:
             if request is None:
-                raise EngineError(f"{self._path.name}: run after close")
+                raise EngineError(f"{self._path.name}: called after close")
             try:
                 # Inputs are read in place, as the call blocks until the run ends. Outputs are copied, as their memory
                 # is reused.
@@ -100,10 +100,10 @@ def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
     core = openvino.Core()
     needed = _NEEDS.get(precision)
     if needed and needed not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise BackendUnavailableError(f"this processor does not compute in {precision}")
+        raise BackendUnavailableError(f"this processor does not support {precision}")
     if precision == "int8" and not sums_int8_exactly():
         raise BackendUnavailableError(
-            "this processor has no VNNI, and without it OpenVINO's sums in int8 overflow: ONNX Runtime's do not"
+            "this processor has no VNNI, without which OpenVINO's int8 sums overflow; use ONNX Runtime"
         )
     options = {
         "PERFORMANCE_HINT": "LATENCY",

@@ -44,7 +44,7 @@ def model_from_file(
     be read, does not take one image [batch, 3, height, width], or has a number of classes that differs from the labels.
     """
     if head not in _DEFAULTS:
-        raise ModelFileError(f"{path}: no head is called {head!r}. There are: {', '.join(_DEFAULTS)}")
+        raise ModelFileError(f"{path}: unknown head {head!r}. Known heads: {', '.join(_DEFAULTS)}")
     ends = read_ends(path)
     name, width, height = _picture(path, ends.inputs, size)
     _require_classes(path, head, labels, ends.outputs)
@@ -83,8 +83,8 @@ def style_from_file(path: Path, *, colour: ColourOrder, scale: float) -> Model:
             spec = InputSpec(tensor, width or 448, height or 256, colour, Resize.STRETCH, scale=scale)
         case _:
             raise ModelFileError(
-                f"{path} takes {text(ends.inputs)} and gives {text(ends.outputs)}; a style network takes one picture "
-                "[batch, 3, height, width] and gives one"
+                f"{path} has the input {text(ends.inputs)} and the output {text(ends.outputs)}; a style model has one "
+                "image [batch, 3, height, width] as input and as output"
             )
     return Model(path.stem, "style", "single", "the file's own", spec, summary=f"your own file {path.name}", path=path)
 
@@ -112,10 +112,12 @@ def classifier_from_file(
             pass
         case [(_, int(classes))] | [(_, int(classes), 1, 1)]:
             raise ModelFileError(
-                f"{path} gives {text(ends.outputs)}: {classes} classes, but {len(labels)} labels are stated"
+                f"{path} has the output {text(ends.outputs)}: {classes} classes, but {len(labels)} labels are given"
             )
         case _:
-            raise ModelFileError(f"{path} gives {text(ends.outputs)}; a classifier gives one score a class [batch, n]")
+            raise ModelFileError(
+                f"{path} has the output {text(ends.outputs)}; a classifier has one score per class [batch, n]"
+            )
     return Model(
         name=path.stem,
         role="classifier",
@@ -134,14 +136,16 @@ def _picture(path: Path, inputs: Mapping[str, Shape], size: tuple[int, int] | No
         case [(name, (_, 3 | None, height, width))]:
             pass
         case _:
-            raise ModelFileError(f"{path} takes {text(inputs)}; it must take one picture [batch, 3, height, width]")
+            raise ModelFileError(
+                f"{path} has the input {text(inputs)}; it must have one image [batch, 3, height, width] as input"
+            )
     if size is not None:
         if (width or size[0], height or size[1]) != size:
-            raise ModelFileError(f"{path} takes {text(inputs)}: it cannot be run at {size[0]}x{size[1]}")
+            raise ModelFileError(f"{path} has the input {text(inputs)}: it cannot run at {size[0]}x{size[1]}")
         width, height = size
     if width is None or height is None:
         raise ModelFileError(
-            f"{path} takes {text(inputs)}: it leaves its size open. Export it with a fixed height and width"
+            f"{path} has the input {text(inputs)}, whose size is not fixed. Export it with a fixed height and width"
         )
     return name, width, height
 
@@ -156,4 +160,6 @@ def _require_classes(path: Path, head: str, labels: Sequence[str], outputs: Mapp
         case _:
             return
     if classes != len(labels):
-        raise ModelFileError(f"{path} gives {text(outputs)}: {classes} classes, but {len(labels)} labels are stated")
+        raise ModelFileError(
+            f"{path} has the output {text(outputs)}: {classes} classes, but {len(labels)} labels are given"
+        )

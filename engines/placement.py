@@ -32,7 +32,7 @@ def no_gpu(root: Path = Path("/")) -> str | None:
     """Returns a message if no NVIDIA driver is loaded, or None if one is. Does not load CUDA."""
     if any((root / trace).exists() for trace in _TRACES):
         return None
-    return "no NVIDIA GPU here (its driver is not loaded)"
+    return "no NVIDIA GPU found (the driver is not loaded)"
 
 
 class RoundRobin:

@@ -63,7 +63,7 @@ def affine(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
     """Returns height and width. Raises ValueError if the array is not a BGR uint8 image."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ValueError(f"a picture is uint8 [height, width, 3] with pixels in it, not {image.dtype} {image.shape}")
+        raise ValueError(f"an image must be a non-empty uint8 [height, width, 3], not {image.dtype} {image.shape}")
     return image.shape[0], image.shape[1]
 
 

@@ -29,12 +29,12 @@ def provide(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
 
 
 def _fetch(model: Model, store: ModelStore, fetcher: Fetcher) -> Path:
-    logger.info("%s: %s, fetching it", model.name, store.problem(model))
+    logger.info("%s: %s, downloading it", model.name, store.problem(model))
     with scratch_folder(store.directory, f".{model.name}.fetch-") as scratch:
         fetched = fetcher.fetch(model.name, model.sources, scratch, store.learnt_pin(model))
         if fetched.learnt:
             logger.warning(
-                "%s: no pin was known; learnt sha256 %s from %s", model.name, fetched.digest.sha256, fetched.origin
+                "%s: not pinned yet; recorded sha256 %s from %s", model.name, fetched.digest.sha256, fetched.origin
             )
         file = _onnx(model, fetched, scratch, fetcher)
         learnt = fetched.digest.sha256 not in {source.sha256 for source in model.sources}
@@ -58,4 +58,4 @@ def _require_input(model: Model, path: Path) -> None:
     a model."""
     inputs = read_ends(path).inputs
     if model.input.tensor not in inputs:
-        raise ModelFileError(f"{path.name} takes {text(inputs)}, but {model.name} is fed {model.input.tensor!r}")
+        raise ModelFileError(f"{path.name} has the input {text(inputs)}, but {model.name} uses {model.input.tensor!r}")

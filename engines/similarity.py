@@ -23,12 +23,12 @@ def similarity(points: NDArray[np.floating], template: NDArray[np.floating]) -> 
     """
     source, target = np.asarray(points, np.float64), np.asarray(template, np.float64)
     if not np.isfinite(source).all():
-        raise ValueError(f"no transform is defined by the points {source.tolist()}: they are not finite")
+        raise ValueError(f"the points {source.tolist()} define no transform: they are not finite")
     from_centre, to_centre = source.mean(axis=0), target.mean(axis=0)
     p, q = source - from_centre, target - to_centre
     spread = float((p * p).sum())
     if not spread > 1e-12:
-        raise ValueError(f"no transform is defined by the points {source.tolist()}: they coincide")
+        raise ValueError(f"the points {source.tolist()} define no transform: they coincide")
     cosine = float((p * q).sum()) / spread
     sine = float((p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()) / spread
     turn = np.array([[cosine, -sine], [sine, cosine]])
@@ -40,5 +40,5 @@ def inverse(transform: NDArray[np.float64]) -> NDArray[np.float64]:
     try:
         turn = np.linalg.inv(transform[:, :2])
     except np.linalg.LinAlgError:
-        raise ValueError("the transform takes everything to one point: it has no way back") from None
+        raise ValueError("the transform maps everything to one point and cannot be inverted") from None
     return np.column_stack((turn, -turn @ transform[:, 2]))

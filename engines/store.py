@@ -50,26 +50,26 @@ class ModelStore:
     def verify(self, model: Model) -> Path:
         """Returns the usable file of a model. Raises ModelUnavailableError, which says why it cannot be used."""
         if problem := self.problem(model):
-            raise ModelUnavailableError(f"{model.name}: {problem}. `sightd models fetch {model.name}` fetches it")
+            raise ModelUnavailableError(f"{model.name}: {problem}. Run `sightd models fetch {model.name}`")
         return self.path(model)
 
     def problem(self, model: Model) -> str:
         """Returns why the stored file of a model cannot be used, or "" if it can."""
         path = self.path(model)
         if not path.is_file():
-            return f"not stored in {self.directory}" if model.path is None else f"there is no file {path}"
+            return f"not stored in {self.directory}" if model.path is None else f"{path} does not exist"
         if model.path is not None:
             return ""
         record = self.record(model)
         if record is None:
-            return f"no readable note of its origin beside {path}"
+            return f"{path} has no readable origin file next to it"
         if record.converter != converter_of(model):
-            return f"{path} was converted by {record.converter or 'nothing'}, now {converter_of(model)} is in use"
+            return f"{path} was converted by {record.converter or 'nothing'}, but {converter_of(model)} is in use now"
         pins = {source.sha256 for source in model.sources}
         if record.source_sha256 not in pins and not (record.learnt and "" in pins):
-            return f"{path} was made from {record.source_sha256}, which is no longer among the catalogue's pins"
+            return f"{path} was made from {record.source_sha256}, which is no longer pinned in the catalogue"
         if digest_of(path).sha256 != record.sha256:
-            return f"{path} was changed or damaged since it was stored"
+            return f"{path} was changed or damaged after it was stored"
         return ""
 
     def record(self, model: Model) -> Record | None:

@@ -23,7 +23,7 @@ def require(specs: Specs, inputs: Mapping[str, Tensor], what: str) -> None:
     if inputs.keys() == specs.keys() and all(_fits(specs[name], tensor) for name, tensor in inputs.items()):
         return
     given = ", ".join(f"{name} {tensor.dtype} {list(tensor.shape)}" for name, tensor in inputs.items())
-    raise EngineError(f"{what} cannot be run on {given or 'nothing'}. It takes {described(specs)}")
+    raise EngineError(f"{what} cannot be run on {given or 'nothing'}. It expects {described(specs)}")
 
 
 def batch_is_one(specs: Specs) -> bool:

@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, Node]:
     except (ConversionError, LookupError, ValueError, OverflowError) as error:
         raise ConversionError(f"{path.name} is not a complete TensorFlow graph: {error}") from error
     if not nodes:
-        raise ConversionError(f"{path.name} is not a TensorFlow graph: it has no nodes")
+        raise ConversionError(f"{path.name} is not a TensorFlow graph: it contains no nodes")
     return {node.name: node for node in nodes}
 
 
@@ -108,7 +108,7 @@ def _filled(values: list[NDArray[Any]], shape: tuple[int, ...], dtype: type[np.g
     flat = np.concatenate(values) if values else np.zeros(min(prod(shape), 1), dtype)
     missing = prod(shape) - flat.size
     if missing < 0 or prod(shape) > _MOST_VALUES:
-        raise ConversionError(f"a constant of shape {shape} holds {flat.size} values")
+        raise ConversionError(f"a constant of shape {shape} contains {flat.size} values")
     return (np.concatenate([flat, np.repeat(flat[-1:], missing)]) if missing else flat).reshape(shape)
 
 

@@ -32,7 +32,7 @@ def convert(source: Path, target: Path) -> None:
     try:
         graph, classes = _built(weights)
     except (KeyError, ValueError) as error:
-        raise ConversionError(f"{source.name}: not MobileNet v2: {error}") from error
+        raise ConversionError(f"{source.name} is not MobileNet v2: {error}") from error
     graph.save(target, {"image": [3, 224, 224]}, {"logits": [classes]}, "MobileNet v2, converted by sightd")
 
 

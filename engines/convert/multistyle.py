@@ -28,5 +28,5 @@ def convert(source: Path, target: Path) -> None:
             for name in names
         ]
     except KeyError as error:
-        raise ConversionError(f"{source.name}: not the network of 26 styles, it has no weights {error}") from error
+        raise ConversionError(f"{source.name} is not the 26-style model: it has no weights {error}") from error
     write(layers, target, "multistyle26, converted by sightd")

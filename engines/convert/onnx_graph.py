@@ -50,7 +50,7 @@ class OnnxGraph:
         try:
             onnx.checker.check_model(model, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise ConversionError(f"{self._name}: the converted network is not valid ONNX: {error}") from error
+            raise ConversionError(f"{self._name}: the converted model is not valid ONNX: {error}") from error
         onnx.save(model, str(path))
 
 

@@ -24,7 +24,7 @@ def convert_yunet(source: Path, target: Path) -> None:
     graph = model.graph
     inputs = _fed(graph)
     if [one.name for one in inputs] != ["input"] or len(graph.output) != 12:
-        raise ConversionError(f"{source.name}: not YuNet, which takes `input` and gives 12 outputs")
+        raise ConversionError(f"{source.name} is not YuNet, which has the input `input` and 12 outputs")
     _open(inputs[0], {0: _BATCH, 2: "height", 3: "width"})
     for output in graph.output:
         _open(output, {0: _BATCH, 1: f"cells_{output.name.rpartition('_')[2]}"})
@@ -45,7 +45,7 @@ def convert_sface(source: Path, target: Path) -> None:
     graph = model.graph
     inputs = _fed(graph)
     if [one.name for one in inputs] != ["data"] or len(graph.output) != 1:
-        raise ConversionError(f"{source.name}: not SFace, which takes `data` and gives one output")
+        raise ConversionError(f"{source.name} is not SFace, which has the input `data` and one output")
     del graph.input[:]
     graph.input.extend(inputs)
     _open(graph.input[0], {0: _BATCH})
@@ -101,5 +101,5 @@ def _write(model: onnx.ModelProto, target: Path) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(f"the converted network is not valid ONNX: {error}") from error
+        raise ConversionError(f"the converted model is not valid ONNX: {error}") from error
     onnx.save(model, str(target))

@@ -65,7 +65,9 @@ def _anchor_shapes(
     while root := nodes.get(f"{_ANCHORS}_{level}" if level else _ANCHORS):
         product = next((n for n in nodes.values() if n.op == "Mul" and root.name in n.inputs), None)
         if product is None:
-            raise ConversionError(f"the graph's {root.name} is not multiplied by scales: not the expected anchors")
+            raise ConversionError(
+                f"the graph's {root.name} is not multiplied by scales, so the anchors are not as expected"
+            )
         scales = next(name for name in product.inputs if name != root.name)
         shapes.append((translation.constant(scales), translation.constant(root.inputs[0])))
         level += 1

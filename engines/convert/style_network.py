@@ -89,7 +89,7 @@ def read(path: Path) -> tuple[StyleLayer, ...]:
         if kernel is not None and scale is not None and shift is not None:
             layers.append(StyleLayer(kernel, scale, shift))
     if len(layers) != _LAYERS or len(tables) != 2 * _LAYERS:
-        raise ModelFileError(f"{path} is not a network of styles as sightd writes it")
+        raise ModelFileError(f"{path} is not a style model written by sightd")
     return tuple(layers)
 
 

@@ -68,7 +68,7 @@ class Translation:
             if current in self._values or current in order:
                 continue
             if current not in self._nodes:
-                raise ConversionError(f"the graph has no node {current}: not the network that was expected")
+                raise ConversionError(f"the graph has no node {current}: it is not the expected model")
             if ready:
                 order[current] = None
             elif current in entered:
@@ -137,13 +137,13 @@ def _folded(op: str, convolution: Convolution, numbers: NDArray[Any]) -> Convolu
 def _array(node: Node) -> NDArray[Any]:
     value = node.attributes.get("value")
     if not isinstance(value, np.ndarray):
-        raise ConversionError(f"the graph's constant {node.name} holds no numbers")
+        raise ConversionError(f"the graph's constant {node.name} contains no numbers")
     return value
 
 
 def _scalar(array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim:
-        raise ConversionError(f"a constant of shape {array.shape} stands where a single number was expected")
+        raise ConversionError(f"expected a single number, found a constant of shape {array.shape}")
     return array
 
 
@@ -154,5 +154,7 @@ def _stride(node: Node) -> int:
     dilations = node.attributes.get("dilations", (1, 1, 1, 1))
     plain = node.attributes.get("padding") == "SAME" and node.attributes.get("data_format", "NHWC") == "NHWC"
     if not plain or set(dilations) != {1} or not isinstance(strides, tuple) or len(set(strides[1:3])) != 1:
-        raise ConversionError(f"the graph's node {node.name}: only NHWC, SAME, square strides, no dilation")
+        raise ConversionError(
+            f"the graph's node {node.name}: only NHWC, SAME padding, square strides and no dilation are supported"
+        )
     return int(strides[1])

@@ -33,7 +33,7 @@ class _Fixed:
     __slots__ = ()
 
     def __setstate__(self, _state: object) -> None:
-        raise pickle.UnpicklingError("it changes what it has made, which no tensor needs")
+        raise pickle.UnpicklingError("it modifies objects that it created, which tensors never require")
 
 
 class _Kind(_Fixed):
@@ -60,7 +60,7 @@ def _rebuilt(storage: object, offset: object, size: object, stride: object, *_: 
         case (str(key), _Kind() as kind), int(start), tuple(sides), tuple(steps):
             if all(isinstance(n, int) and n >= 0 for n in (start, *sides, *steps)) and len(sides) == len(steps):
                 return _Tensor(key, kind.dtype, start, sides, steps)
-    raise pickle.UnpicklingError("a tensor is not described as PyTorch does")
+    raise pickle.UnpicklingError("a tensor is not encoded the way PyTorch does it")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -74,13 +74,13 @@ class _Unpickler(pickle.Unpickler):
                 return _rebuilt
             case "torch", _ if name in _KINDS:
                 return _Kind(_KINDS[name])
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
+        raise pickle.UnpicklingError(f"it references {module}.{name}, which is not part of a tensor")
 
     def persistent_load(self, pid: Any) -> tuple[str, _Kind]:
         match pid:
             case ("storage", _Kind() as kind, str(key), _, int(), None):
                 return key, kind
-        raise pickle.UnpicklingError("a storage is not described as PyTorch does")
+        raise pickle.UnpicklingError("a storage is not encoded the way PyTorch does it")
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
@@ -90,16 +90,16 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file:
             return _read(file, path.stat().st_size)
     except _FAULTS as error:
-        raise ConversionError(f"{path.name} cannot be read as PyTorch weights of the old form: {error}") from error
+        raise ConversionError(f"{path.name} cannot be read as PyTorch weights in the legacy format: {error}") from error
 
 
 def _read(file: BinaryIO, size: int) -> dict[str, NDArray[Any]]:
     magic, _, _, named, keys = (_Unpickler(file).load() for _ in range(5))
     if magic != _MAGIC or not isinstance(named, dict) or not isinstance(keys, list):
-        raise ValueError("it begins with another number, or holds no tensors by name")
+        raise ValueError("it has the wrong magic number or contains no named tensors")
     tensors = {name: tensor for name, tensor in named.items() if isinstance(tensor, _Tensor)}
     if len(tensors) != len(named):
-        raise ValueError("it holds more than tensors")
+        raise ValueError("it contains more than tensors")
     dtypes = {tensor.storage: tensor.dtype for tensor in tensors.values()}
     storages = {key: _storage(file, dtypes[key], size) for key in keys}
     return {name: _placed(tensor, storages[tensor.storage]) for name, tensor in tensors.items()}
@@ -110,14 +110,14 @@ def _storage(file: BinaryIO, dtype: str, size: int) -> NDArray[Any]:
     length = int(np.frombuffer(file.read(_LENGTH.itemsize), _LENGTH)[0])
     wanted = length * np.dtype(dtype).itemsize
     if not 0 <= wanted <= size - file.tell():
-        raise ValueError("it was cut short")
+        raise ValueError("it is truncated")
     return np.frombuffer(file.read(wanted), dtype)
 
 
 def _placed(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
     last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.size, tensor.stride, strict=True))
     if 0 not in tensor.size and last >= len(storage):
-        raise ValueError("a tensor reaches beyond its storage")
+        raise ValueError("a tensor extends past the end of its storage")
     item = storage.itemsize
     return np.lib.stride_tricks.as_strided(
         storage[tensor.offset :], tensor.size, [step * item for step in tensor.stride], writeable=False

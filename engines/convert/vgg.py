@@ -45,7 +45,7 @@ def convert(source: Path, target: Path) -> None:
     for block, count in enumerate(BLOCKS, 1):
         for number in range(1, count + 1):
             if (block, number) not in found:
-                raise ConversionError(f"{source.name}: not VGG16, it has no block{block}_conv{number}")
+                raise ConversionError(f"{source.name} is not VGG16: it has no block{block}_conv{number}")
             kernel, shift = found[block, number]
             graph.constant(_KERNEL.format(block, number), kernel)
             graph.constant(_SHIFT.format(block, number), shift)
@@ -66,4 +66,4 @@ def read(path: Path) -> list[list[LayerWeights]]:
             for block, count in enumerate(BLOCKS, 1)
         ]
     except (DecodeError, OSError, KeyError) as error:
-        raise ModelFileError(f"{path} is not VGG16 as sightd writes it: {error}") from error
+        raise ModelFileError(f"{path} is not a VGG16 file written by sightd: {error}") from error

@@ -29,7 +29,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         else:
             raise ConversionError(f"not a protocol buffer: wire type {kind} in field {number}")
         if at + length > len(message):
-            raise ConversionError(f"not a protocol buffer, or cut short: field {number} goes past the end")
+            raise ConversionError(f"not a protocol buffer, or truncated: field {number} extends past the end")
         yield number, message[at : at + length]
         at += length
 
@@ -55,7 +55,7 @@ def view(value: Value) -> memoryview:
     """Returns the value of a field that must be a string, bytes or message. Raises ConversionError if it is a
     number."""
     if isinstance(value, int):
-        raise ConversionError("not the expected protocol buffer: a number where a message belongs")
+        raise ConversionError("not the expected protocol buffer: found a number instead of a message")
     return value
 
 
@@ -72,4 +72,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return result, at
         shift += 7
-    raise ConversionError("not a protocol buffer, or cut short: a number does not end")
+    raise ConversionError("not a protocol buffer, or truncated: a number does not end")

@@ -40,7 +40,7 @@ def pack(arguments: tuple[Argument, ...]) -> bytes:
         elif isinstance(argument, np.number):
             packed += bytes(-len(packed) % argument.itemsize) + argument.tobytes()
         elif isinstance(argument, int | float):
-            raise TypeError(f"argument {position} is {argument!r}: give a numpy scalar, such as numpy.int32")
+            raise TypeError(f"argument {position} is {argument!r}: pass a numpy scalar, such as numpy.int32")
         else:
             packed += bytes(-len(packed) % _POINTER) + argument.address.to_bytes(_POINTER, sys.byteorder)
     return bytes(packed)

@@ -117,7 +117,11 @@ class Context:
             self.drop(key)
         native, self.native = self.native, None
         if self._kept:
-            logger.warning("cuda:%d: its context stays until this process ends: %s", self.ordinal, self._kept)
+            logger.warning(
+                "cuda:%d: the context could not be destroyed and stays until this process exits: %s",
+                self.ordinal,
+                self._kept,
+            )
             # PyCUDA would release it when its object is destroyed, even at process exit; prevent that for good.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
             return

@@ -115,6 +115,6 @@ def _write(path: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise EngineError(
-            f"compiled kernels cannot be stored in {path.parent}: {error.strerror or error}. "
-            "Make room there, make it writable, or set SIGHTD_CACHE_DIR"
+            f"cannot store compiled kernels in {path.parent}: {error.strerror or error}. Free disk space, make "
+            "the folder writable, or set SIGHTD_CACHE_DIR"
         ) from error

@@ -152,7 +152,7 @@ class Device:
             _transfers_of_closed.add_all(self.transfers)
 
     def _memory_info(self) -> tuple[int, int]:
-        with self._context.current("asking for free memory"):
+        with self._context.current("querying free memory"):
             free, total = self._context.api.mem_get_info()
             return int(free), int(total)
 
@@ -211,9 +211,9 @@ def chosen(which: str | int, devices: int, opened: Counter[int]) -> int:
         return min(range(devices), key=lambda ordinal: opened[ordinal])
     digits = str(which).removeprefix("cuda:")
     if not digits.isdecimal():
-        raise ValueError(f'{which!r} is no CUDA device; write "cuda:0", 0 or "auto"')
+        raise ValueError(f'{which!r} is not a CUDA device; write "cuda:0", 0 or "auto"')
     if int(digits) >= devices:
-        raise CudaUnavailableError(f"cuda:{digits} is not there: this machine has {devices} (cuda:0 is the first)")
+        raise CudaUnavailableError(f"cuda:{digits} does not exist: this machine has {devices} (cuda:0 is the first)")
     return int(digits)
 
 
@@ -227,24 +227,26 @@ def _driver() -> Any:
         api.init()
         devices = api.Device.count()
     except api.Error as error:
-        raise CudaUnavailableError(f"{translated('the NVIDIA driver', error)}. `nvidia-smi` says more") from error
+        raise CudaUnavailableError(f"{translated('the NVIDIA driver', error)}. Run `nvidia-smi` for details") from error
     if devices == 0:
-        raise CudaUnavailableError("no NVIDIA GPU is visible; see `nvidia-smi` and CUDA_VISIBLE_DEVICES")
+        raise CudaUnavailableError("no NVIDIA GPU is visible; check `nvidia-smi` and CUDA_VISIBLE_DEVICES")
     return api
 
 
 def _missing(error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"{error.name} is not installed; `pip install 'sightd[gpu]'` brings it. PyCUDA is compiled on the spot, "
-            "which needs g++ and the CUDA toolkit"
+            f"{error.name} is not installed; run `pip install 'sightd[gpu]'`. PyCUDA is compiled during "
+            "installation, which requires g++ and the CUDA toolkit"
         )
     if "libcuda" in str(error):
         return (
             f"the NVIDIA driver is not installed ({error}). Install it, or start the container with its GPUs "
             "(`docker run --gpus all`)"
         )
-    return f"PyCUDA does not fit the NVIDIA driver ({error}). Update the driver, or build PyCUDA for its CUDA version"
+    return (
+        f"PyCUDA does not match the NVIDIA driver ({error}). Update the driver, or rebuild PyCUDA for its CUDA version"
+    )
 
 
 def _bindings() -> Any:
@@ -252,4 +254,4 @@ def _bindings() -> Any:
     try:
         return importlib.import_module("cuda.bindings.driver")
     except (ImportError, RuntimeError) as error:
-        raise CudaError(f"CUDA graphs need cuda.bindings ({error}); `pip install 'sightd[gpu]'` brings it") from error
+        raise CudaError(f"CUDA graphs require cuda.bindings ({error}); run `pip install 'sightd[gpu]'`") from error

@@ -49,10 +49,10 @@ class CudaOutOfMemoryError(CudaError):
 
     def __init__(self, what: str, requested: int, free: int | None = None, total: int | None = None) -> None:
         self.requested, self.free, self.total = requested, free, total
-        left = "" if free is None or total is None else f", {_size(free)} of {_size(total)} are free"
+        left = "" if free is None or total is None else f", {_size(free)} of {_size(total)} free"
         super().__init__(
-            f"{what}: {_size(requested)} were asked for{left}. "
-            "Use fewer plug-ins on this device, smaller batches or smaller models, or end other programs that use it"
+            f"{what}: {_size(requested)} requested{left}. Use fewer plug-ins on this device, smaller batches or "
+            "smaller models, or stop other programs that use it"
         )
 
 
@@ -64,11 +64,11 @@ def translated(doing: str, error: Exception) -> CudaError:
     text = str(error).strip().removesuffix(" -")
     if any(sign in text for sign in _CONTEXT_LOST):
         return CudaContextLostError(
-            f"{doing}: {text}. The device can no longer be used by this process, restart it; "
-            "if it happens again, `compute-sanitizer` shows the kernel at fault"
+            f"{doing}: {text}. This process can no longer use the device; restart it. If it happens again, find "
+            "the faulty kernel with `compute-sanitizer`"
         )
     if type(error).__name__ == "LaunchError":
-        return KernelError(f"{doing}: {text}. The kernel needs more registers or shared memory than a block may have")
+        return KernelError(f"{doing}: {text}. The kernel needs more registers or shared memory than a block can have")
     return CudaError(f"{doing}: {text}")
 
 

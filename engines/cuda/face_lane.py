@@ -97,7 +97,9 @@ class FaceLane:
         """Returns the model's only output on the host, normalised to unit length. Waits for the stream."""
         told = ", ".join(f"{name} {list(one.shape)}" for name, one in outputs.items())
         if len(outputs) != 1 or any(len(one.shape) != 2 or one.shape[0] < faces for one in outputs.values()):
-            raise EngineError(f"an embedder gives one output [batch, d], this network {told}: choose another")
+            raise EngineError(
+                f"a face embedder has one output [batch, d], but this model has {told}: choose another model"
+            )
         (output,) = outputs.values()
         host = np.empty((faces, output.shape[1]), np.float32)
         rows = DeviceTensor(output.buffer.address, output.shape, output.dtype)

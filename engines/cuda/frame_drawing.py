@@ -53,7 +53,7 @@ class FrameDrawing:
         another GPU, and EngineErrors if the GPU fails.
         """
         if image.ordinal != self.ordinal:
-            raise ValueError(f"the picture lies on cuda:{image.ordinal}, and cuda:{self.ordinal} is drawn on")
+            raise ValueError(f"the image is on cuda:{image.ordinal}, but drawing happens on cuda:{self.ordinal}")
         drawn = DeviceImage.unwritten(self._device, width, height, self._downloads)
         picture = drawn.picture
         try:

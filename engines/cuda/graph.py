@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from sightd.engines.cuda.stream import Stream
 
 _CANNOT = (
-    "Inside a capture, memory may be neither allocated nor freed, nothing be waited for, and host memory that takes "
-    "part must be page-locked"
+    "During a capture, do not allocate or free memory, do not wait for anything, and use only page-locked host memory"
 )
 
 
@@ -53,7 +52,7 @@ class Capture:
     @property
     def graph(self) -> Graph:
         if self._graph is None:
-            raise CudaError("a captured graph is there once the block of the capture was left without an error")
+            raise CudaError("a captured graph is available only after the capture block ended without an error")
         return self._graph
 
     def begin(self) -> None:
@@ -67,7 +66,7 @@ class Capture:
         with self._context.current("ending a capture"):
             graph = checked(self._bindings.cuStreamEndCapture(self._handle), f"ending a capture ({_CANNOT})")
             try:
-                executable = checked(self._bindings.cuGraphInstantiate(graph, 0), "making a graph ready")
+                executable = checked(self._bindings.cuGraphInstantiate(graph, 0), "instantiating a graph")
             finally:
                 self._bindings.cuGraphDestroy(graph)
             key = self._context.adopt(executable, self._bindings.cuGraphExecDestroy)

@@ -49,7 +49,9 @@ class Lanes(Generic[L]):
             self._closed = True
             self._changed.notify_all()
             if not self._changed.wait_for(lambda: not self._lent, _CLOSE_WITHIN):
-                raise EngineError(f"{self._lent} runs did not end within {_CLOSE_WITHIN:g} s; their memory stays taken")
+                raise EngineError(
+                    f"{self._lent} runs did not finish within {_CLOSE_WITHIN:g} s; their memory is not released"
+                )
             lanes, self._free = self._free, []
         for lane in lanes:
             lane.close()
@@ -60,7 +62,7 @@ class Lanes(Generic[L]):
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._free or self._lent < self._most)
             if self._closed:
-                raise EngineError("a network was asked after it was closed")
+                raise EngineError("a model was run after it was closed")
             self._lent += 1
             free = self._free.pop() if self._free else None
         lane = free

@@ -53,7 +53,7 @@ class DeviceBuffer:
     def copy_from(self, other: DeviceBuffer, stream: Stream) -> None:
         """Copies all of another buffer of this device to the start of this one."""
         if other.nbytes > self.nbytes:
-            raise ValueError(f"{other.nbytes} bytes do not fit into a buffer of {self.nbytes}")
+            raise ValueError(f"{other.nbytes} bytes do not fit in a buffer of {self.nbytes}")
         with self._context.current("copying within the device"):
             self._context.api.memcpy_dtod_async(self.address, other.address, other.nbytes, stream.native)
 
@@ -84,7 +84,7 @@ class DeviceBuffer:
         if not host.flags.c_contiguous:
             raise ValueError("a host array must be C-contiguous; use numpy.ascontiguousarray")
         if host.nbytes > self.nbytes:
-            raise ValueError(f"{host.nbytes} bytes of host memory and a buffer of {self.nbytes} do not match")
+            raise ValueError(f"{host.nbytes} bytes of host memory do not match a buffer of {self.nbytes}")
 
     def __del__(self) -> None:
         block = getattr(self, "_block", None)
@@ -167,7 +167,7 @@ class PinnedAllocator:
             try:
                 return PageLocked(api.pagelocked_empty(nbytes, np.uint8))
             except api.MemoryError as error:
-                what = f"cuda:{self._context.ordinal}: the host gives no more page-locked memory"
+                what = f"cuda:{self._context.ordinal}: the host has no more page-locked memory"
                 raise CudaOutOfMemoryError(what, nbytes) from error
 
     def destroy(self, memory: PageLocked) -> None:

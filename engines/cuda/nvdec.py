@@ -33,7 +33,7 @@ class NvdecDecoder:
     def __init__(self, device: Device, library: Any, codec: str, downloads: Downloads) -> None:
         """`codec` is FFmpeg's name. Raises NvdecError if NVDEC, or this card, cannot decode it."""
         if codec not in _CODECS:
-            raise NvdecError(f"nvdec decodes {' and '.join(_CODECS)} here, not {codec}: write `decoder: cpu`")
+            raise NvdecError(f"nvdec supports {' and '.join(_CODECS)}, not {codec}: set `decoder: cpu`")
         self._device, self._library, self._downloads = device, library, downloads
         self._stream = device.stream()
         self._native: Any = None
@@ -49,7 +49,7 @@ class NvdecDecoder:
                 )
         except Exception as error:  # the library's exceptions have no common class
             self._stream.close()
-            raise NvdecError(f"cuda:{device.ordinal} cannot decode {codec}: {error}. Write `decoder: cpu`") from error
+            raise NvdecError(f"cuda:{device.ordinal} cannot decode {codec}: {error}. Set `decoder: cpu`") from error
 
     def decode(self, data: bytes, pts: int, matrix: Matrix, full_range: bool) -> list[tuple[DeviceImage, int]]:
         """Decodes one access unit (Annex B) and returns the completed images, each with the `pts` of its own unit.
@@ -59,7 +59,7 @@ class NvdecDecoder:
         4:2:0, and CudaOutOfMemoryError if there is no memory for the images.
         """
         if self._native is None:
-            raise NvdecError("the decoder is closed: make a new one")
+            raise NvdecError("the decoder is closed: create a new one")
         held = np.frombuffer(data, np.uint8)  # keep a reference: the packet has only its address
         packet = self._library.PacketData()
         packet.bsl, packet.bsl_data, packet.pts = held.nbytes, held.ctypes.data if data else 0, pts
@@ -82,12 +82,12 @@ class NvdecDecoder:
     def _copied(self, surface: Any, matrix: Matrix, full_range: bool) -> DeviceImage:
         """Copies a surface within the device, because the decoder reuses its few surfaces."""
         if surface.format != self._library.Pixel_Format.NV12:
-            raise NvdecError(f"pictures are {surface.format}, and only 8-bit 4:2:0 is read: write `decoder: cpu`")
+            raise NvdecError(f"frames are {surface.format}, but only 8-bit 4:2:0 is supported: set `decoder: cpu`")
         luma, chroma = (plane.__cuda_array_interface__ for plane in surface.cuda())
         height, width = luma["shape"][:2]
         pitch = luma["strides"][0]
         if chroma["strides"][0] != pitch:
-            raise NvdecError(f"rows of {pitch} and {chroma['strides'][0]} bytes are not read: write `decoder: cpu`")
+            raise NvdecError(f"rows of {pitch} and {chroma['strides'][0]} bytes are not supported: set `decoder: cpu`")
         of_luma, of_chroma = pitch * height, pitch * ((height + 1) // 2)
         buffer = self._device.allocate(of_luma + of_chroma)
         buffer.copy_from_address(luma["data"][0], of_luma, 0, self._stream)
@@ -131,11 +131,11 @@ def _library() -> Any:
         return importlib.import_module("PyNvVideoCodec")
     except ModuleNotFoundError as error:
         raise NvdecMissingError(
-            "nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]' (its makers have it for x86-64)"
+            "nvdec requires PyNvVideoCodec: pip install 'sightd[gpu]' (available for x86-64 only)"
         ) from error
     except (ImportError, RuntimeError) as error:  # it raises RuntimeError if the driver's libraries are missing
         reason = str(error).splitlines()[0]
         raise NvdecMissingError(
-            f"PyNvVideoCodec cannot be used ({reason}): the driver's libnvcuvid and libnvidia-encode must be there "
-            "(in a container, NVIDIA_DRIVER_CAPABILITIES=compute,utility,video)"
+            f"PyNvVideoCodec cannot be used ({reason}): the driver's libnvcuvid and libnvidia-encode must be "
+            "installed (in a container, NVIDIA_DRIVER_CAPABILITIES=compute,utility,video)"
         ) from error

@@ -40,7 +40,7 @@ def find_library(folders: Sequence[Path] | None = None) -> Path:
             library = folder / f"libnvrtc.so.{major}"
             if library.exists():
                 return library
-    raise CompilerUnavailableError(f"NVRTC, the compiler of the CUDA kernels, was not found: {_INSTALL}")
+    raise CompilerUnavailableError(f"NVRTC, which compiles the CUDA kernels, was not found: {_INSTALL}")
 
 
 def _usual_folders() -> Iterator[Path]:

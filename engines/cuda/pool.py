@@ -71,7 +71,7 @@ class Pool(Generic[T]):
         """Returns a block of at least `nbytes`, which must be positive. Destroys idle blocks first if there is not
         enough memory, and raises CudaOutOfMemoryError if that does not help."""
         if nbytes <= 0:
-            raise ValueError(f"{self._name}: a block has at least 1 byte, {nbytes} were asked for")
+            raise ValueError(f"{self._name}: a block must have at least 1 byte, but {nbytes} were requested")
         size = size_class(nbytes)
         block = self._reuse(size)
         if block is None:

@@ -41,7 +41,9 @@ class _Loaded:
                 self.functions[name].prepare(f"{nbytes}s")
                 self._layouts[name] = nbytes
             elif nbytes != self._layouts[name]:
-                raise ValueError(f"{name} took {self._layouts[name]} bytes of arguments before, now {nbytes}")
+                raise ValueError(
+                    f"{name} was called with {self._layouts[name]} bytes of arguments before, now with {nbytes}"
+                )
 
 
 class Module:
@@ -55,7 +57,7 @@ class Module:
             try:
                 self._key = context.adopt(_Loaded(context.api.module_from_buffer(cubin)))
             except (context.api.LogicError, context.api.RuntimeError) as error:
-                what = f"loading kernels of {len(cubin)} bytes, which must be compiled for this device"
+                what = f"loading {len(cubin)} bytes of kernels, which must be compiled for this device"
                 raise _refused(context, what, error) from error.with_traceback(None)
 
     def function(self, name: str) -> Function:

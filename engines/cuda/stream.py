@@ -22,7 +22,7 @@ class Event:
     @property
     def done(self) -> bool:
         """Whether the stream has passed this point."""
-        with self._context.current("asking an event"):
+        with self._context.current("querying an event"):
             return bool(self._context[self._key].query())
 
     def synchronize(self) -> None:
@@ -32,7 +32,7 @@ class Event:
 
     def elapsed_since(self, other: Event) -> float:
         """Returns the seconds on the device between `other` and this later event. Waits for this event."""
-        with self._context.current("timing two events"):
+        with self._context.current("measuring the time between two events"):
             self._context[self._key].synchronize()
             return float(self._context[self._key].time_since(other._context[other._key])) * 1e-3
 
@@ -78,7 +78,7 @@ class Stream:
     def wait(self, event: Event) -> None:
         """Makes work that is enqueued from now on start after `event`, which may be of another stream. Does not block
         the caller."""
-        with self._context.current("making a stream wait"):
+        with self._context.current("making a stream wait for an event"):
             self._context[self._key].wait_for_event(event._context[event._key])
 
     def record(self) -> Event:
@@ -102,7 +102,7 @@ class Stream:
         was captured must stay alive: buffers, pinned arrays and modules.
         """
         if thread.capturing:
-            raise RuntimeError("a stream is being captured on this thread already")
+            raise RuntimeError("this thread is already capturing a stream")
         capture = Capture(self._context, self.handle)
         capture.begin()
         thread.capturing, self.transfers = True, TransferCounter()

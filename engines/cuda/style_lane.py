@@ -122,7 +122,7 @@ class StyleLane:
             outputs = [DeviceTensor(one.buffer.address, one.shape, one.dtype) for one in run.outputs.values()]
             if [one.shape[1:] for one in outputs] != [(3, height, width)]:
                 told = ", ".join(str(list(one.shape)) for one in outputs)
-                raise EngineError(f"a style network gives one picture of {width}x{height}, this one {told}")
+                raise EngineError(f"a style model produces one image of {width}x{height}, but this one has {told}")
             self._output.launch(outputs[0], paintings, self._stream)
             host = np.empty((2, count, height, width, 3), np.uint8)
             for memory, to in zip((self._small, self._painted), host, strict=True):

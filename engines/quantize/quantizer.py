@@ -43,9 +43,9 @@ def quantize(
     be quantised.
     """
     if (precision := read_precision(source)) != "fp32":
-        raise QuantizationError(f"{model.name} is {precision} already: name the fp32 network that it was made of")
+        raise QuantizationError(f"{model.name} is already {precision}: give the fp32 model that it was created from")
     if extra := set(read_ends(source).inputs) - {model.input.tensor}:
-        raise QuantizationError(f"{model.name} is fed more than a picture ({', '.join(sorted(extra))})")
+        raise QuantizationError(f"{model.name} has other inputs than an image ({', '.join(sorted(extra))})")
     with tempfile.TemporaryDirectory(prefix=".int8-", dir=target.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         progress(f"{model.name}: preparing", 0, None)
@@ -78,7 +78,7 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]  # the library has
             progress(f"{model.name}: measuring ranges", self.seen, total)
             yield {model.input.tensor: prepare([picture], model.input)[0]}
             self.seen += 1
-        progress(f"{model.name}: writing int8", self.seen, total)
+        progress(f"{model.name}: writing the int8 model", self.seen, total)
 
 
 def _prepare(model: Model, source: Path, target: Path) -> Recipe:
@@ -122,7 +122,7 @@ def _quantize(model: Model, source: Path, target: Path, recipe: Recipe, reader: 
     except Exception as error:
         if reader.fault is not None:
             raise reader.fault from None
-        reason = error if reader.seen else "there is no picture to measure ranges on"
-        raise QuantizationError(f"{model.name} cannot be made int8: {reason}") from error
+        reason = error if reader.seen else "there are no images to measure the ranges with"
+        raise QuantizationError(f"{model.name} cannot be quantized to int8: {reason}") from error
     finally:
         root.setLevel(level)

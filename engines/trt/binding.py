@@ -33,16 +33,16 @@ def shaped_context(loaded: Loaded, batch: int, scratch: DeviceBuffer) -> api.Con
     strategy = loaded.trt.module.ExecutionContextAllocationStrategy.USER_MANAGED
     context = loaded.engine.create_execution_context(strategy)
     if context is None:
-        raise EngineError(f"{loaded.name}: TensorRT gives no execution context (is the GPU's memory full?)")
+        raise EngineError(f"{loaded.name}: TensorRT could not create an execution context (is the GPU memory full?)")
     context.set_device_memory(scratch.address, loaded.engine.device_memory_size_v2)
     for name in loaded.ends.inputs:
         shape = loaded.ends.shape(name, batch)
         if not context.set_input_shape(name, shape):
             raise EngineError(
-                f"{loaded.name}: TensorRT refuses {name} {list(shape)}; it takes {loaded.ends.batch} rows"
+                f"{loaded.name}: TensorRT rejects {name} {list(shape)}; the batch must be {loaded.ends.batch}"
             )
     if missing := context.infer_shapes():
-        raise EngineError(f"{loaded.name}: TensorRT cannot tell the shapes of {', '.join(missing)}")
+        raise EngineError(f"{loaded.name}: TensorRT cannot infer the shapes of {', '.join(missing)}")
     return context
 
 
@@ -109,7 +109,7 @@ class Binding:
                 self._execute(stream)
         except EngineError as error:
             self._may_capture = False
-            logger.warning("%s: no CUDA graph, every run is started piece by piece: %s", self._name, error)
+            logger.warning("%s: running without a CUDA graph, one launch per kernel: %s", self._name, error)
             return
         self._graph = capture.graph
 
@@ -118,8 +118,8 @@ class Binding:
         for growing in self.growing.values():
             growing.check()
         if not started:
-            raise EngineError(f"{self._name}: TensorRT could not start a run; its log says why")
+            raise EngineError(f"{self._name}: TensorRT could not start a run; see its log")
 
     def _require(self, accepted: bool, name: str) -> None:
         if not accepted:
-            raise EngineError(f"{self._name}: TensorRT refuses the memory of {name}")
+            raise EngineError(f"{self._name}: TensorRT rejects the buffer of {name}")

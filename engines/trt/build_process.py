@@ -90,7 +90,7 @@ def _follow(stream: IO[bytes], progress: BuildProgress, order: BuildOrder, deadl
     """Returns the final message, or {} if the process ended without one."""
     latest = ("starting", 0, 1)
     progress(*latest)
-    for line in _lines(stream, deadline, f"{order.onnx.name} was not built within {deadline:g} s: stopped"):
+    for line in _lines(stream, deadline, f"{order.onnx.name} was not built within {deadline:g} s: build stopped"):
         message: dict[str, Any] = json.loads(line) if line else {}
         if message.keys() & {"built", "error"}:
             return message
@@ -127,8 +127,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _death(order: BuildOrder, code: int, log: Path) -> str:
-    how = f"ended with code {code}"
+    how = f"exited with code {code}"
     if code < 0:
         how = f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
     words = log.read_text(errors="replace").strip()[-_TAIL:]
-    return f"{order.onnx.name} was not built: the building process {how}. It said: {words or 'nothing'}"
+    return f"{order.onnx.name} was not built: the build process {how}. Its output: {words or 'none'}"

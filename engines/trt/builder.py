@@ -72,7 +72,7 @@ def _configure(trt: TensorRT, builder: api.Builder, network: api.Network, order:
         if shapes := shapes_for(tensor.name, tuple(tensor.shape), order.batch, order.sizes):
             profile.set_shape(tensor.name, *shapes)
     if config.add_optimization_profile(profile) < 0:
-        raise EngineBuildError(f"{trt.title} refuses {order.onnx.name} for batches of {order.batch}")
+        raise EngineBuildError(f"{trt.title} rejects {order.onnx.name} for batches of {order.batch}")
     try:
         trt.compile_for(config, order.capabilities)
     except ValueError as error:
@@ -121,7 +121,7 @@ def _monitor(module: api.Module, progress: BuildProgress) -> Any:
 def _reasons(parser: api.Parser) -> str:
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     told = [f"{_place(error)}{error.desc()}" for error in errors]
-    return "; ".join(told) or "the parser gives no reason"
+    return "; ".join(told) or "the parser gave no reason"
 
 
 def _place(error: api.ParserError) -> str:
@@ -130,7 +130,7 @@ def _place(error: api.ParserError) -> str:
 
 
 def _latest(log: Log) -> str:
-    return "; ".join(log.errors()) or "it gives no reason (not enough GPU memory?)"
+    return "; ".join(log.errors()) or "no reason given (not enough GPU memory?)"
 
 
 def _replace(path: Path, content: bytes) -> None:

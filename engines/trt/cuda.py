@@ -11,8 +11,8 @@ from sightd.engines.trt.errors import TensorRtUnavailableError
 def open_device(which: str) -> Device:
     """Opens "cuda:0" or "auto". Raises TensorRtUnavailableError with the driver's reason if that GPU cannot be used."""
     if reason := driver.available():
-        raise TensorRtUnavailableError(f"no GPU can be used: {reason}")
+        raise TensorRtUnavailableError(f"no usable GPU: {reason}")
     try:
         return driver.open_device(which)
     except EngineError as error:
-        raise TensorRtUnavailableError(f"no GPU can be used: {error}") from error
+        raise TensorRtUnavailableError(f"no usable GPU: {error}") from error

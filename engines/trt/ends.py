@@ -34,15 +34,15 @@ def read_ends(module: api.Module, engine: api.CudaEngine) -> Ends:
     inputs = [name for name in names if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT]
     for name in names:
         if engine.get_tensor_location(name) != module.TensorLocation.DEVICE:
-            raise EngineError(
-                f"{name} is read by the host, which is not supported: export the network with fixed shapes"
-            )
+            raise EngineError(f"{name} is read by the host, which is not supported: export the model with fixed shapes")
     if not inputs:
         raise EngineError("the engine has no input")
     batches = {name: _batch(engine, name) for name in inputs}
     if len(set(batches.values())) != 1:
         told = ", ".join(f"{name} {batch}" for name, batch in batches.items())
-        raise EngineError(f"the engine's inputs differ in their batches ({told}): build all with one range")
+        raise EngineError(
+            f"the inputs of the engine have different batch ranges ({told}): build all with the same range"
+        )
     return Ends(
         {name: _spec(module, engine, name, given=True) for name in inputs},
         {name: _spec(module, engine, name, given=False) for name in names if name not in inputs},
@@ -53,7 +53,7 @@ def read_ends(module: api.Module, engine: api.CudaEngine) -> Ends:
 def _batch(engine: api.CudaEngine, name: str) -> BatchRange:
     shape = tuple(engine.get_tensor_shape(name))
     if not shape:
-        raise EngineError(f"input {name} is a single number and has no batch axis")
+        raise EngineError(f"input {name} is a scalar and has no batch axis")
     if shape[0] != -1:
         return BatchRange(shape[0], shape[0], shape[0])
     least, usual, most = engine.get_tensor_profile_shape(name, 0)
@@ -70,5 +70,5 @@ def _spec(module: api.Module, engine: api.CudaEngine, name: str, *, given: bool)
         return TensorSpec(name, shape, np.dtype(module.nptype(kind)))
     except TypeError as error:
         raise EngineError(
-            f"{name} is of type {kind}, which hosts do not know: export it as float32 or float16"
+            f"{name} has the type {kind}, which is not supported: export it as float32 or float16"
         ) from error

@@ -28,7 +28,7 @@ class GrowingOutput:
     def buffer(self) -> DeviceBuffer:
         """The memory that the last run wrote to."""
         if self._buffer is None:
-            raise EngineError("TensorRT asked for no memory for an output")
+            raise EngineError("TensorRT did not request memory for an output")
         return self._buffer
 
     def reallocate(self, size: int) -> int:

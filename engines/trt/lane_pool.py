@@ -49,11 +49,13 @@ class LanePool:
             self._changed.notify_all()
             if not self._changed.wait_for(lambda: len(self._free) == len(self._lanes), within):
                 out = len(self._lanes) - len(self._free)
-                raise EngineError(f"{self._name}: {out} runs did not end within {within:g} s; their memory stays taken")
+                raise EngineError(
+                    f"{self._name}: {out} runs did not finish within {within:g} s; their memory is not released"
+                )
             lanes, self._lanes, self._free = self._lanes, [], []
             return lanes
 
     def _wait(self, ready: Callable[[], bool]) -> None:
         self._changed.wait_for(lambda: self._closed or ready())
         if self._closed:
-            raise EngineError(f"{self._name}: run after close")
+            raise EngineError(f"{self._name}: called after close")

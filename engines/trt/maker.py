@@ -45,7 +45,7 @@ class TensorRtMaker:
     def make(self, request: SessionRequest) -> Session:
         wanted = request.precision
         if wanted in ("bf16", "int8") and wanted != read_precision(request.path):
-            raise BackendUnavailableError(f"makes no {wanted} of a network that is not; quantise it first")
+            raise BackendUnavailableError(f"cannot run a model as {wanted} that is not quantized; quantize it first")
         engine = EngineRequest(
             request.model,
             request.path,
@@ -57,7 +57,7 @@ class TensorRtMaker:
         try:
             device = self._gpus.device(request.device)
         except EngineError as error:
-            raise BackendUnavailableError(f"no GPU can be used: {error}") from error
+            raise BackendUnavailableError(f"no usable GPU: {error}") from error
         try:
             return open_session(engine, names.load(), device, cache, request.progress)
         except EngineBuildError as error:

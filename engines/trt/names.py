@@ -31,7 +31,9 @@ class Flavour(StrEnum):
 
 _INSTALL = {
     Flavour.TENSORRT: "pip install 'tensorrt>=10.12' (on Jetson it comes with JetPack)",
-    Flavour.RTX: "pip install tensorrt-rtx-cu13 (GeForce and RTX cards from compute capability 7.5, not 9.0)",
+    Flavour.RTX: (
+        "pip install tensorrt-rtx-cu13 (GeForce and RTX cards with compute capability 7.5 or higher, except 9.0)"
+    ),
 }
 _TITLES = {Flavour.TENSORRT: "TensorRT", Flavour.RTX: "TensorRT for RTX"}
 
@@ -71,7 +73,7 @@ class TensorRT:
         if not capabilities:
             return
         if self.flavour is not Flavour.RTX:
-            raise ValueError(f"{self.title} builds for the GPU that is here, not for others: state none")
+            raise ValueError(f"{self.title} builds only for the installed GPU: do not specify a compute capability")
         known = cast(Any, self.module).ComputeCapability
         rtx = cast(api.RtxBuilderConfig, config)
         rtx.num_compute_capabilities = len(capabilities)
@@ -79,7 +81,7 @@ class TensorRT:
             member = getattr(known, f"SM{major}{minor}", None)
             if member is None or not rtx.set_compute_capability(member, index):
                 raise ValueError(
-                    f"{self.title} does not know compute capability {major}.{minor}: use TensorRT itself on that GPU"
+                    f"{self.title} does not support compute capability {major}.{minor}: use TensorRT on that GPU"
                 )
 
     def capturable(self, context: api.Context, stream: int) -> bool:
@@ -120,14 +122,16 @@ def _load(flavour: Flavour, imported: Import) -> TensorRT:
         version = str(module.__version__)
     except ModuleNotFoundError as error:
         if error.name != flavour.value:
-            raise TensorRtUnavailableError(f"{title} is installed in part: {error}. Again: {install}") from error
+            raise TensorRtUnavailableError(
+                f"{title} is only partly installed: {error}. Reinstall: {install}"
+            ) from error
         raise TensorRtUnavailableError(f"{title} is not installed: {install}") from error
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TensorRtUnavailableError(f"{title} cannot be imported: {reason}. Again: {install}") from error
+        raise TensorRtUnavailableError(f"{title} cannot be imported: {reason}. Reinstall: {install}") from error
     if flavour is Flavour.TENSORRT and _numbers(version) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
-        raise TensorRtUnavailableError(f"{title} {version} is too old, {oldest} is the oldest that will do: {install}")
+        raise TensorRtUnavailableError(f"{title} {version} is too old, at least {oldest} is required: {install}")
     return TensorRT(flavour, cast(api.Module, module))
 
 

@@ -21,7 +21,7 @@ class BatchRange:
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.usual <= self.most:
-            raise ValueError(f"batch range {self}: it must be 1 <= least <= usual <= most")
+            raise ValueError(f"batch range {self}: must be 1 <= least <= usual <= most")
 
     @classmethod
     def parse(cls, text: str) -> BatchRange:
@@ -52,11 +52,11 @@ def shapes_for(
         wanted = sizes.get(name)
         if wanted is None or len(wanted) != len(rest):
             raise EngineBuildError(
-                f"input {name} {list(shape)} leaves more open than its batch: state its size, one number for each axis "
-                "after the first, or export the network with a fixed size"
+                f"input {name} {list(shape)} has dynamic axes other than the batch: give its size, one number for "
+                "each axis after the first, or export the model with a fixed size"
             )
         if any(axis not in (-1, size) for axis, size in zip(rest, wanted, strict=True)):
-            raise EngineBuildError(f"input {name} {list(shape)} cannot be fed {list(wanted)}")
+            raise EngineBuildError(f"input {name} {list(shape)} does not accept {list(wanted)}")
         rest = wanted
     if shape[0] != -1:
         return ((shape[0], *rest),) * 3

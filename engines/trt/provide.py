@@ -109,7 +109,9 @@ def _prepared(request: EngineRequest) -> onnx.ModelProto:
     if own == request.precision:
         return network
     if request.precision != "fp16":
-        raise EngineBuildError(f"{request.onnx.name} is {own}; TensorRT runs it as that, or as fp16 where it is fp32")
+        raise EngineBuildError(
+            f"{request.onnx.name} is {own}; TensorRT runs a model in its own precision, or an fp32 model as fp16"
+        )
     return to_half(network)
 
 

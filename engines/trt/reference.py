@@ -34,8 +34,8 @@ def reference_inputs(inputs: Mapping[str, TensorSpec], picture: str, pictures: T
                 fed[name] = (0.75 * np.eye(count, dtype=np.float32)[rows] + 0.25 / count).astype(np.float32)
             case _:
                 raise EngineVerificationError(
-                    f"nobody knows what the network is fed as {name} {spec.dtype} {list(spec.shape)}, so that the "
-                    "engine cannot be held against ONNX Runtime: export it with a picture for its only input"
+                    f"the meaning of the input {name} {spec.dtype} {list(spec.shape)} is unknown, so the engine cannot "
+                    "be compared with ONNX Runtime: export the model with an image as its only input"
                 )
     return fed
 

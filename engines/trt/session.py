@@ -79,10 +79,10 @@ class TensorRTSession:
             runtime = trt.module.Runtime(log.target)
             engine = runtime.deserialize_cuda_engine(plan)
             if engine is None:
-                reasons = "; ".join(log.errors()) or "it gives no reason"
+                reasons = "; ".join(log.errors()) or "no reason given"
                 raise EngineError(
-                    f"{name}: {trt.title} refuses the engine on {device.name}: {reasons}. "
-                    "`sightd engine prune --all`, and it is built again"
+                    f"{name}: {trt.title} rejects the engine on {device.name}: {reasons}. Run `sightd engine prune "
+                    "--all` to rebuild it"
                 )
             loaded = Loaded(trt, engine, read_ends(trt.module, engine), device, name)
             made = []
@@ -138,9 +138,9 @@ class TensorRTSession:
         EngineError if names or batch size do not fit.
         """
         if inputs.keys() != self._ends.inputs.keys():
-            raise EngineError(f"{self._name} takes {sorted(self._ends.inputs)}, not {sorted(inputs)}")
+            raise EngineError(f"{self._name} has the inputs {sorted(self._ends.inputs)}, not {sorted(inputs)}")
         if not self._ends.batch.least <= batch <= self._ends.batch.most:
-            raise EngineError(f"{self._name}: a batch of {batch}; it was built for {self._ends.batch}")
+            raise EngineError(f"{self._name}: batch size {batch} is outside the range {self._ends.batch} of the engine")
         lane = self._pool.take()
         try:
             with self._device.active():
@@ -207,5 +207,5 @@ class TensorRTSession:
         if not fits or len(rows) != 1 or 0 in rows:
             wanted = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in specs.values())
             given = ", ".join(f"{name} {tensor.dtype} {list(tensor.shape)}" for name, tensor in inputs.items())
-            raise EngineError(f"{self._name} cannot be run on {given or 'nothing'}. It takes {wanted}")
+            raise EngineError(f"{self._name} cannot be run on {given or 'nothing'}. It expects {wanted}")
         return rows.pop()

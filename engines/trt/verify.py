@@ -55,10 +55,10 @@ def compare(reference: Session, candidate: Session, inputs: Mapping[str, Tensor]
     for name, tensor in wanted.items():
         if name not in found or found[name].shape != tensor.shape:
             shape = list(found[name].shape) if name in found else "nothing"
-            raise EngineVerificationError(f"{name} must be {list(tensor.shape)}, the engine gives {shape}")
+            raise EngineVerificationError(f"{name} must be {list(tensor.shape)}, but the engine produces {shape}")
         if not np.isfinite(found[name]).all():
             raise EngineVerificationError(
-                f"{name}: the engine gives numbers that are none; fp16 may be too coarse for it"
+                f"{name}: the engine produces values that are not finite; fp16 may be too imprecise for this model"
             )
     return judge(wanted, found)
 
@@ -67,13 +67,13 @@ def judge_for(role: str, reader: BoxReader | None = None) -> Judge:
     """Returns the check for a role of the catalogue. Raises ValueError if there is none."""
     if role in ("detector", "face-detector"):
         if reader is None:
-            raise ValueError(f"a {role} is judged by its boxes: give the reader of its head")
+            raise ValueError(f"a {role} is compared by its boxes: pass the box reader of its head")
         return boxes_judge(reader)
     if role in ("face-embedder", "classifier"):
         return embeddings_judge
     if role == "style":
         return pictures_judge
-    raise ValueError(f"no limits are stated for networks of role {role!r}")
+    raise ValueError(f"no accuracy limits are defined for models with the role {role!r}")
 
 
 def boxes_judge(reader: BoxReader) -> Judge:
@@ -82,7 +82,7 @@ def boxes_judge(reader: BoxReader) -> Judge:
     def judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
         pairs = list(zip(reader(reference), reader(candidate), strict=True))
         if not any(len(wanted.scores) for wanted, _ in pairs):
-            raise EngineVerificationError("the reference pictures show nothing to the network: give others")
+            raise EngineVerificationError("the model finds nothing in the reference images: use other images")
         matches = [matched_iou(*pair) for wanted, found in pairs for pair in ((wanted, found), (found, wanted))]
         every = np.concatenate(matches)
         mean = _at_least("mean IoU of matched boxes", float(every.mean()), MEAN_IOU)
@@ -153,7 +153,7 @@ def least_psnr(a: Tensor, b: Tensor) -> float:
 def _at_least(name: str, measured: float, limit: float) -> Mapping[str, float]:
     if not measured >= limit:
         raise EngineVerificationError(
-            f"the engine does not agree with ONNX Runtime: {name} is {measured:.4g}, at least {limit:g} is asked. "
-            "It is not used; build in a higher precision, or with other reference pictures"
+            f"the engine does not agree with ONNX Runtime: {name} is {measured:.4g}, but must be at least "
+            f"{limit:g}. It is not used; build it with a higher precision or other reference images"
         )
     return {name: min(measured, _BEYOND_DOUBT)}

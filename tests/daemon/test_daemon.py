@@ -197,11 +197,11 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         ({"plugins": {"detector": {"classes": ["carr"]}}}, 2, "did you mean 'car'"),
         ({"plugins": {"detector": {"model": "yolox-m"}}, "models": {"fetch": False}}, 3, "yolox-m"),
         ({"rtsp": {"port": 1}, "http": {"port": -1}}, 2, "http.port"),
-        pytest.param({"output": {"encoder": "nvenc"}, "chain": []}, 3, "no NVIDIA GPU here", marks=without_gpu),
+        pytest.param({"output": {"encoder": "nvenc"}, "chain": []}, 3, "no NVIDIA GPU found", marks=without_gpu),
         pytest.param(
             {"cameras": {"front": {"source": "a.mp4", "decoder": "nvdec"}}, "chain": []},
             3,
-            "nvdec cannot be used: no NVIDIA GPU here",
+            "nvdec cannot be used: no NVIDIA GPU found",
             marks=without_gpu,
         ),
     ],

@@ -118,7 +118,7 @@ def test_the_mirror_folder_of_the_environment_stands_where_the_configuration_nam
 
 
 def test_nothing_is_fetched_where_fetching_is_off(tmp_path: Path) -> None:
-    assert "fetching is off" in told(Models(directory=tmp_path, fetch=False))
+    assert "downloading is disabled" in told(Models(directory=tmp_path, fetch=False))
 
 
 def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_those_passed_over_are_told_with_their_reasons() -> None:
     ).open(REQUEST, Preference(("tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime")))
     assert session.backend.name == "onnxruntime"
     assert passed == (
-        "tensorrt: no part of this installation; onnxruntime-cuda: no CUDA (buy a GPU); openvino: no such operator"
+        "tensorrt: not part of this installation; onnxruntime-cuda: no CUDA (buy a GPU); openvino: no such operator"
     )
 
 

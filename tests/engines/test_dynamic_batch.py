@@ -56,7 +56,7 @@ def test_a_model_that_takes_any_batch_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_fixed_batch_of_several_is_refused() -> None:
-    with pytest.raises(ConversionError, match=r"batches \[2\]; only a batch of 1"):
+    with pytest.raises(ConversionError, match=r"batch sizes \[2\]; only a batch size of 1"):
         with_dynamic_batch(reshaping(2))
 
 

@@ -71,13 +71,13 @@ def test_an_engine_of_anything_else_is_never_read(cache: EngineCache, other: Eng
         zip(
             OTHERS,
             [
-                "is of another file of the model",
-                "is of TensorRT 10.16.1.11, this is TensorRT 11.4.0.106",
-                "is of NVIDIA L4, this is NVIDIA A10",
-                "is of compute capability 8.9, this is 8.6",
-                "is of fp32, fp16 is wanted",
-                "is of the shapes 1:1:1, 1:4:16 are wanted",
-                "is of an earlier sightd",
+                "was built for a different model file",
+                "was built for TensorRT 10.16.1.11 instead of TensorRT 11.4.0.106",
+                "was built for NVIDIA L4 instead of NVIDIA A10",
+                "was built for compute capability 8.9 instead of 8.6",
+                "was built for fp32 instead of fp16",
+                "was built for shapes 1:1:1 instead of 1:4:16",
+                "was built for an earlier sightd version",
             ],
             strict=True,
         )
@@ -89,7 +89,7 @@ def test_why_an_engine_is_not_used_is_told(cache: EngineCache, other: EngineIden
 
 
 def test_where_none_was_built_that_is_told(cache: EngineCache) -> None:
-    assert cache.problem(IDENTITY) == "no engine was built for it here"
+    assert cache.problem(IDENTITY) == "no engine has been built yet"
 
 
 def test_an_engine_under_the_name_of_another_is_not_read(cache: EngineCache) -> None:
@@ -97,7 +97,7 @@ def test_an_engine_under_the_name_of_another_is_not_read(cache: EngineCache) -> 
     for path in cache.directory.glob(f"{OTHERS[0].stem}.*"):
         path.rename(path.with_name(IDENTITY.stem + path.suffix))
     assert cache.read(IDENTITY) is None
-    assert cache.problem(IDENTITY) == "its engine belongs to something else"
+    assert cache.problem(IDENTITY) == "the stored engine was built for something else"
 
 
 @pytest.mark.parametrize("damage", [b"", b"engina", b"engine "])
@@ -114,7 +114,7 @@ def test_an_engine_without_a_readable_note_is_not_read(cache: EngineCache, note:
     built(cache)
     (cache.directory / f"{IDENTITY.stem}.json").write_text(note)
     assert cache.read(IDENTITY) is None
-    assert cache.problem(IDENTITY) == "its engine has no readable note"
+    assert cache.problem(IDENTITY) == "the metadata of the engine is missing or unreadable"
 
 
 def test_an_engine_that_fails_verification_is_not_kept(cache: EngineCache) -> None:

@@ -45,5 +45,5 @@ def test_the_network_given_stays_as_it_is() -> None:
 
 def test_what_is_not_fp32_is_refused() -> None:
     half = to_half(onnx.load(stored("yolox-nano")))
-    with pytest.raises(ConversionError, match="it is fp16; only an fp32 network"):
+    with pytest.raises(ConversionError, match="is fp16; only an fp32 model"):
         to_half(half)

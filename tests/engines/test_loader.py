@@ -78,13 +78,13 @@ def test_a_stored_second_choice_runs_without_the_network_and_says_how_to_get_the
     store(loader, "small")
     server.requests.clear()
     engine = loader.load(["large", "small"])
-    assert engine.reason == "small: second choice; large is not stored here (sightd models fetch large)"
+    assert engine.reason == "small: second choice; large is not stored (run: sightd models fetch large)"
     assert server.requests == []
 
 
 def test_only_when_none_is_stored_the_first_is_fetched(loader: EngineLoader, server: FileServer) -> None:
     engine = loader.load(["large", "small"])
-    assert engine.reason == "large: first choice, fetched now from 127.0.0.1"
+    assert engine.reason == "large: first choice, just downloaded from 127.0.0.1"
     assert server.requests == ["/large.onnx"]
 
 
@@ -92,13 +92,13 @@ def test_the_next_is_fetched_where_the_first_cannot_be_had(loader: EngineLoader)
     engine = loader.load(["gone", "small"])
     assert engine.model.name == "small"
     assert engine.reason == (
-        "small: second choice, fetched now from 127.0.0.1; "
-        "gone was not to be had (127.0.0.1: the server answers 404 Not Found)"
+        "small: second choice, just downloaded from 127.0.0.1; "
+        "gone was not available (127.0.0.1: the server answered 404 Not Found)"
     )
 
 
 def test_where_none_can_be_had_each_is_told(loader: EngineLoader) -> None:
-    with pytest.raises(ModelUnavailableError, match="gone cannot be had"):
+    with pytest.raises(ModelUnavailableError, match="gone could not be downloaded"):
         loader.load(["gone"])
 
 
@@ -115,7 +115,7 @@ def test_a_misspelt_name_is_told_even_behind_one_that_could_run(loader: EngineLo
 
 
 def test_no_name_at_all_is_told(loader: EngineLoader) -> None:
-    with pytest.raises(EngineError, match="no model is named"):
+    with pytest.raises(EngineError, match="no model given"):
         loader.load([])
 
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_not_what_its_entry_says_is_refused(
     loader: EngineLoader, tmp_path: Path, spec: InputSpec
 ) -> None:
     own = Model("own", "detector", "yolox", "", spec, path=write_double(tmp_path / "own.onnx"))
-    with pytest.raises(ModelFileError, match="own: its file"):
+    with pytest.raises(ModelFileError, match="own: the"):
         loader.load([own])
 
 
@@ -141,7 +141,7 @@ def test_a_stored_file_that_was_damaged_is_not_run(loader: EngineLoader, server:
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ModelUnavailableError):
         replace(loader, fetch=False).load(["small"])
-    assert loader.load(["small"]).reason == "small: the only choice, fetched now from 127.0.0.1"
+    assert loader.load(["small"]).reason == "small: the only choice, just downloaded from 127.0.0.1"
 
 
 class Elsewhere(OnnxRuntimeSession):
@@ -173,6 +173,6 @@ def test_where_only_the_network_can_run_on_the_gpu_the_reason_says_so(
     backends = replace(loader.backends, makers={"onnxruntime": ElsewhereMaker()})
     engine = replace(loader, backends=backends).load(["small"])
     assert engine.gpu is None
-    assert engine.reason.endswith("pictures are prepared and outputs read on the CPU: NVRTC was not found: install it")
+    assert engine.reason.endswith("pre- and post-processing run on the CPU: NVRTC was not found: install it")
     assert "NVRTC was not found" in caplog.text
     assert engine.detection_lanes(Reading(np.ones(1, np.float32), Choice(0.5, 1))) is None

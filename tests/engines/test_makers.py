@@ -40,7 +40,7 @@ def test_onnx_runtime_runs_an_fp32_file_as_it_is(double: SessionRequest, precisi
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_onnx_runtime_does_not_pretend_to_another_precision(double: SessionRequest, precision: Precision) -> None:
-    with pytest.raises(BackendUnavailableError, match=f"does not run {precision}"):
+    with pytest.raises(BackendUnavailableError, match=f"does not support {precision}"):
         OnnxRuntimeMaker().make(wishing(double, precision))
 
 
@@ -57,7 +57,7 @@ def test_openvino_that_is_not_installed_is_told_with_what_installs_it(monkeypatc
 @without_cuda
 def test_cuda_that_is_not_there_is_told_and_no_cpu_session_made_in_its_place(double: SessionRequest) -> None:
     assert OnnxCudaMaker().missing()
-    with pytest.raises(BackendUnavailableError, match="without CUDA"):
+    with pytest.raises(BackendUnavailableError, match="has no CUDA support"):
         OnnxCudaSession(double.path, 0)
 
 

@@ -68,5 +68,5 @@ def test_a_run_waits_for_its_input_reads_it_in_place_and_owns_its_output(binding
 def test_a_batch_may_be_smaller_than_its_buffer_but_not_larger(binding: Binding) -> None:
     memory = Memory(np.zeros((2, 3, 8, 8), np.float32))
     assert binding.run({"images": memory}, 1, Writer(memory, 1)).outputs["output"].shape == (1, 3, 8, 8)
-    with pytest.raises(ValueError, match=r"images float32 \[3, 3, 8, 8\] needs 2304 bytes, the buffer has 1536"):
+    with pytest.raises(ValueError, match=r"images float32 \[3, 3, 8, 8\] needs 2304 bytes, but the buffer has 1536"):
         binding.run({"images": memory}, 3, Writer(memory, 1))

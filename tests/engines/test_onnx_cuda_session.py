@@ -32,5 +32,5 @@ def test_a_session_that_came_out_on_the_cpu_is_refused(
         alone = onnxruntime.InferenceSession(str(path), providers=[onnx_cuda_library.PROVIDER])
         assert alone.get_providers() == ["CPUExecutionProvider"]  # this must not happen to a user
         monkeypatch.setattr(onnx_cuda_library, "missing", lambda: None)
-        with pytest.raises(BackendUnavailableError, match="CUDA did not start"):
+        with pytest.raises(BackendUnavailableError, match="CUDA failed to initialize"):
             OnnxCudaSession(path, 0, precision=precision)

@@ -78,7 +78,7 @@ def test_the_published_network_has_one(tmp_path: Path) -> None:
 
 
 def test_what_has_no_such_layer_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="does not end in a fully connected layer, but in nothing"):
+    with pytest.raises(ModelFileError, match="ends in nothing instead of a fully connected layer"):
         write_trunk(write_double(tmp_path / "a.onnx"), tmp_path / "trunk.onnx")
     (tmp_path / "page.onnx").write_text("<html>")
     with pytest.raises(ModelFileError, match="is not a complete ONNX file"):

@@ -59,7 +59,7 @@ def test_several_threads_may_run_it_at_once(session: OnnxRuntimeSession) -> None
 def test_closing_twice_is_fine_and_running_afterwards_is_not(session: OnnxRuntimeSession) -> None:
     session.close()
     session.close()
-    with pytest.raises(EngineError, match="run after close"):
+    with pytest.raises(EngineError, match="called after close"):
         session.run({"images": np.zeros((1, 3, 8, 8), np.float32)})
 
 
@@ -72,7 +72,7 @@ def test_closing_twice_is_fine_and_running_afterwards_is_not(session: OnnxRuntim
     ],
 )
 def test_a_wrong_input_is_told_with_the_right_one(session: OnnxRuntimeSession, inputs: dict[str, np.ndarray]) -> None:
-    with pytest.raises(EngineError, match=r"It takes images float32 \[None, 3, 8, 8\]"):
+    with pytest.raises(EngineError, match=r"It expects images float32 \[None, 3, 8, 8\]"):
         session.run(inputs)
 
 

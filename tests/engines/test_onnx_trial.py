@@ -26,13 +26,13 @@ def model_of(path: Path) -> Model:
 def test_a_network_that_takes_endless_memory_is_refused(what: str, tmp_path: Path) -> None:
     path = HUNGRY[what](tmp_path / "bomb.onnx")
     assert path.stat().st_size < 2000
-    with pytest.raises(ModelFileError, match=r"bomb\.onnx needs more than 4\.0 GiB of memory to run on one picture"):
+    with pytest.raises(ModelFileError, match=r"bomb\.onnx needs more than 4\.0 GiB of memory to process one image"):
         require_bounded(model_of(path))
 
 
 def test_a_network_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_trial, "_CPU_S", 2)
-    with pytest.raises(ModelFileError, match=r"bomb\.onnx needs more than 2 s of CPU time to load and to run"):
+    with pytest.raises(ModelFileError, match=r"bomb\.onnx needs more than 2 s of CPU time to load and process"):
         require_bounded(model_of(endless(tmp_path / "bomb.onnx")))
 
 

@@ -102,7 +102,7 @@ def test_more_threads_than_lanes_may_run_at_once(session: OpenVinoSession) -> No
 def test_closing_twice_is_fine_and_running_afterwards_is_not(session: OpenVinoSession) -> None:
     session.close()
     session.close()
-    with pytest.raises(EngineError, match="run after close"):
+    with pytest.raises(EngineError, match="called after close"):
         session.run({"images": np.zeros((1, 3, 8, 8), np.float32)})
 
 
@@ -116,7 +116,7 @@ def test_closing_twice_is_fine_and_running_afterwards_is_not(session: OpenVinoSe
     ],
 )
 def test_a_wrong_input_is_told_with_the_right_one(session: OpenVinoSession, inputs: dict[str, np.ndarray]) -> None:
-    with pytest.raises(EngineError, match=r"It takes images float32 \[None, 3, 8, 8\]"):
+    with pytest.raises(EngineError, match=r"It expects images float32 \[None, 3, 8, 8\]"):
         session.run(inputs)
 
 

@@ -144,5 +144,5 @@ def test_a_cut_out_of_a_picture_is_a_picture() -> None:
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 0, 3), np.uint8), np.zeros((4, 4, 3))],
 )
 def test_what_is_no_picture_is_refused(wrong: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match="a picture is uint8"):
+    with pytest.raises(ValueError, match="an image must be a non-empty uint8"):
         prepare([wrong], LETTERBOX)

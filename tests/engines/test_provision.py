@@ -80,7 +80,7 @@ def test_a_failure_leaves_nothing_that_could_be_taken_for_the_network(
     model: Model, store: ModelStore, server: FileServer
 ) -> None:
     server.cut = 10
-    with pytest.raises(ModelUnavailableError, match="broke off"):
+    with pytest.raises(ModelUnavailableError, match="the download stopped"):
         provide(model, store, Fetcher(silent))
     assert store.find(model) is None
     server.cut = None
@@ -100,12 +100,12 @@ def test_a_damaged_file_is_noticed_and_fetched_again(
 def test_a_file_whose_pin_the_catalogue_has_dropped_is_not_used(model: Model, store: ModelStore) -> None:
     provide(model, store, Fetcher(silent))
     renewed = replace(model, sources=(UrlSource("http://127.0.0.1:9/double.onnx", "0" * 64, 1),))
-    assert "no longer among the catalogue's pins" in store.problem(renewed)
+    assert "no longer pinned in the catalogue" in store.problem(renewed)
 
 
 def test_a_file_of_an_older_converter_is_not_used(model: Model, store: ModelStore) -> None:
     provide(model, store, Fetcher(silent))
-    assert "now tensorflow-ssd/1 is in use" in store.problem(replace(model, convert="tensorflow-ssd"))
+    assert "but tensorflow-ssd/1 is in use now" in store.problem(replace(model, convert="tensorflow-ssd"))
 
 
 def test_an_unknown_hash_is_learnt_once_and_then_holds(
@@ -113,11 +113,11 @@ def test_an_unknown_hash_is_learnt_once_and_then_holds(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         path = provide(unpinned(model), store, Fetcher(silent))
-    assert "no pin was known; learnt sha256" in caplog.text
+    assert "not pinned yet; recorded sha256" in caplog.text
     assert store.find(unpinned(model)) == path
     path.unlink()
     server.files["/double.onnx"] += b"forged"
-    with pytest.raises(ModelUnavailableError, match="refused, not used"):
+    with pytest.raises(ModelUnavailableError, match="rejected"):
         provide(unpinned(model), store, Fetcher(silent))
 
 

@@ -44,7 +44,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_iou <= 1 or self.limit < 1:
-            raise ValueError(f"max_iou is from 0 to 1 and limit from 1 on, not {self.max_iou} and {self.limit}")
+            raise ValueError(f"max_iou must be from 0 to 1 and limit at least 1, not {self.max_iou} and {self.limit}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +107,7 @@ class Detect:
         count = len(geometries)
         if not count <= min(layout.batch, self._max_batch):
             raise EngineError(
-                f"{count} pictures, but outputs for {layout.batch} and room for {self._max_batch}: raise max_batch"
+                f"{count} images, but outputs for {layout.batch} and buffers for {self._max_batch}: raise max_batch"
             )
         if count == 0:
             return []
@@ -119,7 +119,7 @@ class Detect:
             most = int(found.max())
             if most <= self._candidates.room:
                 return [self._found(i) for i in range(count)]
-            logger.warning("head %s: room for %d candidates, now for %d", self._head, self._candidates.room, most)
+            logger.warning("head %s: candidate buffer grown from %d to %d", self._head, self._candidates.room, most)
             self._candidates.make_room(most)
 
     def close(self) -> None:

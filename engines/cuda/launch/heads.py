@@ -55,7 +55,7 @@ def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> Hea
     if head not in _LAYOUTS:
         raise HeadMismatchError(f"no kernel decodes head {head!r}, only {', '.join(sorted(_LAYOUTS))}")
     if len({tensor.dtype for tensor in outputs.values()}) != 1:
-        raise HeadMismatchError(f"head {head!r} reads outputs of one precision; the network gives {_told(outputs)}")
+        raise HeadMismatchError(f"head {head!r} reads outputs of one precision; the model produces {_told(outputs)}")
     return _LAYOUTS[head](outputs, spec, classes)
 
 
@@ -188,8 +188,8 @@ def _grids(spec: InputSpec, rows: int, name: str) -> list[tuple[int, int, int, i
         if first == rows:
             return grids
     raise HeadMismatchError(
-        f"the network gives {rows} rows, which head {name!r} has not on a {spec.width}x{spec.height} input: "
-        "check the input's size and that the file was exported with this head"
+        f"the model produces {rows} rows, which does not match head {name!r} on a {spec.width}x{spec.height} "
+        "input: check the input size and that the file was exported with this head"
     )
 
 
@@ -213,7 +213,7 @@ def _is_sides(columns: int) -> bool:
 
 
 def _mismatch(name: str, form: str, outputs: Outputs) -> HeadMismatchError:
-    return HeadMismatchError(f"head {name!r} reads {form}; the network gives {_told(outputs)}: choose another head")
+    return HeadMismatchError(f"head {name!r} reads {form}; the model produces {_told(outputs)}: choose another head")
 
 
 def _told(outputs: Outputs) -> str:

@@ -36,7 +36,7 @@ class Hide:
     def launch(self, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], cell: int, stream: Any) -> None:
         """Redacts each frame's regions, clipped to the frame. Raises ValueError if `cell` is odd or less than 2."""
         if cell < 2 or cell % 2:
-            raise ValueError(f"a cell's side is even and at least 2 pixels, not {cell}")
+            raise ValueError(f"a cell's side must be even and at least 2 pixels, not {cell}")
         regions = [
             (i, *inside)
             for i, (frame, places) in enumerate(frames)

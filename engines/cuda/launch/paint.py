@@ -49,7 +49,7 @@ class Paint:
         if not pictures:
             return
         if any((source.width, source.height) != (to.width, to.height) for source, to in pictures):
-            raise ValueError("a painting has its picture's size")
+            raise ValueError("a painting must have the size of its image")
         width, height = size
         structs = [
             record(

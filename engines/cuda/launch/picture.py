@@ -40,10 +40,10 @@ class DevicePicture:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise ValueError(f"a picture has pixels in it, not {self.width}x{self.height}")
+            raise ValueError(f"an image must have at least one pixel, not {self.width}x{self.height}")
         least = self.width if self.chroma is not None else 3 * self.width
         if self.pitch < least or (self.chroma is not None and self.chroma_pitch < 2 * ((self.width + 1) // 2)):
-            raise ValueError(f"rows of {self.pitch} and {self.chroma_pitch} bytes do not hold {self.width} pixels")
+            raise ValueError(f"rows of {self.pitch} and {self.chroma_pitch} bytes cannot hold {self.width} pixels")
 
     @property
     def nv12(self) -> bool:

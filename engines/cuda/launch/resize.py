@@ -34,7 +34,7 @@ class Resize:
         if not pairs:
             return
         if self._means and any(to.width > of.width or to.height > of.height for of, to in pairs):
-            raise ValueError("means of pixels make pictures smaller, not larger")
+            raise ValueError("averaging pixels can only shrink an image, not enlarge it")
         structs = [
             record(RESIZED, source=source.record(), target=target(frame, source.width, source.height))
             for source, frame in pairs

@@ -67,4 +67,4 @@ def precision(dtype: np.dtype[Any], kernel: str) -> str:
     try:
         return kernel + {np.dtype(np.float32): "_f32", np.dtype(np.float16): "_f16"}[dtype]
     except KeyError:
-        raise ValueError(f"kernels read and write float32 and float16, not {dtype}") from None
+        raise ValueError(f"kernels support float32 and float16, not {dtype}") from None

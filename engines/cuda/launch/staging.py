@@ -26,7 +26,7 @@ class Staging:
     def send(self, structs: Sequence[Any] | NDArray[Any], stream: Any) -> Buffer:
         """Uploads the structs in order. The returned buffer remains owned by this object."""
         if len(structs) > self.most:
-            raise ValueError(f"a batch of {len(structs)} is more than the {self.most} that there is room for")
+            raise ValueError(f"a batch of {len(structs)} exceeds the buffer size of {self.most}")
         host = self._pinned.array
         if isinstance(structs, np.ndarray):
             host[: len(structs)] = structs

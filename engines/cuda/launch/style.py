@@ -42,7 +42,7 @@ class Style:
         """Writes the first `len(frames)` images of `tensor` [n, 3, h, w] to the frames, resized to their sizes. Raises
         ValueError if the tensor has another shape."""
         if len(tensor.shape) != 4 or tensor.shape[1] != 3 or tensor.shape[0] < len(frames):
-            raise ValueError(f"{len(frames)} frames need a tensor [n, 3, height, width], not {list(tensor.shape)}")
+            raise ValueError(f"{len(frames)} frames require a tensor [n, 3, height, width], not {list(tensor.shape)}")
         if not frames:
             return
         height, width = tensor.shape[2:]

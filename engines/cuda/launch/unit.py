@@ -18,6 +18,6 @@ def to_unit(kernels: Kernels, rows: DeviceTensor, count: int, into: Buffer, stre
     float32 [count, d] to `into`. Raises ValueError if that buffer is too small."""
     _, columns = rows.shape
     if into.nbytes < 4 * count * columns:
-        raise ValueError(f"{count} rows of {columns} numbers need {4 * count * columns} bytes, not {into.nbytes}")
+        raise ValueError(f"{count} rows of {columns} numbers require {4 * count * columns} bytes, not {into.nbytes}")
     kernel = kernels.function("unit", precision(rows.dtype, "unit"))
     kernel.launch((count, 1, 1), BLOCK, np.uint64(rows.address), into, np.int32(columns), stream=stream)

@@ -136,7 +136,7 @@ def test_a_codec_that_it_has_not_is_a_fault_of_the_source(kernels: bytes) -> Non
     nvdec = Nvdec(device, Library())
     with TemporaryDirectory() as folder:
         path = write_mjpeg(Path(folder) / "film.avi")
-        with pytest.raises(SourceError, match="not mjpeg: write `decoder: cpu`") as told:
+        with pytest.raises(SourceError, match="not mjpeg: set `decoder: cpu`") as told:
             shots(path, nvdec, 1)
     assert told.value.reason is Reason.NO_VIDEO
     nvdec.close()

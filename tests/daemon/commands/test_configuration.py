@@ -64,7 +64,10 @@ def test_a_network_that_takes_endless_memory_is_refused_before_anything_runs_it(
     )
     assert call("check", str(path)) == 2
     told = capsys.readouterr().err
-    assert f"{path}:6:14: plugins.{plugin}.model.file: {bomb} needs more than 4.0 GiB of memory to run" in told
+    assert (
+        f"{path}:6:14: plugins.{plugin}.model.file: {bomb} needs more than 4.0 GiB of memory to process one image"
+        in told
+    )
 
 
 def test_of_several_files_each_is_told(good: Path, bad: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,7 @@ def test_verify_finds_a_damaged_engine_and_prune_removes_it(
     victim = cache.entries()[0].path
     victim.write_bytes(b"")
     assert main(["engine", "verify"]) == 1
-    assert f"{victim.name}: its engine was changed or damaged" in capsys.readouterr().err
+    assert f"{victim.name}: the engine file was changed or damaged" in capsys.readouterr().err
     assert main(["engine", "prune"]) == 0
     assert "1 removed, 1.0 MiB stay" in capsys.readouterr().out
     assert main(["engine", "verify"]) == 0

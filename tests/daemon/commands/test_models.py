@@ -77,8 +77,8 @@ def test_first_takes_the_next_where_one_cannot_be_had_and_says_why(
 ) -> None:
     assert sightd(directory, "fetch", "--first", "gone", "small", "new") == 0
     told = capsys.readouterr()
-    assert "gone: not to be had here (127.0.0.1: the server answers 404 Not Found); trying small\n" in told.err
-    assert "Without a way out" not in told.err
+    assert "gone: not available here (127.0.0.1: the server answered 404 Not Found); trying small\n" in told.err
+    assert "Without internet access" not in told.err
     assert not (directory / "new.onnx").exists()
 
 
@@ -121,7 +121,7 @@ def test_first_fails_where_none_can_be_had_and_only_then_gives_its_advice(
 ) -> None:
     assert sightd(directory, "fetch", "--first", "gone") == 1
     told = capsys.readouterr().err
-    assert told.startswith("sightd: gone cannot be had from its source:\n")
+    assert told.startswith("sightd: gone could not be downloaded from its source:\n")
     assert "mirror folder" in told
 
 

@@ -227,8 +227,8 @@ def test_a_card_without_an_encoder_is_no_fault(system: System) -> None:
 
 def test_nvdec_is_a_choice_and_its_absence_no_fault(system: System) -> None:
     assert found(examined(system), "nvdec") == Finding("nvdec", "ok", "decodes where a camera has `decoder: nvdec`")
-    without = examined(replace(system, nvdec_problem=lambda: "nvdec needs PyNvVideoCodec: pip install it"))
-    told = "nvdec needs PyNvVideoCodec: pip install it; the CPU decodes"
+    without = examined(replace(system, nvdec_problem=lambda: "nvdec requires PyNvVideoCodec: pip install it"))
+    told = "nvdec requires PyNvVideoCodec: pip install it; the CPU decodes"
     assert found(without, "nvdec") == Finding("nvdec", "note", told)
     assert exit_code(without) == 0
 
@@ -239,7 +239,7 @@ def test_nvdec_is_missing_where_a_camera_that_runs_asks_for_it(
 ) -> None:
     front = Camera(source="testpattern://", decoder="nvdec", enabled=enabled)
     config = Config(cameras={"front": front, "back": Camera(source="testpattern://")})
-    findings = examined(replace(system, nvdec_problem=lambda: "no NVIDIA GPU here"), config)
+    findings = examined(replace(system, nvdec_problem=lambda: "no NVIDIA GPU found"), config)
     assert found(findings, "nvdec").state == state
     assert exit_code(findings) == code
     assert found(examined(system, config), "nvdec").state == "ok"
@@ -253,7 +253,7 @@ def never(*_: object) -> Any:
 def test_without_a_gpu_nothing_of_cuda_is_loaded_to_look_for_nvdec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvdec, "_library", never)
     monkeypatch.setattr(gpus, "open_device", never)
-    assert nvdec_problem() == "no NVIDIA GPU here (its driver is not loaded)"
+    assert nvdec_problem() == "no NVIDIA GPU found (the driver is not loaded)"
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("gpu")
 def test_with_a_gpu_what_nvdec_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
-    assert "nvdec needs PyNvVideoCodec: pip install 'sightd[gpu]'" in str(nvdec_problem())
+    assert "nvdec requires PyNvVideoCodec: pip install 'sightd[gpu]'" in str(nvdec_problem())
 
     def no_driver(_which: str) -> Any:
         raise CudaUnavailableError("PyCUDA is not installed")

@@ -18,7 +18,7 @@ from sightd.daemon.encode.x264 import open_x264
 
 
 def absent() -> str | None:
-    return "no NVIDIA GPU here"
+    return "no NVIDIA GPU found"
 
 
 def present() -> str | None:
@@ -36,7 +36,7 @@ def test_auto_takes_nvenc_where_it_is() -> None:
 
 def test_auto_takes_x264_elsewhere_and_says_why() -> None:
     choice = CodecChoice("a", "auto", nvenc_missing=absent, nvenc=full)
-    assert (choice.name, choice.reason) == ("x264", "no nvenc: no NVIDIA GPU here")
+    assert (choice.name, choice.reason) == ("x264", "no nvenc: no NVIDIA GPU found")
     assert choice.open(64, 48, 25, Output()).name == "libx264"
 
 
@@ -49,7 +49,7 @@ def test_x264_by_configuration_does_not_ask_for_nvenc() -> None:
 
 
 def test_nvenc_as_a_must_is_refused_with_the_way_out() -> None:
-    with pytest.raises(EncoderMissingError, match=r"camera a: .*no NVIDIA GPU here.*`encoder: auto`"):
+    with pytest.raises(EncoderMissingError, match=r"camera a: .*no NVIDIA GPU found.*`encoder: auto`"):
         CodecChoice("a", "nvenc", nvenc_missing=absent)
 
 
@@ -80,7 +80,7 @@ def test_an_nvenc_that_breaks_down_makes_room_for_x264() -> None:
 def test_an_x264_that_fails_changes_nothing() -> None:
     choice = CodecChoice("a", "auto", nvenc_missing=absent)
     assert not choice.failed(EncoderError("libx264 refused a picture"))
-    assert choice.reason == "no nvenc: no NVIDIA GPU here"
+    assert choice.reason == "no nvenc: no NVIDIA GPU found"
 
 
 class Card:

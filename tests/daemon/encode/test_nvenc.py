@@ -41,7 +41,7 @@ def test_without_a_gpu_it_is_not_even_tried() -> None:
     def tried(*_: object) -> VideoCodecContext:
         raise AssertionError("FFmpeg would load CUDA")
 
-    assert NvencProblem(nvenc=tried)() == "no NVIDIA GPU here (its driver is not loaded)"
+    assert NvencProblem(nvenc=tried)() == "no NVIDIA GPU found (the driver is not loaded)"
 
 
 @without_gpu
@@ -100,11 +100,11 @@ def test_that_it_works_is_remembered_for_good() -> None:
 
 def test_that_there_is_no_gpu_is_remembered_for_good() -> None:
     card = Card()
-    card.gpu_missing = "no NVIDIA GPU here"
-    assert card.problem() == "no NVIDIA GPU here"
+    card.gpu_missing = "no NVIDIA GPU found"
+    assert card.problem() == "no NVIDIA GPU found"
     card.now += 100 * RETRY_AFTER
     card.gpu_missing = None
-    assert (card.problem(), card.asked) == ("no NVIDIA GPU here", 0)
+    assert (card.problem(), card.asked) == ("no NVIDIA GPU found", 0)
 
 
 def test_an_ffmpeg_without_the_encoder_is_remembered_for_good_and_not_taken_for_the_cards_fault() -> None:

@@ -201,7 +201,7 @@ def test_after_a_fault_the_frame_goes_on_with_a_prediction() -> None:
         assert follower.predicted == [1]
 
 
-def test_a_frame_that_took_anothers_place_is_the_one_that_every_counts_from() -> None:
+def test_a_frame_that_replaced_another_is_the_one_that_every_counts_from() -> None:
     finder = Finder(PluginConfig(every=5))
     finder.let.clear()
     with line_of(finder, cameras=2) as [a, b]:

@@ -85,7 +85,7 @@ def test_a_signal_leaves_nothing_half_done(tmp_path: Path, number: signal.Signal
 
 def test_what_is_not_stored_is_told_with_what_fetches_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", str(tmp_path)) == 1
-    assert "`sightd models fetch yolox-nano` fetches it" in capsys.readouterr().err
+    assert "Run `sightd models fetch yolox-nano`" in capsys.readouterr().err
 
 
 def test_a_network_that_is_no_detector_is_judged_by_its_outputs(tmp_path: Path) -> None:

@@ -198,6 +198,6 @@ def test_another_gpu_s_frame_is_drawn_on_by_the_cpu(kernels: bytes) -> None:
         there = Frame("a", 0, (64, 48), image.copy, captured_at=0.0, wall_time=0.0, on_device=of_other)
         drawn = Renderer("a", Render(), None, drawing).render(there, Results(), fps=None).picture()
         assert isinstance(drawn, np.ndarray)
-        with pytest.raises(ValueError, match="lies on cuda:1"):
+        with pytest.raises(ValueError, match="is on cuda:1"):
             drawing.draw(of_other, 64, 48, [])
         drawing.close()

@@ -55,7 +55,7 @@ def test_it_is_of_the_published_size_and_takes_batches() -> None:
 
 def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mobilenet, "read_weights", lambda _: {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)})
-    with pytest.raises(ConversionError, match=r"resnet.pth: not MobileNet v2: 'features.0.0.weight'"):
+    with pytest.raises(ConversionError, match=r"resnet.pth is not MobileNet v2: 'features.0.0.weight'"):
         mobilenet.convert(tmp_path / "resnet.pth", tmp_path / "out.onnx")
 
 

@@ -50,7 +50,7 @@ def test_it_takes_batches_with_a_style_each_and_any_size() -> None:
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="not the network of 26 styles"):
+    with pytest.raises(ConversionError, match="not the 26-style model"):
         multistyle.convert(write_double(tmp_path / "double.onnx"), tmp_path / "out.onnx")
     (tmp_path / "page.onnx").write_bytes(b"<html>")
     with pytest.raises(ConversionError, match="cannot be read as ONNX"):

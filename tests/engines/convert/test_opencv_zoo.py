@@ -39,7 +39,7 @@ def test_sface_takes_batches_and_its_weights_are_no_inputs() -> None:
 @pytest.mark.parametrize("convert", [opencv_zoo.convert_yunet, opencv_zoo.convert_sface])
 def test_another_network_is_refused(convert: object, tmp_path: Path) -> None:
     assert callable(convert)
-    with pytest.raises(ConversionError, match=r"double.onnx: not (YuNet|SFace)"):
+    with pytest.raises(ConversionError, match=r"double.onnx is not (YuNet|SFace)"):
         convert(write_double(tmp_path / "double.onnx"), tmp_path / "out.onnx")
     (tmp_path / "page.onnx").write_bytes(b"<html>not found</html>")
     with pytest.raises(ConversionError, match="cannot be read as ONNX"):

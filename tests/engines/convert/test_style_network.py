@@ -64,7 +64,7 @@ def test_a_style_can_be_replaced() -> None:
 
 
 def test_another_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="not a network of styles as sightd writes it"):
+    with pytest.raises(ModelFileError, match="not a style model written by sightd"):
         read(write_double(tmp_path / "double.onnx"))
     (tmp_path / "page.onnx").write_text("<html>")
     with pytest.raises(ModelFileError, match="cannot be read as ONNX"):

@@ -102,11 +102,11 @@ def test_nothing_else_is_admitted(tmp_path: Path) -> None:
     marker = tmp_path / "it-ran"
     for module, name in (("os", "system"), ("builtins", "eval"), ("torch", "load"), ("numpy", "fromfile")):
         evil = OrderedDict(a=Call(Named(module, name), f"touch {marker}"))
-        with pytest.raises(ConversionError, match=f"it asks for {module}.{name}, which is no tensor"):
+        with pytest.raises(ConversionError, match=f"it references {module}.{name}, which is not part of a tensor"):
             read_weights(written(tmp_path / "w.pth", evil, of_numbers()))
     with (tmp_path / "plain.pth").open("wb") as file:
         pickle.dump(Evil(marker), file)
-    with pytest.raises(ConversionError, match="is no tensor"):
+    with pytest.raises(ConversionError, match="is not part of a tensor"):
         read_weights(tmp_path / "plain.pth")
     assert not marker.exists()
 
@@ -141,7 +141,7 @@ def test_a_tensor_cannot_be_changed_past_its_checks(tmp_path: Path) -> None:
     """Otherwise a file could make the reader access memory outside its data."""
     for state in (["0", "<f4", 0, (9,), (-1,)], {"stride": (-1,)}, (None, {"offset": -100})):
         changed = OrderedDict(a=Changed(tensor(Storage("0", 6)), state))
-        with pytest.raises(ConversionError, match="changes what it has made"):
+        with pytest.raises(ConversionError, match="modifies objects that it created"):
             read_weights(written(tmp_path / "w.pth", changed, of_numbers()))
 
 
@@ -155,19 +155,19 @@ def test_a_file_that_ends_anywhere_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [7, -1, 2**62])
 def test_a_file_that_was_cut_short_is_told(count: int, tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="cut short"):
+    with pytest.raises(ConversionError, match="truncated"):
         read_weights(written(tmp_path / "w.pth", OrderedDict(a=tensor(Storage("0", 6))), of_numbers(count)))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a newer file", b"<html>", b"\x80\x02"])
 def test_other_files_are_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(ConversionError, match=r"w.pth cannot be read as PyTorch weights of the old form"):
+    with pytest.raises(ConversionError, match=r"w\.pth cannot be read as PyTorch weights in the legacy format"):
         read_weights(tmp_path / "w.pth")
     with pytest.raises(ConversionError, match="No such file"):
         read_weights(tmp_path / "none.pth")
 
 
 def test_another_magic_number_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="begins with another number"):
+    with pytest.raises(ConversionError, match="wrong magic number"):
         read_weights(written(tmp_path / "w.pth", OrderedDict(a=tensor(Storage("0", 6))), of_numbers(), magic=1))

@@ -61,12 +61,12 @@ def test_each_block_gives_what_its_last_layer_gives(tmp_path: Path) -> None:
 
 
 def test_other_networks_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="not VGG16, it has no block3_conv2"):
+    with pytest.raises(ConversionError, match="is not VGG16: it has no block3_conv2"):
         vgg.convert(exported(tmp_path / "vgg.onnx", without="block3_conv2"), tmp_path / "out.onnx")
     (tmp_path / "page.onnx").write_text("<html>")
     with pytest.raises(ConversionError, match="cannot be read as ONNX"):
         vgg.convert(tmp_path / "page.onnx", tmp_path / "out.onnx")
-    with pytest.raises(ModelFileError, match="is not VGG16 as sightd writes it"):
+    with pytest.raises(ModelFileError, match="is not a VGG16 file written by sightd"):
         vgg.read(write_double(tmp_path / "double.onnx"))
 
 

@@ -56,7 +56,7 @@ def test_it_is_compiled_again_when_anything_changes(
 
 def test_nothing_is_left_behind_where_the_folder_cannot_take_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(EngineError, match="cannot be stored"):
+    with pytest.raises(EngineError, match="cannot store compiled kernels"):
         CubinCache(tmp_path / "file", RecordingCompiler()).cubin("preprocess", (8, 6))
 
 

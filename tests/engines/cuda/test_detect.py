@@ -254,7 +254,7 @@ def test_suppression_is_that_of_the_cpu_for_any_boxes(
 @pytest.mark.parametrize("head", ["ssd", "yolox", "yolox-decoded", "nanodet", "yunet"])
 def test_outputs_of_another_form_are_refused_with_what_was_found(head: str) -> None:
     outputs = {"something": np.zeros((1, 7, 3), np.float32)}
-    with pytest.raises(HeadMismatchError, match=rf"'{head}' reads .* gives something \[1, 7, 3\] float32"):
+    with pytest.raises(HeadMismatchError, match=rf"'{head}' reads .* produces something \[1, 7, 3\] float32"):
         found(outputs, head, np.full(1, 0.5, np.float32))
 
 
@@ -268,5 +268,5 @@ def test_more_pictures_than_outputs_are_refused() -> None:
     outputs = ssd(np.random.default_rng(0), 1, 8, 2)
     tensors = {name: DeviceTensor(device.uploaded(v).address, v.shape, v.dtype) for name, v in outputs.items()}
     detect = Detect(device, device, "ssd", SPEC, np.full(2, 0.5, np.float32), CHOICE, 4)
-    with pytest.raises(EngineError, match="2 pictures, but outputs for 1"):
+    with pytest.raises(EngineError, match="2 images, but outputs for 1"):
         detect.run(tensors, [WHOLE] * 2, HostStream())

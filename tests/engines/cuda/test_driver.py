@@ -125,7 +125,7 @@ def test_out_of_memory_says_how_much_was_asked_for_and_is_free(kernels: bytes) -
     with open_device(0) as device:
         kept = device.allocate(1 << 19)
         device.allocate(1 << 18).free()
-        expected = r"cuda:0: out of memory: 0\.9 MiB|917504 bytes were asked for, 524288 bytes of 1\.0 MiB are free"
+        expected = r"cuda:0: out of memory: 0\.9 MiB|917504 bytes requested, 524288 bytes of 1\.0 MiB free"
         with pytest.raises(CudaOutOfMemoryError, match=expected) as caught:
             device.allocate(900_000)
         assert (caught.value.requested, caught.value.free, caught.value.total) == (917504, 1 << 19, 1 << 20)
@@ -148,11 +148,11 @@ def test_page_locked_memory_is_bounded(kernels: bytes) -> None:
 def test_host_arrays_that_do_not_fit_are_refused(kernels: bytes) -> None:
     with open_device(0) as device:
         stream, buffer = device.stream(), device.allocate(100)
-        with pytest.raises(ValueError, match="101 bytes of host memory and a buffer of 100"):
+        with pytest.raises(ValueError, match="101 bytes of host memory do not match a buffer of 100"):
             buffer.upload(np.zeros(101, np.uint8), stream)
         with pytest.raises(ValueError, match="C-contiguous"):
             buffer.download(np.zeros((8, 8), np.uint8).T[::2], stream)
-        with pytest.raises(ValueError, match="200 bytes do not fit into a buffer of 100"):
+        with pytest.raises(ValueError, match="200 bytes do not fit in a buffer of 100"):
             buffer.copy_from(device.allocate(200), stream)
         assert device.transfers.copies == 0
 
@@ -172,7 +172,7 @@ def test_kernels_that_cannot_be_had_or_launched_are_kernel_errors(kernels: bytes
         fail("cuLaunchKernel", 1, 701)
         with pytest.raises(KernelError, match="too many resources"):
             increment.launch(ONE, ONE, buffer, stream=stream)
-        with pytest.raises(ValueError, match="increment took 8 bytes of arguments before, now 12"):
+        with pytest.raises(ValueError, match="increment was called with 8 bytes of arguments before, now with 12"):
             increment.launch(ONE, ONE, buffer, np.int32(1), stream=stream)
         module.close()
         with pytest.raises(CudaClosedError):
@@ -209,7 +209,7 @@ def test_a_fault_in_a_kernel_says_that_the_device_is_lost(kernels: bytes) -> Non
 
 @on_stand_in(FAKE_CUDA_DEVICES="0")
 def test_without_a_gpu_the_driver_says_so(kernels: bytes) -> None:
-    assert "no CUDA-capable device is detected. `nvidia-smi` says more" in str(driver.available())
+    assert "no CUDA-capable device is detected. Run `nvidia-smi` for details" in str(driver.available())
     with pytest.raises(CudaUnavailableError):
         open_device("auto")
 
@@ -223,7 +223,7 @@ def test_importing_the_driver_imports_no_cuda() -> None:
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (ModuleNotFoundError("no", name="pycuda"), "pycuda is not installed; `pip install 'sightd[gpu]'`"),
+        (ModuleNotFoundError("no", name="pycuda"), "pycuda is not installed; run `pip install 'sightd[gpu]'`"),
         (ImportError("libcuda.so.1: cannot open shared object file"), "the NVIDIA driver is not installed"),
         (ImportError("undefined symbol: cuCtxCreate_v9"), "Update the driver"),
     ],
@@ -242,11 +242,11 @@ def test_a_missing_part_is_named_with_its_remedy(
 
 @pytest.mark.parametrize("which", ["cuda", "gpu0", "cuda:-1", "", -1])
 def test_an_unknown_name_of_a_device_is_refused(which: str | int) -> None:
-    with pytest.raises(ValueError, match="is no CUDA device"):
+    with pytest.raises(ValueError, match="is not a CUDA device"):
         chosen(which, 2, Counter())
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
     assert chosen("cuda:1", 2, Counter()) == 1
-    with pytest.raises(CudaUnavailableError, match="cuda:2 is not there: this machine has 2"):
+    with pytest.raises(CudaUnavailableError, match="cuda:2 does not exist: this machine has 2"):
         chosen("cuda:2", 2, Counter())

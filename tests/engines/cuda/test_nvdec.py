@@ -119,7 +119,7 @@ def test_it_decodes_in_our_context_and_on_our_stream_without_delay(kernels: byte
 def test_what_it_cannot_decode_is_told_with_the_way_out(kernels: bytes) -> None:
     device = open_device("cuda:0")
     nvdec = Nvdec(device, Library(PixelFormat.P016))
-    with pytest.raises(NvdecError, match="not mjpeg: write `decoder: cpu`"):
+    with pytest.raises(NvdecError, match="not mjpeg: set `decoder: cpu`"):
         nvdec.decoder("mjpeg")
     decoder = nvdec.decoder("h264")
     with pytest.raises(NvdecError, match="could not decode a packet: CUDA_ERROR_UNKNOWN"):
@@ -138,7 +138,7 @@ def test_without_a_gpu_nothing_is_loaded() -> None:
     def loaded() -> None:
         raise AssertionError("PyNvVideoCodec was loaded")
 
-    with pytest.raises(NvdecMissingError, match="no NVIDIA GPU here"):
+    with pytest.raises(NvdecMissingError, match="no NVIDIA GPU found"):
         open_nvdec(Gpus(), "cuda:0", loaded)
 
 

@@ -81,5 +81,5 @@ def test_frames_of_a_batch_each_get_their_painting_in_the_encoders_colours() -> 
 def test_a_painting_of_another_size_is_refused() -> None:
     device = HostDevice()
     pair = on_device(device, noise(8, 8)), on_device(device, noise(9, 8))
-    with pytest.raises(ValueError, match="its picture's size"):
+    with pytest.raises(ValueError, match="the size of its image"):
         Paint(device, device, 1).launch([pair], 0, SMALL, Finish(), HostStream())

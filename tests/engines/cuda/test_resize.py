@@ -72,7 +72,7 @@ def test_pictures_are_made_much_smaller_without_losing_pixels(size: tuple[int, i
 def test_means_do_not_enlarge() -> None:
     device = HostDevice()
     small, large = on_device(device, noise(8, 8)), on_device(device, noise(9, 8))
-    with pytest.raises(ValueError, match="not larger"):
+    with pytest.raises(ValueError, match="not enlarge it"):
         Resize(device, device, 1, means=True).launch([(small, large)], HostStream())
 
 

@@ -121,5 +121,5 @@ def test_frames_of_all_sizes_and_kinds_in_one_launch_and_in_half_precision() -> 
 
 def test_more_frames_than_pictures_are_refused() -> None:
     device = HostDevice()
-    with pytest.raises(ValueError, match=r"2 frames need a tensor .*, not \[1, 3, 8, 8\]"):
+    with pytest.raises(ValueError, match=r"2 frames require a tensor .*, not \[1, 3, 8, 8\]"):
         written(device, numbers(8, 8), [on_device(device, noise(8, 8))] * 2)

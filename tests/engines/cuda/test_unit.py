@@ -29,5 +29,5 @@ def test_rows_become_of_length_1(dtype: type, columns: int) -> None:
 def test_a_buffer_that_is_too_small_is_refused() -> None:
     device = HostDevice()
     tensor = DeviceTensor(device.uploaded(np.ones((2, 8), np.float32)).address, (2, 8), np.dtype(np.float32))
-    with pytest.raises(ValueError, match="2 rows of 8 numbers need 64 bytes, not 63"):
+    with pytest.raises(ValueError, match="2 rows of 8 numbers require 64 bytes, not 63"):
         to_unit(device, tensor, 2, device.allocate(63), HostStream())

@@ -82,11 +82,11 @@ def test_a_fault_of_the_pictures_source_comes_through_as_it_is(model: Model, tmp
 
 
 def test_without_pictures_nothing_is_made(model: Model, tmp_path: Path) -> None:
-    with pytest.raises(QuantizationError, match="there is no picture"):
+    with pytest.raises(QuantizationError, match="there are no images"):
         quantize(model, tmp_path / "small.onnx", tmp_path / "x.onnx", [])
     assert not (tmp_path / "x.onnx").exists()
 
 
 def test_what_is_int8_already_is_not_done_again(model: Model, tmp_path: Path) -> None:
-    with pytest.raises(QuantizationError, match="is int8 already"):
+    with pytest.raises(QuantizationError, match="is already int8"):
         quantize(model, made(model), tmp_path / "x.onnx", pictures(2))

@@ -43,7 +43,7 @@ def test_other_open_axes_are_what_was_stated() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "told"),
-    [({}, "state its size"), ({"images": (3, 64)}, "state its size"), ({"images": (4, 64, 64)}, "cannot be fed")],
+    [({}, "give its size"), ({"images": (3, 64)}, "give its size"), ({"images": (4, 64, 64)}, "does not accept")],
 )
 def test_an_open_axis_that_nobody_states_is_told(sizes: dict[str, tuple[int, ...]], told: str) -> None:
     with pytest.raises(EngineBuildError, match=told):
@@ -85,5 +85,5 @@ def test_tensorrt_for_rtx_times_nothing(tmp_path: Path) -> None:
 
 def test_a_build_that_gives_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_tensorrt.Builder, "build_serialized_network", lambda *_: None)
-    with pytest.raises(EngineBuildError, match=r"TensorRT 11.4.0.106 cannot build net.onnx: it gives no reason"):
+    with pytest.raises(EngineBuildError, match=r"TensorRT 11.4.0.106 cannot build net.onnx: no reason given"):
         build(order(tmp_path))

@@ -41,7 +41,7 @@ class Opened:
 
     def open_device(self, which: str) -> str:
         if which == "cuda:9":
-            raise CudaUnavailableError("cuda:9 is not there: this machine has 2 (cuda:0 is the first)")
+            raise CudaUnavailableError("cuda:9 does not exist: this machine has 2 (cuda:0 is the first)")
         self.devices.append(which)
         return which
 
@@ -108,13 +108,13 @@ def test_a_build_that_fails_leaves_the_network_to_the_next_backend(opened: Opene
 
 
 def test_a_gpu_that_is_not_there_is_told(opened: Opened, request_for: SessionRequest) -> None:
-    with pytest.raises(BackendUnavailableError, match="no GPU can be used: cuda:9 is not there"):
+    with pytest.raises(BackendUnavailableError, match="no usable GPU: cuda:9 does not exist"):
         TensorRtMaker(judge_of, Gpus()).make(replace(request_for, device="cuda:9"))
 
 
 def test_says_what_is_missing_the_gpu_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maker, "no_gpu", lambda: "no NVIDIA GPU here")
-    assert TensorRtMaker(judge_of, Gpus()).missing() == "no NVIDIA GPU here"
+    monkeypatch.setattr(maker, "no_gpu", lambda: "no NVIDIA GPU found")
+    assert TensorRtMaker(judge_of, Gpus()).missing() == "no NVIDIA GPU found"
     monkeypatch.setattr(maker, "no_gpu", lambda: None)
     monkeypatch.setattr(names, "unavailable", lambda: "TensorRT is not installed")
     assert TensorRtMaker(judge_of, Gpus()).missing() == "TensorRT is not installed"

@@ -142,7 +142,7 @@ def test_the_first_flavour_that_can_be_imported_is_taken() -> None:
 
 def test_a_tensorrt_that_is_too_old_is_refused() -> None:
     old = importer(tensorrt=types.SimpleNamespace(__version__="10.9.0.34"))
-    with pytest.raises(TensorRtUnavailableError, match=r"10\.9\.0\.34 is too old, 10\.12 is the oldest"):
+    with pytest.raises(TensorRtUnavailableError, match=r"10\.9\.0\.34 is too old, at least 10\.12 is required"):
         names.load([names.Flavour.TENSORRT], old)
 
 
@@ -150,7 +150,7 @@ def test_a_tensorrt_that_is_too_old_is_refused() -> None:
     ("fault", "told"),
     [
         (ImportError("libnvinfer.so.10: cannot open shared object file"), "libnvinfer.so.10: cannot open"),
-        (ModuleNotFoundError("No module named 'tensorrt_libs'", name="tensorrt_libs"), "installed in part"),
+        (ModuleNotFoundError("No module named 'tensorrt_libs'", name="tensorrt_libs"), "only partly installed"),
         (RuntimeError(), "cannot be imported: RuntimeError"),
     ],
 )
@@ -163,7 +163,7 @@ def test_only_rtx_builds_for_cards_that_are_not_here() -> None:
     config: Any = fake_tensorrt.IBuilderConfig()
     plain = fake_tensorrt.flavoured(names.Flavour.TENSORRT)
     plain.compile_for(config, [])
-    with pytest.raises(ValueError, match="builds for the GPU that is here"):
+    with pytest.raises(ValueError, match="builds only for the installed GPU"):
         plain.compile_for(config, [(8, 6)])
 
 

@@ -104,7 +104,10 @@ def test_an_fp32_file_is_built_as_fp16_where_that_is_wanted(
 def test_a_precision_that_a_file_cannot_have_is_refused(
     request_: EngineRequest, device: FakeDevice, tmp_path: Path
 ) -> None:
-    with pytest.raises(EngineBuildError, match=r"double.onnx is fp32; TensorRT runs it as that, or as fp16"):
+    with pytest.raises(
+        EngineBuildError,
+        match=r"double.onnx is fp32; TensorRT runs a model in its own precision, or an fp32 model as fp16",
+    ):
         opened(replace(request_, precision="int8"), device, tmp_path, Builds())
 
 

@@ -99,7 +99,7 @@ def test_boxes_that_do_not_agree_are_refused(reference: Boxes, found: Boxes) -> 
 
 
 def test_pictures_that_show_nothing_prove_nothing() -> None:
-    with pytest.raises(EngineVerificationError, match="show nothing to the network"):
+    with pytest.raises(EngineVerificationError, match="finds nothing in the reference images"):
         judged(boxes(), boxes(LARGE))
 
 
@@ -120,7 +120,7 @@ def test_the_worst_row_decides() -> None:
 def test_embeddings_have_their_limit() -> None:
     a = np.array([[1, 0]], np.float32)
     assert embeddings_judge({"x": a}, {"x": a}) == {"least cosine": 1}
-    with pytest.raises(EngineVerificationError, match=r"least cosine is 0\.9988, at least 0\.999"):
+    with pytest.raises(EngineVerificationError, match=r"least cosine is 0\.9988, but must be at least 0\.999"):
         embeddings_judge({"x": a}, {"x": np.array([[1, 0.05]], np.float32)})
 
 
@@ -160,9 +160,9 @@ ONES = np.ones((1, 4), np.float32)
 @pytest.mark.parametrize(
     ("candidate", "told"),
     [
-        (Says(), "the engine gives nothing"),
-        (Says(x=ONES[:, :2]), r"must be \[1, 4\], the engine gives \[1, 2\]"),
-        (Says(x=ONES * np.nan), "gives numbers that are none"),
+        (Says(), "the engine produces nothing"),
+        (Says(x=ONES[:, :2]), r"must be \[1, 4\], but the engine produces \[1, 2\]"),
+        (Says(x=ONES * np.nan), "produces values that are not finite"),
         (Says(x=-ONES), "least cosine is -1"),
     ],
 )
@@ -175,9 +175,9 @@ def test_every_role_has_its_judge() -> None:
     assert judge_for("classifier") is embeddings_judge
     assert judge_for("style") is pictures_judge
     assert callable(judge_for("detector", lambda outputs: []))
-    with pytest.raises(ValueError, match="give the reader of its head"):
+    with pytest.raises(ValueError, match="pass the box reader of its head"):
         judge_for("detector")
-    with pytest.raises(ValueError, match="no limits are stated for networks of role 'oracle'"):
+    with pytest.raises(ValueError, match="no accuracy limits are defined for models with the role 'oracle'"):
         judge_for("oracle")
 
 
@@ -211,7 +211,7 @@ def test_an_input_that_nobody_knows_how_to_feed_is_told(shape: tuple[int | None,
         "image": TensorSpec("image", (None, 3, 8, 8), np.dtype("f4")),
         "odd": TensorSpec("odd", shape, np.dtype(dtype)),
     }
-    with pytest.raises(EngineVerificationError, match="nobody knows what the network is fed as odd"):
+    with pytest.raises(EngineVerificationError, match="the meaning of the input odd"):
         reference_inputs(specs, "image", np.zeros((1, 3, 8, 8), np.float32))
 
 

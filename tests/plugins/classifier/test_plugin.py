@@ -306,10 +306,10 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"file": tmp_path / "none.onnx", "labels": NAMES}, "model.file: "),
         ({"file": tmp_path / "page.onnx", "labels": NAMES}, "model.file: "),
-        ({"file": boxes, "labels": NAMES}, "gives boxes [1, 100, 4]; a classifier gives one score a class"),
-        ({"file": three, "labels": NAMES[:2]}, "3 classes, but 2 labels are stated"),
+        ({"file": boxes, "labels": NAMES}, "has the output boxes [1, 100, 4]; a classifier has one score per class"),
+        ({"file": three, "labels": NAMES[:2]}, "3 classes, but 2 labels are given"),
         ({"file": three, "labels": tmp_path / "none.txt"}, "model.labels: labels file"),
-        ({"file": open_size, "labels": NAMES}, "leaves its size open"),
+        ({"file": open_size, "labels": NAMES}, "whose size is not fixed"),
     ]
     for model, expected in cases:
         (told,) = faults(model=model)
@@ -326,7 +326,7 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
 
 def test_a_network_of_another_form_is_refused_when_it_opens(opened: Opened, tmp_path: Path) -> None:
     twice = write_double(tmp_path / "twice.onnx")
-    with pytest.raises(ModelFileError, match="a classifier gives one score a class"):
+    with pytest.raises(ModelFileError, match="a classifier has one score per class"):
         opened(model={"file": twice, "labels": NAMES})
     hidden = write_shaped(tmp_path / "hidden.onnx", {"image": ("n", 3, 8, 8)}, {"scores": ("n", "classes")})
     with pytest.raises((PluginError, ModelFileError), match="scores"):

@@ -26,12 +26,14 @@ def configuration(text: str | None = None) -> str:
     definitions: Schema = schema["$defs"]
     parts = []
     for name, section in schema["properties"].items():
-        parts.append(f"## `{name}`\n\n{_sentence(section)}\n")
+        described = section if "description" in section else _object(section, definitions) or section
+        parts.append(f"## `{name}`\n\n{_sentence(described)}\n")
         if name == "plugins":
             parts.append(_plugins(definitions))
         else:
             key = "NAME" if _entries(section, definitions) else ""
-            parts.append(_table(list(_options(section, definitions, key))))
+            rows = list(_options(section, definitions, key))
+            parts.append(_table(rows) if rows else f"Value: {_type(section, definitions)}.\n")
     return "\n".join(parts)
 
 
@@ -68,8 +70,6 @@ def _options(schema: Schema, definitions: Schema, prefix: str) -> Iterator[tuple
             yield from _nested(option, definitions, key)
     elif entries is not None:
         yield from _options(entries, definitions, prefix)
-    elif not prefix:
-        yield "", _type(schema, definitions), _default(schema), ""
 
 
 def _nested(option: Schema, definitions: Schema, key: str) -> Iterator[tuple[str, ...]]:
@@ -129,8 +129,10 @@ def _kind(branch: Schema, definitions: Schema) -> str:
     kind = branch.get("type")
     kind = next((name for name in kind if name != "null"), "") if isinstance(kind, list) else kind
     if kind == "array":
-        inside = branch.get("items") or {}
-        return f"list of {_type(inside, definitions)}" if inside else "list"
+        if "prefixItems" in branch:
+            return f"[{', '.join(_type(item, definitions) for item in branch['prefixItems'])}]"
+        inside = _type(branch["items"], definitions) if branch.get("items") else ""
+        return f"list of ({inside})" if " or " in inside else f"list of {inside}" if inside else "list"
     if kind in ("integer", "number"):
         return kind + _bounds(branch)
     pattern = str(branch.get("pattern", ""))
@@ -145,13 +147,13 @@ def _bounds(branch: Schema) -> str:
     low, high = branch.get("minimum"), branch.get("maximum")
     above, below = branch.get("exclusiveMinimum"), branch.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f", {_plain(low)} to {_plain(high)}"
+        return f" {_plain(low)} to {_plain(high)}" if low != high else f" {_plain(low)}"
     texts = [
         f"{word} {_plain(value)}"
         for word, value in (("at least", low), ("above", above), ("at most", high), ("below", below))
         if value is not None
     ]
-    return f", {' and '.join(texts)}" if texts else ""
+    return f" {' and '.join(texts)}" if texts else ""
 
 
 def _default(option: Schema) -> str:
@@ -184,13 +186,9 @@ def _sentence(option: Schema, definitions: Schema | None = None) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        return ""
     lines = ["| option | value | default | |", "|---|---|---|---|"]
     for key, *others in rows:
-        name = f"`{key}`" if key else ""
-        lines.append(f"| {' | '.join([name, *map(_cell, others)])} |")
+        lines.append(f"| {' | '.join([f'`{key}`', *map(_cell, others)])} |")
     return "\n".join(lines) + "\n"
 
 

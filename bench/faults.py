@@ -28,8 +28,7 @@ _NOTHING = Fault("nothing", lambda patient: None, lambda patient: None)
 
 
 def missed(fault: Fault, rounds: Sequence[Course]) -> list[str]:
-    """Returns the aims that were missed in any of the rounds; the first is that a fault that must be noticed was
-    noticed."""
+    """Returns the aims missed in any of the rounds; the first is that a fault that must be noticed was noticed."""
     seen = SEEN if fault.reasons else SLATE
     aims = {
         "noticed": not fault.reasons or all(course.detected is not None for course in rounds),

@@ -51,8 +51,7 @@ def score_ours(crowd: Crowd, every: int = 1) -> Run:
 
 
 def score_analysed(crowd: Crowd, every: int) -> Run:
-    """Scores our tracker only on the frames that it is fed with and on what it sees there, as for the library's
-    trackers."""
+    """Scores our tracker only on the frames that it gets and on what it sees there, like the library's trackers."""
     tracker = Tracker(TrackerConfig(show_lost=0))
 
     def follow(index: int, moment: Moment) -> Told:

@@ -108,7 +108,7 @@ def measure(
 
 
 class LooksAt:
-    """Computes the embedding of the face in the centre of a scene; `turns`: rotated upright first, as the plug-in
+    """Computes the embedding of the face in the centre of a scene; `turns`: rotates it upright first, as the plug-in
     does."""
 
     def __init__(self, finder: FaceFinder, reader: FaceReader, *, turns: bool) -> None:

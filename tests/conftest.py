@@ -34,8 +34,8 @@ def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True, scope="session")
 def _signals_as_in_a_terminal() -> None:
-    """Resets signal handlers that child processes inherit: under nohup or in a shell's background the signals would be
-    ignored."""
+    """Resets signals for child processes, which would otherwise inherit them ignored under nohup or in the
+    background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

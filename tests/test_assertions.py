@@ -61,8 +61,7 @@ class Stated:
 
 
 def without_an_assertion(sources: Mapping[str, str]) -> list[str]:
-    """Returns the tests in these files (text by path) that assert nothing, neither directly nor through a helper in
-    reach."""
+    """Returns the tests in these files (text by path) that assert nothing, directly or through a helper in reach."""
     files = {name: ast.parse(text) for name, text in sources.items()}
     reach = {name: in_reach(name, tree, files) for name, tree in files.items()}
     modules = {name: module_names(tree) for name, tree in files.items()}

@@ -13,8 +13,7 @@ FLOORS = ("engines", "plugins", "daemon")
 
 
 def imported(path: Path) -> set[str]:
-    """Returns the packages that a file imports, anywhere in it: top-level names, and for our own the floor
-    ("daemon")."""
+    """Returns the packages that a file imports, anywhere in it: top-level names, for our own the floor ("daemon")."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

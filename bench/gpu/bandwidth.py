@@ -19,8 +19,7 @@ _REPEATS = 20
 
 
 def rows(gpu: Gpu, size: tuple[int, int] = (1920, 1080), batch: int = 16) -> list[Row]:
-    """Measures with images of the model's own `size` (width, height), so every byte is touched once and can be
-    counted."""
+    """Measures with images of the model's own `size` (width, height), so that each byte is touched exactly once."""
     width, height = size
     pixels = width * height * batch
     with Desk(gpu) as desk:

@@ -59,8 +59,7 @@ class Desk(ExitStack):
         return DevicePicture(buffer.address, width, width, height, start, width), buffer
 
     def seconds(self, work: Callable[[], object], repeats: int) -> float:
-        """Returns the seconds that one `work` takes, by device events. `work` must launch on `stream` and must not
-        wait."""
+        """Returns the seconds one `work` takes, by device events. `work` must launch on `stream` and must not wait."""
         work()  # warm-up
         before = self.stream.record()
         for _ in range(repeats):

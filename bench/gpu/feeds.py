@@ -75,8 +75,7 @@ class Kept:
 
 
 def rows(engine: Engine, pictures: Sequence[Image], load: Load) -> list[Row]:
-    """Returns a row for each number of feeds, and one that says why they end there. Closes the detector and its
-    engine."""
+    """Returns a row per number of feeds, and one that says why they end there. Closes the detector and its engine."""
     backend, (width, height) = engine.session.backend, load.size
     what = f"{engine.model.name} on {backend.name} {backend.precision}"
     feeds = f"feeds of {width}x{height} at {FPS} fps"

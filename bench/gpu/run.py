@@ -29,8 +29,7 @@ class Options:
 
 
 def all_rows(open_gpu: Callable[[], Gpu], engines: Sequence[tuple[str, OpenEngine]], options: Options) -> list[Row]:
-    """Returns the rows of all parts. `engines` holds each backend's name and a function that opens the detector on
-    it."""
+    """Returns the rows of all parts. `engines` holds backend names and functions that open the detector on them."""
     try:
         gpu = open_gpu()
     except EngineError as error:

@@ -1,5 +1,4 @@
-"""A short version of `bench.mutations` and `bench.cycles`: what ten thousand files and a thousand cameras must not
-break."""
+"""Short versions of `bench.mutations` and `bench.cycles`: ten thousand broken files, a thousand cameras."""
 
 from __future__ import annotations
 

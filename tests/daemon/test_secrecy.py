@@ -1,5 +1,4 @@
-"""A canary is used for every secret that sightd accepts and never comes out of a daemon that runs, fails and
-crashes."""
+"""A canary is used as every secret that sightd accepts; it never comes out of a daemon that runs, fails or crashes."""
 
 from __future__ import annotations
 
@@ -90,8 +89,7 @@ def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
 
 
 def told_to(url: str, method: str, headers: dict[str, str]) -> str:
-    """Returns headers and body; of the endless event stream only the first piece, because /api/events returns the
-    same."""
+    """Returns headers and body; of the endless event stream only its first piece, as /api/events has the same."""
     with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=20) as answer:
         pieces = answer.iter_text()
         endless = answer.headers.get("content-type", "").startswith("text/event-stream")

@@ -1,6 +1,5 @@
-"""Alerts of what fails within a daemon, in a real Prometheus. `test_prometheus` has those of cameras and configuration,
-`test_alerts_of_load` those that take minutes or hours.
-"""
+"""Alerts on failures within a daemon, in a real Prometheus. `test_prometheus` covers cameras and configuration,
+`test_alerts_of_load` what takes minutes or hours."""
 
 from __future__ import annotations
 
@@ -33,7 +32,8 @@ _POLL = 0.2
 
 
 class Ward:
-    """A daemon whose plug-in obeys orders, whose state lies on a small disk, with Prometheus and a viewer."""
+    """Test harness: a daemon with a plug-in that fails on demand and its state on a small disk, Prometheus, a
+    viewer."""
 
     def __init__(self, daemon: DaemonProcess, prometheus: Prometheus, folder: Path, disk: SmallDisk) -> None:
         self.daemon, self.disk = daemon, disk
@@ -51,7 +51,7 @@ class Ward:
         eventually(lambda: alert not in self._prometheus.firing(), 40, f"{alert} does not fire any more", every=_POLL)
 
     def started_anew(self, times: int) -> bool:
-        """Whether Prometheus saw it."""
+        """Whether Prometheus has seen `times` restarts."""
         found = self._prometheus.query("changes(process_start_time_seconds[15m])")
         return [int(sample["value"][1]) for sample in found] == [times]
 
@@ -91,7 +91,7 @@ def guess(daemon: DaemonProcess, password: str) -> None:
 
 
 def leave_few_descriptors(daemon: DaemonProcess, few: int) -> None:
-    numbers = [int(name) for name in os.listdir(f"/proc/{daemon.pid}/fd")]  # noqa: PTH208 — names alone
+    numbers = [int(name) for name in os.listdir(f"/proc/{daemon.pid}/fd")]  # noqa: PTH208 — names only
     _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (max(numbers) + few, hard))
 
@@ -103,7 +103,7 @@ def test_each_fires_on_its_fault(ward: Ward) -> None:
         guess(ward.daemon, f"wrong {number}")
     ward.fires("SightdGuessing")
     ward.disk.fill()
-    ward.daemon.signal(signal.SIGHUP)  # which is an event
+    ward.daemon.signal(signal.SIGHUP)  # records an event
     ward.fires("SightdStateNotWritable")
     ward.disk.empty()
     ward.quiet("SightdStateNotWritable")

@@ -1,4 +1,4 @@
-"""Alerts of what takes minutes or hours of a user's time, in a real Prometheus whose rules look back on seconds."""
+"""Alerts on what takes minutes or hours in real use, in a real Prometheus whose rules look back only seconds."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.waiting
 
 _SHARE = 0.08
-"""Of the processor's time, which is too little for the camera."""
+"""Share of CPU time, too little for the camera."""
 _POLL = 0.2
 """Seconds."""
 _TOO_WIDE = 16400
-"""Pixels: H.264 ends at 16384."""
+"""Pixels; the maximum of H.264 is 16384."""
 
 
 def too_wide(path: Path) -> Path:
-    """A recording, as of a camera that scans lines, of which no H.264 can be made."""
+    """Writes a recording, like a line-scan camera's, that cannot be encoded as H.264."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=10)
         stream.width, stream.height, stream.pix_fmt = _TOO_WIDE, 64, "yuvj420p"
@@ -45,7 +45,7 @@ def too_wide(path: Path) -> Path:
 
 
 class Ward:
-    """A daemon with a viewer of its camera "a" and a plug-in that obeys orders, and Prometheus."""
+    """Test harness: a daemon with a viewer of its camera "a" and a plug-in that fails on demand, and Prometheus."""
 
     def __init__(self, daemon: DaemonProcess, prometheus: Prometheus, orders: Path) -> None:
         self.daemon, self.orders = daemon, orders
@@ -58,7 +58,7 @@ class Ward:
         eventually(lambda: not set(alerts) & self._prometheus.firing(), 60, f"{alerts} do not fire", every=_POLL)
 
     def settled(self) -> bool:
-        """Whether the daemon runs for so long that its memory is looked at."""
+        """Whether the daemon has run long enough for its memory to be evaluated."""
         return bool(self._prometheus.query("time() - process_start_time_seconds > 20"))
 
 

@@ -1,4 +1,4 @@
-"""Rules, alerts and dashboard in a real Prometheus that watches a real daemon."""
+"""Rules, alerts and dashboard in a real Prometheus that monitors a real daemon."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.waiting
 
 WITHIN = 60.0
-"""Seconds for whatever Prometheus has to notice: it scrapes every second, on a machine that may be busy."""
+"""Seconds for Prometheus to notice anything: it scrapes every second, on a machine that may be loaded."""
 DASHBOARD = RULES.parent / "grafana" / "sightd.json"
 
 
@@ -37,7 +37,7 @@ ALERTS = rules_of("sightd.alerts.yml")
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, Prometheus]]:
-    """A daemon with a camera that is well and one that cannot be reached, a viewer, and Prometheus."""
+    """A daemon with one working and one unreachable camera, a viewer, and Prometheus."""
     program("prometheus", "prometheus")
     need_rtsp_server()
     folder = tmp_path_factory.mktemp("watched")
@@ -88,7 +88,7 @@ def test_each_alert_says_what_is_wrong_and_what_to_do() -> None:
 
 
 def dashboard_queries() -> list[tuple[str, str]]:
-    """Title and expression of each query, with the variables at "All"."""
+    """Returns title and expression of each query, with the variables at "All"."""
     found = []
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel.get("targets", ()):
@@ -129,7 +129,7 @@ def test_the_dashboard_names_no_data_source_of_its_own() -> None:
 
 
 def test_alerts_fire_on_their_faults_and_no_others(watched: tuple[DaemonProcess, Prometheus]) -> None:
-    """A camera that is away from the start; then a configuration that is refused; then a daemon that is gone."""
+    """A camera that is offline from the start; then a configuration that is rejected; then a daemon that is gone."""
     daemon, prometheus = watched
     away = {"SightdCameraDown", "SightdCameraFlaps"}
     eventually(lambda: prometheus.firing() >= away, WITHIN)

@@ -78,8 +78,7 @@ class AbuseWard:
 
     @contextmanager
     def unharmed(self) -> Iterator[None]:
-        """Asserts that the honest viewers notice nothing of what happens inside the context, and that no resources
-        leak."""
+        """Asserts that honest viewers notice nothing of what happens inside the context, and that no resources leak."""
         before, log, lost, began = Means.of(self.daemon.pid), len(self.daemon.log), self.uncounted(), time.monotonic()
         yield
         seen = len(self.viewer.seen), len(self.mjpeg.numbers)
@@ -99,8 +98,7 @@ class AbuseWard:
         assert self.daemon.readiness()["ready"]
 
     def uncounted(self) -> int:
-        """Returns how many frames the RTSP viewer missed since the start that the daemon did not count as dropped or
-        skipped."""
+        """Returns how many frames the RTSP viewer has missed that the daemon did not count as dropped or skipped."""
         return uncounted(self.daemon, self.viewer, "front")
 
     def refused(self, protocol: str) -> dict[str, float]:

@@ -28,8 +28,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def one_object_network(
     folder: Path, box: tuple[float, float, float, float] = (0.25, 0.25, 0.75, 0.75)
 ) -> dict[str, Any]:
-    """Returns detector options for a custom SSD-shaped model that detects one "thing" at `box` (xyxy, 0-1) in every
-    frame."""
+    """Returns detector options for a custom SSD-shaped model that finds one "thing" at `box` (xyxy, 0-1) everywhere."""
     outputs = {"boxes": np.array([box], np.float32), "scores": np.array([[0.9]], np.float32)}
     path = constant_network(folder / "one_object.onnx", (64, 64), outputs)
     return {"model": {"file": str(path), "head": "ssd", "labels": ["thing"]}}
@@ -68,8 +67,8 @@ class DaemonProcess:
             )
 
     def start(self, within: float = 90.0) -> None:
-        """Starts the daemon and returns when it has printed its addresses. Raises AssertionError with its log if it
-        does not."""
+        """Starts the daemon; returns when it has printed its addresses. Raises AssertionError with its log if it does
+        not."""
         self.spawn()
         assert self._process is not None
         assert self._process.stdout is not None

@@ -80,8 +80,7 @@ class FaultProxy:
         self._rate = rate
 
     def end_again_and_again(self) -> None:
-        """Ends the stream in an orderly way half a second after each connection begins, and existing streams at
-        once."""
+        """Ends the stream in an orderly way half a second after each connection begins; existing streams at once."""
         self._lifetime = 0.5
         for connection in self._all():
             connection.end()

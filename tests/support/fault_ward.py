@@ -167,8 +167,7 @@ class Ward:
         return max(0, self.uncounted() - before)
 
     def uncounted(self) -> int:
-        """Returns how many frames of the other camera are missing since the start that the daemon did not count as left
-        out."""
+        """Returns how many frames of the other camera are missing that the daemon did not count as left out."""
         return uncounted(self.daemon, self.other, "other")
 
 

@@ -67,8 +67,7 @@ class Scorer:
         )
 
     def _identity_hits(self) -> int:
-        """Returns the frames explained by the best one-to-one assignment of tracks to objects over the whole
-        sequence."""
+        """Returns the frames explained by the best one-to-one assignment of tracks to objects over the sequence."""
         objects = {one: row for row, one in enumerate(sorted({pair[0] for pair in self._together}))}
         tracks = {track: column for column, track in enumerate(sorted({pair[1] for pair in self._together}))}
         if not objects:

@@ -109,8 +109,7 @@ def _walk(random: np.random.Generator, count: int) -> np.ndarray[tuple[int, ...]
 
 
 def _hidden(boxes: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Returns, for each box, the largest fraction that any one nearer box (with a lower bottom edge in the image)
-    covers."""
+    """Returns, for each box, the largest fraction covered by any one nearer box (with a lower bottom edge)."""
     corners = np.asarray(boxes)
     low = np.maximum(corners[:, None, :2], corners[None, :, :2])
     high = np.minimum(corners[:, None, 2:], corners[None, :, 2:])

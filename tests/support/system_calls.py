@@ -37,8 +37,7 @@ class Recording:
     work: Path
 
     def command(self) -> Sequence[str]:
-        """Returns the strace command to put before the program. The program is the direct child, so signals reach
-        it."""
+        """Returns the strace command to put before the program, which stays the direct child, so signals reach it."""
         strace = program("strace", "strace")
         trace = self.folder / "trace"
         return [strace, "-D", "-f", "-ff", "--seccomp-bpf", "-qq", "-y", "-e", f"trace={_CALLS}", "-o", str(trace)]
@@ -59,8 +58,7 @@ class Recording:
         return found
 
     def changed(self) -> set[Path]:
-        """Returns all files that were opened for writing, and all paths that were created, renamed, changed or
-        removed."""
+        """Returns all files opened for writing, and all paths that were created, renamed, changed or removed."""
         return {Path(os.path.normpath(path)) for path in self._paths()}
 
     def _paths(self) -> Iterator[str]:

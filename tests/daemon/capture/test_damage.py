@@ -6,8 +6,7 @@ from sightd.daemon.capture.damage import DamageGate
 
 
 def shown(gate: DamageGate, *frames: str, interval: float = 0.04) -> str:
-    """Returns the frames that pass, "-" for the others: "k" key frame, "p" any other, "x" damaged, "X" damaged key
-    frame."""
+    """Returns the frames that pass, else "-": "k" key frame, "p" any other, "x" damaged, "X" damaged key frame."""
     return "".join(
         kind if gate.passes(corrupt=kind in "xX", key=kind in "kX", now=number * interval) else "-"
         for number, kind in enumerate("".join(frames))

@@ -219,8 +219,7 @@ def test_turning_and_aspect_are_followed_from_key_frame_to_key_frame(kernels: by
 
 
 def write_changing(folder: Path, changes: list[str]) -> Path:
-    """Writes a raw H.264 stream with five frames for each change, which is applied from the first of them, a key
-    frame."""
+    """Writes a raw H.264 stream with five frames per change; a change applies from the first, a key frame."""
     whole = b""
     for number, change in enumerate(changes):
         film = write_film(folder / f"{number}.mp4", [quadrants(96, 64)] * 5, options={"tune": "zerolatency"})

@@ -376,7 +376,7 @@ def test_udp_packets_out_of_order_are_put_in_order() -> None:
 
 @contextmanager
 def flood(answer: bytes) -> Iterator[tuple[int, list[int]]]:
-    """Yields the port of a camera that responds to DESCRIBE with `answer` and then keeps sending, and the bytes it
+    """Yields the port of a camera that responds to DESCRIBE with `answer` and never stops sending, and the bytes
     sent."""
     sent: list[int] = []
 

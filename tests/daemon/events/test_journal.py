@@ -169,8 +169,7 @@ def test_what_has_no_room_is_counted_and_that_is_an_event(tmp_path: Path, opened
 
 
 def counts_lost(journal: Journal) -> list[int]:
-    """Returns the counts of lost events, one for each time that the journal's thread ran while events were being
-    lost."""
+    """Returns the counts of lost events, one for each run of the journal's thread in which events were lost."""
     return [event.facts["count"] for event in journal.reader.after(0, 10_000, Filter(kind="events.lost"))]
 
 

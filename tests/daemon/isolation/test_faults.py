@@ -1,5 +1,4 @@
-"""Whatever an isolated plug-in does affects only its own process: it is counted, logged and recovered; nobody else
-waits."""
+"""A fault of an isolated plug-in affects only its own process: it is counted, logged and recovered from."""
 
 from __future__ import annotations
 

@@ -103,8 +103,7 @@ RIM = 4
 
 
 def overlaps(one: tuple[float, ...], other: tuple[float, ...], least: float = 0.0) -> bool:
-    """Whether two rectangles overlap by more than `least` pixels in both directions; one with a NaN overlaps
-    nothing."""
+    """Whether two rectangles overlap by more than `least` pixels in both directions; one with NaN overlaps nothing."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return not any(map(math.isnan, one)) and width > least and height > least

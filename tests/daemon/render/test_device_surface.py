@@ -104,8 +104,7 @@ def test_it_looks_as_on_the_cpu(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_trails_lie_where_the_cpu_draws_them_and_fade_alike(kernels: bytes) -> None:
-    """The CPU mixes a trail's colour with the image's before drawing, the GPU while drawing, so its edges are
-    thinner."""
+    """The CPU mixes a trail's colour with the image's before drawing, the GPU while drawing: its edges are thinner."""
     bare = Render(boxes=False, labels=False, scores=False, ids=False, status=False)
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)

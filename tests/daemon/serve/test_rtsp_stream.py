@@ -158,8 +158,7 @@ def test_viewers_come_and_go_without_a_trace(serve: Serve) -> None:
 
 
 def test_what_a_viewer_was_given_does_not_end_before_he_has_it(serve: Serve) -> None:
-    """The last viewer leaves between the two steps in which another's DESCRIBE finds the stream and takes a
-    reference."""
+    """The last viewer leaves just after another's DESCRIBE has found the stream, before it takes a reference."""
     service = serve()
     factory, _ = service.server._server.get_mount_points().match("/front")
     later: list[Callable[[], bool]] = []

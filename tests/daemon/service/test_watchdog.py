@@ -85,8 +85,8 @@ def test_a_short_stall_is_forgiven(supervisor: Supervisor) -> None:
 
 
 class JumpingClock:
-    """A clock that advances by a third of the watchdog's time per reading, plus the `jumps`, s by number of the
-    reading."""
+    """A clock that advances by a third of the watchdog's time per reading, plus `jumps` (s, by number of the
+    reading)."""
 
     def __init__(self, jumps: Mapping[int, float]) -> None:
         self._jumps, self._readings, self._now = jumps, 0, 100.0

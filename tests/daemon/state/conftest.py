@@ -1,5 +1,4 @@
-"""Marks these tests as `waiting`: they wait for events, however long they take, and run next to tests that measure
-time."""
+"""Marks these tests as `waiting`: they depend on events, not on timing, and run next to tests that measure time."""
 
 from __future__ import annotations
 

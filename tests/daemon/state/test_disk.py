@@ -1,5 +1,4 @@
-"""A full or read-only disk: video continues, it is reported, no success is pretended, and with space again all
-recovers."""
+"""A full or read-only disk: video continues, it is reported, no success is pretended, and it recovers with space."""
 
 from __future__ import annotations
 

@@ -38,8 +38,7 @@ def nv12_of(image: Image) -> tuple[Image, Image]:
 
 
 def bgr_of(luma: Image, chroma: Image, matrix: Matrix = Matrix.BT601, full_range: bool = False) -> Image:
-    """Converts NV12 to BGR by the standard's definition, in float64, with repeated chroma; every value is rounded
-    once."""
+    """Converts NV12 to BGR by the standard's definition, in float64, with repeated chroma; rounds each value once."""
     height, width = luma.shape
     repeated = chroma.repeat(2, axis=0).repeat(2, axis=1)[:height, :width].astype(np.float64) - 128
     y = luma.astype(np.float64)

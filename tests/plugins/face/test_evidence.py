@@ -1,5 +1,4 @@
-"""A name is assigned when samples agree, stays without flicker, and is not given to strangers however long they are
-seen."""
+"""A name is assigned when samples agree, does not flicker, and is not given to strangers however long they are seen."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def test_light_and_contrast_do_not_matter() -> None:
 
 
 def head(yaw: float, pitch: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Returns five landmarks of a head in px, rotated by angles in degrees: eyes and mouth on a plane, the nose in
-    front."""
+    """Returns five landmarks of a head in px, rotated by angles in degrees: eyes and mouth in a plane, the nose
+    ahead."""
     points = np.array([[-32, -35, 0], [32, -35, 0], [0, 5, 38], [-25, 38, 4], [25, 38, 4]], float)
     a, b = np.radians(yaw), np.radians(pitch)
     turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])

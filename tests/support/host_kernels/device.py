@@ -121,8 +121,7 @@ class HostFunction:
     def launch(
         self, grid: tuple[int, ...], block: tuple[int, ...], *args: Any, stream: Any, shared_bytes: int = 0
     ) -> None:
-        """Runs the kernel. Asserts what a device requires or should: argument sizes, live buffers, legal grids and
-        blocks."""
+        """Runs the kernel. Asserts what a device requires: argument sizes, live buffers, legal grids and blocks."""
         assert shared_bytes == 0
         assert min(*grid, *block) >= 1
         assert np.prod(block) <= 1024

@@ -22,13 +22,18 @@ import reference
 ROOT = Path(__file__).resolve().parents[1]
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
 _GENERATED = {"<!-- configuration -->": reference.configuration, "<!-- plugin-api -->": reference.plugin_api}
+_STYLE = """
+.wy-nav-content { max-width: 68rem; }
+.wy-table-responsive table td, .wy-table-responsive table th, td code { white-space: normal; }
+.wy-table-responsive table td { vertical-align: top; }
+"""
 _LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".py": "python", ".service": "ini", ".json": "json", ".toml": "toml"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the linked files of the repository below `repository/`, and the style sheet of code blocks."""
-    css = HtmlFormatter(style="default").get_style_defs(".codehilite")
-    files.append(File.generated(config, "pygments.css", content=css))
+    css = HtmlFormatter(style="default").get_style_defs(".codehilite") + _STYLE
+    files.append(File.generated(config, "site.css", content=css))
     waiting = [
         ("docs/" + file.src_uri, Path(file.abs_src_path)) for file in files.documentation_pages() if file.abs_src_path
     ]

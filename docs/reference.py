@@ -160,15 +160,21 @@ def _default(option: Schema) -> str:
     value = option.get("default")
     if value is None or value == {} or value == []:
         return ""
-    if _is_duration(option) and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"`{_plain(value)}s`" if value else "`0`"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        for unit, scale in _units(option):
+            if value >= scale and round(value / scale, 6).is_integer():
+                return f"`{round(value / scale)}{unit}`"
     if isinstance(value, dict | list):
         return f"`{json.dumps(value, ensure_ascii=False)}`"
     return f"`{_plain(value)}`"
 
 
-def _is_duration(option: Schema) -> bool:
-    return "ms|s|m" in json.dumps(option)
+def _units(option: Schema) -> list[tuple[str, float]]:
+    """Returns the units of a duration or a size, largest first, in what the schema stores: seconds or bytes."""
+    text = json.dumps(option)
+    if "ms|s|m" in text:
+        return [("d", 86400), ("h", 3600), ("m", 60), ("s", 1), ("ms", 0.001)]
+    return [("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)] if "KiB" in text else []
 
 
 def _plain(value: Any) -> str:
@@ -271,4 +277,5 @@ def _string(node: ast.stmt | None) -> str:
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
-    return (ast.get_docstring(node) or "").replace("<", "&lt;")
+    indented = not isinstance(node, ast.Module)  # a module's example keeps its indentation, and so is shown as code
+    return (ast.get_docstring(node, clean=indented) or "").strip().replace("<", "&lt;")

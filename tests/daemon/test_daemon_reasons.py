@@ -17,6 +17,8 @@ from tests.support.odd_camera import OddCamera, Packets
 from tests.support.sightd import sightd
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 QUICK = {"timeout": "2s", "open_timeout": "5s", "reconnect": {"first": "200ms", "longest": "500ms"}}
 
 

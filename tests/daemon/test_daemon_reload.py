@@ -18,9 +18,9 @@ from tests.support.uncounted import uncounted
 from tests.support.viewer import Viewer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.waiting
+
 CHANGES = {"X-Sightd": "1"}
-
-
 PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 25}
 
 

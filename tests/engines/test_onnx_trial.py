@@ -30,6 +30,15 @@ def test_a_network_that_takes_endless_memory_is_refused(what: str, tmp_path: Pat
         require_bounded(model_of(path))
 
 
+def refusal(model: Model) -> str | None:
+    """Why `require_bounded` refuses a model, or None if it does not."""
+    try:
+        require_bounded(model)
+    except ModelFileError as error:
+        return str(error)
+    return None
+
+
 def test_a_network_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_trial, "_CPU_S", 2)
     with pytest.raises(ModelFileError, match=r"bomb\.onnx needs more than 2 s of CPU time to load and process"):
@@ -37,7 +46,7 @@ def test_a_network_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_loop_that_ends_is_taken(tmp_path: Path) -> None:
-    require_bounded(model_of(classifier(tmp_path / "loop.onnx", *loop(100))))
+    assert refusal(model_of(classifier(tmp_path / "loop.onnx", *loop(100)))) is None
 
 
 def test_a_file_is_tried_again_only_if_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +61,9 @@ def test_a_file_is_tried_again_only_if_it_changed(tmp_path: Path, monkeypatch: p
 
 
 def test_a_file_that_no_library_can_load_is_left_to_whoever_opens_it(tmp_path: Path) -> None:
-    require_bounded(model_of(classifier(tmp_path / "odd.onnx", [node("NoSuchOperator", "x")])))
+    assert refusal(model_of(classifier(tmp_path / "odd.onnx", [node("NoSuchOperator", "x")]))) is None
 
 
 @pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano", "style26", "mobilenet-v2", "sface", "yunet"])
 def test_networks_of_the_catalogue_are_within_the_bounds(name: str) -> None:
-    require_bounded(replace(Catalog.load().get(name), path=stored(name)))
+    assert refusal(replace(Catalog.load().get(name), path=stored(name))) is None

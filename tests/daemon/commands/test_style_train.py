@@ -52,6 +52,7 @@ def painted(option: str, out: str) -> bytes:
     return Path(out, "coffee.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_painting_becomes_a_style_that_can_be_named_and_mixed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

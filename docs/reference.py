@@ -277,5 +277,5 @@ def _string(node: ast.stmt | None) -> str:
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
-    indented = not isinstance(node, ast.Module)  # a module's example keeps its indentation, and so is shown as code
-    return (ast.get_docstring(node, clean=indented) or "").strip().replace("<", "&lt;")
+    text = (ast.get_docstring(node) or "").replace("<", "&lt;")
+    return re.sub(r"^((?:from|import) .*)\Z", r"```python\n\1\n```", text, flags=re.MULTILINE | re.DOTALL)

@@ -36,7 +36,7 @@ def heads(people: FloatArray, width: int, height: int) -> list[View]:
         across, down = _AROUND * (x2 - x1), _AROUND * (y2 - y1)
         left, right = max(0, int(x1 - across)), min(width, int(x2 + across))
         reach = min(max(_HEAD * (y2 - y1), x2 - x1), y2 - y1)
-        top, bottom = max(0, int(y1 - down)), min(height, int(y1 + reach + across))
+        top, bottom = max(0, int(y1 - down)), min(height, int(min(y1 + reach + across, y2 + down)))
         if min(right - left, bottom - top) >= _LEAST:
             views.append((left, top, right, bottom))
     return views

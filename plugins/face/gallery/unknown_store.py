@@ -66,7 +66,9 @@ class UnknownStore:
             if person is not None:
                 self._write(run, person, best)
             gone = {one.number for one in before.persons} - {one.number for one in after.persons}
-            run.executemany("DELETE FROM unknown WHERE number = ?", [(one,) for one in gone])
+            merged = gone & set(() if person is None else person.joined)
+            run.executemany("DELETE FROM unknown WHERE number = ?", [(one,) for one in merged])
+            drop(run, sorted(gone - merged))  # beyond `most`: their sightings go with them
         return None if person is None else person.number
 
     def find(self, number: int) -> UnknownPerson:

@@ -42,6 +42,15 @@ def test_of_one_who_is_near_the_camera_head_and_shoulders_are_looked_at() -> Non
     assert bottom >= 330
 
 
+@pytest.mark.parametrize("box", [(100, 100, 300, 150), (100, 100, 200, 200), (100, 100, 140, 300)])
+def test_the_margin_of_each_edge_is_a_share_of_that_side(box: tuple[int, int, int, int]) -> None:
+    x1, y1, x2, y2 = box
+    ((left, top, right, bottom),) = heads(np.array([box], np.float32), 640, 480)
+    across, down = 0.15 * (x2 - x1), 0.15 * (y2 - y1)
+    assert (left, top, right) == (int(x1 - across), int(y1 - down), int(x2 + across))
+    assert bottom <= y2 + down, "a wide box is not searched further below than above"
+
+
 def test_a_box_at_an_inner_edge_is_cut_and_one_at_the_frames_edge_is_not() -> None:
     boxes = np.array([[0, 10, 30, 40], [70, 10, 100, 40], [30, 30, 60, 60]], np.float32)
     assert cut_off(boxes, (0, 0, 100, 100), 300, 100).tolist() == [False, True, False]

@@ -33,6 +33,16 @@ def visit(store: UnknownStore, look: FloatArray, at: float = 1.0) -> int | None:
     return store.with_visit(look, 1.0, at, Best(0.9, crop(1)), TABLE, 100)
 
 
+def test_who_is_dropped_by_the_limit_leaves_no_sightings(galleries: list[Gallery]) -> None:
+    assert TABLE is not None
+    store, sightings = UnknownStore(galleries[0], "sface"), Sightings(galleries[0])
+    for at in (1.0, 2.0, 3.0):
+        number = store.with_visit(vector(int(at)), 1.0, at, Best(0.9, crop(1)), TABLE, 2)
+        sightings.add(Sighting("hall", at, at, None, number, None, None, "nobody"))
+    assert [person.number for person in store.load().persons] == [2, 3]
+    assert {one.unknown for one in sightings.latest()} == {2, 3}
+
+
 def test_two_programs_give_no_number_twice(galleries: list[Gallery]) -> None:
     first, second = (UnknownStore(gallery, "sface") for gallery in galleries)
     numbers = [visit(store, vector(seed)) for seed, store in enumerate([first, second, first, second])]

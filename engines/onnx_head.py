@@ -65,14 +65,17 @@ def _last_layer(model: onnx.ModelProto, path: Path) -> tuple[onnx.NodeProto, int
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
     sizes = {one.name: tuple(one.dims) for one in graph.initializer}
+    if not graph.output:
+        raise ModelFileError(f"{path} has no output: export it again")
     node = makers.get(graph.output[0].name)
     while node is not None and node.op_type in _BEHIND:
         node = next((makers[name] for name in node.input if name in makers), None)
-    if node is None or node.op_type not in ("Gemm", "MatMul") or len(sizes.get(node.input[1], ())) != 2:
+    weights = "" if node is None or len(node.input) < 2 else node.input[1]
+    if node is None or node.op_type not in ("Gemm", "MatMul") or len(sizes.get(weights, ())) != 2:
         ending = "nothing" if node is None else node.op_type
         raise ModelFileError(f"{path} ends in {ending} instead of a fully connected layer: it cannot be used as a base")
     turned = any(one.name == "transB" and one.i for one in node.attribute)
-    return node, sizes[node.input[1]][1 if turned else 0]
+    return node, sizes[weights][1 if turned else 0]
 
 
 def _end_with(model: onnx.ModelProto, features: str, width: int) -> None:

@@ -66,11 +66,13 @@ class FaceLane:
     ) -> Embedded:
         """Embeds faces. Each is given by the index of its image in `images` and its five landmarks [5, 2] in that
         image's pixels. Images are BGR uint8 [h, w, 3], or already on this GPU; they may be modified or freed once this
-        returns.
+        returns. Without faces, returns arrays without rows; the width of the embeddings is then 0.
 
         Raises ValueError if the landmarks of a face coincide, and EngineError if a run fails or the model does not have
         exactly one output [n, d].
         """
+        if not faces:
+            return Embedded(np.empty((0, *self._shape[1:], 3), np.uint8), np.empty((0, 0), np.float32))
         try:
             pictures = self._upload.send(images, self._stream)
             parts = [

@@ -32,7 +32,8 @@ def cover_of(where: Where | None, frame: Frame, results: Results) -> FloatArray 
 
 def _boxes(where: Where, results: Results) -> Iterator[Sequence[float]]:
     wanted = {name.casefold() for name in where.classes}
-    found = results.get(Tracks) or results.get(Detections)
+    tracks = results.get(Tracks)
+    found = results.get(Detections) if tracks is None else tracks
     if wanted and found is not None:
         for box, class_id in zip(found.boxes.tolist(), found.class_ids.tolist(), strict=True):
             if found.labels[class_id].casefold() in wanted:

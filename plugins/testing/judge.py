@@ -32,7 +32,7 @@ def judge(found: Results, given: Results, frame: Frame, allowed: frozenset[type]
             _judge_objects(item)
     tracks, picture = found.get(Tracks), found.get(Picture)
     if tracks is not None:
-        _judge_tracks(tracks, given.get(Detections) or found.get(Detections))
+        _judge_tracks(tracks, given.merged(found).get(Detections))
     if picture is not None and (
         picture.image.shape != (frame.height, frame.width, 3) or picture.image.dtype != np.uint8
     ):

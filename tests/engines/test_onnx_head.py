@@ -77,6 +77,31 @@ def test_the_published_network_has_one(tmp_path: Path) -> None:
     assert write_trunk(stored("mobilenet-v2"), tmp_path / "trunk.onnx") == 1280
 
 
+def test_a_file_without_outputs_or_nodes_is_refused(tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3])
+    node = helper.make_node("Identity", ["image"], ["same"])
+    empty = write(tmp_path / "empty.onnx", helper.make_graph([], "empty", [image], [image]))
+    with pytest.raises(ModelFileError, match="does not end in a fully connected layer"):
+        write_trunk(empty, tmp_path / "trunk.onnx")
+    model = onnx.load(empty)
+    model.graph.node.append(node)
+    del model.graph.output[:]
+    onnx.save(model, tmp_path / "endless.onnx")
+    with pytest.raises(ModelFileError, match=r"endless\.onnx has no output"):
+        write_trunk(tmp_path / "endless.onnx", tmp_path / "trunk.onnx")
+
+
+@pytest.mark.parametrize("inputs", [[], ["image"]])
+def test_a_last_layer_without_its_inputs_is_refused(inputs: list[str], tmp_path: Path) -> None:
+    model = onnx.load(write_colours(tmp_path / "a.onnx"))
+    (last,) = (node for node in model.graph.node if node.op_type == "Gemm")
+    del last.input[:]
+    last.input.extend(inputs)
+    onnx.save(model, tmp_path / "cut.onnx")
+    with pytest.raises(ModelFileError, match="does not end in a fully connected layer"):
+        write_trunk(tmp_path / "cut.onnx", tmp_path / "trunk.onnx")
+
+
 def test_what_has_no_such_layer_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="ends in nothing instead of a fully connected layer"):
         write_trunk(write_double(tmp_path / "a.onnx"), tmp_path / "trunk.onnx")

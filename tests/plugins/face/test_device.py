@@ -57,6 +57,14 @@ def test_faces_and_embeddings_are_those_of_the_cpu(kernels: bytes) -> None:
             assert np.abs(ours.crops.astype(int) - theirs.crops).max() <= 2
             assert (ours.embeddings * theirs.embeddings).sum(axis=1).min() >= 0.999
             np.testing.assert_allclose(ours.quality.totals, theirs.quality.totals, atol=0.01)
+        lanes = recogniser.face_lanes()
+        assert lanes is not None
+        for images in ([], [frames[0].host()]):
+            nobody = lanes.embed(images, [])
+            assert nobody.crops.shape == (0, 112, 112, 3)
+            assert nobody.embeddings.shape[0] == 0
+            assert nobody.embeddings.ndim == 2
+        lanes.close()
         finder.close()
         reader.close()
         reader.close()

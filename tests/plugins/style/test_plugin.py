@@ -23,7 +23,7 @@ from sightd.plugins.api import PluginError
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.config import StyleConfig
 from sightd.plugins.style.enlarge import enlarged
-from sightd.plugins.types import Detections, Frame, Image, Picture, Results
+from sightd.plugins.types import Detections, Frame, Image, Picture, Results, Tracks
 from tests.support import media
 from tests.support.faces import photo
 from tests.support.networks import stored, write_double, write_shaped
@@ -117,6 +117,14 @@ def test_only_people_become_paint_or_everything_else(opened: Any) -> None:
     assert np.array_equal(outside[middle], image[middle])
     assert apart(inside[middle], image[middle]) > 15 < apart(outside[corner], image[corner])
     assert np.array_equal(painted(opened(where={"classes": ["person"]}), image), image), "nobody is there"
+
+
+def test_no_tracks_is_a_result_too_and_nobody_is_painted(opened: Any) -> None:
+    """Between confirmed tracks, raw detections must not appear in paint for a frame."""
+    image = still()
+    box, one, zero = np.array([[64, 64, 192, 192]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)
+    found = Results(Detections(box, one, zero, ("person",)), Tracks.none(("person",)))
+    assert np.array_equal(painted(opened(where={"classes": ["person"], "soft": 0}), image, found), image)
 
 
 def test_a_polygon_has_a_soft_edge(opened: Any) -> None:

@@ -23,6 +23,7 @@ from sightd.engines.errors import EngineError, ModelFileError
 from sightd.engines.model import Model
 from sightd.engines.onnx_file import size_with_weights
 from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.subprocess_path import with_package_path
 from sightd.engines.tensors import zeros
 
 MEMORY = 4 << 30
@@ -60,7 +61,7 @@ def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, 
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "sightd.engines.onnx_trial", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=_environment(), start_new_session=True,
+        env=with_package_path(os.environ), start_new_session=True,
     ) as process:  # fmt: skip
         try:
             code = process.wait(_DEADLINE_S)
@@ -75,12 +76,6 @@ def _fault(path: Path, _version: tuple[int, int, int], tensor: str, width: int, 
     if code < 0:
         return f"cannot be run: ONNX Runtime was killed by {signal.Signals(-code).name} in a trial run"
     return f"trial run failed: the process exited with code {code}" if code else ""
-
-
-def _environment() -> dict[str, str]:
-    home = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"PYTHONPATH": path}
 
 
 def _try(path: Path, tensor: str, shape: tuple[int, ...]) -> int:

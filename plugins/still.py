@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-import sightd
 from sightd.engines.printable import printable
 from sightd.engines.regular_file import read_regular
+from sightd.engines.subprocess_path import with_package_path
 from sightd.plugins.jpeg import MOST_SCANS, SCAN, is_jpeg, scans
 from sightd.plugins.still_decoder import LENGTH_BYTES, PIXEL_LIMIT, receive
 from sightd.plugins.types import Image
@@ -200,9 +200,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def _environment(most_pixels: int) -> dict[str, str]:
-    home = str(Path(sightd.__file__).resolve().parents[1])
-    path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"PYTHONPATH": path, PIXEL_LIMIT: str(most_pixels), "OPENBLAS_NUM_THREADS": "1"}
+    return with_package_path(os.environ) | {PIXEL_LIMIT: str(most_pixels), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _too_long(name: str, limits: Limits) -> str:

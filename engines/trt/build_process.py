@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import sightd
+from sightd.engines.subprocess_path import with_package_path
 from sightd.engines.trt.build_worker import encode
 from sightd.engines.trt.builder import BuildOrder, BuildProgress
 from sightd.engines.trt.errors import EngineBuildError
@@ -81,9 +81,7 @@ def visible_device(environ: Mapping[str, str], device: int) -> str:
 
 def _environment(environ: Mapping[str, str], device: int) -> dict[str, str]:
     """Returns our environment with this package's folder on PYTHONPATH and only one GPU visible."""
-    home = str(Path(sightd.__file__).resolve().parents[1])
-    path = os.pathsep.join([home, *filter(None, [environ.get("PYTHONPATH")])])
-    return {**environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": visible_device(environ, device)}
+    return with_package_path(environ) | {"CUDA_VISIBLE_DEVICES": visible_device(environ, device)}
 
 
 def _follow(stream: IO[bytes], progress: BuildProgress, order: BuildOrder, deadline: float) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from sightd.daemon.capture.web_auth import Authenticator
 HEADER_BYTES = 128 * 1024
 """Maximum bytes of a response's header."""
 _REDIRECTS = 5
+_MOST_LOGINS = 2
+"""Maximum number of challenges that one request answers."""
 _ROOM = 64 * 1024
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _GONE = 401, 403, 404, 410
 _AS_WRITTEN = "/?:@!$&'()*+,;=%~|[]"
@@ -158,6 +160,8 @@ class WebClient:
         self._timeout, self._opening, self._clock = timeout, opening, clock
         self._auth = Authenticator(unquote(parts.username or ""), unquote(parts.password or ""))
         self._address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+        self._rejected = False
+        """Whether the last password sent was rejected."""
         self._deadline = 0.0
         self._kept: tuple[str, Wire] | None = None
         self._response: WebResponse | None = None
@@ -168,17 +172,13 @@ class WebClient:
         Raises SourceError, or what a socket raises; see `errors.fault_of`.
         """
         self._deadline = self._clock() + self._opening
-        url, asked = urljoin(self._address, url or ""), 0
+        url = urljoin(self._address, url or "")
         ranged = {"Range": f"bytes={first}-{'' if last is None else last}"} if first or last is not None else {}
         for _ in range(_REDIRECTS + 1):
             parts = self._access.check(url)
-            own = self._access.is_own(parts)
-            response = self._ask(parts, url, own, ranged)
-            while response.status == _UNAUTHORISED and own and asked < 2:  # twice, as the first nonce may be stale
-                asked += 1
-                if not self._auth.challenged(response.header("WWW-Authenticate")):
-                    break
-                response = self._ask(parts, url, own, ranged)
+            response = self._ask(parts, url, ranged)
+            if self._access.is_own(parts):
+                response = self._logged_in(response, parts, url, ranged)
             if response.status not in _MOVED:
                 return self._usable(response, bool(ranged))
             url = _joined(url, next(iter(response.header("Location")), ""))
@@ -196,6 +196,23 @@ class WebClient:
             self._kept[1].close_socket()
         self._response = self._kept = None
 
+    def _logged_in(
+        self, response: WebResponse, parts: SplitResult, url: str, headers: dict[str, str]
+    ) -> WebResponse:
+        """Answers the challenge of a 401. Sends a rejected password again only if the camera says that the nonce was
+        stale: cameras lock an account after a few wrong passwords. If the password was accepted before, a 401 without
+        that word counts as a stale nonce too."""
+        for _ in range(_MOST_LOGINS):
+            if response.status != _UNAUTHORISED:
+                self._rejected = False
+                break
+            usable = self._auth.challenged(response.header("WWW-Authenticate"))
+            if not usable or (self._rejected and not self._auth.stale):
+                break
+            response = self._ask(parts, url, headers)
+            self._rejected = response.status == _UNAUTHORISED
+        return response
+
     def _usable(self, response: WebResponse, ranged: bool) -> WebResponse:
         if response.status in (_UNAUTHORISED, _FORBIDDEN):
             raise SourceError(Reason.UNAUTHORISED, self._auth.why_not)
@@ -205,10 +222,10 @@ class WebClient:
             raise SourceError(Reason.OTHER, f"the server answered with HTTP status {response.status}")
         return response
 
-    def _ask(self, parts: SplitResult, url: str, own: bool, headers: dict[str, str]) -> WebResponse:
+    def _ask(self, parts: SplitResult, url: str, headers: dict[str, str]) -> WebResponse:
         target = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe=_AS_WRITTEN)
         headers = {**headers, "User-Agent": "sightd", "Accept": "*/*", "Accept-Encoding": "identity"}
-        if own and (authorization := self._auth.authorization("GET", target)):
+        if self._access.is_own(parts) and (authorization := self._auth.authorization("GET", target)):
             headers["Authorization"] = authorization
         wire, kept = self._connected(parts)
         try:

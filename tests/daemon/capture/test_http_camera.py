@@ -18,7 +18,8 @@ import cv2
 import pytest
 
 from sightd.daemon.capture.connection import State
-from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.web import WebClient
 from tests.support.certificates import self_signed
 from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed
@@ -225,6 +226,42 @@ def test_a_login_that_fails_says_why_and_shows_no_password(
     for secret in (PASSWORD, quote(PASSWORD, safe=""), base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()):
         assert secret not in caplog.text + str(status) + repr(running.feed.source)
     assert len(camera.requests) <= 3 * len(running.record.losses)
+
+
+@pytest.mark.parametrize(("stale", "sent"), [("", 1), (", stale=false", 1), (", stale=true", 2)])
+def test_a_password_is_sent_once_per_attempt_unless_the_camera_says_that_the_nonce_was_stale(
+    stale: str, sent: int
+) -> None:
+    """Cameras lock an account after about five wrong passwords."""
+    numbers = itertools.count()
+
+    def give(_request: Request) -> Iterator[bytes]:
+        yield challenge(f'Digest realm="cam", nonce="{next(numbers)}", qop="auth"{stale}')
+
+    with web_camera(give) as camera:
+        client = WebClient(camera.url("/", CREDENTIALS), timeout=5, opening=5)
+        with pytest.raises(SourceError) as refused:
+            client.get()
+        client.close()
+    assert refused.value.reason is Reason.UNAUTHORISED
+    assert ["Authorization" in request.headers for request in camera.requests] == [False] + [True] * sent
+
+
+def test_a_camera_whose_nonce_expires_without_a_word_is_logged_in_to_again() -> None:
+    numbers = itertools.count()
+    nonces = [os.urandom(8).hex() for _ in range(3)]
+
+    def give(request: Request) -> Iterator[bytes]:
+        nonce = nonces[next(numbers) // 3]
+        right = digest_is_right(request, "MD5", nonce)
+        yield answer(jpeg(1)) if right else challenge(f'Digest realm="cam", nonce="{nonce}", qop="auth"')
+
+    with web_camera(give) as camera:
+        client = WebClient(camera.url("/", CREDENTIALS), timeout=5, opening=5)
+        for _ in range(3):
+            assert client.get().read()
+        client.close()
+    assert len(camera.requests) == 5
 
 
 def redirect(to: str) -> bytes:

@@ -157,11 +157,13 @@ class Daemon:
         """Applies another configuration to the running daemon; everything unchanged keeps running.
 
         Plug-ins are opened before anything is stopped: if one fails or an encoder is missing, nothing changes and
-        ConfigError is raised with its position in the file. Sections that need a restart keep their old values.
+        ConfigError is raised with its position in the file. Sections that need a restart keep their old values, but
+        renewed certificates are used for new connections.
         `commit` is called after everything is open and before anything changes; if it raises, nothing changes.
         """
         change, old = changes(self._loaded, loaded), self._loaded
-        config = loaded.config.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
+        wanted = loaded.config
+        config = wanted.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
         loaded = replace(loaded, config=config)
         codecs: dict[str, CodecChoice] = {}
         for name in (*change.added, *change.changed):
@@ -179,12 +181,27 @@ class Daemon:
             with placed(loaded, ("plugins",)):
                 faces = self._faces.opened(loaded) if self._http is not None else {}
             undo.callback(self._faces.discard, faces)
+            renewals = self._renewals(loaded, wanted)
+            change = replace(change, renewed=tuple(renewals))
             with self._change():
                 commit()
                 undo.pop_all()
                 self._follow(loaded, change, codecs, ready)
                 self._faces.serve(faces)
+                for renew in renewals.values():
+                    renew()
         return change
+
+    def _renewals(self, loaded: Loaded, wanted: Config) -> dict[str, Callable[[], None]]:
+        """Reads the servers' certificates again. Returns, for each that was renewed, a function that uses it. If `tls`
+        of a section changed, its old files may be gone: the certificate stays until the restart that this requires."""
+        found: dict[str, Callable[[], None]] = {}
+        for section, server in (("rtsp", self._fleet.rtsp), ("http", self._http)):
+            if server is not None and getattr(wanted, section).tls == getattr(self._config, section).tls:
+                with placed(loaded, (section, "tls")):
+                    if renew := server.renewal():
+                        found[section] = renew
+        return found
 
     def _follow(
         self, loaded: Loaded, change: Changes, codecs: Mapping[str, CodecChoice], ready: Iterable[Instance]

@@ -196,9 +196,7 @@ class WebClient:
             self._kept[1].close_socket()
         self._response = self._kept = None
 
-    def _logged_in(
-        self, response: WebResponse, parts: SplitResult, url: str, headers: dict[str, str]
-    ) -> WebResponse:
+    def _logged_in(self, response: WebResponse, parts: SplitResult, url: str, headers: dict[str, str]) -> WebResponse:
         """Answers the challenge of a 401. Sends a rejected password again only if the camera says that the nonce was
         stale: cameras lock an account after a few wrong passwords. If the password was accepted before, a 401 without
         that word counts as a stale nonce too."""

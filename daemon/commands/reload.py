@@ -32,6 +32,7 @@ _WORDS = {
     "opened": "plug-ins started",
     "replaced": "plug-ins restarted",
     "closed": "plug-ins stopped",
+    "renewed": "certificates renewed",
 }
 EXIT_REFUSED = EXIT_USAGE = 2
 EXIT_NO_DAEMON = 3

@@ -16,7 +16,7 @@ _FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain. `fixed`
-    are sections that differ and require a restart."""
+    are sections that differ and require a restart, `renewed` the servers that switch to a renewed certificate."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -25,9 +25,10 @@ class Changes:
     replaced: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    renewed: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.added, self.changed, self.removed, self.opened, self.replaced, self.closed))
+        return any((self.added, self.changed, self.removed, self.opened, self.replaced, self.closed, self.renewed))
 
     def __str__(self) -> str:
         parts = {
@@ -37,6 +38,7 @@ class Changes:
             "plug-ins opened": self.opened,
             "plug-ins replaced": self.replaced,
             "plug-ins closed": self.closed,
+            "certificates renewed": self.renewed,
         }
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing changed"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sightd.daemon.capture.source import CaptureError, source_of
@@ -15,6 +16,8 @@ from sightd.engines.regular_file import irregular_kind, open_regular
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.1"
+_EXPIRES_SOON = 14
+"""Days before a certificate expires from which on there is a warning."""
 _CHECKED_TOGETHER = (("width", "height", "fps"), ("decoder", "deinterlace"))
 _SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
@@ -61,6 +64,9 @@ class Checks:
             message = "tokens and video are sent in clear text over the network"
             yield self._problem(("http", "host"), message, hint)
         yield from self._limits()
+        for section, server in (("rtsp", rtsp), ("http", http)):
+            if server.enabled and server.tls is not None:
+                yield from self._expiry((section, "tls", "certificate"), server.tls.certificate)
         for name, camera in self._config.cameras.items():
             path: PathKey = ("cameras", name, "source")
             source = camera.source.get_secret_value()
@@ -191,6 +197,25 @@ class Checks:
                 message = f"cannot read {path}: {error.strerror}"
                 hint = "correct the path (relative to this file), or let the service's user read the file"
                 yield self._problem((section, "tls", option), message, hint)
+
+    def _expiry(self, path: PathKey, certificate: Path) -> Iterator[Problem]:
+        """Warns if the server's own certificate, the first in its file, has expired or soon will."""
+        from cryptography import x509
+
+        hint = "renew it, then run `sightd reload`"
+        try:
+            with open_regular(certificate) as file:
+                end = x509.load_pem_x509_certificate(file.read()).not_valid_after_utc
+        except OSError:
+            return  # reported as a problem
+        except ValueError:
+            yield self._problem(path, "its expiry date cannot be read", hint)
+            return
+        left = end - datetime.now(UTC)
+        if left.total_seconds() <= 0:
+            yield self._problem(path, f"expired on {end:%Y-%m-%d %H:%M} UTC: clients refuse it", hint)
+        elif left.days < _EXPIRES_SOON:
+            yield self._problem(path, f"expires on {end:%Y-%m-%d %H:%M} UTC, in less than {left.days + 1} d", hint)
 
     def _unused(self) -> list[str]:
         named = set(self._config.chain)

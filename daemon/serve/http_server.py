@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import logging
 import socket
 import ssl
@@ -54,6 +55,7 @@ class HttpServer:
         self._places = Places(options.max_connections, options.max_connections_per_address)
         self._refusals = Refusals("HTTP", _told(options), refused)
         self._port = options.port
+        self._certificate = None if options.tls is None or not options.enabled else _Certificate(options.tls)
         self._progress_at = time.monotonic()
         self._told_at = float("-inf")
         config = uvicorn.Config(
@@ -72,7 +74,7 @@ class HttpServer:
             timeout_graceful_shutdown=_GRACE_S,
             timeout_notify=1,
             callback_notify=self._turned,
-            ssl_context_factory=None if options.tls is None or not options.enabled else _tls(options.tls),
+            ssl_context_factory=None if self._certificate is None else self._certificate.context_for,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="http-server", daemon=True)
@@ -105,6 +107,11 @@ class HttpServer:
     def port(self) -> int:
         """The TCP port in use; the actual one if 0 was requested."""
         return self._port
+
+    def renewal(self) -> Callable[[], None] | None:
+        """Reads the certificate and its key again. Returns a function that uses them for new connections; None if they
+        have not changed, or without TLS. Raises TlsError if they cannot be used. Any thread."""
+        return None if self._certificate is None else self._certificate.renewal()
 
     def close(self, deadline: float = 2.0) -> None:
         """Disconnects the viewers, stops and joins the thread within `deadline` seconds. Idempotent."""
@@ -151,17 +158,47 @@ async def _create_server(
     return await create(protocol, sock=sock, backlog=backlog, ssl=ssl, ssl_handshake_timeout=PATIENCE)
 
 
-def _tls(tls: Tls) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
-    """Returns the SSL context factory for uvicorn: TLS 1.2 or newer, as in Python's defaults. Raises TlsError."""
+class _Certificate:
+    """The TLS context of each new connection: the first one hands the handshake over to the newest, because changing
+    the certificate of a context in use is not thread-safe. TLS 1.2 or newer, as in Python's defaults."""
+
+    def __init__(self, tls: Tls) -> None:
+        """Raises TlsError."""
+        self._tls = tls
+        self._context, self._digest = _read(tls)
+
+    def context_for(self, _config: uvicorn.Config, _default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        """Returns the context to serve with; a factory for uvicorn."""
+        served = self._context
+
+        def hand_over(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = self._context
+
+        served.sni_callback = hand_over  # type: ignore[assignment]  # also called if the client sends no name
+        return served
+
+    def renewal(self) -> Callable[[], None] | None:
+        """See `HttpServer.renewal`."""
+        context, digest = _read(self._tls)
+
+        def renew() -> None:
+            self._context, self._digest = context, digest
+
+        return None if digest == self._digest else renew
+
+
+def _read(tls: Tls) -> tuple[ssl.SSLContext, bytes]:
+    """Returns a context with the certificate and key, and a digest of their files. Raises TlsError."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
+        digest = hashlib.sha256(tls.certificate.read_bytes() + tls.key.read_bytes()).digest()
         context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ssl.SSLError) as error:
         raise TlsError(
             f"http.tls: {tls.certificate} with key {tls.key} cannot be used: {error.strerror or error}. "
             "Both must be PEM files that this process may read, and the key must be the certificate's own."
         ) from error
-    return lambda _config, _default: context
+    return context, digest
 
 
 def _told(options: Http) -> dict[str, str]:
@@ -169,6 +206,6 @@ def _told(options: Http) -> dict[str, str]:
         "total": f"there are {options.max_connections} already (http.max_connections)",
         "address": f"there are {options.max_connections_per_address} from one address already "
         "(http.max_connections_per_address)",
-        "slow": f"its request did not come within {PATIENCE:g} s, or more slowly than {SLOWEST} bytes a second",
+        "slow": f"its request did not arrive within {PATIENCE:g} s, or arrived more slowly than {SLOWEST} bytes/s",
         "invalid": "it sent what is not HTTP",
     }

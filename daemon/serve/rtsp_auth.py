@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sightd.daemon.config.model import Rtsp, Tls
@@ -29,7 +30,8 @@ def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any |
     auth = _watchful(gstreamer)(access)
     auth.set_realm("sightd")
     if options.tls is not None:
-        auth.set_tls_certificate(_certificate(options.tls, gstreamer))
+        certificate, auth.certificate_digest = _certificate(options.tls, gstreamer)
+        auth.set_tls_certificate(certificate)
     token = gstreamer.rtsp_server.RTSPToken()
     token.set_string("media.factory.role", _ROLE)
     if not known:
@@ -43,6 +45,18 @@ def authentication(options: Rtsp, access: Access, gstreamer: GStreamer) -> Any |
         else:
             auth.add_digest(name, password, token)
     return auth
+
+
+def renewal(auth: Any, tls: Tls, gstreamer: GStreamer) -> Callable[[], None] | None:
+    """Reads the certificate and its key again. Returns a function that makes `auth` use them for new connections; None
+    if they have not changed. Raises TlsError if they cannot be used. Any thread."""
+    certificate, digest = _certificate(tls, gstreamer)
+
+    def renew() -> None:
+        auth.set_tls_certificate(certificate)
+        auth.certificate_digest = digest
+
+    return None if digest == auth.certificate_digest else renew
 
 
 def permit(factory: Any, gstreamer: GStreamer) -> None:
@@ -83,6 +97,7 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
         def __init__(self, access: Access) -> None:
             super().__init__()
             self._access = access
+            self.certificate_digest = b""
 
         def do_check(self, context: Any, check: str) -> bool:
             """Requires a password when a camera is looked up; GStreamer checks a request's URL first."""
@@ -115,15 +130,18 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
     return WatchfulAuth
 
 
-def _certificate(tls: Tls, gstreamer: GStreamer) -> Any:
+def _certificate(tls: Tls, gstreamer: GStreamer) -> tuple[Any, bytes]:
+    """Returns the GTlsCertificate, and a digest of its files. Raises TlsError."""
     if not gstreamer.gio.TlsBackend.get_default().supports_tls():
         raise TlsError(
             "rtsp.tls: GLib has no TLS. Install it with `apt-get install glib-networking`, or remove rtsp.tls."
         )
     try:
-        return gstreamer.gio.TlsCertificate.new_from_files(str(tls.certificate), str(tls.key))
-    except gstreamer.glib.Error as error:
+        digest = hashlib.sha256(tls.certificate.read_bytes() + tls.key.read_bytes()).digest()
+        return gstreamer.gio.TlsCertificate.new_from_files(str(tls.certificate), str(tls.key)), digest
+    except (OSError, gstreamer.glib.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.message
         raise TlsError(
-            f"rtsp.tls: {tls.certificate} with key {tls.key} cannot be used: {error.message}. "
+            f"rtsp.tls: {tls.certificate} with key {tls.key} cannot be used: {reason}. "
             "Both must be PEM files that this process may read, and the key must be the certificate's own."
         ) from error

@@ -14,7 +14,7 @@ from sightd.daemon.serve import gst
 from sightd.daemon.serve.access.access import Access
 from sightd.daemon.serve.descriptors import RESERVE, fault, free
 from sightd.daemon.serve.errors import ListenError
-from sightd.daemon.serve.rtsp_auth import authentication, permit
+from sightd.daemon.serve.rtsp_auth import authentication, permit, renewal
 from sightd.daemon.serve.rtsp_conduct import SESSIONS
 from sightd.daemon.serve.rtsp_sessions import session_pool
 from sightd.daemon.serve.rtsp_stream import RtspStream
@@ -77,6 +77,12 @@ class RtspServer:
     def address(self, camera: str) -> RtspAddress:
         """Where viewers reach the camera."""
         return RtspAddress(scheme="rtsp" if self._options.tls is None else "rtsps", port=self.port, path=f"/{camera}")
+
+    def renewal(self) -> Callable[[], None] | None:
+        """Reads the certificate and its key again. Returns a function that uses them for new connections; None if they
+        have not changed, or without TLS. Raises TlsError if they cannot be used. Any thread."""
+        tls = self._options.tls
+        return None if tls is None else renewal(self._auth, tls, self._gstreamer)
 
     def add(self, camera: str) -> RtspStream:
         """Adds a camera and returns its stream. Raises ValueError if it was already added."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sightd.daemon.commands.doctor import served_ports
 from sightd.daemon.commands.reload import summary
+from tests.support.certificates import self_signed
 from tests.support.daemon import DaemonProcess
 from tests.support.sightd import sightd
+from tests.support.waiting import eventually
 
 PATTERN = {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}
 TOKEN = "a-token-of-somebody-who-may-all"
@@ -40,6 +44,51 @@ def test_what_changed_is_told_and_what_takes_a_restart(daemon: DaemonProcess) ->
     daemon.path.write_text(yaml.safe_dump(settings))
     assert json.loads(sightd("reload", "-c", daemon.path, "--json").stdout)["removed"] == ["b"]
     assert sightd("reload", "-c", daemon.path).stdout == "nothing changed\n"
+
+
+def test_renewed_certificates_are_used_for_new_connections(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    settings = {"cameras": {"a": PATTERN}, "rtsp": {"port": 0, "tls": pair}, "http": {"port": 0, "tls": pair}}
+    process = DaemonProcess(tmp_path, settings)
+    process.spawn()
+    try:
+        eventually(lambda: sightd("status", "-c", process.path).returncode == 0, 60, every=0.2)
+        ports = served_ports(process.path)
+        before = {section: ssl.get_server_certificate(("127.0.0.1", port)) for section, port in ports.items()}
+        assert sightd("reload", "-c", process.path).stdout == "nothing changed\n"
+        old = {name: Path(path).read_bytes() for name, path in pair.items()}
+        self_signed(tmp_path)
+        Path(pair["key"]).write_bytes(old["key"])
+        refused = sightd("reload", "-c", process.path)
+        assert refused.returncode == 2
+        assert "rtsp.tls.key: does not belong to the certificate" in refused.stderr
+        for section, port in ports.items():
+            assert ssl.get_server_certificate(("127.0.0.1", port)) == before[section]
+        self_signed(tmp_path)
+        assert sightd("reload", "-c", process.path).stdout == "certificates renewed: rtsp, http\n"
+        for port in ports.values():
+            assert ssl.get_server_certificate(("127.0.0.1", port)) == Path(pair["certificate"]).read_text()
+        assert sightd("reload", "-c", process.path).stdout == "nothing changed\n"
+    finally:
+        process.close()
+
+
+def test_a_certificate_of_another_name_takes_a_restart(tmp_path: Path) -> None:
+    pair, moved = self_signed(tmp_path), tmp_path / "moved"
+    moved.mkdir()
+    settings = {"cameras": {"a": PATTERN}, "rtsp": {"port": 0, "enabled": False}, "http": {"port": 0, "tls": pair}}
+    process = DaemonProcess(tmp_path, settings)
+    process.spawn()
+    try:
+        eventually(lambda: sightd("status", "-c", process.path).returncode == 0, 60, every=0.2)
+        settings["http"] = {"port": 0, "tls": self_signed(moved)}
+        for path in pair.values():
+            Path(path).unlink()
+        process.path.write_text(yaml.safe_dump(settings))
+        done = sightd("reload", "-c", process.path)
+        assert (done.returncode, done.stdout) == (0, "take effect only after a restart: http\n")
+    finally:
+        process.close()
 
 
 def test_a_file_with_faults_is_refused_with_their_lines(daemon: DaemonProcess) -> None:

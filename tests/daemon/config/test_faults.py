@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sightd.daemon.config.load import load, load_text
 from sightd.daemon.config.problems import ConfigError, Problem
-from tests.support.certificates import self_signed
+from tests.support.certificates import self_signed, valid_until
 from tests.support.stub_plugins import STUBS
 
 CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
@@ -405,6 +406,33 @@ def test_a_key_that_a_server_cannot_use_is_refused_and_no_passphrase_is_asked_fo
         load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
     assert message in str(refused.value)
     assert hint in str(refused.value)
+
+
+@pytest.mark.parametrize("server", ["http", "rtsp"])
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        (timedelta(minutes=-5), "expired on "),
+        (timedelta(days=3, minutes=-5), "in less than 3 d"),
+        (timedelta(days=14, minutes=-5), "in less than 14 d"),
+        (timedelta(days=14, minutes=5), None),
+    ],
+)
+def test_a_certificate_that_has_expired_or_soon_will_is_warned_of(
+    left: timedelta, message: str | None, server: str, tmp_path: Path
+) -> None:
+    valid_until(datetime.now(UTC) + left, self_signed(tmp_path))
+    text = CAMERA + f"{server}: {{tls: {{certificate: certificate.pem, key: key.pem}}}}"
+    warnings = load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS).warnings
+    if message is None:
+        assert warnings == ()
+        return
+    (warning,) = warnings
+    assert (warning.line, warning.path) == (2, f"{server}.tls.certificate")
+    assert message in warning.message
+    assert "sightd reload" in warning.hint
+    disabled = text.replace("{tls:", "{enabled: false, tls:")
+    assert load_text(disabled, tmp_path / "site.yaml", environ={}, plugins=STUBS).warnings == ()
 
 
 @pytest.mark.timeout(10)

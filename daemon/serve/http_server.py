@@ -174,7 +174,7 @@ class _Certificate:
         def hand_over(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             connection.context = self._context
 
-        served.sni_callback = hand_over  # type: ignore[assignment]  # also called if the client sends no name
+        served.sni_callback = hand_over  # also called if the client sends no name
         return served
 
     def renewal(self) -> Callable[[], None] | None:

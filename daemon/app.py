@@ -139,7 +139,7 @@ class Daemon:
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
         for codec, reason in sorted({(choice.name, choice.reason) for choice in codecs.values()}):
-            log.info("H.264 is encoded by %s: %s", codec, reason)
+            log.info("using %s to encode H.264: %s", codec, reason)
         with self._change():
             self._listen(cameras)
         for name in plugins_in_use(self._loaded):
@@ -240,7 +240,7 @@ class Daemon:
             self._changing.release()
         else:
             self._stopped = True
-            log.error("a start or reload hangs while it changes things, and is left behind")
+            log.error("a start or reload hangs while applying changes; abandoning it")
         with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.journal.close(deadline.within(3.0)))
             parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
@@ -330,10 +330,10 @@ class Daemon:
                 stalled.append(name)
         since = self._changing_since
         if since is not None and now - since > COMMIT_LIMIT:
-            stalled.append("a start or reload that changes things")
+            stalled.append("a start or reload that is applying changes")
         if stalled:
-            return False, f"{', '.join(stalled)} stands still"
-        loops = f"all loops of {len(runs)} cameras and {sum(map(bool, servers.values()))} servers turn"
+            return False, f"{', '.join(stalled)} is stuck"
+        loops = f"all loops of {len(runs)} cameras and {sum(map(bool, servers.values()))} servers are running"
         if not self._started:
             return True, f"{loops}; {starting(self._opening)}"
         return True, loops if self.configuration.state == "current" else f"{loops}; {self.configuration}"
@@ -342,7 +342,7 @@ class Daemon:
         """Status in one line, for systemd."""
         states = [run.status() for run in self._fleet.runs.values()]
         live = [state for state in states if state.state in ("live", "ended")]
-        away = f", {len(states) - len(live)} away" if len(live) < len(states) else ""
+        away = f", {len(states) - len(live)} offline" if len(live) < len(states) else ""
         line = f"{len(live)} of {len(states)} cameras live{away}, {sum(state.fps or 0 for state in live):.0f} fps"
         return line if self.configuration.state == "current" else f"{line}; {self.configuration}"
 

@@ -98,7 +98,7 @@ class CameraRun:
         self.request_stop()
         self._feed.stop(deadline)
         if not self._output.stop(max(0.1, until - time.monotonic())):
-            log.error("camera %s: its output did not stop within %.1f s and is left behind", self.name, deadline)
+            log.error("camera %s: the output thread did not stop within %.1f s; abandoning it", self.name, deadline)
         self._host.forget(self.name, max(0.1, until - time.monotonic()))
         self._all_metrics.remove_camera(self.name)
 

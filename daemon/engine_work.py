@@ -69,8 +69,8 @@ def bench(wish: Wish, place: Place, say: Say) -> None:
         for batch in sorted({wish.batch.least, wish.batch.usual, wish.batch.most}):
             each = _seconds(session, _zeros(session, wish, batch)) / batch
             say(
-                f"  batch {batch:3}  {each * 1e3:8.3f} ms a picture  {1 / each:9.0f} pictures/s  "
-                f"{slow / each:6.1f} times one CPU thread"
+                f"  batch {batch:3}  {each * 1000.0:8.3f} ms per image  {1 / each:9.0f} images/s  "
+                f"{slow / each:6.1f} × one CPU thread"
             )
 
 

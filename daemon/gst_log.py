@@ -21,7 +21,7 @@ def _handle(domain: bytes | None, level: int, message: bytes | None, _data: int 
         return  # not a warning
     kind = f"{(domain or b'GLib').decode(errors='replace')}, {'critical' if level & (_CRITICAL * 2 - 1) else 'warning'}"
     if times := _thinned.add(kind):
-        log.warning("%s, %d time(s), the last: %s", kind, times, ascii((message or b"").decode(errors="replace")))
+        log.warning("%s, %d time(s), most recently: %s", kind, times, ascii((message or b"").decode(errors="replace")))
 
 
 _handler = _Handler(_handle)

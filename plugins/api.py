@@ -45,41 +45,46 @@ class PluginConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     use: str | None = Field(
-        None, description="Which plug-in this entry is an instance of; the entry's own name by default."
+        None, description="Plug-in that this entry is an instance of; by default the name of the entry."
     )
-    every: int = Field(1, ge=1, description="Run on every n-th frame only; frames between are predicted.")
+    every: int = Field(
+        1, ge=1, description="Run only on every n-th frame; results for the frames between are predicted."
+    )
     max_fps: float | None = Field(
         None,
         gt=0,
-        description="Run at most this often a second on each camera; frames between are predicted.",
+        description="Maximum runs per second on each camera; results for the frames between are predicted.",
     )
     max_batch: int | None = Field(
         None,
         ge=1,
         le=256,
-        description="Largest number of cameras' frames run at once. By default 1 on a CPU, where batches save "
+        description="Maximum batch size (frames of all cameras). By default 1 on a CPU, where batches save "
         "nothing, and 16 on a GPU.",
     )
     max_wait: Duration = Field(
-        0.0, description="How long to wait for a fuller batch. By default a batch starts with the waiting frames."
+        0.0,
+        description=(
+            "How long to wait for a fuller batch. By default, a batch starts immediately with the waiting frames."
+        ),
     )
     backends: list[BackendName] | None = Field(
-        None, min_length=1, description="What runs its networks, in order; the file's `engines.backends` by default."
+        None,
+        min_length=1,
+        description="Backends for its models, in order of preference; by default `engines.backends`.",
     )
-    precision: Precision | None = Field(
-        None, description="What its networks compute in; the file's `engines.precision` by default."
-    )
+    precision: Precision | None = Field(None, description="Precision of its models; by default `engines.precision`.")
     device: Device | None = Field(
-        None, description="Where its networks run; the file's `engines.device` by default.", examples=["cuda:1"]
+        None, description="Device of its models; by default `engines.device`.", examples=["cuda:1"]
     )
     isolate: bool = Field(
         False,
-        description="Run it in a process of its own: a crash, hang or leak ends only that process, which "
-        "is restarted. Costs some time for each frame (docs/plugins.md).",
+        description="Run the plug-in in a separate process: a crash, hang or memory leak affects only that "
+        "process, which is restarted. Costs some time per frame (docs/plugins.md).",
     )
     max_memory: Size | None = Field(
         None,
-        description="Where it is isolated: most resident memory of its process, which is replaced when it takes more.",
+        description="Maximum resident memory of an isolated plug-in; its process is restarted if it exceeds this.",
         examples=["2GiB"],
     )
 

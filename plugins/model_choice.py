@@ -21,7 +21,7 @@ from sightd.plugins.api import Fault, PluginError
 from sightd.plugins.labels_file import labels_in
 
 Three = tuple[float, float, float]
-CatalogueName = Annotated[str, Field(min_length=1, description="Name of a network: see `sightd models list`.")]
+CatalogueName = Annotated[str, Field(min_length=1, description="Name of a model: see `sightd models list`.")]
 
 
 def _form(value: object) -> str:
@@ -36,25 +36,29 @@ class OwnFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: Path = Field(description="The ONNX file; ~ stands for the home directory.", examples=["/srv/models/own.onnx"])
+    file: Path = Field(description="The ONNX file; ~ is the home directory.", examples=["/srv/models/own.onnx"])
     head: Literal["ssd", "yolox", "yolox-decoded", "nanodet"] = Field(
-        description="How its output is read.", examples=["yolox"]
+        description="Format of the model output.", examples=["yolox"]
     )
     labels: Annotated[
         Annotated[Annotated[list[str], Field(min_length=1)], Tag("list")] | Annotated[Path, Tag("name")],
         Discriminator(_form),
     ] = Field(
-        description="Names of its classes in the network's order: a list, or a text file with one name a line. "
-        "A class named background is never reported.",
+        description="Class names in the order of the model output: a list, or a text file with one name per "
+        "line. A class named background is never reported.",
         examples=[["bolt", "nut"], "/srv/models/own.txt"],
     )
-    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file that leaves its size open.")
-    height: int | None = Field(None, ge=1, description="Input height in pixels, likewise.")
-    colour: ColourOrder | None = Field(None, description="Order of the colour channels that it is fed.")
-    resize: Resize | None = Field(None, description="How a picture is brought to the network's size.")
-    scale: float | None = Field(None, gt=0, description="Factor of each pixel value 0-255, before mean and std.")
-    mean: Three | None = Field(None, description="Subtracted from each channel, in the order of `colour`.")
-    std: Three | None = Field(None, description="Each channel is divided by it at last, in the order of `colour`.")
+    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file with a dynamic size.")
+    height: int | None = Field(None, ge=1, description="Input height in pixels, for a file with a dynamic size.")
+    colour: ColourOrder | None = Field(None, description="Order of the colour channels of the input.")
+    resize: Resize | None = Field(None, description="How an image is resized to the input size of the model.")
+    scale: float | None = Field(
+        None, gt=0, description="Factor applied to each pixel value (0-255), before mean and std."
+    )
+    mean: Three | None = Field(None, description="Mean to subtract from each channel, in the order of `colour`.")
+    std: Three | None = Field(
+        None, description="Standard deviation to divide each channel by, in the order of `colour`."
+    )
 
     @model_validator(mode="after")
     def _whole_size(self) -> Self:
@@ -150,4 +154,4 @@ class ModelChoice(
 
 
 def _known(networks: Catalog) -> str:
-    return f"known models: {', '.join(networks.models)}; a file of your own is {{file, head, labels}}"
+    return f"known models: {', '.join(networks.models)}; your own file: {{file, head, labels}}"

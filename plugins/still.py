@@ -32,7 +32,7 @@ _DEADLINE_S = 90.0
 _IDLE_S = 10.0
 """How long the decoder process may be idle before it is stopped; the next image starts it again."""
 _LONGEST_ANSWER = 200
-_TOO_SLOW = "decoding it takes too long: save it as a plain JPEG or PNG"
+_TOO_SLOW = "decoding takes too long: save it as a plain JPEG or PNG"
 _FORMATS = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or JPEG 2000"
 _UNSUPPORTED = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 """Brands of ISO base media files (ISO/IEC 23008-12) that OpenCV does not decode."""
@@ -75,11 +75,11 @@ def still_of(data: bytes, name: str, limits: Limits = UPLOAD) -> Image:
     if len(data) > limits.bytes:
         raise StillError(_too_long(name, limits))
     if not data:
-        raise StillError(f"{name}: not an image, it is empty")
+        raise StillError(f"{name}: not an image: the file is empty")
     if data[4:8] == b"ftyp" and data[8:12] in _UNSUPPORTED:
-        raise StillError(f"{name}: HEIC images are not read here: save it as a JPEG")
+        raise StillError(f"{name}: HEIC images are not supported: convert it to JPEG")
     if is_jpeg(data) and data.count(SCAN) > MOST_SCANS and scans(data) > MOST_SCANS:
-        raise StillError(f"{name}: a JPEG of more than {MOST_SCANS} scans: save it again as a plain JPEG or PNG")
+        raise StillError(f"{name}: a JPEG with more than {MOST_SCANS} scans: save it as a plain JPEG or PNG")
     found = _decoder(limits.pixels).decode(data)
     if isinstance(found, str):
         raise StillError(f"{name}: {found}")
@@ -112,7 +112,7 @@ class _Decoder:
             except (_GoneError, OSError):
                 if self._end() == -signal.SIGXCPU:
                     return _TOO_SLOW
-                return "not an image that can be read: its decoder failed"
+                return "not a readable image: the decoder failed"
             finally:
                 self._used_at = time.monotonic()
 
@@ -135,10 +135,10 @@ class _Decoder:
 
     def _words(self, fault: str) -> str:
         if fault == "pixels":
-            return f"more than {self._most_pixels // 10**6} million pixels: make it smaller"
+            return f"more than {self._most_pixels // 10**6} million pixels: reduce its size"
         if fault == "memory":
-            return "decoding it takes too much memory: save it as a plain JPEG or PNG"
-        return f"not an image that can be read: damaged, not complete, too large to decode, or not {_FORMATS}"
+            return "decoding takes too much memory: save it as a plain JPEG or PNG"
+        return f"not a readable image: damaged, incomplete, too large to decode, or not {_FORMATS}"
 
     def _connected(self) -> socket.socket:
         if self._connection is None:
@@ -204,4 +204,4 @@ def _environment(most_pixels: int) -> dict[str, str]:
 
 
 def _too_long(name: str, limits: Limits) -> str:
-    return f"{name}: larger than {limits.bytes >> 20} MiB: make it smaller"
+    return f"{name}: larger than {limits.bytes >> 20} MiB: reduce its size"

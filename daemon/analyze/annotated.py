@@ -51,7 +51,7 @@ class AnnotatedFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MediaError(f"{printable(str(folder))}: cannot be made: {error.strerror}") from error
+            raise MediaError(f"{printable(str(folder))}: cannot be created: {error.strerror}") from error
         if sequence.is_video:
             return AnnotatedVideo(self._free(folder, Path(sequence.name).stem, ".mp4"))
         return AnnotatedPictures(
@@ -86,7 +86,7 @@ class AnnotatedPictures:
         jpeg = suffix in (".jpg", ".jpeg", ".jpe", ".jfif")
         encoded, data = cv2.imencode(".jpg" if jpeg else suffix, image, _JPEG if jpeg else [])
         if not encoded:
-            raise MediaError(f"{printable(str(path))}: the picture could not be encoded")
+            raise MediaError(f"{printable(str(path))}: the image could not be encoded")
         try:
             write_whole(path, data.tobytes())
         except OSError as error:

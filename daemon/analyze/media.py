@@ -81,8 +81,8 @@ def contents(source: Path) -> Contents:
     if not source.exists():
         if address := _ADDRESS.match(str(source)):  # nothing of it is quoted: it may contain a password
             raise MediaError(
-                f"{address[1]}://…: an address, and only files are analysed; "
-                "write it as a camera's source into a configuration and watch it with `sightd run`"
+                f"{address[1]}://…: is a URL, but only files can be analysed; configure it as a camera source "
+                "and use `sightd run`"
             )
         raise MediaError(f"{printable(str(source))}: no such file or folder")
     if not source.is_dir():
@@ -113,7 +113,7 @@ def _folder(source: Path) -> Contents:
         others += [path for path in files if path.suffix.lower() not in PICTURES | VIDEOS]
     skipped = (*unreadable, *not_read(others))
     if not found:
-        raise MediaError("\n".join((f"{printable(str(source))}: no picture or video in this folder", *skipped)))
+        raise MediaError("\n".join((f"{printable(str(source))}: this folder contains no image or video", *skipped)))
     return Contents(tuple(found), skipped)
 
 
@@ -122,7 +122,7 @@ def _walk(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, list[Path
     known: set[str] = set()
 
     def cannot_be_read(error: OSError) -> None:
-        unreadable.append(f"{printable(str(error.filename))}: left out, {error.strerror}")
+        unreadable.append(f"{printable(str(error.filename))}: skipped, {error.strerror}")
 
     for folder, below, names in os.walk(source, onerror=cannot_be_read, followlinks=True):
         below[:] = sorted(name for name in below if _is_new(Path(folder, name), known))
@@ -138,18 +138,18 @@ def _is_new(folder: Path, known: set[str]) -> bool:
     return True
 
 
-def not_read(files: Iterable[Path], kinds: str = "picture or video") -> Iterator[str]:
+def not_read(files: Iterable[Path], kinds: str = "image or video") -> Iterator[str]:
     """Yields lines that say which files are left out because their suffix is not of `kinds`; of many with one suffix,
     names the first few."""
     by_suffix = defaultdict[str, list[Path]](list)
     for path in files:
         by_suffix[path.suffix.lower()].append(path)
     for suffix, alike in by_suffix.items():
-        kind = f"{printable(suffix)} is not the suffix of a {kinds}" if suffix else "its name has no suffix"
+        kind = f"{printable(suffix)} is not a known {kinds} suffix" if suffix else "the file name has no suffix"
         for path in alike[:_NAMED]:
-            yield f"{printable(str(path))}: left out, {kind}"
+            yield f"{printable(str(path))}: skipped, {kind}"
         if len(alike) > _NAMED:
-            yield f"{printable(str(alike[_NAMED].parent))}: left out, {len(alike) - _NAMED} more files: {kind}"
+            yield f"{printable(str(alike[_NAMED].parent))}: skipped {len(alike) - _NAMED} more files: {kind}"
 
 
 def length(sequence: Sequence) -> int | None:
@@ -227,11 +227,11 @@ class _Film:
     def fault(self) -> str | None:
         """Returns what was wrong, as text, once all has been read; None if nothing was."""
         declared, at_least = self._declared()
-        missing = f"declared {declared}, read {at_least}" if declared else None
+        missing = f"{declared} declared, {at_least} read" if declared else None
         faults = [
             f"frames are missing: {missing}" if missing else None,
-            f"{self._undecodable} of its packets cannot be decoded" if self._undecodable else None,
-            f"{self._damaged} of its frames are damaged" if self._damaged else None,
+            f"{self._undecodable} packets cannot be decoded" if self._undecodable else None,
+            f"{self._damaged} frames are damaged" if self._damaged else None,
         ]
         return "; ".join(fault for fault in faults if fault) or None
 
@@ -267,9 +267,9 @@ def _video(sequence: Sequence, deinterlace: Deinterlace) -> Iterator[Item | Medi
             for picture, time in film.pictures():
                 pts = time if film.timed else None
                 yield Item(str(path), _frame(sequence, film.frames - 1, picture, time, pts))
-            fault = film.fault() if film.frames else "holds no frame that can be decoded"
+            fault = film.fault() if film.frames else "contains no frame that can be decoded"
     except SourceError as error:
-        fault = error.detail or "not a video or picture"
+        fault = error.detail or "not a video or image"
     except (av.FFmpegError, OSError) as error:
         fault = _broken_off(error, film.frames if film else 0, path)
     if fault:
@@ -281,12 +281,12 @@ def _broken_off(error: Exception, seq: int, path: Path) -> str:
     if seq > 0:
         return f"cannot be read beyond frame {seq}: {why}"
     if isinstance(error, av.error.ArgumentError):  # FFmpeg's answer to a size that is impossible or above the limit
-        return f"its frames are damaged, or larger than {MOST_PIXELS // 10**6} million pixels"
+        return f"the frames are damaged, or larger than {MOST_PIXELS // 10**6} million pixels"
     if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return f"cannot be read: {why}"
     if _is_mp4(path):
-        return "its index is missing: the recording or copy was cut off before its end"
-    return "not a video or picture"
+        return "the index is missing: the recording or copy was interrupted"
+    return "not a video or image"
 
 
 def _is_mp4(path: Path) -> bool:

@@ -164,5 +164,5 @@ class Connection:
     def _require(self, legal: bool, event: str) -> None:
         if not legal:
             raise RuntimeError(
-                f"a feed that is {self.state} cannot take the event {event!r}; this is a defect of sightd"
+                f"a feed in state {self.state} cannot handle the event {event!r}; this is a bug in sightd"
             )

@@ -24,7 +24,7 @@ def video_of(container: av.container.InputContainer) -> av.VideoStream:
     also applies to later frames.
     """
     if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
-        raise SourceError(Reason.NO_VIDEO, "HEIC images are not read here: save it as a JPEG")
+        raise SourceError(Reason.NO_VIDEO, "HEIC images are not supported: convert it to JPEG")
     videos = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
     decodable = [stream for stream in videos if stream.codec_context is not None]
     if not decodable:
@@ -32,7 +32,7 @@ def video_of(container: av.container.InputContainer) -> av.VideoStream:
     chosen = next((stream for stream in decodable if stream.disposition & Disposition.default), decodable[0])
     width, height = chosen.width, chosen.height
     if width * height > MOST_PIXELS:
-        most = f"at most {MOST_PIXELS // 10**6} million are read"
+        most = f"at most {MOST_PIXELS // 10**6} million are supported"
         raise SourceError(Reason.NO_VIDEO, f"{width}x{height} pixels, {most}: choose a smaller stream")
     chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return chosen
@@ -45,7 +45,7 @@ def presentation_times(container: av.container.InputContainer) -> PresentationTi
 
 def _why_none(container: av.container.InputContainer, *, unknown_codec: bool) -> str:
     if unknown_codec:
-        return "it has video in a codec that this build of FFmpeg cannot decode"
+        return "its video codec is not supported by this build of FFmpeg"
     audio = "only audio" if container.streams.audio else ""
     pictures = "attached pictures" if container.streams.video else ""
     held = " and ".join(part for part in (audio, pictures) if part)

@@ -112,7 +112,7 @@ class CpuDecoding:
         try:
             return self._context.decode(packet)
         except av.error.PermissionError:  # HEVC with broken parameter sets; nothing was forbidden
-            raise av.error.InvalidDataError(errno.EINVAL, "broken parameter sets") from None
+            raise av.error.InvalidDataError(errno.EINVAL, "damaged parameter sets") from None
 
     def close(self) -> None:
         """Does nothing: the context's owner closes it."""
@@ -123,7 +123,7 @@ class CpuDecoding:
         data = bytes(packet)
         self._orientation = orientation_of(data)
         if self._codec in _JPEG and data.count(SCAN) > MOST_SCANS and scans(data, reads_on=True) > MOST_SCANS:
-            raise av.error.InvalidDataError(errno.EINVAL, f"more than {MOST_SCANS} scans in a JPEG")
+            raise av.error.InvalidDataError(errno.EINVAL, f"JPEG with more than {MOST_SCANS} scans")
         if self._codec in _PNG and (plain := without_compressed_text(data)) is not data:
             return _replaced(packet, plain)
         return packet

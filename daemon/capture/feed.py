@@ -142,7 +142,7 @@ class Feed:
         if self._thread.is_alive():
             self._thread.join(max(0.0, deadline))
         if self._thread.is_alive():
-            _log.warning("camera %s: its feed is still blocked %.1f s after it was stopped", self.camera, deadline)
+            _log.warning("camera %s: the feed is still blocked %.1f s after it was stopped", self.camera, deadline)
             return False
         return True
 
@@ -207,7 +207,7 @@ class Feed:
         self._connection.frame(now)
         self._report_state()
         if self._tally.frame(shot.captured_at, shot.wall_time, shot.size):
-            _log.info("camera %s: pictures are now %d x %d", self.camera, *shot.size)
+            _log.info("camera %s: frame size is now %d x %d", self.camera, *shot.size)
             self._events.size_changed(self.camera, shot.size)
         if live and shot.pts is not None and not self._is_worth_showing(shot, shot.pts):
             self._events.frame_skipped(self.camera)
@@ -254,7 +254,7 @@ class Feed:
         attempts, since = self._connection.attempts, self._complaints.since(now)
         told = self._complaints.worth_telling(fault.reason, attempts, now)
         self._news = self._news or told
-        what_now = "it is tried again" if attempts <= 1 else f"{attempts} attempts in {in_words(since)}, more follow"
+        what_now = "retrying" if attempts <= 1 else f"{attempts} attempts in {in_words(since)}; retrying"
         _log.log(
             logging.WARNING if told else logging.DEBUG,
             "camera %s (%s): %s; %s",

@@ -55,7 +55,9 @@ def load() -> GStreamer:
         gi.require_version("GstRtsp", "1.0")
         from gi.repository import Gio, GLib, GObject, Gst, GstApp, GstRtsp  # noqa: F401 - GstApp is for appsinks
     except (ImportError, ValueError) as error:
-        raise GStreamerError(f"RTSP cameras need GStreamer for this Python: {error}; {_remedy()}") from error
+        raise GStreamerError(
+            f"RTSP cameras require GStreamer bindings for this Python: {error}; {_remedy()}"
+        ) from error
     gst_log.install()
     Gst.init(None)
     gstreamer = GStreamer(Gst, Gio, GLib, GstRtsp)
@@ -73,7 +75,7 @@ def _guard_challenges(gst: Any) -> None:
     try:
         rtsp_challenges.install(plugin)
     except rtsp_challenges.GuardError as error:
-        raise GStreamerError(f"GStreamer cannot be guarded against malformed login challenges: {error}") from error
+        raise GStreamerError(f"GStreamer cannot be protected against malformed login challenges: {error}") from error
 
 
 def _remedy() -> str:

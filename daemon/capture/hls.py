@@ -102,12 +102,12 @@ def with_variables(url: str, text: str, imported: Mapping[str, str]) -> tuple[st
 
     def value_of(reference: re.Match[str]) -> str:
         if reference[1] not in values:
-            raise SourceError(Reason.NO_VIDEO, f"its playlist uses the variable {reference[1][:40]!a} undefined")
+            raise SourceError(Reason.NO_VIDEO, f"its playlist uses the undefined variable {reference[1][:40]!a}")
         return values[reference[1]]
 
     for line in text.splitlines():
         if len(line) + line.count("{$") * max(map(len, values.values()), default=0) + size > MOST_PLAYLIST:
-            raise SourceError(Reason.TOO_LARGE, "the variables of a playlist")
+            raise SourceError(Reason.TOO_LARGE, "the playlist variables")
         replaced = _VARIABLE.sub(value_of, line)
         size += len(replaced) + 1
         if replaced.strip().startswith(_DEFINE):
@@ -167,7 +167,9 @@ def _with_absolute_key(url: str, line: str) -> tuple[str, set[str]]:
         why = f"its HLS segments are encrypted with {method[:40]!a}; only AES-128 is supported"
         raise SourceError(Reason.NO_VIDEO, why)
     if format_ != "identity":
-        raise SourceError(Reason.NO_VIDEO, f"the key of its HLS segments needs the key system {format_[:60]!a}")
+        raise SourceError(
+            Reason.NO_VIDEO, (f"the key of its HLS segments requires the unsupported key system {format_[:60]!a}")
+        )
     if not stated.get("URI"):
         raise SourceError(Reason.NO_VIDEO, "its HLS segments are encrypted, but the playlist names no key")
     key = _joined(url, stated["URI"])
@@ -195,7 +197,7 @@ def _joined(url: str, address: str) -> str:
     try:
         return urljoin(url, address)
     except ValueError:
-        raise SourceError(Reason.NO_VIDEO, "its playlist names an address that cannot be read") from None
+        raise SourceError(Reason.NO_VIDEO, "its playlist contains an invalid URL") from None
 
 
 def _variant(address: str, stated: dict[str, str]) -> Variant:

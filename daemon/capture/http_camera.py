@@ -109,7 +109,7 @@ class ImageStream:
         self, source: Source, playback: Playback, client: WebClient, response: WebResponse, codec: str
     ) -> None:
         if playback.nvdec is not None:
-            raise SourceError(Reason.NO_VIDEO, "decoder: nvdec cannot decode single pictures; write decoder: cpu")
+            raise SourceError(Reason.NO_VIDEO, "nvdec cannot decode single images; set decoder: cpu")
         self.interval = 0.0 if response.content_type.startswith("multipart/") else source.poll_interval
         self._source, self._playback, self._client, self._response = source, playback, client, response
         self._whole = codec != "mjpeg"
@@ -141,7 +141,7 @@ class ImageStream:
                 if not self._whole:
                     yield reader.feed(data)
                 elif len(body) > MOST_PICTURE:
-                    raise TooLargeError(f"a picture does not end within {MOST_PICTURE // 2**20} MiB")
+                    raise TooLargeError(f"an image is larger than {MOST_PICTURE // 2**20} MiB")
                 else:
                     body += data
                     yield []
@@ -220,5 +220,9 @@ def _open(
     try:
         return av.open(file, "r", format=format_, options=options, io_open=files.open, timeout=files.limits)
     except (av.error.InvalidDataError, av.error.ArgumentError):  # ArgumentError: the format is not in the whitelist
-        told = f"the server answers with {content_type[:60]}" if _PLAIN_TYPE.fullmatch(content_type) else ""
+        told = (
+            f"the server sends {content_type[:60]}, which is neither an image nor a video stream"
+            if _PLAIN_TYPE.fullmatch(content_type)
+            else ""
+        )
         raise SourceError(Reason.NO_VIDEO, told) from None

@@ -68,14 +68,14 @@ class PartReader:
         found = _BEGIN.search(self._buffer)
         if found is None:
             if len(self._buffer) > MOST_BETWEEN:
-                raise TooLargeError(f"more than {MOST_BETWEEN // 1024} KiB without a picture")
+                raise TooLargeError(f"more than {MOST_BETWEEN // 1024} KiB without an image")
             return False
         head = bytes(self._buffer[: found.start()])
         lengths, times = _LENGTH.findall(head), _TIME.findall(head)
         self._length = int(lengths[-1]) if lengths and _HEADER_END.search(head) else None
         self._time = float(times[-1]) if times else None
         if self._length is not None and self._length > MOST_PICTURE:
-            raise TooLargeError(f"a picture of {self._length / 1e6:.0f} MB is announced")
+            raise TooLargeError(f"an image of {self._length / 1000000.0:.0f} MB is announced")
         del self._buffer[: found.start()]
         self._begun, self._at, self._in_scan = True, 2, False
         return True
@@ -86,7 +86,7 @@ class PartReader:
             return self._length if len(self._buffer) >= self._length else None
         end = self._searched()
         if end is None and len(self._buffer) > MOST_PICTURE:
-            raise TooLargeError(f"a picture does not end within {MOST_PICTURE // 2**20} MiB")
+            raise TooLargeError(f"an image is larger than {MOST_PICTURE // 2**20} MiB")
         return end
 
     def _searched(self) -> int | None:

@@ -34,4 +34,4 @@ def open_stream(source: Source, playback: Playback, limit: float | None = None) 
 
 
 def _by_ffmpeg(source: Source, why: str) -> None:
-    _log.warning("%s is read by FFmpeg, which adds one frame interval of delay: %s", source.label, why)
+    _log.warning("using FFmpeg for %s, which adds a delay of one frame interval: %s", source.label, why)

@@ -38,48 +38,48 @@ class Reason(StrEnum):
 _WORDS: dict[Reason, tuple[str, str]] = {
     Reason.REFUSED: (
         "no connection",
-        "no connection: nothing answers, or it was closed; check address and port, and that the camera is on",
+        "no connection: the camera does not answer or closed the connection; check address, port and power",
     ),
     Reason.TIMEOUT: (
         "no answer",
-        "no data for longer than `timeout`; check cable, network and camera, or raise `timeout`",
+        "no data for longer than `timeout`; check cable, network and camera, or increase `timeout`",
     ),
     Reason.EOF: (
         "stream ended",
-        "the stream ended; the camera may have restarted or reached its limit of viewers",
+        "the stream ended; the camera may have restarted or reached its viewer limit",
     ),
     Reason.NO_VIDEO: (
         "no video",
-        "there is no video in it that can be decoded; check that the address names a video stream",
+        "the stream contains no decodable video; check that the URL is that of a video stream",
     ),
     Reason.UNAUTHORISED: (
         "login refused",
-        "user or password was not accepted; check both in the address (%-encode characters like @ and /)",
+        "login rejected; check user and password in the URL (percent-encode characters such as @ and /)",
     ),
-    Reason.NOT_FOUND: ("not found", "there is nothing at this address; check the path"),
+    Reason.NOT_FOUND: ("not found", "no stream at this URL; check the path"),
     Reason.NOT_READABLE: (
         "cannot be read",
-        "the file or device cannot be read; check its type, and that the user of sightd may read it",
+        "the file or device cannot be read; check its type and that the sightd user has read permission",
     ),
     Reason.NAME_NOT_RESOLVED: (
         "host name unknown",
-        "the host name cannot be resolved; check its spelling and the name server",
+        "the host name cannot be resolved; check the spelling and the DNS server",
     ),
     Reason.DECODE: (
         "damaged data",
-        "its data cannot be decoded; check the camera's codec settings and the network for loss",
+        "the data cannot be decoded; check the camera's codec settings and the network for packet loss",
     ),
     Reason.LATE: (
         "too late",
-        "its frames arrived late and did not catch up, so it is reopened; check the network's bandwidth or choose a "
-        "smaller stream",
+        "the frames arrived late and did not catch up, so the stream is reopened; check the network "
+        "bandwidth or choose a smaller stream",
     ),
     Reason.TOO_LARGE: (
         "too much data",
-        "it sends more data than a camera should; it may be broken or compromised",
+        "the camera sends more data than it should; it may be broken or compromised",
     ),
-    Reason.REDIRECT: ("redirect refused", "it redirects to an address that is not followed"),
-    Reason.SILENT: ("no picture", "no frame arrives, although the connection stands"),
+    Reason.REDIRECT: ("redirect refused", "the camera redirects to a URL that is not followed"),
+    Reason.SILENT: ("no picture", "connected, but no frames arrive"),
     Reason.OTHER: ("failed", "it failed"),
 }
 

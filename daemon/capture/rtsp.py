@@ -178,7 +178,7 @@ class _Watch:
         if not self._over_udp:
             self._counted = None
         elif now - self._counted_at > 1.0:
-            self._count(_MOST_BESIDES * (now - self._counted_at), "besides its pictures")
+            self._count(_MOST_BESIDES * (now - self._counted_at), "in addition to its frames")
             self._counted, self._counted_at = self._session.received(), now
         self._keep_alive(now)
 

@@ -75,11 +75,11 @@ def install(plugin: Path) -> bool:
     at = mapped[0].begin + slot
     protection = next((part.protection for part in mapped if part.begin <= at <= part.end - _POINTER), None)
     if protection is None:
-        raise GuardError(f"the reference of {plugin} lies outside of it")
+        raise GuardError(f"the reference of {plugin} is out of bounds")
     current = ctypes.c_void_p.from_address(at).value or 0
     own_code = any(part.begin <= current < part.end and part.protection & _EXECUTE for part in mapped)
     if current != _address(original) and not own_code:  # own code: a stub that resolves the function on its first call
-        raise GuardError(f"the reference of {plugin} points elsewhere: another library has changed it")
+        raise GuardError(f"the reference of {plugin} was changed by another library")
     _replace(at, protection, _address(_parser()))
     return True
 
@@ -98,7 +98,7 @@ def _replace(at: int, protection: int, value: int) -> None:
         raise GuardError(f"memory cannot be made writable: {os.strerror(ctypes.get_errno())}")
     ctypes.c_void_p.from_address(at).value = value
     if protect(protection):
-        raise GuardError(f"memory cannot be protected again: {os.strerror(ctypes.get_errno())}")
+        raise GuardError(f"memory cannot be made read-only again: {os.strerror(ctypes.get_errno())}")
 
 
 def _is_faulty(parser: Any) -> bool:
@@ -106,7 +106,7 @@ def _is_faulty(parser: Any) -> bool:
     usual one is not as declared here."""
     usual, bare = _parsed(parser, b'Digest realm="a"'), _parsed(parser, b"Digest")
     if len(usual) != 1 or usual[0][0] != _DIGEST or not usual[0][1] or [scheme for scheme, _ in bare] != [_DIGEST]:
-        raise GuardError("GStreamer's parser of challenges returns another structure than that of GStreamer 1.22")
+        raise GuardError("GStreamer's challenge parser returns a different structure than GStreamer 1.22")
     return not bare[0][1]
 
 
@@ -115,7 +115,7 @@ def _parsed(parser: Any, challenge: bytes) -> list[tuple[int, bool]]:
     rtsp = ctypes.CDLL(_LIBRARY)
     message = ctypes.c_void_p()
     if rtsp.gst_rtsp_message_new_response(ctypes.byref(message), 401, b"Unauthorized", None):
-        raise GuardError("GStreamer makes no RTSP message")
+        raise GuardError("GStreamer could not create an RTSP message")
     try:
         rtsp.gst_rtsp_message_add_header(message, _WWW_AUTHENTICATE, challenge)
         found = parser(message, _WWW_AUTHENTICATE)

@@ -89,7 +89,7 @@ class Dialogue:
     def check(self, location: str) -> None:
         """Sets `fault` if a redirect led to another host, or away from TLS."""
         if not self._stays(location):
-            self.fault = SourceError(Reason.REDIRECT, "to another host; set `source` to that address if it is yours")
+            self.fault = SourceError(Reason.REDIRECT, "to another host; set `source` to that URL if you trust it")
 
     def may_replace_stream(self) -> bool:
         """Counts a change of the SSRC and returns whether the stream may continue under it: each one takes memory until
@@ -114,11 +114,11 @@ class Dialogue:
     def without_stream(self) -> SourceError:
         """Returns the fault that says why no stream could be set up."""
         if self.codec is not None:
-            return SourceError(Reason.OTHER, "the camera refuses this `transport`; set the other one, tcp or udp")
+            return SourceError(Reason.OTHER, "the camera rejects this `transport`; use the other one, tcp or udp")
         if self._videos:
             return _unreadable(self._videos[0])
         if "audio" in self._media:
-            return SourceError(Reason.NO_VIDEO, "it has audio only")
+            return SourceError(Reason.NO_VIDEO, "it has only audio")
         return SourceError(Reason.NO_VIDEO)
 
     def _stays(self, location: str) -> bool:
@@ -133,7 +133,7 @@ class Dialogue:
 
 def _unreadable(encoding: str) -> UnreadableCodecError:
     codec = CODECS.get(encoding.upper())
-    missing = f", and GStreamer has no element {codec.depayloader} ({codec.package})" if codec is not None else ""
+    missing = f", for which GStreamer has no element {codec.depayloader} ({codec.package})" if codec is not None else ""
     return UnreadableCodecError(Reason.NO_VIDEO, f"its encoding is {plain(encoding)}{missing}")
 
 
@@ -181,7 +181,7 @@ def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
         detail = (
             ""
             if reason is not Reason.OTHER
-            else f"the camera answers {fault.status} {plain(fault.status_text, secret)}"
+            else f"the camera answered {fault.status} {plain(fault.status_text, secret)}"
         )
         return SourceError(reason, detail.rstrip())
     if (fault.domain, fault.code) == (_STREAM, _NO_STREAM):
@@ -189,7 +189,7 @@ def meaning_of(fault: GstFault, dialogue: Dialogue) -> SourceError:
     if "(Timeout while waiting" in fault.text:
         return SourceError(Reason.TIMEOUT)
     if "authentication protocol" in fault.text:
-        return SourceError(Reason.UNAUTHORISED, "the camera asks for a login that is not supported")
+        return SourceError(Reason.UNAUTHORISED, "the camera requires an unsupported login method")
     reason = _REASONS.get((fault.domain, fault.code), Reason.OTHER)
     if reason is Reason.REFUSED and not resolves(dialogue.address.location):
         return SourceError(Reason.NAME_NOT_RESOLVED)

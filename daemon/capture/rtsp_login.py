@@ -81,7 +81,7 @@ class OwnLogin:
         fields = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         length = next((_length(value) for name, value in fields if name == "content-length"), 0)
         if len(data) + length > _MOST:
-            raise SourceError(Reason.TOO_LARGE, "an answer to a request without credentials")
+            raise SourceError(Reason.TOO_LARGE, "a response to a request without credentials")
         while length > 0:
             length -= len(self._read(stream, length))
         return status.partition(" ")[2][:3], [value for name, value in fields if name == "www-authenticate"]

@@ -56,7 +56,7 @@ class Wire:
         descriptor = os.dup(connection.get_socket().get_fd())
         if _identity(descriptor) != self._identity:
             os.close(descriptor)
-            raise OSError(errno.EBADF, "closed, and its descriptor belongs to something else")
+            raise OSError(errno.EBADF, "closed, and the descriptor was reused")
         return socket.socket(fileno=descriptor)
 
 

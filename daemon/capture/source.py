@@ -72,7 +72,7 @@ def source_of(camera: Camera) -> Source:
     """Returns the source that a camera's configuration names. Raises CaptureError if no source can have that address or
     those options."""
     if camera.decoder == "nvdec" and camera.deinterlace != "auto":
-        raise CaptureError("deinterlace: nvdec decides it by itself; leave `deinterlace` out, or write `decoder: cpu`")
+        raise CaptureError("nvdec does not support `deinterlace`; remove it, or set `decoder: cpu`")
     return replace(_source(camera), deinterlace=camera.deinterlace)
 
 
@@ -95,7 +95,7 @@ def _source(camera: Camera) -> Source:
         case "testpattern":
             return _pattern(camera)
         case other:
-            raise CaptureError(f"{other}:// is not a supported kind of source; write one of {_ADDRESSES}")
+            raise CaptureError(f"{other}:// is not a supported source; use one of {_ADDRESSES}")
 
 
 def _rtsp(address: str, camera: Camera) -> Source:
@@ -147,9 +147,9 @@ def _device(address: str, camera: Camera) -> Source:
     path, _, query = address.partition("?")
     options = dict(parse_qsl(query))
     if unknown := sorted(options.keys() - {"input_format"}):
-        raise CaptureError(f"{path} knows no option {unknown[0]!r}; write {path}?input_format=mjpeg or leave it out")
+        raise CaptureError(f"{path} has no option {unknown[0]!r}; write {path}?input_format=mjpeg or remove it")
     if (camera.width is None) != (camera.height is None):
-        raise CaptureError(f"{path} needs both width and height, or neither of them")
+        raise CaptureError(f"{path} needs both width and height, or neither")
     if camera.width is not None:
         options["video_size"] = f"{camera.width}x{camera.height}"
     if camera.fps is not None:
@@ -189,18 +189,19 @@ def _check_host(address: str) -> None:
     later = "@" in rest[len(authority) :]
     if authority.count("@") > 1 or (later and (host is None or "@" in authority or authority.endswith(":"))):
         raise CaptureError(
-            "user, password or path has a plain @, #, / or ?, which makes the address ambiguous; write %40 for @, "
-            f"%23 for #, %2F for /, %3F for ? in {redact(address)}"
+            "user, password or path contains an unescaped @, #, / or ?, which makes the URL ambiguous; "
+            f"write %40 for @, %23 for #, %2F for /, %3F for ? in {redact(address)}"
         )
     if not host:
         raise CaptureError(
-            f"the {scheme} address {redact(address)} names no host and port that can be read; write "
-            f"{scheme}://USER:PASSWORD@HOST:PORT/PATH, and in user and password %40 for @, %2F for /, %23 for #"
+            f"the {scheme} URL {redact(address)} has no valid host and port; write "
+            f"{scheme}://USER:PASSWORD@HOST:PORT/PATH, and in user and password %40 for @, %2F for /, %23 "
+            "for #"
         )
     if "#" in address:  # a URL's fragment: it would not be sent, and may be the rest of a password in the query
         raise CaptureError(
-            f"the {scheme} address of host {host} has a # in it, and what follows would not be sent to the camera; "
-            "write %23 for # (in user, password, path or query), or leave it out"
+            f"the {scheme} URL of host {host} contains a #, and the rest would not be sent to the camera; "
+            "write %23 for # (in user, password, path or query), or remove it"
         )
     if re.search(r"\s", address):
-        raise CaptureError(f"the {scheme} address of host {host} has a blank in it; write it as %20")
+        raise CaptureError(f"the {scheme} URL of host {host} contains a space; write it as %20")

@@ -58,7 +58,7 @@ class Shot:
 class Gap(Enum):
     """What a stream yields in place of a frame."""
 
-    NOTHING = "a packet that gave no picture"
+    NOTHING = "a packet that produced no frame"
     DAMAGED = "a packet that could not be decoded"
 
 

@@ -44,7 +44,7 @@ class Wire(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # it is always called with one
         if self._left <= 0:
-            raise SourceError(Reason.TOO_LARGE, "the header of its answer does not end")
+            raise SourceError(Reason.TOO_LARGE, "its response header does not end")
         self._wait()
         received = self._socket.recv_into(buffer[: max(1, self._left)])
         self._left -= received
@@ -94,7 +94,7 @@ class WebResponse:
         try:
             return self._response.read1(size)
         except (http.client.HTTPException, ValueError) as error:
-            raise SourceError(Reason.REFUSED, f"a broken HTTP answer: {type(error).__name__}") from None
+            raise SourceError(Reason.REFUSED, f"invalid HTTP response: {type(error).__name__}") from None
 
     def unread(self, data: bytes) -> None:
         """Puts back bytes that were read."""
@@ -126,11 +126,11 @@ class Access:
             parts = urlsplit(url)
             host, _ = (parts.hostname or "").lower(), parts.port
         except ValueError:
-            raise SourceError(Reason.REDIRECT, "to an address that cannot be read") from None
+            raise SourceError(Reason.REDIRECT, "to an invalid URL") from None
         if parts.scheme not in ("http", "https") or not host:
-            raise SourceError(Reason.REDIRECT, "to what is not http or https")
+            raise SourceError(Reason.REDIRECT, "to a URL that is not http or https")
         if not self.is_own(parts) and host not in self.others:
-            raise SourceError(Reason.REDIRECT, f"to the host {host[:64]!a}; add it to `allowed_hosts` if it is yours")
+            raise SourceError(Reason.REDIRECT, f"to the host {host[:64]!a}; add it to `allowed_hosts` if you trust it")
         if self.parts.scheme == "https" and parts.scheme == "http" and self.is_own(parts):
             raise SourceError(Reason.REDIRECT, "from https to http")
         return parts
@@ -247,13 +247,13 @@ class WebClient:
             connection.request("GET", target, headers={"Host": _host_of(parts), **headers})
             return connection.getresponse()
         except http.client.LineTooLong:
-            raise SourceError(Reason.TOO_LARGE, "a line of its answer's header does not end") from None
+            raise SourceError(Reason.TOO_LARGE, "a line of its response header does not end") from None
         except http.client.RemoteDisconnected:
             raise
         except http.client.HTTPException as error:
             if type(error) is http.client.HTTPException:  # raised for more than a hundred headers
-                raise SourceError(Reason.TOO_LARGE, "its answer has too many headers") from None
-            raise SourceError(Reason.NO_VIDEO, f"a broken HTTP answer: {type(error).__name__}") from None
+                raise SourceError(Reason.TOO_LARGE, "its response has too many headers") from None
+            raise SourceError(Reason.NO_VIDEO, f"invalid HTTP response: {type(error).__name__}") from None
 
     def _connected(self, parts: SplitResult) -> tuple[Wire, bool]:
         """Returns a connection to that host, and whether it was used before."""
@@ -298,7 +298,9 @@ class WebClient:
         except (ssl.SSLError, OSError) as error:
             sock.close()
             if isinstance(error, ssl.SSLError):
-                raise SourceError(Reason.OTHER, f"no TLS connection: {error.reason or type(error).__name__}") from None
+                raise SourceError(
+                    Reason.OTHER, f"TLS connection failed: {error.reason or type(error).__name__}"
+                ) from None
             raise
 
 
@@ -314,4 +316,4 @@ def _joined(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise SourceError(Reason.REDIRECT, "to an address that cannot be read") from None
+        raise SourceError(Reason.REDIRECT, "to an invalid URL") from None

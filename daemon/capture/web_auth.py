@@ -45,7 +45,7 @@ class Authenticator:
         """Why a 401 came, other than for a wrong password; empty if no other reason is known."""
         if self._offered and not (self._basic or self._digest) and self._user:
             return f"the camera asks for {', '.join(self._offered)[:80]!a}, which is not supported"
-        return "" if self._user else "the address has neither user nor password"
+        return "" if self._user else "the URL has no user and password"
 
     def challenged(self, headers: Sequence[str]) -> bool:
         """Processes the WWW-Authenticate headers of a 401 and returns whether another attempt makes sense."""

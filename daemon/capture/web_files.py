@@ -63,7 +63,7 @@ class WebFiles:
             self.spend(len(data))
             content += data
             if len(content) > MOST_PLAYLIST:
-                raise SourceError(Reason.TOO_LARGE, f"a playlist does not end within {MOST_PLAYLIST >> 20} MiB")
+                raise SourceError(Reason.TOO_LARGE, f"a playlist is larger than {MOST_PLAYLIST >> 20} MiB")
         return content.decode("utf-8", "replace")
 
     def define(self, variables: Mapping[str, str]) -> None:
@@ -126,7 +126,7 @@ class WebFiles:
     def _prepared(self, asked: str, url: str, text: str) -> bytes:
         playlist = media_playlist(asked, url, text, self._variables)
         if self._begins is not None and playlist.begins + playlist.segments <= self._begins:
-            raise SourceError(Reason.EOF, "its playlist begins again")  # FFmpeg would wait until it catches up
+            raise SourceError(Reason.EOF, "its playlist starts over")  # FFmpeg would wait until it catches up
         self._keys, self._gaps, self._begins = playlist.keys, playlist.gaps, playlist.begins
         return playlist.text.encode()
 
@@ -153,7 +153,7 @@ class WebFiles:
         """Counts bytes that were read. Raises SourceError if the step took too many of them, or too long."""
         self._left -= size
         if self._left < 0:
-            raise SourceError(Reason.TOO_LARGE, f"{MOST_STEP >> 20} MiB without a packet of video")
+            raise SourceError(Reason.TOO_LARGE, f"{MOST_STEP >> 20} MiB without a video packet")
         if self._clock() > self._until:
             raise SourceError(Reason.TIMEOUT)
 

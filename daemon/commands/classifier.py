@@ -108,7 +108,7 @@ def _train(args: argparse.Namespace) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'a file'}: {error.strerror}", 1)
     for line in pictures.left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"skipped: {line}", file=sys.stderr)
     print("\n".join(table(trained.validation)))
     print(f"{name}: stored as {trained.model.path}; the report is in {report}")
     print(f"use it: plugins: {{classifier: {{model: {name}}}}}")

@@ -213,7 +213,7 @@ def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]
     painting = read_picture(args.painting)
     pictures, left_out = pictures_of(args.content, plan.side)
     for line in left_out:
-        progress.print(f"left out: {line}")
+        progress.print(f"skipped: {line}")
     material = Material(painting, digest_of(args.painting).sha256, pictures)
     work = args.work or Path(f"{name}-training")
     work.mkdir(parents=True, exist_ok=True)

@@ -26,24 +26,22 @@ class Section(BaseModel):
 class Reconnect(Section):
     """How a feed comes back after a fault: it waits `first`, then twice as long each time, never above `longest`."""
 
-    first: Span = Field(0.5, description="Wait before the first new attempt.", examples=["500ms"])
-    longest: Span = Field(8.0, description="Longest wait between attempts.", examples=["8s"])
+    first: Span = Field(0.5, description="Delay before the first retry.", examples=["500ms"])
+    longest: Span = Field(8.0, description="Longest delay between retries.", examples=["8s"])
 
 
 class Render(Section):
     """What is drawn on the picture. Every part can be switched off."""
 
-    boxes: bool = Field(True, description="A box around each object.")
-    labels: bool = Field(True, description="Class name on each box.")
-    scores: bool = Field(True, description="Score behind the class name.")
-    ids: bool = Field(True, description="Track number behind the class name.")
-    trails: bool = Field(True, description="The way each track came, as a fading line.")
-    trail_length: Duration = Field(2.0, description="How long a trail reaches back.", examples=["2s"])
-    status: bool = Field(True, description="A line with camera name, time and frames a second.")
-    min_score: float = Field(
-        0.4, ge=0, le=1, description="Detections below this score are not drawn where no tracker runs."
-    )
-    colour_by: Literal["class", "track"] = Field("class", description="What a box's colour tells.")
+    boxes: bool = Field(True, description="Draw a box around each object.")
+    labels: bool = Field(True, description="Show the class name on each box.")
+    scores: bool = Field(True, description="Show the score after the class name.")
+    ids: bool = Field(True, description="Show the track number after the class name.")
+    trails: bool = Field(True, description="Draw each track's recent path as a fading line.")
+    trail_length: Duration = Field(2.0, description="Duration that a trail covers.", examples=["2s"])
+    status: bool = Field(True, description="Show a status line with camera name, time and frame rate.")
+    min_score: float = Field(0.4, ge=0, le=1, description="Do not draw detections below this score if no tracker runs.")
+    colour_by: Literal["class", "track"] = Field("class", description="What the colour of a box stands for.")
 
 
 class Output(Section):
@@ -51,91 +49,102 @@ class Output(Section):
 
     encoder: Literal["auto", "x264", "nvenc"] = Field(
         "auto",
-        description="What encodes H.264: x264 on the CPU, nvenc on an NVIDIA GPU that has an encoder (required: "
-        "start-up fails with exit code 3 if there is none), or auto: nvenc if it can be opened, otherwise x264.",
+        description="H.264 encoder: x264 (CPU), nvenc (NVIDIA GPU with an encoder; required: start-up fails with "
+        "exit code 3 if there is none), or auto (nvenc if available, otherwise x264).",
     )
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = Field(
-        "ultrafast", description="x264 preset: slower ones need fewer bits and more CPU. nvenc has its own."
+        "ultrafast", description="x264 preset: slower presets need fewer bits and more CPU. nvenc does not use it."
     )
-    crf: int = Field(23, ge=1, le=51, description="Quality: lower is better and larger; 18 looks like the source.")
-    max_bitrate: int = Field(8000, ge=100, description="Upper limit in kbit/s.")
+    crf: int = Field(
+        23,
+        ge=1,
+        le=51,
+        description="Constant rate factor: lower means better quality and more data; 18 is visually lossless.",
+    )
+    max_bitrate: int = Field(8000, ge=100, description="Maximum bit rate in kbit/s.")
     keyframe_interval: Duration = Field(
-        2.0, description="Longest time between key frames; a new viewer gets one at once.", examples=["2s"]
+        2.0, description="Maximum time between key frames; a new viewer gets one immediately.", examples=["2s"]
     )
     max_height: int | None = Field(
-        None, ge=64, description="Scale larger pictures down to this many lines; by default never."
+        None, ge=64, description="Scale larger frames down to this height in lines; by default never."
     )
     jpeg_quality: int = Field(80, ge=1, le=100, description="Quality of stills and of MJPEG.")
-    mjpeg_max_fps: float = Field(15.0, gt=0, description="Upper limit of the MJPEG stream's frame rate.")
+    mjpeg_max_fps: float = Field(15.0, gt=0, description="Maximum frame rate of the MJPEG stream.")
 
 
 class Camera(Section):
     """One camera: where its pictures come from, what is done to them, how they are shown."""
 
     source: SecretStr = Field(
-        description="rtsp://, rtsps://, http(s):// (MJPEG, a single picture, HLS, MPEG-TS), a file's path, "
-        "/dev/videoN, or testpattern:// (a moving picture made here). User and password may be part of the address.",
+        description="rtsp://, rtsps://, http(s):// (MJPEG, single images, HLS, MPEG-TS), the path of a file, "
+        "/dev/videoN, or testpattern:// (a generated moving image). User and password can be part of "
+        "the URL.",
         examples=["rtsp://user:${env:CAMERA_PASSWORD}@10.0.0.7/stream1", "/dev/video0", "testpattern://"],
     )
-    enabled: bool = Field(True, description="False keeps the entry and does not start the camera.")
+    enabled: bool = Field(True, description="Whether to run this camera.")
     title: str | None = Field(
-        None, max_length=80, description="Name shown on the picture; the camera's key by default."
+        None, max_length=80, description="Name shown in the image; by default the key of the camera."
     )
-    transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP brings the packets.")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP transport.")
     decoder: Literal["cpu", "nvdec"] = Field(
         "cpu",
-        description="nvdec decodes H.264 and HEVC on an NVIDIA GPU (pip install 'sightd[gpu]'): pictures stay there "
-        "for the networks of the same GPU, and are drawn on there. Required: start-up fails with exit code 3 if it "
+        description="nvdec decodes H.264 and HEVC on an NVIDIA GPU (pip install 'sightd[gpu]'): frames stay on "
+        "the GPU for its models and for drawing. Required: start-up fails with exit code 3 if nvdec "
         "is not available.",
     )
     timeout: Span = Field(
         3.0,
-        description="A camera that is silent for so long is taken for lost. One that sends a picture a minute needs "
-        "more than that, such as 90s.",
+        description="A camera that sends nothing for this long is considered lost. A camera that sends one image "
+        "per minute needs a longer timeout, such as 90s.",
         examples=["3s", "90s"],
     )
     late_after: Duration = Field(
         2.0,
-        description="A live stream whose pictures arrive later than this, by its own clock, is reported as late: in "
-        "/readyz, the metrics, the journal and the picture. Its backlog is skipped, and a stream that stays late is "
-        "opened again. 0: never.",
+        description="A live stream whose frames arrive later than this, by its own clock, is reported as late in "
+        "/readyz, the metrics, the journal and the image. Its backlog is skipped, and a stream that "
+        "stays late is reopened. 0 disables this.",
         examples=["2s"],
     )
     open_timeout: Span = Field(
         10.0,
-        description="Longest time for opening the camera. Doubled at the second attempt and tripled from the third on, "
-        "for cameras and recorders that start their stream on demand.",
+        description="Timeout for opening the camera. Doubled for the second attempt and tripled from the third "
+        "on, for cameras and recorders that start their stream on demand.",
         examples=["10s"],
     )
-    loop: bool = Field(True, description="Begin a file again at its end.")
+    loop: bool = Field(True, description="Restart a file when it ends.")
     deinterlace: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="auto makes whole frames of those that say they are interlaced, which shows each one frame later; "
-        "on does so with all frames, for a source that does not say it. nvdec decides by itself.",
+        description="auto deinterlaces frames that are marked as interlaced, which delays each by one frame; on "
+        "deinterlaces all frames, for sources that do not mark them. nvdec ignores this option.",
     )
     poll_interval: Span = Field(
         1.0,
-        description="Time between requests to an http(s):// address that answers with a single picture.",
+        description="Time between requests to an http(s):// URL that returns a single image.",
         examples=["1s", "1m"],
     )
     allowed_hosts: list[HostName] = Field(
         default_factory=list,
-        description="Hosts other than its own to which an http(s):// source may redirect, or its playlists may lead: a "
-        "camera must not be able to make sightd request addresses of your network. User and password are not sent to "
-        "them. rtsp(s):// sources are never followed to another host, so the option has no effect on them.",
+        description="Other hosts that redirects and playlists of an http(s):// source may refer to. The list "
+        "prevents a camera from making sightd send requests into your network. User and password are "
+        "not sent to these hosts. rtsp(s):// redirects to another host are never followed, so the "
+        "option has no effect on them.",
         examples=[["cdn.example.com"]],
     )
     width: int | None = Field(
-        None, ge=16, le=8192, description="Picture width asked of a /dev/video device or the test pattern."
+        None, ge=16, le=8192, description="Requested width of a /dev/video device or the test pattern."
     )
-    height: int | None = Field(None, ge=16, le=8192, description="Picture height, likewise.")
-    fps: float | None = Field(None, gt=0, le=240, description="Frame rate, likewise.")
+    height: int | None = Field(
+        None, ge=16, le=8192, description="Requested height of a /dev/video device or the test pattern."
+    )
+    fps: float | None = Field(
+        None, gt=0, le=240, description="Requested frame rate of a /dev/video device or the test pattern."
+    )
     reconnect: Reconnect = Field(default_factory=Reconnect, description=Reconnect.__doc__)
     chain: list[Name] | None = Field(
-        None, description="Plug-ins in the order in which they see a frame; the file's `chain` by default."
+        None, description="Plug-ins in the order in which they process a frame; by default the top-level `chain`."
     )
-    render: Render | None = Field(None, description="What is drawn here; the file's `render` by default.")
-    output: Output | None = Field(None, description="How it is encoded; the file's `output` by default.")
+    render: Render | None = Field(None, description="What to draw for this camera; by default the top-level `render`.")
+    output: Output | None = Field(None, description="How to encode this camera; by default the top-level `output`.")
 
 
 class Tls(Section):
@@ -148,13 +157,13 @@ class Tls(Section):
 class Credentials(Section):
     """Who may watch."""
 
-    username: str = Field(min_length=1, description="Name a viewer gives.")
+    username: str = Field(min_length=1, description="User name of the viewers.")
     password: SecretStr = Field(
-        description="Password a viewer gives; best as ${env:NAME} or ${file:PATH}.",
+        description="Password of the viewers; preferably ${env:NAME} or ${file:PATH}.",
         examples=["${file:/run/secrets/rtsp}"],
     )
     method: Literal["basic", "digest"] = Field(
-        "digest", description="Basic sends the password readable: use it with TLS only."
+        "digest", description="basic sends the password in clear text: use it only with TLS."
     )
 
 
@@ -163,16 +172,16 @@ class Rtsp(Section):
 
     enabled: bool = Field(True, description="Serve RTSP.")
     host: str = Field(
-        "127.0.0.1", description="Address to listen on; 0.0.0.0 for every one, which takes auth or access.tokens."
+        "127.0.0.1", description="Listen address; 0.0.0.0 for all interfaces, which requires auth or access.tokens."
     )
-    port: int = Field(8554, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    auth: Credentials | None = Field(None, description="Ask viewers for a name and a password.")
-    tls: Tls | None = Field(None, description="Serve rtsps:// instead (needs glib-networking).")
+    port: int = Field(8554, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    auth: Credentials | None = Field(None, description="Require a user name and password from viewers.")
+    tls: Tls | None = Field(None, description="Serve rtsps:// instead (requires glib-networking).")
     stall_timeout: Span = Field(
-        10.0, description="A viewer that takes no packet for so long is disconnected.", examples=["10s"]
+        10.0, description="A viewer that receives no packets for this long is disconnected.", examples=["10s"]
     )
-    max_connections: int = Field(128, ge=1, description="Most connections at once; a further one is closed.")
-    max_connections_per_address: int = Field(32, ge=1, description="Most of them from one address.")
+    max_connections: int = Field(128, ge=1, description="Maximum number of connections; further ones are closed.")
+    max_connections_per_address: int = Field(32, ge=1, description="Maximum number of connections per client address.")
 
 
 RoleName = Literal["view", "operate", "admin"]
@@ -182,12 +191,12 @@ class Token(Section):
     """What opens the servers for whoever holds it, and how far."""
 
     role: RoleName = Field(
-        description="view: pictures, state, metrics, events; operate: faces, too; admin: also takes persons away or "
-        "out of the machine, and reloads the configuration."
+        description="view: images, state, metrics and events; operate: also faces; admin: also removes and "
+        "exports persons, and reloads the configuration."
     )
     token: SecretStr = Field(
         min_length=20,
-        description="The token; `sightd token` makes one. Best as ${file:PATH} or ${env:NAME}.",
+        description="The token; generate one with `sightd token`. Preferably ${file:PATH} or ${env:NAME}.",
         examples=["${file:/run/credentials/sightd.service/wall-token}"],
     )
 
@@ -197,8 +206,8 @@ class Access(Section):
 
     tokens: dict[Name, Token] = Field(
         default_factory=dict,
-        description="By name. Over HTTP: Authorization: Bearer TOKEN, or name and token as user and password; over "
-        "RTSP as user and password.",
+        description="Tokens by name. Over HTTP, send Authorization: Bearer TOKEN, or name and token as user and "
+        "password; over RTSP, name and token as user and password.",
     )
 
 
@@ -207,20 +216,25 @@ class Http(Section):
 
     enabled: bool = Field(True, description="Serve HTTP.")
     host: str = Field(
-        "127.0.0.1", description="Address to listen on; 0.0.0.0 for every one, which takes access.tokens."
+        "127.0.0.1", description="Listen address; 0.0.0.0 for all interfaces, which requires access.tokens."
     )
-    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 picks a free one.")
     tls: Tls | None = Field(None, description="Serve https:// instead.")
     proxies: list[str] = Field(
         default_factory=list,
-        description="Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; by default "
-        "nobody's, and whoever comes through one counts as it.",
+        description="Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto headers are "
+        "trusted. By default none is trusted, and all clients of a proxy count as the proxy.",
         examples=[["127.0.0.1"]],
     )
-    max_viewers: int = Field(32, ge=1, description="Most MJPEG viewers at once; another one is answered with 503.")
-    max_connections: int = Field(256, ge=1, description="Most connections at once; a further one is closed.")
+    max_viewers: int = Field(32, ge=1, description="Maximum number of MJPEG viewers; further ones get a 503 response.")
+    max_connections: int = Field(256, ge=1, description="Maximum number of connections; further ones are closed.")
     max_connections_per_address: int = Field(
-        24, ge=1, description="Most of them from one address; behind a proxy all viewers come from the proxy's."
+        24,
+        ge=1,
+        description=(
+            "Maximum number of connections per client address; behind a proxy, all viewers share the "
+            "address of the proxy."
+        ),
     )
 
 
@@ -246,16 +260,16 @@ class Models(Section):
 
     directory: Path | None = Field(
         None,
-        description="Folder for fetched networks. By default $SIGHTD_CACHE_DIR/models, $CACHE_DIRECTORY/models under "
-        "systemd, else ~/.cache/sightd/models.",
+        description="Folder for downloaded models. By default $SIGHTD_CACHE_DIR/models, $CACHE_DIRECTORY/models "
+        "under systemd, otherwise ~/.cache/sightd/models.",
     )
     mirror: Path | None = Field(
         None,
-        description="Folder that is searched when no other source can be reached, for machines without internet "
-        "access; $SIGHTD_MODEL_MIRROR by default.",
+        description="Folder to search if no other source can be reached, for machines without internet access; "
+        "by default $SIGHTD_MODEL_MIRROR.",
     )
     fetch: bool = Field(True, description="Download a missing model when the daemon starts.")
-    max_download: Size = Field(2**30, description="Largest file that is fetched for a network.", examples=["1GiB"])
+    max_download: Size = Field(2**30, description="Maximum size of a model download.", examples=["1GiB"])
 
 
 class Engines(Section):
@@ -264,21 +278,23 @@ class Engines(Section):
     backends: list[BackendName] = Field(
         list(DEFAULT_BACKENDS),
         min_length=1,
-        description="In order of preference: the first that can run a network does, and why those before it cannot is "
-        "told in the log and by /readyz. What is not listed never runs: a list of one makes it a must, and a start "
-        "without it ends with exit code 3. openvino (pip install 'sightd[openvino]') is on some processors faster.",
+        description="Backends in order of preference. The first one that can run a model is used; the log and "
+        "/readyz report why earlier ones were passed over. Backends that are not listed are never "
+        "used: with a single entry, that backend is required, and start-up fails with exit code 3 "
+        "without it. openvino (pip install 'sightd[openvino]') is faster on some processors.",
         examples=[["tensorrt"], ["openvino", "onnxruntime"]],
     )
     precision: Precision = Field(
         "auto",
-        description="What networks compute in; a backend that cannot is passed over. auto is the backend's own best "
-        "that loses nothing noticeable: fp16 on TensorRT, otherwise as the file is. bf16 is for openvino on processors "
-        "that have it, int8 for networks made by `sightd models quantize`.",
+        description="Precision of the models; backends that do not support it are passed over. auto is the "
+        "fastest precision without a noticeable loss of accuracy: fp16 on TensorRT, otherwise that "
+        "of the file. bf16 requires openvino and a processor with bf16 support; int8 requires models "
+        "created by `sightd models quantize`.",
     )
     device: Device = Field(
         "auto",
-        description="cpu, a GPU as cuda:0, or auto: any, and where there are several GPUs each plug-in's network comes "
-        "onto the next one.",
+        description="cpu, a GPU such as cuda:0, or auto: any device; with several GPUs, the models of the "
+        "plug-ins are distributed over them.",
     )
 
 
@@ -287,37 +303,38 @@ class Events(Section):
 
     path: Path | None = Field(
         None,
-        description="Its file. By default events.db in $SIGHTD_STATE_DIR, in the service's state directory, or in "
-        "~/.local/state/sightd.",
+        description="Journal file. By default events.db in $SIGHTD_STATE_DIR, in the service's state directory, "
+        "or in ~/.local/state/sightd.",
     )
     keep: Span = Field(30 * 86400.0, description="Older events are deleted.", examples=["30d"])
-    most: int = Field(100_000, ge=100, description="Most events that are kept; beyond, the oldest are deleted.")
+    most: int = Field(100_000, ge=100, description="Maximum number of events; beyond this, the oldest are deleted.")
 
 
 class Log(Section):
     """What is written to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least weight written.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     format: Literal["auto", "human", "json", "journald"] = Field(
-        "auto", description="human on a terminal, journald under systemd, JSON lines otherwise."
+        "auto",
+        description="Log format; auto is human on a terminal, journald under systemd, and JSON lines otherwise.",
     )
 
 
 class Config(Section):
     """A sightd configuration file."""
 
-    version: Literal[1] = Field(1, description="Version of this file's format.")
+    version: Literal[1] = Field(1, description="Version of the file format.")
     cameras: dict[Name, Camera] = Field(
-        default_factory=dict, description="The cameras by name; the name is the stream's address."
+        default_factory=dict, description="Cameras by name; the name is part of the stream URL."
     )
     plugins: dict[Name, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Plug-in instances by name. An entry's `use` names the plug-in where the name is another; its "
-        "further options are the plug-in's own (`sightd plugins list`).",
+        description="Plug-in instances by name. `use` names the plug-in if the entry has a different name; the "
+        "other options are those of the plug-in (`sightd plugins options NAME`).",
     )
     chain: list[Name] = Field(
         default_factory=list,
-        description="Plug-ins that every camera without a `chain` of its own runs, in order.",
+        description="Plug-ins that cameras without their own `chain` run, in order.",
     )
     render: Render = Field(default_factory=Render, description=Render.__doc__)
     output: Output = Field(default_factory=Output, description=Output.__doc__)

@@ -41,7 +41,7 @@ def config_schema(plugins: Mapping[str, type[PluginConfig]]) -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_with_references(schema),
-        "patternProperties": {"^x-": {"description": "Not read: a place for what YAML anchors share."}},
+        "patternProperties": {"^x-": {"description": "Ignored; use it for shared YAML anchors."}},
         "title": "sightd configuration",
     }
 

@@ -121,9 +121,9 @@ def url_endpoint(url: str, token: str | None, ca_file: Path | None) -> UrlEndpoi
     read."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("--url takes an address such as https://camera-box.example:8080")
+        raise UsageError("--url requires a URL such as https://camera-box.example:8080")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise UsageError("--url takes no user, password or query; put the token into a file: --token-file FILE")
+        raise UsageError("--url must not contain a user, password or query; put the token in a file: --token-file FILE")
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         context = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
@@ -166,7 +166,7 @@ class ApiClient(ABC):
         try:
             return json.loads(answer.data)
         except ValueError:
-            raise ControlError(f"{self} did not answer in JSON: is that sightd?") from None
+            raise ControlError(f"{self} did not answer with JSON: is it sightd?") from None
 
     def request(
         self,
@@ -258,7 +258,7 @@ class Client(ApiClient):
                 return
             read += len(piece)
             if read > most:
-                raise ControlError(f"{self.endpoint} answered with more than {most >> 20} MiB")
+                raise ControlError(f"{self.endpoint} sent more than {most >> 20} MiB")
             yield piece
 
     def _lines(self, response: http.client.HTTPResponse) -> Iterator[str]:
@@ -279,7 +279,7 @@ class Client(ApiClient):
         except PermissionError as error:
             raise DeniedError(denied(self.endpoint)) from error
         except TimeoutError as error:
-            raise LateError(f"{self.endpoint} does not answer in time") from error
+            raise LateError(f"{self.endpoint} did not answer in time") from error
         except (OSError, http.client.HTTPException) as error:
             reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
             raise NoDaemonError(f"no sightd daemon answers at {self.endpoint}: {reason}") from error
@@ -297,8 +297,8 @@ class _UnixConnection(http.client.HTTPConnection):
 def denied(endpoint: object) -> str:
     """Returns what to do if this user may not connect to a control socket."""
     return (
-        f"a sightd daemon listens at {endpoint}, and this user may not connect to it: use sudo, or have control.groups "
-        "of its configuration give a group of yours a role"
+        f"this user is not allowed to connect to the sightd daemon at {endpoint}: use sudo, or give "
+        "one of your groups a role with control.groups in its configuration"
     )
 
 

@@ -53,9 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--socket", type=Path, metavar="PATH", help="the daemon with this control socket")
     group.add_argument("--url", metavar="URL", help="a daemon's web server: https://HOST:PORT or http://HOST:PORT")
     group.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token for --url")
-    group.add_argument(
-        "--ca-file", type=Path, metavar="FILE", help="PEM file with the CA certificates that vouch for --url"
-    )
+    group.add_argument("--ca-file", type=Path, metavar="FILE", help="PEM file with CA certificates to verify --url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +71,9 @@ class Choice:
         """Reads the choice from `args`. Raises UsageError for options that cannot be combined."""
         choice = Choice(args.config, args.socket, args.url, args.token_file, args.ca_file)
         if choice.url is None and (choice.token_file or choice.ca_file):
-            raise UsageError("--token-file and --ca-file belong to --url")
+            raise UsageError("--token-file and --ca-file require --url")
         if sum(one is not None for one in (choice.config, choice.socket, choice.url)) > 1:
-            raise UsageError("give one of -c, --socket and --url")
+            raise UsageError("use only one of -c, --socket and --url")
         return choice
 
 
@@ -118,7 +116,8 @@ def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
     own = [path for path in user_sockets(environ) if _listens(path)] if _may_be_own(choice, service) else []
     if len(own) > 1:
         raise ControlError(
-            f"{len(own)} daemons of yours run: name one with -c FILE, or with --socket: {', '.join(map(str, own))}"
+            f"{len(own)} of your daemons are running: choose one with -c FILE, or with --socket: "
+            f"{', '.join(map(str, own))}"
         )
     if own:
         return Client(SocketEndpoint(own[0]))
@@ -158,7 +157,7 @@ def _warn_of_plain_text(host: str) -> None:
     from sightd.daemon.config.checks import is_loopback  # expensive, and rarely needed
 
     if not is_loopback(host):
-        log.warning("sightd: the token goes unencrypted over the network to %s; use https", host)
+        log.warning("sightd: the token is sent unencrypted over the network to %s; use https", host)
 
 
 def _owner(config: Path) -> int | None:
@@ -215,8 +214,8 @@ def _token(file: Path | None) -> str | None:
         with file.open("rb") as stream:  # may be a pipe, as of a password manager; the limit stops an endless device
             token = stream.read(_LONGEST_TOKEN).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise UsageError(f"--token-file {file}: {reason}") from None
     if not token or not token.isascii() or not token.isprintable():
-        raise UsageError(f"--token-file {file}: it holds no token")
+        raise UsageError(f"--token-file {file}: contains no token")
     return token

@@ -7,7 +7,7 @@ import re
 
 from sightd.daemon.doctor.finding import Finding, System
 
-_CPU = "not here, the CPU is used"
+_CPU = "not available; the CPU is used"
 
 
 def driver(system: System) -> Finding:
@@ -24,7 +24,7 @@ def encoder(system: System) -> Finding:
     """Checks NVENC, which encodes the streams if it is available."""
     if problem := system.nvenc_problem():
         return Finding("nvenc", "note", f"{problem}; x264 encodes on the CPU")
-    return Finding("nvenc", "ok", "encodes the streams")
+    return Finding("nvenc", "ok", "used to encode the streams")
 
 
 def decoder(system: System, *, needed: bool) -> Finding:
@@ -32,9 +32,9 @@ def decoder(system: System, *, needed: bool) -> Finding:
     NVDEC."""
     problem = system.nvdec_problem()
     if problem is None:
-        return Finding("nvdec", "ok", "decodes where a camera has `decoder: nvdec`")
+        return Finding("nvdec", "ok", "used by cameras with `decoder: nvdec`")
     if needed:
-        return Finding("nvdec", "missing", problem, "or write `decoder: cpu` in the cameras' entries", backend=True)
+        return Finding("nvdec", "missing", problem, "or set `decoder: cpu` for the cameras", backend=True)
     return Finding("nvdec", "note", f"{problem}; the CPU decodes")
 
 

@@ -18,15 +18,15 @@ def cache(system: System, folder: Path) -> Finding:
     there = _nearest(folder)
     if system.writable(there):
         return Finding("cache", "ok", str(folder))
-    fix = f"let this user write {there}, or set SIGHTD_CACHE_DIR or models: directory:"
-    return Finding("cache", "missing", f"{folder} cannot be written", fix)
+    fix = f"give this user write permission for {there}, or set SIGHTD_CACHE_DIR or models: directory:"
+    return Finding("cache", "missing", f"{folder} is not writable", fix)
 
 
 def disk(system: System, folder: Path) -> Finding:
     """Checks the disk space for models."""
     free = system.free_bytes(_nearest(folder))
     if free < LEAST_DISK:
-        return Finding("disk", "note", f"{_gib(free)} free at {folder}", f"networks want {_gib(LEAST_DISK)}")
+        return Finding("disk", "note", f"{_gib(free)} free in {folder}", f"models need {_gib(LEAST_DISK)}")
     return Finding("disk", "ok", f"{_gib(free)} free")
 
 
@@ -35,21 +35,31 @@ def models(folder: Path, stored: list[str], *, fetch: bool) -> Finding:
     if stored:
         return Finding("models", "ok", ", ".join(stored))
     if fetch:
-        return Finding("models", "note", f"none in {folder}", "the first start fetches them; or: sightd models fetch")
-    return Finding("models", "missing", f"none in {folder}, and fetch is off", "sightd models fetch, or fetch: true")
+        return Finding(
+            "models",
+            "note",
+            f"none in {folder}",
+            ("they are downloaded at the first start; or run: sightd models fetch"),
+        )
+    return Finding(
+        "models",
+        "missing",
+        f"none in {folder}, and downloading is disabled",
+        ("run sightd models fetch, or set fetch: true"),
+    )
 
 
 def port(system: System, label: str, host: str, number: int) -> Finding:
     """Checks that a server's address is free, or is served by the daemon that runs this configuration."""
     if number == 0:
-        return Finding(label, "ok", f"{host}, a free port is taken")
+        return Finding(label, "ok", f"{host}, any free port")
     reason = system.can_listen(host, number)
     if not reason:
         return Finding(label, "ok", f"{host}:{number} is free")
     section = label.split()[0]
     if reason == IN_USE and system.served.get(section) == number:
-        return Finding(label, "ok", f"{host}:{number} is served by the running sightd daemon")
-    fix = f"stop what listens there (ss -ltnp), or write another address: {section}: {{host: ..., port: ...}}"
+        return Finding(label, "ok", f"{host}:{number} is used by the running sightd daemon")
+    fix = f"stop the program that listens there (ss -ltnp), or set another address: {section}: {{host: ..., port: ...}}"
     if reason == IN_USE:
         return Finding(label, IN_USE, f"{host}:{number} is in use by another program", fix)
     return Finding(label, "missing", f"{host}:{number}: {reason}", fix)
@@ -59,7 +69,7 @@ def cores(system: System) -> Finding:
     """Counts the CPU cores that this process may use."""
     count = system.cores()
     if count < 2:
-        return Finding("cores", "note", "1", "with two cores decoding and networks do not wait for one another")
+        return Finding("cores", "note", "1", "with two cores, decoding and inference do not wait for each other")
     return Finding("cores", "ok", str(count))
 
 
@@ -71,7 +81,7 @@ def memory(system: System) -> Finding:
     except (OSError, StopIteration, ValueError):
         return Finding("memory", "note", "unknown")
     if available < LEAST_MEMORY:
-        return Finding("memory", "note", f"{_gib(available)} available", f"{_gib(LEAST_MEMORY)} are wanted")
+        return Finding("memory", "note", f"{_gib(available)} available", f"{_gib(LEAST_MEMORY)} are recommended")
     return Finding("memory", "ok", f"{_gib(available)} available")
 
 

@@ -15,5 +15,5 @@ def backends(system: System, wished: Sequence[str]) -> Finding:
         if reason is None:
             return Finding("backend", "ok", name + (f", not {'; '.join(passed)}" if passed else ""))
         passed.append(f"{name}: {reason}")
-    fix = "install one of them, or allow onnxruntime in engines.backends"
+    fix = "install one of them, or add onnxruntime to engines.backends"
     return Finding("backend", "missing", "; ".join(passed), fix, backend=True)

@@ -7,7 +7,7 @@ from sightd.daemon.doctor.finding import Finding, System
 RTSP_PACKAGES = (
     "apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 )
-_SITE = ", and make the virtual environment with the distribution's python3 and --system-site-packages"
+_SITE = ", and create the virtual environment with the distribution's python3 and --system-site-packages"
 _PROVIDERS = {
     "CPUExecutionProvider": "the CPU",
     "CUDAExecutionProvider": "NVIDIA GPUs (CUDA)",
@@ -51,12 +51,12 @@ def rtsp_cameras(system: System) -> Finding:
         gi.require_version("Gst", "1.0")
         gst = system.import_module("gi.repository.Gst")
     except (ImportError, ValueError) as error:
-        return Finding("rtsp cameras", "note", f"read by FFmpeg: {_reason(error)}", RTSP_PACKAGES + _SITE)
+        return Finding("rtsp cameras", "note", f"using FFmpeg: {_reason(error)}", RTSP_PACKAGES + _SITE)
     gst.init(None)
     absent = [element for element in _INPUT_ELEMENTS if gst.ElementFactory.find(element) is None]
     if absent:
-        return Finding("rtsp cameras", "note", f"no element {', '.join(absent)}: read by FFmpeg", RTSP_PACKAGES)
-    return Finding("rtsp cameras", "ok", "read by GStreamer")
+        return Finding("rtsp cameras", "note", f"no element {', '.join(absent)}: using FFmpeg", RTSP_PACKAGES)
+    return Finding("rtsp cameras", "ok", "using GStreamer")
 
 
 def tls(system: System, *, needed: bool) -> Finding:
@@ -66,11 +66,11 @@ def tls(system: System, *, needed: bool) -> Finding:
     except ImportError as error:
         return Finding("tls", "missing" if needed else "note", _reason(error), RTSP_PACKAGES, backend=needed)
     if there:
-        return Finding("tls", "ok", "rtsps:// can be served")
+        return Finding("tls", "ok", "rtsps:// is available")
     return Finding(
         "tls",
         "missing" if needed else "note",
-        "rtsps:// cannot be served",
+        "rtsps:// is not available",
         "apt-get install glib-networking",
         backend=needed,
     )
@@ -94,7 +94,7 @@ def ffmpeg(system: System) -> Finding:
     try:
         av.codec.Codec("libx264", "w")
     except ValueError:  # includes PyAV's UnknownCodecError
-        fix = "install the av package as a wheel: it brings libx264"
+        fix = "install the av package as a wheel: it includes libx264"
         return Finding("ffmpeg", "missing", f"av {av.__version__} without libx264", fix, backend=True)
     return Finding("ffmpeg", "ok", f"av {av.__version__} with libx264")
 
@@ -107,7 +107,7 @@ def onnx_runtime(system: System) -> Finding:
         return Finding("onnxruntime", "missing", _reason(error), f"{system.pip} onnxruntime", backend=True)
     there = runtime.get_available_providers()
     devices = [words for name, words in _PROVIDERS.items() if name in there]
-    return Finding("onnxruntime", "ok", f"{runtime.__version__} on {', '.join(devices) or 'no device that is known'}")
+    return Finding("onnxruntime", "ok", f"{runtime.__version__} on {', '.join(devices) or 'no known device'}")
 
 
 def _reason(error: Exception) -> str:

@@ -47,8 +47,8 @@ class CodecChoice:
         problem = nvenc_missing() if wish != "x264" else None
         if problem and wish == "nvenc":
             raise EncoderMissingError(
-                f"camera {camera}: `encoder: nvenc` is not possible: {problem}. "
-                "Write `encoder: auto` to take x264 where there is no NVENC"
+                f"camera {camera}: `encoder: nvenc` is not available: {problem}. Set `encoder: auto` to use "
+                "x264 if there is no NVENC"
             )
         self.name: CodecName = "x264" if problem or wish == "x264" else "nvenc"
         self.reason = f"no nvenc: {problem}" if problem else "as configured" if wish != "auto" else "first choice"
@@ -81,7 +81,7 @@ class CodecChoice:
         refuses."""
         if self._on_trial:
             self._on_trial = False
-            self._encodes("nvenc", "first choice, and not refused any more")
+            self._encodes("nvenc", "first choice, accepted again")
 
     def failed(self, error: EncoderError) -> bool:
         """Records that an encoder cannot continue, or could not begin. Returns whether x264 replaces it: if it was
@@ -103,11 +103,11 @@ class CodecChoice:
     def _refused(self, error: EncoderError) -> None:
         self._on_trial = False
         self._refused_at = self._clock()
-        self._encodes("x264", f"nvenc refused: {error}")
+        self._encodes("x264", f"nvenc failed: {error}")
 
     def _encodes(self, name: CodecName, reason: str) -> None:
         """Sets the codec and logs a change; a card that keeps refusing for the same reason is logged only once."""
         if (name, reason) != (self.name, self.reason):
             self.name, self.reason = name, reason
             level = logging.WARNING if name == "x264" else logging.INFO
-            log.log(level, "camera %s is encoded by %s from now on: %s", self._camera, name, reason)
+            log.log(level, "camera %s: switched encoder to %s: %s", self._camera, name, reason)

@@ -54,7 +54,9 @@ def described(
     try:
         context = av.CodecContext.create(codec, "w")
     except av.codec.codec.UnknownCodecError as error:
-        raise EncoderError(f"this build of PyAV has no {codec}: install the wheel from the package index") from error
+        raise EncoderError(
+            f"this build of PyAV does not include {codec}: install the wheel from the package index"
+        ) from error
     assert isinstance(context, VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, pixels
     context.time_base = Fraction(1, CLOCK)

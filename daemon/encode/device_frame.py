@@ -25,7 +25,7 @@ def device_frame(image: DeviceImage) -> av.VideoFrame:
             there = planes(image, (CUDA, image.ordinal))
             return av.VideoFrame.from_dlpack(there, format="nv12", cuda_context=context)
         except av.FFmpegError as error:
-            raise EncoderError(f"FFmpeg cannot take pictures of cuda:{image.ordinal}: {error.strerror}") from error
+            raise EncoderError(f"FFmpeg cannot use images on cuda:{image.ordinal}: {error.strerror}") from error
 
 
 def planes(image: DeviceImage, device: tuple[int, int]) -> tuple[BytePlane, BytePlane]:

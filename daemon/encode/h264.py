@@ -45,7 +45,7 @@ class H264Encoder:
         closed or refuses the image.
         """
         if self._context is None:
-            raise EncoderError("the encoder is closed: make a new one")
+            raise EncoderError("the encoder is closed: create a new one")
         frame = self._frame_of(image)
         frame.pts = self._pts(captured_at)
         frame.time_base = Fraction(1, CLOCK)
@@ -54,7 +54,7 @@ class H264Encoder:
         try:
             packets = [Packet(bytes(p), captured_at, p.is_keyframe) for p in self._context.encode(frame)]
         except av.FFmpegError as error:
-            raise EncoderError(f"{self._context.name} refused a picture: {error}. Make a new encoder.") from error
+            raise EncoderError(f"{self._context.name} rejected a frame: {error}. Create a new encoder.") from error
         if any(packet.keyframe for packet in packets):
             self._last_key = captured_at
         return packets

@@ -11,5 +11,5 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
     """Returns the BGR image as a JPEG file; `quality` is 1-100. Raises ValueError if OpenCV cannot encode it."""
     done, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))
     if not done:
-        raise ValueError(f"a picture of shape {image.shape} cannot be written as JPEG")
+        raise ValueError(f"an image of shape {image.shape} cannot be encoded as JPEG")
     return data.tobytes()

@@ -81,7 +81,7 @@ class Journal:
     def fault(self) -> str | None:
         """Why events cannot be stored now, and how many wait; None if they can."""
         fault = self._fault
-        return None if fault is None else f"{fault} ({self._count()} events wait in memory)"
+        return None if fault is None else f"{fault} ({self._count()} events are queued in memory)"
 
     def note(self, kind: Kind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
         """Records that something happened now. Never waits for the disk."""
@@ -117,7 +117,7 @@ class Journal:
         if self._thread.is_alive():
             self._thread.join(deadline)
         if self._thread.is_alive():
-            log.error("the journal's disk did not answer in %.0f s: %d events are not kept", deadline, self._count())
+            log.error("the journal disk did not respond within %.0f s: %d events were lost", deadline, self._count())
 
     def _run(self) -> None:
         while True:
@@ -133,7 +133,7 @@ class Journal:
                 if not able:
                     self._changed.wait_for(lambda: self._ending, _RETRY)
         if count := self._count():
-            log.error("%d events are not kept: %s", count, self._fault)
+            log.error("%d events were lost: %s", count, self._fault)
         if self._store is not None:
             self._store.close()
 
@@ -170,11 +170,11 @@ class Journal:
         except JournalError as error:
             self._failed(str(error))
         except Exception as error:  # the thread's boundary: one attempt fails, the next is made
-            log.exception("a fault in the journal")
+            log.exception("error in the journal")
             self._failed(f"{type(error).__name__}: {error}")
         else:
             if self._fault is not None:
-                log.info("events are kept again, those that waited too")
+                log.info("events are written again, including the queued ones")
             self._fault = None
             self._observer.writable(True)
         self._begun.set()
@@ -189,7 +189,7 @@ class Journal:
             self._store = None
         if time.monotonic() - self._told_at >= _TELL_EVERY:
             self._told_at = time.monotonic()
-            log.error("events cannot be kept and wait in memory: %s", fault)
+            log.error("events cannot be written and are queued in memory: %s", fault)
 
     def _wake(self) -> None:
         with self._changed:

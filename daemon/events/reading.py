@@ -70,7 +70,7 @@ class JournalReader:
         self._ready()
         try:
             if self.path.exists() and not self.path.is_file():  # SQLite would wait for the writer of a named pipe
-                raise JournalError(f"journal {self.path}: it is not a file")
+                raise JournalError(f"journal {self.path}: not a regular file")
             connection = sqlite3.connect(read_only(self.path), uri=True, timeout=5)
             try:
                 yield connection
@@ -82,5 +82,7 @@ class JournalReader:
                     f"journal {self.path} does not exist or is empty; a running daemon creates it"
                 ) from error
             if is_damaged(error):
-                raise JournalError(f"journal {self.path}: it is damaged, or no journal ({error})") from error
-            raise JournalError(f"journal {self.path}: {error}: it is read by who may read it and its folder") from error
+                raise JournalError(f"journal {self.path}: damaged, or not a journal ({error})") from error
+            raise JournalError(
+                f"journal {self.path}: {error}: reading it requires read permission for the file and its folder"
+            ) from error

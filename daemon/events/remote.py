@@ -61,7 +61,7 @@ class RemoteJournal:
         try:
             return event_of(form)
         except (ValueError, KeyError, TypeError) as error:
-            raise ControlError(f"{self._client} sent an event that cannot be read") from error
+            raise ControlError(f"{self._client} sent an invalid event") from error
 
 
 def _query(wanted: Filter) -> dict[str, object]:

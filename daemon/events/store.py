@@ -46,8 +46,8 @@ class EventStore:
                 raise
         except NotOursError as error:
             raise JournalError(
-                f"journal {path}: it is {error}. It is left as it is: move it away to begin a new one, or name another "
-                "one by `events.path`"
+                f"journal {path}: {error}. It was not changed: move it away to start a new one, or set "
+                "`events.path` to another file"
             ) from error
         except (OSError, sqlite3.Error) as error:
             raise self._told(error) from error
@@ -117,7 +117,7 @@ class EventStore:
                 run("ROLLBACK")
             raise
         if version not in (0, _VERSION):
-            raise JournalError(f"journal {self._path} was made by a newer sightd (form {version}): update")
+            raise JournalError(f"journal {self._path} was created by a newer sightd (format {version}): update sightd")
 
     def _inserted(self, one: Happening) -> Event:
         facts = json.dumps(dict(one.facts), ensure_ascii=False)
@@ -140,9 +140,9 @@ def _identity(path: Path) -> tuple[int, int]:
 def _reason(error: Exception) -> str:
     text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     if "full" in text or "No space" in text:
-        return f"{text}: make room on the disk"
+        return f"{text}: free disk space"
     if "not a database" in text or "malformed" in text:
-        return f"{text}: move it away, and a new one is begun"
+        return f"{text}: move it away to start a new one"
     if "locked" in text:
-        return f"{text}: another program writes it"
-    return f"{text}: the user who runs this needs to write it and its folder; `events.path` names another place"
+        return f"{text}: another program is writing to it"
+    return f"{text}: this user needs write permission for the file and its folder; or set `events.path` to another file"

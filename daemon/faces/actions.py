@@ -60,7 +60,7 @@ def enrol(args: argparse.Namespace, faces: Faces) -> int:
     if all(finding["known"] for finding in findings):
         return 0
     if person is None:
-        raise GalleryError(f"nothing was enrolled as {args.name}")
+        raise GalleryError(f"nobody was enrolled as {args.name}")
     _say(f"{person['name']}: {_faces(person)}")
     return 0 if all(finding["taken"] or finding["known"] for finding in findings) else 1
 
@@ -101,13 +101,13 @@ def remove(args: argparse.Namespace, faces: Faces) -> int:
 def forget(args: argparse.Namespace, faces: Faces) -> int:
     name = _known_as(args.name, faces)
     faces.change("DELETE", _person(args.name))
-    _say(f"forgot {name}: nothing of them is left in the gallery's files")
+    _say(f"{name} was forgotten: no trace is left in the gallery files")
     return 0
 
 
 def rename(args: argparse.Namespace, faces: Faces) -> int:
     person = faces.change("PATCH", _person(args.old), {"name": args.new})
-    _say(f"{args.old} is {person['name']} now")
+    _say(f"renamed {args.old} to {person['name']}")
     return 0
 
 
@@ -124,9 +124,11 @@ def compare(args: argparse.Namespace, faces: Faces) -> int:
     found = faces.change("POST", "/api/compare-faces", pair)
     if args.json:
         return _json(found)
-    words = "the same person" if found["same"] else "not shown to be the same person"
-    _say(f"{found['similarity']:.2f}, {found['threshold']:.2f} is needed: {words}; {_share(found['strangers'])} are as "
-         "alike")  # fmt: skip
+    words = "the same person" if found["same"] else "not proven to be the same person"
+    _say(
+        f"{found['similarity']:.2f} of {found['threshold']:.2f} required: {words}; "
+        f"{_share(found['strangers'])} would be as similar"
+    )
     return 0
 
 
@@ -158,15 +160,15 @@ def calibrate(args: argparse.Namespace, faces: Faces) -> int:
         return _json(found)
     pairs = f"{found['impostor_pairs']} pairs of different and {found['genuine_pairs']} of the same person"
     _say(f"{_counted(found['persons'], 'person')}, {pairs}")
-    _say(f"thresholds {'are' if args.apply else 'would be'} {found['shift']:+.3f} from those of the table")
+    _say(f"thresholds {('are' if args.apply else 'would be')} shifted by {found['shift']:+.3f} from the built-in table")
     if found["missed"] is not None:
-        _say(f"{found['missed']:.1%} of the pairs of one person are below the threshold")
+        _say(f"{found['missed']:.1%} of the same-person pairs are below the threshold")
     for one, other, cosine in found["alike"]:
-        _say(f"look alike ({cosine:.2f}): {one} and {other}; one person under two names?")
+        _say(f"{one} and {other} look alike ({cosine:.2f}): the same person under two names?")
     for one, cosine in found["unlike"]:
-        _say(f"has pictures that are unlike ({cosine:.2f}): {one}; of two persons?")
+        _say(f"{one} has images that do not look alike ({cosine:.2f}): two different people?")
     if not args.apply:
-        _say("use --apply to adopt this")
+        _say("use --apply to apply this")
     return 0
 
 
@@ -248,7 +250,7 @@ def _content(path: Path, most: int) -> bytes:
     try:
         data = read_regular(path, most)
     except OSError as error:
-        smaller = ": make it smaller" if error.errno == errno.EFBIG else ""
+        smaller = ": reduce its size" if error.errno == errno.EFBIG else ""
         raise GalleryError(f"{_source(path)} cannot be read: {error.strerror}{smaller}") from error
     if not data:
         raise GalleryError(f"{_source(path)} is empty")
@@ -279,7 +281,7 @@ def _faces(person: Form) -> str:
     here = person["usable"]
     others = sum(person["faces"].values()) - here
     told = _counted(here, "face")
-    return told if not others else f"{told} ({others} of other models: `sightd faces see-again`)"
+    return told if not others else f"{told} ({others} of other models: run `sightd faces see-again`)"
 
 
 def _counted(number: int, what: str) -> str:
@@ -287,7 +289,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _share(rate: float) -> str:
-    return f"{rate:.0%} of strangers" if rate > 0.01 else f"one stranger in {round(1 / rate):,}"
+    return f"{rate:.0%} of strangers" if rate > 0.01 else f"one in {round(1 / rate):,} strangers"
 
 
 def _day(at: float) -> str:

@@ -85,7 +85,7 @@ class FaceDesk:
         (match,) = Matcher(enrolled).match(self.unknown.find(number).mean[None])
         other = match.person is not None and plain(enrolled.names[match.person]) != plain(name)
         if other and not anyway and (fault := resemblance(match, enrolled.names, self._calibration)):
-            raise GalleryError(f"unknown person {number} {fault} `anyway` names them all the same")
+            raise GalleryError(f"unknown person {number} {fault} Use `anyway` to name them regardless")
         return self.unknown.name(number, name)
 
     def forget_unknown(self, numbers: Sequence[int] | None) -> int:
@@ -145,9 +145,11 @@ class FaceDesk:
     def _largest(self, photo: Photo) -> FloatArray:
         looks: Looks = self.analyser().looks([Frame.of(photo.image, still=True)])[0]
         if not len(looks):
-            raise GalleryError(f"{photo.name}: no face was found")
+            raise GalleryError(f"{photo.name}: no face found")
         row = int(looks.quality.sizes.argmax())
         if not looks.quality.upright[row]:
-            raise GalleryError(f"{photo.name}: it is not clear which way up the face is: turn the picture upright")
+            raise GalleryError(
+                f"{photo.name}: the orientation of the face is ambiguous: rotate the image so that the face is upright"
+            )
         embedding: FloatArray = looks.embeddings[row]
         return embedding

@@ -32,7 +32,7 @@ def open_desk(
     `may_stand_in` it is no error if the gallery cannot be written."""
     calibration = calibration_of(config.recogniser)
     if calibration is None:
-        raise GalleryError(f"no figures are known of the recogniser {config.recogniser!r}: take sface")
+        raise GalleryError(f"the recogniser {config.recogniser!r} has no calibration: use sface")
     key = None if config.key is None else config.key.get_secret_value()
     gallery = Gallery(config.gallery or default_gallery(environ), key, may_stand_in=may_stand_in)
 

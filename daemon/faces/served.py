@@ -50,7 +50,7 @@ class ServedFaces:
         if not desks:
             raise NoFacesError("the daemon runs no face plug-in: add one to a chain, then `sightd reload`")
         if plugin is not None and plugin not in desks:
-            raise NoFacesError(f"the daemon runs no face plug-in {plugin!r}, but: {', '.join(desks)}")
+            raise NoFacesError(f"the daemon runs no face plug-in {plugin!r}, only: {', '.join(desks)}")
         if plugin is None and len({desk.gallery.database.path for desk in desks.values()}) > 1:
             raise NoFacesError(f"the daemon has several galleries: choose with --plugin {' | '.join(desks)}")
         return desks[plugin] if plugin is not None else next(iter(desks.values()))

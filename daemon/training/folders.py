@@ -55,7 +55,7 @@ def labelled(folder: Path) -> LabelledPictures:
     known: dict[str, Path] = {}
     for number, one in enumerate(classes):
         within = sorted(path for path in one.rglob("*") if path.is_file())
-        left_out += not_read((path for path in within if path.suffix.lower() not in PICTURES), "picture")
+        left_out += not_read((path for path in within if path.suffix.lower() not in PICTURES), "image")
         for file in (path for path in within if path.suffix.lower() in PICTURES):
             if fault := _unreadable(file):
                 left_out.append(fault)

@@ -21,36 +21,38 @@ class ClassifierConfig(PluginConfig):
 
     model: str | OwnClassifier = Field(
         "mobilenet-v2",
-        description="The network, by its name in `sightd models list`; or a file of your own: {file, labels}. "
-        "`sightd classifier train` makes one of your own pictures.",
+        description="Model name (see `sightd models list`), or your own file: {file, labels}. `sightd classifier "
+        "train` trains a model on your own images.",
         examples=["resnet50", {"file": "/srv/models/birds.onnx", "labels": "/srv/models/birds.txt"}],
     )
     of: Literal["picture", "objects"] = Field(
         "picture",
-        description="Classify the whole picture; or each object that a detector or tracker earlier in the chain found. "
-        "A tracker lets answers about one object be averaged.",
+        description="Classify the whole frame, or each object found by a detector or tracker earlier in the "
+        "chain. With a tracker, the results for each object are averaged.",
     )
     area: Literal["centre", "whole"] = Field(
         "centre",
-        description="What of the picture is looked at: the square in its middle, as networks of ImageNet were trained "
-        "and tested, or all of it, squeezed into a square.",
+        description="Part of the frame to classify: the central square, as in the training of ImageNet models, "
+        "or the whole frame, squeezed into a square.",
     )
     classes: list[str] | None = Field(
-        None, min_length=1, description="Classify only objects of these classes of the detector's.", examples=[["car"]]
+        None, min_length=1, description="Classify only objects of these detector classes.", examples=[["car"]]
     )
     margin: float = Field(
-        0.1, ge=0, le=1, description="How much is seen around an object, as a share of its longer side, on each side."
+        0.1, ge=0, le=1, description="Margin around an object, on each side, as a fraction of its longer side."
     )
     most: int = Field(
         4,
         ge=1,
         le=64,
-        description="Most objects that are looked at on one frame, but of a photograph; the others take turns.",
+        description=(
+            "Maximum number of objects to classify per frame (no limit for still images); the others take turns."
+        ),
     )
-    top: int = Field(3, ge=1, le=20, description="How many classes are given, the likeliest first.")
-    min_score: Share = Field(0.2, description="Classes less likely than this are not drawn or counted.")
+    top: int = Field(3, ge=1, le=20, description="Number of classes to report, most likely first.")
+    min_score: Share = Field(0.2, description="Classes with a lower probability are not drawn or counted.")
     smooth: Duration = Field(
-        0.5, description="Over about how long answers are averaged; 0s shows each as it comes.", examples=["1s"]
+        0.5, description="Time over which results are averaged; 0s shows each result unchanged.", examples=["1s"]
     )
 
     @model_validator(mode="after")
@@ -71,5 +73,5 @@ def _misnamed(name: str, networks: Catalog) -> Iterator[Fault]:
     if name not in names:
         near = get_close_matches(name, names, n=1)
         meant = f'; did you mean "{near[0]}"?' if near else ""
-        hint = f"known classifiers: {', '.join(names)}; a file of your own is {{file, labels}}"
+        hint = f"known classifiers: {', '.join(names)}; your own file: {{file, labels}}"
         yield Fault(("model",), f'unknown classifier "{name}"{meant}', hint)

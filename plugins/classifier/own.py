@@ -28,16 +28,18 @@ class OwnClassifier(BaseModel):
 
     file: Path = Field(description="The ONNX file.", examples=["/srv/models/birds.onnx"])
     labels: Path | Annotated[list[str], Field(min_length=1)] = Field(
-        description="Names of its classes in the network's order: a text file with one name a line, or a list.",
+        description="Class names in the order of the model output: a text file with one name per line, or a list.",
         examples=["/srv/models/birds.txt", ["robin", "wren"]],
     )
-    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file that leaves its size open.")
-    height: int | None = Field(None, ge=1, description="Input height in pixels, likewise.")
-    colour: ColourOrder = Field(ColourOrder.RGB, description="Order of the colour channels that it is fed.")
-    scale: float = Field(1 / 255, gt=0, description="Factor of each pixel value 0-255, before mean and std.")
-    mean: Three = Field((0.485, 0.456, 0.406), description="Subtracted from each channel, in the order of `colour`.")
+    width: int | None = Field(None, ge=1, description="Input width in pixels, for a file with a dynamic size.")
+    height: int | None = Field(None, ge=1, description="Input height in pixels, for a file with a dynamic size.")
+    colour: ColourOrder = Field(ColourOrder.RGB, description="Order of the colour channels of the input.")
+    scale: float = Field(1 / 255, gt=0, description="Factor applied to each pixel value (0-255), before mean and std.")
+    mean: Three = Field(
+        (0.485, 0.456, 0.406), description="Mean to subtract from each channel, in the order of `colour`."
+    )
     std: tuple[Positive, Positive, Positive] = Field(
-        (0.229, 0.224, 0.225), description="Each channel is divided by it at last, likewise."
+        (0.229, 0.224, 0.225), description="Standard deviation to divide each channel by, in the order of `colour`."
     )
 
     @model_validator(mode="after")

@@ -26,47 +26,60 @@ class DetectorConfig(PluginConfig):
 
     model: ModelChoice = Field(
         ModelChoice(["yolox-tiny", "ssd-mobilenet-v2"]),
-        description="Which network: a name, an order of preference (the first that can be had runs, and which one that "
-        "is, is logged), or a file of your own: {file, head, labels}. Heads: ssd, yolox, yolox-decoded, nanodet.",
+        description="Model: a name, a list in order of preference (the first available one is used and logged), "
+        "or your own file: {file, head, labels}. Heads: ssd, yolox, yolox-decoded, nanodet.",
         examples=["ssd-mobilenet-v2", {"file": "/srv/models/parts.onnx", "head": "yolox", "labels": ["bolt", "nut"]}],
     )
     min_score: Score = Field(
         0.25,
-        description="Least score of a detection. Lower than the score from which things are drawn, because a tracker "
-        "holds on to a known object by weak detections; below about 0.2 most are phantoms.",
+        description="Minimum score of a detection. Keep it below the score at which objects are drawn, because a "
+        "tracker uses weak detections to follow known objects; below about 0.2 most detections are "
+        "false.",
     )
     class_min_score: dict[str, Score] = Field(
         default_factory=dict,
-        description="Least score of single classes, in place of `min_score`.",
+        description="Minimum score by class, overriding `min_score`.",
         examples=[{"person": 0.5}],
     )
     classes: list[str] | None = Field(
-        None, min_length=1, description="Report these classes only, by label; by default all.", examples=[["person"]]
+        None, min_length=1, description="Report only these classes, by label; by default all.", examples=[["person"]]
     )
     nms_iou: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="Two boxes of one class that overlap more than this (intersection over union) are one object. "
-        "Lower removes more doubles (SSD shows many above 0.5), higher keeps apart what stands close together; "
-        "accuracy on COCO is usually stated at 0.6.",
+        description="Boxes of one class that overlap more than this (intersection over union) count as one "
+        "object. Lower values remove more duplicates (SSD has many above 0.5), higher values "
+        "separate objects that are close together; COCO accuracy is usually stated at 0.6.",
     )
     agnostic: bool = Field(
-        False, description="Let boxes of different classes compete as well: one object never has two classes."
+        False,
+        description="Also suppress overlapping boxes of different classes, so that one object never has two classes.",
     )
     min_size: float = Field(
-        1.0, ge=0, description="Least length of a box's shorter side, in pixels of the camera's picture.", examples=[8]
+        1.0,
+        ge=0,
+        description="Minimum length of the shorter side of a box, in pixels of the camera frame.",
+        examples=[8],
     )
-    max_detections: int = Field(100, ge=1, le=10_000, description="Most detections on a frame: the best by score.")
+    max_detections: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Maximum number of detections per frame; those with the highest scores are kept.",
+    )
     only_inside: list[Polygon] = Field(
         default_factory=list,
-        description="Report only what stands in one of these polygons: the middle of the box's lower edge counts. "
-        "Corners [x, y] as fractions of width and height, from the top left.",
+        description="Report only objects that stand inside one of these polygons, judged by the middle of the "
+        "bottom edge of the box. Corners [x, y] as fractions of width and height from the top left.",
         examples=[[[[0, 0.5], [1, 0.5], [1, 1], [0, 1]]]],
     )
     ignore: list[Polygon] = Field(
         default_factory=list,
-        description="Report nothing that stands in one of these polygons, likewise.",
+        description=(
+            "Do not report objects that stand inside one of these polygons, judged by the middle of the "
+            "bottom edge of the box."
+        ),
         examples=[[[[0, 0], [0.2, 0], [0, 0.2]]]],
     )
 

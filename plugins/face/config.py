@@ -18,27 +18,33 @@ Score = Annotated[float, Field(ge=0, le=1)]
 class FaceConfig(PluginConfig):
     """Finds and recognises faces. Every option has a default: `face: {}` works."""
 
-    detector: str = Field("yunet", description="The network that finds faces, by its name in `sightd models list`.")
+    detector: str = Field("yunet", description="Model that detects faces; see `sightd models list`.")
     recogniser: str = Field(
-        "sface", description="The network that tells faces apart. Enrolled faces belong to the one that saw them."
+        "sface",
+        description="Model that recognises faces. Enrolled faces can only be used with the model that embedded them.",
     )
     size: int = Field(
         640,
         ge=64,
         le=4096,
         multiple_of=32,
-        description="Longest side of the picture in which faces are looked for, in pixels; larger ones are made "
-        "smaller for it. Double finds faces half as large, at four times the cost.",
+        description="Longest side, in pixels, of the image in which faces are detected; larger frames are scaled "
+        "down. Twice the size finds faces half as large, at four times the cost.",
     )
     tiles: int = Field(
-        1, ge=1, le=4, description="2 looks at four overlapping parts of the picture besides, 3 at nine: small faces."
+        1,
+        ge=1,
+        le=4,
+        description="To find small faces, also search four (2) or nine (3) overlapping parts of the frame.",
     )
     within: Literal["frame", "people"] = Field(
         "frame",
-        description="people looks for faces only where a detector or tracker earlier in the chain has found persons.",
+        description="people searches only the persons found by a detector or tracker earlier in the chain.",
     )
-    min_score: Score = Field(0.6, description="Least score of a face.")
-    min_size: float = Field(20.0, ge=0, description="Least length of a face's shorter side, in the camera's pixels.")
+    min_score: Score = Field(0.6, description="Minimum score of a face.")
+    min_size: float = Field(
+        20.0, ge=0, description="Minimum length of the shorter side of a face, in pixels of the camera frame."
+    )
     min_quality: Score = Field(
         0.5, description="Faces of lower quality (size, sharpness, pose, score) are not used to identify anyone."
     )
@@ -46,41 +52,46 @@ class FaceConfig(PluginConfig):
         1e-3,
         gt=0,
         le=0.1,
-        description="How many of a stranger's looks would get somebody's name: 1e-3 is one in a thousand. Lower "
-        "mistakes fewer strangers for those you know, and misses those you know more often.",
+        description="Share of strangers that would be identified as an enrolled person: 1e-3 is one in a "
+        "thousand. Lower values mistake fewer strangers, but miss enrolled persons more often.",
     )
     recheck: Duration = Field(
-        0.5, description="How often a face that is followed is looked at again.", examples=["500ms"]
+        0.5, description="Interval at which a tracked face is embedded again.", examples=["500ms"]
     )
     max_looks: int = Field(
-        4, ge=1, description="Most faces looked at on one frame, those first that wait longest; bounds its time."
+        4,
+        ge=1,
+        description="Maximum number of faces to embed per frame, longest waiting first; limits the processing time.",
     )
     gallery: Path | None = Field(
         None,
-        description="File of the enrolled persons. By default faces.db in $SIGHTD_STATE_DIR, in the service's state "
-        "directory, or in ~/.local/state/sightd.",
+        description="Gallery file with the enrolled persons. By default faces.db in $SIGHTD_STATE_DIR, in the "
+        "service's state directory, or in ~/.local/state/sightd.",
     )
     key: SecretStr | None = Field(
         None,
-        description="Encrypts the gallery: a password or key of your own, best as ${file:PATH}. Losing it loses them.",
+        description=(
+            "Password or key that encrypts the gallery, preferably ${file:PATH}. Without it, the "
+            "enrolled faces are lost."
+        ),
         examples=["${file:/run/secrets/faces}"],
     )
     crops: bool = Field(
-        True, description="Keep the cut-out faces of photographs: another network can then be taken later."
+        True, description="Keep face crops of enrolled photos, so that they can be embedded by another model later."
     )
     unknown: bool = Field(
-        True, description="Tell unknown persons apart, so that one can be named afterwards (`sightd faces unknown`)."
+        True, description="Distinguish unknown persons, so that they can be named later (`sightd faces unknown`)."
     )
     unknown_retention: Duration = Field(
-        7 * 86400.0, description="Unknown persons who were not seen for so long are forgotten.", examples=["7d"]
+        7 * 86400.0, description="Forget unknown persons who were not seen for this long.", examples=["7d"]
     )
-    max_unknown: int = Field(500, ge=1, le=100_000, description="Most unknown persons remembered.")
+    max_unknown: int = Field(500, ge=1, le=100_000, description="Maximum number of unknown persons to remember.")
     blur: Literal["all", "unknown", "known", "none"] = Field(
         "none",
-        description="Whose faces are made mosaics on the output. No frame is shown before it was looked at then, and "
-        "where the plug-in fails the whole picture is a mosaic.",
+        description="Whose faces to redact in the output. If set, no frame is shown before it was analysed, and "
+        "if the plug-in fails, the whole frame is redacted.",
     )
-    names: bool = Field(True, description="Write names on the picture.")
+    names: bool = Field(True, description="Draw names in the image.")
 
     def faults(self, networks: Catalog) -> list[Fault]:
         """Returns unknown models and options that cannot be combined."""

@@ -26,17 +26,17 @@ class Where(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    inside: bool = Field(True, description="Paint what is named here; false paints everything else.")
+    inside: bool = Field(True, description="Paint the inside of the selection; false paints everything else.")
     classes: list[str] = Field(
         default_factory=list,
-        description="Objects of a detector or tracker earlier in the chain.",
+        description="Classes of objects found by a detector or tracker earlier in the chain.",
         examples=[["person"]],
     )
-    faces: bool = Field(False, description="Faces that a face plug-in earlier in the chain has found.")
+    faces: bool = Field(False, description="Faces found by a face plug-in earlier in the chain.")
     polygons: list[Polygon] = Field(
         default_factory=list, description="Polygons, corners [x, y] as fractions of width and height from the top left."
     )
-    soft: Share = Field(0.02, description="How soft the edge is, as a share of the picture's shorter side.")
+    soft: Share = Field(0.02, description="Width of the soft edge, as a fraction of the shorter side of the frame.")
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
@@ -50,28 +50,34 @@ class StyleConfig(PluginConfig):
 
     model: str | OwnStyle = Field(
         "style26",
-        description="The network, by its name in `sightd models list`; or a file of your own that paints one style: "
-        "{file}, with colour and white where it was trained otherwise than with RGB and 0-255. Styles that were learnt "
-        "here (`sightd style train`) need nothing said.",
+        description="Model name (see `sightd models list`), or your own file with one style: {file}, with colour "
+        "and white if it was not trained with RGB and 0-255. Not needed for styles trained with "
+        "`sightd style train`.",
         examples=["style26", {"file": "/srv/models/candy.onnx"}],
     )
     style: Look | list[Look] = Field(
         "starry",
-        description="A style by name, a mixture as {starry: 2, delft: 1}, or a list that is shown one after the other. "
-        f"There are: {', '.join(STYLES)}; and those that you taught it.",
+        description=f"A style name, a mixture such as {{starry: 2, delft: 1}}, or a list to cycle through. "
+        f"Built-in styles:  {', '.join(STYLES)}; styles that you trained can also be used.",
         examples=["delft", {"starry": 2, "delft": 1}, ["starry", "delft"]],
     )
-    every: int = Field(1, ge=1, le=1, description="Every frame is painted: between two there is nothing to show.")
-    change: Duration = Field(30.0, description="How long each of a list is shown.", examples=["30s"])
-    fade: Duration = Field(2.0, description="How long one passes over into the next.", examples=["2s"])
-    strength: Share = Field(1.0, description="How much of the painting is mixed with the picture.")
-    keep_colours: bool = Field(False, description="Take the brush strokes and leave the picture its own colours.")
-    steady: Share = Field(1.0, description="How much of the last painting is kept where nothing changed; 0 flickers.")
+    every: int = Field(1, ge=1, le=1, description="Every frame is painted, because frames between cannot be predicted.")
+    change: Duration = Field(30.0, description="How long each style of a list is shown.", examples=["30s"])
+    fade: Duration = Field(2.0, description="Duration of the transition to the next style.", examples=["2s"])
+    strength: Share = Field(1.0, description="Blend factor between the original frame (0) and the painting (1).")
+    keep_colours: bool = Field(False, description="Apply the brush strokes but keep the colours of the frame.")
+    steady: Share = Field(1.0, description="Share of the previous painting to keep in unchanged areas; 0 flickers.")
     min_lines: int = Field(
-        128, ge=32, le=2160, description="Least height of the picture that is painted, in lines, however short time is."
+        128,
+        ge=32,
+        le=2160,
+        description="Minimum height of the painted image, in lines, even if it cannot be painted in time.",
     )
     max_lines: int = Field(
-        360, ge=32, le=2160, description="Largest height; between the two it follows the time there is."
+        360,
+        ge=32,
+        le=2160,
+        description="Maximum height of the painted image; the actual height adapts to the available time.",
     )
     where: Where | None = Field(None, description=Where.__doc__)
 

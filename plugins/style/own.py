@@ -21,10 +21,8 @@ class OwnStyle(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Path = Field(description="The ONNX file.", examples=["/srv/models/candy.onnx"])
-    colour: ColourOrder = Field(ColourOrder.RGB, description="The order of colours, going in and coming out.")
-    white: Literal[255, 1] = Field(
-        255, description="What the brightest pixel is to the network, going in and coming out."
-    )
+    colour: ColourOrder = Field(ColourOrder.RGB, description="Colour order of input and output.")
+    white: Literal[255, 1] = Field(255, description="Value of the brightest pixel in input and output.")
 
     def model(self) -> Model:
         """Returns the model. Raises ModelFileError for a file that is unreadable or of the wrong form."""

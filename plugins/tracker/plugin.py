@@ -30,47 +30,53 @@ class TrackerConfig(PluginConfig):
         0.5,
         ge=0,
         le=1,
-        description="Detections from this score on begin tracks and are matched first. Much lower, and every doubtful "
-        "box becomes an object.",
+        description="Detections with at least this score start tracks and are matched first. If it is much "
+        "lower, every doubtful box becomes an object.",
     )
     low_score: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="Detections from this score on keep a track alive that was there already. Works only "
-        "as far down as the detector's own min_score.",
+        description="Detections with at least this score keep existing tracks alive. Values below the min_score "
+        "of the detector have no effect.",
     )
     min_overlap: float = Field(
         0.3,
         gt=0,
         le=1,
-        description="Least overlap (intersection over union) of a track's predicted box with a detection; higher for "
-        "crowds.",
+        description="Minimum overlap (intersection over union) of a track's predicted box and a detection; use a "
+        "higher value for crowds.",
     )
     min_hits: int = Field(
-        2, ge=1, description="A track is shown once it was seen this often in a row; those of the first frame at once."
+        2,
+        ge=1,
+        description=(
+            "Show a track after this many consecutive matches; tracks of the first frame are shown immediately."
+        ),
     )
     confirm_within: Duration = Field(
         0.4,
-        description="An object is shown sooner than after `min_hits` if those would take longer than this: at 2 "
-        "analysed frames a second or fewer, at once.",
+        description="Show a track before `min_hits` matches if those would take longer than this; at 2 analysed "
+        "frames per second or fewer, it is shown immediately.",
         examples=["400ms"],
     )
     max_lost: Duration = Field(
         1.0,
-        description="An object that was looked for and not seen for longer gets a new id when it comes back.",
+        description="An object that was not seen for longer than this gets a new id when it returns.",
         examples=["1s"],
     )
     show_lost: Duration = Field(
-        0.3, description="An object out of sight is shown where it should be for so long.", examples=["300ms"]
+        0.3,
+        description="Show an object that is out of sight at its predicted position for this long.",
+        examples=["300ms"],
     )
     max_carry: Duration = Field(
-        1.5, description="Boxes are predicted at most so far from the last analysed frame.", examples=["1500ms"]
+        1.5,
+        description="Maximum time after the last analysed frame for which boxes are predicted.",
+        examples=["1500ms"],
     )
-    max_tracks: int = Field(300, ge=1, le=5000, description="Most objects followed at once on one camera.")
-    match_classes: bool = Field(
-        True, description="A track keeps its class. False lets a detection of any class continue it."
-    )
+    max_tracks: int = Field(300, ge=1, le=5000, description="Maximum number of objects to track per camera.")
+    match_classes: bool = Field(True, description="Match tracks only with detections of the same class.")
 
     def faults(self, networks: Catalog) -> list[Fault]:
         """Returns pairs of options that are in the wrong order."""

@@ -118,7 +118,7 @@ def test_tells_what_encodes_and_why(daemon: DaemonProcess) -> None:
     assert daemon.metric("sightd_encoder_info", camera="front", encoder=camera["encoder"]) == 1
     if missing := no_gpu():
         assert (camera["encoder"], camera["encoder_reason"]) == ("x264", f"no nvenc: {missing}")
-    assert f"H.264 is encoded by {camera['encoder']}" in daemon.log
+    assert f"using {camera['encoder']} to encode H.264: " in daemon.log
 
 
 def test_counts_what_it_finds(daemon: DaemonProcess) -> None:

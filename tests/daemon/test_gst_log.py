@@ -27,5 +27,5 @@ def test_they_come_into_the_log_in_ascii_and_thinned(
         glib.g_log(b"Example", DEBUG, b"%s", b"found default implementation")
         for _ in range(100):
             glib.g_log(b"Example", WARNING, b"%s", b"unknown field \xff\n\x1b[31m")
-    assert caplog.messages == ["Example, warning, 1 time(s), the last: 'unknown field \\ufffd\\n\\x1b[31m'"]
+    assert caplog.messages == ["Example, warning, 1 time(s), most recently: 'unknown field \\ufffd\\n\\x1b[31m'"]
     assert capfd.readouterr().err == ""

@@ -55,5 +55,5 @@ def test_a_heic_image_is_refused_by_its_content(tmp_path: Path) -> None:
     """FFmpeg reads it as MP4 and would show its first tile."""
     path = write_film(tmp_path / "a.mp4", [quadrants(96, 64)])
     path.write_bytes(path.read_bytes().replace(b"ftypisom", b"ftypheic", 1))
-    with av.open(str(path)) as opened, pytest.raises(SourceError, match="HEIC images are not read here"):
+    with av.open(str(path)) as opened, pytest.raises(SourceError, match="HEIC images are not supported"):
         video_of(opened)

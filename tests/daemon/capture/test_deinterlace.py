@@ -79,7 +79,7 @@ def test_a_stream_that_changes_its_size_stays_complete(tmp_path: Path) -> None:
 def test_nvdec_takes_no_orders_about_it() -> None:
     options = {"source": "rtsp://camera/stream", "decoder": "nvdec"}
     assert source_of(Camera.model_validate(options)).deinterlace == "auto"
-    with pytest.raises(CaptureError, match="nvdec decides it by itself; leave `deinterlace` out"):
+    with pytest.raises(CaptureError, match="nvdec does not support `deinterlace`; remove it"):
         source_of(Camera.model_validate(options | {"deinterlace": "on"}))
 
 

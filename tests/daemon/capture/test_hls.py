@@ -67,7 +67,7 @@ def test_blanks_between_attributes_are_taken() -> None:
 
 
 def test_a_variant_whose_address_cannot_be_read_is_the_reason() -> None:
-    with pytest.raises(SourceError, match="address that cannot be read") as refused:
+    with pytest.raises(SourceError, match="invalid URL") as refused:
         address_to_read("http://camera/a.m3u8", MASTER.replace("large.m3u8", "http://[large"), None)
     assert refused.value.reason is Reason.NO_VIDEO
 

@@ -94,10 +94,10 @@ def test_the_test_pattern_has_the_size_and_rate_asked_for() -> None:
     ("address", "advice"),
     [
         ("", "empty"),
-        ("ftp://host/a.mp4", "not a supported kind of source"),
-        ("rtsp://", "names no host"),
-        ("rtsp:///path", "names no host"),
-        ("rtsp://host:port/path", "names no host and port"),
+        ("ftp://host/a.mp4", "not a supported source"),
+        ("rtsp://", "has no valid host"),
+        ("rtsp:///path", "has no valid host"),
+        ("rtsp://host:port/path", "has no valid host and port"),
         ("rtsp://user:hunter/2@host/path", "%2F"),
         ("rtsp://user:hunter2@ho st/path", "%20"),
         *(

@@ -273,7 +273,7 @@ def test_what_is_left_out_of_a_folder_is_named_and_no_fault(
     write_picture(tmp_path / "photos" / "a.png")
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
     assert analyze(config, tmp_path / "photos")[0] == 0
-    assert "notes.txt: left out, .txt is not the suffix of a picture or video" in capsys.readouterr().err
+    assert "notes.txt: skipped, .txt is not a known image or video suffix" in capsys.readouterr().err
 
 
 def test_a_video_that_was_cut_off_is_analysed_as_far_as_it_goes_and_fails(
@@ -285,7 +285,7 @@ def test_a_video_that_was_cut_off_is_analysed_as_far_as_it_goes_and_fails(
     code, lines = analyze(config, clip)
     assert code == 1
     assert 5 < len(lines) < 25
-    assert f"clip.mp4: frames are missing: declared 30, read {len(lines)}" in capsys.readouterr().err
+    assert f"clip.mp4: frames are missing: 30 declared, {len(lines)}" in capsys.readouterr().err
 
 
 def test_an_annotated_video_has_the_colours_of_its_source_and_says_which_they_are(config: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
     told = capsys.readouterr()
     assert "accuracy 100.0%, cross-validated" in told.out
     assert "use it: plugins: {classifier: {model: things}}" in told.out
-    assert "left out: " in told.err
+    assert "skipped: " in told.err
     assert "broken.jpg" in told.err
     model = with_own(Catalog.load(), store).get("things")
     assert (model.role, model.head, model.labels) == ("classifier", "logits", tuple(CLASSES))

@@ -243,7 +243,7 @@ def test_bench_tells_each_batch(
     monkeypatch.setattr(engine_work, "_SECONDS", 0.02)
     assert main(["engine", "bench", "double"]) == 0
     told = capsys.readouterr().out
-    assert [line.split()[1] for line in told.splitlines() if "times one CPU thread" in line] == ["1", "4", "16"]
+    assert [line.split()[1] for line in told.splitlines() if "× one CPU thread" in line] == ["1", "4", "16"]
     assert not gpu.live
 
 

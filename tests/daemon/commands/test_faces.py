@@ -54,10 +54,10 @@ def test_from_one_photograph_to_forgotten(sightd: Sightd) -> None:
         {"name": "Ada", "added_at": pytest.approx(1e9, rel=2), "faces": {"sface": 1}, "usable": 1}
     ]
     assert "astronaut.png  sface" in sightd("show", "ada")
-    assert sightd("rename", "Ada", "Ada Lovelace") == "Ada is Ada Lovelace now\n"
+    assert sightd("rename", "Ada", "Ada Lovelace") == "renamed Ada to Ada Lovelace\n"
     sightd("add", "Tom", media.path("single_face.jpg"))
     assert sightd("merge", "Tom", "Ada Lovelace") == "Ada Lovelace: 2 faces\n"
-    assert "forgot Ada Lovelace: nothing of them is left" in sightd("forget", "ada lovelace")
+    assert "Ada Lovelace was forgotten: no trace is left" in sightd("forget", "ada lovelace")
     assert sightd.json("list") == []
 
 
@@ -68,7 +68,7 @@ def test_photographs_upside_down_are_compared_as_upright_ones(sightd: Sightd, tm
         assert image is not None
         cv2.imwrite(str(tmp_path / f"{name}.jpg"), image[::-1, ::-1])
     biden, obama, obama3 = (tmp_path / f"{name}.jpg" for name in names)
-    assert "not shown to be the same person" in sightd("compare", obama3, biden)
+    assert "not proven to be the same person" in sightd("compare", obama3, biden)
     assert ": the same person" in sightd("compare", obama3, obama)
     assert ": the same person" in sightd("compare", biden, media.path("biden.jpg"))
 
@@ -94,14 +94,14 @@ def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:
     told = sightd("add", "Ada", media.path("coffee.png"), media.path("astronaut.png"), code=1)
     assert told.splitlines()[0].startswith("- coffee.png: no face was found")
     assert told.splitlines()[1] == "+ astronaut.png: taken, quality 1.00"
-    assert "nothing was enrolled as Eve" in sightd("add", "Eve", media.path("multi_face.jpg"), code=1)
+    assert "nobody was enrolled as Eve" in sightd("add", "Eve", media.path("multi_face.jpg"), code=1)
     assert "nothing.jpg cannot be read: No such file" in sightd("add", "Eve", "nothing.jpg", code=1)
 
 
 def test_two_photographs_are_compared(sightd: Sightd) -> None:
     one, other = media.path("astronaut.png"), media.path("single_face.jpg")
     assert "the same person" in sightd("compare", one, one)
-    assert "not shown to be the same person" in sightd("compare", one, other)
+    assert "not proven to be the same person" in sightd("compare", one, other)
     assert sightd.json("compare", str(one), str(other))["same"] is False  # type: ignore[index]
     assert "coffee.png: no face was found" in sightd("compare", one, media.path("coffee.png"), code=1)
 

@@ -69,7 +69,7 @@ def test_the_list_tells_what_a_plug_in_needs_and_gives(capsys: pytest.CaptureFix
 def test_the_options_are_told_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("options", "tracker") == 0
     told = capsys.readouterr().out
-    assert "max_lost: text such as 1s, default 1s\n    An object that was looked for" in told
+    assert "max_lost: text such as 1s, default 1s\n    An object that was not seen for longer" in told
     assert "max_tracks: integer ≥ 1 ≤ 5000, default 300" in told
 
 

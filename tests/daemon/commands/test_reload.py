@@ -125,11 +125,11 @@ def test_without_a_daemon_that_is_said(tmp_path: Path) -> None:
     ("arguments", "why"),
     [
         (["--url", "http://me:secret@box"], "--token-file"),
-        (["--url", "ftp://box"], "--url takes an address"),
-        (["--token-file", "x"], "belong to --url"),
+        (["--url", "ftp://box"], "--url requires a URL"),
+        (["--token-file", "x"], "require --url"),
         (["--url", "http://box", "-c", "x"], "one of -c, --socket and --url"),
         (["--url", "http://box", "--token-file", "/nonexistent"], "No such file"),
-        (["--url", "http://box", "--token-file", "/dev/zero"], "holds no token"),
+        (["--url", "http://box", "--token-file", "/dev/zero"], "contains no token"),
     ],
 )
 def test_options_that_cannot_be_meant(arguments: list[str], why: str) -> None:

@@ -123,7 +123,7 @@ def test_without_pytorch_it_says_what_to_install(
     ("arguments", "message"),
     [
         (["none.jpg", "--content", "photos"], "none.jpg: No such file"),
-        (["broken.jpg", "--content", "photos"], "broken.jpg: not an image that can be read"),
+        (["broken.jpg", "--content", "photos"], "broken.jpg: not a readable image"),
         (["Red Blocks.png", "--content", "nowhere"], "nowhere: no such file or folder"),
         (["Red Blocks.png", "--content", "photos", "--name", "starry"], "'starry' comes with the product"),
         (["Red Blocks.png", "--content", "photos", "--name", "sface"], "'sface' comes with the product"),

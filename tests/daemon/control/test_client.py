@@ -101,7 +101,7 @@ def test_an_answer_that_is_too_large_is_given_up(answering: Answering) -> None:
 
 
 def test_who_does_not_answer_is_given_up(answering: Answering) -> None:
-    with pytest.raises(LateError, match="does not answer in time"):
+    with pytest.raises(LateError, match="did not answer in time"):
         answering(b"").json("GET", "/", timeout=0.2)
 
 
@@ -117,7 +117,7 @@ def test_what_is_not_http_is_no_daemon(data: bytes, answering: Answering) -> Non
 
 
 def test_another_program_that_speaks_http_is_recognised(answering: Answering) -> None:
-    with pytest.raises(ControlError, match="did not answer in JSON"):
+    with pytest.raises(ControlError, match="did not answer with JSON"):
         answering(answer("200 OK", b"<html>")).json("GET", "/")
 
 

@@ -81,7 +81,9 @@ def test_the_only_daemon_of_a_user_needs_no_name_and_several_do(
     path = listen(tmp_path / "a.yaml")
     assert found(Choice(), environ) == path
     other = listen(tmp_path / "b.yaml")
-    with pytest.raises(ControlError, match="2 daemons of yours run: name one with -c FILE, or with --socket") as error:
+    with pytest.raises(
+        ControlError, match="2 of your daemons are running: choose one with -c FILE, or with --socket"
+    ) as error:
         find(Choice(), environ)
     assert str(path) in str(error.value)
     assert found(Choice(socket=other), environ) == other
@@ -120,7 +122,7 @@ def test_a_daemon_that_may_not_be_reached_is_no_reason_to_work_on_files(environ:
         assert control is not None
         os.seteuid(other_user.UID)
         try:
-            with pytest.raises(DeniedError, match=r"use sudo, or have control\.groups"):
+            with pytest.raises(DeniedError, match=r"use sudo, or give one of your groups a role with control\.groups"):
                 find(Choice(socket=path), environ)
         finally:
             os.seteuid(0)

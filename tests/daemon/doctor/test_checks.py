@@ -181,7 +181,7 @@ def test_a_taken_port_is_in_use_and_not_missing(system: System) -> None:
 def test_a_port_that_the_examined_daemon_serves_itself_is_no_fault(system: System) -> None:
     running = replace(system, can_listen=lambda host, port: "in use", served={"rtsp": 8554, "http": 9090})
     own = found(examined(running), "rtsp port")
-    assert (own.state, own.found) == ("ok", "127.0.0.1:8554 is served by the running sightd daemon")
+    assert (own.state, own.found) == ("ok", "127.0.0.1:8554 is used by the running sightd daemon")
     assert found(examined(running), "http port").state == "in use"
 
 
@@ -219,14 +219,14 @@ def test_a_list_of_backends_none_of_which_is_here_needs_one(system: System) -> N
 
 
 def test_a_card_without_an_encoder_is_no_fault(system: System) -> None:
-    assert found(examined(system), "nvenc") == Finding("nvenc", "ok", "encodes the streams")
+    assert found(examined(system), "nvenc") == Finding("nvenc", "ok", "used to encode the streams")
     without = replace(system, nvenc_problem=lambda: "this GPU has no NVENC")
     told = Finding("nvenc", "note", "this GPU has no NVENC; x264 encodes on the CPU")
     assert found(examined(without), "nvenc") == told
 
 
 def test_nvdec_is_a_choice_and_its_absence_no_fault(system: System) -> None:
-    assert found(examined(system), "nvdec") == Finding("nvdec", "ok", "decodes where a camera has `decoder: nvdec`")
+    assert found(examined(system), "nvdec") == Finding("nvdec", "ok", "used by cameras with `decoder: nvdec`")
     without = examined(replace(system, nvdec_problem=lambda: "nvdec requires PyNvVideoCodec: pip install it"))
     told = "nvdec requires PyNvVideoCodec: pip install it; the CPU decodes"
     assert found(without, "nvdec") == Finding("nvdec", "note", told)

@@ -79,7 +79,7 @@ def test_where_ffmpeg_cannot_take_it_the_camera_goes_on_with_x264(kernels: bytes
         gpu = open_stand_in_gpu(Path(folder))
         downloads = Downloads(gpu.device)
         there = device_image(gpu.device, smooth(320, 180), downloads)
-        with pytest.raises(EncoderError, match="cannot take pictures of cuda:0"):
+        with pytest.raises(EncoderError, match="cannot use images on cuda:0"):
             device_frame(there)
         module._context.cache_clear()
         choice = CodecChoice("a", "auto", nvenc_missing=lambda: None)

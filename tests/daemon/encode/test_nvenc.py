@@ -114,7 +114,7 @@ def test_an_ffmpeg_without_the_encoder_is_remembered_for_good_and_not_taken_for_
     card.refuses = caught.value
     told = card.problem()
     assert told is not None
-    assert told.startswith("this build of PyAV has no h264_of_no_build")
+    assert told.startswith("this build of PyAV does not include h264_of_no_build")
     card.now += 100 * RETRY_AFTER
     assert (card.problem(), card.asked) == (told, 1)
 

@@ -84,6 +84,6 @@ def test_a_configuration_that_is_refused_leaves_what_is_served(
         opened["face"].desk.gallery.persons()
     monkeypatch.setattr(opening, "calibration_of", lambda _recogniser: None)
     both = {"face": {}, "second": {"use": "face", "gallery": "other.db"}}
-    with pytest.raises(GalleryError, match="no figures are known"):
+    with pytest.raises(GalleryError, match="has no calibration"):
         faces.opened(loaded(tmp_path, **both))
     assert before.gallery.persons() == [], "what was open stays open"

@@ -157,7 +157,7 @@ def test_an_encoder_that_fails_is_replaced(running: Bench, player: Player, monke
     with monkeypatch.context() as broken:
 
         def fails(*_: object) -> list[Packet]:
-            raise EncoderError("libx264 refused a picture")
+            raise EncoderError("libx264 rejected a frame")
 
         broken.setattr(H264Encoder, "encode", fails)
         running.slot.put(picture(2.0))

@@ -113,6 +113,6 @@ def test_a_folder_without_a_readable_picture_is_refused_and_its_files_are_named(
     typed = ["quantize", "yolox-nano", "--directory", str(tmp_path), "--calibrate", str(recordings)]
     assert sightd(*typed) == 1
     told = capsys.readouterr().err
-    assert "damaged.jpg: not an image that can be read" in told
-    assert "[bold]notes.txt: left out, " in told
+    assert "damaged.jpg: not a readable image" in told
+    assert "[bold]notes.txt: skipped, " in told
     assert "only 0 pictures can be read" in told

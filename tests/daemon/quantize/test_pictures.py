@@ -56,8 +56,8 @@ def test_files_that_cannot_be_read_are_reported_and_the_others_used(folder: Path
     assert [int(picture.max()) for picture in pictures] == [0, 11, 21, 31, 51, 61, 71, 81]
     assert pictures.used == 8
     notes, damaged = reported
-    assert notes.startswith(f"{folder / 'notes.txt'}: left out, ")
-    assert damaged.startswith(f"{folder / '10.png'}: not an image that can be read")
+    assert notes.startswith(f"{folder / 'notes.txt'}: skipped, ")
+    assert damaged.startswith(f"{folder / '10.png'}: not a readable image")
 
 
 def test_sources_without_one_readable_picture_are_refused(tmp_path: Path) -> None:

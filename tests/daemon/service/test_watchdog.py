@@ -36,7 +36,7 @@ class Supervisor:
 
         return Watchdog(
             Notifier(settings),
-            lambda: (self.healthy, "all turn" if self.healthy else "the output of a stands still"),
+            lambda: (self.healthy, "all turn" if self.healthy else "the output of a is stuck"),
             lambda: "1 of 1 cameras live",
             settings,
             exit=end,

@@ -54,7 +54,7 @@ def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(tmp_p
         assert writable(daemon) == {"events": 0, "faces": 0}
         goes_on(daemon)
         assert persons(daemon) == {"Ada"}, "what is there can be read"
-        assert daemon.log.count("events cannot be kept and wait in memory") <= 3, "not with each attempt"
+        assert daemon.log.count("events cannot be written and are queued in memory") <= 3, "not with each attempt"
         disk.empty()
         eventually(lambda: writable(daemon) == {"events": 1, "faces": 1}, 60, "recovered by itself")
         eventually(lambda: bool(daemon.readiness()["ready"]), 60)

@@ -41,8 +41,8 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> None:
     found = labelled(root)
     assert len(found) == 12
     notes, broken, twin = found.left_out
-    assert "notes.txt: left out, .txt is not the suffix of a picture" in notes
-    assert "broken.jpg: not an image that can be read" in broken
+    assert "notes.txt: skipped, .txt is not a known image suffix" in notes
+    assert "broken.jpg: not a readable image" in broken
     assert "twin.png: the same picture as 0.png" in twin
 
 

@@ -22,7 +22,7 @@ def test_a_photograph_is_read(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(GalleryError, match=r"bomb\.png: more than 80 million pixels: make it smaller"):
+    with pytest.raises(GalleryError, match=r"bomb\.png: more than 80 million pixels: reduce its size"):
         photo_of(png(60_000, 60_000), "bomb.png")
     with pytest.raises(GalleryError, match=r"nothing\.jpg: No such file"):
         read_photo(tmp_path / "nothing.jpg")

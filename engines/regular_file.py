@@ -8,9 +8,8 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -21,7 +20,7 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a file for reading without ever waiting for a writer. Raises OSError if it is not a regular file."""
     _require_regular(path, path.stat().st_mode)  # first, so that a device is not even opened
     file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (the opener; the caller closes it)

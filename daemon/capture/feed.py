@@ -50,10 +50,6 @@ class FeedEvents(Protocol):
         """A frame of a backlog was skipped, so that the stream catches up sooner."""
         ...
 
-    def size_changed(self, camera: str, size: tuple[int, int]) -> None:
-        """The frame size (width, height) changed."""
-        ...
-
 
 class Feed:
     """Reads one camera in its own thread and passes intact frames to `sink`, in order.
@@ -208,7 +204,6 @@ class Feed:
         self._report_state()
         if self._tally.frame(shot.captured_at, shot.wall_time, shot.size):
             _log.info("camera %s: frame size is now %d x %d", self.camera, *shot.size)
-            self._events.size_changed(self.camera, shot.size)
         if live and shot.pts is not None and not self._is_worth_showing(shot, shot.pts):
             self._events.frame_skipped(self.camera)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -24,7 +25,6 @@ class Record:
 
     states: list[State] = field(default_factory=list)
     losses: list[Reason] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
     damaged: int = 0
     ages: list[float] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
@@ -45,9 +45,6 @@ class Record:
 
     def frame_skipped(self, camera: str) -> None:
         self.skipped += 1
-
-    def size_changed(self, camera: str, size: tuple[int, int]) -> None:
-        self.sizes.append(size)
 
 
 class RunningFeed:
@@ -74,6 +71,11 @@ class RunningFeed:
         """Returns the bars of all frames so far that have a readable one."""
         found = [get_bar(frame.host()) for _, frame in list(self.frames)]
         return [bar for bar in found if bar is not None]
+
+    def size_changes(self) -> list[tuple[int, int]]:
+        """Returns each frame size (width, height) that differs from that of the frame before."""
+        sizes = [(frame.width, frame.height) for _, frame in list(self.frames)]
+        return [new for old, new in itertools.pairwise(sizes) if new != old]
 
     def __enter__(self) -> RunningFeed:
         self.feed.start()

@@ -159,11 +159,11 @@ def test_a_change_of_size_is_just_a_frame_of_another_size(tmp_path_factory: pyte
         CameraSimulator(Look(files=[small, large])) as camera,
         RunningFeed(camera.address(), timeout="3s") as running,  # its key frames, which viewers wait for, are rare
     ):
-        eventually(lambda: len(running.record.sizes) >= 2, 10.0)
+        eventually(lambda: len(running.size_changes()) >= 2, 10.0)
         frames = [frame for _, frame in running.frames]
     assert {(320, 240), (640, 480)} <= {(frame.width, frame.height) for frame in frames}
     assert all(frame.host().shape == (frame.height, frame.width, 3) for frame in frames)
-    assert len(running.record.sizes) > len(running.record.losses), "a change of size is no loss of the camera"
+    assert len(running.size_changes()) > len(running.record.losses), "a change of size is no loss of the camera"
 
 
 def test_damaged_pictures_are_held_back_and_counted() -> None:

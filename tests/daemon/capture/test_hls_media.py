@@ -191,7 +191,7 @@ def test_time_may_begin_again_and_the_size_change_at_a_discontinuity(folder: Pat
         numbers = [bar.number for bar in running.bars()]
         times = [frame.pts for _, frame in running.frames if frame.pts is not None]
     assert numbers == list(range(FRAMES + 25))
-    assert running.record.sizes == [(480, 360)]
+    assert running.size_changes() == [(480, 360)]
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 0.2
     assert running.record.losses == []
 

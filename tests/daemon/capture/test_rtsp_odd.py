@@ -496,7 +496,7 @@ def test_sizes_may_change_up_and_down_in_mid_stream() -> None:
         assert running.record.losses == []
         seen = [(frame.width, frame.height) for _, frame in running.frames[: 4 * FPS]]
     assert list(dict.fromkeys(seen)) == sizes
-    assert running.record.sizes[:3] == [(640, 360), (320, 480), (320, 180)]
+    assert running.size_changes()[:3] == [(640, 360), (320, 480), (320, 180)]
 
 
 @pytest.mark.parametrize("where", ["base", "control"])

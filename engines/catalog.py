@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import resources
 from typing import Any
 
@@ -16,6 +15,7 @@ from sightd.engines.errors import UnknownModelError
 from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
 from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from sightd.engines.styles import STYLES
+from sightd.engines.suggest import did_you_mean
 
 _LABELS: Mapping[str, tuple[str, ...]] = {
     "coco": coco.LABELS,
@@ -48,9 +48,8 @@ class Catalog:
         none."""
         if model := self.models.get(name):
             return model
-        near = get_close_matches(name, self.models, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known models: {', '.join(self.models)}."
-        raise UnknownModelError(f"unknown model {name!r}. {hint} (`sightd models list` shows all models)")
+        hint = did_you_mean(name, self.models) or f". Known models: {', '.join(self.models)}."
+        raise UnknownModelError(f"unknown model {name!r}{hint} (`sightd models list` shows all models)")
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models.values())

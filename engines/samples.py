@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from sightd.engines.errors import EngineError
 from sightd.engines.fetch import Fetcher
 from sightd.engines.lock import locked, scratch_folder
 from sightd.engines.model import PackageSource
+from sightd.engines.suggest import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,4 @@ def _named(name: str) -> Sample:
     known = samples()
     if sample := known.get(name):
         return sample
-    near = get_close_matches(name, known, n=1)
-    raise EngineError(
-        f"unknown sample {name!r}. " + (f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}")
-    )
+    raise EngineError(f"unknown sample {name!r}" + (did_you_mean(name, known) or f". Known: {', '.join(known)}"))

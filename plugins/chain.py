@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.api import AnyPlugin, PluginError
 
 
@@ -29,8 +29,7 @@ def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) ->
 
 
 def _not_there(name: str, classes: Mapping[str, type[AnyPlugin]]) -> str:
-    close = get_close_matches(name, classes, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else "."
+    hint = did_you_mean(name, classes) or "."
     return f'the chain names "{name}", which is not configured{hint} Configured: {", ".join(classes) or "none"}'
 
 

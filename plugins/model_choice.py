@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,6 +16,7 @@ from sightd.engines.onnx_trial import require_bounded
 from sightd.engines.own_file import model_from_file
 from sightd.engines.regular_file import require_regular
 from sightd.engines.spec import ColourOrder, Resize
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.api import Fault, PluginError
 from sightd.plugins.labels_file import labels_in
 
@@ -133,9 +133,8 @@ class ModelChoice(
             if isinstance(wish, OwnFile):
                 found += [Fault((*path, *fault.path), fault.message, fault.hint) for fault in wish.faults()]
             elif wish not in networks.models:
-                close = get_close_matches(wish.casefold(), networks.models, n=1)
-                meant = f'; did you mean "{close[0]}"?' if close else ""
-                found.append(Fault(path, f'unknown model "{wish}"{meant}', _known(networks)))
+                message = f'unknown model "{wish}"{did_you_mean(wish, networks.models)}'
+                found.append(Fault(path, message, _known(networks)))
         return found
 
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:

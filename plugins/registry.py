@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin, PluginError
 
 
@@ -61,6 +61,5 @@ def _renamed(error: Exception) -> str:
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    close = get_close_matches(name, names, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else "."
+    hint = did_you_mean(name, names) or "."
     return f'there is no plug-in "{name}"{hint} Installed: {", ".join(names) or "none"}'

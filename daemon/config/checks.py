@@ -10,9 +10,10 @@ from pathlib import Path
 from sightd.daemon.capture.source import CaptureError, source_of
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
 from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import PathKey, Problem, closest, dotted
+from sightd.daemon.config.problems import PathKey, Problem, dotted
 from sightd.daemon.config.source_guess import address_meant
 from sightd.engines.regular_file import irregular_kind, open_regular
+from sightd.engines.suggest import did_you_mean
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.1"
@@ -125,9 +126,7 @@ class Checks:
         if not source.strip():
             yield self._problem(path, "is empty", known)
         elif separator and scheme.lower() not in _SOURCES:
-            meant = closest(scheme, _SOURCES)
-            ending = f"; did you mean {meant}://?" if meant else ""
-            yield self._problem(path, f"unknown kind of address{ending}", known)
+            yield self._problem(path, f"unknown kind of address{did_you_mean(scheme, _SOURCES)}", known)
         elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
             yield self._problem(path, "the address has no host", "write rtsp://HOST/PATH")
         elif kind := _kind_instead_of_a_file(source):

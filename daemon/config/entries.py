@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import PathKey, Problem, closest, dotted, shown
+from sightd.daemon.config.problems import PathKey, Problem, dotted, shown
 from sightd.daemon.config.references import Resolved
 from sightd.daemon.config.validate import salvage, validate
 from sightd.engines.catalog import Catalog
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
 
 
@@ -140,9 +141,7 @@ class EntryReader:
         if word in self._source.available:  # it is installed but cannot be loaded: the error says why
             self._tell(path, str(error), first=first)
             return
-        meant = closest(word, known)
-        ending = f'; did you mean "{meant}"?' if meant else ""
-        self._tell(path, f"no plug-in {shown(word)} is installed{ending}",
+        self._tell(path, f"no plug-in {shown(word)} is installed{did_you_mean(word, known)}",
                    f"known plug-ins: {', '.join(sorted(known))}" if known else "", first=first)  # fmt: skip
 
     def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:

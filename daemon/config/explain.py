@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from sightd.daemon.config.fields import field_at, model_at
-from sightd.daemon.config.problems import PathKey, closest, shown, unknown
+from sightd.daemon.config.problems import PathKey, shown, unknown
 from sightd.daemon.redact import redact
+from sightd.engines.suggest import did_you_mean
 
 Told = tuple[str, str]
 """A message and a hint."""
@@ -120,9 +121,8 @@ def _not_one_of(error: ErrorDetails, show: bool) -> Told:
     )
     if show and _is_plain(value):
         message = f"{value} is not a known value"
-    meant = closest(value, words) if show and isinstance(value, str) else None
     return (
-        (message or "is not a known value") + (f'; did you mean "{meant}"?' if meant else ""),
+        (message or "is not a known value") + (did_you_mean(value, words) if show and isinstance(value, str) else ""),
         f"write one of {', '.join(words)}" if words else f"write {expected}",
     )
 

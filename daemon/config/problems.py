@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sightd.daemon.redact import redact
 from sightd.engines.printable import printable_lines
+from sightd.engines.suggest import did_you_mean
 
 PathKey = tuple[str | int, ...]
 """Path to a value in the file: ("cameras", "front", "chain", 0)."""
@@ -65,16 +65,7 @@ def shown(key: str) -> str:
     return json.dumps(key if len(key) <= 40 else key[:37] + "...", ensure_ascii=False)
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Returns the known word that was probably meant, or None."""
-    names = sorted(known)
-    found = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.6)
-    return next((name for name in names if found and name.lower() == found[0]), None)
-
-
 def unknown(what: str, word: str, known: Iterable[str]) -> tuple[str, str]:
     """Returns message and hint for a word that is not one of the known ones."""
     names = sorted(known)
-    meant = closest(word, names)
-    message = f'unknown {what}; did you mean "{meant}"?' if meant else f"unknown {what}"
-    return message, f"known {what}s: {', '.join(names)}" if names else ""
+    return f"unknown {what}{did_you_mean(word, names)}", f"known {what}s: {', '.join(names)}" if names else ""

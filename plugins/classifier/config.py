@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sightd.engines.catalog import Catalog
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.api import Fault, PluginConfig
 from sightd.plugins.classifier.own import OwnClassifier
 from sightd.plugins.units import Duration
@@ -71,7 +71,5 @@ class ClassifierConfig(PluginConfig):
 def _misnamed(name: str, networks: Catalog) -> Iterator[Fault]:
     names = [model.name for model in networks if model.role == "classifier"]
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        meant = f'; did you mean "{near[0]}"?' if near else ""
         hint = f"known classifiers: {', '.join(names)}; your own file: {{file, labels}}"
-        yield Fault(("model",), f'unknown classifier "{name}"{meant}', hint)
+        yield Fault(("model",), f'unknown classifier "{name}"{did_you_mean(name, names)}', hint)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.api import PluginError
 from sightd.plugins.types import FloatArray
 
@@ -36,10 +36,5 @@ def ids_of(names: Iterable[str], labels: Sequence[str], option: str) -> list[int
 
 def unknown_class(name: str, labels: Sequence[str]) -> tuple[str, str]:
     """Returns message and hint for a class that is not among a model's labels."""
-    folded = [label.casefold() for label in labels]
-    close = [labels[folded.index(label)] for label in difflib.get_close_matches(name.casefold(), folded, 3)]
     some = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-    message = f"the model has no class {name!r}"
-    if close:
-        message += f"; did you mean {' or '.join(map(repr, close))}?"
-    return message, f"its classes are {some}"
+    return f"the model has no class {name!r}{did_you_mean(name, labels, 3)}", f"its classes are {some}"

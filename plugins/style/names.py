@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
+from sightd.engines.suggest import did_you_mean
 from sightd.plugins.types import FloatArray
 
 
@@ -27,6 +27,5 @@ def index_of(name: str, styles: Sequence[str]) -> int:
     """Returns the index of a style. Raises ValueError, which suggests the closest name and lists all."""
     if name in styles:
         return list(styles).index(name)
-    near = get_close_matches(name.casefold(), styles, n=1)
-    meant = f'; did you mean "{near[0]}"?' if near else "."
+    meant = did_you_mean(name, styles) or "."
     raise ValueError(f'no style is called "{name}"{meant} There are: {", ".join(styles)}')

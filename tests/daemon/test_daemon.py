@@ -194,7 +194,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
             "plugins.detector.model.file: cannot read",
         ),
         ({"plugins": {"detector": {"model": ["yolox-tinny"]}}}, 2, 'did you mean "yolox-tiny"'),
-        ({"plugins": {"detector": {"classes": ["carr"]}}}, 2, "did you mean 'car'"),
+        ({"plugins": {"detector": {"classes": ["carr"]}}}, 2, 'did you mean "car"'),
         ({"plugins": {"detector": {"model": "yolox-m"}}, "models": {"fetch": False}}, 3, "yolox-m"),
         ({"rtsp": {"port": 1}, "http": {"port": -1}}, 2, "http.port"),
         pytest.param({"output": {"encoder": "nvenc"}, "chain": []}, 3, "no NVIDIA GPU found", marks=without_gpu),

@@ -66,7 +66,7 @@ def test_yolox_is_fed_as_its_authors_do() -> None:
 
 
 def test_a_misspelt_name_is_told_with_the_nearest() -> None:
-    with pytest.raises(UnknownModelError, match="Did you mean 'yolox-tiny'"):
+    with pytest.raises(UnknownModelError, match='; did you mean "yolox-tiny"'):
         CATALOG.get("yolo-tiny")
     with pytest.raises(UnknownModelError, match="Known models: ssd-mobilenet-v2, yolox-nano"):
         CATALOG.get("transformer")

@@ -78,7 +78,7 @@ def test_without_a_gpu_it_says_so(
 
 def test_a_name_that_no_network_has_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["engine", "build", "yolox-nanno"]) == 2
-    assert "Did you mean 'yolox-nano'?" in capsys.readouterr().err
+    assert 'did you mean "yolox-nano"?' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [["--batch", "4:1"], ["--batch", "16:4:1"], ["--precision", "int3"]])

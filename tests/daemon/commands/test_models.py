@@ -155,4 +155,4 @@ def test_verify_of_a_network_that_is_not_stored_fails(directory: Path) -> None:
 
 def test_an_unknown_name_is_a_usage_error(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd(directory, "fetch", "smal") == 2
-    assert "Did you mean 'small'" in capsys.readouterr().err
+    assert 'did you mean "small"' in capsys.readouterr().err

@@ -65,7 +65,7 @@ FAULTS = [
         "cannot be used",
         "no valid host and port",
     ),
-    ("cameras: {a: {source: 'testpatern://'}}", 1, 23, "cameras.a.source", "did you mean testpattern://?", "rtsp://"),
+    ("cameras: {a: {source: 'testpatern://'}}", 1, 23, "cameras.a.source", 'did you mean "testpattern"?', "rtsp://"),
     ("cameras: {a: {source: 'file:///'}}", 1, 23, "cameras.a.source", "is a directory", "file"),
     (
         CAMERA + "plugins: {picky: {max_memory: 1GiB}}",

@@ -29,7 +29,7 @@ def test_the_defaults_have_none() -> None:
 def test_a_class_that_no_named_network_knows_is_told(options: dict[str, Any], path: tuple[str | int, ...]) -> None:
     (fault,) = faults(**options)
     assert fault.path == path
-    assert "did you mean 'car'" in fault.message
+    assert 'did you mean "car"' in fault.message
     assert "person, bicycle" in fault.hint
 
 

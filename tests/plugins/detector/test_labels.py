@@ -20,7 +20,7 @@ def test_a_label_that_stands_twice_means_both_classes() -> None:
 
 
 def test_an_unknown_label_is_told_with_its_close_ones() -> None:
-    with pytest.raises(PluginError, match="classes: the model has no class 'persn'; did you mean 'person'"):
+    with pytest.raises(PluginError, match="classes: the model has no class 'persn'; did you mean \"person\""):
         ids_of(["persn"], LABELS, "classes")
 
 

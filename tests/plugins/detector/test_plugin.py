@@ -128,7 +128,7 @@ def test_several_threads_may_process_at_once(detector: Detector) -> None:
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [({"classes": ["nuts"]}, "did you mean 'nut'"), ({"class_min_score": {"blt": 0.5}}, "did you mean 'bolt'")],
+    [({"classes": ["nuts"]}, 'did you mean "nut"'), ({"class_min_score": {"blt": 0.5}}, 'did you mean "bolt"')],
 )
 def test_an_unknown_class_is_told_when_it_opens(tmp_path: Path, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(PluginError, match=complaint):

@@ -103,5 +103,5 @@ def test_without_competition_other_classes_are_not_even_decoded() -> None:
 
 @pytest.mark.parametrize("options", [{"classes": ["perso"]}, {"class_min_score": {"perso": 0.5}}])
 def test_an_unknown_class_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(PluginError, match="did you mean 'person'"):
+    with pytest.raises(PluginError, match='did you mean "person"'):
         Selection(DetectorConfig(**options), LABELS)

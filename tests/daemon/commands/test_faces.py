@@ -103,7 +103,7 @@ def test_two_photographs_are_compared(sightd: Sightd) -> None:
     assert "the same person" in sightd("compare", one, one)
     assert "not proven to be the same person" in sightd("compare", one, other)
     assert sightd.json("compare", str(one), str(other))["same"] is False  # type: ignore[index]
-    assert "coffee.png: no face was found" in sightd("compare", one, media.path("coffee.png"), code=1)
+    assert "coffee.png: no face found" in sightd("compare", one, media.path("coffee.png"), code=1)
 
 
 def test_to_another_machine_and_back(sightd: Sightd, tmp_path: Path) -> None:

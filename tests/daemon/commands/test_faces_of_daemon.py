@@ -95,9 +95,7 @@ def test_what_is_compared_calibrated_and_unknown(site: Site, tmp_path: Path) -> 
     of = ("-c", site.config)
     one = media.path("astronaut.png")
     assert "the same person" in site.sightd("faces", "compare", one, one, *of)
-    assert "coffee.png: no face was found" in site.sightd(
-        "faces", "compare", one, media.path("coffee.png"), *of, code=1
-    )
+    assert "coffee.png: no face found" in site.sightd("faces", "compare", one, media.path("coffee.png"), *of, code=1)
     assert site.sightd("faces", "calibrate", *of).startswith("0 persons, ")
     assert site.sightd("faces", "see-again", *of) == "0 faces re-embedded by sface\n"
     assert "no unknown people were seen" in site.sightd("faces", "unknown", "list", *of)

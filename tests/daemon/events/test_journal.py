@@ -141,7 +141,7 @@ def test_events_wait_in_memory_until_the_journal_can_be_written(
     assert counts.able is False
     assert str(place) in (journal.fault or "")
     time.sleep(0.2)
-    assert len([line for line in caplog.messages if "cannot be kept" in line]) == 1, "told once, then at intervals"
+    assert len([line for line in caplog.messages if "cannot be written" in line]) == 1, "told once, then at intervals"
     place.unlink()
     assert kept(journal, 5) == [1, 2, 3, 4, 5]
     assert counts.able
@@ -276,7 +276,7 @@ def test_a_file_that_is_no_journal_is_not_touched(make: Callable[[Path], None], 
     make(path)
     path.chmod(0o644)
     before = path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()
-    with pytest.raises(JournalError, match="left as it is: move it away"):
+    with pytest.raises(JournalError, match="not changed: move it away"):
         EventStore(path)
     assert (path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes()) == before
     assert [one.name for one in tmp_path.iterdir()] == ["something"]

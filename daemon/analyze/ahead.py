@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,10 +26,11 @@ def read_ahead(items: Iterator[T], depth: int = 8) -> Iterator[T]:
 
     def make() -> None:
         try:
-            for item in items:
-                put(item, None)
-                if stop.is_set():
-                    return
+            with closing(items) if isinstance(items, Generator) else nullcontext():
+                for item in items:
+                    put(item, None)
+                    if stop.is_set():
+                        return
         except BaseException as error:  # noqa: BLE001 — passed to the consumer, which raises it
             put(None, error)
             return

@@ -96,8 +96,10 @@ def _replace(at: int, protection: int, value: int) -> None:
 
     if protect(protection | _READ_WRITE):
         raise GuardError(f"memory cannot be made writable: {os.strerror(ctypes.get_errno())}")
-    ctypes.c_void_p.from_address(at).value = value
+    slot = ctypes.c_void_p.from_address(at)
+    before, slot.value = slot.value, value
     if protect(protection):
+        slot.value = before  # still writable
         raise GuardError(f"memory cannot be made read-only again: {os.strerror(ctypes.get_errno())}")
 
 

@@ -24,6 +24,8 @@ ANSWER = 30.0
 MOST_ANSWER = 64 << 20
 """Maximum bytes of an answer, unless a request overrides them."""
 _CHUNK = 1 << 16
+_MOST_LINE = 16 << 20
+"""Maximum bytes of one line of an endless answer."""
 
 Query = Mapping[str, object] | Sequence[tuple[str, object]]
 
@@ -262,12 +264,19 @@ class Client(ApiClient):
             yield piece
 
     def _lines(self, response: http.client.HTTPResponse) -> Iterator[str]:
+        line = bytearray()
         while True:
             with self._mapped_errors():
-                line = response.readline(_CHUNK)
+                piece = response.readline(_CHUNK)
+            line += piece
+            if len(line) > _MOST_LINE:
+                raise ControlError(f"{self.endpoint} sent a line of more than {_MOST_LINE >> 20} MiB")
+            if piece and not piece.endswith(b"\n"):
+                continue
             if not line:
                 return
             yield line.decode("utf-8", "replace").rstrip("\r\n")
+            line.clear()
 
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:

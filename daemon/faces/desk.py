@@ -59,6 +59,8 @@ class FaceDesk:
         self._load_analyser = load_analyser
         self._analyser: FaceAnalyser | None = None
         self._networks = ExitStack()
+        self._closed = False
+        self._loading = threading.Lock()
         self._lock = threading.Lock()
 
     @property
@@ -133,14 +135,29 @@ class FaceDesk:
         return taken, without
 
     def analyser(self) -> FaceAnalyser:
-        with self._lock:
-            if self._analyser is None:
-                self._analyser = self._load_analyser(self._networks)
-            return self._analyser
+        """Returns the models, loaded by the first call. Raises GalleryError after `close`."""
+        with self._loading:
+            with self._lock:
+                if self._analyser is not None:
+                    return self._analyser
+                self._check_open()
+            with ExitStack() as networks:
+                analyser = self._load_analyser(networks)
+                with self._lock:  # `close` does not wait for models that are loading
+                    self._check_open()
+                    self._analyser, self._networks = analyser, networks.pop_all()
+            return analyser
 
     def close(self) -> None:
-        self._networks.close()
+        with self._lock:
+            self._closed, self._analyser = True, None
+            networks, self._networks = self._networks, ExitStack()
+        networks.close()
         self.gallery.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GalleryError(f"gallery {self.gallery.database.path} was closed")
 
     def _largest(self, photo: Photo) -> FloatArray:
         looks: Looks = self.analyser().looks([Frame.of(photo.image, still=True)])[0]

@@ -58,25 +58,30 @@ class Channel:
     def receive(self) -> tuple[Any, int | None]:
         """Returns the next message and the file descriptor sent with it. Raises TimeoutError if nothing comes within
         the timeout, after which the channel is unusable; GoneError if the other side is gone."""
+        files: list[int] = []
         try:
-            head, files = self._head()
-            (size,) = _HEAD.unpack(head)
-            data = self._body(size)
-        except TimeoutError:
+            return pickle.loads(self._data(files)), files[0] if files else None
+        except BaseException:
+            for file in files:
+                os.close(file)
             raise
-        except OSError as error:
-            raise GoneError(str(error)) from error
-        return pickle.loads(data), files[0] if files else None
 
     def close(self) -> None:
         self._end.close()
 
-    def _head(self) -> tuple[bytes, list[int]]:
-        """Returns the message's length; a file descriptor comes with its first byte."""
-        head, files, _, _ = socket.recv_fds(self._end, _HEAD.size, 1)
-        if not head:
-            raise GoneError("the connection was closed")
-        return head + self._body(_HEAD.size - len(head)), files
+    def _data(self, files: list[int]) -> bytearray:
+        """Returns the next message's pickle. Adds the file descriptor that comes with its first byte to `files`."""
+        try:
+            head, received, _, _ = socket.recv_fds(self._end, _HEAD.size, 1)
+            files += received
+            if not head:
+                raise GoneError("the connection was closed")
+            (size,) = _HEAD.unpack(head + self._body(_HEAD.size - len(head)))
+            return self._body(size)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise GoneError(str(error)) from error
 
     def _body(self, size: int) -> bytearray:
         data = bytearray(size)

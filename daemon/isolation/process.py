@@ -114,7 +114,7 @@ class PluginProcess:
         if not ended:
             self.end("crashed", "stopped answering and was ended")
         self._kill()
-        code = self._process.wait()
+        code = self._reap()
         if self.ended_for is not None:
             return self._why
         if code >= 0:
@@ -135,7 +135,7 @@ class PluginProcess:
     def close(self) -> None:
         """Ends it, if it has not ended, and releases everything that belongs to it."""
         self._kill()
-        self._process.wait()
+        self._reap()
         self._reader.join(_GRACE)
         for channel in (self.side, *self.lanes):
             channel.close()
@@ -148,6 +148,14 @@ class PluginProcess:
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _reap(self) -> int:
+        """Waits until it has ended and returns its exit code. Reaps it under the lock: after that, `_kill` could hit a
+        group that got its number."""
+        with contextlib.suppress(ChildProcessError):  # already reaped
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        with self._ending:
+            return self._process.wait()
 
     def _has_ended(self) -> bool:
         """Whether it has ended; does not reap it, because `_kill` relies on that."""

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -119,29 +120,35 @@ class PluginHost:
         context = PluginContext(name, max(1, self._cores // lanes), self._load_engine, config, [])
         open_in = self._isolated if config.isolate else self._here
         plugin = open_in(plugin_class, context, lanes)
-        observer = self._observe(name)
-        for engine in context.engines:
-            log.info(
-                "plug-in %s runs %s on %s (%s, %s): %s",
-                name,
-                engine.model.name,
-                engine.session.backend.name,
-                engine.session.backend.device,
-                engine.session.backend.precision,
-                engine.reason,
+        with ExitStack() as undo:  # runs the callbacks in reverse order
+            for engine in context.engines:
+                undo.callback(engine.close)
+            undo.callback(plugin.close)
+            observer = self._observe(name)
+            for engine in context.engines:
+                log.info(
+                    "plug-in %s runs %s on %s (%s, %s): %s",
+                    name,
+                    engine.model.name,
+                    engine.session.backend.name,
+                    engine.session.backend.device,
+                    engine.session.backend.precision,
+                    engine.reason,
+                )
+            on_gpu = any(engine.session.backend.device != "cpu" for engine in context.engines)
+            worker = Worker(
+                self._guard(name, plugin, observer),
+                Gate.of(config),
+                threads=min(lanes, GPU_THREADS) if on_gpu else lanes,
+                max_batch=config.max_batch or (GPU_MAX_BATCH if on_gpu else 1),
+                max_wait=config.max_wait,
+                on_batch=observer.batch,
+                pass_on=self._pass_on,
             )
-        on_gpu = any(engine.session.backend.device != "cpu" for engine in context.engines)
-        worker = Worker(
-            self._guard(name, plugin, observer),
-            Gate.of(config),
-            threads=min(lanes, GPU_THREADS) if on_gpu else lanes,
-            max_batch=config.max_batch or (GPU_MAX_BATCH if on_gpu else 1),
-            max_wait=config.max_wait,
-            on_batch=observer.batch,
-            pass_on=self._pass_on,
-        )
-        worker.start()
-        return Instance(name, worker, tuple(context.engines), observer)
+            undo.callback(worker.stop, STOP_DEADLINE)
+            worker.start()
+            undo.pop_all()
+            return Instance(name, worker, tuple(context.engines), observer)
 
     def add(self, instance: Instance) -> None:
         """Makes the instance available to cameras that start from now on."""

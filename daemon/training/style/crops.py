@@ -42,7 +42,7 @@ def pictures_of(sources: Sequence[Path], side: int) -> tuple[list[Image], list[s
     no image that is large enough."""
     holdings = [contents(source) for source in sources]
     found = [sequence for held in holdings for sequence in held.sequences]
-    total = sum(length(one) or sum(1 for _ in frames(one)) for one in found)
+    total = sum(length(one) or sum(not isinstance(item, MediaError) for item in frames(one)) for one in found)
     wanted = {n * total // MOST for n in range(MOST)} if total > MOST else range(total)
     pictures, seen = list[Image](), 0
     left_out = [line for held in holdings for line in held.left_out]

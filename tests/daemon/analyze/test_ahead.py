@@ -43,6 +43,22 @@ def test_is_bounded() -> None:
     items.close()  # type: ignore[attr-defined]
 
 
+def test_closes_the_items_when_given_up() -> None:
+    closed_by: list[str] = []
+
+    def counting() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed_by.append(threading.current_thread().name)
+
+    source = counting()  # referred to here: nothing but `close` ends it
+    items = read_ahead(source, depth=2)
+    next(items)
+    items.close()  # type: ignore[attr-defined]
+    assert closed_by == ["read-ahead"]
+
+
 def test_leaves_no_thread_behind_when_given_up() -> None:
     items = read_ahead(iter(range(1000)), depth=2)
     next(items)

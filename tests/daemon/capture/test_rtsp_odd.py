@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import re
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -221,6 +223,16 @@ def test_a_reference_that_somebody_else_has_changed_is_left_alone() -> None:
     """Here it points to our own function."""
     with pytest.raises(rtsp_challenges.GuardError, match="changed by another library"):
         rtsp_challenges.install.__wrapped__(plugin_of_rtspsrc())
+
+
+def test_a_guard_whose_memory_cannot_be_protected_again_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = iter([0, -1])
+    libc = SimpleNamespace(mprotect=lambda *_: next(results))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: libc)
+    reference = ctypes.c_void_p(1234)
+    with pytest.raises(rtsp_challenges.GuardError, match="cannot be made read-only again"):
+        rtsp_challenges._replace(ctypes.addressof(reference), 1, 5678)
+    assert reference.value == 1234
 
 
 def test_without_the_guard_cameras_are_read_by_ffmpeg_and_it_is_said(

@@ -100,6 +100,20 @@ def test_an_answer_that_is_too_large_is_given_up(answering: Answering) -> None:
         client.request("GET", "/", most=1 << 20)
 
 
+def test_a_long_line_of_an_endless_answer_is_one_line(answering: Answering) -> None:
+    long = "x" * 200_000
+    client = answering(f"HTTP/1.1 200 OK\r\n\r\n{long}\nshort\nlast".encode())
+    with client.lines("/") as lines:
+        assert list(lines) == [long, "short", "last"]
+
+
+def test_a_line_that_does_not_end_is_given_up(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightd.daemon.control.client._MOST_LINE", 1 << 20)
+    client = answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (3 << 20))
+    with client.lines("/") as lines, pytest.raises(ControlError, match="a line of more than 1 MiB"):
+        next(lines)
+
+
 def test_who_does_not_answer_is_given_up(answering: Answering) -> None:
     with pytest.raises(LateError, match="did not answer in time"):
         answering(b"").json("GET", "/", timeout=0.2)

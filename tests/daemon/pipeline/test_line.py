@@ -288,6 +288,35 @@ def test_a_plugin_that_cannot_open_is_closed_and_its_error_told() -> None:
     plugins.close()
 
 
+@pytest.mark.parametrize("broken", ["observe", "Gate.of", "Worker", "Worker.start"])
+def test_if_no_worker_can_be_made_for_an_open_plugin_it_is_closed_with_its_engines(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+
+    class WithEngine(Finder):
+        def open(self, context: Context) -> None:
+            context.engine(["any"])
+
+        def close(self) -> None:
+            closed.append("plug-in")
+
+    def fail(*_: object, **__: object) -> Observations:
+        raise MemoryError
+
+    session = SimpleNamespace(backend=Backend("onnxruntime", "cpu", "fp32"))
+    model = SimpleNamespace(name="any")
+    engine = SimpleNamespace(model=model, session=session, reason="", close=lambda: closed.append("engine"))
+    observe = fail if broken == "observe" else lambda _: Observations()
+    plugins = PluginHost(lambda *_: engine, observe)  # type: ignore[arg-type]
+    if broken != "observe":
+        monkeypatch.setattr(f"sightd.daemon.pipeline.host.{broken}", fail)
+    with pytest.raises(MemoryError):
+        plugins.open("finder", WithEngine, PluginConfig(), cameras=1)
+    assert closed == ["plug-in", "engine"]
+    plugins.close()
+
+
 def test_whatever_a_plugin_raises_when_it_opens_names_it() -> None:
     class Careless(Finder):
         def open(self, context: Context) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sightd.daemon.analyze.media import MediaError
 from sightd.daemon.training.errors import TrainingError
+from sightd.daemon.training.style import crops
 from sightd.daemon.training.style.crops import MOST, pictures_of, squares
 from tests.support import media
 
@@ -63,6 +64,18 @@ def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
     found, left_out = pictures_of([tmp_path], 96)
     assert len(found) == 1
     assert len(left_out) == 2
+
+
+def test_what_cannot_be_read_does_not_count_if_the_source_does_not_say_how_much_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crops, "length", lambda _sequence: None)
+    monkeypatch.setattr(crops, "MOST", 2)
+    for n in range(2):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.zeros((80, 80, 3), np.uint8))
+        (tmp_path / f"broken-{n}.jpg").write_bytes(b"broken")
+    found, left_out = pictures_of([tmp_path], 96)
+    assert (len(found), len(left_out)) == (2, 2)
 
 
 def test_sources_without_pictures_are_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sightd.daemon.commands import SubParsers, complain
 from sightd.daemon.commands.calibration import calibration_pictures
+from sightd.daemon.commands.output import print_table
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.catalog import Catalog
 from sightd.engines.errors import EngineError
@@ -100,13 +101,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
-    width = max(17, *(len(model.name) for model in catalog))
-    print(f"{'NAME':{width}} {'STORED':>9}  {'INPUT':8} {'LICENCE':11} ACCURACY")
+    rows = []
     for model in catalog:
         path = store.find(model)
         stored = _mebibytes(path.stat().st_size) if path else "-"
         size = f"{model.input.width}x{model.input.height}"
-        print(f"{model.name:{width}} {stored:>9}  {size:8} {model.licence:11} {model.accuracy}")
+        rows.append((model.name, stored, size, model.licence, model.accuracy))
+    print_table(("NAME", "STORED", "INPUT", "LICENCE", "ACCURACY"), rows)
     print(f"stored in {store.directory}")
     return 0
 

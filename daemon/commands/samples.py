@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands.output import print_table
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.cache import cache_directory
 from sightd.engines.errors import EngineError
@@ -55,10 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(store: SampleStore) -> int:
-    rows = [("NAME", "STORED", "LICENCE", "WHAT IT SHOWS")]
-    rows += [(one.name, "stored" if store.find(one) else "-", one.licence, one.summary) for one in samples().values()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    rows = [(one.name, "stored" if store.find(one) else "-", one.licence, one.summary) for one in samples().values()]
+    print_table(("NAME", "STORED", "LICENCE", "WHAT IT SHOWS"), rows)
     print(f"stored in {store.directory}")
     return 0

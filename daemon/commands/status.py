@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands.output import output, print_table
 from sightd.daemon.control.client import ApiError, ControlError, UsageError
 from sightd.daemon.control.discovery import HELP, Choice, add_options, client_for
 from sightd.engines.printable import json_text, printable, printable_lines
@@ -31,8 +30,6 @@ not, 2 for wrong usage, 3 if no daemon answers or this user has no access.
 EXIT_READY, EXIT_NOT_READY, EXIT_USAGE, EXIT_NO_ANSWER = 0, 1, 2, 3
 _SEEN = ("live", "late", "failing")
 """States in which frames arrive."""
-_WIDTH = 160
-"""Columns if the output is not a terminal."""
 
 Form = Mapping[str, Any]
 
@@ -64,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json_text(status))
     else:
-        show(status, Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH))
+        show(status, output())
     return EXIT_READY if status["ready"] else EXIT_NOT_READY
 
 
@@ -81,8 +78,13 @@ def show(status: Form, console: Console) -> None:
         told = f"  ! last reload: {configuration['state']}. {detail}".replace("\n", "\n    ")
         console.print(Text(printable_lines(told), style="yellow"), soft_wrap=True)
     console.print()
-    _table(console, ("CAMERA", "STATE", "FPS", "SIZE", "AGE", "VIEWERS", "LAST ERROR"), map(_camera, status["cameras"]))
-    _table(console, ("PLUG-IN", "STATE", "TIME", "MODEL", "RUNS ON", "FAULTS"), _plugins(status["plugins"]))
+    for titles, rows in (
+        (("CAMERA", "STATE", "FPS", "SIZE", "AGE", "VIEWERS", "LAST ERROR"), map(_camera, status["cameras"])),
+        (("PLUG-IN", "STATE", "TIME", "MODEL", "RUNS ON", "FAULTS"), _plugins(status["plugins"])),
+    ):
+        if shown := list(rows):
+            print_table(titles, shown, console)
+            console.print()
     for line in _lines(status):
         console.print(Text(printable(line)), soft_wrap=True)
 
@@ -134,17 +136,6 @@ def _lines(status: Form) -> Iterator[str]:
 def _store(store: Form) -> str:
     held = "" if store["size"] is None else f", {size(store['size'])}"
     return f"{store['path']}{held}" + (f": {store['fault']}" if store["fault"] else "")
-
-
-def _table(console: Console, titles: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in titles:
-        table.add_column(title, no_wrap=title != titles[-1], overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    if table.row_count:
-        console.print(table)
-        console.print()
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sightd.daemon.commands.output import print_table
 from sightd.daemon.control.client import ApiClient, ApiError, segment
 from sightd.engines.printable import json_text, printable
 from sightd.engines.regular_file import read_regular, write_whole
@@ -72,7 +73,7 @@ def list_persons(args: argparse.Namespace, faces: Faces) -> int:
     if not persons:
         _say('nobody is enrolled; run `sightd faces add "NAME" PHOTO`')
         return 0
-    _table([("NAME", "FACES", "SINCE"), *((one["name"], _faces(one), _day(one["added_at"])) for one in persons)])
+    print_table(("NAME", "FACES", "SINCE"), ((one["name"], _faces(one), _day(one["added_at"])) for one in persons))
     return 0
 
 
@@ -85,7 +86,7 @@ def show(args: argparse.Namespace, faces: Faces) -> int:
         (photo["source"], photo["model"], f"{photo['quality']:.2f}", "kept" if photo["crop"] else "-")
         for photo in person["photos"]
     ]
-    _table([("FACE", "MODEL", "QUALITY", "CROP"), *rows])
+    print_table(("FACE", "MODEL", "QUALITY", "CROP"), rows)
     for one in person["seen"][:10]:
         _say(f"seen by {one['camera']} {_moment(one['first_seen'])} - {_moment(one['last_seen'])}: {one['reason']}")
     return 0
@@ -190,7 +191,7 @@ def list_unknown(args: argparse.Namespace, faces: Faces) -> int:
     rows = [
         (str(one["id"]), str(one["visits"]), _moment(one["first_seen"]), _moment(one["last_seen"])) for one in persons
     ]
-    _table([("ID", "VISITS", "FIRST SEEN", "LAST SEEN"), *rows])
+    print_table(("ID", "VISITS", "FIRST SEEN", "LAST SEEN"), rows)
     return 0
 
 
@@ -298,13 +299,6 @@ def _day(at: float) -> str:
 
 def _moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    printed = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
-    for row in printed:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _json(value: object) -> int:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sightd.engines.cache import cache_directory
-from sightd.engines.lock import locked
+from sightd.engines.lock import is_current, locked
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class EngineCache:
                 build(plan)
                 content = plan.read_bytes()
                 self._keep(identity, content, verify(content), scratch)
-        self.prune(keep=identity.stem)
+        self.prune(keep=identity.stem, hashing=False)
         return content
 
     def read(self, identity: EngineIdentity) -> bytes | None:
@@ -172,17 +172,19 @@ class EngineCache:
                     found.append(Entry(path, note, path.stat().st_mtime))
         return sorted(found, key=lambda entry: entry.used_at, reverse=True)
 
-    def prune(self, *, capacity: int | None = None, keep: str = "") -> list[Path]:
+    def prune(self, *, capacity: int | None = None, keep: str = "", hashing: bool = True) -> list[Path]:
         """Removes unusable files, then the least recently used engines until the rest fits. Returns the removed paths.
 
-        Never removes the engine whose stem is `keep`, nor files that another process is building.
+        Never removes the engine whose stem is `keep`, nor files that another process is building. Without `hashing`,
+        finds damaged engines by their metadata and size only, which does not read gigabytes.
         """
-        removed = self._sweep()
+        removed = self._sweep(hashing=hashing)
         room = self.capacity if capacity is None else capacity
         for entry in self.entries():
             room -= entry.note.size
             if room < 0 and entry.path.stem != keep:
                 removed.append(self._remove(entry.path))
+        self._remove_locks()
         return removed
 
     def _keep(self, identity: EngineIdentity, content: bytes, measures: Mapping[str, float], scratch: Path) -> None:
@@ -208,10 +210,11 @@ class EngineCache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _sweep(self) -> list[Path]:
+    def _sweep(self, *, hashing: bool) -> list[Path]:
         """Removes the remains of killed builds, and damaged engines."""
         left = [(path, path.name[1 : -len(".build")]) for path in self.directory.glob(".*.build")]
-        broken = [(path, path.stem) for path in self.directory.glob("*.engine") if self.damage(path)]
+        is_broken = self.damage if hashing else _is_incomplete
+        broken = [(path, path.stem) for path in self.directory.glob("*.engine") if is_broken(path)]
         removed = []
         for path, stem in left + broken:
             with self._alone(stem) as alone:
@@ -229,7 +232,14 @@ class EngineCache:
             except BlockingIOError:
                 yield False
                 return
-            yield True
+            yield is_current(handle, self._lock(stem))
+
+    def _remove_locks(self) -> None:
+        """Removes the lock files that nobody holds. Others are removed by a later prune."""
+        for path in self.directory.glob(".*.lock"):
+            with suppress(OSError), self._alone(path.name[1 : -len(".lock")]) as alone:
+                if alone:
+                    path.unlink()
 
     def _remove(self, path: Path) -> Path:
         if path.is_dir():
@@ -244,6 +254,14 @@ class EngineCache:
 
     def _lock(self, stem: str) -> Path:
         return self.directory / f".{stem}.lock"
+
+
+def _is_incomplete(path: Path) -> bool:
+    """Returns whether an engine has no readable metadata or another size than recorded."""
+    note = _read_note(path)
+    with suppress(OSError):
+        return note is None or path.stat().st_size != note.size
+    return False  # another process has just removed it
 
 
 def _read_note(path: Path) -> Note | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from sightd.engines.errors import EngineError
 
@@ -17,25 +19,38 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock file `path`, waiting for its current holder. Creates it with its folder, and never removes it.
+    """Holds the lock file `path`, waiting for its current holder. Creates it with its folder. Only its holder
+    may remove it.
 
     The kernel releases the lock if its holder dies, so a crash leaves no stale lock. An OSError inside the block (disk
     full, folder not writable) becomes an EngineError that names the folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logger.info("%s: waiting for another process that is working on it", what)
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+        while True:
+            with path.open("ab") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    logger.info("%s: waiting for another process that is working on it", what)
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                if is_current(handle, path):
+                    yield
+                    return
     except OSError as error:
         raise EngineError(
             f"{what} cannot be stored in {path.parent}: {error.strerror or error}. Free disk space, make the "
             "folder writable, or set SIGHTD_CACHE_DIR"
         ) from error
+
+
+def is_current(handle: IO[bytes], path: Path) -> bool:
+    """Returns whether an open lock file is still the one at `path`. A holder may remove it; a lock on a removed file
+    excludes nobody."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 from sightd.engines.engine_cache import EngineCache, EngineIdentity
 from sightd.engines.errors import EngineError
+from sightd.engines.lock import locked
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,6 +169,53 @@ def test_pruning_removes_damaged_engines_and_leftovers(cache: EngineCache) -> No
     assert len(cache.prune()) == 2
     assert [entry.note.identity.model for entry in cache.entries()] == ["m1"]
     assert not list(cache.directory.glob(".*.build"))
+
+
+def test_a_build_does_not_read_the_other_engines_and_prunes_by_their_size(cache: EngineCache) -> None:
+    made = aged(cache, 3)
+    engines = [cache.directory / f"{one.stem}.engine" for one in made]
+    engines[0].write_bytes(b"x" * 100)
+    engines[1].write_bytes(b"cut short")
+    built(cache)
+    assert [path.exists() for path in engines] == [True, False, True], "content is verified when it is read"
+    assert cache.read(made[0]) is None
+    assert cache.prune() == [engines[0]]
+
+
+def test_no_lock_files_are_left(cache: EngineCache) -> None:
+    aged(cache, 2)
+    (cache.directory / ".gone-123.lock").touch()
+    with locked(cache.directory / ".held-123.lock", "a build"):
+        cache.prune()
+        assert [path.name for path in cache.directory.glob(".*.lock")] == [".held-123.lock"]
+    cache.prune()
+    assert not list(cache.directory.glob(".*.lock"))
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    order: list[str] = []
+    with locked(lock, "first"):
+        waiting = threading.Thread(target=lambda: order.append(_taken(lock)))
+        waiting.start()
+        eventually(lambda: any("->" in line for line in _own_locks()))
+        lock.unlink()
+    waiting.join(10)
+    assert order == ["current"]
+
+
+def _taken(lock: Path) -> str:
+    with locked(lock, "second"), lock.open("ab") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "current"
+    return "of a removed file"
+
+
+def _own_locks() -> list[str]:
+    """The kernel's list of locks that this process holds or waits for."""
+    return [line for line in Path("/proc/locks").read_text().splitlines() if f" {os.getpid()} " in line]
 
 
 BUILDER = """

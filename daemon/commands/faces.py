@@ -218,8 +218,8 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
     }
     options = options.model_copy(update={name: value for name, value in changed.items() if value is not None})
     loading = engine_loading(loaded.config.models, loaded.config.engines, ProgressBar())
-    can_only_read = args.do in READING  # tolerates a full or read-only disk
-    return LocalFaces(open_desk(options, loading, environ, may_stand_in=can_only_read))
+    can_only_read = args.do in READING  # tolerates a full or read-only disk, and creates no file
+    return LocalFaces(open_desk(options, loading, environ, may_stand_in=can_only_read, create=not can_only_read))
 
 
 def _face_config(configs: object, name: str | None) -> FaceConfig:

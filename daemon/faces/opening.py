@@ -26,15 +26,21 @@ _PHOTO_SIZE = 1024
 
 
 def open_desk(
-    config: FaceConfig, load_engine: LoadEngine, environ: Mapping[str, str], *, may_stand_in: bool = False
+    config: FaceConfig,
+    load_engine: LoadEngine,
+    environ: Mapping[str, str],
+    *,
+    may_stand_in: bool = False,
+    create: bool = True,
 ) -> FaceDesk:
     """Opens or creates the gallery; models are loaded when first needed. Raises GalleryError if that fails; with
-    `may_stand_in` it is no error if the gallery cannot be written."""
+    `may_stand_in` it is no error if the gallery cannot be written; without `create`, a missing one is empty and is
+    not created."""
     calibration = calibration_of(config.recogniser)
     if calibration is None:
         raise GalleryError(f"the recogniser {config.recogniser!r} has no calibration: use sface")
     key = None if config.key is None else config.key.get_secret_value()
-    gallery = Gallery(config.gallery or default_gallery(environ), key, may_stand_in=may_stand_in)
+    gallery = Gallery(config.gallery or default_gallery(environ), key, may_stand_in=may_stand_in, create=create)
 
     def load(closing: ExitStack) -> FaceAnalyser:
         detector = Catalog.load().get(config.detector)

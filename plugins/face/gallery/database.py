@@ -70,10 +70,12 @@ class Database:
         key: str | None = None,
         *,
         may_stand_in: bool = False,
+        create: bool = True,
         check: Callable[[Database], None] = lambda _: None,
     ) -> None:
-        """Creates the file if it does not exist. Raises GalleryError if it is unusable or the key is wrong. `check`
-        raises DamagedError if the content is invalid; it is called each time the file is opened.
+        """Creates the file if it does not exist; if `create` is False, uses an empty database in memory instead.
+        Raises GalleryError if it is unusable or the key is wrong. `check` raises DamagedError if the content is
+        invalid; it is called each time the file is opened.
 
         `may_stand_in`: if the file cannot be written (`fault` says why), works read-only on a copy of it in memory, or
         on an empty database if it is damaged or missing, until `mend` succeeds. A damaged file is never modified.
@@ -86,6 +88,10 @@ class Database:
         self._stands_in = self._unread = False
         self._damaged: tuple[int, ...] | None = None
         """Identity of the file that was found damaged; None if none was."""
+        if not create and _is_missing(path):
+            self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            self.cipher = self._prepared(key, True)
+            return
         try:
             self._open()
         except UnwritableError as error:
@@ -297,3 +303,14 @@ class Database:
 
     def _found_damaged(self, error: DamagedError) -> None:
         self.fault, self._damaged = str(error), identity(self.path)
+
+
+def _is_missing(path: Path) -> bool:
+    """Returns False also if this cannot be found out; opening the file then reports why."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -92,10 +92,11 @@ class Gallery:
         clock: Callable[[], float] = time.time,
         *,
         may_stand_in: bool = False,
+        create: bool = True,
     ) -> None:
-        """Opens or creates the gallery at `path`; `key` encrypts it; for `may_stand_in` see `Database`."""
+        """Opens or creates the gallery at `path`; `key` encrypts it; for `may_stand_in` and `create` see `Database`."""
         check = _require_sense if may_stand_in else _nothing
-        self.database = Database(path, key, may_stand_in=may_stand_in, check=check)
+        self.database = Database(path, key, may_stand_in=may_stand_in, create=create, check=check)
         self._clock = clock
 
     @property

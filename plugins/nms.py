@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.boxes import Boxes, iou
+from sightd.engines.boxes import Boxes, iou
 from sightd.plugins.types import FloatArray, IntArray
 
 _BLOCK = 64

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.gpu.desk import Desk, Image
 from bench.gpu.row import Row, not_run, within
+from sightd.engines.boxes import iou
 from sightd.engines.cuda.detection_lane import LARGEST_BATCH, Reading
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.launch.detect import Detect
@@ -18,7 +19,6 @@ from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.device_session import DeviceSession
 from sightd.engines.engine import Engine
-from sightd.plugins.boxes import iou
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.detector.finder import DeviceFinder, HostFinder
 from sightd.plugins.detector.heads import head_named

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.plugins.classifier.scores import softmax
+
 FloatTable = NDArray[np.float64]
 
 _STEPS = 3000
@@ -23,7 +25,7 @@ class Head:
 
     def probabilities(self, features: FloatTable) -> FloatTable:
         """Returns probabilities [m, classes] for features [m, n]."""
-        return _softmax(features @ self.matrix.T + self.shift)
+        return softmax(features @ self.matrix.T + self.shift)
 
 
 def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty: float) -> Head:
@@ -47,7 +49,7 @@ def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty
     penalised = np.append(np.full(x.shape[1] - 1, penalty), penalty * 1e-3)  # the shift is hardly penalised
     weights = ahead = np.zeros((x.shape[1], count))
     for _ in range(_STEPS):
-        wrong = (_softmax(x @ ahead) - targets) * share[:, None]
+        wrong = (softmax(x @ ahead) - targets) * share[:, None]
         moved = ahead - (x.T @ wrong + penalised[:, None] * ahead) / curvature
         change = moved - weights
         weights, ahead = moved, moved + momentum * change
@@ -55,9 +57,3 @@ def fitted(features: FloatTable, classes: NDArray[np.int64], count: int, penalty
             break
     matrix = weights[:-1].T / scale
     return Head(matrix, weights[-1] - matrix @ mean)
-
-
-def _softmax(logits: FloatTable) -> FloatTable:
-    above = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: FloatTable = above / above.sum(axis=1, keepdims=True)
-    return shares

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.engines.boxes import iou
 from sightd.engines.session import Session, Tensor
 from sightd.engines.trt.errors import EngineVerificationError
 
@@ -114,20 +115,10 @@ def matched_iou(ours: Boxes, theirs: Boxes) -> NDArray[np.float64]:
     floor = min(_STRONG, float(ours.scores.max()) / 2)
     order = np.argsort(-ours.scores, kind="stable")[:_MANY]
     strong = order[ours.scores[order] >= floor]
-    shared = iou(ours.boxes[strong], theirs.boxes)
+    shared = iou(ours.boxes[strong].astype(np.float64), theirs.boxes.astype(np.float64))
     shared[ours.class_ids[strong][:, None] != theirs.class_ids[None, :]] = 0
     best: NDArray[np.float64] = shared.max(axis=1, initial=0)
     return best
-
-
-def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Returns the intersection over union [n, m] of xyxy boxes [n, 4] and [m, 4], in double precision."""
-    first, second = a.astype(np.float64)[:, None], b.astype(np.float64)[None]
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    areas = (first[..., 2:] - first[..., :2]).prod(axis=-1) + (second[..., 2:] - second[..., :2]).prod(axis=-1)
-    result: NDArray[np.float64] = shared / np.maximum(areas - shared, np.finfo(np.float64).tiny)
-    return result
 
 
 def least_cosine(a: Tensor, b: Tensor) -> float:

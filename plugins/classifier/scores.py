@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightd.plugins.types import FloatArray, IntArray
 
+Real = TypeVar("Real", bound=np.floating[Any])
 
-def softmax(logits: FloatArray) -> FloatArray:
-    """Returns probabilities over the last axis: e^z / Σ e^z."""
-    above = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)
-    shares: FloatArray = above / above.sum(axis=-1, keepdims=True)
+
+def softmax(logits: NDArray[Real]) -> NDArray[Real]:
+    """Returns probabilities over the last axis, e^z / Σ e^z, in the dtype of the logits, but at least float32."""
+    above = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.result_type(logits, np.float32))
+    shares: NDArray[Real] = above / above.sum(axis=-1, keepdims=True)
     return shares
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightd.plugins.boxes import iou
+from sightd.engines.boxes import iou
 from sightd.plugins.types import Detections
 
 CLEAR = 0.4

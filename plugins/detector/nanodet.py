@@ -17,10 +17,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sightd.engines.boxes import clip
 from sightd.engines.session import Tensor
 from sightd.engines.spec import InputSpec
 from sightd.plugins.api import PluginError
-from sightd.plugins.boxes import clip
 from sightd.plugins.detector.candidates import Candidates, reaching
 from sightd.plugins.detector.grid import Grid, grid_of
 from sightd.plugins.types import FloatArray, IntArray

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.boxes import from_centre_size, iou, to_centre_size
+from sightd.engines.boxes import from_centre_size, iou, to_centre_size
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.association import NO_PAIRS, Indices, Pairs, assign, momentum
 from sightd.plugins.tracker.motion import Rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.boxes import from_centre_size
+from sightd.engines.boxes import from_centre_size
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.table import BORN_AT, CLASS_ID, ID, MOTION, SCORE, SEEN_AT, CameraTracks
 from sightd.plugins.types import Tracks

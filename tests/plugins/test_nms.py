@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sightd.plugins.nms import nms
 from sightd.plugins.types import FloatArray, IntArray
-from tests.plugins.test_boxes import exact_iou
+from tests.engines.test_boxes import exact_iou
 
 Row = tuple[tuple[int, int, int, int], int, int]
 """Box, score in hundredths, class."""

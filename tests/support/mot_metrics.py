@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import lap
 import numpy as np
 
-from sightd.plugins.boxes import iou
+from sightd.engines.boxes import iou
 from sightd.plugins.types import FloatArray, IntArray
 
 _SAME = 0.5

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sightd.engines.boxes import from_centre_size
 from sightd.engines.cuda.launch.detect import Choice, Detect, Found
 from sightd.engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
 from sightd.engines.errors import EngineError
 from sightd.engines.preprocess import Geometry
 from sightd.engines.spec import ColourOrder, InputSpec, Resize
-from sightd.plugins.boxes import from_centre_size
 from sightd.plugins.detector.candidates import Candidates
 from sightd.plugins.detector.heads import HEADS
 from sightd.plugins.nms import nms

@@ -25,7 +25,6 @@ from sightd.engines.trt.verify import (
     boxes_judge,
     compare,
     embeddings_judge,
-    iou,
     judge_for,
     least_cosine,
     least_psnr,
@@ -46,12 +45,6 @@ def boxes(*rows: tuple[float, float, float, float], scores: float | list[float] 
 
 LARGE = (10.0, 10.0, 210.0, 110.0)
 SMALL = (50.0, 50.0, 58.0, 58.0)
-
-
-def test_iou_of_known_boxes() -> None:
-    a = np.array([[0, 0, 10, 10]], np.float32)
-    b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [3, 3, 3, 3]], np.float32)
-    np.testing.assert_allclose(iou(a, b), [[1, 1 / 3, 0, 0]])
 
 
 def test_equal_boxes_in_another_order_match() -> None:

@@ -14,6 +14,13 @@ def test_softmax_gives_probabilities_also_of_large_numbers() -> None:
     assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("given", "dtype"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)]
+)
+def test_softmax_has_at_least_single_precision(given: type[np.floating], dtype: type[np.floating]) -> None:
+    assert softmax(np.zeros((1, 4), given)).dtype == dtype
+
+
 def test_the_likeliest_come_first_and_of_equals_the_lower_class() -> None:
     scores = np.array([[0.1, 0.4, 0.1, 0.4], [0.7, 0.1, 0.2, 0]], np.float32)
     class_ids, found = likeliest(scores, 3)

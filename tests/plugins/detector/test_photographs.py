@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sightd.engines.boxes import iou
 from sightd.engines.coco import LABELS
-from sightd.plugins.boxes import iou
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
 from sightd.plugins.types import Detections, Frame, Results

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sightd.engines.boxes import iou
 from sightd.engines.catalog import Catalog
-from sightd.plugins.boxes import iou
 from sightd.plugins.testing import check_plugin
 from sightd.plugins.tracker import Tracker, TrackerConfig
 from sightd.plugins.types import Detections, Results, Tracks

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.plugins.boxes import area, clip, from_centre_size, intersection, iou, to_centre_size
+from sightd.engines.boxes import area, clip, from_centre_size, intersection, iou, to_centre_size
 from sightd.plugins.types import FloatArray
 
 corner = st.integers(-50, 50)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sightd.daemon.commands import SubParsers
+from sightd.daemon.commands.output import exit_code_of
 
 _EXAMPLES = """examples:
   sightd classifier train birds/                          birds/robin/*.jpg, birds/wren/*.jpg, …
@@ -55,12 +56,15 @@ def add(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 success, 1 if images or files are unusable, 2 if the model name is unknown, 3 if the base model is
     unavailable."""
-    code: int = args.do(args)
-    return code
+    from sightd.daemon.analyze.media import MediaError
+    from sightd.daemon.training.errors import TrainingError
+    from sightd.engines.errors import EngineError, UnknownModelError
+
+    codes = {UnknownModelError: 2, TrainingError: 1, MediaError: 1, EngineError: 3, OSError: 1}
+    return exit_code_of(lambda: args.do(args), codes)
 
 
 def _train(args: argparse.Namespace) -> int:
-    from sightd.daemon.analyze.media import MediaError
     from sightd.daemon.config.model import Models
     from sightd.daemon.known_networks import known_networks
     from sightd.daemon.progress import ProgressBar
@@ -71,7 +75,6 @@ def _train(args: argparse.Namespace) -> int:
     from sightd.daemon.training.report import table, write_report
     from sightd.engines import imagenet
     from sightd.engines.catalog import Catalog
-    from sightd.engines.errors import EngineError, UnknownModelError
     from sightd.engines.fetch import Fetcher
     from sightd.engines.mirror import default_mirror
     from sightd.engines.provision import provide
@@ -80,41 +83,27 @@ def _train(args: argparse.Namespace) -> int:
 
     store = ModelStore(args.directory or default_directory(os.environ))
     known = known_networks(Models(directory=args.directory), os.environ)
-    try:
-        pictures = labelled(args.folder)
-        made = [model for model in known if model.path is not None]
-        others = [model.name for model in made if model.role != "classifier" or model.labels == imagenet.LABELS]
-        taken = {*Catalog.load().models, WITH_OWN}
-        name = checked(args.name or name_from(args.folder.resolve().name), taken, others)
-        report = args.report or Path(f"{name}-report")
-        report.mkdir(parents=True, exist_ok=True)  # fail before the training, not after it
-        base = known.get(args.base)
-        if base.role != "classifier":
-            raise TrainingError(f"--base {base.name}: a {base.role}, and no classifier; see `sightd models list`")
-        if base.path is not None:
-            raise TrainingError(f"--base {base.name} was made here itself: name the network that it was made of")
-        with ProgressBar() as progress:
-            provide(base, store, Fetcher(progress, default_mirror(os.environ)))
-        threads = len(os.sched_getaffinity(0))
-        with ProgressBar(unit="") as progress:
-            trained = train_classifier(pictures, base, name, store, threads, progress)
-        write_report(report, trained, len(pictures))
-    except UnknownModelError as error:
-        return _fail(error, 2)
-    except (TrainingError, MediaError) as error:
-        return _fail(error, 1)
-    except EngineError as error:
-        return _fail(error, 3)
-    except OSError as error:
-        return _fail(f"{error.filename or 'a file'}: {error.strerror}", 1)
+    pictures = labelled(args.folder)
+    made = [model for model in known if model.path is not None]
+    others = [model.name for model in made if model.role != "classifier" or model.labels == imagenet.LABELS]
+    taken = {*Catalog.load().models, WITH_OWN}
+    name = checked(args.name or name_from(args.folder.resolve().name), taken, others)
+    report = args.report or Path(f"{name}-report")
+    report.mkdir(parents=True, exist_ok=True)  # fail before the training, not after it
+    base = known.get(args.base)
+    if base.role != "classifier":
+        raise TrainingError(f"--base {base.name}: a {base.role}, and no classifier; see `sightd models list`")
+    if base.path is not None:
+        raise TrainingError(f"--base {base.name} was made here itself: name the network that it was made of")
+    with ProgressBar() as progress:
+        provide(base, store, Fetcher(progress, default_mirror(os.environ)))
+    threads = len(os.sched_getaffinity(0))
+    with ProgressBar(unit="") as progress:
+        trained = train_classifier(pictures, base, name, store, threads, progress)
+    write_report(report, trained, len(pictures))
     for line in pictures.left_out:
         print(f"skipped: {line}", file=sys.stderr)
     print("\n".join(table(trained.validation)))
     print(f"{name}: stored as {trained.model.path}; the report is in {report}")
     print(f"use it: plugins: {{classifier: {{model: {name}}}}}")
     return 0
-
-
-def _fail(message: object, code: int) -> int:
-    print(f"sightd: {message}", file=sys.stderr)
-    return code

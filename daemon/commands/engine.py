@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sightd.daemon.commands import SubParsers, complain
 from sightd.daemon.commands.calibration import calibration_pictures
+from sightd.daemon.commands.output import exit_code_of
 from sightd.daemon.engine_work import Place, Say, Wish, bench, build
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.catalog import Catalog
@@ -81,12 +82,10 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the action."""
-    try:
-        code: int = args.do(args, EngineCache(args.engines or engines_directory(os.environ)))
-    except (TensorRtUnavailableError, UnknownModelError, EngineError, ValueError) as error:
-        complain(error)
-        return 3 if isinstance(error, TensorRtUnavailableError) else 2 if isinstance(error, UnknownModelError) else 1
-    return code
+    return exit_code_of(
+        lambda: args.do(args, EngineCache(args.engines or engines_directory(os.environ))),
+        {TensorRtUnavailableError: 3, UnknownModelError: 2, EngineError: 1, ValueError: 1},
+    )
 
 
 def _add_wish(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.commands.output import exit_code_of
 from sightd.daemon.config.installed import installed_plugins
 from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Events
@@ -70,26 +71,16 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     wanted = Filter(args.camera, args.kind, None if args.since is None else time.time() - args.since)
-    try:
-        choice = Choice.of(args)
-        client = None if args.journal is not None else find(choice, os.environ)
-        if client is not None:
-            _tell_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
-        else:
-            _tell(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except UsageError as error:
-        complain(error)
-        return 2
-    except NoDaemonError as error:
-        complain(error)
-        return 3
-    except (JournalError, ControlError, ApiError) as error:
-        complain(error)
-        return 1
-    return 0
+    codes = {ConfigError: 2, UsageError: 2, NoDaemonError: 3, JournalError: 1, ControlError: 1, ApiError: 1}
+    return exit_code_of(lambda: _run(args, wanted), codes)
+
+
+def _run(args: argparse.Namespace, wanted: Filter) -> None:
+    client = find(Choice.of(args), os.environ) if args.journal is None else None
+    if client is not None:
+        _tell_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
+    else:
+        _tell(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
 
 
 def _tell_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_json: bool) -> None:

@@ -142,29 +142,27 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the action on the gallery."""
+    from sightd.daemon.commands.output import exit_code_of
     from sightd.daemon.config.problems import ConfigError
     from sightd.daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
-    from sightd.daemon.faces.actions import Faces
     from sightd.plugins.face.gallery.errors import GalleryError
+
+    codes = {ConfigError: 2, UsageError: 2, NoDaemonError: 3, GalleryError: 1, ControlError: 1, ApiError: 1}
+    return exit_code_of(lambda: _run(args), codes)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sightd.daemon.control.client import ApiError
+    from sightd.daemon.faces.actions import Faces
 
     try:
         with _api(args) as client:
             code: int = args.do(args, Faces(client, args.plugin if isinstance(client, Client) else None))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except UsageError as error:
-        complain(error)
-        return 2
-    except NoDaemonError as error:
+    except ApiError as error:
+        if error.status != 503:
+            raise
         complain(error)
         return 3
-    except (GalleryError, ControlError) as error:
-        complain(error)
-        return 1
-    except ApiError as error:
-        complain(error)
-        return 3 if error.status == 503 else 1
     return code
 
 

@@ -1,14 +1,16 @@
-"""Output that the commands share: tables."""
+"""Output that the commands share: tables, errors and exit codes."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sightd.daemon.commands import complain
+from sightd.daemon.config.problems import ConfigError
 from sightd.engines.printable import printable
 
 _UNBOUNDED = 10_000
@@ -30,3 +32,18 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], console: C
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     (console or output()).print(table)
+
+
+def exit_code_of(action: Callable[[], int | None], codes: Mapping[type[Exception], int]) -> int:
+    """Runs `action` and returns its exit code, 0 for None. If it raises one of the exceptions in `codes`, prints the
+    error and returns the code of the most specific class."""
+    try:
+        return action() or 0
+    except tuple(codes) as error:
+        if isinstance(error, ConfigError):
+            print(error, file=sys.stderr)  # begins with the file and line, as compilers' errors do
+        elif isinstance(error, OSError):
+            complain(f"{error.filename or 'a file'}: {error.strerror}")
+        else:
+            complain(error)
+        return next(codes[kind] for kind in type(error).__mro__ if kind in codes)

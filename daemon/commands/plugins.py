@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.commands.output import exit_code_of
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.catalog import Catalog
 from sightd.engines.errors import EngineError
@@ -56,18 +57,15 @@ def add(commands: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    try:
-        if args.action == "list":
-            return _list()
-        if args.action == "options":
-            return _options(load(args.name))
-        return _check(load(args.name), _settings(args.settings))
-    except PluginError as error:
-        complain(error)
-        return 2
-    except EngineError as error:
-        complain(error)
-        return 1
+    return exit_code_of(lambda: _run(args), {PluginError: 2, EngineError: 1})
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.action == "list":
+        return _list()
+    if args.action == "options":
+        return _options(load(args.name))
+    return _check(load(args.name), _settings(args.settings))
 
 
 def _list() -> int:

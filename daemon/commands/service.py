@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.commands.output import exit_code_of
 
 _EXAMPLES = """examples:
   sudo sightd service install -c /etc/sightd/sightd.yaml
@@ -53,18 +54,12 @@ def run(args: argparse.Namespace) -> int:
     from sightd.daemon.service.installation import InstallationError
     from sightd.daemon.service.systemd import SystemdError
 
+    codes = {ConfigError: 2, InstallationError: 1, SystemdError: 1}
     try:
-        code: int = args.do(args)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (InstallationError, SystemdError) as error:
-        complain(error)
-        return 1
+        return exit_code_of(lambda: args.do(args), codes)
     except OSError as error:
         print(f"sightd: {error.filename}: {error.strerror} (root may: sudo)", file=sys.stderr)
         return 1
-    return code
 
 
 def _credential(text: str) -> tuple[str, Path]:

@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from sightd.daemon.commands import SubParsers, complain
-from sightd.daemon.commands.output import output, print_table
+from sightd.daemon.commands import SubParsers
+from sightd.daemon.commands.output import exit_code_of, output, print_table
 from sightd.daemon.control.client import ApiError, ControlError, UsageError
 from sightd.daemon.control.discovery import HELP, Choice, add_options, client_for
 from sightd.engines.printable import json_text, printable, printable_lines
@@ -50,14 +50,12 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Queries the daemon and prints its answer."""
-    try:
-        status = client_for(Choice.of(args), os.environ).json("GET", "/api/status")
-    except UsageError as error:
-        complain(error)
-        return EXIT_USAGE
-    except (ControlError, ApiError) as error:
-        complain(error)
-        return EXIT_NO_ANSWER
+    codes = {UsageError: EXIT_USAGE, ControlError: EXIT_NO_ANSWER, ApiError: EXIT_NO_ANSWER}
+    return exit_code_of(lambda: _run(args), codes)
+
+
+def _run(args: argparse.Namespace) -> int:
+    status = client_for(Choice.of(args), os.environ).json("GET", "/api/status")
     if args.json:
         print(json_text(status))
     else:

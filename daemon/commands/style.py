@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightd.daemon.commands import SubParsers, complain
+from sightd.daemon.commands import SubParsers
 from sightd.daemon.commands.numbers import number
+from sightd.daemon.commands.output import exit_code_of
 
 if TYPE_CHECKING:
     from sightd.daemon.progress import ProgressBar
@@ -106,8 +107,11 @@ def _add_train(actions: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 success, 1 if a file cannot be read or written, 3 if a model is unavailable, 130 if interrupted."""
-    code: int = args.do(args)
-    return code
+    from sightd.daemon.analyze.media import MediaError
+    from sightd.daemon.training.errors import TrainingError
+    from sightd.engines.errors import EngineError
+
+    return exit_code_of(lambda: args.do(args), {TrainingError: 1, MediaError: 1, EngineError: 3, OSError: 1})
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -124,31 +128,23 @@ def _list(args: argparse.Namespace) -> int:
 def _sheet(args: argparse.Namespace) -> int:
     import cv2
 
-    from sightd.daemon.analyze.media import MediaError, read_picture
+    from sightd.daemon.analyze.media import read_picture
     from sightd.daemon.config.model import Engines, Models
     from sightd.daemon.networks import engine_loading
     from sightd.daemon.pipeline.opening import PluginContext
     from sightd.daemon.progress import ProgressBar
     from sightd.daemon.style_sheet import contact_sheet
-    from sightd.engines.errors import EngineError
     from sightd.engines.regular_file import write_whole
     from sightd.plugins.style.config import StyleConfig
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():
         print(f"sightd: {args.out}: name a .jpg or .png file in an existing folder", file=sys.stderr)
         return 1
-    try:
-        picture = read_picture(args.photo)
-        with ProgressBar() as progress:
-            load = engine_loading(Models(), Engines(), progress)
-            context = PluginContext("style", len(os.sched_getaffinity(0)), load, StyleConfig(), [])
-            sheet = contact_sheet(picture, args.side, context)
-    except MediaError as error:
-        complain(error)
-        return 1
-    except EngineError as error:
-        complain(error)
-        return 3
+    picture = read_picture(args.photo)
+    with ProgressBar() as progress:
+        load = engine_loading(Models(), Engines(), progress)
+        context = PluginContext("style", len(os.sched_getaffinity(0)), load, StyleConfig(), [])
+        sheet = contact_sheet(picture, args.side, context)
     try:
         write_whole(args.out, cv2.imencode(args.out.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
     except OSError as error:
@@ -159,25 +155,13 @@ def _sheet(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from sightd.daemon.analyze.media import MediaError
     from sightd.daemon.progress import ProgressBar
-    from sightd.daemon.training.errors import TrainingError
     from sightd.daemon.training.style.torch_import import import_torch
-    from sightd.engines.errors import EngineError
 
+    import_torch()
     try:
-        import_torch()
         with ProgressBar(unit="") as progress:
             name, network = _learnt(args, progress)
-    except (TrainingError, MediaError) as error:
-        complain(error)
-        return 1
-    except EngineError as error:
-        complain(error)
-        return 3
-    except OSError as error:
-        print(f"sightd: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

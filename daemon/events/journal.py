@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from sightd.daemon.events.event import Happening, Kind, told
 from sightd.daemon.events.reading import JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
+from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.redact import redact
 from sightd.plugins.steady import SteadyClock
 
@@ -24,8 +25,6 @@ ROOM = 2000
 _BATCH = 200
 _RETRY = 1.0
 """Seconds between two attempts while the journal cannot be written."""
-_TELL_EVERY = 10.0
-"""Seconds between two log messages about that."""
 _TIDY_EVERY = 600.0
 """Seconds between two deletions of events that are too old."""
 _OPENING = 5.0
@@ -66,7 +65,7 @@ class Journal:
         self._lost = self._last_id = 0
         self._ending = False
         self._fault: str | None = None
-        self._told_at = float("-inf")
+        self._throttle = LogThrottle()
         self._store: EventStore | None = None
         self._steady: SteadyClock | None = None
         self._tidied_at = float("-inf")
@@ -187,8 +186,7 @@ class Journal:
         if self._store is not None:
             self._store.close()
             self._store = None
-        if time.monotonic() - self._told_at >= _TELL_EVERY:
-            self._told_at = time.monotonic()
+        if self._throttle.add():
             log.error("events cannot be written and are queued in memory: %s", fault)
 
     def _wake(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
 from sightd.daemon.pipeline.faults import NonsenseError, PluginLostError, PluginObserver
 from sightd.daemon.redact import redact
@@ -21,8 +22,6 @@ T = TypeVar("T")
 
 HANGS_AFTER = 10.0
 """Seconds after which a call of `process` counts as hung and is abandoned."""
-_WARN_EVERY = 10.0
-"""Seconds between two warnings, so that a plug-in that fails on every second frame does not flood the log."""
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Guard:
         self._hangs_after = hangs_after
         self._lock = threading.Lock()
         self._clock = clock
-        self._warned_at = float("-inf")
+        self._warnings = LogThrottle(clock)
         self._under_way: list[_Call] = []
 
     @property
@@ -240,8 +239,6 @@ class Guard:
             self.last_fault = reason
             breaker.failed(now, at_once=at_once)
             opened = breaker.state is BreakerState.OPEN and was is not BreakerState.OPEN
-            warn = now - self._warned_at >= _WARN_EVERY
-            self._warned_at = now if warn and not opened else self._warned_at
             state = self.state
         self._observer.fault(kind)
         self._observer.breaker(state)
@@ -254,7 +251,7 @@ class Guard:
                 reason,
                 exc_info=None if lost else error,
             )
-        elif warn:
+        elif self._warnings.add():
             log.warning("plug-in %s failed, the frame goes on without it: %s", self.name, reason)
 
 

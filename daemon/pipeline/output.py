@@ -14,6 +14,7 @@ from prometheus_client import Histogram
 
 from sightd.daemon.capture.reasons import Reason
 from sightd.daemon.capture.slot import FrameSlot
+from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.metrics.camera import CameraMetrics
 from sightd.daemon.pipeline.line import Line
 from sightd.daemon.pipeline.patience import Patience
@@ -35,8 +36,6 @@ SLATE_INTERVAL = 0.08
 """Seconds between two slate images: players examine about twenty before they show the first."""
 FAULT_REMEMBERED = 5.0
 """Seconds for which an image that could not be shown is reported as `fault`."""
-_TELL_EVERY = 10.0
-"""Seconds between two log messages about such faults, which may come with every frame."""
 FIRST_SIZE = (1280, 720)
 """Width and height of the image until the camera's own size is known."""
 
@@ -110,7 +109,8 @@ class CameraOutput:
         """The newest frame and its image as shown, in the renderer's own buffer until it draws another."""
         self._last_at = self._shown_at = self._progress_at = clock()
         self._fault = ""
-        self._failed_at = self._told_at = self._told_of_gpu_at = float("-inf")
+        self._failed_at = float("-inf")
+        self._throttle = LogThrottle(clock)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"output:{camera}", daemon=True)
 
@@ -170,8 +170,7 @@ class CameraOutput:
         self._metrics.dropped("output", "failed")
         self._fault = redact(f"a picture could not be shown: {type(error).__name__}: {error}")
         self._failed_at = now = self._clock()
-        if now - self._told_at >= _TELL_EVERY:
-            self._told_at = now
+        if self._throttle.add("output"):
             log.error("camera %s: %s; the next one is tried", self.camera, self._fault, exc_info=error)
         if now - self._shown_at >= SLATE_AFTER:  # viewers must not mistake the last image they got for a live one
             with contextlib.suppress(Exception):  # if a frame cannot be encoded, the slate may fail as well
@@ -217,9 +216,7 @@ class CameraOutput:
         except EngineError as error:
             if not self._renderer.draws_on_gpu:
                 raise
-            now = self._clock()
-            if now - self._told_of_gpu_at >= _TELL_EVERY:
-                self._told_of_gpu_at = now
+            if self._throttle.add("gpu"):
                 log.warning("camera %s is drawn on by the CPU, for the GPU cannot: %s", self.camera, error)
             return self._drawn_by(frame, results, on_host=True)
 

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from sightd.daemon.config.model import Http, Tls
+from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.serve.control_socket import ControlSocket
 from sightd.daemon.serve.descriptors import fault
 from sightd.daemon.serve.errors import ListenError, TlsError
@@ -29,8 +30,6 @@ from sightd.daemon.serve.refusals import Refusals
 log = logging.getLogger(__name__)
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_TELL_EVERY = 10.0
-"""Seconds between two log records about connections that could not be accepted."""
 _GRACE_S = 1
 """Seconds that a response in progress gets when the server stops."""
 
@@ -57,7 +56,7 @@ class HttpServer:
         self._port = options.port
         self._certificate = None if options.tls is None or not options.enabled else _Certificate(options.tls)
         self._progress_at = time.monotonic()
-        self._told_at = float("-inf")
+        self._accept_errors = LogThrottle()
         config = uvicorn.Config(
             app,
             http=connections(self._refusals.add),
@@ -143,8 +142,7 @@ class HttpServer:
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
             loop.default_exception_handler(context)
-        elif time.monotonic() - self._told_at >= _TELL_EVERY:
-            self._told_at = time.monotonic()
+        elif self._accept_errors.add():
             log.error("HTTP cannot take a connection: %s; %s", error.strerror, fault() or "it is tried again")
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from sightd.daemon.thinned import Thinned
+from sightd.daemon.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ class Refusals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server, self._told, self._count = server, told, count
-        self._thinned = Thinned(clock)
+        self._throttle = LogThrottle(clock)
 
     def add(self, reason: str, address: str) -> None:
         """Counts one rejected connection from `address`. Raises KeyError if `told` lacks the reason."""
         sentence = self._told[reason]
         self._count(reason)
-        if times := self._thinned.add(reason):
+        if times := self._throttle.add(reason):
             log.warning("%s closed %d connection(s), the last from %s: %s", self._server, times, address, sentence)

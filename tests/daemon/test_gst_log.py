@@ -9,19 +9,19 @@ import pytest
 
 from sightd.daemon import gst_log
 from sightd.daemon.gst_log import install
-from sightd.daemon.thinned import Thinned
+from sightd.daemon.log_throttle import LogThrottle
 
 WARNING, DEBUG = 1 << 4, 1 << 7
 
 
-def test_they_come_into_the_log_in_ascii_and_thinned(
+def test_they_come_into_the_log_in_ascii_and_throttled(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     try:
         glib = ctypes.CDLL("libglib-2.0.so.0")
     except OSError:
         pytest.skip("GLib is not installed")
-    monkeypatch.setattr(gst_log, "_thinned", Thinned())
+    monkeypatch.setattr(gst_log, "_throttle", LogThrottle())
     install()
     with caplog.at_level(logging.WARNING):
         glib.g_log(b"Example", DEBUG, b"%s", b"found default implementation")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 from sightd.daemon.config.model import Access as Options
+from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.serve.access.attempts import Attempts
 from sightd.daemon.serve.access.keyring import Keyring
 from sightd.daemon.serve.access.peers import PeerRoles
@@ -20,7 +19,6 @@ Reason = Literal["missing", "wrong", "limited", "role", "foreign", "invalid"]
 """Why a request is rejected: no token; a wrong token; too many wrong tokens before; the token's role is insufficient; a
 page or program that must not reach this machine; a Host header that cannot be parsed."""
 Refused = Callable[[str, Reason], None]
-_TELL_EVERY = 10.0
 
 
 class Access:
@@ -36,8 +34,7 @@ class Access:
         self.keyring = Keyring(options.tokens)
         self.attempts: Mapping[Server, Attempts] = {"http": Attempts(), "rtsp": Attempts()}
         self._count = count
-        self._lock = threading.Lock()
-        self._told_at = float("-inf")
+        self._throttle = LogThrottle()
 
     def refused(self, server: Server, address: str, reason: Reason, guess: str | None = None) -> None:
         """Counts a rejected request. A wrong token or password (`guess`, if readable) throttles the address sooner, and
@@ -45,13 +42,5 @@ class Access:
         self._count(server, reason)
         if reason == "wrong":
             self.attempts[server].failed(address, guess)
-            if self._may_tell():
+            if self._throttle.add():
                 log.warning("%s: %s came with a wrong token or password", server, address)
-
-    def _may_tell(self) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            if now - self._told_at < _TELL_EVERY:
-                return False
-            self._told_at = now
-            return True

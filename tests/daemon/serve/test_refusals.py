@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
+from sightd.daemon.log_throttle import INTERVAL
 from sightd.daemon.serve.refusals import Refusals
-from sightd.daemon.thinned import QUIET
 
 
 def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -17,7 +17,7 @@ def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogC
         for _ in range(50):
             refusals.add("total", "192.0.2.1")
         refusals.add("slow", "192.0.2.2")
-        now += QUIET
+        now += INTERVAL
         refusals.add("total", "192.0.2.3")
     assert counted.count("total") == 51
     assert caplog.messages == [

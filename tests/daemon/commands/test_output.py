@@ -41,7 +41,7 @@ def test_an_action_returns_its_own_exit_code() -> None:
 
 
 def test_the_most_specific_class_of_an_error_decides(capsys: pytest.CaptureFixture[str]) -> None:
-    codes = {LookupError: 1, KeyError: 2}
+    codes: dict[type[Exception], int] = {LookupError: 1, KeyError: 2}
     assert exit_code_of(lambda: fail(KeyError("a")), codes) == 2
     assert exit_code_of(lambda: fail(IndexError("no\x1b")), codes) == 1
     assert capsys.readouterr().err == "sightd: 'a'\nsightd: no\\x1b\n"

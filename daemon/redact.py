@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from sightd.daemon.schemes import NETWORK
+
 MARK = "***"
 _PLACEHOLDER = "USER:PASSWORD"
 """Used in hints; not a real credential."""
@@ -24,7 +26,7 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{20,}")
-_NETWORK = re.compile(r"(?:rtsp|rtsps|http|https)://", re.IGNORECASE)
+_NETWORK = re.compile(f"(?:{'|'.join(NETWORK)})://", re.IGNORECASE)
 _STEP = re.compile(r"[^/?#\s]+")
 _TOKEN_STEP = re.compile(
     r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{22,}"

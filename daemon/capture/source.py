@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from sightd.daemon.config.model import Camera
 from sightd.daemon.redact import redact
+from sightd.daemon.schemes import HTTP, RTSP, SUPPORTED
 from sightd.engines.cache import expanded
 
 if TYPE_CHECKING:  # it loads FFmpeg, which checking an address does not need
@@ -34,7 +35,6 @@ class Kind(StrEnum):
 
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_ADDRESSES = "rtsp://HOST/PATH, rtsps://HOST/PATH, http://HOST/PATH, https://HOST/PATH, a file's path, /dev/videoN or testpattern://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +79,23 @@ def source_of(camera: Camera) -> Source:
 def _source(camera: Camera) -> Source:
     address = camera.source.get_secret_value().strip()
     if not address:
-        raise CaptureError(f"the source is empty; write one of {_ADDRESSES}")
+        raise CaptureError(f"the source is empty; write one of {SUPPORTED}")
     if address.startswith("/dev/video"):
         return _device(address, camera)
     scheme = _SCHEME.match(address)
     if scheme is None:
         return _file(Path(address), camera)
     match scheme[1].lower():
-        case "rtsp" | "rtsps":
+        case name if name in RTSP:
             return _rtsp(address, camera)
-        case "http" | "https":
+        case name if name in HTTP:
             return _http(address, camera)
         case "file":
             return _file(Path(address[scheme.end() :]), camera)
         case "testpattern":
             return _pattern(camera)
         case other:
-            raise CaptureError(f"{other}:// is not a supported source; use one of {_ADDRESSES}")
+            raise CaptureError(f"{other}:// is not a supported source; use one of {SUPPORTED}")
 
 
 def _rtsp(address: str, camera: Camera) -> Source:

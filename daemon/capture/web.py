@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.web_auth import Authenticator
+from sightd.daemon.schemes import HTTP
 
 HEADER_BYTES = 128 * 1024
 """Maximum bytes of a response's header."""
@@ -127,7 +128,7 @@ class Access:
             host, _ = (parts.hostname or "").lower(), parts.port
         except ValueError:
             raise SourceError(Reason.REDIRECT, "to an invalid URL") from None
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in HTTP or not host:
             raise SourceError(Reason.REDIRECT, "to a URL that is not http or https")
         if not self.is_own(parts) and host not in self.others:
             raise SourceError(Reason.REDIRECT, f"to the host {host[:64]!a}; add it to `allowed_hosts` if you trust it")

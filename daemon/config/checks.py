@@ -12,6 +12,7 @@ from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tl
 from sightd.daemon.config.positions import Positions
 from sightd.daemon.config.problems import PathKey, Problem, dotted
 from sightd.daemon.config.source_guess import address_meant
+from sightd.daemon.schemes import NETWORK, SOURCES, SUPPORTED
 from sightd.engines.regular_file import irregular_kind, open_regular
 from sightd.engines.suggest import did_you_mean
 
@@ -20,7 +21,6 @@ _TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.
 _EXPIRES_SOON = 14
 """Days before a certificate expires from which on there is a warning."""
 _CHECKED_TOGETHER = (("width", "height", "fps"), ("decoder", "deinterlace"))
-_SOURCES = ("rtsp", "rtsps", "http", "https", "testpattern", "file")
 
 
 class Checks:
@@ -122,12 +122,12 @@ class Checks:
         """Shows the address only redacted: it may contain a password."""
         source, path = camera.source.get_secret_value(), (*path, "source")
         scheme, separator, rest = source.partition("://")
-        known = "write one of rtsp://, rtsps://, http://, https://, testpattern://, a file's path or /dev/videoN"
+        known = f"write one of {SUPPORTED}"
         if not source.strip():
             yield self._problem(path, "is empty", known)
-        elif separator and scheme.lower() not in _SOURCES:
-            yield self._problem(path, f"unknown kind of address{did_you_mean(scheme, _SOURCES)}", known)
-        elif separator and scheme.lower() not in ("testpattern", "file") and not rest.rpartition("@")[2].split("/")[0]:
+        elif separator and scheme.lower() not in SOURCES:
+            yield self._problem(path, f"unknown kind of address{did_you_mean(scheme, SOURCES)}", known)
+        elif separator and scheme.lower() in NETWORK and not rest.rpartition("@")[2].split("/")[0]:
             yield self._problem(path, "the address has no host", "write rtsp://HOST/PATH")
         elif kind := _kind_instead_of_a_file(source):
             yield self._problem(path, f"is {kind}", "write the path of a video file, or /dev/videoN for a camera")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from sightd.daemon.schemes import ADDRESSES
 from sightd.engines.suggest import closest
 
-_SCHEMES = ("rtsp", "rtsps", "http", "https", "testpattern")
 _SLIPPED = re.compile(r"([A-Za-z]{4,12})(:/?|//)(?!/)")
 _HOST = re.compile(
     r"([^/@\s]+@)"  # user and password
@@ -26,7 +26,7 @@ def address_meant(source: str) -> str | None:
     """
     if source.strip().rstrip(":/").lower() == "testpattern":
         return "testpattern://"
-    if (slipped := _SLIPPED.match(source)) and (schemes := closest(slipped[1], _SCHEMES)):
+    if (slipped := _SLIPPED.match(source)) and (schemes := closest(slipped[1], ADDRESSES)):
         return "testpattern://" if schemes[0] == "testpattern" else f"{schemes[0]}://HOST/PATH"
     looks_like_file = PurePath(source).suffix.lower() in _FILES or source.startswith(("/", ".", "~"))
     return "rtsp://HOST/PATH" if not looks_like_file and _HOST.match(source) else None

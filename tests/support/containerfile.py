@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from pathlib import Path
 
 from sightd.engines.cache import cache_directory
 from sightd.engines.lock import locked
+from tests.support.host import debian_mirror, pip_settings, pip_variable
 
 _LIMIT = 900
 """Timeout of a step, s."""
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = {"cert", "index-url", "extra-index-url", "find-links", "constraint", "default-timeout"}
 """The pip settings that are passed on to the build."""
 _IGNORED = {"EXPOSE"}
@@ -130,19 +129,20 @@ def _base() -> Path:
         if not root.is_dir():
             part = folder / "bookworm-minimal-part"
             shutil.rmtree(part, ignore_errors=True)
-            command = ["unshare", "--mount", "debootstrap", "--variant=minbase", "bookworm", str(part), *_mirror()]
+            command = [
+                "unshare",
+                "--mount",
+                "debootstrap",
+                "--variant=minbase",
+                "bookworm",
+                str(part),
+                *debian_mirror(),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LIMIT)
             if done.returncode != 0:
                 raise NoBaseError(f"debootstrap: {(done.stdout + done.stderr).strip().splitlines()[-1:]}")
             part.rename(root)
     return root
-
-
-def _mirror() -> list[str]:
-    """Returns this machine's Debian mirror; empty if it is not a Debian."""
-    form = ["--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    told = subprocess.run(["apt-get", "indextargets", *form], capture_output=True, text=True, check=False).stdout
-    return [uri for uri in told.split() if uri.rstrip("/").endswith("/debian")][:1]
 
 
 def _mount_overlay(base: Path, scratch: Path, root: Path, mounts: ExitStack) -> None:
@@ -162,10 +162,10 @@ def _borrow_settings(image: Image, mounts: ExitStack) -> dict[str, str]:
     environment variables. Files and folders that the settings refer to are placed under /run/host."""
     shutil.copy("/etc/resolv.conf", image.root / "etc/resolv.conf")
     variables = {}
-    for name, value in _pip_settings().items():
+    for name, value in pip_settings().items():
         if name in _PASSED_ON:
             words = [_lent(image, word, mounts) for word in value.split()]
-            variables[f"PIP_{name.upper().replace('-', '_')}"] = " ".join(words)
+            variables[pip_variable(name)] = " ".join(words)
     return variables
 
 
@@ -185,16 +185,6 @@ def _lent(image: Image, word: str, mounts: ExitStack) -> str:
         target.mkdir(parents=True)
         _mount(["--bind", "-o", "ro", str(lent), str(target)], mounts)
     return f"{scheme}/run/host{path}"
-
-
-def _pip_settings() -> dict[str, str]:
-    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    lines = sorted(told.stdout.splitlines(), key=lambda line: line.startswith(":env:"))
-    found = {}
-    for line in lines:
-        name, _, value = line.partition("=")
-        found[name.rpartition(".")[2]] = "".join(shlex.split(value))
-    return found
 
 
 def _mount(arguments: list[str], mounts: ExitStack) -> None:

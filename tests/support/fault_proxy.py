@@ -203,7 +203,7 @@ class _Connection:
         with suppress(OSError):
             while data := self._far.recv(65536):
                 waiting += data
-                while (length := _whole(waiting)) and length <= len(waiting):
+                while (length := message_length(waiting)) and length <= len(waiting):
                     message, waiting = waiting[:length], waiting[length:]
                     self._give(message)
         self.close()
@@ -245,7 +245,7 @@ class _Connection:
         return self.harmed and (self.stalled or self._proxy._silent)
 
 
-def _whole(data: bytes) -> int:
+def message_length(data: bytes) -> int:
     """Returns the length of the message that `data` begins with; 0 if that is not known yet."""
     if data[:1] == b"$":
         return 4 + int.from_bytes(data[2:4], "big") if len(data) >= 4 else 0

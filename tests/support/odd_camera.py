@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from tests.support.clips import LiveEncoder, Scene
+from tests.support.fault_proxy import message_length
 
 FPS = 25
 _CLOCK = 90000
@@ -146,7 +147,7 @@ class _Client:
         with suppress(OSError):
             while received := self._connection.recv(4096):
                 data += received
-                while (length := _whole(data)) and length <= len(data):
+                while (length := message_length(data)) and length <= len(data):
                     message, data = data[:length], data[length:]
                     if message[:1] != b"$":
                         self._answer(message)
@@ -296,11 +297,3 @@ def rtp_packets(unit: bytes, sequence: int, timestamp: int) -> Packets:
         struct.pack(">BBHII", 0x80, _TYPE | 0x80 * (index == last), (sequence + index) & 0xFFFF, timestamp, 7) + payload
         for index, payload in enumerate(payloads)
     ]
-
-
-def _whole(data: bytes) -> int:
-    """Returns the length of the message that `data` begins with; 0 if that is not known yet."""
-    if data[:1] == b"$":
-        return 4 + int.from_bytes(data[2:4], "big") if len(data) >= 4 else 0
-    end = data.find(b"\r\n\r\n")
-    return 0 if end < 0 else end + 4

@@ -11,16 +11,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shlex
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightd.engines.cache import cache_directory
+from tests.support.host import debian_mirror, pip_settings, pip_variable
 
 ROOT = Path(__file__).parents[2]
 OLD = "7ae9db0"
@@ -42,14 +40,6 @@ _LIMIT = 1200
 
 class RootError(Exception):
     """A root cannot be created here, for example without a mirror of the distribution."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipSettings:
-    """This machine's own pip configuration: environment variables, and the files and folders that they refer to."""
-
-    environ: dict[str, str] = field(default_factory=dict)
-    paths: tuple[Path, ...] = ()
 
 
 def missing_tools() -> str | None:
@@ -115,15 +105,15 @@ def _used_at(root: Path) -> float:
 
 
 def _make(release: str, part: Path) -> None:
-    bootstrap = ["debootstrap", "--variant=minbase", f"--include={_BASE}", release, str(part), *_mirror()]
+    bootstrap = ["debootstrap", "--variant=minbase", f"--include={_BASE}", release, str(part), *debian_mirror()]
     _do(["unshare", "--mount", *bootstrap])  # a leftover mount ends with the namespace
     (part / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")  # an incomplete root is created again
     shutil.copy(_INSTALLER, part / "root" / "install.sh")
     (part / "root" / "packages.txt").write_text("\n".join(_packages()))
     settings = pip_settings()
     inside = ["systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--resolv-conf=bind-host"]
-    inside += [f"--bind-ro={path}" for path in settings.paths]
-    inside += [f"--setenv={name}={value}" for name, value in settings.environ.items()]
+    inside += [f"--bind-ro={path}" for path in _borrowed(settings.values())]
+    inside += [f"--setenv={pip_variable(name)}={value}" for name, value in settings.items()]
     script = (
         f"set -eu; sh /root/install.sh; python3 -m venv --system-site-packages {VENV}; "
         f"{VENV}/bin/pip install --quiet --no-deps --requirement /root/packages.txt; apt-get clean"
@@ -147,41 +137,22 @@ def _pins(lock: str) -> dict[str, str]:
     return {line.partition("==")[0]: line for line in wanted}
 
 
-def pip_settings() -> PipSettings:
-    """Returns the settings from `pip config list`; the environment overrides configuration files."""
-    told = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True, timeout=60
-    ).stdout
-    environ: dict[str, str] = {}
-    paths: set[Path] = set()
-    for line in sorted(told.splitlines(), key=lambda line: line.startswith(":env:")):
-        name, _, value = line.partition("=")
-        (value,) = shlex.split(value) or ("",)
-        environ[f"PIP_{name.rpartition('.')[2].replace('-', '_').upper()}"] = value
-        for word in value.split():
-            path = Path(word.removeprefix("file://"))
-            if path.is_absolute() and path.exists():
-                paths.add(path if path.is_file() else _folder_of(path, word))
-    return PipSettings(environ, tuple(sorted(paths)))
+def _borrowed(settings: Iterable[str]) -> list[Path]:
+    """Returns the files and folders that the values of pip's settings refer to."""
+    words = [word for value in settings for word in value.split()]
+    paths = [(Path(word.removeprefix("file://")), word) for word in words]
+    return sorted(
+        {
+            path if path.is_file() else _folder_of(path, word)
+            for path, word in paths
+            if path.is_absolute() and path.exists()
+        }
+    )
 
 
 def _folder_of(path: Path, word: str) -> Path:
     """Returns the folder to mount: an index on disk may refer to files next to it."""
     return path.parent if word.startswith("file://") and path.parent != Path("/") else path
-
-
-def _mirror() -> list[str]:
-    """Returns this machine's mirror if it is a Debian; otherwise empty, so debootstrap uses its default."""
-    if shutil.which("apt-get") is None:
-        return []
-    told = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    ).stdout.split()
-    return [uri for uri in told if uri.rstrip("/").endswith("/debian")][:1]
 
 
 def _key() -> str:

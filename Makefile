@@ -83,7 +83,7 @@ audit: setup
 schema:
 	$(BIN)/sightd schema > config/sightd.schema.json
 
-# Needs uv. Names and hashes alone, no address of any index.
+# Needs uv. Writes names and hashes only, no index URLs.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade -o requirements.lock

@@ -68,8 +68,8 @@ def row(fault: Fault, rounds: Sequence[Course]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 if all aims were met, 1 if one was missed."""
     parser = argparse.ArgumentParser(prog="bench.faults", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each befalls (3); 4 min each")
-    parser.add_argument("--only", metavar="FAULT", help="this one alone, by its name in the table")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds per fault (3); 4 min each")
+    parser.add_argument("--only", metavar="FAULT", help="only this fault, by its name in the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args(argv)
     faults = [fault for fault in (*FAULTS, _NOTHING) if args.only in (None, fault.name)]

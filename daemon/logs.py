@@ -177,16 +177,16 @@ def _take_uncaught() -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
         else:
-            log.critical("stopped by a fault in the program", exc_info=(kind, error, trace))
+            log.critical("stopped because of a bug", exc_info=(kind, error, trace))
 
     def in_thread(hook: threading.ExceptHookArgs) -> None:
         name = hook.thread.name if hook.thread else "a thread"
         if hook.exc_value is not None:
-            log.error("%s stopped by a fault", name, exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback))
+            log.error("%s stopped because of a bug", name, exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback))
 
     def unraisable(hook: object) -> None:
         error = getattr(hook, "exc_value", None)
-        log.error("a fault where none can be raised: %r", error, exc_info=error)
+        log.error("exception ignored in: %r", error, exc_info=error)
 
     sys.excepthook = uncaught
     threading.excepthook = in_thread

@@ -24,7 +24,7 @@ def bound_arenas() -> None:
     try:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
     except (AttributeError, OSError) as error:
-        log.debug("the allocator stays as it is: %s", error)
+        log.debug("the allocator could not be tuned: %s", error)
 
 
 def spare_what_stays() -> None:

@@ -41,7 +41,7 @@ def parse_override(text: str, plugins: Iterable[str] = ()) -> Override:
             raise OverrideError(f"--set {way}: {message} ({hint})")
         path = ("plugins", *path)
     if path[0] == "plugins" and len(path) < 3:
-        raise OverrideError(f"--set {way}: no option is named; write --set {way}.OPTION=VALUE")
+        raise OverrideError(f"--set {way}: no option given; write --set {way}.OPTION=VALUE")
     return Override(path, _value(way, value))
 
 
@@ -61,7 +61,7 @@ def _with(values: object, path: tuple[str, ...], override: Override) -> object:
     if not path:
         return override.value
     if values is not None and not isinstance(values, dict):
-        raise OverrideError(f"--set {'.'.join(override.path)}: there are no options below what stands above {path[0]}")
+        raise OverrideError(f"--set {'.'.join(override.path)}: {path[0]} has no options at this level")
     current = values or {}
     return {**current, path[0]: _with(current.get(path[0]), path[1:], override)}
 

@@ -31,14 +31,14 @@ def plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
     for name, instance in dict(instances).items():
         guard = instance.guard
         if guard.state is BreakerState.OPEN:
-            yield f"plug-in {name} is taken out after faults: {guard.last_fault}"
+            yield f"plug-in {name} is disabled after repeated faults: {guard.last_fault}"
         if guard.busy_for > HANGS_AFTER:
-            yield f"plug-in {name} hangs: it has been at one batch for {guard.busy_for:.0f} s"
+            yield f"plug-in {name} hangs: it has been processing one batch for {guard.busy_for:.0f} s"
 
 
 def starting(opening: str | None) -> str:
     """Describes the progress of a start. `opening` is the plug-in that is being opened."""
-    return "starting" if opening is None else f"starting: plug-in {opening} is being opened"
+    return "starting" if opening is None else f"starting: opening plug-in {opening}"
 
 
 def camera_reasons(started: bool, cameras: Mapping[str, CameraStatus], opening: str | None = None) -> Sequence[str]:

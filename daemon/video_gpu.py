@@ -22,5 +22,5 @@ def open_drawing(gpus: Gpus, device: str, camera: str) -> FrameDrawing | None:
     try:
         return FrameDrawing(gpus.get(device))
     except EngineError as error:
-        log.warning("camera %s is decoded by nvdec and drawn on by the CPU: %s", camera, error)
+        log.warning("camera %s: decoding with nvdec, drawing on the CPU: %s", camera, error)
         return None

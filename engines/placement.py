@@ -44,7 +44,7 @@ def no_gpu(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> s
     """Returns a message if no NVIDIA driver is loaded or CUDA_VISIBLE_DEVICES hides all GPUs, or None if a GPU may be
     usable. Does not load CUDA."""
     if not any((root / trace).exists() for trace in _TRACES):
-        return "no NVIDIA GPU here (its driver is not loaded)"
+        return "no NVIDIA GPU found (the driver is not loaded)"
     if gpu_count(environ, root / "proc") == 0:
         return f"no NVIDIA GPU is visible (CUDA_VISIBLE_DEVICES={environ['CUDA_VISIBLE_DEVICES']!r} hides them)"
     return None

@@ -58,13 +58,13 @@ MOST = {
     "engines: docstrings and comments": 2,
     "plugins: docstrings and comments": 13,
     "tests: docstrings and comments": 7,
-    "bench: strings": 7,
-    "daemon: strings": 10,
+    "bench: strings": 0,
+    "daemon: strings": 0,
     "engines: strings": 0,
-    "plugins: strings": 6,
-    "tests: strings": 43,
+    "plugins: strings": 0,
+    "tests: strings": 16,
     "documents": 8,
-    "settings": 10,
+    "settings": 0,
 }
 """A ratchet: how many an area may have, until it is rewritten. These numbers only go down."""
 
@@ -99,7 +99,7 @@ def hits_of_code(text: str, folder: str, file: str) -> Iterator[Hit]:
     prose, strings = f"{folder}: docstrings and comments", f"{folder}: strings"
     documenting = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:  # no key, no name
             yield from hits_in(node.value, prose if id(node) in documenting else strings, file, node.lineno)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:

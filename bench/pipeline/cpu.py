@@ -54,7 +54,7 @@ def measure(options: Options) -> Cpu:
             groups.append(used)
             share = window.per_shown("analysed")
             with Viewer(camera.address()):
-                progress("cpu: bare stages, alone")
+                progress("cpu: bare stages, without the daemon")
                 alone.append(_bare(options, film, share, loops=1)[0])
                 progress("cpu: bare stages, two loops side by side")
                 crowded.append(mean_costs(_bare(options, film, share, loops=2)))

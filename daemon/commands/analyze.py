@@ -123,12 +123,15 @@ def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
     config = loaded.config
     if not config.chain:
         print(
-            f"{loaded.path}: it has no `chain`; name the plug-ins with --chain, as --chain detector,tracker",
+            (
+                f"{loaded.path}: it has no `chain`; specify the plug-ins with --chain, for example --chain "
+                "detector,tracker"
+            ),
             file=sys.stderr,
         )
         return 2
     if fault := _endangered(args):
-        print(f"{fault}; name another one", file=sys.stderr)
+        print(f"{fault}; use another file", file=sys.stderr)
         return 2
     sources = [examined(path) for path in args.sources]
     faults = [source.fault for source in sources if source.fault]
@@ -235,9 +238,9 @@ def _endangered(args: argparse.Namespace) -> str | None:
     from sightd.daemon.analyze.annotated import endangered
 
     if args.annotated is not None and (source := endangered(args.annotated, args.sources)):
-        return f"--annotated {args.annotated}: annotated copies would lie among the originals of {source}"
+        return f"--annotated {args.annotated}: annotated copies would be mixed with the originals in {source}"
     if args.out is not None and args.out.resolve() in [source.resolve() for source in args.sources]:
-        return f"--out {args.out}: it is a source"
+        return f"--out {args.out}: is also a source"
     return None
 
 

@@ -12,5 +12,5 @@ def calibration_pictures(text: str) -> int:
     """Parses the number of images. Raises ArgumentTypeError if none would be left for verification."""
     number = int(text)
     if number < _LEAST:
-        raise argparse.ArgumentTypeError(f"{_LEAST} pictures are the least")
+        raise argparse.ArgumentTypeError(f"at least {_LEAST} images are required")
     return number

@@ -26,7 +26,7 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "check",
-        help="tell every fault of a configuration",
+        help="check a configuration file",
         description="Validates configuration files and reports every fault with its line and a fix.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Checks each file; returns 2 if any is invalid."""
     files = [*args.files, *args.config]
     if not files:
-        print("sightd check: name a file: sightd check FILE", file=sys.stderr)
+        print("sightd check: no file given: sightd check FILE", file=sys.stderr)
         return 2
     return max(_check(file, named=len(files) > 1) for file in files)
 

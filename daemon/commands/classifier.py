@@ -14,8 +14,8 @@ _EXAMPLES = """examples:
   sightd classifier train birds/                          birds/robin/*.jpg, birds/wren/*.jpg, …
   sightd classifier train birds/ --name garden --base resnet50
 
-FOLDER holds a folder of pictures for each class, named as that; 20 pictures of each make a useful classifier. It is
-stored on this machine and can be named at once:
+FOLDER contains a folder of images for each class, with the name of the class; 20 images per class make a useful
+classifier. The model is stored on this machine and can be used immediately:
 
   plugins: {classifier: {model: birds}}
 
@@ -28,7 +28,7 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "classifier",
-        help="train a classifier on folders of pictures",
+        help="train a classifier on folders of images",
         description="Trains classifiers for the classifier plug-in on your own images.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -36,19 +36,17 @@ def add(commands: SubParsers) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     train = actions.add_parser(
         "train",
-        help="learn the classes of a folder of folders",
+        help="train a classifier on a folder with one subfolder per class",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("folder", type=Path, metavar="FOLDER", help="holds a folder of pictures for each class")
-    train.add_argument("--name", metavar="NAME", help="of the new network (default: the folder's)")
+    train.add_argument("folder", type=Path, metavar="FOLDER", help="folder with one subfolder of images per class")
+    train.add_argument("--name", metavar="NAME", help="name of the new model (default: name of the folder)")
     train.add_argument(
-        "--base", default="mobilenet-v2", metavar="NETWORK", help="whose trunk is used (default: %(default)s)"
+        "--base", default="mobilenet-v2", metavar="NETWORK", help="model to use as base (default: %(default)s)"
     )
-    train.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="where the report is written (default: NAME-report)"
-    )
-    train.add_argument("--directory", type=Path, help="folder of the stored networks, as `models.directory` says it")
+    train.add_argument("--report", type=Path, metavar="FOLDER", help="folder of the report (default: NAME-report)")
+    train.add_argument("--directory", type=Path, help="model folder, as in `models.directory`")
     train.set_defaults(do=_train)
     parser.set_defaults(run=run)
 
@@ -92,9 +90,9 @@ def _train(args: argparse.Namespace) -> int:
     report.mkdir(parents=True, exist_ok=True)  # fail before the training, not after it
     base = known.get(args.base)
     if base.role != "classifier":
-        raise TrainingError(f"--base {base.name}: a {base.role}, and no classifier; see `sightd models list`")
+        raise TrainingError(f"--base {base.name} is a {base.role}, not a classifier; see `sightd models list`")
     if base.path is not None:
-        raise TrainingError(f"--base {base.name} was made here itself: name the network that it was made of")
+        raise TrainingError(f"--base {base.name} was trained here: use the model that it is based on")
     with ProgressBar() as progress:
         provide(base, store, Fetcher(progress, default_mirror(os.environ)))
     threads = len(os.sched_getaffinity(0))
@@ -104,6 +102,6 @@ def _train(args: argparse.Namespace) -> int:
     for line in pictures.left_out:
         print(f"skipped: {line}", file=sys.stderr)
     print("\n".join(table(trained.validation)))
-    print(f"{name}: stored as {trained.model.path}; the report is in {report}")
-    print(f"use it: plugins: {{classifier: {{model: {name}}}}}")
+    print(f"{name}: stored as {trained.model.path}; report: {report}")
+    print(f"to to use it: plugins: {{classifier: {{model: {name}}}}}")
     return 0

@@ -43,12 +43,14 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "doctor",
-        help="tell what this machine has and what is missing",
-        description="Checks the hardware and software of this machine, and says how to fix what is missing.",
+        help="check this machine's hardware and software",
+        description="Checks the hardware and software of this machine and explains how to fix what is missing.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, help="check what this configuration needs")
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", type=Path, help=("also check what this configuration requires")
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     parser.set_defaults(run=run)
 
@@ -100,7 +102,7 @@ def _print(findings: list[Finding], console: Console) -> None:
         if finding.fix:  # on one line, so that a command in it can be copied
             fix = Text(" " * (_STATE_WIDTH + width + 4) + f"→ {finding.fix}", "dim")
             console.print(fix, soft_wrap=True, highlight=False)
-    console.print("\n" + (_failures(findings) or "All that is needed is here."), markup=False, highlight=False)
+    console.print("\n" + (_failures(findings) or "Everything required is available."), markup=False, highlight=False)
 
 
 def _failures(findings: list[Finding]) -> str:

@@ -58,7 +58,9 @@ def add(commands: SubParsers) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     stored = argparse.ArgumentParser(add_help=False)
-    stored.add_argument("--engines", metavar="FOLDER", type=Path, help="of stored engines (default: in the cache)")
+    stored.add_argument(
+        "--engines", metavar="FOLDER", type=Path, help=("folder of stored engines (default: in the cache)")
+    )
     for name, summary, do in (
         ("build", "build engines that are not stored yet", _build),
         ("bench", "benchmark engines, building missing ones", _bench),
@@ -89,13 +91,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add_wish(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="NAME", help="networks of the catalogue, stored here")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="models of the catalogue that are stored here")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "fp16", "int8", "file"),
         default="auto",
-        help="auto: fp16 of an fp32 network, any other as its file is; file: every network as its file is; fp32 needs "
-        "a network that is, int8 one that is or --calibrate",
+        help="auto: fp16 for fp32 models, otherwise the precision of the file; file: always the precision "
+        "of the file; fp32 requires an fp32 model, int8 an int8 model or --calibrate",
     )
     parser.add_argument(
         "--calibrate",
@@ -103,16 +105,22 @@ def _add_wish(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="SOURCE",
-        help="first make NAME-int8 with these pictures, folders or videos, as `sightd models quantize` does",
+        help="first create NAME-int8 with these images, folders or videos, as `sightd models quantize` does",
     )
     parser.add_argument(
-        "--pictures", type=calibration_pictures, default=125, metavar="N", help="of them, evenly spread (default: 125)"
+        "--pictures",
+        type=calibration_pictures,
+        default=125,
+        metavar="N",
+        help=("number of them to use, evenly spread (default: 125)"),
     )
     parser.add_argument("--batch", type=_batch, default=BatchRange(1, 4, 16), metavar="LEAST:USUAL:MOST")
     parser.add_argument("--device", default="auto", help='"cuda:0", "cuda:1", … or "auto"')
     parser.add_argument("--runtime", choices=tuple(_FLAVOURS), default="auto", help="which TensorRT")
-    parser.add_argument("--picture", nargs="+", type=Path, default=[], metavar="FILE", help="pictures to verify on")
-    parser.add_argument("--models", metavar="FOLDER", type=Path, help="of stored networks (default: in the cache)")
+    parser.add_argument("--picture", nargs="+", type=Path, default=[], metavar="FILE", help="images to verify on")
+    parser.add_argument(
+        "--models", metavar="FOLDER", type=Path, help=("folder of stored models (default: in the cache)")
+    )
 
 
 def _build(args: argparse.Namespace, cache: EngineCache) -> int:
@@ -128,7 +136,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
     from sightd.daemon.analyze.media import MediaError  # a video library; `sightd engine list` needs none
 
     if args.calibrate and args.precision not in ("auto", "int8"):
-        print(f"sightd: --calibrate makes int8 networks: leave --precision {args.precision} out", file=sys.stderr)
+        print(f"sightd: --calibrate creates int8 models: remove --precision {args.precision}", file=sys.stderr)
         return 2
     store = ModelStore(args.models or default_directory(os.environ))
     catalog = with_own(Catalog.load(), store.directory)
@@ -159,9 +167,11 @@ def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
     file = store.verify(model)
     own = read_precision(file)
     if args.precision == "int8" and own != "int8":
-        raise EngineError(f"{model.name} is {own}: --calibrate SOURCE makes it int8 with pictures of what cameras see")
+        raise EngineError(
+            f"{model.name} is {own}: use --calibrate SOURCE to quantize it to int8 with images from your cameras"
+        )
     if args.precision == "fp32" and own != "fp32":
-        raise EngineError(f"{model.name} is {own} and is not made fp32: `--precision file` builds it as it is")
+        raise EngineError(f"{model.name} is {own} and cannot be converted to fp32: use `--precision file`")
     halved = args.precision == "fp16" or (args.precision == "auto" and own == "fp32")
     return Wish(model, file, "fp16" if halved else own, args.batch, args.picture)
 
@@ -183,10 +193,10 @@ def _verify(args: argparse.Namespace, cache: EngineCache) -> int:
     failed = 0
     for path in sorted(cache.directory.glob("*.engine")):
         if problem := cache.damage(path):
-            print(f"sightd: {path.name}: {problem}. `sightd engine prune` removes it", file=sys.stderr)
+            print(f"sightd: {path.name}: {problem}. Remove it with `sightd engine prune`", file=sys.stderr)
             failed = 1
         else:
-            print(f"{path.name}: as built")
+            print(f"{path.name}: unchanged")
     return failed
 
 
@@ -195,7 +205,7 @@ def _prune(args: argparse.Namespace, cache: EngineCache) -> int:
     for path in removed:
         print(f"removed {path.name}")
     left = sum(entry.note.size for entry in cache.entries())
-    print(f"{len(removed)} removed, {_mebibytes(left)} stay in {cache.directory}")
+    print(f"{len(removed)} removed, {_mebibytes(left)} left in {cache.directory}")
     return 0
 
 

@@ -44,7 +44,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "faces",
         help="enrol, list, rename and remove people",
-        description="Manages the gallery: the people whom the face plug-in recognises.",
+        description="Manages the gallery: the people that the face plug-in recognises.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -44,9 +44,7 @@ def add(commands: SubParsers) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--directory", type=Path, help="folder of the stored networks (default: models in the product's cache)"
-    )
+    common.add_argument("--directory", type=Path, help="folder of stored models (default: models in the cache)")
     actions.add_parser(
         "list", parents=[common], help="list all models, and which are stored on this machine"
     ).set_defaults(do=_list)
@@ -75,14 +73,14 @@ def add(commands: SubParsers) -> None:
     quantize.add_argument("names", nargs="+", metavar="NAME")
     quantize.add_argument(
         "--calibrate", nargs="+", type=Path, required=True, metavar="SOURCE",
-        help="pictures, folders, videos of what your cameras see: their values set the ranges",
+        help="images, folders or videos from your cameras, used to measure the value ranges",
     )  # fmt: skip
     quantize.add_argument(
         "--pictures",
         type=calibration_pictures,
         default=125,
         metavar="N",
-        help="use so many, evenly spread (default: %(default)s)",
+        help="number of images to use, evenly spread (default: %(default)s)",
     )
     quantize.set_defaults(do=_quantize)
     parser.set_defaults(run=run)
@@ -140,7 +138,7 @@ def _fetch_first(models: list[Model], store: ModelStore, mirror: Path | None) ->
             failures.append(error)
             if index + 1 < len(models):
                 trying = models[index + 1].name
-                print(f"{model.name}: not to be had here ({error.summary}); trying {trying}", file=sys.stderr)
+                print(f"{model.name}: not available here ({error.summary}); trying {trying}", file=sys.stderr)
             continue
         return 0
     return max(_fail(error, 1) for error in failures)
@@ -153,7 +151,7 @@ def _provide_better(models: list[Model], store: ModelStore, mirror: Path) -> boo
             try:
                 _provide(carried(model), store, mirror)
             except EngineError as error:
-                print(f"{model.name}: not from the mirror folder ({error})", file=sys.stderr)
+                print(f"{model.name}: not available in the mirror folder ({error})", file=sys.stderr)
             else:
                 return True
     return False
@@ -176,7 +174,7 @@ def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, model
         except EngineError as error:
             failed = _fail(error, 1)
         else:
-            print(f"{model.name}: as stored, and it runs ({_origin(store, model)})")
+            print(f"{model.name}: unchanged and runs ({_origin(store, model)})")
     return failed
 
 
@@ -222,12 +220,16 @@ def _origin(store: ModelStore, model: Model) -> str:
     record = store.record(model)
     if record is None:
         return "origin unknown"
-    pin = f"sha256 {record.source_sha256} learnt, not pinned" if record.learnt else "hash as pinned"
+    pin = (
+        f"sha256 {record.source_sha256} recorded at first download, not pinned"
+        if record.learnt
+        else "sha256 matches the pin"
+    )
     return f"from {record.origin}, {pin}" + (f", converted by {record.converter}" if record.converter else "")
 
 
 def _described(source: Source) -> str:
-    pin = f"sha256 {source.sha256}" if source.sha256 else "no pin known: learnt on first contact"
+    pin = f"sha256 {source.sha256}" if source.sha256 else "not pinned: recorded at the first download"
     size = f"{_mebibytes(source.size)}, " if source.size else ""
     match source:
         case UrlSource():

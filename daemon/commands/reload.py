@@ -68,13 +68,13 @@ def run(args: argparse.Namespace) -> int:
         if error.status != 409:
             complain(error)
             return 1
-        print(f"{error}\nsightd: the configuration was refused, and nothing changed", file=sys.stderr)
+        print(f"{error}\nsightd: the configuration was rejected; nothing was changed", file=sys.stderr)
         return EXIT_REFUSED
     except UsageError as error:
         complain(error)
         return EXIT_USAGE
     except LateError as error:
-        print(f"sightd: {error}; the reload may still go on, and the log says how it ends", file=sys.stderr)
+        print(f"sightd: {error}; the reload may still be in progress; see the log for its result", file=sys.stderr)
         return 1
     except ControlError as error:
         complain(error)

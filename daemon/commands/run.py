@@ -142,7 +142,7 @@ def _run(
         with bar:
             started = start.run()
         if not started:
-            log.info("stopped before everything was started")
+            log.info("stopped during start-up")
             return
         trimmer.start()
         name_threads("sightd")

@@ -25,12 +25,12 @@ _EXAMPLES = """examples:
 def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "samples",
-        help="fetch sample videos and pictures",
+        help="download sample videos and images",
         description="Lists and downloads free videos and photos for demonstrations and tests.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--directory", type=Path, help="where they are kept (default: samples in the product's cache)")
+    parser.add_argument("--directory", type=Path, help="folder of stored samples (default: samples in the cache)")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list all samples, and which are stored on this machine")
     fetch = actions.add_parser("fetch", help="download samples and print their paths")
@@ -57,6 +57,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(store: SampleStore) -> int:
     rows = [(one.name, "stored" if store.find(one) else "-", one.licence, one.summary) for one in samples().values()]
-    print_table(("NAME", "STORED", "LICENCE", "WHAT IT SHOWS"), rows)
+    print_table(("NAME", "STORED", "LICENCE", "CONTENT"), rows)
     print(f"stored in {store.directory}")
     return 0

@@ -58,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         return exit_code_of(lambda: args.do(args), codes)
     except OSError as error:
-        print(f"sightd: {error.filename}: {error.strerror} (root may: sudo)", file=sys.stderr)
+        print(f"sightd: {error.filename}: {error.strerror} (try sudo)", file=sys.stderr)
         return 1
 
 
 def _credential(text: str) -> tuple[str, Path]:
     name, _, file = text.partition("=")
     if not file or not name.replace("-", "").replace("_", "").isalnum():
-        raise argparse.ArgumentTypeError("NAME=FILE, a name of letters, digits, hyphens")
+        raise argparse.ArgumentTypeError("NAME=FILE; the name consists of letters, digits and hyphens")
     return name, Path(file).absolute()
 
 
@@ -81,13 +81,13 @@ def _install(args: argparse.Namespace) -> int:
     try:
         control = _has_control_socket(config, credentials)
     except ConfigError as error:
-        raise InstallationError(f"the configuration has faults, and nothing was installed:\n{error}") from error
+        raise InstallationError(f"the configuration has faults; nothing was installed:\n{error}") from error
     path = install(unit_text(config, credentials, control=control))
-    print(f"{path}: installed and started; `sightd service status` shows its state")
+    print(f"{path}: installed and started; check it with `sightd service status`")
     if missing := missing_groups():
         print(
-            f"this machine has no group {' and no group '.join(missing)}: after installing a driver that brings it, "
-            "install the service again",
+            f"this machine has no group {' and no group '.join(missing)}: install the service again after "
+            "installing a driver that creates it",
             file=sys.stderr,
         )
     return 0
@@ -109,7 +109,7 @@ def _has_control_socket(config: Path, credentials: Mapping[str, Path]) -> bool:
 def _uninstall(args: argparse.Namespace) -> int:
     from sightd.daemon.service.installation import uninstall
 
-    print("removed; its state stays in /var/lib/sightd" if uninstall() else "it was not installed")
+    print("removed; the state is kept in /var/lib/sightd" if uninstall() else "not installed")
     return 0
 
 
@@ -121,10 +121,10 @@ def _status(args: argparse.Namespace) -> int:
         print("not installed: sudo sightd service install -c FILE")
         return 3
     active = found.get("ActiveState", "unknown")
-    print(f"{active} ({found.get('SubState', '')}), started again {found.get('NRestarts', '0')} times")
+    print(f"{active} ({found.get('SubState', '')}), restarted {found.get('NRestarts', '0')} times")
     if found.get("StatusText"):
         print(found["StatusText"])
     if active != "active":
-        print(f"its last exit code was {found.get('ExecMainStatus', '?')}; journalctl -u sightd says why")
+        print(f"the last exit code was {found.get('ExecMainStatus', '?')}; see journalctl -u sightd")
         return 3
     return 0

@@ -25,22 +25,22 @@ _EXAMPLES = """examples:
 _TRAIN = """examples:
   sightd style train painting.jpg --content recordings/            minutes on two processor cores
   sightd style train painting.jpg --content street.mp4 --name mine --likeness 30
-  sightd style train painting.jpg --content photos/ --all          a network of its own; wants a GPU
+  sightd style train painting.jpg --content photos/ --all          a separate model; needs a GPU
 
-The published network of 26 styles learns one more: a scale and a shift for each of its channels. It can be mixed with
-the others and named at once:
+Adds a style to the published model of 26 styles: a scale and a shift for each of its channels. The new style can be
+mixed with the others and used immediately:
 
   plugins: {style: {style: mine}}
 
-While it learns, previews and a checkpoint are written into the folder NAME-training: the same command goes on where it
-was interrupted. With --all every weight is learnt, and the network is named instead: plugins: {style: {model: mine}}.
+During training, previews and a checkpoint are written to the folder NAME-training; after an interruption, run the same
+command again to resume. --all trains all weights; then configure the model instead: plugins: {style: {model: mine}}.
 
-Needs PyTorch: .venv/bin/pip install 'sightd[train]'. Exit code: 0 done, 1 where something is not as it must be, 3 where
-a network cannot be had, 130 interrupted.
+Needs PyTorch: .venv/bin/pip install 'sightd[train]'. Exit code: 0 on success, 1 if
+something is wrong with the input, 3 if a model is not available, 130 if interrupted.
 """
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
-_COUNT = number(int, lambda value: value >= 1, "a whole number from 1 on")
+_COUNT = number(int, lambda value: value >= 1, "a positive whole number")
 _SIDE = number(int, lambda value: 32 <= value <= 1024 and value % 4 == 0, "a multiple of 4 from 32 to 1024")
 _WEIGHT = number(float, lambda value: 0 < value < float("inf"), "a number above 0")
 _SCALE = number(float, lambda value: 0.1 <= value <= 10, "a number from 0.1 to 10")
@@ -50,17 +50,17 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "style",
-        help="list styles, show a picture in each, learn new ones",
+        help="list styles, preview them, train new ones",
         description="Lists and previews the styles of the style plug-in, and trains new ones.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="the names of all styles").set_defaults(do=_list)
-    sheet = actions.add_parser("sheet", help="a contact sheet: one photograph in every style")
+    actions.add_parser("list", help="list all styles").set_defaults(do=_list)
+    sheet = actions.add_parser("sheet", help="create a contact sheet: one photo in every style")
     sheet.add_argument("photo", type=Path, metavar="PHOTO")
     sheet.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .jpg or .png file")
-    sheet.add_argument("--side", type=int, default=200, metavar="PIXELS", help="of each picture (default: 200)")
+    sheet.add_argument("--side", type=int, default=200, metavar="PIXELS", help="width of each image (default: 200)")
     sheet.set_defaults(do=_sheet)
     _add_train(actions)
     parser.set_defaults(run=run)
@@ -69,39 +69,39 @@ def add(commands: SubParsers) -> None:
 def _add_train(actions: SubParsers) -> None:
     train = actions.add_parser(
         "train",
-        help="learn the style of a painting",
-        description="Teaches the style network a painting.",
+        help="train the style of a painting",
+        description="Trains the style model on a painting.",
         epilog=_TRAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("painting", type=Path, metavar="PAINTING", help="a picture of it")
+    train.add_argument("painting", type=Path, metavar="PAINTING", help="image of the painting")
     train.add_argument(
         "--content", nargs="+", type=Path, required=True, metavar="SOURCE",
-        help="pictures, folders, videos of what is to be painted: best what your cameras see",
+        help="images, folders or videos to train on, ideally from your cameras",
     )  # fmt: skip
-    train.add_argument("--name", metavar="NAME", help="of the new style (default: the painting's)")
-    train.add_argument("--steps", type=_COUNT, metavar="N", help="how long (default: 300, with --all 20000)")
+    train.add_argument("--name", metavar="NAME", help="name of the new style (default: name of the painting)")
+    train.add_argument("--steps", type=_COUNT, metavar="N", help="training steps (default: 300, with --all 20000)")
     train.add_argument(
         "--side", type=_SIDE, metavar="PIXELS",
-        help="of the squares that are looked at: smaller is faster (default: 192, with --all 256)",
+        help="size of the training crops: smaller is faster (default: 192, with --all 256)",
     )  # fmt: skip
     train.add_argument(
         "--likeness", type=_WEIGHT, default=10.0, metavar="X",
-        help="weight of looking like the painting, against showing the picture (default: %(default)g)",
+        help="weight of the style relative to the content (default: %(default)g)",
     )  # fmt: skip
     train.add_argument(
         "--scale", type=_SCALE, default=1.0, metavar="X",
-        help="2 makes strokes twice as coarse (default: %(default)g)",
+        help="scale of the brush strokes: 2 makes them twice as coarse (default: %(default)g)",
     )  # fmt: skip
     train.add_argument("--all", action="store_true", help="train all weights, for this style only")
     train.add_argument(
-        "--work", type=Path, metavar="FOLDER", help="of previews and checkpoint (default: NAME-training)"
+        "--work", type=Path, metavar="FOLDER", help="folder of previews and checkpoint (default: NAME-training)"
     )
     train.add_argument(
         "--every", type=_COUNT, default=50, metavar="N",
-        help="steps between two previews and checkpoints (default: %(default)s)",
+        help="steps between previews and checkpoints (default: %(default)s)",
     )  # fmt: skip
-    train.add_argument("--directory", type=Path, help="folder of the stored networks, as `models.directory` says it")
+    train.add_argument("--directory", type=Path, help="model folder, as in `models.directory`")
     train.set_defaults(do=_train)
 
 
@@ -138,7 +138,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from sightd.plugins.style.config import StyleConfig
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():
-        print(f"sightd: {args.out}: name a .jpg or .png file in an existing folder", file=sys.stderr)
+        print(f"sightd: {args.out}: must be a .jpg or .png file in an existing folder", file=sys.stderr)
         return 1
     picture = read_picture(args.photo)
     with ProgressBar() as progress:
@@ -163,11 +163,11 @@ def _train(args: argparse.Namespace) -> int:
         with ProgressBar(unit="") as progress:
             name, network = _learnt(args, progress)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; run the same command to resume from the last checkpoint", file=sys.stderr)
         return 130
     option = f"model: {name}" if args.all else f"style: {name}"
     print(f"{name}: stored as {network}")
-    print(f"use it: plugins: {{style: {{{option}}}}}")
+    print(f"to use it: plugins: {{style: {{{option}}}}}")
     return 0
 
 

@@ -25,9 +25,9 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "token",
-        help="make a token",
-        description="Prints a new token of 256 random bits. It is not stored; write it to a file that only the service "
-        "can read.",
+        help="generate an access token",
+        description="Prints a new token of 256 random bits. The token is not stored; write it to a file that "
+        "only the service can read.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

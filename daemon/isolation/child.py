@@ -84,7 +84,7 @@ def _work(plugin: AnyPlugin, lane: Channel) -> None:
     except GoneError:
         return  # the daemon is gone, or is ending this process
     except BaseException:  # top of the thread: nobody else answers the daemon
-        logging.getLogger(__name__).exception("the plug-in's process stops by a fault in sightd itself")
+        logging.getLogger(__name__).exception("the plug-in process stopped because of a bug in sightd")
         os._exit(EXIT_FAULT)
 
 
@@ -95,7 +95,7 @@ def _end_with(life: int) -> None:
     fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
     if select.select([life], [], [], 0)[0]:
-        sys.exit("the daemon has gone")
+        sys.exit("the daemon is gone")
 
 
 def _log_to_the_daemon(level: int) -> None:

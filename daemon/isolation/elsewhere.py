@@ -24,7 +24,7 @@ class _SessionElsewhere:
         self.backend = backend
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        raise RuntimeError("this network runs in its plug-in's own process")
+        raise RuntimeError("this model runs in the process of its plug-in")
 
     def close(self) -> None:
         """Does nothing: the other process closes its session."""

@@ -130,7 +130,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
     def end_hanging(self) -> None:
         """Ends the process so that its hung call returns."""
         if (living := self._living) is not None:
-            living.process.end("timeout", "was ended since a call hung")
+            living.process.end("timeout", "was killed because a call hung")
 
     def look(self, observer: ProcessObserver) -> None:
         """Reports the process's usage, ends it if it exceeds its memory limit, and starts another if requested. Call
@@ -164,7 +164,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         try:
             process = PluginProcess(name, self._lanes)
         except OSError as error:
-            raise PluginError(f"plug-in {name} cannot be opened: no process for it: {error}") from error
+            raise PluginError(f"plug-in {name} cannot be opened: its process could not be started: {error}") from error
         with self._lock:
             self._starting, closed = process, self._closed
         if closed:
@@ -195,7 +195,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         self._start()
         if self._living is not None:
             observer.restarted()
-            log.info("plug-in %s: its process was started again", self._order.name)
+            log.info("plug-in %s: its process was restarted", self._order.name)
 
     def _present(self) -> _Living:
         with self._lock:
@@ -220,7 +220,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             with living.side_lock:
                 return living.side.call(method, frames, results, canvas=canvas, camera=camera, patience=QUICK)
         except TimeoutError:
-            living.process.end("timeout", f"was ended since {method} took longer than {QUICK:.0f} s")
+            living.process.end("timeout", f"was killed because {method} took longer than {QUICK:.0f} s")
             self._gone(living)
         except GoneError:
             self._gone(living)

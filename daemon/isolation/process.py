@@ -96,7 +96,7 @@ class PluginProcess:
             raise PluginError(f"plug-in {self.name} cannot be opened: its process {self.death()}") from None
         except TimeoutError:
             raise PluginError(
-                f"plug-in {self.name} cannot be opened: no word of its process for {OPENING_PATIENCE:.0f} s"
+                f"plug-in {self.name} cannot be opened: its process did not respond within {OPENING_PATIENCE:.0f} s"
             ) from None
 
     def end(self, reason: str, why: str) -> None:
@@ -112,13 +112,13 @@ class PluginProcess:
         while not (ended := self._has_ended()) and time.monotonic() < until:
             time.sleep(0.005)
         if not ended:
-            self.end("crashed", "stopped answering and was ended")
+            self.end("crashed", "stopped responding and was killed")
         self._kill()
         code = self._reap()
         if self.ended_for is not None:
             return self._why
         if code >= 0:
-            return f"ended with code {code}"
+            return f"exited with code {code}"
         name = signal.Signals(-code).name
         return f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
 

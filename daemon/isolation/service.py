@@ -67,7 +67,7 @@ class Service:
         except GoneError:
             raise
         except Exception as error:  # noqa: BLE001 — pickle raises many types, and nothing of the message was sent
-            told = f"what it gave cannot be handed over: {type(error).__name__}: {error}"
+            told = f"its result cannot be sent to the daemon: {type(error).__name__}: {error}"
             self._channel.send(Raised(NonsenseError.__name__, told, "", answer.kept))
 
     def _answer(self, call: Call) -> Answer | Raised:
@@ -96,7 +96,9 @@ class Service:
     def _picture(self, call: object, place: int) -> Image:
         with self._asking:
             if call is not self._call:
-                raise PictureError("an isolated plug-in gets a frame's picture during the call that brings the frame")
+                raise PictureError(
+                    "an isolated plug-in can get the image of a frame only during the call that delivers the frame"
+                )
             self._channel.send(Wanted(place))
             return self._shown(place)
 

@@ -80,92 +80,104 @@ class Families:
 
 def declare(registry: CollectorRegistry, version: str) -> Families:
     """Registers all families. Raises ValueError if the registry already has them."""
-    Info("sightd_build", "The sightd that runs.", registry=registry).info({"version": version})
+    Info("sightd_build", "Version of the running sightd.", registry=registry).info({"version": version})
     counter = partial(Counter, registry=registry)
     gauge = partial(Gauge, registry=registry)
     histogram = partial(Histogram, registry=registry)
     camera = ("camera",)
     return Families(
-        source_up=gauge("sightd_source_up", "1 while the camera is seen, 0 while the slate stands in for it.", camera),
+        source_up=gauge(
+            "sightd_source_up", "1 while the camera sends frames, 0 while the offline slate is shown.", camera
+        ),
         source_last_frame=gauge(
-            "sightd_source_last_frame_timestamp_seconds", "When the last frame came; 0 before the first.", camera
+            "sightd_source_last_frame_timestamp_seconds", "Unix time of the last frame; 0 before the first.", camera
         ),
         source_age=gauge(
             "sightd_source_age_seconds",
-            "How old the newest live frame was when it arrived, by the stream's own clock; 0 if that is not measured.",
+            "Age of the newest live frame at its arrival, by the clock of the stream; 0 if not measured.",
             camera,
         ),
         source_reconnects=counter(
-            "sightd_source_reconnects_total", "How often the camera was lost or not got.", (*camera, "reason")
+            "sightd_source_reconnects_total",
+            "Number of times the camera was lost or could not be opened.",
+            (*camera, "reason"),
         ),
         frames=counter(
             "sightd_frames_total",
-            "Frames by how far they came: captured = shown + unwatched + dropped; some were analysed, some encoded.",
+            "Frames by processing stage: captured = shown + unwatched + dropped; some were analysed, some encoded.",
             (*camera, "stage"),
         ),
-        frames_dropped=counter("sightd_frames_dropped_total", "Frames left out.", (*camera, "stage", "reason")),
+        frames_dropped=counter("sightd_frames_dropped_total", "Dropped frames.", (*camera, "stage", "reason")),
         frame_latency=histogram(
-            "sightd_frame_latency_seconds", "From capture to the encoded packet.", camera, buckets=_LATENCY
+            "sightd_frame_latency_seconds", "Time from capture to the encoded packet.", camera, buckets=_LATENCY
         ),
         stage_duration=histogram(
             "sightd_stage_duration_seconds", "Time a frame spends in a stage.", ("stage",), buckets=_WORK
         ),
-        detections=counter("sightd_detections_total", "Objects found, by the model's class.", (*camera, "class")),
+        detections=counter("sightd_detections_total", "Detected objects by class.", (*camera, "class")),
         face_matches=counter(
             "sightd_face_matches_total",
-            "Faces on analysed frames, by whether it is known whose they are.",
+            "Faces on analysed frames, by whether they were identified.",
             (*camera, "outcome"),
         ),
         classifications=counter(
             "sightd_classifications_total",
-            "Pictures and objects by their likeliest class, where that is likely enough.",
+            "Frames and objects by their most likely class, if its probability is high enough.",
             (*camera, "class"),
         ),
-        stream_clients=gauge("sightd_stream_clients", "Viewers at this moment.", (*camera, "protocol")),
+        stream_clients=gauge("sightd_stream_clients", "Current number of viewers.", (*camera, "protocol")),
         stream_slate_active=gauge(
-            "sightd_stream_slate_active", "1 while the offline picture is shown, else 0.", camera
+            "sightd_stream_slate_active", "1 while the offline slate is shown, otherwise 0.", camera
         ),
         stream_skipped=counter(
-            "sightd_stream_skipped_total", "Encoded pictures that no RTSP viewer got: sending them was late.", camera
+            "sightd_stream_skipped_total",
+            "Encoded frames that were dropped before RTSP because sending was late.",
+            camera,
         ),
-        encoder_active=gauge("sightd_encoder_active", "1 while H.264 is encoded, else 0.", camera),
-        encoder_info=gauge("sightd_encoder_info", "1 for what encodes the camera's H.264.", (*camera, "encoder")),
-        batch_size=histogram("sightd_batch_size", "Frames in a batch.", ("plugin",), buckets=_BATCH),
+        encoder_active=gauge("sightd_encoder_active", "1 while H.264 is encoded, otherwise 0.", camera),
+        encoder_info=gauge(
+            "sightd_encoder_info", "1 for the H.264 encoder in use by the camera.", (*camera, "encoder")
+        ),
+        batch_size=histogram("sightd_batch_size", "Frames per batch.", ("plugin",), buckets=_BATCH),
         plugin_duration=histogram(
-            "sightd_plugin_duration_seconds", "Time in a plug-in, per call.", ("plugin", "phase"), buckets=_WORK
+            "sightd_plugin_duration_seconds", "Duration of plug-in calls.", ("plugin", "phase"), buckets=_WORK
         ),
-        plugin_faults=counter("sightd_plugin_faults_total", "Calls in which a plug-in failed.", ("plugin", "reason")),
+        plugin_faults=counter("sightd_plugin_faults_total", "Failed plug-in calls.", ("plugin", "reason")),
         plugin_breaker_state=gauge(
-            "sightd_plugin_breaker_state", "0 closed (it runs), 1 half-open (on trial), 2 open (left out).", ("plugin",)
+            "sightd_plugin_breaker_state",
+            ("State of the circuit breaker: 0 closed (running), 1 half-open (on trial), 2 open (disabled)."),
+            ("plugin",),
         ),
         plugin_resident=gauge(
-            "sightd_plugin_process_resident_bytes", "Memory of an isolated plug-in's process; 0 without.", ("plugin",)
+            "sightd_plugin_process_resident_bytes",
+            ("Resident memory of the process of an isolated plug-in; 0 if there is none."),
+            ("plugin",),
         ),
         plugin_cpu=counter(
-            "sightd_plugin_process_cpu_seconds_total", "CPU time of an isolated plug-in's processes.", ("plugin",)
+            "sightd_plugin_process_cpu_seconds_total", "CPU time of the processes of an isolated plug-in.", ("plugin",)
         ),
         plugin_restarts=counter(
-            "sightd_plugin_process_restarts_total", "How often an isolated plug-in's process was replaced.", ("plugin",)
+            "sightd_plugin_process_restarts_total",
+            "Number of restarts of the process of an isolated plug-in.",
+            ("plugin",),
         ),
         engine_info=gauge(
             "sightd_engine_info",
-            "1 for each network that runs, and how.",
+            "1 for each running model, with its backend and device.",
             ("plugin", "model", "backend", "precision", "device"),
         ),
-        access_refused=counter(
-            "sightd_access_refused_total", "Requests of those who were not let in.", ("server", "reason")
-        ),
+        access_refused=counter("sightd_access_refused_total", "Rejected requests.", ("server", "reason")),
         connections_refused=counter(
-            "sightd_connections_refused_total", "Connections turned away or cut off.", ("server", "reason")
+            "sightd_connections_refused_total", "Rejected or closed connections.", ("server", "reason")
         ),
         config_reloads=counter("sightd_config_reloads_total", "Number of configuration reloads.", ("outcome",)),
         config_last_reload_successful=gauge(
-            "sightd_config_last_reload_successful", "1 where the configuration that was read last is what runs, else 0."
+            "sightd_config_last_reload_successful", "1 if the running configuration is the one read last, otherwise 0."
         ),
-        events=counter("sightd_events_total", "Events, by what happened.", ("kind",)),
-        events_lost=counter("sightd_events_lost_total", "Events that could not be kept."),
-        events_waiting=gauge("sightd_events_waiting", "Events that wait for the disk."),
+        events=counter("sightd_events_total", "Events by kind.", ("kind",)),
+        events_lost=counter("sightd_events_lost_total", "Events that could not be stored."),
+        events_waiting=gauge("sightd_events_waiting", "Events waiting to be written to disk."),
         state_writable=gauge(
-            "sightd_state_writable", "1 while what belongs to the state can be written, else 0.", ("store",)
+            "sightd_state_writable", "1 while the state can be written to disk, otherwise 0.", ("store",)
         ),
     )

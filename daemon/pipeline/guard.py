@@ -126,7 +126,7 @@ class Guard:
                 call.is_given_up = True
         for call in hang:
             seconds = now - call.begun
-            self._failed("process", TimeoutError(f"no answer after {seconds:.0f} s"), "timeout", at_once=True)
+            self._failed("process", TimeoutError(f"no response after {seconds:.0f} s"), "timeout", at_once=True)
             call.given_up()
         if hang:
             self._end()
@@ -206,7 +206,7 @@ class Guard:
 
     def _check(self, found: object, expected: int) -> None:
         if not isinstance(found, Sequence) or len(found) != expected:
-            raise NonsenseError(f"process gave {_shape(found)}, expected one Results for each of {expected} frames")
+            raise NonsenseError(f"process returned {_shape(found)}, expected one Results for each of {expected} frames")
         for item in found:
             self._check_item("process", item)
 
@@ -215,10 +215,10 @@ class Guard:
 
     def _check_item(self, phase: str, item: object) -> None:
         if not isinstance(item, Results):
-            raise NonsenseError(f"{phase} gave {type(item).__name__}, expected Results")
+            raise NonsenseError(f"{phase} returned {type(item).__name__}, expected Results")
         undeclared = [type(part).__name__ for part in item if type(part) not in self.plugin.gives]
         if undeclared:
-            raise NonsenseError(f"{phase} gave {', '.join(undeclared)}, which `gives` does not declare")
+            raise NonsenseError(f"{phase} returned {', '.join(undeclared)}, which `gives` does not declare")
 
     def _succeeded(self, breaker: Breaker) -> None:
         with self._lock:
@@ -245,14 +245,14 @@ class Guard:
         if opened:
             wait = breaker.retry_at - now
             log.error(
-                "plug-in %s is taken out and tried again in %.0f s: %s",
+                "plug-in %s is disabled and will be retried in %.0f s: %s",
                 self.name,
                 wait,
                 reason,
                 exc_info=None if lost else error,
             )
         elif self._warnings.add():
-            log.warning("plug-in %s failed, the frame goes on without it: %s", self.name, reason)
+            log.warning("plug-in %s failed; the frame continues without it: %s", self.name, reason)
 
 
 def _is_of_a_signal(error: BaseException) -> bool:

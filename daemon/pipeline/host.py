@@ -172,7 +172,7 @@ class PluginHost:
             plugin.end_hanging()
             stopped = instance.worker.stop(max(_AFTER_KILL, until - time.monotonic()))
         if not stopped:
-            log.error("plug-in %s did not stop in time and is left behind", instance.name)
+            log.error("plug-in %s did not stop in time; abandoning it", instance.name)
             return
         instance.guard.close()
         if isinstance(plugin, IsolatedPlugin):
@@ -206,7 +206,7 @@ class PluginHost:
         thread.start()
         thread.join(patience)
         if thread.is_alive():
-            log.error("camera %s: a plug-in has not let go of it, and is left to do so", camera)
+            log.error("camera %s: a plug-in has not released the camera yet; not waiting for it", camera)
 
     def close(self, within: float | None = None) -> None:
         """Closes all instances. Leaves behind those whose workers still run after `within` seconds in total (None:
@@ -228,7 +228,7 @@ class PluginHost:
                 try:
                     instance.look()
                 except Exception:  # top of the thread, which watches all plug-ins
-                    log.exception("plug-in %s could not be looked after; it is tried again", instance.name)
+                    log.exception("plug-in %s could not be supervised; retrying", instance.name)
 
     def _here(self, plugin_class: type[AnyPlugin], context: PluginContext, lanes: int) -> AnyPlugin:
         return opened(plugin_class, context.config, context)

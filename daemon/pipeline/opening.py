@@ -22,7 +22,7 @@ def no_networks(progress: Progress) -> LoadEngine:
     """Returns a loader for plug-ins without models: it raises EngineError."""
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
-        raise EngineError("no way to load networks was given")
+        raise EngineError("no model loader was given")
 
     return load
 

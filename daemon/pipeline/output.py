@@ -168,10 +168,10 @@ class CameraOutput:
     def _failed(self, error: Exception) -> None:
         self._publisher.rest()  # the encoder may be what failed: the next frame gets a new one
         self._metrics.dropped("output", "failed")
-        self._fault = redact(f"a picture could not be shown: {type(error).__name__}: {error}")
+        self._fault = redact(f"a frame could not be shown: {type(error).__name__}: {error}")
         self._failed_at = now = self._clock()
         if self._throttle.add("output"):
-            log.error("camera %s: %s; the next one is tried", self.camera, self._fault, exc_info=error)
+            log.error("camera %s: %s; trying the next frame", self.camera, self._fault, exc_info=error)
         if now - self._shown_at >= SLATE_AFTER:  # viewers must not mistake the last image they got for a live one
             with contextlib.suppress(Exception):  # if a frame cannot be encoded, the slate may fail as well
                 self._show_slate(failing=True)
@@ -217,7 +217,7 @@ class CameraOutput:
             if not self._renderer.draws_on_gpu:
                 raise
             if self._throttle.add("gpu"):
-                log.warning("camera %s is drawn on by the CPU, for the GPU cannot: %s", self.camera, error)
+                log.warning("camera %s: drawing on the CPU because the GPU cannot: %s", self.camera, error)
             return self._drawn_by(frame, results, on_host=True)
 
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:

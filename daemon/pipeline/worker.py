@@ -100,7 +100,7 @@ class Worker:
         try:
             call()
         except Exception:  # top of the thread: it serves all cameras, which would stop without it
-            log.exception("plug-in %s: a fault in sightd itself; the frame goes on without it", self.guard.name)
+            log.exception("plug-in %s: error in sightd itself; the frame continues without it", self.guard.name)
 
     def _process(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

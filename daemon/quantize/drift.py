@@ -19,9 +19,9 @@ def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
     (cosine)."""
     if reference.model.role == "detector":
         pairs = zip(detections(reference, pictures), detections(other, pictures), strict=True)
-        return f"against fp32 on {len(pictures)} pictures: {agreement(pairs)}"
+        return f"compared with fp32 on {len(pictures)} images: {agreement(pairs)}"
     cosine = min(_cosine(reference, other, picture) for picture in pictures)
-    return f"against fp32 on {len(pictures)} pictures: outputs' cosine {cosine:.4f} or more"
+    return f"compared with fp32 on {len(pictures)} images: cosine of the outputs at least {cosine:.4f}"
 
 
 class _OneEngine:

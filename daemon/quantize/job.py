@@ -43,7 +43,7 @@ def make_int8(
         progress(f"{name}: comparing with fp32", 0, None)
         lost = _compared(model, file, made, pictures)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        origin = Origin(model.name, digest_of(file).sha256, f"int8 calibrated on {pictures.used} pictures", lost, now)
+        origin = Origin(model.name, digest_of(file).sha256, f"int8, calibrated on {pictures.used} images", lost, now)
         return put(model, name, made, origin, store.directory)
 
 

@@ -51,7 +51,7 @@ class CalibrationPictures:
                 seen += 1
         if not self.held_out:
             raise MediaError(
-                f"only {seen} pictures can be read: calibration needs {HELD_OUT} at least, and 100 to be good"
+                f"only {seen} readable images: calibration requires at least {HELD_OUT}, and 100 for good results"
             )
 
 

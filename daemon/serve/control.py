@@ -28,12 +28,12 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     """Adds the routes to `app`."""
     router = APIRouter(prefix="/api", tags=["control"], route_class=at_least(Role.ADMIN, access))
 
-    @router.post("/reload", summary="Reload the configuration; 409 and the faults if it is refused")
+    @router.post("/reload", summary="Reload the configuration; returns 409 and the faults if it is rejected")
     async def reload() -> Response:
         try:
             changes = await asyncio.wait_for(asyncio.wrap_future(ask_reload()), _PATIENCE)
         except TimeoutError:
-            told = "The reload is still under way; the log says how it ends."
+            told = "The reload is still in progress; see the log for its result."
             return JSONResponse({"detail": told}, status_code=503)
         except ConfigError as error:
             problems = [_problem(one) for one in error.problems]

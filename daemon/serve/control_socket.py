@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 MOST, _MOST_PER_USER = 128, 32
 """Limits on connections, in total and per user. Users without a role count as one, so that they cannot lock others
 out."""
-_REFUSALS = {"total": f"there are {MOST} already", "address": f"there are {_MOST_PER_USER} of one user already"}
+_REFUSALS = {
+    "total": f"limit of {MOST} connections reached",
+    "address": (f"limit of {_MOST_PER_USER} connections per user reached"),
+}
 _LOCK = ".sightd.lock"
 _LOCK_TIMEOUT = 5.0
 """Seconds to wait for other daemons that are starting or stopping."""
@@ -103,7 +106,7 @@ def open_control(
         message = f"the control socket {path} cannot be opened: {reason}; set control.socket to another path"
         if options.socket is not None:
             raise ControlSocketError(message) from error
-        log.warning("%s. Until then sightd commands cannot reach this daemon by it", message)
+        log.warning("%s. Until then, sightd commands cannot reach this daemon through it", message)
         return None
     refusals = Refusals("the control socket", _REFUSALS, count)
     listening.places, listening.refused = Places(MOST, _MOST_PER_USER), refusals.add
@@ -159,7 +162,7 @@ def _lock(descriptor: int, path: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise TimeoutError(errno.ETIMEDOUT, f"another process keeps {path} locked") from None
+                raise TimeoutError(errno.ETIMEDOUT, f"another process has locked {path}") from None
             time.sleep(0.05)
         else:
             return
@@ -172,18 +175,20 @@ def _clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise FileExistsError(17, "it is not a socket")
+        raise FileExistsError(17, "not a socket")
     try:
         with connected(path, _PROBE) as connection:
             pid = peer_of(connection).pid
     except ConnectionRefusedError:
         path.unlink()
     except (TimeoutError, BlockingIOError):  # it exists but accepts nothing now
-        raise AlreadyRunningError(f"sightd already runs with this configuration (control socket {path})") from None
+        raise AlreadyRunningError(
+            f"sightd is already running with this configuration (control socket {path})"
+        ) from None
     else:
         raise AlreadyRunningError(
-            f"sightd already runs with this configuration (process {pid}, control socket {path}). Stop it first; a "
-            "second daemon needs a configuration file of its own"
+            f"sightd is already running with this configuration (process {pid}, control socket {path}). "
+            "Stop it first; a second daemon needs its own configuration file"
         )
 
 

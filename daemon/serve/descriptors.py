@@ -24,4 +24,4 @@ def fault() -> str | None:
     left = free()
     if left >= RESERVE:
         return None
-    return f"{left} file descriptors are left: raise the limit (LimitNOFILE of the service, ulimit -n)"
+    return f"only {left} file descriptors left: raise the limit (LimitNOFILE of the service, ulimit -n)"

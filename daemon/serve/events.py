@@ -42,7 +42,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
     router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
     seats = Audience(_MOST_STREAMS)
 
-    @router.get("", summary="Events after an id, the oldest first; the newest ones where no id is given")
+    @router.get("", summary="Events after an id, oldest first; without an id, the newest events")
     def events(
         after: After = None,
         camera: Camera = None,
@@ -55,7 +55,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
         found = reader.latest(limit, wanted) if after is None else reader.after(after, limit, wanted)
         return [event.for_json() for event in found]
 
-    @router.get("/stream", response_class=Response, summary="Events from now on, or after Last-Event-ID, as they come")
+    @router.get("/stream", response_class=Response, summary="Stream of events from now on, or after Last-Event-ID")
     async def stream(
         after: After = None,
         camera: Camera = None,
@@ -82,7 +82,7 @@ class _Stream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._seats.seat() as seated:
             if not seated:
-                told = {"error": f"All {_MOST_STREAMS} streams of events are taken."}
+                told = {"error": f"All {_MOST_STREAMS} event streams are in use."}
                 await JSONResponse(told, status_code=503, headers={"Retry-After": "5"})(scope, receive, send)
                 return
             oldest, newest = await run_in_threadpool(self._journal.reader.span)

@@ -92,12 +92,12 @@ def _add_persons(router: APIRouter, chosen: Any) -> None:
     def persons(desk: FaceDesk = chosen) -> list[forms.Form]:
         return [forms.person(one, desk) for one in desk.gallery.persons()]
 
-    @router.get("/faces/{name}", summary="A person, their faces, and when they were seen")
+    @router.get("/faces/{name}", summary="A person with their faces and sightings")
     def person(name: str, desk: FaceDesk = chosen) -> forms.Form:
         return forms.person_in_full(desk.gallery.person(name), desk)
 
-    @router.post("/faces/{name}/photos", summary="Enrol photographs: the body is a picture file, or several one after "
-                 "the other, each with its `size` in bytes and its `source`", status_code=201,
+    @router.post("/faces/{name}/photos", summary="Enrol photos: one image file, or several with `size` and `source`",
+                 status_code=201,
                  max_body_size=MOST_BYTES)  # fmt: skip
     async def enrol(
         name: str,
@@ -114,31 +114,33 @@ def _add_persons(router: APIRouter, chosen: Any) -> None:
     def rename(name: str, new: Named, desk: FaceDesk = chosen) -> forms.Form:
         return forms.person(desk.gallery.rename(name, new.name), desk)
 
-    @router.post("/faces/{name}/merge", summary="Give a person's faces to another, who is the same")
+    @router.post("/faces/{name}/merge", summary="Merge a person into another, who is the same")
     def merge(name: str, other: Into, desk: FaceDesk = chosen) -> forms.Form:
         return forms.person(desk.gallery.merge(name, other.into), desk)
 
 
 def _add_unknown(router: APIRouter, chosen: Any) -> None:
-    @router.get("/unknown-faces", summary="Persons who came by and were not known")
+    @router.get("/unknown-faces", summary="Unknown persons who were seen")
     def unknown(desk: FaceDesk = chosen) -> list[forms.Form]:
         return [forms.unknown_person(one) for one in desk.unknown.load().persons]
 
-    @router.get("/unknown-faces/{number}.png", response_class=Response, summary="The best look at one")
+    @router.get("/unknown-faces/{number}.png", response_class=Response, summary="Best image of an unknown person")
     def picture(number: int, desk: FaceDesk = chosen) -> Response:
         store = desk.unknown
         crop = store.crop(store.find(number).number)
         if crop is None:
-            raise HTTPException(404, f"No picture is kept of unknown person {number}: `crops` is off.")
+            raise HTTPException(404, f"There is no image of unknown person {number}: `crops` is off.")
         return Response(cv2.imencode(".png", crop)[1].tobytes(), media_type="image/png")
 
-    @router.post("/unknown-faces/{number}/name", summary="Enrol one of them")
+    @router.post("/unknown-faces/{number}/name", summary="Enrol an unknown person")
     def name(number: int, named: Named, anyway: bool = False, desk: FaceDesk = chosen) -> forms.Form:
         return forms.person(desk.name_unknown(number, named.name, anyway=anyway), desk)
 
 
 def _add_comparison(router: APIRouter, chosen: Any) -> None:
-    @router.post("/compare-faces", summary="Whether two photographs show one person", max_body_size=3 * MOST_BYTES)
+    @router.post(
+        "/compare-faces", summary="Check whether two photos show the same person", max_body_size=3 * MOST_BYTES
+    )
     def compare(pair: Pair, desk: FaceDesk = chosen) -> forms.Form:
         photos = ((pair.source_a, pair.a), (pair.source_b, pair.b))
         found = desk.compare(*(Photo(source, photo_of(_decoded(data), source)) for source, data in photos))
@@ -146,8 +148,7 @@ def _add_comparison(router: APIRouter, chosen: Any) -> None:
 
 
 def _add_administration(router: APIRouter, chosen: Any) -> None:
-    @router.delete("/faces/{name}", summary="Forget a person: nothing is left in any file; without `wipe`, traces of "
-                   "what was deleted stay until they are written over", status_code=204)  # fmt: skip
+    @router.delete("/faces/{name}", summary="Forget a person; `wipe` erases all traces", status_code=204)  # fmt: skip
     def forget(name: str, wipe: bool = True, desk: FaceDesk = chosen) -> None:
         if wipe:
             desk.gallery.forget(name)
@@ -158,30 +159,30 @@ def _add_administration(router: APIRouter, chosen: Any) -> None:
     def forget_unknown(number: int, desk: FaceDesk = chosen) -> None:
         desk.forget_unknown([number])
 
-    @router.delete("/unknown-faces", summary="Forget unknown persons: those with an `id` given, or `all` of them")
+    @router.delete("/unknown-faces", summary="Forget unknown persons: those with the given `id`s, or `all`")
     def forget_several(
         id: Numbers = (),  # noqa: A002 — its name in the query
         all: bool = False,  # noqa: A002
         desk: FaceDesk = chosen,
     ) -> dict[str, int]:
         if bool(id) == all:
-            raise HTTPException(422, "Give one `id` or more, or all=true.")
+            raise HTTPException(422, "Specify at least one `id`, or all=true.")
         return {"forgotten": desk.forget_unknown(None if all else id)}
 
-    @router.post("/calibrate-faces", summary="Fit the thresholds to the gallery")
+    @router.post("/calibrate-faces", summary="Calibrate the thresholds to the gallery")
     def calibrate(apply: bool = False, desk: FaceDesk = chosen) -> forms.Form:
         return forms.calibration(desk.refine(apply=apply), desk, applied=apply)
 
-    @router.post("/reembed-faces", summary="Embed kept faces by the recogniser in use, after it was changed")
+    @router.post("/reembed-faces", summary="Recompute the embeddings of kept faces with the current recogniser")
     def reembed(desk: FaceDesk = chosen) -> dict[str, Any]:
         taken, without = desk.see_again()
         return {"model": desk.model, "taken": taken, "without_crop": without}
 
-    @router.get("/export-faces", response_class=Response, summary="All persons in one file")
+    @router.get("/export-faces", response_class=Response, summary="Export all persons")
     def export(desk: FaceDesk = chosen) -> Response:
         return Response(exported(desk.gallery), media_type="application/json")
 
-    @router.post("/import-faces", summary="Add the persons of an exported file", max_body_size=MOST_IMPORT)
+    @router.post("/import-faces", summary="Import the persons of an exported file", max_body_size=MOST_IMPORT)
     async def import_(request: Request, desk: FaceDesk = chosen) -> dict[str, int]:
         data = await request.body()
         return await run_in_threadpool(_imported, desk, data)
@@ -205,7 +206,7 @@ def _photos(data: bytes, sources: Sequence[str], sizes: Sequence[int]) -> list[_
         return [_Upload(sources[0], data)]
     if len(sizes) != len(sources) or sum(sizes) != len(data):
         raise HTTPException(
-            422, "Several picture files need a `size` and a `source` each; the sizes add up to the body."
+            422, "Several image files need a `size` and a `source` each; the sizes must add up to the body."
         )
     ends = list(accumulate(sizes))
     return [_Upload(source, data[end - size : end]) for source, size, end in zip(sources, sizes, ends, strict=True)]
@@ -226,7 +227,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise HTTPException(422, "a and b are picture files in base64.") from error
+        raise HTTPException(422, "a and b must be base64-encoded image files.") from error
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -43,10 +43,9 @@ def load() -> GStreamer:
         from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
     except (ImportError, ValueError) as error:
         raise GStreamerMissingError(
-            f"RTSP needs GStreamer's RTSP server for this Python: {error}. "
-            f"Install it with `apt-get install {PACKAGES}` "
-            "and use a virtual environment of the distribution's python3 with --system-site-packages, "
-            "or set rtsp.enabled to false."
+            f"RTSP requires GStreamer's RTSP server for this Python: {error}. Install it with `apt-get "
+            f"install {PACKAGES}` and use a virtual environment of the distribution's python3 with "
+            "--system-site-packages, or set rtsp.enabled to false."
         ) from error
     gst_log.install()
     Gst.init(None)
@@ -55,7 +54,7 @@ def load() -> GStreamer:
     if missing:
         packages = " ".join(sorted({_ELEMENTS[element] for element in missing}))
         raise GStreamerMissingError(
-            f"GStreamer lacks {', '.join(missing)}, without which RTSP cannot be served. "
-            f"Install it with `apt-get install {packages}`, or set rtsp.enabled to false."
+            f"GStreamer lacks {', '.join(missing)}, which RTSP requires. Install it with `apt-get install "
+            f"{packages}`, or set rtsp.enabled to false."
         )
     return GStreamer(gst=Gst, glib=GLib, gio=Gio, rtsp=GstRtsp, rtsp_server=GstRtspServer)

@@ -104,20 +104,20 @@ def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
             raise UnknownCameraError(camera)
         return found
 
-    @app.get("/", response_class=HTMLResponse, summary="All cameras on a page")
+    @app.get("/", response_class=HTMLResponse, summary="Overview page of all cameras")
     async def index(request: Request) -> HTMLResponse:
         html = page(view.cameras(), view.readiness().cameras, request.url.hostname or "localhost")
         return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
 
-    @app.get("/{camera}.mjpg", response_class=Response, summary="A camera's annotated pictures, live, as MJPEG")
+    @app.get("/{camera}.mjpg", response_class=Response, summary="Live annotated video of a camera as MJPEG")
     async def mjpeg(camera: str) -> Response:
         return MjpegResponse(stream(camera), audience)
 
-    @app.get("/{camera}.jpg", response_class=Response, summary="A camera's annotated picture of this moment")
+    @app.get("/{camera}.jpg", response_class=Response, summary="Current annotated image of a camera")
     async def still(camera: str) -> Response:
         picture = await audience.unless_closed(stream(camera).still())
         if picture is None:
-            error = f"Camera {camera!r} gave no picture in time; /readyz tells how it fares."
+            error = f"Camera {camera!r} did not deliver an image in time; see /readyz for its status."
             return JSONResponse({"error": error}, status_code=503, headers={"Retry-After": "1"})
         return Response(picture.data, media_type="image/jpeg")
 
@@ -125,13 +125,13 @@ def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
 def _add_health(app: FastAPI, view: DaemonView, *, quiet: bool) -> None:
     """`quiet`: /healthz, which needs no token, names no camera."""
 
-    @app.get("/healthz", summary="Whether the process makes progress; asks for no token")
+    @app.get("/healthz", summary="Liveness check; requires no token")
     async def healthz() -> Response:
         healthy, detail = view.healthy()
         content = {"healthy": healthy} if quiet else {"healthy": healthy, "detail": detail}
         return JSONResponse(content, status_code=200 if healthy else 503)
 
-    @app.get("/readyz", response_model=Readiness, summary="Whether all cameras and plug-ins do their work, and why not")
+    @app.get("/readyz", response_model=Readiness, summary="Readiness check: the status of all cameras and plug-ins")
     async def readyz() -> Response:
         readiness = view.readiness()
         content = _READINESS.dump_python(readiness, mode="json")

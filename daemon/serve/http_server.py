@@ -93,7 +93,7 @@ class HttpServer:
         self._progress_at = time.monotonic()
         self._thread.start()
         if options.enabled:
-            log.info("HTTP listens on %s:%s", options.host, self._port)
+            log.info("HTTP is listening on %s:%s", options.host, self._port)
         if self._control is not None:
             log.info("the control socket is %s", self._control.path)
 
@@ -143,7 +143,7 @@ class HttpServer:
         if not isinstance(error, OSError) or error.errno not in _OUT_OF_RESOURCES:
             loop.default_exception_handler(context)
         elif self._accept_errors.add():
-            log.error("HTTP cannot take a connection: %s; %s", error.strerror, fault() or "it is tried again")
+            log.error("HTTP cannot accept a connection: %s; %s", error.strerror, fault() or "retrying")
 
 
 async def _create_server(
@@ -194,16 +194,17 @@ def _read(tls: Tls) -> tuple[ssl.SSLContext, bytes]:
     except (OSError, ssl.SSLError) as error:
         raise TlsError(
             f"http.tls: {tls.certificate} with key {tls.key} cannot be used: {error.strerror or error}. "
-            "Both must be PEM files that this process may read, and the key must be the certificate's own."
+            "Both must be PEM files that this process can read, and the key must belong to the "
+            "certificate."
         ) from error
     return context, digest
 
 
 def _told(options: Http) -> dict[str, str]:
     return {
-        "total": f"there are {options.max_connections} already (http.max_connections)",
-        "address": f"there are {options.max_connections_per_address} from one address already "
+        "total": f"limit of {options.max_connections} reached (http.max_connections)",
+        "address": f"limit of {options.max_connections_per_address} from one address reached "
         "(http.max_connections_per_address)",
         "slow": f"its request did not arrive within {PATIENCE:g} s, or arrived more slowly than {SLOWEST} bytes/s",
-        "invalid": "it sent what is not HTTP",
+        "invalid": "it did not send HTTP",
     }

@@ -40,7 +40,7 @@ class MjpegResponse(Response):
 
     def _full(self) -> Response:
         return JSONResponse(
-            {"error": f"All {self._audience.most} places for MJPEG viewers are taken; http.max_viewers sets how many."},
+            {"error": f"The limit of {self._audience.most} MJPEG viewers is reached (http.max_viewers)."},
             status_code=503,
             headers={"Retry-After": "5"},
         )

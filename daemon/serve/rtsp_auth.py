@@ -142,6 +142,6 @@ def _certificate(tls: Tls, gstreamer: GStreamer) -> tuple[Any, bytes]:
     except (OSError, gstreamer.glib.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error.message
         raise TlsError(
-            f"rtsp.tls: {tls.certificate} with key {tls.key} cannot be used: {reason}. "
-            "Both must be PEM files that this process may read, and the key must be the certificate's own."
+            f"rtsp.tls: {tls.certificate} with key {tls.key} cannot be used: {reason}. Both must be PEM "
+            "files that this process can read, and the key must belong to the certificate."
         ) from error

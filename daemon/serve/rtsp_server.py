@@ -67,7 +67,7 @@ class RtspServer:
         self._every_second(self._look_after)
         self._every_second(self._keep_door)
         self._thread.start()
-        log.info("RTSP listens on %s:%s", self._options.host, self.port)
+        log.info("RTSP is listening on %s:%s", self._options.host, self.port)
 
     @property
     def port(self) -> int:
@@ -87,7 +87,7 @@ class RtspServer:
     def add(self, camera: str) -> RtspStream:
         """Adds a camera and returns its stream. Raises ValueError if it was already added."""
         if camera in self._streams:
-            raise ValueError(f"camera {camera!r} is served over RTSP already")
+            raise ValueError(f"camera {camera!r} is already served over RTSP")
         stream = RtspStream(camera, self._gstreamer, self._after)
         factory = stream.factory()
         if self._auth is not None:
@@ -141,12 +141,12 @@ class RtspServer:
             if self._closing:
                 return False
             if left < RESERVE and self._listening is not None:
-                log.error("RTSP takes no new viewers: %s", fault())
+                log.error("RTSP does not accept new viewers: %s", fault())
                 self._shut()
             elif left >= 2 * RESERVE and self._listening is None:
                 with contextlib.suppress(self._gstreamer.glib.Error):  # retried in a second
                     self._listen()
-                    log.info("RTSP takes new viewers again")
+                    log.info("RTSP accepts new viewers again")
         return True
 
     def _make_server(self) -> Any:

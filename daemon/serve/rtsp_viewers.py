@@ -214,9 +214,11 @@ class RtspViewers:
 
 def _told(options: Rtsp) -> dict[str, str]:
     return {
-        "total": f"there are {options.max_connections} already (rtsp.max_connections)",
-        "address": f"there are {options.max_connections_per_address} from one address already "
+        "total": f"limit of {options.max_connections} reached (rtsp.max_connections)",
+        "address": f"limit of {options.max_connections_per_address} from one address reached "
         "(rtsp.max_connections_per_address)",
-        "slow": f"it did not agree on TLS within {TO_AGREE:g} s, or did not come to play within {TO_PLAY:g} s",
-        "flood": f"it sent more than a viewer does, opened more than {SESSIONS} sessions, or asked for a tunnel",
+        "slow": f"no TLS handshake within {TO_AGREE:g} s, or no PLAY within {TO_PLAY:g} s",
+        "flood": (
+            f"it sent more data than a viewer should, opened more than {SESSIONS} sessions, or requested a tunnel"
+        ),
     }

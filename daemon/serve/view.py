@@ -82,9 +82,9 @@ class ConfigurationStatus:
         since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         match self.state:
             case "current":
-                return f"the configuration is that of {since}"
+                return f"the configuration was loaded at {since}"
             case "reloading":
-                return f"a reload is under way since {since}"
+                return f"a reload has been in progress since {since}"
             case _:
                 return f"the reload of {since} {'was refused' if self.state == 'refused' else 'failed'}: {self.detail}"
 

@@ -29,7 +29,7 @@ def shortage(config: Config, limit: int) -> str | None:
     if limit == resource.RLIM_INFINITY or most <= limit:
         return None
     return (
-        f"rtsp.max_connections, http.max_connections and {len(config.cameras)} camera(s) may need {most} file "
-        f"descriptors together, and the limit is {limit}: lower them, or raise it (LimitNOFILE= in "
-        "`systemctl edit sightd`, or `ulimit -Hn`)."
+        f"rtsp.max_connections, http.max_connections and {len(config.cameras)} camera(s) together may "
+        f"need {most} file descriptors, but the limit is {limit}: lower them, or raise the limit "
+        "(LimitNOFILE= in `systemctl edit sightd`, or `ulimit -Hn`)."
     )

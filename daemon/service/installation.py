@@ -33,7 +33,7 @@ def unit_text(
     systemd is too old or missing."""
     known = version()
     if known < LEAST:
-        raise SystemdError(f"systemd {known} is too old: {LEAST} is the least")
+        raise SystemdError(f"systemd {known} is too old: at least {LEAST} is required")
     program = executable or Path(sys.executable).parent / "sightd"
     for what, path in {"the program": program, "the configuration": config, **_named(credentials)}.items():
         if not path.is_absolute() or not path.exists():
@@ -41,13 +41,15 @@ def unit_text(
     for what, path in {"the program": program, "the configuration": config}.items():  # systemd reads the credentials
         if blocked := _blocked(path):
             raise InstallationError(
-                f"{what} {path} cannot be reached by the service, which runs as a user of its own: {blocked} is not "
-                "open to it. Put it where others may read, as /opt/sightd and /etc/sightd are"
+                f"{what} {path} cannot be reached by the service, which runs as a separate user without "
+                f"access to {blocked}. Move it to a folder that other users can read, such as /opt/sightd or "
+                "/etc/sightd"
             )
     for name, path in credentials.items():
         if known >= _SPLITS_CREDENTIALS and " " in str(path):
             raise InstallationError(
-                f"systemd {known} cannot load the credential {name} from {path}, because of the blank. Rename the file"
+                f"systemd {known} cannot load the credential {name} from {path}, because the path contains a "
+                "space. Rename the file"
             )
     missing = missing_groups()
     try:

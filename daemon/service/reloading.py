@@ -131,7 +131,7 @@ class Reloads:
             waiting, self._waiting = self._waiting, []
         for future in waiting:
             if future.set_running_or_notify_cancel():
-                future.set_exception(self._problem("the daemon stops"))
+                future.set_exception(self._problem("the daemon is stopping"))
 
     def _run(self) -> None:
         while True:
@@ -163,18 +163,19 @@ class Reloads:
     def _outcome(self, attempt: Attempt) -> Changes | BaseException:
         self._hung = [thread for thread in self._hung if thread.is_alive()]
         if len(self._hung) >= MAX_HUNG:
-            return self._problem(f"{MAX_HUNG} reloads before it still hang; restart sightd")
+            return self._problem(f"{MAX_HUNG} earlier reloads still hang; restart sightd")
         thread = threading.Thread(target=self._work, args=(attempt,), name="reload-work", daemon=True)
         thread.start()
         with self._changed:
             while attempt.outcome is None:
                 if self._closed and attempt.abandon():
-                    return self._problem("the daemon stops")
+                    return self._problem("the daemon is stopping")
                 if attempt.left <= 0 and attempt.abandon():
                     self._hung.append(thread)
                     return self._problem(
-                        f"no progress for {attempt.limit:.0f} s while {attempt.doing}; it was given up, and the daemon "
-                        "goes on as before. Look for a file on a mount that hangs, or a plug-in that hangs as it opens"
+                        f"no progress for {attempt.limit:.0f} s while {attempt.doing}; the reload was abandoned and "
+                        "the daemon continues as before. Check for a file on a hung mount, or a plug-in that hangs "
+                        "while opening"
                     )
                 self._changed.wait(min(max(attempt.left, 0.0), 1.0))
             return attempt.outcome
@@ -183,16 +184,16 @@ class Reloads:
         outcome: Changes | BaseException
         try:
             loaded = _loaded(self._path)
-            attempt.step("opening what is new", OPEN_LIMIT)
+            attempt.step("opening new cameras and plug-ins", OPEN_LIMIT)
             outcome = self._daemon.apply(loaded, attempt.commit)
             self._taken_over(loaded, outcome)
         except (ConfigError, AbandonedError) as error:
             outcome = error
         except BaseException as error:  # the thread's outermost handler: nothing above could handle it
-            log.exception("a fault in the program during a reload")
+            log.exception("bug in sightd during a reload")
             if attempt.applying:
                 self._fail(error)
-            outcome = self._problem(f"a fault in the program: {type(error).__name__}: {error}")
+            outcome = self._problem(f"bug in sightd: {type(error).__name__}: {error}")
         with self._changed:
             attempt.outcome = outcome
             self._changed.notify_all()
@@ -201,26 +202,26 @@ class Reloads:
         configure(loaded.config.log, sys.stderr, os.environ)
         for warning in loaded.warnings:
             log.warning("%s", warning)
-        log.info("%s was taken over: %s", self._path, change)
+        log.info("%s was applied: %s", self._path, change)
         if change.fixed:
-            log.warning("%s: these sections take a restart: %s", self._path, ", ".join(change.fixed))
+            log.warning("%s: changes to these sections require a restart: %s", self._path, ", ".join(change.fixed))
 
     def _report(self, outcome: Changes | BaseException) -> None:
         if isinstance(outcome, Changes):
             self._daemon.configuration = ConfigurationStatus("current", time.time())
             self._daemon.reloaded(outcome)
         else:
-            log.error("%s was not taken over, and nothing changed: %s", self._path, outcome)
+            log.error("%s was not applied and nothing was changed: %s", self._path, outcome)
             state: Literal["failed", "refused"] = "failed" if isinstance(outcome, ReloadFailedError) else "refused"
             self._daemon.configuration = ConfigurationStatus(state, time.time(), str(outcome))
             self._daemon.reloaded(None, str(outcome))
 
     def _problem(self, message: str) -> ReloadFailedError:
-        return ReloadFailedError([Problem(0, 0, "", f"cannot be followed now: {message}", "", str(self._path))])
+        return ReloadFailedError([Problem(0, 0, "", f"cannot be reloaded: {message}", "", str(self._path))])
 
 
 def _loaded(path: Path) -> Loaded:
     try:
         return load(path, environ=os.environ, plugins=installed_plugins())
     except OSError as error:  # e.g. out of file descriptors: the daemon keeps running
-        raise ConfigError([Problem(0, 0, "", f"it cannot be read now: {error}", "", str(path))]) from error
+        raise ConfigError([Problem(0, 0, "", f"cannot be read: {error}", "", str(path))]) from error

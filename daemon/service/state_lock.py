@@ -44,7 +44,7 @@ def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
         make_private(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:  # nobody can write there, and the journal keeps reporting that
-        log.warning("%s cannot be locked (%s): make sure that no other sightd uses it", what, error.strerror)
+        log.warning("%s cannot be locked (%s): make sure that no other sightd is using it", what, error.strerror)
         yield
         return
     try:
@@ -52,8 +52,8 @@ def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StateInUseError(
-                f"{what} is in use by another sightd ({_holder(descriptor)}). Stop that one, or give this one a state "
-                "of its own: set SIGHTD_STATE_DIR, and events.path if the configuration has it"
+                f"{what} is in use by another sightd ({_holder(descriptor)}). Stop that one, or use a "
+                "separate state for this one: set SIGHTD_STATE_DIR, and events.path if it is configured"
             ) from None
         with contextlib.suppress(OSError):  # disk full: the lock holds, but the file does not name its holder
             os.ftruncate(descriptor, 0)
@@ -65,4 +65,4 @@ def _locked(path: Path, what: str, config: Path) -> Iterator[None]:
 
 def _holder(descriptor: int) -> str:
     text = os.pread(descriptor, _MOST_TEXT, 0).decode(errors="replace")
-    return "".join(letter for letter in text.strip() if letter.isprintable()) or "it did not write who it is"
+    return "".join(letter for letter in text.strip() if letter.isprintable()) or "unknown process"

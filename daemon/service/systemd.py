@@ -18,7 +18,7 @@ def version() -> int:
     """Version of the installed systemd. Raises SystemdError if there is none."""
     found = re.search(r"systemd (\d+)", _run("systemd-analyze", "--version"))
     if found is None:
-        raise SystemdError("systemd-analyze does not tell its version")
+        raise SystemdError("systemd-analyze does not report its version")
     return int(found[1])
 
 
@@ -26,8 +26,8 @@ def require_running() -> None:
     """Raises SystemdError unless systemd runs this machine."""
     if not Path("/run/systemd/system").is_dir():
         raise SystemdError(
-            "systemd does not run this machine (a container?): print the unit with `sightd service install --print`, "
-            "or start `sightd run` by other means"
+            "this machine was not booted with systemd (a container?): print the unit with `sightd "
+            "service install --print`, or start `sightd run` by other means"
         )
 
 
@@ -45,7 +45,7 @@ def properties(*names: str) -> dict[str, str]:
 def _run(program: str, *arguments: str) -> str:
     path = shutil.which(program)
     if path is None:
-        raise SystemdError(f"{program} is not on this machine: this is not a system with systemd")
+        raise SystemdError(f"{program} was not found: this system does not use systemd")
     done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"

@@ -120,7 +120,9 @@ def _argument(path: Path, *, is_program: bool = False) -> str:
     """Quotes the path as a command-line argument. systemd expands variables everywhere but in the program's own
     path."""
     if is_program and any(letter in str(path) for letter in "'\"\\"):
-        raise UnitPathError(f"{path} has quotes or backslashes, which systemd takes in no program's path. Rename it")
+        raise UnitPathError(
+            f"{path} contains quotes or backslashes, which systemd does not allow in program paths. Rename it"
+        )
     text = _checked(path).replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
     text = text if is_program else text.replace("$", "$$")
     return f'"{text}"' if any(letter in text for letter in " '\"\\;") else text
@@ -130,7 +132,7 @@ def _credential(path: Path) -> str:
     """Escapes the path for LoadCredential=, which takes the rest of the line literally but expands specifiers."""
     text = _checked(path)
     if text != text.rstrip() or text.endswith("\\"):
-        raise UnitPathError(f"{path} ends in a blank or a backslash: a unit cannot name it. Rename it")
+        raise UnitPathError(f"{path} ends in a space or a backslash, which is not possible in a unit. Rename it")
     return text.replace("%", "%%")
 
 
@@ -138,6 +140,7 @@ def _checked(path: Path) -> str:
     text = str(path.resolve() if ".." in path.parts else path)  # systemd rejects ".."
     if not text.isprintable():
         raise UnitPathError(
-            f"{text!r} has characters that a unit cannot name: control characters, or no UTF-8. Rename it"
+            f"{text!r} contains characters that are not possible in a unit: control characters or invalid "
+            "UTF-8. Rename it"
         )
     return text

@@ -63,7 +63,7 @@ class Watchdog:
             now = self._clock()
             late, turned_at = now - turned_at > 2 * turn, now
             if late and not excused:  # only once, so that a loop that never turns is still detected
-                log.warning("the process stood still: the loops have %.0f s to turn again", self._within)
+                log.warning("the process was suspended: the loops have %.0f s to resume", self._within)
                 excused, alive_at = True, now
                 self._alive()
             healthy, why = self._healthy()
@@ -71,7 +71,7 @@ class Watchdog:
                 alive_at, excused = now, False
                 self._alive()
             elif now - alive_at >= self._within:
-                log.critical("%s: ending, to be started again", why)
+                log.critical("%s: exiting to be restarted", why)
                 self._exit(EXIT_STALLED)
                 return
             if now - told_at >= _STATUS_EVERY or not healthy:

@@ -65,7 +65,7 @@ def train_classifier(
         origin = Origin(
             base=base.name,
             base_sha256=digest_of(base_file).sha256,
-            made=f"{len(pictures.labels)} classes learnt from {len(pictures)} pictures",
+            made=f"{len(pictures.labels)} classes, trained on {len(pictures)} images",
             accuracy=f"{validation.accuracy:.1%} (cross-validated)",
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             labels=pictures.labels,
@@ -90,6 +90,6 @@ def _require_faithful(made: Path, base: Model, head: Head, picture: Image, featu
     off = float(np.abs(softmax(logits) - head.probabilities(features[None])).max())
     if not off < _TOLERANCE:
         raise TrainingError(
-            f"the network that was written differs from what was learnt (by {off:.2g}): not stored. This is a fault of "
-            f"sightd or of {base.name}; please report it"
+            f"the exported model differs from the trained one (by {off:.2g}): not stored. This is a bug "
+            f"in sightd or {base.name}; please report it"
         )

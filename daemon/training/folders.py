@@ -38,16 +38,14 @@ def labelled(folder: Path) -> LabelledPictures:
     is a duplicate in its class, is skipped. Raises TrainingError if there are too few classes or images, or one image
     is in two classes."""
     if not folder.is_dir():
-        raise TrainingError(f"{folder} is not a folder; name one that contains a folder of images for each class")
+        raise TrainingError(f"{folder} is not a folder; choose one that contains a folder of images for each class")
     classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
     if len(classes) < 2:
         found = f"only {classes[0].name!r}" if classes else "none"
-        raise TrainingError(
-            f"{folder} must hold two folders of pictures at least, one for each class; there is {found}"
-        )
+        raise TrainingError(f"{folder} must contain at least two folders of images, one for each class; found {found}")
     if odd := [one for one in classes if not one.name.isprintable()]:
         raise TrainingError(
-            f"{odd[0].name!r} in {folder} cannot be a class's name: rename it in UTF-8, without odd signs"
+            f"{odd[0].name!r} in {folder} cannot be a class name: rename it in UTF-8, without special characters"
         )
     files: list[Path] = []
     numbers: list[int] = []
@@ -61,7 +59,7 @@ def labelled(folder: Path) -> LabelledPictures:
                 left_out.append(fault)
             elif (twin := known.setdefault(digest_of(file).sha256, file)) is not file:
                 _require_same_class(twin, file, folder)
-                left_out.append(f"{file}: the same picture as {twin.name}")
+                left_out.append(f"{file}: the same image as {twin.name}")
             else:
                 files.append(file)
                 numbers.append(number)
@@ -71,7 +69,7 @@ def labelled(folder: Path) -> LabelledPictures:
 
 def _require_same_class(one: Path, other: Path, folder: Path) -> None:
     if one.relative_to(folder).parts[0] != other.relative_to(folder).parts[0]:
-        raise TrainingError(f"{one} and {other} are the same picture in two classes: take one away")
+        raise TrainingError(f"{one} and {other} are the same image in two classes: remove one")
 
 
 def _unreadable(file: Path) -> str:
@@ -86,6 +84,6 @@ def _require_enough(folder: Path, labels: Sequence[str], numbers: Sequence[int])
     few = [f"{label} ({numbers.count(number)})" for number, label in enumerate(labels) if numbers.count(number) < LEAST]
     if few:
         raise TrainingError(
-            f"{folder}: each class needs {LEAST} readable pictures at least, and 20 to be useful; too few: "
+            f"{folder}: each class requires at least {LEAST} readable images, and 20 to be useful; too few: "
             + ", ".join(few)
         )

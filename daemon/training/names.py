@@ -15,7 +15,7 @@ def name_from(text: str) -> str:
     left."""
     name = re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")[:63]
     if not name:
-        raise TrainingError(f"no name can be made of {text!r}: give one with --name")
+        raise TrainingError(f"cannot derive a name from {text!r}: specify one with --name")
     return name
 
 
@@ -27,7 +27,7 @@ def checked(name: str, taken: Container[str], others: Iterable[str] = ()) -> str
             f"{name!r} is not a valid name; use at most 63 lower-case letters, digits, '.', '_' and '-'"
         )
     if name in taken:
-        raise TrainingError(f"{name!r} comes with the product: give another one with --name")
+        raise TrainingError(f"{name!r} is built in: choose another name with --name")
     if name in others:
-        raise TrainingError(f"{name!r} is a network of another kind that was made here: give another one with --name")
+        raise TrainingError(f"{name!r} is already used by another kind of model: choose another name with --name")
     return name

@@ -39,7 +39,7 @@ def table(validation: Validation) -> Iterator[str]:
     worst = _confused(validation)
     if worst:
         count, label, other = worst
-        yield f"most often mistaken: {label} for {other}, {count} times"
+        yield f"most frequent mistake: {label} for {other}, {count} times"
 
 
 def as_json(validation: Validation, more: Mapping[str, Any]) -> str:

@@ -152,7 +152,7 @@ class Evidence:
         if not match.margin >= margin:
             return _unknown(match, f"two persons are equally similar, {match.margin:.2f} apart")
         if self.agreed.get(match.person, 0) < _AGREEING:
-            return _unknown(match, "one look alone so far")
+            return _unknown(match, "only one look so far")
         if self.person not in (None, match.person) and match.margin < _CHANGE:
             return _unknown(match, "others are as similar as the person it was taken for")
         return Verdict(match.person, match.similarity, match.margin, f"similar: {match.similarity:.2f} of {asked:.2f}")

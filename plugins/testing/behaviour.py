@@ -54,8 +54,8 @@ def _keeps_a_batch_in_order(subject: Subject) -> None:
             for scene, found in zip(scenes, batch, strict=True):
                 if not same(found, subject.run(alone, scene, [index])[0]):
                     raise BrokenRuleError(
-                        f"a frame of {scene.camera} camera gives one thing in a batch and another alone: "
-                        "results out of order, or cameras mixed up"
+                        f"a frame of {scene.camera} camera has different results in a batch and on its own: results "
+                        "out of order, or cameras mixed up"
                     )
 
 
@@ -146,7 +146,7 @@ BEHAVIOUR: dict[str, Rule] = {
     "copes with pictures of any size": _copes_with_any_size,
     "copes with nothing found before it": _copes_with_nothing_found,
     "keeps a batch in order and cameras apart": _keeps_a_batch_in_order,
-    "leaves frames and earlier results alone": _leaves_its_input_alone,
+    "does not modify frames and earlier results": _leaves_its_input_alone,
     "carries without lasting effect": _carries_without_effect,
     "carries cheaply": _carries_cheaply,
     "draws on any canvas": _draws,

@@ -41,4 +41,4 @@ class StubContext:
 
 def no_network(choice: Sequence[str | Model]) -> Engine:
     """A loader on a machine where no model is available; always raises ModelUnavailableError."""
-    raise ModelUnavailableError("no network can be had (this is a test of what happens then)")
+    raise ModelUnavailableError("no model is available (this is a test of what happens then)")

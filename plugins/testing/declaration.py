@@ -68,7 +68,7 @@ def _closes_after_failed_open(subject: Subject) -> None:
 def _judge_failure(error: Exception) -> None:
     if not isinstance(error, (PluginError, EngineError)):
         raise BrokenRuleError(
-            f"open raised {type(error).__name__} where no network can be had; PluginError or EngineError is meant"
+            f"open raised {type(error).__name__} when no model was available; it must raise PluginError or EngineError"
         )
 
 

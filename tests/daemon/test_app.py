@@ -182,7 +182,7 @@ def test_a_camera_whose_pictures_cannot_be_shown_is_not_ready_and_says_why(monke
         monkeypatch.setattr(output, "_turn", fails)
         eventually(lambda: daemon.readiness().cameras["a"].state == "failing")
         [reason] = daemon.readiness().reasons
-        assert reason.startswith("camera a is failing: a picture could not be shown: TypeError")
+        assert reason.startswith("camera a is failing: a frame could not be shown: TypeError")
         assert daemon.healthy()[0], "the process makes progress: the next picture is tried"
         monkeypatch.undo()
         eventually(lambda: daemon.readiness().ready)

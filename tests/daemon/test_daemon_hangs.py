@@ -65,7 +65,7 @@ def test_while_a_reload_hangs_everything_else_answers_and_sigterm_ends_it(
         daemon.signal(signal.SIGHUP)
     health = daemon.get("/healthz")
     assert health.status_code == 200
-    assert "a reload is under way since" in health.json()["detail"]
+    assert "a reload has been in progress since" in health.json()["detail"]
     eventually(lambda: daemon.metric("sightd_frames_total", camera="a", stage="captured") > captured + 5, 20)
     code, seconds = daemon.terminate(ENDS_WITHIN)
     assert code == 0
@@ -79,17 +79,17 @@ def test_while_a_start_hangs_the_daemon_says_so_and_sigterm_ends_it(options: dic
     process = DaemonProcess(tmp_path, settings, installed(tmp_path / "site"))
     process.spawn()
     try:
-        eventually(lambda: "HTTP listens on" in process.log, 30)
-        port = process.log.split("HTTP listens on 127.0.0.1:")[1].split('"')[0].split()[0]
+        eventually(lambda: "HTTP is listening on" in process.log, 30)
+        port = process.log.split("HTTP is listening on 127.0.0.1:")[1].split('"')[0].split()[0]
         url = f"http://127.0.0.1:{port}"
-        starting = "starting: plug-in faulty is being opened"
+        starting = "starting: opening plug-in faulty"
         eventually(lambda: starting in http.get(f"{url}/healthz", timeout=10).json()["detail"], 20)
         answer = http.get(f"{url}/readyz", timeout=10)
         assert (answer.status_code, answer.json()["reasons"]) == (503, [starting])
         code, seconds = process.terminate(ENDS_WITHIN)
         assert code == 0
         assert seconds < ENDS_WITHIN
-        assert "stopped before everything was started" in process.log
+        assert "stopped during start-up" in process.log
     finally:
         process.close()
 

@@ -102,7 +102,7 @@ def test_one_that_raises_hangs_or_talks_nonsense_hurts_only_itself(
     eventually(lambda: found.faults(reason) == 1, 2 * HANG + 20)
     found.assert_frames_go_on()
     if order == "hang":
-        assert any("no answer after" in said for said in found.daemon.readiness()["reasons"])
+        assert any("no response after" in said for said in found.daemon.readiness()["reasons"])
     if order != "hang" or where == "isolated":
         eventually(found.is_ready, 60, "it is tried again")
     assert found.daemon.get("/healthz").status_code == 200

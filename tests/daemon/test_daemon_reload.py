@@ -135,14 +135,14 @@ def test_what_cannot_be_followed_changes_nothing_and_says_why(
     assert reloads_refused(daemon) == refused + 1
     eventually(lambda: captured(daemon, "a") > before + 5, 5)
     assert daemon.readiness()["ready"]
-    assert "was not taken over, and nothing changed" in daemon.log[log:]
+    assert "was not applied and nothing was changed" in daemon.log[log:]
 
 
 def test_sections_that_take_a_restart_are_told_and_the_rest_is_followed(daemon: DaemonProcess) -> None:
     rewrite(daemon, lambda s: s.update(http={**s["http"], "max_viewers": 3}, cameras={"a": s["cameras"]["a"]}))
     answer = reload(daemon).json()
     assert (answer["restart"], answer["removed"]) == (["http"], ["b"])
-    assert "these sections take a restart: http" in daemon.log
+    assert "changes to these sections require a restart: http" in daemon.log
 
 
 def test_others_may_not_ask(daemon: DaemonProcess) -> None:
@@ -170,7 +170,7 @@ def test_systemd_is_told_of_the_start_the_reload_and_the_end(tmp_path: Path) -> 
             while not supervisor.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC="):
                 pass
             until(b"READY=1")
-            eventually(lambda: "was taken over: nothing changed" in daemon.log, 5)
+            eventually(lambda: "was applied: nothing changed" in daemon.log, 5)
             status = until(b"WATCHDOG=1")
             while not any(one.startswith(b"STATUS=2 of 2 cameras live") for one in status):
                 status = until(b"WATCHDOG=1")

@@ -141,7 +141,7 @@ def test_no_way_into_the_log_lets_a_secret_out(form: Form, monkeypatch: pytest.M
     told = stream.getvalue()
     assert CANARY not in told
     assert told.count("192.0.2.1") >= 9
-    assert "feed stopped by a fault" in told
+    assert "feed stopped because of a bug" in told
 
 
 def test_a_record_that_cannot_be_written_is_told_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:

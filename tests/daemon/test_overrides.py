@@ -31,7 +31,7 @@ def test_an_override_is_a_way_through_the_file_and_a_yaml_value(
         ("detector.min_score", "NAME.OPTION=VALUE"),
         ("=5", "NAME.OPTION=VALUE"),
         ("a..b=5", "NAME.OPTION=VALUE"),
-        ("detector=5", "no option is named"),
+        ("detector=5", "no option given"),
         ("detectr.min_score=5", 'did you mean "detector"'),
         ("detector.classes=[a", "bracket is not closed"),
         ("detector.classes=!x y", "tags are not supported"),
@@ -54,5 +54,5 @@ def test_sections_that_are_not_there_are_made() -> None:
 
 
 def test_a_way_through_a_value_is_told() -> None:
-    with pytest.raises(OverrideError, match="no options below"):
+    with pytest.raises(OverrideError, match="no options at this level"):
         apply({"chain": ["a"]}, [parse_override("chain.x=1")])

@@ -45,4 +45,4 @@ def test_where_it_cannot_the_cpu_draws_and_that_is_told(
 
     monkeypatch.setattr(Gpus, "get", missing)
     assert open_drawing(Gpus(), "cuda:0", "door") is None
-    assert "camera door is decoded by nvdec and drawn on by the CPU: no kernels: install sightd[gpu]" in caplog.text
+    assert "camera door: decoding with nvdec, drawing on the CPU: no kernels: install sightd[gpu]" in caplog.text

@@ -165,7 +165,7 @@ def test_a_machine_that_was_paused_is_no_reason_to_start_again(service: Service,
     with machine.paused():
         time.sleep(16)  # longer than a loop may hang, and longer than the watchdog's time
     service.wait_ready()
-    until(lambda: "the process stood still" in service.journal, "it was noticed")
+    until(lambda: "the process was suspended" in service.journal, "it was noticed")
     time.sleep(8)  # longer than the watchdog's time
     assert (service.pid, service.show("NRestarts")) == (pid, "0")
 
@@ -223,12 +223,12 @@ def test_a_start_that_hangs_can_be_stopped(service: Service, machine: Machine) -
     service.override(Environment="PYTHONPATH=/opt/hangs")
     service.configure(chain=["hangs"])
     machine.run("systemctl", "restart", "--no-block", UNIT)
-    starting = "starting: plug-in hangs is being opened"
+    starting = "starting: opening plug-in hangs"
     until(lambda: starting in service.get("/healthz")[1], "the start hangs")
     begun = time.monotonic()
     machine.run("systemctl", "stop", UNIT)
     assert time.monotonic() - begun < 15
-    assert "stopped before everything was started" in service.journal
+    assert "stopped during start-up" in service.journal
 
 
 def test_credentials_are_read_whatever_their_files_are_called(service: Service, machine: Machine) -> None:
@@ -237,7 +237,7 @@ def test_credentials_are_read_whatever_their_files_are_called(service: Service, 
         machine.write(path, f"{secret}\n", "600")
         service.configure()
         done = machine.run(SIGHTD, "service", "install", "-c", CONFIG, "--credential", f"token={path}", check=False)
-        assert (done.returncode, "because of the blank. Rename the file" in done.stderr) == (1, True)
+        assert (done.returncode, "because the path contains a space. Rename the file" in done.stderr) == (1, True)
         path = path.replace(" ", "_")
     machine.write(path, f"{secret}\n", "600")
     token = "${file:/run/credentials/sightd.service/token}"

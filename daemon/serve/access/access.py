@@ -43,4 +43,4 @@ class Access:
         if reason == "wrong":
             self.attempts[server].failed(address, guess)
             if self._throttle.add():
-                log.warning("%s: %s came with a wrong token or password", server, address)
+                log.warning("%s: wrong token or password from %s", server, address)

@@ -66,7 +66,7 @@ class Door:
         request = Request(scope)
         if not _HOST.fullmatch(request.headers.get("host", "")):
             self._access.refused(_SERVER, _address(request), "invalid")
-            await JSONResponse({"detail": "The Host header is not HOST or HOST:PORT."}, 400)(scope, receive, send)
+            await JSONResponse({"detail": "The Host header must be HOST or HOST:PORT."}, 400)(scope, receive, send)
             return
         if scope["path"] in _OPEN:  # the path used for routing; a URL is built from the Host header, and drops tabs
             await self._app(scope, receive, send)
@@ -91,18 +91,20 @@ class Door:
         else:
             visitor, may_be_led = _of_this_machine(request), True
         if may_be_led and request.method not in _READS and HEADER.lower() not in request.headers:
-            raise _RefusedError(403, "foreign", f"What changes something carries the header {HEADER}: 1.")
+            raise _RefusedError(403, "foreign", f"Requests that change something must have the header {HEADER}: 1.")
         return visitor
 
     def _peer_holder(self, request: Request, peer: Peer) -> Holder:
         if _is_forwarded(request):
-            told = "The control socket serves programs of this machine, not a proxy: it would lend everybody its role."
+            told = (
+                "The control socket must not be used through a proxy: all its clients would get the role of the proxy."
+            )
             raise _RefusedError(403, "foreign", told)
         holder = self._access.peers.holder(peer)
         if holder is None:
             told = (
-                f"{peer.name} has no role here: use sudo, or have control.groups of the configuration give a group of "
-                "that user one."
+                f"{peer.name} has no role: use sudo, or give one of the user's groups a role with "
+                "control.groups in the configuration."
             )
             raise _RefusedError(403, "role", told)
         return holder
@@ -110,18 +112,21 @@ class Door:
     def _token_holder(self, request: Request) -> tuple[Holder, bool]:
         """Returns the token's holder, and whether a web page could have made the browser send the token."""
         if wait := self._access.attempts[_SERVER].wait(_address(request)):
-            told = "Too many wrong tokens came from this address: wait."
+            told = "Too many wrong tokens from this address: try again later."
             raise _RefusedError(429, "limited", told, {"Retry-After": str(math.ceil(wait))})
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if not given:
-            told = "A token is needed: Authorization: Bearer TOKEN, or its name and itself as user and password."
+            told = (
+                "A token is required: send Authorization: Bearer TOKEN, or the token's name and the token as "
+                "user and password."
+            )
             raise _RefusedError(401, "missing", told, _CHALLENGE)
         by_browser = scheme.lower() == "basic"
         name, token = _name_and_token(given) if by_browser else (None, given.strip())
         holder = self._access.keyring.holder(token, name)
         if holder is None:
             raise _RefusedError(
-                401, "wrong", "This token is not in access.tokens, or has another name there.", _CHALLENGE
+                401, "wrong", "This token is not in access.tokens, or has a different name there.", _CHALLENGE
             )
         return holder, by_browser
 
@@ -134,7 +139,7 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
         visitor: Holder = request.scope[_VISITOR]
         if visitor.role < role:
             access.refused(_SERVER, _address(request), "role")
-            told = f'This takes the role "{role!s}"; {visitor.name} has the role "{visitor.role!s}".'
+            told = f'This requires the role "{role!s}"; {visitor.name} has the role "{visitor.role!s}".'
             raise HTTPException(403, told)
 
     class Guarded(JsonRoute):
@@ -152,10 +157,10 @@ def at_least(role: Role, access: Access) -> type[APIRoute]:
 
 def _of_this_machine(request: Request) -> Holder:
     if not is_loopback(request.url.hostname or ""):  # e.g. DNS rebinding by a foreign page
-        told = "Without access.tokens sightd only answers requests for 127.0.0.1 and localhost."
+        told = "Without access.tokens, sightd only accepts requests for 127.0.0.1 and localhost."
         raise _RefusedError(403, "foreign", told)
     if _is_forwarded(request):
-        told = "Without access.tokens sightd only answers programs on this machine, not a proxy."
+        told = "Without access.tokens, sightd only accepts requests from this machine, and not through a proxy."
         raise _RefusedError(403, "foreign", told)
     return _THIS_MACHINE
 

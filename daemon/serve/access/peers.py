@@ -67,7 +67,7 @@ class PeerRoles:
         for group, role in (groups or {}).items():
             gid = _gid(group)
             if gid is None:
-                log.warning("control.groups: this machine has no group %r; its role is not given to anyone", group)
+                log.warning("control.groups: this machine has no group %r; ignoring its role", group)
             else:
                 self._groups[gid] = max(Role[role.upper()], self._groups.get(gid, Role.VIEW))
 

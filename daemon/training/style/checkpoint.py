@@ -36,8 +36,8 @@ class Checkpoint:
             raise TrainingError(f"{self.path} cannot be read ({error}): remove it to start over") from error
         if settings != self._settings:
             raise TrainingError(
-                f"{self.path} is of another painting, other options or another network: remove it to start over, or "
-                "name another folder with --work"
+                f"{self.path} belongs to another painting, other options or another model: remove it to start "
+                "over, or choose another folder with --work"
             )
         return state
 

@@ -56,8 +56,9 @@ def pictures_of(sources: Sequence[Path], side: int) -> tuple[list[Image], list[s
             seen += 1
     if not pictures:
         raise TrainingError(
-            f"no picture of {_LEAST_SIDE} pixels or more on its shorter side is in {', '.join(map(str, sources))}: "
-            "name pictures or videos like those that are to be painted" + "".join(f"\n  {one}" for one in left_out)
+            f"no image with at least {_LEAST_SIDE} pixels on its shorter side in "
+            f"{', '.join(map(str, sources))}: specify images or videos similar to those to be painted"
+            + "".join(f"\n  {one}" for one in left_out)
         )
     return pictures, left_out
 

@@ -98,15 +98,15 @@ class StyleJob:
             styles = [TrainableStyle(self._layers, n, self._device, whole=False) for n in range(len(STYLES))]
             example = example_of(self._trunk, material.painting, plan, self._device)
             row = nearest_style(styles, self._trunk, example, shown[:2], self._device)
-            told(f"begins as {STYLES[row]!r}, which looks most like it")
+            told(f"starting from {STYLES[row]!r}, the most similar style")
         style = TrainableStyle(self._layers, row, self._device, whole=plan.whole)
         trainer = Trainer(style, self._trunk, material.painting, material.pictures, plan, self._device)
         if state is not None:
             try:
                 trainer.restore(state)
             except (KeyError, ValueError) as error:
-                raise TrainingError(f"{self._checkpoint.path} does not fit: remove it to start over") from error
-            told(f"goes on from step {trainer.step}")
+                raise TrainingError(f"{self._checkpoint.path} does not match: remove it to start over") from error
+            told(f"resuming from step {trainer.step}")
         self._style = style
         return trainer
 
@@ -123,13 +123,13 @@ class StyleJob:
         with locked(folder / ".lock", network), scratch_folder(folder, ".style-") as scratch:
             layers, labels = (learnt, (name,)) if self._plan.whole else self._joined(name, learnt)
             made = scratch / "made.onnx"
-            style_network.write(layers, made, f"{network}, made by sightd")
+            style_network.write(layers, made, f"{network}, created by sightd")
             self._require_faithful(made, labels.index(name), len(labels), picture)
             origin = Origin(
                 base=self._base.name,
                 base_sha256=digest_of(self._base_file).sha256,
-                made="all of it learnt from a painting" if self._plan.whole else f"{len(labels) - len(STYLES)} more",
-                accuracy="as it was learnt (maximal difference 1e-3 of 0-1)",
+                made="fully trained on a painting" if self._plan.whole else f"{len(labels) - len(STYLES)} more",
+                accuracy="as trained (maximum difference 1e-3 of 0-1)",
                 made_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 labels=labels,
             )
@@ -152,7 +152,8 @@ class StyleJob:
         alike = all(np.array_equal(one.kernel, two.kernel) for one, two in zip(layers, self._layers, strict=True))
         if not alike or own.labels[: len(STYLES)] != STYLES:
             raise TrainingError(
-                f"{own.path} was made of another {self._base.name}: move it away with its note, learn its styles anew"
+                f"{own.path} was created from another {self._base.name}: move it away with its metadata and "
+                "train its styles again"
             )
         return layers, own.labels
 
@@ -170,8 +171,8 @@ class StyleJob:
         off = float(np.abs(found - expected).max())
         if not off < _TOLERANCE:
             raise TrainingError(
-                f"the network that was written differs from what was learnt (by {off:.2g} of 0-1): not stored. This is "
-                "a fault of sightd; please report it"
+                f"the exported model differs from the trained one (by {off:.2g} of 0-1): not stored. This is "
+                "a bug in sightd; please report it"
             )
 
 
@@ -183,4 +184,4 @@ def _mean(recent: Sequence[Distances]) -> Distances:
 
 def _text(recent: Sequence[Distances]) -> str:
     mean = _mean(recent)
-    return f"{mean.style:.3f} from the painting's look, {mean.content:.2f} from the pictures' content"
+    return f"{mean.style:.3f} from the style of the painting, {mean.content:.2f} from the content of the images"

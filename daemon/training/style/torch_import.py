@@ -13,7 +13,8 @@ def import_torch() -> Any:
         import torch
     except ImportError:
         raise TrainingError(
-            "training a style needs PyTorch, which is not installed: .venv/bin/pip install 'sightd[train]' (on a "
-            "machine without an NVIDIA GPU its CPU build saves gigabytes; see PyTorch's own instructions)"
+            "training a style requires PyTorch, which is not installed: .venv/bin/pip install "
+            "'sightd[train]' (without an NVIDIA GPU, the CPU build saves gigabytes; see PyTorch's "
+            "instructions)"
         ) from None
     return torch

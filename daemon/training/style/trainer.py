@@ -87,7 +87,7 @@ class Trainer:
         for n, tensor in enumerate(self._style.learnt):
             values = {name: state[f"{name}-{n}"] for name in ("value", "exp_avg", "exp_avg_sq")}
             if any(value.shape != tuple(tensor.shape) for value in values.values()):
-                raise ValueError("its weights have other shapes")
+                raise ValueError("its weights have different shapes")
             value, *moments = (torch.tensor(one, device=self._device) for one in values.values())
             tensor.data.copy_(value)
             self._adam.state[tensor] = {
@@ -106,8 +106,8 @@ def example_of(trunk: Trunk, painting: Image, plan: Plan, device: str) -> list[T
     size = round(width * ratio), round(height * ratio)
     if min(size) < _LEAST or max(size) > _MOST:
         raise TrainingError(
-            f"the painting would be looked at in {size[0]}x{size[1]} pixels, and {_LEAST} to {_MOST} on each side are "
-            "possible: take another --scale, or a part of the painting that is not so narrow"
+            f"the painting would be scaled to {size[0]}x{size[1]} pixels, but each side must have "
+            f"{_LEAST} to {_MOST}: use another --scale, or a less narrow part of the painting"
         )
     seen = cv2.resize(painting, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
     with torch.no_grad():

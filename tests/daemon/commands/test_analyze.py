@@ -186,7 +186,7 @@ def test_originals_are_never_written_over(
     source = picture if where == "." else picture.parent
     code, lines = analyze(config, source, "--annotated", picture.parent / where)
     assert (code, lines) == (2, [])
-    assert "name another one" in capsys.readouterr().err
+    assert "use another file" in capsys.readouterr().err
     assert picture.read_bytes() == before
 
 

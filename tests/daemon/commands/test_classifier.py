@@ -58,7 +58,7 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
     assert main(["classifier", "train", str(photographs)]) == 0
     told = capsys.readouterr()
     assert "accuracy 100.0%, cross-validated" in told.out
-    assert "use it: plugins: {classifier: {model: things}}" in told.out
+    assert "to use it: plugins: {classifier: {model: things}}" in told.out
     assert "skipped: " in told.err
     assert "broken.jpg" in told.err
     model = with_own(Catalog.load(), store).get("things")
@@ -80,7 +80,7 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
         assert best["score"] > 0.9
     assert main(["models", "verify", "things"]) == 0
     assert main(["classifier", "train", str(photographs), "--name", "more", "--base", "things"]) == 1
-    assert "--base things was made here itself" in capsys.readouterr().err
+    assert "--base things was trained here" in capsys.readouterr().err
     assert main(["classifier", "train", str(photographs)]) == 0, "again: it is replaced"
 
 
@@ -88,10 +88,10 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
     ("arguments", "code", "message"),
     [
         (["nowhere"], 1, "nowhere is not a folder"),
-        (["things", "--name", "yunet"], 1, "'yunet' comes with the product"),
-        (["things", "--name", "style26-own"], 1, "'style26-own' comes with the product"),
+        (["things", "--name", "yunet"], 1, "'yunet' is built in"),
+        (["things", "--name", "style26-own"], 1, "'style26-own' is built in"),
         (["things", "--base", "nothing"], 2, "unknown model 'nothing'"),
-        (["things", "--base", "yunet"], 1, "--base yunet: a face-detector, and no classifier"),
+        (["things", "--base", "yunet"], 1, "--base yunet is a face-detector, not a classifier"),
         (["things", "--report", "things/cat/0.png"], 1, "File exists"),
     ],
 )

@@ -107,7 +107,7 @@ def test_verify_finds_a_damaged_engine_and_prune_removes_it(
     assert main(["engine", "verify"]) == 1
     assert f"{victim.name}: the engine file was changed or damaged" in capsys.readouterr().err
     assert main(["engine", "prune"]) == 0
-    assert "1 removed, 1.0 MiB stay" in capsys.readouterr().out
+    assert "1 removed, 1.0 MiB left" in capsys.readouterr().out
     assert main(["engine", "verify"]) == 0
 
 
@@ -186,21 +186,21 @@ def test_calibrating_makes_the_int8_network_and_its_engine(
 ) -> None:
     assert main(["engine", "build", "small", "--calibrate", frames(folder)]) == 0
     told = capsys.readouterr()
-    assert "small, int8 calibrated on 8 pictures" in told.out
+    assert "small, int8, calibrated on 8 images" in told.out
     assert "small-int8: TensorRT 11.4.0.106 on Stand-in, int8, ready" in told.out
     (made,) = (folder / "models" / "own").glob("small-int8.*.onnx")
     assert read_precision(made) == "int8"
     assert main(["engine", "build", "small-int8"]) == 0, "from then on it is a network like others"
     assert "small-int8: TensorRT 11.4.0.106 on Stand-in, int8, ready" in capsys.readouterr().out
     assert main(["engine", "build", "small-int8", "--precision", "fp32"]) == 1
-    assert "small-int8 is int8 and is not made fp32" in capsys.readouterr().err
+    assert "small-int8 is int8 and cannot be converted to fp32" in capsys.readouterr().err
 
 
 def test_int8_without_anything_to_calibrate_on_says_what_to_add(
     detector: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["engine", "build", "small", "--precision", "int8"]) == 1
-    assert "small is fp32: --calibrate SOURCE makes it int8" in capsys.readouterr().err
+    assert "small is fp32: use --calibrate SOURCE to quantize it to int8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("precision", ["fp32", "file"])
@@ -218,7 +218,7 @@ def test_fp32_of_a_network_that_is_not_is_refused_with_the_way_out(
     onnx.save(to_half(onnx.load(detector.path)), str(detector.path))
     assert main(["engine", "build", "small", "--precision", "fp32"]) == 1
     told = capsys.readouterr()
-    assert "small is fp16 and is not made fp32: `--precision file` builds it as it is" in told.err
+    assert "small is fp16 and cannot be converted to fp32: use `--precision file`" in told.err
     assert "ready" not in told.out
 
 
@@ -227,7 +227,7 @@ def test_calibrating_for_another_precision_is_wrong_usage(
     precision: str, detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["engine", "build", "small", "--precision", precision, "--calibrate", str(folder)]) == 2
-    assert f"leave --precision {precision} out" in capsys.readouterr().err
+    assert f"remove --precision {precision}\n" in capsys.readouterr().err
 
 
 def test_recordings_that_cannot_be_read_are_told(

@@ -78,7 +78,7 @@ def test_what_is_no_file_is_refused_at_once(
 ) -> None:
     make(tmp_path / "it.db")
     assert main(["events", "--journal", str(tmp_path / "it.db")]) == 1
-    assert "it.db: it is not a file" in capsys.readouterr().err
+    assert "it.db: not a regular file" in capsys.readouterr().err
 
 
 def test_new_ones_are_followed(path: Path) -> None:

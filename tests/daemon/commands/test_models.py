@@ -56,7 +56,7 @@ def sightd(directory: Path, action: str, *arguments: str) -> int:
 
 def test_fetch_stores_a_network_and_list_shows_it(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd(directory, "fetch", "small") == 0
-    assert "hash as pinned" in capsys.readouterr().out
+    assert "sha256 matches the pin" in capsys.readouterr().out
     assert sightd(directory, "list") == 0
     rows = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines()}
     assert rows["small"] != "-"
@@ -111,7 +111,7 @@ def test_first_stays_with_the_stored_one_where_the_mirror_folder_holds_other_byt
     (tmp_path / "gone.onnx").write_bytes(b"other bytes")
     assert sightd(directory, "fetch", "--first", "--mirror", str(tmp_path), "gone", "small") == 0
     told = capsys.readouterr()
-    assert "gone: not from the mirror folder" in told.err
+    assert "gone: not available in the mirror folder" in told.err
     assert "small: stored in" in told.out
     assert server.requests == []
 
@@ -127,9 +127,9 @@ def test_first_fails_where_none_can_be_had_and_only_then_gives_its_advice(
 
 def test_a_learnt_hash_is_said_to_be_learnt(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd(directory, "fetch", "new") == 0
-    assert "learnt, not pinned" in capsys.readouterr().out
+    assert "recorded at first download, not pinned" in capsys.readouterr().out
     assert sightd(directory, "info", "new") == 0
-    assert "no pin known: learnt on first contact" in capsys.readouterr().out
+    assert "not pinned: recorded at the first download" in capsys.readouterr().out
 
 
 def test_a_mirror_folder_can_be_named(directory: Path, server: FileServer, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_mirror_folder_can_be_named(directory: Path, server: FileServer, tmp_p
 def test_verify_runs_what_is_stored_and_tells_damage(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sightd(directory, "fetch", "small")
     assert sightd(directory, "verify") == 0
-    assert "small: as stored, and it runs" in capsys.readouterr().out
+    assert "small: unchanged and runs" in capsys.readouterr().out
     (directory / "small.onnx").write_bytes(b"damaged")
     assert sightd(directory, "verify") == 1
     assert "changed or damaged" in capsys.readouterr().err

@@ -98,14 +98,14 @@ def test_a_file_with_faults_is_refused_with_their_lines(daemon: DaemonProcess) -
     daemon.path.write_text(before)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.search(rf'{daemon.path}:\d+:\d+: cameras\.a\.fsp: unknown option; did you mean "fps"', done.stderr)
-    assert done.stderr.endswith("sightd: the configuration was refused, and nothing changed\n")
+    assert done.stderr.endswith("sightd: the configuration was rejected; nothing was changed\n")
 
 
 def test_a_daemon_elsewhere_takes_a_token_with_the_role(daemon: DaemonProcess, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     assert sightd("reload", "--url", daemon.url(""), "--token-file", file).stdout == "nothing changed\n"
-    for token, why in ((TOKEN[::-1], 'takes the role "admin"'), ("x" * 24, "not in access.tokens")):
+    for token, why in ((TOKEN[::-1], 'requires the role "admin"'), ("x" * 24, "not in access.tokens")):
         file.write_text(token)
         done = sightd("reload", "--url", daemon.url(""), "--token-file", file)
         assert done.returncode == 1

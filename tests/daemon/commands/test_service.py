@@ -75,7 +75,7 @@ def test_it_is_written_started_and_taken_off_again(
     assert not (machine.units / "sightd.service").exists()
     assert machine.asked[3:] == ["disable --now sightd.service", "daemon-reload"]
     assert main(["service", "uninstall"]) == 0
-    assert "it was not installed" in capsys.readouterr().out
+    assert "not installed" in capsys.readouterr().out
 
 
 def test_a_configuration_is_checked_with_its_credentials(
@@ -163,7 +163,7 @@ def test_places_that_the_service_cannot_reach_are_told(
 @pytest.mark.parametrize(
     ("shown", "code", "told"),
     [
-        (SHOWN, 0, "active (running), started again 1 times\n2 of 2 cameras live, 50 fps"),
+        (SHOWN, 0, "active (running), restarted 1 times\n2 of 2 cameras live, 50 fps"),
         ("LoadState=not-found\n", 3, "not installed"),
         ("LoadState=loaded\nActiveState=failed\nSubState=failed\nExecMainStatus=2\n", 3, "last exit code was 2"),
     ],
@@ -187,4 +187,4 @@ def test_a_machine_without_systemd_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["service", "install", "-c", str(config)]) == 1
-    assert "this is not a system with systemd" in capsys.readouterr().err
+    assert "this system does not use systemd" in capsys.readouterr().err

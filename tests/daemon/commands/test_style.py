@@ -46,4 +46,4 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_painted(
     out: str, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["style", "sheet", str(photo), "--side", "64", "--out", str(tmp_path / out)]) == 1
-    assert "name a .jpg or .png file in an existing folder" in capsys.readouterr().err
+    assert "must be a .jpg or .png file in an existing folder" in capsys.readouterr().err

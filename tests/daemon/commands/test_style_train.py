@@ -59,8 +59,8 @@ def test_a_painting_becomes_a_style_that_can_be_named_and_mixed(
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
     assert train() == 0
     told = capsys.readouterr()
-    assert "use it: plugins: {style: {style: red-blocks}}" in told.out
-    assert "begins as '" in told.err
+    assert "to use it: plugins: {style: {style: red-blocks}}" in told.out
+    assert "starting from '" in told.err
     assert "step 2: " in told.err
     previews = sorted(path.name for path in Path("red-blocks-training").iterdir())
     assert previews == ["preview-000001.jpg", "preview-000002.jpg"], "and no checkpoint: it is done"
@@ -96,17 +96,17 @@ def test_one_that_is_interrupted_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "advance", interrupted)
         assert train() == 130
-    assert "the same command goes on from the last checkpoint" in capsys.readouterr().err
+    assert "run the same command to resume from the last checkpoint" in capsys.readouterr().err
     assert train("--likeness", "3") == 1
-    assert "of another painting, other options or another network" in capsys.readouterr().err
+    assert "belongs to another painting, other options or another model" in capsys.readouterr().err
     assert train() == 0
-    assert "goes on from step 1" in capsys.readouterr().err
+    assert "resuming from step 1" in capsys.readouterr().err
 
 
 def test_a_network_of_its_own_is_named_as_the_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
     assert train("--all", "--name", "blocks", "--steps", "1") == 0
-    assert "use it: plugins: {style: {model: blocks}}" in capsys.readouterr().out
+    assert "to use it: plugins: {style: {model: blocks}}" in capsys.readouterr().out
     assert with_own(Catalog.load(), folder).get("blocks").labels == ("blocks",)
     assert painted("style.model=blocks", "a") != painted("style.style=starry", "b")
 
@@ -116,7 +116,7 @@ def test_without_pytorch_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert train() == 1
-    assert "needs PyTorch, which is not installed: .venv/bin/pip install 'sightd[train]'" in capsys.readouterr().err
+    assert "requires PyTorch, which is not installed: .venv/bin/pip install 'sightd[train]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_without_pytorch_it_says_what_to_install(
         (["none.jpg", "--content", "photos"], "none.jpg: No such file"),
         (["broken.jpg", "--content", "photos"], "broken.jpg: not a readable image"),
         (["Red Blocks.png", "--content", "nowhere"], "nowhere: no such file or folder"),
-        (["Red Blocks.png", "--content", "photos", "--name", "starry"], "'starry' comes with the product"),
-        (["Red Blocks.png", "--content", "photos", "--name", "sface"], "'sface' comes with the product"),
-        (["Red Blocks.png", "--content", "photos", "--name", "style26-own"], "'style26-own' comes with the product"),
-        (["Red Blocks.png", "--content", "photos", "--scale", "0.1", "--side", "64"], "take another --scale"),
+        (["Red Blocks.png", "--content", "photos", "--name", "starry"], "'starry' is built in"),
+        (["Red Blocks.png", "--content", "photos", "--name", "sface"], "'sface' is built in"),
+        (["Red Blocks.png", "--content", "photos", "--name", "style26-own"], "'style26-own' is built in"),
+        (["Red Blocks.png", "--content", "photos", "--scale", "0.1", "--side", "64"], "use another --scale"),
     ],
 )
 def test_what_cannot_be_used_is_told(

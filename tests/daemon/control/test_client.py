@@ -141,7 +141,7 @@ def test_another_program_that_speaks_http_is_recognised(answering: Answering) ->
         ("422 X", b'{"error": "no \\u001b[31mface"}', ApiError, r"no \\x1b\[31mface"),
         ("409 X", b'{"detail": "a:1: bad\\nb:2: worse"}', ApiError, "a:1: bad\nb:2: worse"),
         ("422 X", b'{"detail": [{"msg": "too long"}]}', ApiError, "too long"),
-        ("403 X", b'{"detail": "user 7 has no role here"}', DeniedError, "user 7 has no role here"),
+        ("403 X", b'{"detail": "user 7 has no role"}', DeniedError, "user 7 has no role"),
         ("401 X", b"[]", DeniedError, "HTTP status 401"),
         ("500 X", b"Internal", ApiError, "HTTP status 500"),
     ],

@@ -137,7 +137,7 @@ def test_events_wait_in_memory_until_the_journal_can_be_written(
     journal = opened(place / "events.db")
     for _ in range(5):
         journal.note(Kind.CAMERA_DOWN, camera="a")
-    eventually(lambda: "5 events wait" in (journal.fault or ""))
+    eventually(lambda: "5 events are queued" in (journal.fault or ""))
     assert counts.able is False
     assert str(place) in (journal.fault or "")
     time.sleep(0.2)

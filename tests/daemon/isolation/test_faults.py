@@ -101,8 +101,8 @@ def analysed(line: Line, seq: int) -> Results:
     ("seq", "reason", "told"),
     [
         (RAISES, "error", "ValueError in process: cannot see rtsp://***@camera/"),
-        (NONSENSE, "invalid", "process gave NoneType, expected Results"),
-        (UNSENDABLE, "invalid", "what it gave cannot be handed over"),
+        (NONSENSE, "invalid", "process returned NoneType, expected Results"),
+        (UNSENDABLE, "invalid", "its result cannot be sent to the daemon"),
     ],
 )
 def test_a_fault_of_python_is_told_as_if_it_were_here_and_its_process_lives_on(
@@ -117,7 +117,7 @@ def test_a_fault_of_python_is_told_as_if_it_were_here_and_its_process_lives_on(
 
 
 @pytest.mark.parametrize(
-    ("seq", "told"), [(SEGFAULTS, "its process was killed by SIGSEGV"), (EXITS, "its process ended with code 3")]
+    ("seq", "told"), [(SEGFAULTS, "its process was killed by SIGSEGV"), (EXITS, "its process exited with code 3")]
 )
 def test_its_death_is_one_fault_its_frame_goes_on_and_another_process_takes_over(
     opened: Open, seq: int, told: str, caplog: pytest.LogCaptureFixture
@@ -168,7 +168,7 @@ def test_drawing_that_hangs_holds_the_picture_up_once(opened: Open) -> None:
     house = opened(Painter)
     house.guard.draw(Board(), frame(seq=HANGS), Results())
     assert house.observations.faults == ["timeout"]
-    assert "was ended since draw took longer than 2 s" in house.guard.last_fault
+    assert "was killed because draw took longer than 2 s" in house.guard.last_fault
     assert house.guard.state is BreakerState.OPEN
     eventually(lambda: house.guard.process([frame()], [Results()]) is not None, SOON)
 
@@ -251,5 +251,5 @@ def test_what_it_started_goes_with_it_when_it_dies_by_itself(opened: Open) -> No
     sleeper = house.pid()
     assert _state(sleeper) in ("R", "S", "D")
     house.guard.process([frame(seq=EXITS)], [Results()])
-    assert "ended with code 3" in house.guard.last_fault
+    assert "exited with code 3" in house.guard.last_fault
     eventually(lambda: _state(sleeper) in ("", "Z"), 5, "the program is gone")

@@ -50,10 +50,10 @@ def guarded(answer: Any) -> tuple[Guard, Observations]:
     ("answer", "kind", "told"),
     [
         (RuntimeError("boom"), "error", "RuntimeError in process: boom"),
-        (None, "invalid", "gave NoneType, expected one Results for each of 1 frames"),
-        ([], "invalid", "gave 0 results, expected one Results for each of 1 frames"),
-        ([None], "invalid", "gave NoneType, expected Results"),
-        ([Results(Tracks.none())], "invalid", "gave Tracks, which `gives` does not declare"),
+        (None, "invalid", "returned NoneType, expected one Results for each of 1 frames"),
+        ([], "invalid", "returned 0 results, expected one Results for each of 1 frames"),
+        ([None], "invalid", "returned NoneType, expected Results"),
+        ([Results(Tracks.none())], "invalid", "returned Tracks, which `gives` does not declare"),
     ],
 )
 def test_a_fault_is_counted_and_told_and_the_frame_goes_on(answer: Any, kind: str, told: str) -> None:
@@ -115,8 +115,8 @@ class Showing(Finder):
 @pytest.mark.parametrize(
     ("carried", "told"),
     [
-        (None, "carry gave NoneType, expected Results"),
-        (Results(Tracks.none()), "carry gave Tracks, which `gives` does not declare"),
+        (None, "carry returned NoneType, expected Results"),
+        (Results(Tracks.none()), "carry returned Tracks, which `gives` does not declare"),
     ],
 )
 def test_nonsense_carried_is_a_fault_and_not_passed_on(carried: Any, told: str) -> None:

@@ -67,7 +67,7 @@ def test_a_call_beyond_it_is_one_fault_that_takes_the_plugin_out_while_it_still_
     assert hanging.observations.faults == ["timeout"]
     assert hanging.given_up == ["once"]
     assert hanging.guard.state is BreakerState.OPEN
-    assert hanging.guard.last_fault == "TimeoutError in process: no answer after 10 s"
+    assert hanging.guard.last_fault == "TimeoutError in process: no response after 10 s"
     assert hanging.guard.hanging == 1
 
 
@@ -187,7 +187,7 @@ def test_one_that_does_not_let_go_of_a_camera_holds_up_no_stop(
     begun = time.monotonic()
     host.forget("a")
     assert time.monotonic() - begun < 5
-    assert "camera a: a plug-in has not let go of it" in caplog.text
+    assert "camera a: a plug-in has not released the camera yet" in caplog.text
     Holding.released.set()
     eventually(lambda: not any(thread.name == "forget:a" for thread in threading.enumerate()))
     host.close()

@@ -136,7 +136,7 @@ def test_where_the_gpu_cannot_draw_the_cpu_does_and_that_is_told_once(kernels: b
             bench.slot.put(device_frame(there, image, captured_at=float(n)))
             eventually(partial(bench.player.has, n + 1))
         assert bench.output.fault is None
-        assert told.messages == ["camera a is drawn on by the CPU, for the GPU cannot: out of memory"]
+        assert told.messages == ["camera a: drawing on the CPU because the GPU cannot: out of memory"]
         del there, bench
 
 

@@ -45,8 +45,8 @@ def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
     assert sightd(*typed) == 0
     told = capsys.readouterr()
     assert "measuring ranges" in told.err
-    assert "yolox-nano, int8 calibrated on 17 pictures" in told.out
-    assert "against fp32 on 4 pictures: " in told.out
+    assert "yolox-nano, int8, calibrated on 17 images" in told.out
+    assert "compared with fp32 on 4 images: " in told.out
     assert "objects found again" in told.out
     assert not list((tmp_path / "own").glob(".int8-*"))
     catalog = with_own(Catalog.load(), tmp_path)
@@ -92,13 +92,13 @@ def test_a_network_that_is_no_detector_is_judged_by_its_outputs(tmp_path: Path) 
     model = convolutional(tmp_path / "small.onnx")
     engine = Engine(model, OnnxRuntimeSession(tmp_path / "small.onnx", 1), "")
     frames = [Frame.of(picture, camera="a", seq=0, captured_at=0.0) for picture in pictures(3)]
-    assert drift(engine, engine, frames) == "against fp32 on 3 pictures: outputs' cosine 1.0000 or more"
+    assert drift(engine, engine, frames) == "compared with fp32 on 3 images: cosine of the outputs at least 1.0000"
 
 
 def test_too_few_pictures_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         sightd("quantize", "yolox-nano", "--calibrate", "x.mp4", "--pictures", "4")
-    assert "5 pictures are the least" in capsys.readouterr().err
+    assert "at least 5 images are required" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_readable_picture_is_refused_and_its_files_are_named(
@@ -115,4 +115,4 @@ def test_a_folder_without_a_readable_picture_is_refused_and_its_files_are_named(
     told = capsys.readouterr().err
     assert "damaged.jpg: not a readable image" in told
     assert "[bold]notes.txt: skipped, " in told
-    assert "only 0 pictures can be read" in told
+    assert "only 0 readable images" in told

@@ -39,7 +39,7 @@ def test_where_there_are_fewer_all_are_used(folder: Path) -> None:
 def test_too_few_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "only.png"
     cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(MediaError, match="only 1 pictures can be read"):
+    with pytest.raises(MediaError, match="only 1 readable images"):
         list(CalibrationPictures([path], 10, silent))
 
 
@@ -64,6 +64,6 @@ def test_sources_without_one_readable_picture_are_refused(tmp_path: Path) -> Non
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(b"no picture")
     reported = list[str]()
-    with pytest.raises(MediaError, match="only 0 pictures can be read"):
+    with pytest.raises(MediaError, match="only 0 readable images"):
         list(CalibrationPictures([tmp_path], 10, reported.append))
     assert len(reported) == 5

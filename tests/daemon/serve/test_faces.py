@@ -140,7 +140,7 @@ def test_a_foreign_page_can_change_nothing_and_read_nothing(client: httpx.Client
     without = httpx.delete(f"{client.base_url}/api/faces/Ada")
     assert (without.status_code, without.json()["detail"]) == (
         403,
-        "What changes something carries the header X-Sightd: 1.",
+        "Requests that change something must have the header X-Sightd: 1.",
     )
     rebound = client.get("/api/faces", headers={"Host": "evil.example"})
     assert rebound.status_code == 403

@@ -90,7 +90,7 @@ def test_programs_that_systemd_does_not_take_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a ", "a\\"])
 def test_ends_of_a_credential_s_path_that_systemd_would_take_for_something_else_are_refused(name: str) -> None:
-    with pytest.raises(UnitPathError, match="ends in a blank or a backslash"):
+    with pytest.raises(UnitPathError, match="ends in a space or a backslash"):
         unit(*PLACES, {"a": Path("/", name)})
     assert unit(PLACES[0], Path("/", name))
 

@@ -69,16 +69,16 @@ def test_connected_feeds_and_viewers_go_on_and_nothing_spins(tmp_path: Path) -> 
         with none_left(daemon):
             for _ in range(3):
                 parts.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(daemon.url("")).port or 0)))
-            eventually(lambda: alive(connected) and "RTSP takes no new viewers" in daemon.log, 20)
+            eventually(lambda: alive(connected) and "RTSP does not accept new viewers" in daemon.log, 20)
             assert load(daemon) < quiet + 0.2, "of a core"
             [reason] = connected.get("/readyz").json()["reasons"]
-            assert "file descriptors are left: raise the limit" in reason
+            assert "file descriptors left: raise the limit" in reason
             seen = len(viewer.seen)
             viewer.wait_for(seen + 10)
             assert viewer.error is None
-            assert daemon.log.count("cannot take a connection") <= 3, "not with each attempt"
+            assert daemon.log.count("cannot accept a connection") <= 3, "not with each attempt"
         eventually(lambda: bool(connected.get("/readyz").json()["ready"]), 30)
-        eventually(lambda: "RTSP takes new viewers again" in daemon.log, 30)
+        eventually(lambda: "RTSP accepts new viewers again" in daemon.log, 30)
         with Viewer(daemon.rtsp("a")) as another:
             another.wait_for(5)
         assert daemon.get("/readyz").status_code == 200
@@ -94,7 +94,7 @@ def test_a_reload_is_refused_and_the_daemon_goes_on(tmp_path: Path) -> None:
             assert alive(connected)
             with none_left(daemon):
                 os.kill(daemon.pid, signal.SIGHUP)
-                eventually(lambda: alive(connected) and "was not taken over, and nothing changed" in daemon.log, 20)
+                eventually(lambda: alive(connected) and "was not applied and nothing was changed" in daemon.log, 20)
             assert alive(connected)
         answer = httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=60)
         assert answer.status_code == 200, answer.text

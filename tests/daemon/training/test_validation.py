@@ -54,7 +54,7 @@ def test_figures_are_of_rows_and_columns() -> None:
     lines = list(table(CONFUSED))
     assert lines[1].split() == ["wren", "10", "80%", "62%"]
     assert lines[3].split() == ["Zaunkönig", "4", "0%", "-"]
-    assert lines[4:] == ["accuracy 70.8%, cross-validated", "most often mistaken: Zaunkönig for wren, 4 times"]
+    assert lines[4:] == ["accuracy 70.8%, cross-validated", "most frequent mistake: Zaunkönig for wren, 4 times"]
     assert '"precision": [\n    0.6154,\n    0.8182,\n    null\n  ]' in as_json(CONFUSED, {})
 
 

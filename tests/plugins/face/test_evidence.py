@@ -53,7 +53,7 @@ def test_an_enrolled_person_is_named_with_the_second_look() -> None:
         gallery = people.one_look_each()
         verdicts = followed(people.looks(3, 25, alike=0.8), gallery)
         assert verdicts[0].person is None
-        assert verdicts[0].reason == "one look alone so far" or "similar" in verdicts[0].reason
+        assert verdicts[0].reason == "only one look so far" or "similar" in verdicts[0].reason
         assert {verdict.person for verdict in verdicts} <= {None, 3}
         soon += verdicts[1].person == 3
     assert soon >= 194

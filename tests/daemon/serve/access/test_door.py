@@ -134,7 +134,7 @@ def test_each_role_reaches_so_far(guarded: httpx.Client) -> None:
 
 def test_a_role_that_does_not_reach_is_told(shared: httpx.Client) -> None:
     answer = shared.post("/api/reload", headers=bearer(TOKENS["view"]))
-    assert answer.json()["detail"] == 'This takes the role "admin"; view has the role "view".'
+    assert answer.json()["detail"] == 'This requires the role "admin"; view has the role "view".'
 
 
 def test_who_guesses_waits_even_with_the_right_one(guarded: httpx.Client) -> None:

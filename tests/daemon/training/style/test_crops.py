@@ -81,7 +81,9 @@ def test_what_cannot_be_read_does_not_count_if_the_source_does_not_say_how_much_
 def test_sources_without_pictures_are_told(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "tiny.png"), np.zeros((20, 20, 3), np.uint8))
     (tmp_path / "broken.jpg").write_bytes(b"broken")
-    with pytest.raises(TrainingError, match=r"no picture of 64 pixels or more(?s:.)*broken\.jpg: not a readable image"):
+    with pytest.raises(
+        TrainingError, match=r"no image with at least 64 pixels(?s:.)*broken\.jpg: not a readable image"
+    ):
         pictures_of([tmp_path], 96)
     with pytest.raises(MediaError, match="no such file or folder"):
         pictures_of([tmp_path / "none"], 96)

@@ -114,8 +114,9 @@ class RtspStream:
         session = Session(self._gst, address, self._source.transport, until - began, login)
         try:
             while not session.playing():
-                now, wire = self._playback.clock.monotonic(), session.dialogue.wire
-                if now > until or (wire is None and timeout is not None and now - began > timeout):
+                now = self._playback.clock.monotonic()
+                connected = session.dialogue.has_connected
+                if now > until or (not connected and timeout is not None and now - began > timeout):
                     raise SourceError(Reason.TIMEOUT)
                 if session.received() > _MOST_TO_OPEN:
                     raise SourceError(Reason.TOO_LARGE, "its answers")

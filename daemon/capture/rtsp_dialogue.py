@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -51,8 +52,9 @@ class Dialogue:
     """Decides on requests and streams while a camera is opened. Called from GStreamer's thread; holds no GStreamer
     objects, so that nothing keeps a closed pipeline alive.
 
-    `installed(element)` returns whether GStreamer has that element. `wire` is the connection to the camera, once there
-    is one; `login`, if set, answers challenges instead of rtspsrc; `fault` is why we ended the dialogue, if we did.
+    `installed(element)` returns whether GStreamer has that element. `login`, if set, answers challenges instead of
+    rtspsrc; `fault` is why we ended the dialogue, if we did. Any thread may call `has_connected`, `received`, `cut` and
+    `close`.
     """
 
     def __init__(self, address: Address, installed: Callable[[str], bool]) -> None:
@@ -65,7 +67,9 @@ class Dialogue:
         self.stream: int | None = None
         self.codec: RtpCodec | None = None
         self.configuration: bytes | None = None
-        self.wire: Wire | None = None
+        self._wire: Wire | None = None
+        self._wire_lock = threading.Lock()
+        self._closed = False
         self.login: OwnLogin | None = None
         self._replaced = 0
         self.fault: SourceError | None = None
@@ -85,6 +89,37 @@ class Dialogue:
             return False
         self._tries[method] = self._tries.get(method, 0) + 1
         return method not in ("OPTIONS", "DESCRIBE") or self._tries[method] <= _MOST_TRIES
+
+    def connected(self, wire: Wire) -> None:
+        """Takes over the duplicate of a new connection, and closes that of the one before."""
+        with self._wire_lock:
+            old, self._wire = (wire, None) if self._closed else (self._wire, wire)
+        if old is not None:
+            old.close()
+
+    @property
+    def has_connected(self) -> bool:
+        """Whether the camera has accepted a connection."""
+        with self._wire_lock:
+            return self._wire is not None
+
+    def received(self) -> int:
+        """Returns the bytes that the camera has sent over TCP so far, on the latest connection."""
+        with self._wire_lock:
+            return 0 if self._wire is None else self._wire.received()
+
+    def cut(self) -> None:
+        """Shuts the latest connection down."""
+        with self._wire_lock:
+            if self._wire is not None:
+                self._wire.cut()
+
+    def close(self) -> None:
+        """Closes the duplicate of the connection, also of one that is made later. Idempotent."""
+        with self._wire_lock:
+            old, self._wire, self._closed = self._wire, None, True
+        if old is not None:
+            old.close()
 
     def check(self, location: str) -> None:
         """Sets `fault` if a redirect led to another host, or away from TLS."""

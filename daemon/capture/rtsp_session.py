@@ -73,7 +73,7 @@ class Session:
 
     def received(self) -> int:
         """Returns the bytes that the camera has sent over TCP so far."""
-        return 0 if self.dialogue.wire is None else self.dialogue.wire.received()
+        return self.dialogue.received()
 
     def ended(self) -> bool:
         """Returns whether the stream has ended."""
@@ -87,21 +87,18 @@ class Session:
         """
         if self.dialogue.login is not None:
             self.dialogue.login.cancel()
-        cutting = threading.Timer(_FAREWELL, self._cut)
+        cutting = threading.Timer(_FAREWELL, self.dialogue.cut)
         if well:
             cutting.start()
         else:
-            self._cut()
+            self.dialogue.cut()
         self._pipeline.set_state(self._gst.gst.State.NULL)
         cutting.cancel()
         for handler in self._handlers:
             self._source.disconnect(handler)
         self._handlers = []
         self._bus.set_flushing(True)
-
-    def _cut(self) -> None:
-        if self.dialogue.wire is not None:
-            self.dialogue.wire.cut()
+        self.dialogue.close()
 
     def _take(self, message: Any) -> None:
         kind = self._gst.gst.MessageType
@@ -143,7 +140,11 @@ def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: 
     method, location = flag.first_value_nick.upper().replace("-", "_"), source.get_property("location")
     allowed = dialogue.allows(method, location)
     if (made := rtsp_wire.own_connection()) is not None:
-        dialogue.wire = rtsp_wire.Wire(made)
+        try:
+            dialogue.connected(rtsp_wire.Wire(made))
+        except OSError as error:
+            dialogue.fault = SourceError(Reason.OTHER, f"its connection cannot be watched: {error.strerror}")
+            return False
         if allowed and dialogue.login is not None:
             allowed = _asked(gstreamer, dialogue.login, made, location, dialogue)
     header = None if dialogue.login is None else dialogue.login.authorization(method, uri)

@@ -6,7 +6,6 @@ connection, in the thread that makes it; that is also the one that sends the req
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
@@ -24,50 +23,35 @@ _made: dict[int, Callable[[], Any]] = {}
 
 
 class Wire:
-    """One connection, which its owner may close at any time on another thread."""
+    """A duplicate of a connection's descriptor. Any thread.
+
+    Its own descriptor, because a reference to the connection object would not do: a strong one keeps the connection
+    open, and upgrading a weak one crashes if another thread is freeing the object at that moment. The connection stays
+    open until this one is closed as well.
+    """
 
     def __init__(self, connection: Any) -> None:
-        """`connection` is open, and its owner must not close it during this call."""
-        self._reference = connection.weak_ref()  # a strong one would keep it open
-        self._identity = _identity(connection.get_socket().get_fd())
+        """`connection` is open, and its owner must not close it during this call. Raises OSError if there is no
+        descriptor left."""
+        self._socket = socket.socket(fileno=os.dup(connection.get_socket().get_fd()))
+        self._lock = threading.Lock()
 
     def received(self) -> int:
-        """Returns the bytes that the peer has sent so far; 0 if the connection is closed."""
-        with suppress(OSError, struct.error), self._socket() as own:
-            told = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
-            return int(struct.unpack_from("=Q", told, _BYTES_RECEIVED)[0])
+        """Returns the bytes that the peer has sent so far; 0 after `close`."""
+        with self._lock, suppress(OSError, struct.error):
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
+            return int(struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0])
         return 0
 
     def cut(self) -> None:
         """Shuts the connection down: reads and writes fail at once. Idempotent."""
-        with suppress(OSError), self._socket() as own:
-            own.shutdown(socket.SHUT_RDWR)
+        with self._lock, suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _socket(self) -> socket.socket:
-        """Returns a duplicate of the connection's socket, to be closed after use. Raises OSError if the connection is
-        closed.
-
-        The owner may close the descriptor before it is duplicated, and its number may then belong to a file or socket
-        of another thread.
-        """
-        connection = self._reference()
-        if connection is None:
-            raise OSError(errno.EBADF, "closed")
-        descriptor = os.dup(connection.get_socket().get_fd())
-        if _identity(descriptor) != self._identity:
-            os.close(descriptor)
-            raise OSError(errno.EBADF, "closed, and the descriptor was reused")
-        return socket.socket(fileno=descriptor)
-
-
-def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Returns device and inode, which no other socket has while this one or a duplicate of it is open; None if it is
-    closed."""
-    try:
-        status = os.fstat(descriptor)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    def close(self) -> None:
+        """Closes the duplicate. Idempotent."""
+        with self._lock:
+            self._socket.close()
 
 
 def watch(gio: Any, gobject: Any) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from sightd.daemon.capture.rtsp_dialogue import Dialogue, address_of
 from sightd.daemon.capture.rtsp_wire import Wire
 from tests.support.waiting import eventually
 
@@ -39,74 +39,70 @@ def pair() -> Iterator[Pair]:
 
 
 class Connection:
-    """Replaces a Gio.SocketConnection. `between` runs after its descriptor was requested."""
+    """Replaces a Gio.SocketConnection with that descriptor."""
 
     def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.between: Callable[[], None] = lambda: None
-
-    def weak_ref(self) -> Callable[[], Connection | None]:
-        return weakref.ref(self)
+        self._descriptor = descriptor
 
     def get_socket(self) -> SimpleNamespace:
-        return SimpleNamespace(get_fd=self._get_fd)
-
-    def _get_fd(self) -> int:
-        descriptor = self.descriptor
-        self.between()
-        return descriptor
+        return SimpleNamespace(get_fd=lambda: self._descriptor)
 
 
 def test_it_counts_what_came_and_cuts_the_connection(pair: Pair) -> None:
     ours, theirs = pair
-    connection = Connection(ours.fileno())
-    wire = Wire(connection)
+    wire = Wire(Connection(ours.fileno()))
     theirs.sendall(b"x" * 1234)
     eventually(lambda: wire.received() == 1234, 5, "counted")
     wire.cut()
     wire.cut()
     assert theirs.recv(1) == b""
+    wire.close()
 
 
-def test_a_connection_that_is_gone_has_received_nothing_and_is_cut_already(pair: Pair) -> None:
-    connection = Connection(pair[0].fileno())
-    wire = Wire(connection)
-    del connection
-    assert wire.received() == 0
+def test_after_its_owner_closed_it_the_connection_ends_with_the_wire(pair: Pair) -> None:
+    ours, theirs = pair
+    wire = Wire(Connection(ours.fileno()))
+    ours.close()
+    theirs.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        theirs.recv(1)
+    wire.close()
+    theirs.settimeout(5)
+    assert theirs.recv(1) == b""
+
+
+def test_a_closed_one_has_received_nothing_and_leaves_no_descriptor(pair: Pair) -> None:
+    ours, theirs = pair
+    before = open_descriptors()
+    wire = Wire(Connection(ours.fileno()))
+    theirs.sendall(b"x")
+    eventually(lambda: wire.received() == 1, 5, "counted")
+    wire.close()
+    wire.close()
     wire.cut()
+    assert wire.received() == 0
+    assert open_descriptors() == before
 
 
-def test_a_descriptor_that_another_connection_takes_meanwhile_is_left_alone(pair: Pair) -> None:
+def test_what_takes_the_number_of_the_descriptor_is_left_alone(pair: Pair) -> None:
     ours, _ = pair
-    connection = Connection(ours.fileno())
-    wire = Wire(connection)
+    wire = Wire(Connection(ours.fileno()))
     others, peer = tcp_pair()
     with others, peer:
-        peer.sendall(b"x" * 99)
-
-        def closed_and_taken() -> None:
-            os.dup2(others.fileno(), ours.fileno())
-
-        connection.between = closed_and_taken
-        open_before = open_descriptors()
-        assert wire.received() == 0
+        os.dup2(others.fileno(), ours.fileno())
         wire.cut()
-        assert open_descriptors() == open_before
+        wire.close()
         others.sendall(b"still open")
         assert peer.recv(64) == b"still open"
 
 
-def test_a_descriptor_that_a_file_takes_meanwhile_is_left_alone(pair: Pair) -> None:
-    ours, _ = pair
-    connection = Connection(ours.fileno())
-    wire = Wire(connection)
-    with Path(os.devnull).open("rb") as file:
-
-        def closed_and_taken() -> None:
-            os.dup2(file.fileno(), ours.fileno())
-
-        connection.between = closed_and_taken
-        open_before = open_descriptors()
-        wire.cut()
-        assert wire.received() == 0
-        assert open_descriptors() == open_before
+def test_a_dialogue_closes_the_connection_before_and_any_that_comes_after_its_end(pair: Pair) -> None:
+    before = open_descriptors()
+    dialogue = Dialogue(address_of("rtsp://camera/a"), lambda element: True)
+    for _ in range(3):
+        dialogue.connected(Wire(Connection(pair[0].fileno())))
+    assert open_descriptors() == before + 1
+    dialogue.close()
+    dialogue.connected(Wire(Connection(pair[0].fileno())))
+    assert open_descriptors() == before
+    assert dialogue.received() == 0

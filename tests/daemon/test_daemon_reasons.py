@@ -19,6 +19,9 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.waiting
 
+_HEADERS = 14
+"""Bytes of the RTP header, the NAL unit's, and that of a fragment."""
+
 QUICK = {"timeout": "2s", "open_timeout": "5s", "reconnect": {"first": "200ms", "longest": "500ms"}}
 
 
@@ -27,9 +30,18 @@ def _server() -> None:
     need_rtsp_server()
 
 
-def cut(number: int, packets: Packets) -> Packets:
-    """Removes the first packets of every frame, so that none can be decoded."""
-    return packets[-1:]
+class Damage:
+    """Overwrites the video in all frames but the first 50. A camera without an intact frame would be silent until its
+    first damaged one arrives."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+
+    def __call__(self, number: int, packets: Packets) -> Packets:
+        self._frames += 1
+        if self._frames <= 50:
+            return packets
+        return [packet[:_HEADERS] + bytes(len(packet) - _HEADERS) for packet in packets]
 
 
 def state(daemon: DaemonProcess, camera: str) -> Any:
@@ -49,7 +61,7 @@ def agrees(daemon: DaemonProcess, camera: str, reason: Reason) -> bool:
 
 def test_one_reason_everywhere(tmp_path: Path) -> None:
     pipe = tmp_path / "later.mp4"
-    with OddCamera(algorithms=["MD5"]) as locked, OddCamera(deliver=cut) as damaged:
+    with OddCamera(algorithms=["MD5"]) as locked, OddCamera(deliver=Damage()) as damaged:
         sources = {
             "locked": f"rtsp://viewer:wrong@127.0.0.1:{locked.port}/cam",
             "damaged": damaged.address(),

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sightd.engines.backend_factories import installed_backends
 from sightd.engines.backends import Backends, SessionRequest
 from sightd.engines.catalog import Catalog
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.errors import BackendUnavailableError
-from sightd.engines.makers import installed_backends
 from sightd.engines.model import Model
-from sightd.engines.own_models import with_own
 from sightd.engines.preference import BackendName, Precision, Preference
 from sightd.engines.session import Session, Tensor
 from sightd.engines.store import ModelStore, default_directory
@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=default_directory(os.environ), help="folder of the networks")
     arguments = parser.parse_args()
     store = ModelStore(arguments.directory)
-    catalog = with_own(Catalog.load(), store.directory)
+    catalog = with_custom_models(Catalog.load(), store.directory)
     models = [model for model in catalog if store.find(model) and _wanted(model, arguments.names)]
     if not models:
         print(f"no network is stored in {store.directory}: sightd models fetch ssd-mobilenet-v2", file=sys.stderr)

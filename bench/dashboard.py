@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.daemon.render import lettering
-from tests.support.fault_ward import Ward
+from sightd.daemon.render import text_rendering
+from tests.support.fault_harness import FaultHarness
 from tests.support.prometheus import RULES, Prometheus
 
 PANELS = (
@@ -95,14 +95,14 @@ def _panel(panel: dict[str, Any], prometheus: Prometheus, since: float, until: f
         down = foot - np.nan_to_num(line.samples[:, 1]) / highest * high
         points = np.stack((across, down), axis=1).round().astype(np.int32)
         cv2.polylines(tile, [points], False, colour, 2, cv2.LINE_AA)
-        room = lettering.width_of(line.name, 12)
+        room = text_rendering.width_of(line.name, 12)
         if at + room < width - 30:
             cv2.line(tile, (at, height - 18), (at + 12, height - 18), colour, 3)
             texts.append((line.name, at + 18, height - 13, 12))
             at += room + 36
     cover = np.zeros((height, width), np.float32)
     for text, x, baseline, size in texts:
-        lettering.write(cover, text, x, baseline, size)
+        text_rendering.write(cover, text, x, baseline, size)
     return np.rint(tile * (1 - cover[..., None]) + np.array(_INK) * cover[..., None]).astype(np.uint8)
 
 
@@ -120,12 +120,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with Ward(folder) as ward, Prometheus(folder, ward.daemon.url("").removeprefix("http://")) as prometheus:
+        with (
+            FaultHarness(folder) as harness,
+            Prometheus(folder, harness.daemon.url("").removeprefix("http://")) as prometheus,
+        ):
             since = time.time()
             time.sleep(args.seconds / 2)
-            ward.patient.proxy.refuse()
+            harness.patient.proxy.refuse()
             time.sleep(args.seconds / 6)
-            ward.patient.proxy.heal()
+            harness.patient.proxy.heal()
             time.sleep(args.seconds / 3)
             args.out.write_bytes(cv2.imencode(".png", picture(prometheus, since + 5, time.time()))[1].tobytes())
     return 0

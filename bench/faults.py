@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.support.fault_ward import LONGEST, SLATE_AFTER, TIMEOUT, Course, Ward, p95
+from tests.support.fault_harness import LONGEST, SLATE_AFTER, TIMEOUT, Course, FaultHarness, p95
 from tests.support.faults import FAULTS, Fault
 
 SEEN, SLATE, RECOVERY = TIMEOUT + 0.5, SLATE_AFTER + 0.2, LONGEST + 2
@@ -76,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.rounds < 1 or not faults:
         parser.error(f"at least one round, and one of: {', '.join(fault.name for fault in (*FAULTS, _NOTHING))}")
     courses: dict[Fault, list[Course]] = {fault: [] for fault in faults}
-    with tempfile.TemporaryDirectory() as folder, Ward(Path(folder)) as ward:
+    with tempfile.TemporaryDirectory() as folder, FaultHarness(Path(folder)) as harness:
         for number, fault in itertools.product(range(1, args.rounds + 1), faults):
             sys.stderr.write(f"round {number} of {args.rounds}: {fault.name}\n")
-            courses[fault].append(ward.suffer(fault, well=_SECONDS, ill=_SECONDS))
+            courses[fault].append(harness.suffer(fault, well=_SECONDS, ill=_SECONDS))
     print("| fault | seen after | slate after | counted as | over after | the other loses | its latency (95 %) | |")
     print("|---|---|---|---|---|---|---|---|")
     print("\n".join(row(fault, rounds) for fault, rounds in courses.items()))

@@ -22,8 +22,8 @@ from bench.pipeline.procfs import load_average
 from sightd.daemon.config.model import Engines, Models
 from sightd.daemon.networks import engine_loading
 from sightd.daemon.pipeline.breaker import BreakerState
-from sightd.daemon.pipeline.host import Instance, PluginHost
-from sightd.daemon.pipeline.worker import yield_to_the_picture
+from sightd.daemon.pipeline.manager import Instance, PluginManager
+from sightd.daemon.pipeline.worker import lower_thread_priority
 from sightd.engines.engine import Engine
 from sightd.plugins.api import AnyPlugin, PluginConfig
 from sightd.plugins.detector import Detector
@@ -76,7 +76,7 @@ class Figure:
 def measure(name: str, plugin: type[AnyPlugin], options: Callable[..., PluginConfig], size: tuple[int, int]) -> Figure:
     loading = partial(engine_loading, Models(), Engines())
     usages = {"here": Usage(), "isolated": Usage()}
-    host = PluginHost(loading(), usages.__getitem__, networks=loading)
+    host = PluginManager(loading(), usages.__getitem__, networks=loading)
     kinds = {"here": options(), "isolated": options(isolate=True)}
     try:
         instances = {kind: host.open(kind, plugin, config, cameras=1) for kind, config in kinds.items()}
@@ -85,7 +85,7 @@ def measure(name: str, plugin: type[AnyPlugin], options: Callable[..., PluginCon
             for n in range(_WARM_UP):
                 _seconds(instance, noise[n % len(noise)], n)
         for instance in instances.values():
-            instance.look()
+            instance.check_hung()
         usages["isolated"].cpu = 0.0
         took: dict[str, list[float]] = {kind: [] for kind in kinds}
         cpu = dict.fromkeys(kinds, 0.0)
@@ -94,7 +94,7 @@ def measure(name: str, plugin: type[AnyPlugin], options: Callable[..., PluginCon
                 begun = time.process_time()
                 took[kind].append(_seconds(instance, noise[n % len(noise)], _WARM_UP + n))
                 cpu[kind] += time.process_time() - begun
-        instances["isolated"].look()
+        instances["isolated"].check_hung()
         for instance in instances.values():
             host.discard(instance)
     finally:
@@ -107,8 +107,8 @@ def measure(name: str, plugin: type[AnyPlugin], options: Callable[..., PluginCon
 def _seconds(instance: Instance, image: Image, seq: int) -> float:
     frame = Frame.of(image.copy(), seq=seq)
     begun = time.perf_counter()
-    if instance.guard.process([frame], [Results()]) is None:
-        raise RuntimeError(f"the plug-in failed: {instance.guard.last_fault}")
+    if instance.supervisor.process([frame], [Results()]) is None:
+        raise RuntimeError(f"the plug-in failed: {instance.supervisor.last_fault}")
     return time.perf_counter() - begun
 
 
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.isolation", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     args = parser.parse_args(argv)
-    yield_to_the_picture()  # as inference threads do, and as the plug-in's own process does
+    lower_thread_priority()  # as inference threads do, and as the plug-in's own process does
     plugins: tuple[tuple[str, type[AnyPlugin], Callable[..., PluginConfig]], ...] = (
         ("asks for no picture", Blind, PluginConfig),
         ("asks for the picture", Looking, PluginConfig),

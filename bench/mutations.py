@@ -19,9 +19,9 @@ from pathlib import Path
 
 import httpx
 
-from sightd.daemon.config.changes import enabled, plugins_in_use
+from sightd.daemon.config.diff import enabled, plugins_in_use
 from sightd.daemon.config.installed import installed_plugins
-from sightd.daemon.config.load import Loaded, load
+from sightd.daemon.config.load import LoadedConfig, load
 from sightd.daemon.config.problems import ConfigError
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.waiting import eventually
@@ -182,7 +182,7 @@ class Trial:
         if set(state["plugins"]) != set(plugins_in_use(self._now)):
             self._fault(f"plug-ins {sorted(state['plugins'])}", text)
 
-    def _loaded(self) -> Loaded:
+    def _loaded(self) -> LoadedConfig:
         return load(self._daemon.path, environ={"HOME": "/nowhere"}, plugins=installed_plugins())
 
     def _fault(self, what: str, text: str) -> None:

@@ -25,7 +25,7 @@ import httpx
 import yaml
 
 from sightd.daemon.memory import TRIM_EVERY
-from tests.support.fault_ward import Ward
+from tests.support.fault_harness import FaultHarness
 from tests.support.faults import FAULTS
 from tests.support.process import Sample, sample
 from tests.support.viewer import Viewer
@@ -59,14 +59,14 @@ class Outcome:
 class Soak:
     """Applies random events to the daemon of a test harness."""
 
-    def __init__(self, ward: Ward, seed: int) -> None:
-        self._ward, self._random = ward, random.Random(seed)
+    def __init__(self, harness: FaultHarness, seed: int) -> None:
+        self._harness, self._random = harness, random.Random(seed)
         self._watching: list[Viewer] = []
         self._cameras: dict[str, dict[str, Any]] = {}
         self._next = 0
         self.happened: Counter[str] = Counter()
         self.recovered = 0
-        self._base = yaml.safe_load(ward.daemon.path.read_text())
+        self._base = yaml.safe_load(harness.daemon.path.read_text())
 
     def turn(self) -> None:
         """Applies one random event."""
@@ -109,7 +109,7 @@ class Soak:
 
     def _come(self) -> None:
         if len(self._watching) < _MOST_VIEWERS:
-            viewer = Viewer(self._ward.daemon.rtsp(self._random.choice(["other", "patient", *self._cameras])))
+            viewer = Viewer(self._harness.daemon.rtsp(self._random.choice(["other", "patient", *self._cameras])))
             viewer.start()
             self._watching.append(viewer)
 
@@ -118,12 +118,12 @@ class Soak:
             self._watching.pop(self._random.randrange(len(self._watching))).stop()
 
     def _refused(self) -> None:
-        self._ward.daemon.path.write_text("cameras: {a: {sorce: x}}\n")
+        self._harness.daemon.path.write_text("cameras: {a: {sorce: x}}\n")
         assert self._asked().status_code == 409
         self._write()
 
     def _fault(self) -> None:
-        self._ward.suffer(self._random.choice(FAULTS), well=0.2, ill=self._random.uniform(0.5, 4))
+        self._harness.suffer(self._random.choice(FAULTS), well=0.2, ill=self._random.uniform(0.5, 4))
         self.recovered += 1
 
     def _reload(self) -> None:
@@ -133,29 +133,29 @@ class Soak:
 
     def _write(self) -> None:
         cameras = {**self._base["cameras"], **self._cameras}
-        self._ward.daemon.path.write_text(yaml.safe_dump({**self._base, "cameras": cameras}))
+        self._harness.daemon.path.write_text(yaml.safe_dump({**self._base, "cameras": cameras}))
 
     def _asked(self) -> httpx.Response:
-        return httpx.post(self._ward.daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
+        return httpx.post(self._harness.daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
 
 
 def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -> Outcome:
     """Runs the soak for `seconds` s."""
     rests: list[tuple[float, Sample]] = []
-    with Ward(folder) as ward:
-        doing, begun, lost = Soak(ward, seed), time.monotonic(), ward.uncounted()
+    with FaultHarness(folder) as harness:
+        doing, begun, lost = Soak(harness, seed), time.monotonic(), harness.uncounted()
         for end in (seconds * (number + 1) / _RESTS for number in range(_RESTS)):
             resting = min(_REST, seconds / _RESTS / 4)
             while (at := time.monotonic() - begun) < end - resting:
                 doing.turn()
-                now, things = sample(ward.daemon.pid), sum(doing.happened.values())
+                now, things = sample(harness.daemon.pid), sum(doing.happened.values())
                 tell(f"{at:5.0f} s  {now.memory:.0f} MiB, {now.threads} threads, {things} things")
                 time.sleep(0.5)
             doing.rest()
-            rests.append((time.monotonic() - begun, now := _at_rest(ward.daemon.pid, resting)))
+            rests.append((time.monotonic() - begun, now := _at_rest(harness.daemon.pid, resting)))
             tell(f"{at:5.0f} s  at rest: {now.memory:.1f} MiB, {now.threads} threads, {now.descriptors} descriptors")
-        faults = sum(ward.daemon.values("sightd_plugin_faults_total", "reason").values())
-        lost = ward.lost_since(lost)
+        faults = sum(harness.daemon.values("sightd_plugin_faults_total", "reason").values())
+        lost = harness.lost_since(lost)
     warm = [(at, one) for at, one in rests if at > min(_WARM_UP, seconds / 3)]
     return Outcome(
         seconds=seconds,

@@ -28,7 +28,7 @@ from sightd.plugins.style.config import StyleConfig
 from sightd.plugins.style.enlarge import enlarged
 from sightd.plugins.style.names import weights_of
 from sightd.plugins.style.pace import size_for
-from sightd.plugins.style.steady import Painted, Steadier
+from sightd.plugins.style.temporal_smoother import Painted, TemporalSmoother
 from sightd.plugins.types import FloatArray, Image
 
 FILMS = ("bikes.mp4", "single_face.mp4")
@@ -88,7 +88,7 @@ def warping_error(before: Image, now: Image, painted_before: FloatArray, painted
 
 def measure(session: Session, film: str, frames: Iterator[Image], style: str) -> Figure:
     """Paints consecutive frames both ways; needs at least two."""
-    steadier, weights = Steadier(), weights_of({style: 1.0}, STYLES)[None]
+    steadier, weights = TemporalSmoother(), weights_of({style: 1.0}, STYLES)[None]
     times: dict[str, list[float]] = {"network": [], "steady": [], "enlarge": []}
     errors: list[tuple[float, float]] = []
     last: tuple[Image, FloatArray, Painted] | None = None

@@ -25,10 +25,10 @@ from sightd.engines.samples import SampleStore
 from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.finder import FaceFinder, Search, finder_for
-from sightd.plugins.face.looks import DIMENSIONS
+from sightd.plugins.face.face_detector import FaceDetector, Search, face_detector_for
+from sightd.plugins.face.face_embedder import FaceEmbedder, face_embedder_for
+from sightd.plugins.face.face_samples import DIMENSIONS
 from sightd.plugins.face.quality import quality_of
-from sightd.plugins.face.reader import FaceReader, reader_for
 from sightd.plugins.face.upright import UprightFaces, upright
 from sightd.plugins.still import StillError, read_still
 from sightd.plugins.types import FloatArray, Frame, Image
@@ -111,29 +111,29 @@ class LooksAt:
     """Computes the embedding of the face in the centre of a scene; `turns`: rotates it upright first, as the plug-in
     does."""
 
-    def __init__(self, finder: FaceFinder, reader: FaceReader, *, turns: bool) -> None:
-        self._finder, self._reader, self._turns = finder, reader, turns
+    def __init__(self, face_detector: FaceDetector, face_embedder: FaceEmbedder, *, turns: bool) -> None:
+        self._face_detector, self._face_embedder, self._turns = face_detector, face_embedder, turns
 
     def __call__(self, scene: Image) -> FloatArray | None:
         frame = Frame.of(scene)
-        (found,) = self._finder.find([frame], [None])
+        (found,) = self._face_detector.find([frame], [None])
         middle = np.abs((found.boxes[:, :2] + found.boxes[:, 2:]) / 2 - _SCENE / 2).max(axis=1, initial=0)
         if not len(found) or middle.min() > _SCENE / _AROUND / 2:
             return None
         one = found.select(np.arange(len(found)) == middle.argmin())
         if self._turns:
-            faces = upright(self._finder, frame, one, [True])
+            faces = upright(self._face_detector, frame, one, [True])
         else:
             faces = UprightFaces(one.landmarks, one.scores, np.ones(1, np.bool_))
-        read = self._reader.read([(frame, faces.landmarks[0])], [True])
+        read = self._face_embedder.read([(frame, faces.landmarks[0])], [True])
         embedding: FloatArray = read.embeddings[0]
         return embedding if quality_of(read.crops, faces).totals[0] >= _GOOD else None
 
 
-def cost(finder: FaceFinder, reader: FaceReader, scenes: Sequence[Image], rounds: int = 7) -> float:
+def cost(face_detector: FaceDetector, face_embedder: FaceEmbedder, scenes: Sequence[Image], rounds: int = 7) -> float:
     """Returns the CPU time of embedding upright faces with the rotation step, as a multiple of that without. Takes each
     scene's minimum over all rounds, measured in turns."""
-    ways = LooksAt(finder, reader, turns=True), LooksAt(finder, reader, turns=False)
+    ways = LooksAt(face_detector, face_embedder, turns=True), LooksAt(face_detector, face_embedder, turns=False)
     least = np.full((len(scenes), 2), np.inf)
     for _ in range(rounds):
         for row, scene in enumerate(scenes):
@@ -196,15 +196,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ProgressBar() as progress:
         load = engine_loading(Models(), Engines(), progress)
         detector, recogniser = load(["yunet"], 1, config), load(["sface"], 1, config)
-    finder, reader = finder_for(detector, Search()), reader_for(recogniser)
-    faces = faces_of(FaceAnalyser(finder, reader), list(_pictures(args.photos)))
+    face_detector, face_embedder = face_detector_for(detector, Search()), face_embedder_for(recogniser)
+    faces = faces_of(FaceAnalyser(face_detector, face_embedder), list(_pictures(args.photos)))
     figures = {
-        turns: [measure(LooksAt(finder, reader, turns=turns), faces, angle, threshold) for angle in ANGLES]
+        turns: [
+            measure(LooksAt(face_detector, face_embedder, turns=turns), faces, angle, threshold) for angle in ANGLES
+        ]
         for turns in (True, False)
     }
     _print(figures, len(faces), len({face.person for face in faces}), threshold)
-    sure = [face.scene for face in faces if finder.find([Frame.of(face.scene)], [None])[0].scores.max(initial=0) > 0.92]
-    ratio = cost(finder, reader, sure[:10])
+    sure = [
+        face.scene
+        for face in faces
+        if face_detector.find([Frame.of(face.scene)], [None])[0].scores.max(initial=0) > 0.92
+    ]
+    ratio = cost(face_detector, face_embedder, sure[:10])
     print(f"upright faces of a video: {ratio:.2f} times the CPU time, at most {COST}")
     kept = all(no_worse(one, figures[True][0]) for one in figures[True]) and ratio <= COST
     print("kept" if kept else "MISSED")

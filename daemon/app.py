@@ -14,25 +14,25 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from sightd.daemon.camera_manager import CameraManager, codecs_of, uses_nvdec
 from sightd.daemon.capture.errors import Reason
-from sightd.daemon.config.changes import Changes, chain_of, changes, enabled, plugins_in_use
-from sightd.daemon.config.load import Loaded
+from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use
+from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
+from sightd.daemon.config_errors import as_config_error
 from sightd.daemon.deadline import Deadline
 from sightd.daemon.encode.choice import CodecChoice
-from sightd.daemon.events.event import Kind
+from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.events.place import journal_of
+from sightd.daemon.events.paths import journal_of
 from sightd.daemon.faces.served import ServedFaces
-from sightd.daemon.fleet import Fleet, codecs_of, uses_nvdec
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.networks import engine_loading
-from sightd.daemon.observe import PluginObservation
-from sightd.daemon.pipeline.host import Instance, PluginHost
+from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.daemon.pipeline.opening import LoadEngine
-from sightd.daemon.placed import placed
+from sightd.daemon.plugin_observer import PluginObservation
 from sightd.daemon.readiness import camera_reasons, plugin_reasons, plugin_status, starting
-from sightd.daemon.serve import descriptors
+from sightd.daemon.serve import fd_budget
 from sightd.daemon.serve.access.access import Access
 from sightd.daemon.serve.access.peers import PeerRoles
 from sightd.daemon.serve.control import AskReload
@@ -85,7 +85,7 @@ class Daemon:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         load_engine: LoadEngine,
         gpus: Gpus,
         ask_reload: AskReload | None = None,
@@ -104,19 +104,19 @@ class Daemon:
             CollectorRegistry(),
             installed_version(),
             [str(reason) for reason in Reason if reason is not Reason.SILENT],
-            list(Kind),
+            list(EventKind),
         )
         self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
         self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)
         self._observations: dict[str, PluginObservation] = {}
-        self._host = PluginHost(
+        self._manager = PluginManager(
             load_engine,
             self._observation,
             networks=partial(engine_loading, self._config.models, self._config.engines),
             progress=progress,
         )
-        self._fleet = Fleet(self._host, self.metrics, self.journal, gpus, self._video_gpu)
+        self._camera_manager = CameraManager(self._manager, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
         self._faces = ServedFaces(load_engine, os.environ, partial(self.metrics.state_writable, "faces"))
@@ -134,7 +134,7 @@ class Daemon:
         refused = self.metrics.connection_refused("http")
         self._control = open_control(self._config.control, self._loaded.path, self._access.peers, os.environ, refused)
         self.journal.start()
-        self.journal.note(Kind.DAEMON_STARTED, version=installed_version())
+        self.journal.note(EventKind.DAEMON_STARTED, version=installed_version())
         cameras = list(enabled(self._config))
         codecs = codecs_of(self._config, cameras)
         self._open_nvdec(self._config, cameras)
@@ -145,15 +145,15 @@ class Daemon:
         for name in plugins_in_use(self._loaded):
             with ExitStack() as undo:
                 instance = self._opened(self._loaded, name)
-                undo.callback(self._host.discard, instance)
+                undo.callback(self._manager.discard, instance)
                 with self._change():
-                    self._host.add(instance)
+                    self._manager.add(instance)
                     undo.pop_all()
         with self._change():
-            self._fleet.start(self._config, codecs)
+            self._camera_manager.start(self._config, codecs)
         self._started = True
 
-    def apply(self, loaded: Loaded, commit: Callable[[], None] = lambda: None) -> Changes:
+    def apply(self, loaded: LoadedConfig, commit: Callable[[], None] = lambda: None) -> ConfigDiff:
         """Applies another configuration to the running daemon; everything unchanged keeps running.
 
         Plug-ins are opened before anything is stopped: if one fails or an encoder is missing, nothing changes and
@@ -161,13 +161,13 @@ class Daemon:
         renewed certificates are used for new connections.
         `commit` is called after everything is open and before anything changes; if it raises, nothing changes.
         """
-        change, old = changes(self._loaded, loaded), self._loaded
+        change, old = diff(self._loaded, loaded), self._loaded
         wanted = loaded.config
         config = wanted.model_copy(update={name: getattr(old.config, name) for name in change.fixed})
         loaded = replace(loaded, config=config)
         codecs: dict[str, CodecChoice] = {}
         for name in (*change.added, *change.changed):
-            with placed(loaded, ("cameras", name)):
+            with as_config_error(loaded, ("cameras", name)):
                 codecs |= codecs_of(config, [name])
                 self._open_nvdec(config, [name])
         with ExitStack() as undo:
@@ -175,10 +175,10 @@ class Daemon:
             for name in (*change.opened, *change.replaced):
                 if name in change.opened:
                     undo.callback(self._lose_sight_of, name)
-                with placed(loaded, ("plugins", name)):
+                with as_config_error(loaded, ("plugins", name)):
                     ready.append(self._opened(loaded, name))
-                undo.callback(self._host.discard, ready[-1])
-            with placed(loaded, ("plugins",)):
+                undo.callback(self._manager.discard, ready[-1])
+            with as_config_error(loaded, ("plugins",)):
                 faces = self._faces.opened(loaded) if self._http is not None else {}
             undo.callback(self._faces.discard, faces)
             renewals = self._renewals(loaded, wanted)
@@ -192,40 +192,40 @@ class Daemon:
                     renew()
         return change
 
-    def _renewals(self, loaded: Loaded, wanted: Config) -> dict[str, Callable[[], None]]:
+    def _renewals(self, loaded: LoadedConfig, wanted: Config) -> dict[str, Callable[[], None]]:
         """Reads the servers' certificates again. Returns, for each that was renewed, a function that uses it. If `tls`
         of a section changed, its old files may be gone: the certificate stays until the restart that this requires."""
         found: dict[str, Callable[[], None]] = {}
-        for section, server in (("rtsp", self._fleet.rtsp), ("http", self._http)):
+        for section, server in (("rtsp", self._camera_manager.rtsp), ("http", self._http)):
             if server is not None and getattr(wanted, section).tls == getattr(self._config, section).tls:
-                with placed(loaded, (section, "tls")):
+                with as_config_error(loaded, (section, "tls")):
                     if renew := server.renewal():
                         found[section] = renew
         return found
 
     def _follow(
-        self, loaded: Loaded, change: Changes, codecs: Mapping[str, CodecChoice], ready: Iterable[Instance]
+        self, loaded: LoadedConfig, change: ConfigDiff, codecs: Mapping[str, CodecChoice], ready: Iterable[Instance]
     ) -> None:
-        self._fleet.stop((*change.changed, *change.removed))
-        self._fleet.remove(change.removed)
+        self._camera_manager.stop((*change.changed, *change.removed))
+        self._camera_manager.remove(change.removed)
         for name in (*change.closed, *change.replaced):
-            self._host.remove(name)
+            self._manager.remove(name)
             if name in change.closed:
                 self._lose_sight_of(name)
         for instance in ready:
-            self._host.add(instance)
+            self._manager.add(instance)
         self._loaded, self._config = loaded, loaded.config
-        self._fleet.place(loaded.config, enabled(loaded.config))
-        self._fleet.start(loaded.config, codecs)
+        self._camera_manager.place(loaded.config, enabled(loaded.config))
+        self._camera_manager.start(loaded.config, codecs)
 
-    def reloaded(self, change: Changes | None, reason: str = "") -> None:
+    def reloaded(self, change: ConfigDiff | None, reason: str = "") -> None:
         """Counts and journals a reload: its changes, or (None) the `reason` it was refused."""
         self.metrics.reloaded(change is not None)
         if change is None:
-            self.journal.note(Kind.CONFIG_RELOADED, outcome="refused", reason=reason)
+            self.journal.note(EventKind.CONFIG_RELOADED, outcome="refused", reason=reason)
         else:
             changed: dict[str, Any] = {what: list(names) for what, names in asdict(change).items() if names}
-            self.journal.note(Kind.CONFIG_RELOADED, outcome="applied", **changed)
+            self.journal.note(EventKind.CONFIG_RELOADED, outcome="applied", **changed)
 
     def stop(self, deadline: Deadline | None = None) -> None:
         """Stops cameras, plug-ins and servers, in this order, by `deadline` (None: within STOP_TIME). A component that
@@ -243,26 +243,26 @@ class Daemon:
             log.error("a start or reload hangs while applying changes; abandoning it")
         with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.journal.close(deadline.within(3.0)))
-            parts.callback(self.journal.note, Kind.DAEMON_STOPPED)
+            parts.callback(self.journal.note, EventKind.DAEMON_STOPPED)
             parts.callback(lambda: self._faces.close(deadline.within(2.0, keep=0.5)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
                 parts.callback(lambda: http.close(deadline.within(2.0, keep=1.0)))
-            if (rtsp := self._fleet.rtsp) is not None:
+            if (rtsp := self._camera_manager.rtsp) is not None:
                 parts.callback(lambda: rtsp.close(deadline.within(2.0, keep=1.5)))
-            parts.callback(lambda: self._host.close(deadline.within(5.0, keep=2.5)))
-            parts.callback(lambda: self._fleet.close(deadline.within(3.0, keep=4.0)))
+            parts.callback(lambda: self._manager.close(deadline.within(5.0, keep=2.5)))
+            parts.callback(lambda: self._camera_manager.close(deadline.within(3.0, keep=4.0)))
 
     def cameras(self) -> Sequence[CameraEntry]:
-        return self._fleet.entries()
+        return self._camera_manager.entries()
 
     def jpeg(self, camera: str) -> JpegStream | None:
-        return self._fleet.jpeg(camera)
+        return self._camera_manager.jpeg(camera)
 
     def rtsp_url(self, camera: str) -> str | None:
         """The camera's RTSP address as reached from this machine."""
-        address = self._fleet.address(camera)
+        address = self._camera_manager.address(camera)
         return None if address is None else address.url(reachable(self._config.rtsp.host))
 
     def http_url(self) -> str | None:
@@ -276,15 +276,15 @@ class Daemon:
     def readiness(self) -> Readiness:
         """Ready if everything has started, every camera is live and shown, no plug-in is disabled or hangs, and state
         can be written."""
-        cameras = {name: run.status() for name, run in self._fleet.runs.items()}
-        plugins = {name: plugin_status(instance) for name, instance in dict(self._host.instances).items()}
+        cameras = {name: run.status() for name, run in self._camera_manager.runs.items()}
+        plugins = {name: plugin_status(instance) for name, instance in dict(self._manager.instances).items()}
         faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": self._faces.fault}
         state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
-        if few := descriptors.fault():
+        if few := fd_budget.fault():
             state.append(few)
         reasons = [
             *camera_reasons(self._started, cameras, self._opening),
-            *plugin_reasons(self._host.instances),
+            *plugin_reasons(self._manager.instances),
             *state,
         ]
         return Readiness(not reasons, cameras, plugins, reasons, self.configuration)
@@ -293,8 +293,8 @@ class Daemon:
         """Returns the content of `/api/status`. May block on the disk that holds the state."""
         readiness, http_url = self.readiness(), self.http_url()
         uptime = time.monotonic() - self._started_at
-        cameras = camera_reports(self._fleet, reachable(self._config.rtsp.host), http_url)
-        rtsp = self._fleet.rtsp
+        cameras = camera_reports(self._camera_manager, reachable(self._config.rtsp.host), http_url)
+        rtsp = self._camera_manager.rtsp
         return Status(
             version=installed_version(),
             pid=os.getpid(),
@@ -307,7 +307,7 @@ class Daemon:
             cameras=cameras,
             plugins=[
                 plugin_report(instance, self._observations.get(name))
-                for name, instance in dict(self._host.instances).items()
+                for name, instance in dict(self._manager.instances).items()
             ],
             viewers=all_viewers(cameras),
             servers=Servers(
@@ -322,9 +322,9 @@ class Daemon:
     def healthy(self) -> tuple[bool, str]:
         """Whether every loop (feeds, outputs, servers) makes progress. An offline camera does not make the process
         unhealthy, nor does a hanging plug-in, which its supervisor handles."""
-        now, runs = time.monotonic(), self._fleet.runs
+        now, runs = time.monotonic(), self._camera_manager.runs
         stalled = [what for run in runs.values() if (what := run.stalled(now, STALLED_AFTER))]
-        servers = {"the RTSP server": self._fleet.rtsp, "the web server": self._http}
+        servers = {"the RTSP server": self._camera_manager.rtsp, "the web server": self._http}
         for name, server in servers.items():
             if server is not None and now - server.progress_at > STALLED_AFTER:
                 stalled.append(name)
@@ -340,7 +340,7 @@ class Daemon:
 
     def summary(self) -> str:
         """Status in one line, for systemd."""
-        states = [run.status() for run in self._fleet.runs.values()]
+        states = [run.status() for run in self._camera_manager.runs.values()]
         live = [state for state in states if state.state in ("live", "ended")]
         away = f", {len(states) - len(live)} offline" if len(live) < len(states) else ""
         line = f"{len(live)} of {len(states)} cameras live{away}, {sum(state.fps or 0 for state in live):.0f} fps"
@@ -359,8 +359,8 @@ class Daemon:
                 self._changing_since = None
 
     def _open_nvdec(self, config: Config, cameras: Iterable[str]) -> None:
-        if self._fleet.nvdec is None and uses_nvdec(config, cameras):
-            self._fleet.nvdec = open_nvdec(self._gpus, self._video_gpu)
+        if self._camera_manager.nvdec is None and uses_nvdec(config, cameras):
+            self._camera_manager.nvdec = open_nvdec(self._gpus, self._video_gpu)
 
     def _observation(self, name: str) -> PluginObservation:
         """The observation of a plug-in, shared by successive instances: if one is replaced while disabled, the plug-in
@@ -373,18 +373,22 @@ class Daemon:
         self._observations.pop(plugin, None)
         self.metrics.remove_plugin(plugin)
 
-    def _opened(self, loaded: Loaded, name: str) -> Instance:
+    def _opened(self, loaded: LoadedConfig, name: str) -> Instance:
         """Opens a plug-in instance that serves no camera yet."""
         options, config = loaded.plugin_configs[name], loaded.config
         users = sum(name in chain_of(config, camera) for camera in enabled(config).values())
         self._opening = name
-        return self._host.open(name, registry.load(options.use or name), options, users)
+        return self._manager.open(name, registry.load(options.use or name), options, users)
 
     def _listen(self, cameras: Sequence[str]) -> None:
         if self._config.rtsp.enabled:
-            self._fleet.rtsp = RtspServer(self._config.rtsp, self._access, self.metrics.connection_refused("rtsp"))
-            self._fleet.rtsp.start()
-        self._fleet.place(self._config, cameras)  # before the web server: early viewers wait for the first frame
+            self._camera_manager.rtsp = RtspServer(
+                self._config.rtsp, self._access, self.metrics.connection_refused("rtsp")
+            )
+            self._camera_manager.rtsp.start()
+        self._camera_manager.place(
+            self._config, cameras
+        )  # before the web server: early viewers wait for the first frame
         if self._config.http.enabled or self._control is not None:
             options = self._config.http
             self._faces.serve(self._faces.opened(self._loaded))
@@ -393,7 +397,7 @@ class Daemon:
                 self.metrics.exposition,
                 options.max_viewers,
                 self._access,
-                self._faces.desk,
+                self._faces.face_service,
                 self._ask_reload,
                 self.journal,
             )

@@ -7,18 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.feed import Feed
+from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.capture.slot import FrameSlot
-from sightd.daemon.capture.source import Kind
+from sightd.daemon.capture.source import SourceKind
 from sightd.daemon.capture.status import FeedStatus
 from sightd.daemon.config.model import Camera, Output, Render
 from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.events.availability import CameraAvailability, ReportedState
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.events.sight import Sight, Told
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.render.renderer import Renderer
@@ -49,10 +49,10 @@ class CameraRun:
         codec: CodecChoice,
         nvdec: Nvdec | None,
         drawing: FrameDrawing | None,
-        host: PluginHost,
+        manager: PluginManager,
         metrics: Metrics,
         journal: Journal,
-        told: Told,
+        reported: ReportedState,
         rtsp: RtspStream | None,
         jpeg: JpegStream | None,
     ) -> None:
@@ -60,24 +60,24 @@ class CameraRun:
         self._began = time.monotonic()
         title = options.title or name
         self.chain = tuple(chain)
-        self._host = host
+        self._manager = manager
         self._codec = codec
         self._metrics = metrics.camera(name)
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
-        self._sight = Sight(name, self._metrics, journal, told)
+        self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._slot = FrameSlot()
         self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec, wanted_height=output.max_height)
         self._output = CameraOutput(
             name,
             title,
             self._slot,
-            host.line(name, chain, self._analysed),
+            manager.pipeline(name, chain, self._analysed),
             Renderer(title, render, output.max_height, drawing),
             Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
             self._metrics,
             metrics.stages,
-            self._sight,
+            self._availability,
             longest_interval=_longest_interval(options, self._feed.source.kind),
         )
 
@@ -99,7 +99,7 @@ class CameraRun:
         self._feed.stop(deadline)
         if not self._output.stop(max(0.1, until - time.monotonic())):
             log.error("camera %s: the output thread did not stop within %.1f s; abandoning it", self.name, deadline)
-        self._host.forget(self.name, max(0.1, until - time.monotonic()))
+        self._manager.forget(self.name, max(0.1, until - time.monotonic()))
         self._all_metrics.remove_camera(self.name)
 
     def stalled(self, now: float, limit: float) -> str | None:
@@ -108,7 +108,7 @@ class CameraRun:
         block."""
         if now - self._output.progress_at > limit:
             return f"the output of {self.name}"
-        if now - self._feed.progress_at > self._feed.patience and self._feed.status.state is not State.ENDED:
+        if now - self._feed.progress_at > self._feed.patience and self._feed.status.state is not FeedState.ENDED:
             return f"the feed of {self.name}"
         return None
 
@@ -120,18 +120,18 @@ class CameraRun:
         """The camera's state for `/readyz`: the state of its feed or, while that is live, of its output."""
         feed = self._feed.status
         state, reason, since = str(feed.state), feed.last_error, feed.since
-        seen = feed.state is State.LIVE and not self._output.slate_active
-        if feed.state in (State.CONNECTING, State.WAITING):
+        seen = feed.state is FeedState.LIVE and not self._output.slate_active
+        if feed.state in (FeedState.CONNECTING, FeedState.WAITING):
             since = self._began if feed.last_frame_at is None else feed.last_frame_at
-            if self._sight.reason is Reason.DECODE and feed.state is State.CONNECTING:
+            if self._availability.reason is Reason.DECODE and feed.state is FeedState.CONNECTING:
                 reason = Reason.DECODE.explanation  # all frames are damaged, but not yet for long enough to reconnect
-        elif feed.state is State.LIVE:
+        elif feed.state is FeedState.LIVE:
             reason = None
             if fault := self._output.fault:
                 state, reason = "failing", fault
             elif self._output.slate_active:
                 since = feed.since if feed.last_frame_at is None else feed.last_frame_at
-                state, reason = "stale", self._sight.reason.explanation
+                state, reason = "stale", self._availability.reason.explanation
             elif feed.late_since is not None:
                 since = feed.late_since
                 late_by = f"{feed.age or 0.0:.1f} s"
@@ -147,32 +147,32 @@ class CameraRun:
             age=round(feed.age, 2) if seen and feed.age is not None else None,
         )
 
-    def state_changed(self, camera: str, state: State) -> None:
-        self._output.ended = state is State.ENDED
-        if state is State.LIVE:
-            self._sight.connected()
+    def state_changed(self, camera: str, state: FeedState) -> None:
+        self._output.ended = state is FeedState.ENDED
+        if state is FeedState.LIVE:
+            self._availability.connected()
 
     def camera_lost(self, camera: str, reason: Reason) -> None:
         self._metrics.lost(reason)
         self._metrics.age.set(0)
-        self._sight.fault(reason)
+        self._availability.fault(reason)
         self._output.late_by = None
         self._output.camera_lost(time.time())
 
     def frame_damaged(self, camera: str) -> None:
         self._metrics.dropped("capture", "damaged")
-        self._sight.frame(damaged=True)
+        self._availability.frame(damaged=True)
 
     def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
         self._metrics.age.set(age)
         self._output.late_by = age if late else None
-        self._sight.timeliness(age, late=late)
+        self._availability.timeliness(age, late=late)
 
     def frame_skipped(self, camera: str) -> None:
         self._metrics.dropped("capture", "late")
 
     def _arrived(self, frame: Frame) -> None:
-        self._sight.frame(damaged=False)
+        self._availability.frame(damaged=False)
         self._metrics.frames["captured"].inc()
         self._metrics.last_frame.set(frame.wall_time)
         if self._slot.put(frame):
@@ -198,8 +198,8 @@ class CameraRun:
                     self._metrics.classified(label)
 
 
-def _longest_interval(options: Camera, kind: Kind) -> float:
+def _longest_interval(options: Camera, kind: SourceKind) -> float:
     """Seconds without a frame after which this camera counts as lost."""
-    if kind is Kind.FILE:
+    if kind is SourceKind.FILE:
         return _SLOWEST_RECORDING
-    return options.timeout + (options.poll_interval if kind is Kind.HTTP else 0.0)
+    return options.timeout + (options.poll_interval if kind is SourceKind.HTTP else 0.0)

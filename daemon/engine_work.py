@@ -12,27 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.daemon.build_progress import BuildProgressBar
-from sightd.daemon.judges import judge_of
+from sightd.daemon.verifiers import verifier_of
 from sightd.engines.engine_cache import EngineCache
 from sightd.engines.errors import EngineError
 from sightd.engines.model import Model
 from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.engines.session import Session
+from sightd.engines.trt.ensure import EngineRequest, open_session
+from sightd.engines.trt.interfaces import Device
 from sightd.engines.trt.names import TensorRT
 from sightd.engines.trt.profile import BatchRange
-from sightd.engines.trt.provide import EngineRequest, open_session
 from sightd.engines.trt.reference import reference_pictures
-from sightd.engines.trt.seam import Device
 from sightd.engines.trt.session import TensorRTSession
 from sightd.plugins.still import StillError, read_still
 
 _SECONDS = 2.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BuildRequest:
     """The model to build and how: precision, batch sizes, verification images."""
 
     model: Model
@@ -43,7 +43,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BuildTarget:
     """Where engines are built and cached."""
 
     trt: TensorRT
@@ -51,42 +51,47 @@ class Place:
     cache: EngineCache
 
 
-def build(wish: Wish, place: Place, say: Say) -> None:
+def build(build_request: BuildRequest, target: BuildTarget, report: Report) -> None:
     """Builds the engine unless it is cached, and loads it. Raises EngineError if it cannot be built or fails
     verification."""
-    with _session(wish, place) as session:
-        say(f"{wish.model.name}: {place.trt.title} on {place.device.name}, {session.backend.precision}, ready")
+    with _session(build_request, target) as session:
+        report(
+            f"{build_request.model.name}: {target.trt.title} on {target.device.name}, "
+            f"{session.backend.precision}, ready"
+        )
 
 
-def bench(wish: Wish, place: Place, say: Say) -> None:
+def bench(build_request: BuildRequest, target: BuildTarget, report: Report) -> None:
     """Times the engine from host to host at each batch size it was built for, against ONNX Runtime on one CPU
     thread."""
-    with _session(wish, place) as session:
-        cpu = OnnxRuntimeSession(wish.onnx, 1)
-        slow = _seconds(cpu, _zeros(cpu, wish, 1))
+    with _session(build_request, target) as session:
+        cpu = OnnxRuntimeSession(build_request.onnx, 1)
+        slow = _seconds(cpu, _zeros(cpu, build_request, 1))
         cpu.close()
-        say(f"{wish.model.name} on {place.device.name}: {session.backend.name}, {session.backend.precision}")
-        for batch in sorted({wish.batch.least, wish.batch.usual, wish.batch.most}):
-            each = _seconds(session, _zeros(session, wish, batch)) / batch
-            say(
+        report(
+            f"{build_request.model.name} on {target.device.name}: {session.backend.name}, {session.backend.precision}"
+        )
+        for batch in sorted({build_request.batch.least, build_request.batch.usual, build_request.batch.most}):
+            each = _seconds(session, _zeros(session, build_request, batch)) / batch
+            report(
                 f"  batch {batch:3}  {each * 1000.0:8.3f} ms per image  {1 / each:9.0f} images/s  "
                 f"{slow / each:6.1f} × one CPU thread"
             )
 
 
 @contextmanager
-def _session(wish: Wish, place: Place) -> Iterator[TensorRTSession]:
-    model = wish.model
+def _session(build_request: BuildRequest, target: BuildTarget) -> Iterator[TensorRTSession]:
+    model = build_request.model
     request = EngineRequest(
         model,
-        wish.onnx,
-        wish.precision,
-        wish.batch,
-        judge_of(model),
-        pictures=[_picture(path) for path in wish.pictures] or reference_pictures(),
+        build_request.onnx,
+        build_request.precision,
+        build_request.batch,
+        verifier_of(model),
+        pictures=[_picture(path) for path in build_request.pictures] or reference_pictures(),
     )
     with BuildProgressBar(model.name) as progress:
-        session = open_session(request, place.trt, place.device, place.cache, progress)
+        session = open_session(request, target.trt, target.device, target.cache, progress)
     try:
         yield session
     finally:
@@ -100,8 +105,8 @@ def _picture(path: Path) -> NDArray[np.uint8]:
         raise EngineError(str(error)) from error
 
 
-def _zeros(session: Session, wish: Wish, batch: int) -> dict[str, NDArray[np.float32]]:
-    spec = wish.model.input
+def _zeros(session: Session, build_request: BuildRequest, batch: int) -> dict[str, NDArray[np.float32]]:
+    spec = build_request.model.input
     return {spec.tensor: np.zeros((batch, 3, spec.height, spec.width), np.float32)}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sightd.daemon.config.model import Models
 from sightd.engines.catalog import Catalog
-from sightd.engines.own_models import with_own
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.store import default_directory
 
 
@@ -15,4 +15,4 @@ def known_networks(models: Models, environ: Mapping[str, str]) -> Catalog:
 
     Loads no model.
     """
-    return with_own(Catalog.load(), models.directory or default_directory(environ))
+    return with_custom_models(Catalog.load(), models.directory or default_directory(environ))

@@ -16,7 +16,7 @@ TRIM_EVERY = 60.0
 """Seconds."""
 
 
-def bound_arenas() -> None:
+def limit_malloc_arenas() -> None:
     """Limits glibc's malloc arenas. By default there are up to eight per core, and freed images stay in them.
 
     Call before the first thread starts. Other C libraries have neither the setting nor the arenas.
@@ -27,7 +27,7 @@ def bound_arenas() -> None:
         log.debug("the allocator could not be tuned: %s", error)
 
 
-def spare_what_stays() -> None:
+def freeze_gc() -> None:
     """Freezes all objects alive now (modules, classes, functions), so that GC no longer scans them.
 
     Call once most modules are loaded and before creating anything that may be released: frozen reference cycles are

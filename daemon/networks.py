@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 
 from sightd.daemon.config.model import Engines, Models
-from sightd.daemon.judges import judge_of
 from sightd.daemon.known_networks import known_networks
 from sightd.daemon.pipeline.opening import LoadEngine
+from sightd.daemon.verifiers import verifier_of
+from sightd.engines.backend_factories import installed_backends
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.engine import Engine
 from sightd.engines.loader import EngineLoader
-from sightd.engines.makers import installed_backends
 from sightd.engines.mirror import default_mirror
 from sightd.engines.model import Model
 from sightd.engines.preference import Preference
@@ -29,7 +29,7 @@ def engine_loading(
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
     gpus = Gpus() if gpus is None else gpus
-    backends = installed_backends(judge_of, gpus)
+    backends = installed_backends(verifier_of, gpus)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
         loader = EngineLoader(
@@ -40,7 +40,7 @@ def engine_loading(
             threads,
             progress,
             models.max_download,
-            wish_of(engines, config),
+            preference_of(engines, config),
             backends,
             gpus,
         )
@@ -49,7 +49,7 @@ def engine_loading(
     return load
 
 
-def wish_of(engines: Engines, config: PluginConfig) -> Preference:
+def preference_of(engines: Engines, config: PluginConfig) -> Preference:
     """Backend preference from the plug-in's options; the `engines` section fills in what they leave out."""
     return Preference(
         tuple(config.backends or engines.backends),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from sightd.daemon.pipeline.breaker import BreakerState
-from sightd.daemon.pipeline.guard import HANGS_AFTER
-from sightd.daemon.pipeline.host import Instance
+from sightd.daemon.pipeline.manager import Instance
+from sightd.daemon.pipeline.supervisor import HANGS_AFTER
 from sightd.daemon.serve.view import CameraStatus, PluginStatus
 
 
 def plugin_status(instance: Instance) -> PluginStatus:
-    guard = instance.guard
+    supervisor = instance.supervisor
     if not instance.engines:
-        return PluginStatus(breaker=guard.state.value, faults=guard.faults)
+        return PluginStatus(breaker=supervisor.state.value, faults=supervisor.faults)
     engine = instance.engines[0]
     backend = engine.session.backend
     return PluginStatus(
@@ -22,18 +22,18 @@ def plugin_status(instance: Instance) -> PluginStatus:
         precision=backend.precision,
         device=backend.device,
         reason=engine.reason,
-        breaker=guard.state.value,
-        faults=guard.faults,
+        breaker=supervisor.state.value,
+        faults=supervisor.faults,
     )
 
 
 def plugin_reasons(instances: Mapping[str, Instance]) -> Iterator[str]:
     for name, instance in dict(instances).items():
-        guard = instance.guard
-        if guard.state is BreakerState.OPEN:
-            yield f"plug-in {name} is disabled after repeated faults: {guard.last_fault}"
-        if guard.busy_for > HANGS_AFTER:
-            yield f"plug-in {name} hangs: it has been processing one batch for {guard.busy_for:.0f} s"
+        supervisor = instance.supervisor
+        if supervisor.state is BreakerState.OPEN:
+            yield f"plug-in {name} is disabled after repeated faults: {supervisor.last_fault}"
+        if supervisor.busy_for > HANGS_AFTER:
+            yield f"plug-in {name} hangs: it has been processing one batch for {supervisor.busy_for:.0f} s"
 
 
 def starting(opening: str | None) -> str:

@@ -17,10 +17,10 @@ _TELL_EVERY = 5
 class StateWatch:
     """Retries on its own thread. `close` is idempotent."""
 
-    def __init__(self, what: str, mend: Callable[[], str | None], told: Callable[[bool], None]) -> None:
-        """`mend` retries failed writes and returns the remaining error or None; `told` is called with whether all is
+    def __init__(self, what: str, recover: Callable[[], str | None], told: Callable[[bool], None]) -> None:
+        """`recover` retries failed writes and returns the remaining error or None; `told` is called with whether all is
         well."""
-        self._what, self._mend, self._told = what, mend, told
+        self._what, self._recover, self._told = what, recover, told
         self.fault: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
@@ -35,7 +35,7 @@ class StateWatch:
         looks = 0
         while True:
             try:
-                fault = self._mend()
+                fault = self._recover()
             except Exception as error:  # noqa: BLE001 — the thread's outermost loop: any error is reported and retried
                 fault = f"{type(error).__name__}: {error}"
             if fault is not None and looks % _TELL_EVERY == 0:

@@ -9,13 +9,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sightd.daemon.camera_manager import CameraManager
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.faces.served import ServedFaces
-from sightd.daemon.fleet import Fleet
-from sightd.daemon.observe import PluginObservation
 from sightd.daemon.pipeline.breaker import BreakerState
-from sightd.daemon.pipeline.guard import HANGS_AFTER
-from sightd.daemon.pipeline.host import Instance
+from sightd.daemon.pipeline.manager import Instance
+from sightd.daemon.pipeline.supervisor import HANGS_AFTER
+from sightd.daemon.plugin_observer import PluginObservation
 from sightd.daemon.serve.status import (
     CameraReport,
     EngineReport,
@@ -29,14 +29,14 @@ _PACKAGES = ("onnxruntime", "openvino", "tensorrt", "opencv-python", "av", "nump
 _PLUGIN_STATES = {BreakerState.CLOSED: "running", BreakerState.HALF_OPEN: "trial", BreakerState.OPEN: "out"}
 
 
-def camera_reports(fleet: Fleet, rtsp_host: str, http_url: str | None) -> list[CameraReport]:
+def camera_reports(camera_manager: CameraManager, rtsp_host: str, http_url: str | None) -> list[CameraReport]:
     """Reports of the running cameras, in the order of the configuration."""
-    runs, reports = fleet.runs, []
-    for entry in fleet.entries():
+    runs, reports = camera_manager.runs, []
+    for entry in camera_manager.entries():
         run = runs.get(entry.name)
         if run is None:
             continue
-        status, feed, viewers = run.status(), run.feed, fleet.viewers(entry.name)
+        status, feed, viewers = run.status(), run.feed, camera_manager.viewers(entry.name)
         reports.append(
             CameraReport(
                 name=entry.name,
@@ -63,8 +63,8 @@ def camera_reports(fleet: Fleet, rtsp_host: str, http_url: str | None) -> list[C
 
 
 def plugin_report(instance: Instance, observation: PluginObservation | None) -> PluginReport:
-    guard = instance.guard
-    hangs = guard.busy_for > HANGS_AFTER
+    supervisor = instance.supervisor
+    hangs = supervisor.busy_for > HANGS_AFTER
     engines = [
         EngineReport(
             engine.model.name,
@@ -77,10 +77,10 @@ def plugin_report(instance: Instance, observation: PluginObservation | None) -> 
     ]
     return PluginReport(
         name=instance.name,
-        state="hangs" if hangs else _PLUGIN_STATES[guard.state],
+        state="hangs" if hangs else _PLUGIN_STATES[supervisor.state],
         seconds=None if observation is None else observation.seconds,
-        faults=guard.faults,
-        last_fault=guard.last_fault or None,
+        faults=supervisor.faults,
+        last_fault=supervisor.last_fault or None,
         engines=engines,
     )
 
@@ -90,8 +90,8 @@ def storage_report(directory: Path, journal: Journal, faces: ServedFaces) -> Sto
     free, total = _room(directory)
     galleries = {
         name: StoreReport(str(database.path), _size(database.path), database.fault)
-        for name, desk in faces.desks.items()
-        if (database := desk.gallery.database)
+        for name, face_service in faces.face_services.items()
+        if (database := face_service.gallery.database)
     }
     path = journal.reader.path
     return StorageReport(str(directory), free, total, StoreReport(str(path), _size(path), journal.fault), galleries)

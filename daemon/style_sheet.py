@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.layout import Layout
 from sightd.daemon.render.palette import BLACK
-from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.engines.styles import STYLES
 from sightd.plugins.api import Context
 from sightd.plugins.style import Stylist
@@ -21,7 +21,7 @@ def contact_sheet(photo: Image, side: int, context: Context) -> Image:
     """Returns a BGR image of tiles of `side` × `side` pixels; the unstyled photo fills the tiles after the last
     style."""
     square = _square(photo, side)
-    stamps = Stamps(Measures.of(side, side))
+    sprites = SpriteCache(Layout.of(side, side))
     tiles = []
     for name in STYLES:
         plugin = Stylist(StyleConfig(style=name, max_lines=max(side, 128)))
@@ -30,7 +30,7 @@ def contact_sheet(photo: Image, side: int, context: Context) -> Image:
         plugin.close()
         assert picture is not None
         tile = picture.image.copy()
-        stamps.label(name, BLACK).on(tile, 3, 3)
+        sprites.label(name, BLACK).on(tile, 3, 3)
         tiles.append(tile)
     tiles += [square] * (-len(tiles) % _ACROSS)
     rows = [np.hstack(tiles[start : start + _ACROSS]) for start in range(0, len(tiles), _ACROSS)]

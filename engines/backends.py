@@ -29,7 +29,7 @@ class SessionRequest:
     progress: Progress = field(default=silent)
 
 
-class SessionMaker(Protocol):
+class BackendFactory(Protocol):
     """A backend factory. It must not import its library before `make` is called."""
 
     @property
@@ -63,46 +63,47 @@ class Placement(Protocol):
 class Backends:
     """The backends of this installation by name. Thread-safe."""
 
-    makers: Mapping[str, SessionMaker]
+    factories: Mapping[str, BackendFactory]
     placement: Placement
 
-    def open(self, request: SessionRequest, wish: Preference) -> tuple[Session, str]:
+    def open(self, request: SessionRequest, preference: Preference) -> tuple[Session, str]:
         """Returns a session of the first preferred backend that works, and why each earlier one did not.
 
         Replaces the precision and device of `request` with those of the preference, and never tries a backend that the
         preference does not list. Raises BackendUnavailableError, with a reason per backend, if none can run the model.
         """
         passed: list[str] = []
-        for name in wish.backends:
+        for name in preference.backends:
             try:
-                session = self._try(name, request, wish)
+                session = self._try(name, request, preference)
             except BackendUnavailableError as error:
                 logger.info("%s does not run on %s: %s", request.model.name, name, error)
                 passed.append(f"{name}: {error}")
                 continue
             return session, "; ".join(passed)
         raise BackendUnavailableError(
-            f"{request.model.name} cannot run as configured (precision {wish.precision}, device {wish.device}):\n  "
+            f"{request.model.name} cannot run as configured "
+            f"(precision {preference.precision}, device {preference.device}):\n  "
             + "\n  ".join(passed)
             + "\nInstall what is missing, or allow another backend, precision or device"
         )
 
     def missing(self, name: str) -> str | None:
         """Returns why the backend cannot run anything on this machine, or None if it can."""
-        maker = self.makers.get(name)
-        return "not part of this installation" if maker is None else maker.missing()
+        factory = self.factories.get(name)
+        return "not part of this installation" if factory is None else factory.missing()
 
-    def _try(self, name: str, request: SessionRequest, wish: Preference) -> Session:
-        maker = self.makers.get(name)
-        if maker is None:
+    def _try(self, name: str, request: SessionRequest, preference: Preference) -> Session:
+        factory = self.factories.get(name)
+        if factory is None:
             raise BackendUnavailableError(self.missing(name))
-        if wish.device != "auto" and maker.on_gpu != wish.device.startswith("cuda:"):
-            raise BackendUnavailableError(f"does not run on {wish.device}")
-        if reason := maker.missing():
+        if preference.device != "auto" and factory.on_gpu != preference.device.startswith("cuda:"):
+            raise BackendUnavailableError(f"does not run on {preference.device}")
+        if reason := factory.missing():
             raise BackendUnavailableError(reason)
-        device = wish.device
+        device = preference.device
         if device == "auto":
-            device = self.placement.next() if maker.on_gpu else "cpu"
-        return maker.make(
-            SessionRequest(request.model, request.path, request.threads, wish.precision, device, request.progress)
+            device = self.placement.next() if factory.on_gpu else "cpu"
+        return factory.make(
+            SessionRequest(request.model, request.path, request.threads, preference.precision, device, request.progress)
         )

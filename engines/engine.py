@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.detection_lane import DetectionLane, Reading
-from sightd.engines.cuda.face_lane import FaceLane
+from sightd.engines.cuda.detection_pipeline import DetectionPipeline, HeadParameters
+from sightd.engines.cuda.face_pipeline import FacePipeline
+from sightd.engines.cuda.gpu_pipelines import DetectionPipelines, FacePipelines, StylePipelines
 from sightd.engines.cuda.gpus import Gpu
-from sightd.engines.cuda.lanes import DetectionLanes, FaceLanes, StyleLanes
-from sightd.engines.cuda.style_lane import StyleInput, StyleLane
+from sightd.engines.cuda.style_pipeline import StyleInput, StylePipeline
 from sightd.engines.device_session import DeviceSession
 from sightd.engines.model import Model
 from sightd.engines.preprocess import Geometry, prepare
@@ -41,29 +41,29 @@ class Engine:
         tensor, geometries = prepare(images, self.model.input)
         return self.session.run({self.model.input.tensor: tensor}), geometries
 
-    def detection_lanes(self, reading: Reading) -> DetectionLanes | None:
+    def detection_pipelines(self, reading: HeadParameters) -> DetectionPipelines | None:
         """Returns detection pipelines that keep images, tensors and outputs on the GPU, or None if the model runs on
         the CPU or `reason` says that this GPU cannot do it. The caller must close them before the engine."""
         gpu, session, model = self.gpu, self.session, self.model
         if gpu is None or not isinstance(session, DeviceSession):
             return None
-        return DetectionLanes(lambda: DetectionLane(gpu, session, model, reading))
+        return DetectionPipelines(lambda: DetectionPipeline(gpu, session, model, reading))
 
-    def face_lanes(self) -> FaceLanes | None:
-        """Returns pipelines that crop and embed faces on the GPU, or None as for `detection_lanes`. The caller must
+    def face_pipelines(self) -> FacePipelines | None:
+        """Returns pipelines that crop and embed faces on the GPU, or None as for `detection_pipelines`. The caller must
         close them before the engine."""
         gpu, session, model = self.gpu, self.session, self.model
         if gpu is None or not isinstance(session, DeviceSession):
             return None
-        return FaceLanes(lambda: FaceLane(gpu, session, model))
+        return FacePipelines(lambda: FacePipeline(gpu, session, model))
 
-    def style_lanes(self, style: StyleInput) -> StyleLanes | None:
-        """Returns pipelines that stylise frames on the GPU, or None as for `detection_lanes`. The caller must close
+    def style_pipelines(self, style: StyleInput) -> StylePipelines | None:
+        """Returns pipelines that stylise frames on the GPU, or None as for `detection_pipelines`. The caller must close
         them before the engine."""
         gpu, session, model = self.gpu, self.session, self.model
         if gpu is None or not isinstance(session, DeviceSession):
             return None
-        return StyleLanes(lambda: StyleLane(gpu, session, model, style))
+        return StylePipelines(lambda: StylePipeline(gpu, session, model, style))
 
     def close(self) -> None:
         self.session.close()

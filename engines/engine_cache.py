@@ -77,7 +77,7 @@ _TOLD = {
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class EngineMetadata:
     """Metadata stored next to an engine. `measures` are the measurements with which it passed verification."""
 
     identity: EngineIdentity
@@ -92,7 +92,7 @@ class Entry:
     """A stored engine; `used_at` is in seconds since 1970."""
 
     path: Path
-    note: Note
+    note: EngineMetadata
     used_at: float
 
 
@@ -128,7 +128,7 @@ class EngineCache:
         """Returns the exact bytes that were verified and marks the engine as used, or returns None; `problem` then says
         why."""
         path = self._engine(identity.stem)
-        note = _read_note(path)
+        note = _read_metadata(path)
         if note is None or note.identity.key != identity.key:
             return None
         try:
@@ -153,7 +153,7 @@ class EngineCache:
 
     def damage(self, path: Path) -> str:
         """Returns what is wrong with a stored engine, or "" if nothing is."""
-        note = _read_note(path)
+        note = _read_metadata(path)
         if note is None:
             return "the metadata of the engine is missing or unreadable"
         try:
@@ -166,7 +166,7 @@ class EngineCache:
         """Returns all engines that have metadata, most recently used first."""
         found = []
         for path in self.directory.glob("*.engine"):
-            note = _read_note(path)
+            note = _read_metadata(path)
             with suppress(OSError):  # another process may have pruned it in the meantime
                 if note is not None:
                     found.append(Entry(path, note, path.stat().st_mtime))
@@ -189,7 +189,7 @@ class EngineCache:
 
     def _keep(self, identity: EngineIdentity, content: bytes, measures: Mapping[str, float], scratch: Path) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        note = Note(identity, hashlib.sha256(content).hexdigest(), len(content), now, dict(measures))
+        note = EngineMetadata(identity, hashlib.sha256(content).hexdigest(), len(content), now, dict(measures))
         told = scratch / "note"
         told.write_text(json.dumps(asdict(note), indent=2) + "\n", encoding="utf-8")
         for path in (scratch / "plan", told):
@@ -258,16 +258,16 @@ class EngineCache:
 
 def _is_incomplete(path: Path) -> bool:
     """Returns whether an engine has no readable metadata or another size than recorded."""
-    note = _read_note(path)
+    note = _read_metadata(path)
     with suppress(OSError):
         return note is None or path.stat().st_size != note.size
     return False  # another process has just removed it
 
 
-def _read_note(path: Path) -> Note | None:
+def _read_metadata(path: Path) -> EngineMetadata | None:
     try:
         told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return Note(**{**told, "identity": EngineIdentity(**told["identity"])})
+        return EngineMetadata(**{**told, "identity": EngineIdentity(**told["identity"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

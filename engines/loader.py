@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sightd.engines.backend_factories import installed_backends
 from sightd.engines.backends import Backends, SessionRequest
 from sightd.engines.catalog import Catalog
 from sightd.engines.cuda.gpus import Gpu, Gpus
 from sightd.engines.device_session import DeviceSession
 from sightd.engines.engine import Engine
+from sightd.engines.ensure import ensure_model
 from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError
 from sightd.engines.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
-from sightd.engines.makers import installed_backends
 from sightd.engines.model import Model
 from sightd.engines.preference import Preference
 from sightd.engines.progress import Progress, silent
-from sightd.engines.provision import provide
 from sightd.engines.session import Session
 from sightd.engines.store import ModelStore
 from sightd.engines.tensors import zeros
@@ -33,7 +33,7 @@ class EngineLoader:
     """Creates engines. `mirror` is the mirror folder; `fetch` says whether models that are not stored may be fetched.
 
     `threads` is the number of threads that share one run of a model; `max_download` limits the size of a fetched file,
-    in bytes; `wish` says which of the `backends` may be used.
+    in bytes; `preference` says which of the `backends` may be used.
     """
 
     catalog: Catalog
@@ -43,7 +43,7 @@ class EngineLoader:
     threads: int = 1
     progress: Progress = field(default=silent)
     max_download: int = DEFAULT_MAX_DOWNLOAD
-    wish: Preference = field(default=Preference())
+    preference: Preference = field(default=Preference())
     backends: Backends = field(default_factory=installed_backends)
     gpus: Gpus = field(default_factory=Gpus)
 
@@ -76,7 +76,7 @@ class EngineLoader:
         passed: list[str] = []
         for index, model in enumerate(models):
             try:
-                path = provide(model, self.store, fetcher)
+                path = ensure_model(model, self.store, fetcher)
             except EngineError as error:
                 failures.append(error)
                 passed.append(f"{model.name} was not available ({error.summary})")
@@ -90,7 +90,7 @@ class EngineLoader:
 
     def _open(self, model: Model, path: Path, reason: str) -> Engine:
         request = SessionRequest(model, path, self.threads, progress=self.progress)
-        session, passed = self.backends.open(request, self.wish)
+        session, passed = self.backends.open(request, self.preference)
         try:
             _require_input(model, session)
             spec = model.input

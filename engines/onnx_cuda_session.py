@@ -10,11 +10,11 @@ import onnxruntime
 
 from sightd.engines import onnx_cuda_library
 from sightd.engines.errors import BackendUnavailableError, EngineError
-from sightd.engines.half import to_half
+from sightd.engines.fp16 import to_fp16
 from sightd.engines.onnx_binding import Binding, BoundRun, DeviceMemory, WorkStream, with_sides
 from sightd.engines.onnx_cuda_library import PROVIDER
 from sightd.engines.onnx_file import read_precision
-from sightd.engines.onnx_placed import RECORD, placed, stray
+from sightd.engines.onnx_placement import RECORD, operators_by_provider, stray
 from sightd.engines.onnx_session import FAULTS, session_options, tensor_specs
 from sightd.engines.session import Backend, Tensor
 from sightd.engines.tensors import batch_is_one, by_rows, described
@@ -109,7 +109,7 @@ def _network(path: Path, precision: str) -> str | bytes:
     """Returns the file's path, or the content of the model converted to fp16 in memory."""
     if precision != "fp16" or read_precision(path) == "fp16":
         return str(path)
-    content: bytes = to_half(onnx.load(path)).SerializeToString()
+    content: bytes = to_fp16(onnx.load(path)).SerializeToString()
     return content
 
 
@@ -121,5 +121,5 @@ def _require_all_on_gpu(session: onnxruntime.InferenceSession, name: str) -> Non
             f"ONNX Runtime {onnxruntime.__version__} does not report what runs on the GPU: install a newer "
             "onnxruntime-gpu"
         )
-    if left := stray(placed(session), PROVIDER):
+    if left := stray(operators_by_provider(session), PROVIDER):
         raise BackendUnavailableError(f"CUDA does not support all nodes of {name}: {', '.join(left)}")

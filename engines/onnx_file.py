@@ -26,14 +26,14 @@ _RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class OnnxIOSpec:
     """Inputs (without constants) and outputs of an ONNX file by name. None marks a dynamic axis."""
 
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape]
 
 
-def read_ends(path: Path) -> Ends:
+def read_io_spec(path: Path) -> OnnxIOSpec:
     """Returns the file's inputs and outputs. Raises ModelFileError if it cannot be read, is not ONNX, or is
     truncated."""
     graph = _load(path)
@@ -41,7 +41,7 @@ def read_ends(path: Path) -> Ends:
     inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
     if not inputs:
         raise ModelFileError(f"{path} is not an ONNX model: it has no input")
-    return Ends(inputs, {value.name: _shape(value) for value in graph.output})
+    return OnnxIOSpec(inputs, {value.name: _shape(value) for value in graph.output})
 
 
 def last_operation(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sightd.engines.errors import BackendUnavailableError, EngineError, ModelFileError
-from sightd.engines.onnx_file import read_ends
+from sightd.engines.onnx_file import read_io_spec
 from sightd.engines.processor import sums_int8_exactly
 from sightd.engines.session import Backend, Tensor, TensorSpec
 from sightd.engines.tensors import batch_is_one, by_rows, require
@@ -24,22 +24,22 @@ _NEEDS: Mapping[str, str] = {"bf16": "BF16", "fp16": "FP16"}
 
 
 class OpenVinoSession:
-    """An ONNX file on the CPU. Up to `lanes` runs execute at once, each with `threads` threads; further ones wait. A
+    """An ONNX file on the CPU. Up to `parallel` runs execute at once, each with `threads` threads; further ones wait. A
     file whose batch is fixed at 1 accepts any batch and runs once per row.
     """
 
-    def __init__(self, path: Path, threads: int, *, lanes: int = 1, precision: str = "fp32") -> None:
+    def __init__(self, path: Path, threads: int, *, parallel: int = 1, precision: str = "fp32") -> None:
         """Loads the file. Raises ModelFileError if it is not a valid ONNX file, and BackendUnavailableError if the
         library is not installed or cannot run the model, or if the processor does not support `precision`.
         """
-        names = list(read_ends(path).outputs)
+        names = list(read_io_spec(path).outputs)
         self._path = path
-        compiled = _compile(path, precision, threads, lanes)
+        compiled = _compile(path, precision, threads, parallel)
         self.inputs = {spec.name: spec for spec in (_spec(port, port.any_name) for port in compiled.inputs)}
         self.outputs = {name: _spec(port, name) for name, port in zip(names, compiled.outputs, strict=True)}
         self._one_by_one = batch_is_one(self.inputs)
         self.backend = Backend("openvino", "cpu", precision)
-        self._lanes = _Lanes([compiled.create_infer_request() for _ in range(lanes)])
+        self._requests = _InferRequests([compiled.create_infer_request() for _ in range(parallel)])
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs one batch; see `Session.run`. Raises EngineError if names, shapes or dtypes do not match the file."""
@@ -49,11 +49,11 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """Releases the memory when the current runs have finished."""
-        self._lanes.close()
+        self._requests.close()
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         require(self.inputs, inputs, self._path.name)
-        with self._lanes.one() as request:
+        with self._requests.one() as request:
             if request is None:
                 raise EngineError(f"{self._path.name}: called after close")
             try:
@@ -65,7 +65,7 @@ class OpenVinoSession:
             return {name: np.array(results[index]) for index, name in enumerate(self.outputs)}
 
 
-class _Lanes:
+class _InferRequests:
     """The inference requests of a session. Each is used by one thread at a time."""
 
     def __init__(self, requests: list[Any]) -> None:
@@ -95,7 +95,7 @@ class _Lanes:
             self._change.notify_all()
 
 
-def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
+def _compile(path: Path, precision: str, threads: int, parallel: int) -> Any:
     openvino = _library()
     core = openvino.Core()
     needed = _NEEDS.get(precision)
@@ -107,8 +107,8 @@ def _compile(path: Path, precision: str, threads: int, lanes: int) -> Any:
         )
     options = {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": lanes,
-        "INFERENCE_NUM_THREADS": threads * lanes,
+        "NUM_STREAMS": parallel,
+        "INFERENCE_NUM_THREADS": threads * parallel,
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "ENABLE_CPU_PINNING": False,  # decoding and encoding need the same cores
     }

@@ -43,7 +43,7 @@ def prepare(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> tuple[NDArr
     geometries = []
     for image, planes in zip(images, tensor, strict=True):
         height, width = size_of(image)
-        left, top, inner_width, inner_height = placed(width, height, spec)
+        left, top, inner_width, inner_height = letterbox(width, height, spec)
         resized = image
         if (inner_width, inner_height) != (width, height):
             resized = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
@@ -67,7 +67,7 @@ def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
 
 
-def placed(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
+def letterbox(width: int, height: int, spec: InputSpec) -> tuple[int, int, int, int]:
     """Returns left, top, width and height of the image within the model's input."""
     if spec.resize is Resize.STRETCH:
         return 0, 0, spec.width, spec.height

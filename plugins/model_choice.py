@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, RootModel, Tag
 
 from sightd.engines.cache import expanded
 from sightd.engines.catalog import Catalog
+from sightd.engines.custom_file import model_from_file
 from sightd.engines.errors import ModelFileError
 from sightd.engines.model import Model
 from sightd.engines.onnx_trial import require_bounded
-from sightd.engines.own_file import model_from_file
 from sightd.engines.regular_file import require_regular
 from sightd.engines.spec import ColourOrder, Resize
 from sightd.engines.suggest import did_you_mean
@@ -106,14 +106,18 @@ class OwnFile(BaseModel):
         )
 
 
-Wish = Annotated[Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")], Discriminator(_form)]
-Wishes = Annotated[list[Wish], Field(min_length=1)]
+ModelPreference = Annotated[
+    Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")], Discriminator(_form)
+]
+ModelPreferences = Annotated[list[ModelPreference], Field(min_length=1)]
 
 
 class ModelChoice(
     RootModel[
         Annotated[
-            Annotated[CatalogueName, Tag("name")] | Annotated[OwnFile, Tag("file")] | Annotated[Wishes, Tag("list")],
+            Annotated[CatalogueName, Tag("name")]
+            | Annotated[OwnFile, Tag("file")]
+            | Annotated[ModelPreferences, Tag("list")],
             Discriminator(_form),
         ]
     ]
@@ -124,30 +128,33 @@ class ModelChoice(
 
     def resolve(self) -> list[str | Model]:
         """Returns the argument for `Context.engine`. Raises PluginError or EngineError if an own file is unreadable."""
-        return [wish.model() if isinstance(wish, OwnFile) else wish for _, wish in self._wishes()]
+        return [
+            preference.model() if isinstance(preference, OwnFile) else preference
+            for _, preference in self._preferences()
+        ]
 
     def faults(self, networks: Catalog) -> list[Fault]:
         """Returns unknown model names and unreadable files, with paths relative to `model`."""
         found: list[Fault] = []
-        for path, wish in self._wishes():
-            if isinstance(wish, OwnFile):
-                found += [Fault((*path, *fault.path), fault.message, fault.hint) for fault in wish.faults()]
-            elif wish not in networks.models:
-                message = f'unknown model "{wish}"{did_you_mean(wish, networks.models)}'
+        for path, preference in self._preferences():
+            if isinstance(preference, OwnFile):
+                found += [Fault((*path, *fault.path), fault.message, fault.hint) for fault in preference.faults()]
+            elif preference not in networks.models:
+                message = f'unknown model "{preference}"{did_you_mean(preference, networks.models)}'
                 found.append(Fault(path, message, _known(networks)))
         return found
 
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
         """Returns the labels of each model named here, in order. The choice must have no `faults`."""
         return [
-            tuple(wish.names()) if isinstance(wish, OwnFile) else networks.get(wish).labels
-            for _, wish in self._wishes()
+            tuple(preference.names()) if isinstance(preference, OwnFile) else networks.get(preference).labels
+            for _, preference in self._preferences()
         ]
 
-    def _wishes(self) -> Iterator[tuple[tuple[int, ...], str | OwnFile]]:
+    def _preferences(self) -> Iterator[tuple[tuple[int, ...], str | OwnFile]]:
         """Yields each preference with its path relative to `model`."""
         if isinstance(self.root, list):
-            yield from (((index,), wish) for index, wish in enumerate(self.root))
+            yield from (((index,), preference) for index, preference in enumerate(self.root))
         else:
             yield (), self.root
 

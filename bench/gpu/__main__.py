@@ -17,16 +17,16 @@ import numpy as np
 from bench.gpu.desk import Image
 from bench.gpu.run import Options, all_rows, exit_code
 from bench.pipeline.report import progress, table
-from sightd.daemon.judges import judge_of
+from sightd.daemon.verifiers import verifier_of
+from sightd.engines.backend_factories import installed_backends
 from sightd.engines.catalog import Catalog
 from sightd.engines.cuda import driver
 from sightd.engines.cuda.errors import CudaUnavailableError
 from sightd.engines.cuda.gpus import Gpu, Gpus
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.errors import EngineError
 from sightd.engines.loader import EngineLoader
-from sightd.engines.makers import installed_backends
 from sightd.engines.mirror import default_mirror
-from sightd.engines.own_models import with_own
 from sightd.engines.preference import BackendName, Precision, Preference
 from sightd.engines.store import ModelStore, default_directory
 from sightd.engines.trt.reference import reference_pictures
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     width, height = args.size
     options = Options((width, height), args.batch, args.seconds, pictures, args.feeds)
     engines = [
-        (name, partial(replace(loader, wish=Preference((name,), args.precision, args.device)).load, [args.model]))
+        (name, partial(replace(loader, preference=Preference((name,), args.precision, args.device)).load, [args.model]))
         for name in BACKENDS
     ]
     rows = all_rows(lambda: _gpu(loader.gpus, args.device), engines, options)
@@ -67,11 +67,11 @@ def _gpu(gpus: Gpus, which: str) -> Gpu:
 def _loader(gpus: Gpus) -> EngineLoader:
     store = ModelStore(default_directory(os.environ))
     return EngineLoader(
-        with_own(Catalog.load(), store.directory),
+        with_custom_models(Catalog.load(), store.directory),
         store,
         default_mirror(os.environ),
         progress=lambda what, done, total: progress(f"{what} {done}/{total}") if done == total else None,
-        backends=installed_backends(judge_of, gpus),
+        backends=installed_backends(verifier_of, gpus),
         gpus=gpus,
     )
 

@@ -12,8 +12,8 @@ import numpy as np
 from bench.gpu.desk import Image
 from bench.gpu.row import Row
 from sightd.daemon.pipeline.breaker import BreakerState
-from sightd.daemon.pipeline.host import PluginHost
-from sightd.daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.frame_task import FrameTask
+from sightd.daemon.pipeline.manager import PluginManager
 from sightd.engines.engine import Engine
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
@@ -90,19 +90,19 @@ def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: f
     """Yields the result for each number of feeds, ending after the first that analysed a smaller fraction than
     `kept_from`."""
     shown = [np.asarray(cv2.resize(picture, load.size), np.uint8) for picture in pictures]
-    host = PluginHost(lambda *_: engine, lambda name: _Unobserved())
+    manager = PluginManager(lambda *_: engine, lambda name: _Unobserved())
     try:
-        host.add(host.open(_DETECTOR, Detector, DetectorConfig(), cameras=max(load.counts)))
+        manager.add(manager.open(_DETECTOR, Detector, DetectorConfig(), cameras=max(load.counts)))
         for feeds in load.counts:
-            kept = _kept(host, shown, feeds, load.seconds)
+            kept = _kept(manager, shown, feeds, load.seconds)
             yield kept
             if kept.share < kept_from:
                 return
     finally:
-        host.close()
+        manager.close()
 
 
-def _kept(host: PluginHost, pictures: Sequence[Image], feeds: int, seconds: float) -> Kept:
+def _kept(manager: PluginManager, pictures: Sequence[Image], feeds: int, seconds: float) -> Kept:
     """Offers all frames from one thread, spreading the cameras' frames of one moment over the interval to the next."""
     times: list[float] = []
 
@@ -110,24 +110,24 @@ def _kept(host: PluginHost, pictures: Sequence[Image], feeds: int, seconds: floa
         times.append(took)
 
     names = [f"feed-{number}" for number in range(feeds)]
-    lines = [host.line(name, [_DETECTOR], analysed) for name in names]
-    last: list[Ticket | None] = [None] * feeds
+    pipelines = [manager.pipeline(name, [_DETECTOR], analysed) for name in names]
+    last: list[FrameTask | None] = [None] * feeds
     offered, begun = 0, time.monotonic()
     for moment in range(max(1, round(seconds * FPS))):
-        for number, line in enumerate(lines):
+        for number, pipeline in enumerate(pipelines):
             wait = begun + (moment + number / feeds) / FPS - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
             picture = pictures[offered % len(pictures)]
-            frame = Frame.of(picture, camera=line.camera, seq=moment, captured_at=time.monotonic())
-            last[number] = line.offer(frame)
+            frame = Frame.of(picture, camera=pipeline.camera, seq=moment, captured_at=time.monotonic())
+            last[number] = pipeline.offer(frame)
             offered += 1
-    for ticket in last:
-        if ticket is not None:
-            ticket.wait(_ENDS_WITHIN)
+    for task in last:
+        if task is not None:
+            task.wait(_ENDS_WITHIN)
     elapsed = time.monotonic() - begun
     for name in names:
-        host.forget(name)
+        manager.forget(name)
     return Kept(feeds, offered, elapsed, list(times))
 
 

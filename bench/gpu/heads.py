@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.gpu.desk import Desk
 from bench.gpu.row import Row, within
 from sightd.engines.cuda.gpus import Gpu
-from sightd.engines.cuda.launch.detect import Choice, Detect
+from sightd.engines.cuda.launch.detect import BoxSelection, Detect
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.preprocess import Geometry
 from sightd.engines.spec import ColourOrder, InputSpec, Resize
@@ -82,7 +82,7 @@ def _check_yunet(desk: Desk) -> Row:
     (candidates,) = decode(outputs, side, side, 0.8)
     keep = nms(candidates.boxes, candidates.scores, None, 0.3, limit=_MOST_FACES)
     tensors = {name: DeviceTensor(desk.put(v).address, v.shape, v.dtype) for name, v in outputs.items()}
-    choice, least = Choice(0.3, _MOST_FACES, by_class=False), np.array([0.8], np.float32)
+    choice, least = BoxSelection(0.3, _MOST_FACES, by_class=False), np.array([0.8], np.float32)
     detect = Detect(desk.device, desk.kernels, "yunet", _SPEC, least, choice, 1)
     desk.callback(detect.close)
     (found,) = detect.run(tensors, [Geometry(1.0, 1.0, 0.0, 0.0, side, side)], desk.stream)

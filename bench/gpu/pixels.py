@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from bench.gpu.desk import Desk, noise
 from bench.gpu.row import Row, within
-from sightd.daemon.render.stamp import rounded
+from sightd.daemon.render.sprite import rounded
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.launch.face_crop import FaceCrop
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.hide import Hide
 from sightd.engines.cuda.launch.marks import Mark, Mask, Outline
-from sightd.engines.cuda.launch.overlay import Overlay
+from sightd.engines.cuda.launch.overlay import OverlayKernel
 from sightd.engines.cuda.launch.paint import Finish, Paint
 from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.cuda.launch.resize import Resize as Resizing
@@ -135,7 +135,7 @@ def overlay(desk: Desk) -> list[Row]:
     inside = expected[top:bottom, left:right]
     for cover in (line, letters / 255):
         inside[...] = inside * (1 - cover[:, :, None]) + cover[:, :, None] * np.array(colour)
-    launcher = Overlay(desk.device, desk.kernels, 1)
+    launcher = OverlayKernel(desk.device, desk.kernels, 1)
     desk.callback(launcher.close)
     frame, buffer = desk.bgr(image)
     marks: list[Mark] = [Outline((left, top, right, bottom), colour, 3.0, 6.0), Mask(left, top, letters, colour)]

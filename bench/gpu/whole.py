@@ -12,7 +12,7 @@ import numpy as np
 from bench.gpu.desk import Desk, Image
 from bench.gpu.row import Row, not_run, within
 from sightd.engines.boxes import iou
-from sightd.engines.cuda.detection_lane import LARGEST_BATCH, Reading
+from sightd.engines.cuda.detection_pipeline import LARGEST_BATCH, HeadParameters
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.launch.detect import Detect
 from sightd.engines.cuda.launch.heads import DeviceTensor
@@ -20,8 +20,8 @@ from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.device_session import DeviceSession
 from sightd.engines.engine import Engine
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.finder import DeviceFinder, HostFinder
 from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.object_detector import DeviceObjectDetector, HostObjectDetector
 from sightd.plugins.detector.selection import Selection
 from sightd.plugins.types import Detections, Frame
 
@@ -57,11 +57,11 @@ def _agreement(subject: Subject, name: str) -> list[Row]:
     what = f"{name}: boxes of GPU and CPU path"
     model = subject.engine.model
     selection = Selection(DetectorConfig(min_score=0.1), model.labels)
-    host = HostFinder(subject.engine, head_named(model.head, model.name), selection)
-    lanes = subject.engine.detection_lanes(Reading(selection.min_score, selection.choice))
-    if lanes is None:
+    host = HostObjectDetector(subject.engine, head_named(model.head, model.name), selection)
+    pipelines = subject.engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
+    if pipelines is None:
         return [not_run(what, subject.engine.reason)]
-    device = DeviceFinder(lanes, selection, host, subject.gpu.device.ordinal)
+    device = DeviceObjectDetector(pipelines, selection, host, subject.gpu.device.ordinal)
     frames = [Frame.of(picture) for picture in subject.pictures]
     try:
         pairs = list(zip(device.find(frames), host.find(frames), strict=True))
@@ -90,12 +90,12 @@ def _throughput(subject: Subject, name: str) -> list[Row]:
     """Measures the GPU pipeline and the bare model in turns; the ratio of the medians counts."""
     found = []
     for threads in (1, 2):
-        bare, lane = [], []
+        bare, pipeline = [], []
         for _ in range(_TURNS):
             bare.append(_bare_rate(subject))
-            lane.append(_lane_rate(subject, threads))
-        share = float(np.median(lane) / np.median(bare))
-        figure = f"{np.median(lane):.0f} of {np.median(bare):.0f} pictures/s, {100 * share:.0f} %"
+            pipeline.append(_pipeline_rate(subject, threads))
+        share = float(np.median(pipeline) / np.median(bare))
+        figure = f"{np.median(pipeline):.0f} of {np.median(bare):.0f} pictures/s, {100 * share:.0f} %"
         what = f"{name}: lane with {threads} thread{'s'[: threads - 1]} beside the bare network, batch {subject.batch}"
         found.append(within(what, figure, "90 %", share >= 0.9) if threads == 2 else Row(what, figure))
     return found
@@ -116,18 +116,18 @@ def _bare_rate(subject: Subject) -> float:
         return subject.batch * _rate(run, subject.seconds)
 
 
-def _lane_rate(subject: Subject, threads: int) -> float:
+def _pipeline_rate(subject: Subject, threads: int) -> float:
     """Returns images per second from the host to boxes on the host."""
     labels = subject.engine.model.labels
     selection = Selection(DetectorConfig(), labels)
-    lanes = subject.engine.detection_lanes(Reading(selection.min_score, selection.choice))
-    if lanes is None:
+    pipelines = subject.engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
+    if pipelines is None:
         raise AssertionError("the agreement came first and found lanes")
     rates: list[float] = []
     images = subject.batch_of_pictures()
     workers = [
         threading.Thread(
-            target=lambda: rates.append(_rate(lambda: lanes.find(images), subject.seconds)), name=f"bench-{n}"
+            target=lambda: rates.append(_rate(lambda: pipelines.find(images), subject.seconds)), name=f"bench-{n}"
         )
         for n in range(threads)
     ]
@@ -137,7 +137,7 @@ def _lane_rate(subject: Subject, threads: int) -> float:
         for worker in workers:
             worker.join()
     finally:
-        lanes.close()
+        pipelines.close()
     return subject.batch * sum(rates)
 
 

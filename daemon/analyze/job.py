@@ -10,10 +10,10 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sightd.daemon.analyze.ahead import read_ahead
 from sightd.daemon.analyze.annotated import AnnotatedFolder, AnnotatedPictures, AnnotatedVideo
 from sightd.daemon.analyze.chain import OfflineChain
 from sightd.daemon.analyze.media import Item, MediaError, Sequence, contents, frames, length
+from sightd.daemon.analyze.prefetch import prefetch
 from sightd.daemon.analyze.record import line
 from sightd.daemon.capture.deinterlace import Deinterlace
 from sightd.daemon.config.model import Render
@@ -27,7 +27,7 @@ class ResultsError(Exception):
     """The results cannot be written: not the fault of a source, and going on makes no sense."""
 
 
-class Output(Protocol):
+class AnalysisOutput(Protocol):
     """Where the lines are written. Both methods raise OSError or ResultsError."""
 
     def write(self, text: str, /) -> object: ...
@@ -36,7 +36,7 @@ class Output(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AnalysisInput:
     """What was named on the command line, and its sequences; there are none if `fault` says why. `left_out` are lines
     that say which files of a folder are not read."""
 
@@ -46,15 +46,15 @@ class Source:
     fault: str = ""
 
 
-def examined(path: Path) -> Source:
+def examined(path: Path) -> AnalysisInput:
     """Lists the files of a source without opening one."""
     try:
         found = contents(path)
     except MediaError as error:
-        return Source(path, fault=str(error))
+        return AnalysisInput(path, fault=str(error))
     except OSError as error:
-        return Source(path, fault=f"{printable(str(path))}: {error.strerror or type(error).__name__}")
-    return Source(path, found.sequences, found.left_out)
+        return AnalysisInput(path, fault=f"{printable(str(path))}: {error.strerror or type(error).__name__}")
+    return AnalysisInput(path, found.sequences, found.left_out)
 
 
 class Job:
@@ -81,7 +81,7 @@ class Job:
         self.frames = 0
         """Number of frames analysed so far."""
 
-    def run(self, sources: Collection[Source], out: Output) -> int:
+    def run(self, sources: Collection[AnalysisInput], out: AnalysisOutput) -> int:
         """Writes a line for each frame to `out`; returns how many sources had a fault. Raises ResultsError if `out`
         fails."""
         failed = 0
@@ -96,7 +96,7 @@ class Job:
             _flush(out)
         return failed
 
-    def _one(self, sequence: Sequence, out: Output, progress: Progress) -> None:
+    def _one(self, sequence: Sequence, out: AnalysisOutput, progress: Progress) -> None:
         task = progress.add_task(printable(sequence.name), total=length(sequence))
         try:
             self._sequence(sequence, out, progress, task)
@@ -107,12 +107,12 @@ class Job:
         finally:
             self._chain.renew(sequence.name)
 
-    def _sequence(self, sequence: Sequence, out: Output, progress: Progress, task: TaskID) -> None:
+    def _sequence(self, sequence: Sequence, out: AnalysisOutput, progress: Progress, task: TaskID) -> None:
         writer = None if self._annotated is None else self._annotated.writer(sequence)
         renderer = Renderer(sequence.name, self._render)
         size: tuple[int, int] | None = None
         try:
-            for item in read_ahead(frames(sequence, self._deinterlace)):
+            for item in prefetch(frames(sequence, self._deinterlace)):
                 progress.advance(task)
                 if isinstance(item, MediaError):
                     self._fault(sequence.name, item)
@@ -143,14 +143,14 @@ class Job:
         self._tell(f"error: {told}")
 
 
-def _write(out: Output, text: str) -> None:
+def _write(out: AnalysisOutput, text: str) -> None:
     try:
         out.write(text)
     except OSError as error:
         raise ResultsError(error.strerror or str(error)) from error
 
 
-def _flush(out: Output) -> None:
+def _flush(out: AnalysisOutput) -> None:
     try:
         out.flush()
     except OSError as error:

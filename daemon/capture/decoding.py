@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from sightd.daemon.capture.deinterlace import Deinterlace, Deinterlacer
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.pacing import PresentationTimes
-from sightd.daemon.capture.picture import PLAIN, Geometry, lazily, to_bgr, turned_alone, turned_as, with_aspect
+from sightd.daemon.capture.picture import PLAIN, DisplayGeometry, lazily, to_bgr, turned_alone, turned_as, with_aspect
 from sightd.engines.cuda.device_image import DeviceImage
 from sightd.engines.cuda.launch.picture import Matrix
 from sightd.engines.cuda.nvdec import Nvdec
@@ -66,7 +66,7 @@ class _Facts:
     time: float | None
     key: bool
     corrupt: bool
-    geometry: Geometry
+    geometry: DisplayGeometry
 
 
 _JPEG = frozenset({"mjpeg", "mjpegb", "amv", "smvjpeg", "sp5x", "thp"})
@@ -178,7 +178,7 @@ class _Packet:
     time_base: Fraction | None
     key: bool
     corrupt: bool
-    geometry: Geometry
+    geometry: DisplayGeometry
 
 
 _NOTHING_TOLD = _Packet(None, None, False, False, PLAIN)
@@ -243,7 +243,7 @@ class GpuDecoding:
         return [*map(bytes, self._units.filter(None if ends else packet)), *([b""] if ends else [])]
 
     def _decoded(
-        self, image: DeviceImage, told: _Packet, dts: int | None, download: Callable[[Geometry], Image]
+        self, image: DeviceImage, told: _Packet, dts: int | None, download: Callable[[DisplayGeometry], Image]
     ) -> Decoded:
         geometry = told.geometry
         ticks = self._times.of(told.pts, dts)
@@ -332,7 +332,7 @@ def _sei_number(messages: bytes, at: int) -> tuple[int, int]:
     return (value + messages[at], at + 1) if at < len(messages) else (value, at)
 
 
-def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: Geometry = PLAIN) -> Image:
+def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: DisplayGeometry = PLAIN) -> Image:
     """Returns an image on a GPU as BGR uint8 [height, width, 3], identical to what FFmpeg's own decoding yields."""
     nv12 = image.nv12()
     height, width = image.picture.height, image.picture.width

@@ -11,14 +11,14 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from sightd.daemon.capture.clock import Clock
-from sightd.daemon.capture.complaints import Complaints, in_words
-from sightd.daemon.capture.connection import Connection, Policy, State
-from sightd.daemon.capture.damage import DamageGate
+from sightd.daemon.capture.corruption_gate import CorruptionGate
 from sightd.daemon.capture.errors import Reason, SourceError, fault_of, hiding
+from sightd.daemon.capture.fault_throttle import FaultThrottle, in_words
 from sightd.daemon.capture.lateness import Lateness
 from sightd.daemon.capture.opening import open_stream
-from sightd.daemon.capture.source import Kind, source_of
-from sightd.daemon.capture.status import FeedStatus, Tally
+from sightd.daemon.capture.reconnect import FeedState, ReconnectPolicy, ReconnectState
+from sightd.daemon.capture.source import SourceKind, source_of
+from sightd.daemon.capture.status import FeedStats, FeedStatus
 from sightd.daemon.capture.stream import Gap, Playback, Shot, Stream
 from sightd.daemon.config.model import Camera
 from sightd.engines.cuda.nvdec import Nvdec
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class FeedEvents(Protocol):
     """Observer of a feed. Called from the feed's thread; must be quick and must not raise."""
 
-    def state_changed(self, camera: str, state: State) -> None:
+    def state_changed(self, camera: str, state: FeedState) -> None:
         """The feed entered `state`."""
         ...
 
@@ -78,7 +78,7 @@ class Feed:
         self._password = unquote(urlsplit(address).password or "") if "://" in address else ""
         self._sink, self._events, self._chance = sink, events, chance
         self._clock = clock or Clock()
-        policy = Policy(
+        policy = ReconnectPolicy(
             first=options.reconnect.first,
             longest=options.reconnect.longest,
             timeout=self.source.timeout,
@@ -87,11 +87,11 @@ class Feed:
         )
         self._longest_wait = policy.longest
         now = self._clock.monotonic()
-        self._connection = Connection(policy, now)
-        self._tally = Tally(now)
-        self._gate = DamageGate()
+        self._connection = ReconnectState(policy, now)
+        self._stats = FeedStats(now)
+        self._gate = CorruptionGate()
         self._lateness = Lateness(options.late_after)
-        self._complaints = Complaints()
+        self._fault_throttle = FaultThrottle()
         self._news = True
         """Whether to log that frames arrive: none ever arrived before, or their loss was logged."""
         self._stopping = threading.Event()
@@ -103,7 +103,7 @@ class Feed:
     @property
     def status(self) -> FeedStatus:
         """The feed's current status. Any thread may read it."""
-        return self._tally.snapshot(self._clock.monotonic())
+        return self._stats.snapshot(self._clock.monotonic())
 
     @property
     def progress_at(self) -> float:
@@ -191,7 +191,7 @@ class Feed:
                 raise SourceError(reason)
             self._connection.packet(now)
             if isinstance(shot, Shot):
-                self._take(shot, now, live=not stream.recorded and self.source.kind is not Kind.PATTERN)
+                self._take(shot, now, live=not stream.recorded and self.source.kind is not SourceKind.PATTERN)
             elif shot is Gap.DAMAGED:
                 self._gate.damaged(now)
                 self._hold_back()
@@ -202,7 +202,7 @@ class Feed:
             return
         self._connection.frame(now)
         self._report_state()
-        if self._tally.frame(shot.captured_at, shot.wall_time, shot.size):
+        if self._stats.frame(shot.captured_at, shot.wall_time, shot.size):
             _log.info("camera %s: frame size is now %d x %d", self.camera, *shot.size)
         if live and shot.pts is not None and not self._is_worth_showing(shot, shot.pts):
             self._events.frame_skipped(self.camera)
@@ -227,7 +227,7 @@ class Feed:
         age = lateness.age or 0.0
         if lateness.late is not was_late:
             self._log_lateness(age)
-        self._tally.timeliness(age, lateness.since if lateness.late else None)
+        self._stats.timeliness(age, lateness.since if lateness.late else None)
         self._events.frame_aged(self.camera, age, late=lateness.late)
         if lateness.hopeless(shot.captured_at):
             raise SourceError(Reason.LATE, f"{age:.1f} s late")
@@ -240,14 +240,14 @@ class Feed:
             _log.info("camera %s (%s): frames arrive on time again", self.camera, self.source.label)
 
     def _hold_back(self) -> None:
-        self._tally.damage()
+        self._stats.damage()
         self._events.frame_damaged(self.camera)
 
     def _report_fault(self, fault: SourceError, now: float) -> None:
-        self._tally.fault(fault.reason, str(fault))
-        self._tally.timeliness(None, None)
-        attempts, since = self._connection.attempts, self._complaints.since(now)
-        told = self._complaints.worth_telling(fault.reason, attempts, now)
+        self._stats.fault(fault.reason, str(fault))
+        self._stats.timeliness(None, None)
+        attempts, since = self._connection.attempts, self._fault_throttle.since(now)
+        told = self._fault_throttle.worth_telling(fault.reason, attempts, now)
         self._news = self._news or told
         what_now = "retrying" if attempts <= 1 else f"{attempts} attempts in {in_words(since)}; retrying"
         _log.log(
@@ -263,14 +263,14 @@ class Feed:
 
     def _report_state(self) -> None:
         state = self._connection.state
-        if self._tally.enter(state, self._connection.since):
+        if self._stats.enter(state, self._connection.since):
             self._log_state(state)
             self._events.state_changed(self.camera, state)
 
-    def _log_state(self, state: State) -> None:
+    def _log_state(self, state: FeedState) -> None:
         """Logs the state; the retries of an offline camera only at debug level."""
-        quiet = state in (State.CONNECTING, State.WAITING) or (state is State.LIVE and not self._news)
-        if state is State.LIVE:
+        quiet = state in (FeedState.CONNECTING, FeedState.WAITING) or (state is FeedState.LIVE and not self._news)
+        if state is FeedState.LIVE:
             self._news = False
         level = logging.DEBUG if quiet else logging.INFO
         _log.log(level, "camera %s (%s): %s", self.camera, self.source.label, state)

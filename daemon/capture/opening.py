@@ -6,9 +6,9 @@ import logging
 
 from sightd.daemon.capture.gst import GStreamerError
 from sightd.daemon.capture.http_camera import open_web
-from sightd.daemon.capture.rtsp import RtspStream
+from sightd.daemon.capture.rtsp import RtspCapture
 from sightd.daemon.capture.rtsp_dialogue import UnreadableCodecError
-from sightd.daemon.capture.source import Kind, Source
+from sightd.daemon.capture.source import Source, SourceKind
 from sightd.daemon.capture.stream import AvStream, PatternStream, Playback, Stream
 
 _log = logging.getLogger(__name__)
@@ -19,13 +19,13 @@ def open_stream(source: Source, playback: Playback, limit: float | None = None) 
 
     Raises SourceError, or what PyAV and sockets raise; see `errors.fault_of`.
     """
-    if source.kind is Kind.PATTERN:
+    if source.kind is SourceKind.PATTERN:
         return PatternStream(source, playback)
-    if source.kind is Kind.HTTP:
+    if source.kind is SourceKind.HTTP:
         return open_web(source, playback, limit)
-    if source.kind is Kind.RTSP and limit is not None:
+    if source.kind is SourceKind.RTSP and limit is not None:
         try:
-            return RtspStream(source, playback, limit)
+            return RtspCapture(source, playback, limit)
         except UnreadableCodecError as error:
             _by_ffmpeg(source, error.detail)
         except GStreamerError as error:

@@ -36,7 +36,7 @@ allocated until the garbage collector runs, which does not count bytes and lets 
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class DisplayGeometry:
     """How decoded pixels become the image that is shown: stretched to square pixels, transposed, then flipped.
 
     `aspect` is the width of a decoded pixel divided by its height. `flip_x` swaps left and right, `flip_y` top and
@@ -85,10 +85,10 @@ class Geometry:
         return np.asarray(turned, np.uint8)
 
 
-PLAIN = Geometry()
+PLAIN = DisplayGeometry()
 
 
-def with_aspect(geometry: Geometry, aspect: Fraction | None) -> Geometry:
+def with_aspect(geometry: DisplayGeometry, aspect: Fraction | None) -> DisplayGeometry:
     """Returns the geometry with the sample aspect ratio that a stream states (None or implausible: square)."""
     square = Fraction(1)
     aspect = aspect or square
@@ -96,20 +96,20 @@ def with_aspect(geometry: Geometry, aspect: Fraction | None) -> Geometry:
     return replace(geometry, aspect=aspect if usable else square)
 
 
-def turned_as(geometry: Geometry, frame: av.VideoFrame) -> Geometry:
+def turned_as(geometry: DisplayGeometry, frame: av.VideoFrame) -> DisplayGeometry:
     """Returns the geometry turned by the frame's display matrix, to the nearest quarter turn. Unchanged if the frame
     has no matrix: streams state it only now and then."""
     turns = _turns(frame)
     if turns is None or turns == (geometry.transposed, geometry.flip_x, geometry.flip_y):
         return geometry
-    return Geometry(geometry.aspect, *turns)
+    return DisplayGeometry(geometry.aspect, *turns)
 
 
-def turned_alone(geometry: Geometry, frame: av.VideoFrame, orientation: int) -> Geometry:
+def turned_alone(geometry: DisplayGeometry, frame: av.VideoFrame, orientation: int) -> DisplayGeometry:
     """Like `turned_as`, for a still image, which only its own data turns: the EXIF `orientation` of its file (1:
     upright), otherwise the container's display matrix, otherwise nothing."""
     turns = _TURNS_OF_EXIF.get(orientation) or _turns(frame) or _UNTURNED
-    return Geometry(geometry.aspect, *turns)
+    return DisplayGeometry(geometry.aspect, *turns)
 
 
 def turns_of_matrix(matrix: Sequence[int]) -> tuple[bool, bool, bool]:
@@ -122,7 +122,7 @@ def turns_of_matrix(matrix: Sequence[int]) -> tuple[bool, bool, bool]:
     return False, x_from_x < 0, y_from_y < 0
 
 
-def to_bgr(frame: av.VideoFrame, geometry: Geometry = PLAIN) -> Image:
+def to_bgr(frame: av.VideoFrame, geometry: DisplayGeometry = PLAIN) -> Image:
     """Returns a new BGR uint8 image [height, width, 3] for any pixel format, using the frame's own colour matrix and
     range.
 
@@ -135,7 +135,7 @@ def to_bgr(frame: av.VideoFrame, geometry: Geometry = PLAIN) -> Image:
     return geometry.upright(np.asarray(image, np.uint8))
 
 
-def lazily(frame: av.VideoFrame, geometry: Geometry = PLAIN) -> Callable[[], Image]:
+def lazily(frame: av.VideoFrame, geometry: DisplayGeometry = PLAIN) -> Callable[[], Image]:
     """Returns a function that calls `to_bgr` for this frame, later and from any thread. It holds the decoder's buffer
     until it is released."""
     return functools.partial(to_bgr, frame, geometry)

@@ -15,7 +15,7 @@ from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_codecs import is_key
 from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of
 from sightd.daemon.capture.rtsp_login import OwnLogin
-from sightd.daemon.capture.rtsp_session import POLL, Session
+from sightd.daemon.capture.rtsp_session import POLL, RtspSession
 from sightd.daemon.capture.source import Source
 from sightd.daemon.capture.stream import Gap, Playback, Shot
 from sightd.daemon.capture.web_auth import Authenticator
@@ -39,7 +39,7 @@ _MORE_THAN_REPORTS = 512
 """Bytes above which a frame must be arriving, and not only RTCP reports."""
 
 
-class RtspStream:
+class RtspCapture:
     """A camera's stream, read by GStreamer and decoded by FFmpeg or NVDEC.
 
     `Shot.pts` counts from the first frame and is the camera's RTP time, so network jitter does not affect it.
@@ -95,7 +95,7 @@ class RtspStream:
         self._keys_of = context.name
         return GpuDecoding(nvdec, context)
 
-    def _logged_in(self, address: Address, until: float) -> Session:
+    def _logged_in(self, address: Address, until: float) -> RtspSession:
         """Returns a session whose camera plays. rtspsrc logs in, unless the camera asks for a scheme that only
         `OwnLogin` supports."""
         memory = self._playback.login
@@ -108,10 +108,10 @@ class RtspStream:
         authenticator = Authenticator(address.user or "", address.password)
         return self._opened(address, until, OwnLogin(authenticator, self._gst.gio, memory))
 
-    def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> Session:
+    def _opened(self, address: Address, until: float, login: OwnLogin | None = None) -> RtspSession:
         """Returns a session whose camera plays. The TCP connection must be established within the source's timeout."""
         began, timeout = self._playback.clock.monotonic(), self._source.timeout
-        session = Session(self._gst, address, self._source.transport, until - began, login)
+        session = RtspSession(self._gst, address, self._source.transport, until - began, login)
         try:
             while not session.playing():
                 now = self._playback.clock.monotonic()
@@ -162,7 +162,7 @@ class RtspStream:
 class _Watch:
     """Ends a stream that is silent or sends too much, and keeps its session alive. Times are monotonic s."""
 
-    def __init__(self, session: Session, source: Source, now: float) -> None:
+    def __init__(self, session: RtspSession, source: Source, now: float) -> None:
         self._session, self._timeout, self._over_udp = session, source.timeout, source.transport == "udp"
         self._heard_at = self._kept_at = self._counted_at = now
         self._counted: int | None = None

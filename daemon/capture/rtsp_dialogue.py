@@ -12,7 +12,7 @@ from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.hosts import is_host, resolves
 from sightd.daemon.capture.rtsp_codecs import CODECS, STATIC, RtpCodec, stated_configuration
 from sightd.daemon.capture.rtsp_login import OwnLogin
-from sightd.daemon.capture.rtsp_wire import Wire
+from sightd.daemon.capture.rtsp_wire import RtspConnection
 
 _MOST_REDIRECTS = 5
 _MOST_TRIES = 2
@@ -67,7 +67,7 @@ class Dialogue:
         self.stream: int | None = None
         self.codec: RtpCodec | None = None
         self.configuration: bytes | None = None
-        self._wire: Wire | None = None
+        self._wire: RtspConnection | None = None
         self._wire_lock = threading.Lock()
         self._closed = False
         self.login: OwnLogin | None = None
@@ -90,7 +90,7 @@ class Dialogue:
         self._tries[method] = self._tries.get(method, 0) + 1
         return method not in ("OPTIONS", "DESCRIBE") or self._tries[method] <= _MOST_TRIES
 
-    def connected(self, wire: Wire) -> None:
+    def connected(self, wire: RtspConnection) -> None:
         """Takes over the duplicate of a new connection, and closes that of the one before."""
         with self._wire_lock:
             old, self._wire = (wire, None) if self._closed else (self._wire, wire)

@@ -25,7 +25,7 @@ _ONLY_RTP_TIME = 0
 """GstRTSPSrcBufferMode: times are the camera's own, regardless of when packets arrive."""
 
 
-class Session:
+class RtspSession:
     """A pipeline: rtspsrc, a depayloader once the stream is known, and a sink that holds frames for us. Used and closed
     by one thread; GStreamer calls the functions below from threads of its own."""
 
@@ -141,7 +141,7 @@ def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: 
     allowed = dialogue.allows(method, location)
     if (made := rtsp_wire.own_connection()) is not None:
         try:
-            dialogue.connected(rtsp_wire.Wire(made))
+            dialogue.connected(rtsp_wire.RtspConnection(made))
         except OSError as error:
             dialogue.fault = SourceError(Reason.OTHER, f"its connection cannot be watched: {error.strerror}")
             return False

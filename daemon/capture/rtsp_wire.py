@@ -22,7 +22,7 @@ _made: dict[int, Callable[[], Any]] = {}
 """By thread, a weak reference to the connection it made last. Connections of other clients are included."""
 
 
-class Wire:
+class RtspConnection:
     """A duplicate of a connection's descriptor. Any thread.
 
     Its own descriptor, because a reference to the connection object would not do: a strong one keeps the connection

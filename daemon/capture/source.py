@@ -24,7 +24,7 @@ class CaptureError(Exception):
     """A source's address cannot be used; the message says what to write instead and contains no credentials."""
 
 
-class Kind(StrEnum):
+class SourceKind(StrEnum):
     """The types of source that a feed can read."""
 
     RTSP = "rtsp"
@@ -49,7 +49,7 @@ class Source:
     largest). `width`, `height`, `fps`: of the test pattern.
     """
 
-    kind: Kind
+    kind: SourceKind
     label: str
     address: str = field(repr=False)
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -110,7 +110,7 @@ def _rtsp(address: str, camera: Camera) -> Source:
     if camera.transport == "udp":
         options |= {"max_delay": "200000", "buffer_size": str(4 << 20)}  # 0.2 s for packets out of order
     return Source(
-        Kind.RTSP,
+        SourceKind.RTSP,
         redact(address),
         address,
         MappingProxyType(options),
@@ -124,7 +124,7 @@ def _http(address: str, camera: Camera) -> Source:
     _check_host(address)
     options = {"probesize": str(1 << 20), "analyzeduration": "1000000"}
     return Source(
-        Kind.HTTP,
+        SourceKind.HTTP,
         redact(address),
         address,
         MappingProxyType(options),
@@ -138,7 +138,7 @@ def _http(address: str, camera: Camera) -> Source:
 
 def _file(path: Path, camera: Camera) -> Source:
     # "file:" keeps FFmpeg from reading a name with a colon as a protocol.
-    return Source(Kind.FILE, str(path), f"file:{expanded(path)}", paced=True, loop=camera.loop)
+    return Source(SourceKind.FILE, str(path), f"file:{expanded(path)}", paced=True, loop=camera.loop)
 
 
 def _device(address: str, camera: Camera) -> Source:
@@ -155,7 +155,7 @@ def _device(address: str, camera: Camera) -> Source:
     if camera.fps is not None:
         options["framerate"] = f"{camera.fps:g}"
     return Source(
-        Kind.DEVICE,
+        SourceKind.DEVICE,
         path,
         path,
         MappingProxyType(options),
@@ -167,7 +167,7 @@ def _device(address: str, camera: Camera) -> Source:
 
 def _pattern(camera: Camera) -> Source:
     return Source(
-        Kind.PATTERN,
+        SourceKind.PATTERN,
         "testpattern://",
         "testpattern://",
         paced=True,

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.reconnect import FeedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class FeedStatus:
     on time.
     """
 
-    state: State
+    state: FeedState
     since: float
     last_frame_at: float | None
     last_frame_wall: float | None
@@ -73,13 +73,13 @@ class FrameRate:
         return math.exp(-seconds / self._memory)
 
 
-class Tally:
+class FeedStats:
     """Feed statistics that the feed's thread writes and any thread reads as a `FeedStatus`."""
 
     def __init__(self, now: float) -> None:
         self._lock = threading.Lock()
         self._rate = FrameRate()
-        self._state, self._since = State.CONNECTING, now
+        self._state, self._since = FeedState.CONNECTING, now
         self._last_frame: tuple[float, float] | None = None
         self._size: tuple[int, int] | None = None
         self._frames = self._damaged = 0
@@ -88,7 +88,7 @@ class Tally:
         self._age: float | None = None
         self._late_since: float | None = None
 
-    def enter(self, state: State, since: float) -> bool:
+    def enter(self, state: FeedState, since: float) -> bool:
         """Sets the state and returns whether it changed."""
         with self._lock:
             changed = state is not self._state

@@ -22,7 +22,7 @@ from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.hosts import resolves
 from sightd.daemon.capture.pacing import Pacer, Timeline
 from sightd.daemon.capture.rtsp_login import LoginMemory
-from sightd.daemon.capture.source import Kind, Source
+from sightd.daemon.capture.source import Source, SourceKind
 from sightd.daemon.capture.testpattern import TestPattern
 from sightd.engines.cuda.device_image import DeviceImage
 from sightd.engines.cuda.nvdec import Nvdec
@@ -209,7 +209,7 @@ class PatternStream:
 
 def _open(source: Source, clock: Clock, limit: float | None) -> av.container.InputContainer:
     began = clock.monotonic()
-    if source.kind is Kind.FILE:
+    if source.kind is SourceKind.FILE:
         _require_file(Path(source.address.removeprefix("file:")))
     try:
         return av.open(
@@ -219,11 +219,11 @@ def _open(source: Source, clock: Clock, limit: float | None) -> av.container.Inp
             timeout=None if source.timeout is None else (limit, source.timeout),
         )
     except av.error.PermissionError:
-        if source.kind is Kind.DEVICE:
+        if source.kind is SourceKind.DEVICE:
             raise SourceError(Reason.NOT_READABLE, "permission denied") from None
         raise
     except av.error.OSError as failure:
-        if failure.errno == errno.EIO and source.kind is Kind.RTSP and not resolves(source.address):
+        if failure.errno == errno.EIO and source.kind is SourceKind.RTSP and not resolves(source.address):
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
         raise
     except av.error.InvalidDataError:

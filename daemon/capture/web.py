@@ -27,7 +27,7 @@ _AS_WRITTEN = "/?:@!$&'()*+,;=%~|[]"
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
-class Wire(io.RawIOBase):
+class WebConnection(io.RawIOBase):
     """The bytes of a connection. No operation outlasts its deadline or reads more than it may."""
 
     def __init__(self, sock: socket.socket, clock: Callable[[], float]) -> None:
@@ -75,7 +75,7 @@ class Wire(io.RawIOBase):
 class WebResponse:
     """A response whose body is read in pieces. `url` is its address after redirects."""
 
-    def __init__(self, response: http.client.HTTPResponse, wire: Wire, url: str, timeout: float) -> None:
+    def __init__(self, response: http.client.HTTPResponse, wire: WebConnection, url: str, timeout: float) -> None:
         self._response, self._wire, self._timeout = response, wire, timeout
         self._unread = b""
         self.url = url
@@ -115,7 +115,7 @@ class WebResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class WebScope:
     """What a camera's address permits: its own host, and `others`, to which redirects and playlists may lead."""
 
     parts: SplitResult
@@ -157,14 +157,14 @@ class WebClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         parts = urlsplit(address)
-        self._access = Access(parts, allowed_hosts)
+        self._access = WebScope(parts, allowed_hosts)
         self._timeout, self._opening, self._clock = timeout, opening, clock
         self._auth = Authenticator(unquote(parts.username or ""), unquote(parts.password or ""))
         self._address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
         self._rejected = False
         """Whether the last password sent was rejected."""
         self._deadline = 0.0
-        self._kept: tuple[str, Wire] | None = None
+        self._kept: tuple[str, WebConnection] | None = None
         self._response: WebResponse | None = None
 
     def get(self, url: str | None = None, *, first: int = 0, last: int | None = None) -> WebResponse:
@@ -239,7 +239,7 @@ class WebClient:
         return self._response
 
     def _exchange(
-        self, wire: Wire, parts: SplitResult, target: str, headers: dict[str, str]
+        self, wire: WebConnection, parts: SplitResult, target: str, headers: dict[str, str]
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
         connection.sock = wire  # has all that http.client needs of a socket
@@ -256,7 +256,7 @@ class WebClient:
                 raise SourceError(Reason.TOO_LARGE, "its response has too many headers") from None
             raise SourceError(Reason.NO_VIDEO, f"invalid HTTP response: {type(error).__name__}") from None
 
-    def _connected(self, parts: SplitResult) -> tuple[Wire, bool]:
+    def _connected(self, parts: SplitResult) -> tuple[WebConnection, bool]:
         """Returns a connection to that host, and whether it was used before."""
         target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if self._response is not None and self._kept is not None and self._kept[0] == target:
@@ -284,18 +284,18 @@ class WebClient:
             raise TimeoutError
         return left
 
-    def _connect(self, parts: SplitResult) -> Wire:
+    def _connect(self, parts: SplitResult) -> WebConnection:
         tls = parts.scheme == "https"
         try:
             sock = socket.create_connection((parts.hostname, parts.port or (443 if tls else 80)), self._left())
         except socket.gaierror:
             raise SourceError(Reason.NAME_NOT_RESOLVED) from None
         if not tls:
-            return Wire(sock, self._clock)
+            return WebConnection(sock, self._clock)
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
-            return Wire(context.wrap_socket(sock, server_hostname=parts.hostname), self._clock)
+            return WebConnection(context.wrap_socket(sock, server_hostname=parts.hostname), self._clock)
         except (ssl.SSLError, OSError) as error:
             sock.close()
             if isinstance(error, ssl.SSLError):

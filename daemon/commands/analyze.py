@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from sightd.daemon.commands import SubParsers
 
 if TYPE_CHECKING:
-    from sightd.daemon.analyze.job import Output
-    from sightd.daemon.config.load import Loaded
+    from sightd.daemon.analyze.job import AnalysisOutput
+    from sightd.daemon.config.load import LoadedConfig
     from sightd.plugins.api import PluginConfig
 
 _EXAMPLES = """\
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     return _analyze(args, loaded)
 
 
-def _loaded(args: argparse.Namespace) -> Loaded:
+def _loaded(args: argparse.Namespace) -> LoadedConfig:
     from sightd.daemon.config.installed import installed_plugins
     from sightd.daemon.config.load import load, load_text
     from sightd.daemon.overrides import Override, parse_override
@@ -111,7 +111,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
     return load_text("", here, environ=os.environ, plugins=plugins, overrides=overrides, cameras=False)
 
 
-def _analyze(args: argparse.Namespace, loaded: Loaded) -> int:
+def _analyze(args: argparse.Namespace, loaded: LoadedConfig) -> int:
     from sightd.daemon.analyze.chain import OfflineChain
     from sightd.daemon.analyze.job import Job, ResultsError, examined
     from sightd.daemon.networks import engine_loading
@@ -212,7 +212,7 @@ class _ResultsFile:
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[Output]:
+def _output(path: Path | None) -> Iterator[AnalysisOutput]:
     from sightd.daemon.analyze.job import ResultsError
 
     if path is None:

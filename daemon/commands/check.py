@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sightd.daemon.commands import SubParsers
 from sightd.daemon.config.installed import installed_plugins
-from sightd.daemon.config.load import Loaded, load
+from sightd.daemon.config.load import LoadedConfig, load
 from sightd.daemon.config.problems import ConfigError
 
 _EPILOG = """\
@@ -65,7 +65,7 @@ def _check(file: Path, *, named: bool) -> int:
     return 0
 
 
-def summary(loaded: Loaded) -> str:
+def summary(loaded: LoadedConfig) -> str:
     """Summarises what the file starts, such as `2 cameras, chain detector → tracker`."""
     config = loaded.config
     cameras = [camera for camera in config.cameras.values() if camera.enabled]

@@ -73,9 +73,9 @@ def _train(args: argparse.Namespace) -> int:
     from sightd.daemon.training.report import table, write_report
     from sightd.engines import imagenet
     from sightd.engines.catalog import Catalog
+    from sightd.engines.ensure import ensure_model
     from sightd.engines.fetch import Fetcher
     from sightd.engines.mirror import default_mirror
-    from sightd.engines.provision import provide
     from sightd.engines.store import ModelStore, default_directory
     from sightd.engines.styles import WITH_OWN
 
@@ -94,7 +94,7 @@ def _train(args: argparse.Namespace) -> int:
     if base.path is not None:
         raise TrainingError(f"--base {base.name} was trained here: use the model that it is based on")
     with ProgressBar() as progress:
-        provide(base, store, Fetcher(progress, default_mirror(os.environ)))
+        ensure_model(base, store, Fetcher(progress, default_mirror(os.environ)))
     threads = len(os.sched_getaffinity(0))
     with ProgressBar(unit="") as progress:
         trained = train_classifier(pictures, base, name, store, threads, progress)

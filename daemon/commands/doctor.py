@@ -20,7 +20,7 @@ from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Config
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.control.client import ApiError, ControlError
-from sightd.daemon.control.discovery import Choice, find
+from sightd.daemon.control.discovery import DaemonSelection, find
 from sightd.daemon.doctor.checks import checks, exit_code
 from sightd.daemon.doctor.finding import Finding, System
 from sightd.engines.catalog import Catalog
@@ -78,7 +78,7 @@ def served_ports(config: Path | None) -> dict[str, int]:
     """Ports used by the running daemon of this configuration, by server; empty if none is running or it does not
     answer."""
     try:
-        client = find(Choice(config=config), os.environ)
+        client = find(DaemonSelection(config=config), os.environ)
         servers = client.json("GET", "/api/status")["servers"] if client else {}
     except (ControlError, ApiError):  # `sightd status` reports the reason; here the port then counts as taken
         return {}

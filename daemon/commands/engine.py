@@ -13,14 +13,14 @@ from pathlib import Path
 from sightd.daemon.commands import SubParsers, complain
 from sightd.daemon.commands.calibration import calibration_pictures
 from sightd.daemon.commands.output import exit_code_of
-from sightd.daemon.engine_work import Place, Say, Wish, bench, build
+from sightd.daemon.engine_work import BuildRequest, BuildTarget, Report, bench, build
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.catalog import Catalog
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.engine_cache import EngineCache, engines_directory
 from sightd.engines.errors import EngineError, UnknownModelError
 from sightd.engines.model import Model
 from sightd.engines.onnx_file import read_precision
-from sightd.engines.own_models import with_own
 from sightd.engines.store import ModelStore, default_directory
 from sightd.engines.trt import names
 from sightd.engines.trt.cuda import open_device
@@ -41,7 +41,7 @@ _EXAMPLES = """examples:
 The exit code is 0 on success, 1 if something failed, 2 for wrong usage, 3 if neither TensorRT nor TensorRT-RTX is
 installed or there is no GPU.
 """
-Work = Callable[[Wish, Place, Say], None]
+Work = Callable[[BuildRequest, BuildTarget, Report], None]
 
 _FLAVOURS = {"auto": tuple(Flavour), "tensorrt": (Flavour.TENSORRT,), "tensorrt-rtx": (Flavour.RTX,)}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -66,7 +66,7 @@ def add(commands: SubParsers) -> None:
         ("bench", "benchmark engines, building missing ones", _bench),
     ):
         action = actions.add_parser(name, parents=[stored], help=summary)
-        _add_wish(action)
+        _add_build_options(action)
         action.set_defaults(do=do)
     actions.add_parser("list", parents=[stored], help="list stored engines, most recently used first").set_defaults(
         do=_list
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def _add_wish(parser: argparse.ArgumentParser) -> None:
+def _add_build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="models of the catalogue that are stored here")
     parser.add_argument(
         "--precision",
@@ -139,7 +139,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
         print(f"sightd: --calibrate creates int8 models: remove --precision {args.precision}", file=sys.stderr)
         return 2
     store = ModelStore(args.models or default_directory(os.environ))
-    catalog = with_own(Catalog.load(), store.directory)
+    catalog = with_custom_models(Catalog.load(), store.directory)
     models = [catalog.get(name) for name in args.names]
     trt = names.load(_FLAVOURS[args.runtime])
     device = open_device(args.device)
@@ -147,7 +147,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
     try:
         for model in models:
             try:
-                work(_wish(args, model, store), Place(trt, device, cache), print)
+                work(_build_request(args, model, store), BuildTarget(trt, device, cache), print)
             except (EngineError, MediaError) as error:
                 complain(error)
                 failed = 1
@@ -156,7 +156,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
     return failed
 
 
-def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
+def _build_request(args: argparse.Namespace, model: Model, store: ModelStore) -> BuildRequest:
     """Raises EngineError or MediaError if the model, or its int8 version, is unavailable in the requested precision."""
     if args.calibrate:
         from sightd.daemon.quantize.job import make_int8
@@ -173,7 +173,7 @@ def _wish(args: argparse.Namespace, model: Model, store: ModelStore) -> Wish:
     if args.precision == "fp32" and own != "fp32":
         raise EngineError(f"{model.name} is {own} and cannot be converted to fp32: use `--precision file`")
     halved = args.precision == "fp16" or (args.precision == "auto" and own == "fp32")
-    return Wish(model, file, "fp16" if halved else own, args.batch, args.picture)
+    return BuildRequest(model, file, "fp16" if halved else own, args.batch, args.picture)
 
 
 def _list(args: argparse.Namespace, cache: EngineCache) -> int:

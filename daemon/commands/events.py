@@ -16,11 +16,11 @@ from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Events
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
-from sightd.daemon.control.discovery import HELP, Choice, add_options, find
+from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, find
 from sightd.daemon.control.service import service_of
 from sightd.daemon.events.event import Event, told
-from sightd.daemon.events.place import journal_of
-from sightd.daemon.events.reading import Filter, JournalError, JournalReader
+from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
+from sightd.daemon.events.paths import journal_of
 from sightd.daemon.events.remote import RemoteJournal
 from sightd.engines.printable import json_text, printable
 from sightd.plugins.units import parse_duration
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, wanted: Filter) -> None:
-    client = find(Choice.of(args), os.environ) if args.journal is None else None
+    client = find(DaemonSelection.of(args), os.environ) if args.journal is None else None
     if client is not None:
         _tell_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
     else:

@@ -113,7 +113,7 @@ def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
     action.set_defaults(do=do.calibrate)
     actions.add_parser(
         "see-again", parents=[common], help="recompute embeddings of kept faces after `recogniser` changed"
-    ).set_defaults(do=do.see_again)
+    ).set_defaults(do=do.reembed)
 
 
 def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
@@ -153,11 +153,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from sightd.daemon.control.client import ApiError
-    from sightd.daemon.faces.actions import Faces
+    from sightd.daemon.faces.actions import FaceClient
 
     try:
         with _api(args) as client:
-            code: int = args.do(args, Faces(client, args.plugin if isinstance(client, Client) else None))
+            code: int = args.do(args, FaceClient(client, args.plugin if isinstance(client, Client) else None))
     except ApiError as error:
         if error.status != 503:
             raise
@@ -170,10 +170,10 @@ def _run(args: argparse.Namespace) -> int:
 def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
     """Yields the API of the selected daemon, or of the gallery file if one is given or no daemon is running."""
     from sightd.daemon.control.client import UsageError
-    from sightd.daemon.control.discovery import Choice, find
+    from sightd.daemon.control.discovery import DaemonSelection, find
     from sightd.daemon.control.service import service_of
 
-    choice = Choice.of(args)
+    choice = DaemonSelection.of(args)
     direct = args.gallery is not None or args.key_file is not None
     if direct and (choice.url or choice.socket):
         raise UsageError("--gallery and --key-file name a file, --url and --socket a daemon: give one of them")
@@ -199,7 +199,7 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
     from sightd.daemon.config.load import load, load_text
     from sightd.daemon.control.local import LocalFaces
     from sightd.daemon.faces.actions import READING
-    from sightd.daemon.faces.opening import key_in, open_desk
+    from sightd.daemon.faces.opening import key_in, open_face_service
     from sightd.daemon.networks import engine_loading
     from sightd.daemon.progress import ProgressBar
 
@@ -217,7 +217,9 @@ def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, 
     options = options.model_copy(update={name: value for name, value in changed.items() if value is not None})
     loading = engine_loading(loaded.config.models, loaded.config.engines, ProgressBar())
     can_only_read = args.do in READING  # tolerates a full or read-only disk, and creates no file
-    return LocalFaces(open_desk(options, loading, environ, may_stand_in=can_only_read, create=not can_only_read))
+    return LocalFaces(
+        open_face_service(options, loading, environ, may_stand_in=can_only_read, create=not can_only_read)
+    )
 
 
 def _face_config(configs: object, name: str | None) -> FaceConfig:

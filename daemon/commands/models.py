@@ -12,14 +12,14 @@ from sightd.daemon.commands.calibration import calibration_pictures
 from sightd.daemon.commands.output import print_table
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.catalog import Catalog
+from sightd.engines.custom_models import with_custom_models
+from sightd.engines.ensure import ensure_model
 from sightd.engines.errors import EngineError
 from sightd.engines.fetch import Fetcher
 from sightd.engines.loader import EngineLoader
 from sightd.engines.mirror import carried, default_mirror, holds
 from sightd.engines.model import MirrorSource, Model, PackageSource, Source, UrlSource
-from sightd.engines.own_models import with_own
 from sightd.engines.preference import PLAIN
-from sightd.engines.provision import provide
 from sightd.engines.store import ModelStore, default_directory
 
 _EXAMPLES = """examples:
@@ -89,7 +89,7 @@ def add(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 success, 1 if something failed, 2 if a model name is unknown."""
     store = ModelStore(args.directory or default_directory(os.environ))
-    catalog = with_own(Catalog.load(), store.directory)
+    catalog = with_custom_models(Catalog.load(), store.directory)
     try:
         models = [catalog.get(name) for name in getattr(args, "names", [])]
     except EngineError as error:
@@ -159,13 +159,13 @@ def _provide_better(models: list[Model], store: ModelStore, mirror: Path) -> boo
 
 def _provide(model: Model, store: ModelStore, mirror: Path | None) -> None:
     with ProgressBar() as progress:
-        path = provide(model, store, Fetcher(progress, mirror))
+        path = ensure_model(model, store, Fetcher(progress, mirror))
     print(f"{model.name}: {path} ({_origin(store, model)})")
 
 
 def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
     """Verifies the hashes, then loads each model and runs it once."""
-    loader = EngineLoader(catalog, store, fetch=False, wish=PLAIN)
+    loader = EngineLoader(catalog, store, fetch=False, preference=PLAIN)
     failed = 0
     for model in models or [model for model in catalog if store.path(model).exists()]:
         try:

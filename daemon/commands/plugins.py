@@ -13,10 +13,10 @@ from sightd.daemon.commands import SubParsers
 from sightd.daemon.commands.output import exit_code_of
 from sightd.daemon.progress import ProgressBar
 from sightd.engines.catalog import Catalog
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.errors import EngineError
 from sightd.engines.loader import EngineLoader
 from sightd.engines.mirror import default_mirror
-from sightd.engines.own_models import with_own
 from sightd.engines.progress import Progress
 from sightd.engines.store import ModelStore, default_directory
 from sightd.plugins.api import AnyPlugin, PluginError
@@ -156,7 +156,7 @@ def _engines(progress: Progress) -> EngineLoader:
     """Loads models as the daemon does: stored ones first, otherwise downloaded."""
     store = ModelStore(default_directory(os.environ))
     return EngineLoader(
-        with_own(Catalog.load(), store.directory),
+        with_custom_models(Catalog.load(), store.directory),
         store,
         mirror=default_mirror(os.environ),
         threads=os.cpu_count() or 1,

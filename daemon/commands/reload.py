@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sightd.daemon.commands import SubParsers, complain
 from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
-from sightd.daemon.control.discovery import HELP, Choice, add_options, client_for
+from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, client_for
 from sightd.engines.printable import json_text, printable_lines
 from sightd.plugins.units import parse_duration
 
@@ -60,7 +60,7 @@ def add(commands: SubParsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Requests the reload and waits for its result."""
     try:
-        changes = client_for(Choice.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
+        changes = client_for(DaemonSelection.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
     except NoDaemonError as error:
         complain(error)
         return EXIT_NO_DAEMON

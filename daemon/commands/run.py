@@ -16,7 +16,7 @@ from sightd.daemon.streams import OutputError, discard_output
 
 if TYPE_CHECKING:
     from sightd.daemon.app import Daemon
-    from sightd.daemon.config.load import Loaded
+    from sightd.daemon.config.load import LoadedConfig
     from sightd.daemon.deadline import Deadline
     from sightd.daemon.memory import Trimmer
     from sightd.daemon.progress import ProgressBar
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     return _serve(loaded)
 
 
-def _serve(loaded: Loaded) -> int:
+def _serve(loaded: LoadedConfig) -> int:
     # Imported here, so that `sightd --help` does not load GStreamer, OpenCV and the inference runtimes.
     import faulthandler
 
@@ -80,7 +80,7 @@ def _serve(loaded: Loaded) -> int:
 
     from sightd.daemon.app import Daemon
     from sightd.daemon.encode.choice import EncoderMissingError
-    from sightd.daemon.memory import bound_arenas, spare_what_stays
+    from sightd.daemon.memory import freeze_gc, limit_malloc_arenas
     from sightd.daemon.networks import engine_loading
     from sightd.daemon.progress import ProgressBar
     from sightd.daemon.serve.errors import GStreamerMissingError, ServeError
@@ -96,7 +96,7 @@ def _serve(loaded: Loaded) -> int:
     from sightd.plugins.api import PluginError
 
     faulthandler.enable()  # a crash in a native library shows the thread, and thereby the plug-in
-    bound_arenas()
+    limit_malloc_arenas()
     if told := shortage(loaded.config, raise_limit()):
         log.warning("%s", told)
     cv2.setNumThreads(1)  # our own threads, one per camera, already use all cores
@@ -105,7 +105,7 @@ def _serve(loaded: Loaded) -> int:
     reloads = Reloads(loaded.path, notifier, requests.fail)
     progress = extending(notifier, bar, partial(_go_on, requests, reloads))
     load_engine = engine_loading(loaded.config.models, loaded.config.engines, progress, gpus)
-    spare_what_stays()
+    freeze_gc()
     try:
         daemon = Daemon(loaded, load_engine, gpus, reloads.ask, progress)
         with ExitStack() as state:
@@ -133,7 +133,7 @@ def _run(
     from sightd.daemon.app import STOP_TIME
     from sightd.daemon.deadline import Deadline
     from sightd.daemon.memory import Trimmer
-    from sightd.daemon.service.requests import Request
+    from sightd.daemon.service.requests import MainRequest
     from sightd.daemon.service.watchdog import Watchdog
     from sightd.daemon.thread_names import name_threads
 
@@ -151,7 +151,7 @@ def _run(
         notifier.ready()
         watchdog.start()
         reloads.start(daemon)
-        while requests.next() is not Request.STOP:
+        while requests.next() is not MainRequest.STOP:
             reloads.ask_once()
         log.info("stopping")
     finally:

@@ -14,7 +14,7 @@ from rich.text import Text
 from sightd.daemon.commands import SubParsers
 from sightd.daemon.commands.output import exit_code_of, output, print_table
 from sightd.daemon.control.client import ApiError, ControlError, UsageError
-from sightd.daemon.control.discovery import HELP, Choice, add_options, client_for
+from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, client_for
 from sightd.engines.printable import json_text, printable, printable_lines
 
 _EPILOG = f"""\
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    status = client_for(Choice.of(args), os.environ).json("GET", "/api/status")
+    status = client_for(DaemonSelection.of(args), os.environ).json("GET", "/api/status")
     if args.json:
         print(json_text(status))
     else:

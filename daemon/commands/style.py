@@ -182,9 +182,9 @@ def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]
     from sightd.daemon.training.style.plan import Plan
     from sightd.engines.catalog import Catalog
     from sightd.engines.digest import digest_of
+    from sightd.engines.ensure import ensure_model
     from sightd.engines.fetch import Fetcher
     from sightd.engines.mirror import default_mirror
-    from sightd.engines.provision import provide
     from sightd.engines.store import ModelStore, default_directory
     from sightd.engines.styles import STYLES, WITH_OWN
 
@@ -202,7 +202,7 @@ def _learnt(args: argparse.Namespace, progress: ProgressBar) -> tuple[str, Path]
     work = args.work or Path(f"{name}-training")
     work.mkdir(parents=True, exist_ok=True)
     for network in ("style26", "vgg16"):
-        provide(catalog.get(network), store, Fetcher(progress, default_mirror(os.environ)))
+        ensure_model(catalog.get(network), store, Fetcher(progress, default_mirror(os.environ)))
     learnt = StyleJob(material, plan, store, work, args.every).run(name, progress, progress.print)
     assert learnt.path is not None
     return name, learnt.path

@@ -10,7 +10,7 @@ from pathlib import Path
 from sightd.daemon.capture.source import CaptureError, source_of
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
 from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import PathKey, Problem, dotted
+from sightd.daemon.config.problems import ConfigProblem, PathKey, dotted
 from sightd.daemon.config.source_guess import address_meant
 from sightd.daemon.schemes import NETWORK, SOURCES, SUPPORTED
 from sightd.engines.regular_file import irregular_kind, open_regular
@@ -35,7 +35,7 @@ class Checks:
     ) -> None:
         self._config, self._positions, self._written, self._lost = config, positions, written, lost
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[ConfigProblem]:
         """Yields what keeps the daemon from starting."""
         if not self._config.cameras:
             yield self._problem(("cameras",), "there is no camera", f"write at least {NO_CAMERAS}")
@@ -49,7 +49,7 @@ class Checks:
         for section, tls in (("rtsp", self._config.rtsp.tls), ("http", self._config.http.tls)):
             yield from self._tls(section, tls) if tls else ()
 
-    def warnings(self) -> Iterator[Problem]:
+    def warnings(self) -> Iterator[ConfigProblem]:
         """Yields what works but is probably not intended."""
         rtsp = self._config.rtsp
         basic_over_tls = rtsp.tls is not None or self._is_lost("rtsp", "tls")
@@ -81,7 +81,7 @@ class Checks:
         for name in self._unused() if self._knows_chains else ():
             yield self._problem(("plugins", name), "no chain uses this entry", f"write chain: [{name}]")
 
-    def _limits(self) -> Iterator[Problem]:
+    def _limits(self) -> Iterator[ConfigProblem]:
         """Limits that another, lower limit makes ineffective; only those that the file sets."""
         for section, options in (("rtsp", self._config.rtsp), ("http", self._config.http)):
             total = options.max_connections
@@ -92,7 +92,7 @@ class Checks:
                     hint = f"write {total} or less, or raise max_connections"
                     yield self._problem((section, option), message, hint)
 
-    def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[Problem]:
+    def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[ConfigProblem]:
         """Rejects a `first` above `longest` only if the file sets `first`: the default is cut to `longest`."""
         first, longest = reconnect.first, reconnect.longest
         if first > longest and "first" in reconnect.model_fields_set and not self._is_lost(*path):
@@ -118,7 +118,7 @@ class Checks:
         cameras = [path for path in self._lost if path[:1] == ("cameras",)]
         return not self._is_lost("chain") and all(len(path) > 2 and path[2] != "chain" for path in cameras)
 
-    def _source(self, path: PathKey, camera: Camera) -> Iterator[Problem]:
+    def _source(self, path: PathKey, camera: Camera) -> Iterator[ConfigProblem]:
         """Shows the address only redacted: it may contain a password."""
         source, path = camera.source.get_secret_value(), (*path, "source")
         scheme, separator, rest = source.partition("://")
@@ -137,7 +137,7 @@ class Checks:
             except CaptureError as error:
                 yield self._problem(path, "cannot be used", str(error))
 
-    def _servers(self) -> Iterator[Problem]:
+    def _servers(self) -> Iterator[ConfigProblem]:
         rtsp, http = self._config.rtsp, self._config.http
         known = not any(self._is_lost(section, key) for section in ("rtsp", "http") for key in ("port", "enabled"))
         if known and rtsp.enabled and http.enabled and rtsp.port == http.port != 0:
@@ -145,7 +145,7 @@ class Checks:
         if rtsp.auth and not rtsp.auth.password.get_secret_value():
             yield self._problem(("rtsp", "auth", "password"), "is empty", "write password: ${env:RTSP_PASSWORD}")
 
-    def _access(self) -> Iterator[Problem]:
+    def _access(self) -> Iterator[ConfigProblem]:
         """Requires authentication for a server that other machines can reach."""
         config, tokens = self._config, self._config.access.tokens
         is_open = not tokens and not self._is_lost("access")
@@ -178,14 +178,14 @@ class Checks:
         """Whether other machines can reach the server."""
         return server.enabled and not self._is_lost(section, "enabled") and not is_loopback(server.host)
 
-    def _tls(self, section: str, tls: Tls) -> Iterator[Problem]:
+    def _tls(self, section: str, tls: Tls) -> Iterator[ConfigProblem]:
         problems = [*self._tls_files(section, tls)]
         if not problems and (fault := _pair_fault(tls)):
             option, message, hint = fault
             problems.append(self._problem((section, "tls", option), message, hint))
         yield from problems
 
-    def _tls_files(self, section: str, tls: Tls) -> Iterator[Problem]:
+    def _tls_files(self, section: str, tls: Tls) -> Iterator[ConfigProblem]:
         for option in ("certificate", "key"):
             path: Path = getattr(tls, option)
             try:
@@ -197,7 +197,7 @@ class Checks:
                 hint = "correct the path (relative to this file), or let the service's user read the file"
                 yield self._problem((section, "tls", option), message, hint)
 
-    def _expiry(self, path: PathKey, certificate: Path) -> Iterator[Problem]:
+    def _expiry(self, path: PathKey, certificate: Path) -> Iterator[ConfigProblem]:
         """Warns if the server's own certificate, the first in its file, has expired or soon will."""
         from cryptography import x509
 
@@ -222,8 +222,8 @@ class Checks:
             named.update(camera.chain or ())
         return [name for name in self._config.plugins if name not in named]
 
-    def _problem(self, path: PathKey, message: str, hint: str) -> Problem:
-        return Problem(*self._positions.value(path), dotted(path), message, hint)
+    def _problem(self, path: PathKey, message: str, hint: str) -> ConfigProblem:
+        return ConfigProblem(*self._positions.value(path), dotted(path), message, hint)
 
 
 class _EncryptedKeyError(Exception):

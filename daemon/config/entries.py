@@ -6,9 +6,9 @@ import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sightd.daemon.config.interpolation import Resolved
 from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import PathKey, Problem, dotted, shown
-from sightd.daemon.config.references import Resolved
+from sightd.daemon.config.problems import ConfigProblem, PathKey, dotted, shown
 from sightd.daemon.config.validate import salvage, validate
 from sightd.engines.catalog import Catalog
 from sightd.engines.suggest import did_you_mean
@@ -36,7 +36,7 @@ class Entries:
     partial: dict[str, PluginConfig] = field(default_factory=dict)
     classes: dict[str, type[AnyPlugin]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
 
 
 class EntryReader:
@@ -86,21 +86,21 @@ class EntryReader:
         if rest is not None:
             self.entries.partial[name] = rest
 
-    def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[Problem]:
+    def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[ConfigProblem]:
         """Runs the plug-ins' own checks on valid options, whose paths are absolute already."""
         for name, config in configs.items():
             path: PathKey = ("plugins", name)
             try:
                 faults = (*_isolation_faults(self.entries.classes.get(name), config), *config.faults(networks))
             except Exception as error:  # noqa: BLE001 - a third party's check; its message may quote a secret
-                yield Problem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
+                yield ConfigProblem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
                               f"{type(error).__name__} in {type(config).__qualname__}.faults",
                               "report this to the plug-in's author: faults() must return what is wrong")  # fmt: skip
                 continue
             for fault in faults:
                 at = (*path, *fault.path)
                 if at not in self._resolved.failed:
-                    yield Problem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
+                    yield ConfigProblem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
 
     def _chain(self, names: object, path: PathKey) -> None:
         """Requires that every name of a chain be an entry or an installed plug-in, which then gets default options."""
@@ -146,7 +146,7 @@ class EntryReader:
 
     def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
         if first and path not in self._resolved.failed:
-            self.entries.problems.append(Problem(*self._positions.value(path), dotted(path), message, hint))
+            self.entries.problems.append(ConfigProblem(*self._positions.value(path), dotted(path), message, hint))
 
 
 def _isolation_faults(plugin: type[AnyPlugin] | None, config: PluginConfig) -> Iterator[Fault]:

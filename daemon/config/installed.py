@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightd.daemon.config.entries import PluginSource
-from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.daemon.config.problems import ConfigError, ConfigProblem
 from sightd.plugins import registry
 from sightd.plugins.api import PluginConfig, PluginError
 from sightd.plugins.chain import check_chain
@@ -19,7 +19,7 @@ def installed_plugins() -> PluginSource:
     try:
         available = tuple(registry.available())
     except PluginError as error:
-        raise ConfigError([Problem(0, 0, "plugins", str(error))]) from None
+        raise ConfigError([ConfigProblem(0, 0, "plugins", str(error))]) from None
     return PluginSource(registry.load, check_chain, available)
 
 

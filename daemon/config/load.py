@@ -8,12 +8,12 @@ from pathlib import Path
 
 from sightd.daemon.config.checks import NO_CAMERAS, Checks
 from sightd.daemon.config.entries import EntryReader, PluginSource
+from sightd.daemon.config.interpolation import Resolved, resolve
 from sightd.daemon.config.model import Config
 from sightd.daemon.config.paths import absolute, with_sources
 from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import ConfigError, Problem, dotted
-from sightd.daemon.config.references import Resolved, resolve
-from sightd.daemon.config.usable import Usable, usable
+from sightd.daemon.config.problems import ConfigError, ConfigProblem, dotted
+from sightd.daemon.config.salvage import SalvagedConfig, salvage_config
 from sightd.daemon.config.validate import validate
 from sightd.daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
 from sightd.daemon.config.yaml_values import Document, parse
@@ -28,7 +28,7 @@ _LEAST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A valid configuration. `plugin_configs` has an entry for each plug-in instance, including those that only a chain
     names; `config.plugins` keeps only their names, because raw options may be secrets. Paths are absolute. `warnings`
     are problems that do not keep it from running."""
@@ -37,7 +37,7 @@ class Loaded:
     config: Config
     plugin_configs: dict[str, PluginConfig]
     positions: Positions
-    warnings: tuple[Problem, ...]
+    warnings: tuple[ConfigProblem, ...]
 
 
 def load(
@@ -48,7 +48,7 @@ def load(
     overrides: Sequence[Override] = (),
     cameras: bool = True,
     files: Mapping[Path, Path] | None = None,
-) -> Loaded:
+) -> LoadedConfig:
     """Reads a file. Raises ConfigError with every problem found.
 
     `overrides` replace what the file says. Without `cameras` the file is read only for its plug-ins: its cameras and
@@ -68,7 +68,7 @@ def load_text(
     overrides: Sequence[Override] = (),
     cameras: bool = True,
     files: Mapping[Path, Path] | None = None,
-) -> Loaded:
+) -> LoadedConfig:
     """Like `load`, for text already read. `path` is its name; relative paths are resolved from the folder of `path`."""
     folder = path.absolute().parent
     document = _parse(text, path)
@@ -84,7 +84,11 @@ def load_text(
     entries = reader.read(value)
     configs = {name: absolute(entry, folder, environ) for name, entry in entries.configs.items()}
     partial = {name: absolute(entry, folder, environ) for name, entry in entries.partial.items()}
-    readable = Usable(validated.model, frozenset(resolved.failed)) if validated.model else usable(value, resolved)
+    readable = (
+        SalvagedConfig(validated.model, frozenset(resolved.failed))
+        if validated.model
+        else salvage_config(value, resolved)
+    )
     config = with_sources(absolute(readable.config, folder, environ), folder, environ)
     report.add(validated.problems, entries.problems)
     if not any(path[:1] == ("models",) for path in readable.lost):
@@ -97,7 +101,7 @@ def load_text(
     if report.problems:
         raise report.error()
     names_only = config.model_copy(update={"plugins": {name: {} for name in config.plugins}})
-    return Loaded(path, names_only, configs, document.positions, tuple(report.warnings))
+    return LoadedConfig(path, names_only, configs, document.positions, tuple(report.warnings))
 
 
 class _Report:
@@ -107,8 +111,8 @@ class _Report:
         self._file = str(path)
         self._set = {dotted(override.path): override.given_by for override in overrides}
         self._secrets = sorted((text for text in resolved.secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True)
-        self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
+        self.problems: list[ConfigProblem] = []
+        self.warnings: list[ConfigProblem] = []
 
     def tells_of(self, path: str) -> bool:
         """Whether a problem was reported at this path, above or below it, so that its value is unknown."""
@@ -118,13 +122,13 @@ class _Report:
             if other.path
         )
 
-    def add(self, *groups: Iterable[Problem]) -> None:
+    def add(self, *groups: Iterable[ConfigProblem]) -> None:
         self.problems += [self.finished(problem) for group in groups for problem in group]
 
-    def warn(self, warnings: Iterable[Problem]) -> None:
+    def warn(self, warnings: Iterable[ConfigProblem]) -> None:
         self.warnings += map(self.finished, warnings)
 
-    def finished(self, problem: Problem) -> Problem:
+    def finished(self, problem: ConfigProblem) -> ConfigProblem:
         message, hint = self._without(problem.message), self._without(problem.hint)
         for path, given_by in self._set.items():
             if problem.path == path or _below(problem.path, path):
@@ -156,21 +160,21 @@ def _read(path: Path) -> str:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         hint = "pass a readable file, for example: sightd run -c FILE"
-        raise ConfigError([Problem(0, 0, "", f"cannot be read: {error.strerror}", hint, str(path))]) from None
+        raise ConfigError([ConfigProblem(0, 0, "", f"cannot be read: {error.strerror}", hint, str(path))]) from None
     if len(content) > MAX_BYTES:
-        raise ConfigError([Problem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
+        raise ConfigError([ConfigProblem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            [Problem(line, 1, "", "this line is not UTF-8", "save the file as UTF-8", str(path))]
+            [ConfigProblem(line, 1, "", "this line is not UTF-8", "save the file as UTF-8", str(path))]
         ) from None
 
 
 def _parse(text: str, path: Path) -> Document:
     if len(text) > MAX_BYTES:
-        raise ConfigError([Problem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
+        raise ConfigError([ConfigProblem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
     try:
         return parse(text)
     except YamlSyntaxError as error:
@@ -184,7 +188,7 @@ def _as_mapping(document: Document, resolved: Resolved, report: _Report) -> dict
         return {}
     if not isinstance(value, dict):
         if not document.problems:
-            report.add([Problem(1, 1, "", "the file must be a mapping of sections", f"write {NO_CAMERAS}")])
+            report.add([ConfigProblem(1, 1, "", "the file must be a mapping of sections", f"write {NO_CAMERAS}")])
         raise report.error()
     filled = {key: item for key, item in value.items() if item is not None or key not in Config.model_fields}
     plugins = filled.get("plugins")

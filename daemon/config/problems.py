@@ -15,7 +15,7 @@ PathKey = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class ConfigProblem:
     """One error. `line` and `column` count from 1; `line` is 0 if it is not in the file's text.
 
     Never created with a secret in it: `message` and `hint` hold no value of a camera's source or of a reference.
@@ -42,7 +42,7 @@ class ConfigError(Exception):
     `warnings` would not have kept it from running; the text lists them after the errors.
     """
 
-    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
+    def __init__(self, problems: Sequence[ConfigProblem], warnings: Sequence[ConfigProblem] = ()) -> None:
         self.problems, self.warnings = tuple(sorted(problems)), tuple(sorted(warnings))
         super().__init__("\n".join([*map(str, self.problems), *(f"warning: {warning}" for warning in self.warnings)]))
 

@@ -12,9 +12,9 @@ from pydantic_core import ErrorDetails
 
 from sightd.daemon.config import scalars
 from sightd.daemon.config.explain import NAME_HINT, Told, explain
+from sightd.daemon.config.interpolation import Resolved
 from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import PathKey, Problem, dotted
-from sightd.daemon.config.references import Resolved
+from sightd.daemon.config.problems import ConfigProblem, PathKey, dotted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,7 +29,7 @@ class Validated(Generic[M]):
     """The model, or None if there are problems."""
 
     model: M | None
-    problems: list[Problem]
+    problems: list[ConfigProblem]
 
 
 def validate(root: type[M], value: object, positions: Positions, resolved: Resolved, at: PathKey = ()) -> Validated[M]:
@@ -149,7 +149,7 @@ def _problems(
     positions: Positions,
     resolved: Resolved,
     at: PathKey,
-) -> Iterator[Problem]:
+) -> Iterator[ConfigProblem]:
     """Yields one problem per path: the branches of a union each have an error at the same one."""
     told: dict[tuple[PathKey, bool], list[Told]] = {}
     for error in errors:
@@ -164,7 +164,7 @@ def _problems(
         messages = dict.fromkeys(message for message, _ in branches)
         hints = dict.fromkeys(hint for _, hint in branches if hint)
         name_only = bool(messages) and all(hint == NAME_HINT for _, hint in branches)
-        yield Problem(*place, dotted(path), "; or ".join(messages), "; or ".join(hints), name_only=name_only)
+        yield ConfigProblem(*place, dotted(path), "; or ".join(messages), "; or ".join(hints), name_only=name_only)
 
 
 def _where(error: ErrorDetails, value: object) -> tuple[PathKey, bool]:

@@ -13,8 +13,8 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner, ScannerError
 
 from sightd.daemon.config import scalars
-from sightd.daemon.config.positions import Place
-from sightd.daemon.config.problems import Problem
+from sightd.daemon.config.positions import Position
+from sightd.daemon.config.problems import ConfigProblem
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 20
@@ -51,7 +51,7 @@ _SYNTAX = (
 class YamlSyntaxError(Exception):
     """The text is not YAML that is supported here; it holds the one problem found."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConfigProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
@@ -63,7 +63,7 @@ class _Resolver(BaseResolver):
         return scalars.TAG + ("seq" if kind is nodes.SequenceNode else "map")
 
 
-class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
+class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
     """PyYAML's composer with limits on depth and number; without a constructor, so no tag can create anything."""
 
     def __init__(self, text: str) -> None:
@@ -78,7 +78,7 @@ class _Reading(Reader, Scanner, Parser, Composer, _Resolver):
         self._depth, self._count = self._depth + 1, self._count + 1
         if self._depth > MAX_DEPTH or self._count > MAX_NODES:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            place = Place(mark.line + 1, mark.column + 1)
+            place = Position(mark.line + 1, mark.column + 1)
             raise _too_deep(place) if self._depth > MAX_DEPTH else _too_many(place)
         try:
             return super().compose_node(parent, index)
@@ -90,11 +90,11 @@ def compose(text: str) -> nodes.Node | None:
     """Returns the tree of a text, None if it is empty. Raises YamlSyntaxError, whose message quotes nothing of the
     text."""
     try:
-        return _Reading(text).get_single_node()
+        return _Loader(text).get_single_node()
     except ReaderError as error:
-        place = _place_of(text, error.position)
+        place = _position_of(text, error.position)
         raise YamlSyntaxError(
-            Problem(
+            ConfigProblem(
                 *place,
                 "",
                 "this character is not allowed in YAML",
@@ -109,29 +109,33 @@ def compose(text: str) -> nodes.Node | None:
         ValueError,
         IndexError,
     ) as error:  # PyYAML's own, on broken escapes and the like
-        raise YamlSyntaxError(Problem(1, 1, "", f"is not valid YAML ({type(error).__name__})")) from None
+        raise YamlSyntaxError(ConfigProblem(1, 1, "", f"is not valid YAML ({type(error).__name__})")) from None
 
 
-def _syntax_problem(error: MarkedYAMLError) -> Problem:
+def _syntax_problem(error: MarkedYAMLError) -> ConfigProblem:
     mark = error.problem_mark or error.context_mark
-    place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+    place = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
     told = error.problem or ""
     for phrase, message, hint in _SYNTAX:
         if phrase in told:
-            return Problem(*place, "", message, hint)
-    return Problem(*place, "", "is not valid YAML from here on", "look for an unclosed quote or bracket just above")
-
-
-def _too_deep(place: Place) -> YamlSyntaxError:
-    return YamlSyntaxError(Problem(*place, "", f"nested more than {MAX_DEPTH} deep", "look for a stray bracket"))
-
-
-def _too_many(place: Place) -> YamlSyntaxError:
-    return YamlSyntaxError(
-        Problem(*place, "", f"the file holds more than {MAX_NODES} keys and values", "no configuration needs so many")
+            return ConfigProblem(*place, "", message, hint)
+    return ConfigProblem(
+        *place, "", "is not valid YAML from here on", "look for an unclosed quote or bracket just above"
     )
 
 
-def _place_of(text: str, offset: int) -> Place:
+def _too_deep(place: Position) -> YamlSyntaxError:
+    return YamlSyntaxError(ConfigProblem(*place, "", f"nested more than {MAX_DEPTH} deep", "look for a stray bracket"))
+
+
+def _too_many(place: Position) -> YamlSyntaxError:
+    return YamlSyntaxError(
+        ConfigProblem(
+            *place, "", f"the file holds more than {MAX_NODES} keys and values", "no configuration needs so many"
+        )
+    )
+
+
+def _position_of(text: str, offset: int) -> Position:
     before = text[:offset]
-    return Place(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+    return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from yaml import nodes
 
 from sightd.daemon.config import scalars
-from sightd.daemon.config.positions import Place, Positions
-from sightd.daemon.config.problems import PathKey, Problem, dotted
+from sightd.daemon.config.positions import Position, Positions
+from sightd.daemon.config.problems import ConfigProblem, PathKey, dotted
 from sightd.daemon.config.yaml_nodes import MAX_DEPTH, compose
 
 MAX_VALUES = 20_000
@@ -27,7 +27,7 @@ class Document:
 
     value: object
     positions: Positions
-    problems: list[Problem]
+    problems: list[ConfigProblem]
 
 
 def parse(text: str) -> Document:
@@ -41,14 +41,14 @@ def parse(text: str) -> Document:
 @dataclass(slots=True)
 class _Builder:
     positions: Positions = field(default_factory=Positions)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
     count: int = 0
     merged: int = 0
     around: list[nodes.Node] = field(default_factory=list)
 
     def build(self, node: nodes.Node, path: PathKey) -> object:
         self.count += 1
-        self.positions.values[path] = place_of(node)
+        self.positions.values[path] = position_of(node)
         if self.count == MAX_VALUES:
             self._tell(node, path, f"aliases make this file larger than {MAX_VALUES} values", "write the values out")
         if self.count >= MAX_VALUES:
@@ -90,7 +90,7 @@ class _Builder:
 
     def _mapping(self, node: nodes.MappingNode, path: PathKey) -> dict[str, object]:
         values: dict[str, object] = {}
-        own: dict[str, Place] = {}
+        own: dict[str, Position] = {}
         for key_node, value_node in self._entries(node, path):
             if not isinstance(key_node, nodes.ScalarNode):
                 self._tell(key_node, path, "a key must be plain text", 'write "key: value"')
@@ -108,7 +108,7 @@ class _Builder:
                     "keep one of the two",
                 )
                 continue
-            own[key] = self.positions.keys[(*path, key)] = place_of(key_node)
+            own[key] = self.positions.keys[(*path, key)] = position_of(key_node)
             values[key] = self.build(value_node, (*path, key))
         return values
 
@@ -136,12 +136,12 @@ class _Builder:
         return own
 
     def _tell(self, node: nodes.Node, path: PathKey, message: str, hint: str) -> None:
-        self.problems.append(Problem(*place_of(node), dotted(path), message, hint))
+        self.problems.append(ConfigProblem(*position_of(node), dotted(path), message, hint))
 
 
-def place_of(node: nodes.Node) -> Place:
+def position_of(node: nodes.Node) -> Position:
     """Returns where a node begins."""
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _is_merge(node: nodes.Node) -> bool:

@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DaemonSelection:
     """The selected daemon, as given on the command line."""
 
     config: Path | None = None
@@ -67,9 +67,9 @@ class Choice:
     ca_file: Path | None = None
 
     @staticmethod
-    def of(args: argparse.Namespace) -> Choice:
+    def of(args: argparse.Namespace) -> DaemonSelection:
         """Reads the choice from `args`. Raises UsageError for options that cannot be combined."""
-        choice = Choice(args.config, args.socket, args.url, args.token_file, args.ca_file)
+        choice = DaemonSelection(args.config, args.socket, args.url, args.token_file, args.ca_file)
         if choice.url is None and (choice.token_file or choice.ca_file):
             raise UsageError("--token-file and --ca-file require --url")
         if sum(one is not None for one in (choice.config, choice.socket, choice.url)) > 1:
@@ -77,7 +77,7 @@ class Choice:
         return choice
 
 
-def client_for(choice: Choice, environ: Mapping[str, str]) -> Client:
+def client_for(choice: DaemonSelection, environ: Mapping[str, str]) -> Client:
     """Like `find`, but raises NoDaemonError if no daemon runs."""
     client = find(choice, environ)
     if client is None:
@@ -90,7 +90,7 @@ def client_for(choice: Choice, environ: Mapping[str, str]) -> Client:
     return client
 
 
-def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
+def find(choice: DaemonSelection, environ: Mapping[str, str]) -> Client | None:
     """Returns a client for the selected daemon; None if none runs, so that a command may work on its files.
 
     Raises DeniedError if one runs that this user may not reach, NoDaemonError if the one named by --socket does not
@@ -126,12 +126,14 @@ def find(choice: Choice, environ: Mapping[str, str]) -> Client | None:
     return None
 
 
-def _may_be_own(choice: Choice, service: InstalledService | None) -> bool:
+def _may_be_own(choice: DaemonSelection, service: InstalledService | None) -> bool:
     """Returns whether any daemon of the user may be meant."""
     return choice.config is None and service is None
 
 
-def _candidates(choice: Choice, service: InstalledService | None, environ: Mapping[str, str]) -> Iterator[Path]:
+def _candidates(
+    choice: DaemonSelection, service: InstalledService | None, environ: Mapping[str, str]
+) -> Iterator[Path]:
     """Yields the sockets at which the daemon may listen, the likeliest first."""
     if choice.config is None:
         if folder := service_runtime(environ):  # a command run by the service's own unit

@@ -14,9 +14,9 @@ from starlette.types import Message
 
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.control.client import Answer, ApiClient, Request
-from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.faces.service import FaceService
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.door import Door
+from sightd.daemon.serve.access.auth_middleware import AuthMiddleware
 from sightd.daemon.serve.faces import add_faces
 from sightd.daemon.serve.http import NO_TELEMETRY
 from sightd.engines.errors import EngineError
@@ -28,13 +28,13 @@ _NEED_MODELS = ("/photos", "/compare-faces")
 class LocalFaces(ApiClient):
     """The routes of a gallery that this process has opened. `close` closes the gallery."""
 
-    def __init__(self, desk: FaceDesk) -> None:
-        """Takes ownership of `desk`."""
-        self._desk = desk
+    def __init__(self, face_service: FaceService) -> None:
+        """Takes ownership of `face_service`."""
+        self._face_service = face_service
         access = Access(AccessOptions())
         self._app = FastAPI(telemetry=NO_TELEMETRY)
-        self._app.add_middleware(Door, access)
-        add_faces(self._app, lambda _: desk, access)
+        self._app.add_middleware(AuthMiddleware, access)
+        add_faces(self._app, lambda _: face_service, access)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -42,17 +42,17 @@ class LocalFaces(ApiClient):
     @property
     def path(self) -> Path:
         """The gallery's database file."""
-        return self._desk.gallery.database.path
+        return self._face_service.gallery.database.path
 
     def close(self) -> None:
-        self._desk.close()
+        self._face_service.close()
 
     def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
         """Ignores `timeout` and `most`, because nothing is sent anywhere. Routes run on threads that end with the
         process, so that Ctrl-C ends it at once."""
         if request.method == "POST" and request.target.partition("?")[0].endswith(_NEED_MODELS):
             try:
-                self._desk.analyser()  # on this thread, so that an interrupted download cleans up
+                self._face_service.analyser()  # on this thread, so that an interrupted download cleans up
             except EngineError as error:
                 return Answer(503, "application/json", json.dumps({"error": str(error)}).encode())
         answers: list[Answer] = []

@@ -49,10 +49,10 @@ def can_listen(host: str, port: int) -> str:
 
 def backend_missing(name: str) -> str | None:
     """Returns why a backend for models cannot run here; None if it can."""
-    from sightd.daemon.judges import judge_of  # imported only when needed: it needs ONNX Runtime
-    from sightd.engines.makers import installed_backends
+    from sightd.daemon.verifiers import verifier_of  # imported only when needed: it needs ONNX Runtime
+    from sightd.engines.backend_factories import installed_backends
 
-    return installed_backends(judge_of).missing(name)
+    return installed_backends(verifier_of).missing(name)
 
 
 def nvenc_problem() -> str | None:

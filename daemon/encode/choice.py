@@ -31,7 +31,7 @@ class CodecChoice:
     def __init__(
         self,
         camera: str,
-        wish: Literal["auto", "x264", "nvenc"],
+        preference: Literal["auto", "x264", "nvenc"],
         *,
         nvenc_missing: Callable[[], str | None] = nvenc_problem,
         nvenc: OpenCodec = open_nvenc,
@@ -39,19 +39,19 @@ class CodecChoice:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises EncoderMissingError if NVENC is required but not available."""
-        self._camera, self._wish = camera, wish
+        self._camera, self._preference = camera, preference
         self._nvenc, self._nvenc_on_gpu = nvenc, nvenc_on_gpu
         self._nvenc_missing, self._clock = nvenc_missing, clock
         self._refused_at = -math.inf
         self._on_trial = False
-        problem = nvenc_missing() if wish != "x264" else None
-        if problem and wish == "nvenc":
+        problem = nvenc_missing() if preference != "x264" else None
+        if problem and preference == "nvenc":
             raise EncoderMissingError(
                 f"camera {camera}: `encoder: nvenc` is not available: {problem}. Set `encoder: auto` to use "
                 "x264 if there is no NVENC"
             )
-        self.name: CodecName = "x264" if problem or wish == "x264" else "nvenc"
-        self.reason = f"no nvenc: {problem}" if problem else "as configured" if wish != "auto" else "first choice"
+        self.name: CodecName = "x264" if problem or preference == "x264" else "nvenc"
+        self.reason = f"no nvenc: {problem}" if problem else "as configured" if preference != "auto" else "first choice"
 
     def open(self, width: int, height: int, fps: float, options: Output) -> VideoCodecContext:
         """Returns a codec for images on the host; an `OpenCodec`. If NVENC is not required and refuses, x264 is used
@@ -68,7 +68,7 @@ class CodecChoice:
             try:
                 context = nvenc(width, height, fps, options)
             except EncoderError as error:
-                if self._wish == "nvenc":
+                if self._preference == "nvenc":
                     raise
                 self._refused(error)
             else:
@@ -88,7 +88,7 @@ class CodecChoice:
         NVENC, and NVENC is not required."""
         was_nvenc = self._on_trial or self.name == "nvenc"
         self._on_trial = False
-        if not was_nvenc or self._wish == "nvenc":
+        if not was_nvenc or self._preference == "nvenc":
             return False
         self._refused(error)
         return True
@@ -96,7 +96,7 @@ class CodecChoice:
     def _may_try_again(self) -> bool:
         """Returns whether a camera that x264 encodes may try NVENC: it is preferred, available, and has not refused
         recently."""
-        if self._wish != "auto" or self._clock() - self._refused_at < RETRY_AFTER:
+        if self._preference != "auto" or self._clock() - self._refused_at < RETRY_AFTER:
             return False
         return self._nvenc_missing() is None
 

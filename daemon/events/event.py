@@ -11,7 +11,7 @@ from typing import Any
 from sightd.daemon.capture.reasons import words_of
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """The type of an event."""
 
     CAMERA_DOWN = "camera.down"
@@ -37,11 +37,11 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class PendingEvent:
     """An event that is not stored yet. `at` is in seconds since the epoch; `facts` can be written as JSON and contains
     no secret."""
 
-    kind: Kind
+    kind: EventKind
     at: float
     camera: str | None = None
     plugin: str | None = None
@@ -81,7 +81,7 @@ def utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def told(what: Happening | Event) -> str:
+def told(what: PendingEvent | Event) -> str:
     """Formats an event as a line for people: "camera door: camera.down, reason timeout (no answer)"."""
     subject = f"camera {what.camera}: " if what.camera else f"plug-in {what.plugin}: " if what.plugin else ""
     facts = ", ".join(
@@ -92,10 +92,10 @@ def told(what: Happening | Event) -> str:
     return f"{subject}{what.kind}" + (f", {facts}" if facts else "")
 
 
-def _explained(what: Happening | Event, name: str, value: object) -> str:
+def _explained(what: PendingEvent | Event, name: str, value: object) -> str:
     """Returns the words for the reason why a camera is down, if any; journals of other versions may have reasons
     unknown here."""
-    words = words_of(str(value)) if what.kind == Kind.CAMERA_DOWN and name == "reason" else None
+    words = words_of(str(value)) if what.kind == EventKind.CAMERA_DOWN and name == "reason" else None
     return f" ({words})" if words else ""
 
 

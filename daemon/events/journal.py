@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sightd.daemon.events.event import Happening, Kind, told
-from sightd.daemon.events.reading import JournalError, JournalReader
+from sightd.daemon.events.event import EventKind, PendingEvent, told
+from sightd.daemon.events.journal_reader import JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
 from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.redact import redact
-from sightd.plugins.steady import SteadyClock
+from sightd.plugins.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +60,14 @@ class Journal:
         self.reader = JournalReader(path, lambda: self._begun.wait(_OPENING))
         self._keep, self._most, self._observer, self._clock = keep, most, observer, clock
         self._changed = threading.Condition()
-        self._waiting: deque[Happening] = deque()
-        self._batch: list[Happening] = []
+        self._waiting: deque[PendingEvent] = deque()
+        self._batch: list[PendingEvent] = []
         self._lost = self._last_id = 0
         self._ending = False
         self._fault: str | None = None
         self._throttle = LogThrottle()
         self._store: EventStore | None = None
-        self._steady: SteadyClock | None = None
+        self._steady: TrustedClock | None = None
         self._tidied_at = float("-inf")
         self._followers: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -82,18 +82,18 @@ class Journal:
         fault = self._fault
         return None if fault is None else f"{fault} ({self._count()} events are queued in memory)"
 
-    def note(self, kind: Kind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
+    def note(self, kind: EventKind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
         """Records that something happened now. Never waits for the disk."""
         clean = {name: redact(value) if isinstance(value, str) else value for name, value in facts.items()}
-        happening = Happening(kind, self._clock(), camera, plugin, clean)
-        log.info("%s", told(happening), extra={} if camera is None else {"camera": camera})
+        pending = PendingEvent(kind, self._clock(), camera, plugin, clean)
+        log.info("%s", told(pending), extra={} if camera is None else {"camera": camera})
         self._observer.noted(kind)
         with self._changed:
             if len(self._waiting) >= ROOM:
                 self._waiting.popleft()
                 self._lost += 1
                 self._observer.lost(1)
-            self._waiting.append(happening)
+            self._waiting.append(pending)
             self._changed.notify()
 
     @contextmanager
@@ -145,7 +145,7 @@ class Journal:
     def _take(self) -> None:
         """Fills the next batch, which begins with a report of lost events, if any."""
         if self._lost:
-            self._batch.append(Happening(Kind.EVENTS_LOST, self._clock(), facts={"count": self._lost}))
+            self._batch.append(PendingEvent(EventKind.EVENTS_LOST, self._clock(), facts={"count": self._lost}))
             self._lost = 0
         while self._waiting and len(self._batch) < _BATCH:
             self._batch.append(self._waiting.popleft())
@@ -160,7 +160,7 @@ class Journal:
             if self._store is None:
                 self._store = EventStore(self.reader.path, self._last_id)
             if self._steady is None:  # before anything is written: our own events say nothing about the clock
-                self._steady = SteadyClock(self._clock, last_seen=self._store.newest())
+                self._steady = TrustedClock(self._clock, last_seen=self._store.newest())
             if self._batch:
                 self._last_id = self._store.append(self._batch, self._most)[-1].id
                 self._batch.clear()
@@ -195,7 +195,7 @@ class Journal:
         for wake in followers:
             wake()
 
-    def _tidy(self, store: EventStore, steady: SteadyClock) -> None:
+    def _tidy(self, store: EventStore, steady: TrustedClock) -> None:
         if time.monotonic() - self._tidied_at < _TIDY_EVERY:
             return
         self._tidied_at = time.monotonic()

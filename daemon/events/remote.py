@@ -1,4 +1,4 @@
-"""Reads a daemon's journal over its API, as `daemon.events.reading` reads the file."""
+"""Reads a daemon's journal over its API, as `daemon.events.journal_reader` reads the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sightd.daemon.control.client import Client, ControlError
 from sightd.daemon.events.event import Event, event_of
-from sightd.daemon.events.reading import Filter
+from sightd.daemon.events.journal_reader import Filter
 
 _SILENCE = 60.0
 """Seconds of silence after which a stream counts as broken: the daemon sends a comment every 15 s."""

@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from sightd.daemon.events.event import Event, Happening
-from sightd.daemon.events.reading import JournalError
+from sightd.daemon.events.event import Event, PendingEvent
+from sightd.daemon.events.journal_reader import JournalError
 from sightd.plugins.state import make_private
 from sightd.plugins.written_ahead import NotOursError, require_ours
 
@@ -59,7 +59,7 @@ class EventStore:
         except OSError:
             return False
 
-    def append(self, happened: Sequence[Happening], most: int) -> list[Event]:
+    def append(self, happened: Sequence[PendingEvent], most: int) -> list[Event]:
         """Stores all of them or none, and keeps at most `most` events in total; they are durable on return. Raises
         JournalError."""
         run = self._connection.execute
@@ -119,7 +119,7 @@ class EventStore:
         if version not in (0, _VERSION):
             raise JournalError(f"journal {self._path} was created by a newer sightd (format {version}): update sightd")
 
-    def _inserted(self, one: Happening) -> Event:
+    def _inserted(self, one: PendingEvent) -> Event:
         facts = json.dumps(dict(one.facts), ensure_ascii=False)
         values = str(one.kind), one.at, one.camera, one.plugin, facts
         number = self._connection.execute(

@@ -31,7 +31,7 @@ _MOST_PHOTOS, _MOST_QUERY = 100, 8000
 Form = Mapping[str, Any]
 
 
-class Faces:
+class FaceClient:
     """The API's routes for one gallery."""
 
     def __init__(self, client: ApiClient, plugin: str | None) -> None:
@@ -48,7 +48,7 @@ class Faces:
         return self._client.request("GET", path, query=self._query, timeout=_LONG, most=_MOST_EXPORT).data
 
 
-def enrol(args: argparse.Namespace, faces: Faces) -> int:
+def enrol(args: argparse.Namespace, faces: FaceClient) -> int:
     photos = [(printable(path.name), _content(path, MOST_BYTES)) for path in args.photos]
     findings: list[Form] = []
     person: Form | None = None
@@ -66,7 +66,7 @@ def enrol(args: argparse.Namespace, faces: Faces) -> int:
     return 0 if all(finding["taken"] or finding["known"] for finding in findings) else 1
 
 
-def list_persons(args: argparse.Namespace, faces: Faces) -> int:
+def list_persons(args: argparse.Namespace, faces: FaceClient) -> int:
     persons = faces.get("/api/faces")
     if args.json:
         return _json(persons)
@@ -77,7 +77,7 @@ def list_persons(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def show(args: argparse.Namespace, faces: Faces) -> int:
+def show(args: argparse.Namespace, faces: FaceClient) -> int:
     person = faces.get(_person(args.name))
     if args.json:
         return _json(person)
@@ -92,33 +92,33 @@ def show(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def remove(args: argparse.Namespace, faces: Faces) -> int:
+def remove(args: argparse.Namespace, faces: FaceClient) -> int:
     name = _known_as(args.name, faces)
     faces.change("DELETE", _person(args.name), wipe=False)
     _say(f"removed {name}")
     return 0
 
 
-def forget(args: argparse.Namespace, faces: Faces) -> int:
+def forget(args: argparse.Namespace, faces: FaceClient) -> int:
     name = _known_as(args.name, faces)
     faces.change("DELETE", _person(args.name))
     _say(f"{name} was forgotten: no trace is left in the gallery files")
     return 0
 
 
-def rename(args: argparse.Namespace, faces: Faces) -> int:
+def rename(args: argparse.Namespace, faces: FaceClient) -> int:
     person = faces.change("PATCH", _person(args.old), {"name": args.new})
     _say(f"renamed {args.old} to {person['name']}")
     return 0
 
 
-def merge(args: argparse.Namespace, faces: Faces) -> int:
+def merge(args: argparse.Namespace, faces: FaceClient) -> int:
     person = faces.change("POST", f"{_person(args.source)}/merge", {"into": args.into})
     _say(f"{person['name']}: {_faces(person)}")
     return 0
 
 
-def compare(args: argparse.Namespace, faces: Faces) -> int:
+def compare(args: argparse.Namespace, faces: FaceClient) -> int:
     one, other = (base64.b64encode(_content(path, MOST_BYTES)).decode() for path in (args.one, args.other))
     sources = {"source_a": _source(args.one)[-_LONGEST_SOURCE:], "source_b": _source(args.other)[-_LONGEST_SOURCE:]}
     pair = {"a": one, "b": other, **sources}
@@ -133,7 +133,7 @@ def compare(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def export_all(args: argparse.Namespace, faces: Faces) -> int:
+def export_all(args: argparse.Namespace, faces: FaceClient) -> int:
     data = faces.data("/api/export-faces")
     try:
         descriptor = os.open(args.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -149,13 +149,13 @@ def export_all(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def import_all(args: argparse.Namespace, faces: Faces) -> int:
+def import_all(args: argparse.Namespace, faces: FaceClient) -> int:
     found = faces.change("POST", "/api/import-faces", _content(args.file, _MOST_IMPORT))
     _say(f"{_counted(found['persons'], 'new person')}, {_counted(found['faces'], 'new face')}")
     return 0
 
 
-def calibrate(args: argparse.Namespace, faces: Faces) -> int:
+def calibrate(args: argparse.Namespace, faces: FaceClient) -> int:
     found = faces.change("POST", "/api/calibrate-faces", apply=args.apply)
     if args.json:
         return _json(found)
@@ -173,7 +173,7 @@ def calibrate(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def see_again(_args: argparse.Namespace, faces: Faces) -> int:
+def reembed(_args: argparse.Namespace, faces: FaceClient) -> int:
     found = faces.change("POST", "/api/reembed-faces")
     without = found["without_crop"]
     more = f"; {_counted(without, 'face')} without a crop: enrol again" if without else ""
@@ -181,7 +181,7 @@ def see_again(_args: argparse.Namespace, faces: Faces) -> int:
     return 1 if without else 0
 
 
-def list_unknown(args: argparse.Namespace, faces: Faces) -> int:
+def list_unknown(args: argparse.Namespace, faces: FaceClient) -> int:
     persons = sorted(faces.get("/api/unknown-faces"), key=lambda one: -one["last_seen"])
     if args.json:
         return _json(persons)
@@ -195,20 +195,20 @@ def list_unknown(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def name_unknown(args: argparse.Namespace, faces: Faces) -> int:
+def name_unknown(args: argparse.Namespace, faces: FaceClient) -> int:
     named = {"name": args.name}
     person = faces.change("POST", f"/api/unknown-faces/{args.number}/name", named, anyway=args.anyway)
     _say(f"{person['name']}: {_faces(person)}")
     return 0
 
 
-def forget_unknown(args: argparse.Namespace, faces: Faces) -> int:
+def forget_unknown(args: argparse.Namespace, faces: FaceClient) -> int:
     which = {"all": True} if args.all else {"id": args.numbers}
     _say(f"forgot {faces.change('DELETE', '/api/unknown-faces', **which)['forgotten']}")
     return 0
 
 
-def unknown_picture(args: argparse.Namespace, faces: Faces) -> int:
+def unknown_picture(args: argparse.Namespace, faces: FaceClient) -> int:
     if args.file.suffix.lower() != ".png":
         raise GalleryError(f"{_source(args.file)}: must be a .png file")
     data = faces.data(f"/api/unknown-faces/{args.number}.png")
@@ -219,7 +219,7 @@ def unknown_picture(args: argparse.Namespace, faces: Faces) -> int:
     return 0
 
 
-def _enrolled(faces: Faces, name: str, photos: Sequence[tuple[str, bytes]], *, anyway: bool) -> Form:
+def _enrolled(faces: FaceClient, name: str, photos: Sequence[tuple[str, bytes]], *, anyway: bool) -> Form:
     """Enrols photos in one request, so that they are judged together. Returns the findings even if no photo was
     accepted."""
     query = {"source": [source for source, _ in photos], "size": [len(data) for _, data in photos], "anyway": anyway}
@@ -268,7 +268,7 @@ def _person(name: str) -> str:
     return f"/api/faces/{segment(name)}"
 
 
-def _known_as(name: str, faces: Faces) -> str:
+def _known_as(name: str, faces: FaceClient) -> str:
     """Returns a person's name as enrolled, or `name` itself if nobody has it."""
     try:
         return str(faces.get(_person(name))["name"])

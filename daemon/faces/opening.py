@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.faces.service import FaceService
 from sightd.daemon.pipeline.opening import LoadEngine
 from sightd.engines.catalog import Catalog
 from sightd.engines.regular_file import read_regular
 from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.finder import Search
+from sightd.plugins.face.face_detector import Search
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.place import default_gallery
+from sightd.plugins.face.gallery.paths import default_gallery
 
 _MOST_KEY = 64 * 1024
 """Maximum bytes of a key file."""
@@ -25,14 +25,14 @@ _PHOTO_SIZE = 1024
 """Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""
 
 
-def open_desk(
+def open_face_service(
     config: FaceConfig,
     load_engine: LoadEngine,
     environ: Mapping[str, str],
     *,
     may_stand_in: bool = False,
     create: bool = True,
-) -> FaceDesk:
+) -> FaceService:
     """Opens or creates the gallery; models are loaded when first needed. Raises GalleryError if that fails; with
     `may_stand_in` it is no error if the gallery cannot be written; without `create`, a missing one is empty and is
     not created."""
@@ -54,7 +54,7 @@ def open_desk(
         closing.callback(analyser.close)
         return analyser
 
-    return FaceDesk(gallery, config, calibration, load)
+    return FaceService(gallery, config, calibration, load)
 
 
 def key_in(file: Path | None) -> str | None:

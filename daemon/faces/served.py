@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sightd.daemon.config.changes import plugins_in_use
-from sightd.daemon.config.load import Loaded
-from sightd.daemon.faces.desk import FaceDesk, NoFacesError
-from sightd.daemon.faces.opening import open_desk
+from sightd.daemon.config.diff import plugins_in_use
+from sightd.daemon.config.load import LoadedConfig
+from sightd.daemon.faces.opening import open_face_service
+from sightd.daemon.faces.service import FaceService, NoFacesError
 from sightd.daemon.pipeline.opening import LoadEngine
 from sightd.daemon.state_watch import StateWatch
 from sightd.plugins.face.config import FaceConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedGallery:
     """The gallery of a face plug-in, with its configuration."""
 
     config: FaceConfig
-    desk: FaceDesk
+    face_service: FaceService
 
 
 class ServedFaces:
@@ -29,7 +29,7 @@ class ServedFaces:
     def __init__(self, load_engine: LoadEngine, environ: Mapping[str, str], writable: Callable[[bool], None]) -> None:
         """`writable` is called when it changes whether the galleries can be written, with the new value."""
         self._load_engine, self._environ, self._writable = load_engine, environ, writable
-        self._served: Mapping[str, Served] = {}
+        self._served: Mapping[str, ServedGallery] = {}
         self._watch: StateWatch | None = None
 
     @property
@@ -39,26 +39,26 @@ class ServedFaces:
         return None if watch is None else watch.fault
 
     @property
-    def desks(self) -> Mapping[str, FaceDesk]:
+    def face_services(self) -> Mapping[str, FaceService]:
         """Galleries by plug-in name."""
-        return {name: served.desk for name, served in self._served.items()}
+        return {name: served.face_service for name, served in self._served.items()}
 
-    def desk(self, plugin: str | None = None) -> FaceDesk:
+    def face_service(self, plugin: str | None = None) -> FaceService:
         """Returns the gallery of a plug-in, or the only one. Raises NoFacesError if there is none, or if it must be
         chosen."""
-        desks = self.desks
-        if not desks:
+        face_services = self.face_services
+        if not face_services:
             raise NoFacesError("the daemon runs no face plug-in: add one to a chain, then `sightd reload`")
-        if plugin is not None and plugin not in desks:
-            raise NoFacesError(f"the daemon runs no face plug-in {plugin!r}, only: {', '.join(desks)}")
-        if plugin is None and len({desk.gallery.database.path for desk in desks.values()}) > 1:
-            raise NoFacesError(f"the daemon has several galleries: choose with --plugin {' | '.join(desks)}")
-        return desks[plugin] if plugin is not None else next(iter(desks.values()))
+        if plugin is not None and plugin not in face_services:
+            raise NoFacesError(f"the daemon runs no face plug-in {plugin!r}, only: {', '.join(face_services)}")
+        if plugin is None and len({face_service.gallery.database.path for face_service in face_services.values()}) > 1:
+            raise NoFacesError(f"the daemon has several galleries: choose with --plugin {' | '.join(face_services)}")
+        return face_services[plugin] if plugin is not None else next(iter(face_services.values()))
 
-    def opened(self, loaded: Loaded) -> Mapping[str, Served]:
+    def opened(self, loaded: LoadedConfig) -> Mapping[str, ServedGallery]:
         """Opens the galleries of a configuration, ready to be served; those that are already served are reused. Raises
         GalleryError if one cannot be opened."""
-        found: dict[str, Served] = {}
+        found: dict[str, ServedGallery] = {}
         try:
             for name, config in plugins_in_use(loaded).items():
                 if isinstance(config, FaceConfig):
@@ -68,18 +68,18 @@ class ServedFaces:
             raise
         return found
 
-    def discard(self, opened: Mapping[str, Served]) -> None:
+    def discard(self, opened: Mapping[str, ServedGallery]) -> None:
         """Closes those galleries in `opened` that are not served."""
         for name, one in opened.items():
             if self._served.get(name) is not one:
-                one.desk.close()
+                one.face_service.close()
 
-    def serve(self, opened: Mapping[str, Served]) -> None:
+    def serve(self, opened: Mapping[str, ServedGallery]) -> None:
         """Serves the galleries that `opened` returned from now on, and closes those that are no longer served."""
         before, self._served = self._served, opened
         self.discard(before)
         if opened and self._watch is None:
-            self._watch = StateWatch("the gallery of faces", self._mend, self._writable)
+            self._watch = StateWatch("the gallery of faces", self._recover, self._writable)
 
     def close(self, within: float = 4.0) -> None:
         """Waits up to `within` seconds for a write in progress, then closes the galleries. Idempotent."""
@@ -87,12 +87,12 @@ class ServedFaces:
             self._watch.close(within)
         self.serve({})
 
-    def _opened(self, name: str, config: FaceConfig) -> Served:
+    def _opened(self, name: str, config: FaceConfig) -> ServedGallery:
         served = self._served.get(name)
         if served is not None and served.config == config:
             return served
-        return Served(config, open_desk(config, self._load_engine, self._environ, may_stand_in=True))
+        return ServedGallery(config, open_face_service(config, self._load_engine, self._environ, may_stand_in=True))
 
-    def _mend(self) -> str | None:
-        faults = [desk.gallery.database.mend() for desk in self.desks.values()]
+    def _recover(self) -> str | None:
+        faults = [face_service.gallery.database.recover() for face_service in self.face_services.values()]
         return next((fault for fault in faults if fault is not None), None)

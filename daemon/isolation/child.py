@@ -19,26 +19,26 @@ import threading
 import cv2
 
 from sightd.daemon.isolation.channel import Channel, GoneError, channel_of
-from sightd.daemon.isolation.messages import Network, NotOpened, Opened, Order, Progressed
+from sightd.daemon.isolation.messages import LoadedModel, OpenFailure, OpenReply, OpenRequest, Progressed
 from sightd.daemon.isolation.process import RECORD
-from sightd.daemon.isolation.service import Service
-from sightd.daemon.memory import Trimmer, bound_arenas, spare_what_stays
+from sightd.daemon.isolation.rpc_server import RpcServer
+from sightd.daemon.memory import Trimmer, freeze_gc, limit_malloc_arenas
 from sightd.daemon.pipeline.opening import PluginContext, opened
-from sightd.daemon.pipeline.worker import yield_to_the_picture
+from sightd.daemon.pipeline.worker import lower_thread_priority
 from sightd.daemon.thread_names import name_this_thread
 from sightd.plugins.api import AnyPlugin, Plugin
 
 EXIT_FAULT = 70
 
 
-def main(life: int, side: Channel, lanes: list[Channel]) -> None:
+def main(life: int, side: Channel, channels: list[Channel]) -> None:
     """Opens the plug-in and answers calls until the daemon closes it or ends."""
     _end_with(life)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd signals the daemon's whole group; the daemon ends us
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     faulthandler.enable()
-    bound_arenas()
-    spare_what_stays()
+    limit_malloc_arenas()
+    freeze_gc()
     Trimmer().start()
     cv2.setNumThreads(1)  # as in the daemon: all cores are in use already
     sys.setswitchinterval(0.001)
@@ -46,9 +46,9 @@ def main(life: int, side: Channel, lanes: list[Channel]) -> None:
         plugin = _opened(side)
         if plugin is None:
             return
-        for number, lane in enumerate(lanes):
-            threading.Thread(target=_work, args=(plugin, lane), name=f"plugin:{number}", daemon=True).start()
-        Service(plugin, side).run()
+        for number, client in enumerate(channels):
+            threading.Thread(target=_work, args=(plugin, client), name=f"plugin:{number}", daemon=True).start()
+        RpcServer(plugin, side).run()
     except GoneError:
         return
 
@@ -57,7 +57,7 @@ def _opened(side: Channel) -> AnyPlugin | None:
     """Returns the plug-in; if it cannot be opened, reports that to the daemon and returns None."""
     try:
         order, _ = side.receive()
-        assert isinstance(order, Order)
+        assert isinstance(order, OpenRequest)
         _log_to_the_daemon(order.log_level)
         name_this_thread(f"isolated:{order.name}")
 
@@ -66,21 +66,21 @@ def _opened(side: Channel) -> AnyPlugin | None:
 
         context = PluginContext(order.name, order.engine_threads, order.networks(progress), order.config, [])
         plugin = opened(order.plugin_class, order.config, context)
-        networks = tuple(Network(e.model, e.session.backend, e.reason) for e in context.engines)
+        networks = tuple(LoadedModel(e.model, e.session.backend, e.reason) for e in context.engines)
         kind = type(plugin)
-        side.send(Opened(plugin.hides, kind.carry is not Plugin.carry, kind.draw is not Plugin.draw, networks))
+        side.send(OpenReply(plugin.hides, kind.carry is not Plugin.carry, kind.draw is not Plugin.draw, networks))
     except GoneError:
         raise
     except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; it is reported to the daemon
-        side.send(NotOpened(str(error)))
+        side.send(OpenFailure(str(error)))
         return None
     return plugin
 
 
-def _work(plugin: AnyPlugin, lane: Channel) -> None:
-    yield_to_the_picture()
+def _work(plugin: AnyPlugin, client: Channel) -> None:
+    lower_thread_priority()
     try:
-        Service(plugin, lane).run()
+        RpcServer(plugin, client).run()
     except GoneError:
         return  # the daemon is gone, or is ending this process
     except BaseException:  # top of the thread: nobody else answers the daemon

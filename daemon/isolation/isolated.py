@@ -10,10 +10,10 @@ from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from sightd.daemon.isolation.channel import GoneError
-from sightd.daemon.isolation.elsewhere import elsewhere
-from sightd.daemon.isolation.lane import Lane
-from sightd.daemon.isolation.messages import Opened, Order
+from sightd.daemon.isolation.messages import OpenReply, OpenRequest
 from sightd.daemon.isolation.process import PluginProcess, ProcessObserver
+from sightd.daemon.isolation.remote_session import remote_engine
+from sightd.daemon.isolation.rpc_client import RpcClient
 from sightd.daemon.pipeline.faults import PluginLostError
 from sightd.engines.engine import Engine
 from sightd.engines.progress import Progress
@@ -28,36 +28,36 @@ _CLOSING = 4.0
 _DECLARED = ("needs", "gives", "parallel", "Config")
 
 
-class _Living:
+class _RunningProcess:
     """A process in which the plug-in is open."""
 
-    def __init__(self, process: PluginProcess, opened: Opened) -> None:
+    def __init__(self, process: PluginProcess, opened: OpenReply) -> None:
         self.process = process
         self.opened = opened
-        self.side = Lane(process.side)
+        self.side = RpcClient(process.side)
         self.side_lock = threading.Lock()
-        self.free: SimpleQueue[Lane] = SimpleQueue()
-        for channel in process.lanes:
-            self.free.put(Lane(channel))
+        self.free: SimpleQueue[RpcClient] = SimpleQueue()
+        for channel in process.channels:
+            self.free.put(RpcClient(channel))
         self.cpu = 0.0
 
 
 class IsolatedPlugin(Plugin[PluginConfig]):
     """Forwards calls to the process. If that is gone, they raise PluginLostError until another one runs: `ready`
-    requests it, `look` starts it, and it opens on a thread of its own. If that fails, the next `process` raises the
-    reason.
+    requests it, `check_hung` starts it, and it opens on a thread of its own. If that fails, the next `process` raises
+    the reason.
 
     Created by `isolated`, which copies what the plug-in's class declares.
     """
 
-    def __init__(self, order: Order, lanes: int, progress: Progress) -> None:
+    def __init__(self, order: OpenRequest, channels: int, progress: Progress) -> None:
         super().__init__(order.config)
         self._order = order
-        self._lanes = lanes
+        self._channel_count = channels
         self._progress = progress
         self._lock = threading.Lock()
         self._starting: PluginProcess | None = None
-        self._living: _Living | None = None
+        self._living: _RunningProcess | None = None
         self._lost: PluginLostError | None = None
         self._is_wanted = False
         self._closed = False
@@ -78,17 +78,17 @@ class IsolatedPlugin(Plugin[PluginConfig]):
     @property
     def engines(self) -> list[Engine]:
         """The engines that run in its process, for reports; they cannot be run here."""
-        return [] if self._living is None else [elsewhere(network) for network in self._living.opened.networks]
+        return [] if self._living is None else [remote_engine(network) for network in self._living.opened.networks]
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         living = self._present()
-        lane = living.free.get()
+        client = living.free.get()
         try:
-            return lane.call("process", frames, results)  # type: ignore[return-value]  # the guard checks it
+            return client.call("process", frames, results)  # type: ignore[return-value]  # the supervisor checks it
         except GoneError:
             self._gone(living)
         finally:
-            living.free.put(lane)
+            living.free.put(client)
 
     def carry(self, frame: Frame, results: Results) -> Results:
         living = self._present()
@@ -118,7 +118,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             living.process.close()
 
     def ready(self) -> bool:
-        """Whether the plug-in can be tried. If its process is gone, the next `look` starts another."""
+        """Whether the plug-in can be tried. If its process is gone, the next `check_hung` starts another."""
         with self._lock:
             if self._living is not None or self._closed:
                 return True
@@ -132,7 +132,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         if (living := self._living) is not None:
             living.process.end("timeout", "was killed because a call hung")
 
-    def look(self, observer: ProcessObserver) -> None:
+    def check_hung(self, observer: ProcessObserver) -> None:
         """Reports the process's usage, ends it if it exceeds its memory limit, and starts another if requested. Call
         once a second, from a thread of normal priority, which the process inherits."""
         with self._lock:
@@ -162,7 +162,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         """Starts a process. Raises PluginError if the system cannot."""
         name = self._order.name
         try:
-            process = PluginProcess(name, self._lanes)
+            process = PluginProcess(name, self._channel_count)
         except OSError as error:
             raise PluginError(f"plug-in {name} cannot be opened: its process could not be started: {error}") from error
         with self._lock:
@@ -176,7 +176,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         assert process is not None
         living = lost = None
         try:
-            living = _Living(process, process.open(self._order, self._progress))
+            living = _RunningProcess(process, process.open(self._order, self._progress))
         except Exception as error:  # noqa: BLE001 — also of the progress or pickling: the next caller raises it
             process.close()
             lost = PluginLostError(str(error), "error")
@@ -197,7 +197,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
             observer.restarted()
             log.info("plug-in %s: its process was restarted", self._order.name)
 
-    def _present(self) -> _Living:
+    def _present(self) -> _RunningProcess:
         with self._lock:
             living, lost = self._living, self._lost
             if living is not None:
@@ -208,7 +208,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
 
     def _quickly(
         self,
-        living: _Living,
+        living: _RunningProcess,
         method: str,
         frames: Sequence[Frame] = (),
         results: Sequence[Results] = (),
@@ -225,7 +225,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         except GoneError:
             self._gone(living)
 
-    def _gone(self, living: _Living) -> NoReturn:
+    def _gone(self, living: _RunningProcess) -> NoReturn:
         """Raises PluginLostError with how the process ended."""
         told = f"its process {living.process.death()}"
         lost = PluginLostError(told, living.process.ended_for or "crashed")
@@ -238,8 +238,8 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         raise lost
 
 
-def isolated(order: Order, lanes: int, progress: Progress) -> IsolatedPlugin:
+def isolated(order: OpenRequest, channels: int, progress: Progress) -> IsolatedPlugin:
     """Returns a proxy that declares what the plug-in's class declares; it is not open yet."""
     declared: dict[str, Any] = {name: getattr(order.plugin_class, name) for name in _DECLARED}
     kind: Callable[..., IsolatedPlugin] = type(f"Isolated{order.plugin_class.__name__}", (IsolatedPlugin,), declared)
-    return kind(order, lanes, progress)
+    return kind(order, channels, progress)

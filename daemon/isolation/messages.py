@@ -22,7 +22,7 @@ NetworkLoading: TypeAlias = Callable[[Progress], LoadEngine]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class OpenRequest:
     """Requests that a plug-in be opened. `log_level` is the lowest level that it logs."""
 
     name: str
@@ -43,7 +43,7 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class LoadedModel:
     """A model that the plug-in loaded."""
 
     model: Model
@@ -52,24 +52,24 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenReply:
     """The plug-in is open. `carries`, `draws`: whether it overrides that method; if not, it is never called."""
 
     hides: bool
     carries: bool
     draws: bool
-    networks: tuple[Network, ...]
+    networks: tuple[LoadedModel, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NotOpened:
+class OpenFailure:
     """The plug-in could not be opened; `message` says what to do."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FrameInfo:
     """All of a frame except its image, which is sent on request."""
 
     camera: str
@@ -81,7 +81,7 @@ class Facts:
     still: bool
 
     @classmethod
-    def of(cls, frame: Frame) -> Facts:
+    def of(cls, frame: Frame) -> FrameInfo:
         size = (frame.width, frame.height)
         return cls(frame.camera, frame.seq, size, frame.captured_at, frame.wall_time, frame.pts, frame.still)
 
@@ -91,28 +91,28 @@ class Call:
     """Calls `method`: process, carry, draw, forget or close. `canvas` is the width and height of the output image."""
 
     method: str
-    frames: Sequence[Facts] = ()
+    frames: Sequence[FrameInfo] = ()
     results: Sequence[Results] = ()
     canvas: tuple[int, int] = (0, 0)
     camera: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImageRequest:
     """Requests the image with this index of the call."""
 
     place: int
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class ImageReply:
     """The image is in shared memory and has this shape; the memory's file descriptor is attached if it is a new one."""
 
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NotHere:
+class ImageUnavailable:
     """The image cannot be provided; `message` says why."""
 
     message: str
@@ -130,7 +130,7 @@ class Strokes:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallReply:
     """The method's result. `kept`: indices of images that the plug-in still holds, whose memory is its own now.
     `strokes` are to be drawn after the output image was copied back, if it was shared."""
 

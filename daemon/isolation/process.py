@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sightd.daemon.isolation.channel import Channel, GoneError
-from sightd.daemon.isolation.messages import NotOpened, Opened, Order, Progressed
+from sightd.daemon.isolation.messages import OpenFailure, OpenReply, OpenRequest, Progressed
 from sightd.daemon.redact import redact
 from sightd.engines.progress import Progress
 from sightd.plugins.api import PluginError
@@ -53,13 +53,13 @@ class PluginProcess:
     writes to standard error is logged.
     """
 
-    def __init__(self, name: str, lanes: int) -> None:
+    def __init__(self, name: str, channels: int) -> None:
         self.name = name
         self.ended_for: str | None = None
         """Why it was ended on purpose, as a reason of `sightd_plugin_faults_total`; None if it was not."""
         self._why = ""
         self._ending = threading.Lock()
-        pairs = [socket.socketpair() for _ in range(lanes + 2)]
+        pairs = [socket.socketpair() for _ in range(channels + 2)]
         theirs = [their.fileno() for _, their in pairs]
         try:
             self._process = subprocess.Popen(
@@ -74,11 +74,11 @@ class PluginProcess:
             for _, their in pairs:
                 their.close()
         self._life, *ours = (our for our, _ in pairs)
-        self.side, *self.lanes = (Channel(our) for our in ours)
+        self.side, *self.channels = (Channel(our) for our in ours)
         self._reader = threading.Thread(target=self._read, name=f"stderr:{name}", daemon=True)
         self._reader.start()
 
-    def open(self, order: Order, progress: Progress) -> Opened:
+    def open(self, order: OpenRequest, progress: Progress) -> OpenReply:
         """Opens the plug-in in it; raises PluginError with what to do. `progress` receives what the loading of models
         reports."""
         try:
@@ -86,9 +86,9 @@ class PluginProcess:
             self.side.send(order)
             while True:
                 message, _ = self.side.receive()
-                if isinstance(message, Opened):
+                if isinstance(message, OpenReply):
                     return message
-                if isinstance(message, NotOpened):
+                if isinstance(message, OpenFailure):
                     raise PluginError(message.message)
                 assert isinstance(message, Progressed)
                 progress(message.task, message.done, message.total)
@@ -137,7 +137,7 @@ class PluginProcess:
         self._kill()
         self._reap()
         self._reader.join(_GRACE)
-        for channel in (self.side, *self.lanes):
+        for channel in (self.side, *self.channels):
             channel.close()
         self._life.close()
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sightd.daemon.pipeline.worker import yield_to_the_picture
+from sightd.daemon.pipeline.worker import lower_thread_priority
 from sightd.daemon.thread_names import name_this_thread
 from sightd.engines.engine import Engine
 from sightd.engines.errors import EngineError
@@ -69,7 +69,7 @@ def _call_quietly_scheduled(call: Callable[[], None], name: str) -> None:
 
     def run() -> None:
         name_this_thread(f"network:{name}")
-        yield_to_the_picture()
+        lower_thread_priority()
         try:
             call()
         except BaseException as error:  # noqa: BLE001 — passed to the caller's thread, which raises it

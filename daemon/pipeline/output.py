@@ -16,12 +16,12 @@ from sightd.daemon.capture.reasons import Reason
 from sightd.daemon.capture.slot import FrameSlot
 from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.metrics.camera import CameraMetrics
-from sightd.daemon.pipeline.line import Line
-from sightd.daemon.pipeline.patience import Patience
+from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.pipeline.wait_policy import WaitPolicy
 from sightd.daemon.redact import redact
 from sightd.daemon.render.renderer import Renderer
-from sightd.daemon.render.slate import SlateWords, Why, slate
+from sightd.daemon.render.slate import SlateReason, SlateWords, slate
 from sightd.engines.cuda.device_image import DeviceImage
 from sightd.engines.errors import EngineError
 from sightd.plugins.types import Frame, Hidden, Image, Results
@@ -40,7 +40,7 @@ FIRST_SIZE = (1280, 720)
 """Width and height of the image until the camera's own size is known."""
 
 
-class Sighted(Protocol):
+class AvailabilityListener(Protocol):
     """Notified on the output's thread when the stream switches to the slate and back."""
 
     @property
@@ -59,8 +59,9 @@ class Sighted(Protocol):
 class CameraOutput:
     """One thread per camera, so that its frames leave in the order in which they arrived.
 
-    Each frame is offered to the plug-ins and shown: with their results if these come in time (see Patience), otherwise
-    with their predictions. While nobody watches, frames are only offered. If no frame comes, the slate is shown.
+    Each frame is offered to the plug-ins and shown: with their results if these come in time (see WaitPolicy),
+    otherwise with their predictions. While nobody watches, frames are only offered. If no frame comes, the slate is
+    shown.
 
     A frame that cannot be drawn or encoded is dropped, counted and reported as `fault`; the next one is tried with a
     new encoder. Only `stop` ends the thread.
@@ -71,12 +72,12 @@ class CameraOutput:
         camera: str,
         title: str,
         slot: FrameSlot,
-        line: Line,
+        pipeline: CameraPipeline,
         renderer: Renderer,
         publisher: Publisher,
         metrics: CameraMetrics,
         stages: Mapping[str, Histogram],
-        sight: Sighted,
+        availability: AvailabilityListener,
         clock: Callable[[], float] = time.monotonic,
         *,
         longest_interval: float = SLATE_AT_LAST,
@@ -90,15 +91,15 @@ class CameraOutput:
         """How many s late the camera's frames arrive, or None if they are on time; set from the feed's thread."""
         self._title = title
         self._slot = slot
-        self._line = line
+        self._pipeline = pipeline
         self._renderer = renderer
         self._publisher = publisher
         self._metrics = metrics
         self._stages = stages
-        self._sight = sight
+        self._availability = availability
         self._seen: bool | None = None
         self._clock = clock
-        self._patience = Patience(always=line.replaces_picture or line.hides)
+        self._wait_policy = WaitPolicy(always=pipeline.replaces_picture or pipeline.hides)
         self._last: Frame | None = None
         self._shown: Frame | None = None
         self._unreached_since: float | None = None
@@ -178,24 +179,24 @@ class CameraOutput:
 
     def _turn(self, frame: Frame) -> None:
         self._note_arrival(frame)
-        ticket = self._line.offer(frame, watched=self._publisher.wanted)
+        task = self._pipeline.offer(frame, watched=self._publisher.wanted)
         if not self._publisher.wanted:
             self._publisher.rest()
             self._metrics.frames["unwatched"].inc()
             self._live(frame)
             return
-        complete = ticket is not None and self._waited(ticket.wait)
+        complete = task is not None and self._waited(task.wait)
         begun = self._clock()
-        results = ticket.results if ticket is not None and complete else self._line.carried(frame)
+        results = task.results if task is not None and complete else self._pipeline.carried(frame)
         self._show(frame, results)
         self._live(frame)
-        self._patience.saw_output(self._clock() - begun)
+        self._wait_policy.saw_output(self._clock() - begun)
 
     def _waited(self, wait: Callable[[float], bool]) -> bool:
-        patience = self._patience.decide(self._line.expected)
+        max_wait = self._wait_policy.decide(self._pipeline.expected)
         begun = self._clock()
-        complete = wait(patience)
-        if patience > 0:
+        complete = wait(max_wait)
+        if max_wait > 0:
             self._stages["wait"].observe(self._clock() - begun)
         return complete
 
@@ -209,7 +210,9 @@ class CameraOutput:
     def _drawn(self, frame: Frame, results: Results) -> Image | DeviceImage:
         """Returns the image to show. If the GPU that holds the frame cannot draw on it, the CPU does; that is
         logged."""
-        if self._line.hides and results.get(Hidden) is None:  # fail closed: never show a frame that was not redacted
+        if (
+            self._pipeline.hides and results.get(Hidden) is None
+        ):  # fail closed: never show a frame that was not redacted
             results = results.merged(Results(Hidden.all_of(frame)))
         try:
             return self._drawn_by(frame, results, on_host=False)
@@ -223,7 +226,7 @@ class CameraOutput:
     def _drawn_by(self, frame: Frame, results: Results, *, on_host: bool) -> Image | DeviceImage:
         self._drawn_last = None  # shares the renderer's buffer, which a failure may leave unredacted
         canvas = self._renderer.render(frame, results, fps=self._known_fps, late_by=self.late_by, on_host=on_host)
-        self._line.draw(canvas, frame, results)
+        self._pipeline.draw(canvas, frame, results)
         picture = canvas.picture()
         self._drawn_last = (frame, picture) if isinstance(picture, np.ndarray) else None
         return picture
@@ -231,10 +234,10 @@ class CameraOutput:
     def _note_arrival(self, frame: Frame) -> None:
         if self._last is not None:
             if (self._last.width, self._last.height) == (frame.width, frame.height):
-                self._patience.saw_frame(frame.captured_at - self._last.captured_at)
+                self._wait_policy.saw_frame(frame.captured_at - self._last.captured_at)
             else:
                 log.info("camera %s now sends %d×%d", self.camera, frame.width, frame.height)
-                self._line.forget_past()
+                self._pipeline.forget_past()
         self._last = frame
         self._last_at = self._clock()
 
@@ -244,7 +247,7 @@ class CameraOutput:
         self._turn_slate(False)
         if not self._seen:
             self._seen = True
-            self._sight.found()
+            self._availability.found()
 
     def _nothing_came(self) -> None:
         silent = self._clock() - self._last_at
@@ -257,13 +260,13 @@ class CameraOutput:
     def _interval(self) -> float:
         """Seconds between the camera's frames. Until two have arrived: the longest, if that was set for a slow camera,
         else 0."""
-        known = self._patience.interval
+        known = self._wait_policy.interval
         return known if known or self._longest_interval <= SLATE_AT_LAST else self._longest_interval
 
     def _show_again(self, frame: Frame) -> None:
         """Repeats the last image of a slow camera until the next: viewers who receive nothing would disconnect."""
         last = self._drawn_last
-        picture = last[1] if last and last[0] is frame else self._drawn(frame, self._line.carried(frame))
+        picture = last[1] if last and last[0] is frame else self._drawn(frame, self._pipeline.carried(frame))
         self._publisher.publish(picture, self._clock(), 1 / SLATE_INTERVAL)
 
     def _show_slate(self, *, failing: bool = False) -> None:
@@ -282,21 +285,25 @@ class CameraOutput:
     def _tell_lost(self, failing: bool) -> None:
         why = "failing" if failing else "ended" if self.ended else None
         wall_time = None if self._shown is None else self._shown.wall_time
-        self._sight.lost(why, wall_time, self._clock() - (self._shown_at if failing else self._last_at))
+        self._availability.lost(why, wall_time, self._clock() - (self._shown_at if failing else self._last_at))
 
     def _slate_words(self, failing: bool) -> SlateWords:
         if self._shown is None:
             since = self._unreached_since
-            return SlateWords(Why.CONNECTING) if since is None else SlateWords(Why.UNREACHED, since, self._sight.reason)
+            return (
+                SlateWords(SlateReason.CONNECTING)
+                if since is None
+                else SlateWords(SlateReason.UNREACHED, since, self._availability.reason)
+            )
         since = self._shown.wall_time
         if failing or self.ended:
-            return SlateWords(Why.FAILING if failing else Why.ENDED, since)
-        return SlateWords(Why.OFFLINE, since, self._sight.reason)
+            return SlateWords(SlateReason.FAILING if failing else SlateReason.ENDED, since)
+        return SlateWords(SlateReason.OFFLINE, since, self._availability.reason)
 
     def _draw_slate(self, words: SlateWords) -> Image:
         if self._shown is None:
             return slate(None, FIRST_SIZE, self._title, words)
-        last = None if self._line.hides else self._shown.host()
+        last = None if self._pipeline.hides else self._shown.host()
         return slate(last, self._renderer.size_of(self._shown), self._title, words)
 
     def _turn_slate(self, active: bool) -> None:
@@ -308,7 +315,7 @@ class CameraOutput:
     @property
     def _known_fps(self) -> float | None:
         """The camera's frame rate; None until it is known."""
-        return 1 / self._patience.interval if self._patience.interval else None
+        return 1 / self._wait_policy.interval if self._wait_policy.interval else None
 
     @property
     def _fps(self) -> float:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sightd.daemon.pipeline.gate import Gate
-from sightd.daemon.pipeline.guard import Guard
-from sightd.daemon.pipeline.inbox import Inbox
-from sightd.daemon.pipeline.ticket import Ticket
+from sightd.daemon.pipeline.frame_queue import FrameQueue
+from sightd.daemon.pipeline.frame_task import FrameTask
+from sightd.daemon.pipeline.rate_limit import RateLimit
+from sightd.daemon.pipeline.supervisor import PluginSupervisor
 from sightd.plugins.types import Frame, Hidden, Picture, Results
 
 log = logging.getLogger(__name__)
@@ -23,56 +23,57 @@ INFERENCE_NICENESS = 10
 
 
 class Worker:
-    """One plug-in instance with its queue and `threads` threads. `pass_on` receives each ticket after the plug-in.
+    """One plug-in instance with its queue and `threads` threads. `pass_on` receives each task after the plug-in.
 
     A plug-in that is not `parallel` gets one thread, so that its `process` is called one at a time.
     """
 
     def __init__(
         self,
-        guard: Guard,
-        gate: Gate,
+        supervisor: PluginSupervisor,
+        rate_limit: RateLimit,
         *,
         threads: int,
         max_batch: int,
         max_wait: float,
         on_batch: Callable[[int], None],
-        pass_on: Callable[[Ticket], None],
+        pass_on: Callable[[FrameTask], None],
     ) -> None:
-        self.guard = guard
-        self.gate = gate
-        self.inbox = Inbox()
-        self._for_viewers = guard.plugin.gives == {Picture}  # then skipped while nobody watches
+        self.supervisor = supervisor
+        self.rate_limit = rate_limit
+        self.queue = FrameQueue()
+        self._for_viewers = supervisor.plugin.gives == {Picture}  # then skipped while nobody watches
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._on_batch = on_batch
         self._pass_on = pass_on
         self._threads = [
-            threading.Thread(target=self._work, name=f"plugin:{guard.name}:{n}", daemon=True) for n in range(threads)
+            threading.Thread(target=self._work, name=f"plugin:{supervisor.name}:{n}", daemon=True)
+            for n in range(threads)
         ]
 
     @property
     def threads(self) -> int:
         return len(self._threads)
 
-    def due(self, ticket: Ticket) -> bool:
+    def due(self, task: FrameTask) -> bool:
         """Whether the plug-in should run on this frame."""
-        return self.guard.plugin.needs <= ticket.processed and self.may_be_due(ticket.frame, watched=ticket.watched)
+        return self.supervisor.plugin.needs <= task.processed and self.may_be_due(task.frame, watched=task.watched)
 
     def may_be_due(self, frame: Frame, *, watched: bool) -> bool:
         """Like `due`, but ignores what the plug-in requires of those before it."""
-        return (watched or not self._for_viewers) and self.gate.due(frame) and not self._stuck
+        return (watched or not self._for_viewers) and self.rate_limit.due(frame) and not self._stuck
 
     @property
     def _stuck(self) -> bool:
         """Whether all threads are in hung calls."""
-        return 0 < len(self._threads) <= self.guard.hanging
+        return 0 < len(self._threads) <= self.supervisor.hanging
 
-    def look(self) -> None:
+    def check_hung(self) -> None:
         """Releases frames stuck in a hung call, and queued frames if every thread hangs. Thread: the host's watch."""
-        self.guard.look()
+        self.supervisor.check_hung()
         if self._stuck:
-            self._send_on(self.inbox.drain(), None)
+            self._send_on(self.queue.drain(), None)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -80,7 +81,7 @@ class Worker:
 
     def request_stop(self) -> None:
         """Asks the threads to end after the current batch; does not wait."""
-        self.inbox.close()
+        self.queue.close()
 
     def stop(self, deadline: float) -> bool:
         """Stops after the current batch; returns False if a thread still runs after `deadline` seconds."""
@@ -92,53 +93,53 @@ class Worker:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
-        yield_to_the_picture()
-        while tickets := self.inbox.take(self._max_batch, self._max_wait):
-            self._safely(lambda tickets=tickets: self._process(tickets))  # type: ignore[misc]
+        lower_thread_priority()
+        while tasks := self.queue.take(self._max_batch, self._max_wait):
+            self._safely(lambda tasks=tasks: self._process(tasks))  # type: ignore[misc]
 
     def _safely(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception:  # top of the thread: it serves all cameras, which would stop without it
-            log.exception("plug-in %s: error in sightd itself; the frame continues without it", self.guard.name)
+            log.exception("plug-in %s: error in sightd itself; the frame continues without it", self.supervisor.name)
 
-    def _process(self, tickets: Sequence[Ticket]) -> None:
-        for ticket in tickets:
-            self.gate.passed(ticket.frame)  # now, not when it was queued: a newer one may have replaced it
-        first = threading.Lock()  # its holder passes the tickets on; nobody else touches them
+    def _process(self, tasks: Sequence[FrameTask]) -> None:
+        for task in tasks:
+            self.rate_limit.passed(task.frame)  # now, not when it was queued: a newer one may have replaced it
+        first = threading.Lock()  # its holder passes the tasks on; nobody else touches them
 
         def send_on(found: Sequence[Results] | None = None) -> None:
             if first.acquire(blocking=False):
-                self._send_on(tickets, found)
+                self._send_on(tasks, found)
 
         try:
-            self._on_batch(len(tickets))
-            send_on(self.guard.process([t.frame for t in tickets], [t.results for t in tickets], send_on))
+            self._on_batch(len(tasks))
+            send_on(self.supervisor.process([t.frame for t in tasks], [t.results for t in tasks], send_on))
         finally:  # a bug in sightd must not hold them back
             send_on()
 
-    def _send_on(self, tickets: Sequence[Ticket], found: Sequence[Results] | None) -> None:
-        """Passes on each ticket with the results of its frame, or with a prediction if there are none."""
-        for n, ticket in enumerate(tickets):
-            self._safely(lambda n=n, ticket=ticket: self._take_in(ticket, None if found is None else found[n]))  # type: ignore[misc]
-            self._safely(lambda ticket=ticket: self._pass_on(ticket))  # type: ignore[misc]
+    def _send_on(self, tasks: Sequence[FrameTask], found: Sequence[Results] | None) -> None:
+        """Passes on each task with the results of its frame, or with a prediction if there are none."""
+        for n, task in enumerate(tasks):
+            self._safely(lambda n=n, task=task: self._take_in(task, None if found is None else found[n]))  # type: ignore[misc]
+            self._safely(lambda task=task: self._pass_on(task))  # type: ignore[misc]
 
-    def _take_in(self, ticket: Ticket, found: Results | None) -> None:
+    def _take_in(self, task: FrameTask, found: Results | None) -> None:
         if found is None:
-            self.carry(ticket)
+            self.carry(task)
         else:
-            ticket.results = self._added(ticket.results, found, ticket.frame)
-            ticket.processed.update(self.guard.plugin.gives)
+            task.results = self._added(task.results, found, task.frame)
+            task.processed.update(self.supervisor.plugin.gives)
 
-    def carry(self, ticket: Ticket) -> None:
-        """Adds the plug-in's prediction to a ticket on whose frame it does not run."""
-        ticket.results = self.carried(ticket.frame, ticket.results)
+    def carry(self, task: FrameTask) -> None:
+        """Adds the plug-in's prediction to a task on whose frame it does not run."""
+        task.results = self.carried(task.frame, task.results)
 
     def carried(self, frame: Frame, results: Results) -> Results:
         """Returns `results` with the plug-in's prediction. If it redacts, it has not seen who is new: all is
         redacted."""
-        predicted = self.guard.carry(frame, results)
-        if self.guard.hides:
+        predicted = self.supervisor.carry(frame, results)
+        if self.supervisor.hides:
             predicted = predicted.merged(Results(Hidden.all_of(frame)))
         return self._added(results, predicted, frame)
 
@@ -146,7 +147,7 @@ class Worker:
         """Merges results. What one plug-in redacts stays redacted; if a redacting plug-in returns no regions, all
         is."""
         hidden, before = found.get(Hidden), earlier.get(Hidden)
-        if hidden is None and self.guard.hides:
+        if hidden is None and self.supervisor.hides:
             hidden = Hidden.all_of(frame)
         if hidden is None:
             return earlier.merged(found)
@@ -154,7 +155,7 @@ class Worker:
         return earlier.merged(found).merged(Results(both))
 
 
-def yield_to_the_picture() -> None:
+def lower_thread_priority() -> None:
     """Lowers the calling thread's priority (each Linux thread has its own), so that inference does not delay the video.
 
     As a batch thread it also takes no core from another thread when it wakes up (sched(7)), which an engine's threads

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from sightd.daemon.quantize.drift import drift
 from sightd.daemon.quantize.pictures import CalibrationPictures
+from sightd.engines.custom_models import CustomModelMetadata, file_of, put
 from sightd.engines.digest import digest_of
 from sightd.engines.engine import Engine
 from sightd.engines.lock import locked, scratch_folder
 from sightd.engines.model import Model
 from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.own_models import Origin, file_of, put
 from sightd.engines.progress import Progress
 from sightd.engines.quantize import quantize
 from sightd.engines.store import ModelStore
@@ -43,7 +43,9 @@ def make_int8(
         progress(f"{name}: comparing with fp32", 0, None)
         lost = _compared(model, file, made, pictures)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        origin = Origin(model.name, digest_of(file).sha256, f"int8, calibrated on {pictures.used} images", lost, now)
+        origin = CustomModelMetadata(
+            model.name, digest_of(file).sha256, f"int8, calibrated on {pictures.used} images", lost, now
+        )
         return put(model, name, made, origin, store.directory)
 
 

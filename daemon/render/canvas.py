@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.layout import Layout
 from sightd.daemon.render.palette import Colour
-from sightd.daemon.render.stamp import Stamp
-from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.sprite import Sprite
+from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.daemon.render.surface import Rect, Surface
 from sightd.engines.cuda.device_image import DeviceImage
 from sightd.plugins.types import FloatArray, Image
@@ -24,12 +24,12 @@ class OutputCanvas:
     `scale` is output pixels per source pixel.
     """
 
-    __slots__ = ("_placed", "_stamps", "_surface", "scale")
+    __slots__ = ("_placed", "_sprites", "_surface", "scale")
 
-    def __init__(self, surface: Surface, scale: float, stamps: Stamps) -> None:
+    def __init__(self, surface: Surface, scale: float, sprites: SpriteCache) -> None:
         self.scale = scale
         self._surface = surface
-        self._stamps = stamps
+        self._sprites = sprites
         self._placed: list[Rect] = []
 
     @property
@@ -49,9 +49,9 @@ class OutputCanvas:
         return self._surface.picture()
 
     @property
-    def measures(self) -> Measures:
+    def layout(self) -> Layout:
         """Sizes of what is drawn on this image."""
-        return self._stamps.measures
+        return self._sprites.layout
 
     def box(self, xyxy: FloatArray, colour: Colour, label: str = "") -> None:
         """Draws a box in source pixels, with a label on a contrasting plate. A box outside the image is skipped."""
@@ -70,49 +70,49 @@ class OutputCanvas:
         box = self._on_picture(xyxy)
         if box is None:
             return
-        stamp = self._stamps.label(text, colour)
+        sprite = self._sprites.label(text, colour)
         left, top, _, bottom = box
-        gap = self.measures.halo + 1
-        above = place = self._inside(stamp, left, top - stamp.height - gap)
-        for y in (top + gap, bottom + gap, bottom - stamp.height - gap):
-            if self._is_free(stamp, *place):
+        gap = self.layout.halo + 1
+        above = place = self._inside(sprite, left, top - sprite.height - gap)
+        for y in (top + gap, bottom + gap, bottom - sprite.height - gap):
+            if self._is_free(sprite, *place):
                 break
-            place = self._inside(stamp, left, y)
-        self._lay(stamp, *(place if self._is_free(stamp, *place) else above))
+            place = self._inside(sprite, left, y)
+        self._lay(sprite, *(place if self._is_free(sprite, *place) else above))
 
     def text(self, xy: tuple[float, float], text: str, colour: Colour) -> None:
         """Draws a line of text on a contrasting plate; `xy` is its top left corner in source pixels, moved into the
         image."""
         if not text or not (math.isfinite(xy[0]) and math.isfinite(xy[1])):
             return
-        stamp = self._stamps.label(text, colour)
-        self._lay(stamp, *self._inside(stamp, round(xy[0] * self.scale), round(xy[1] * self.scale)))
+        sprite = self._sprites.label(text, colour)
+        self._lay(sprite, *self._inside(sprite, round(xy[0] * self.scale), round(xy[1] * self.scale)))
 
     def trail(self, places: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
         """Draws a line through `places` (float32 [n, 2], source pixels), with opacity `strength` (0-1) and `thickness`
         output pixels wide."""
         self._surface.trail(places * np.float32(self.scale), colour, strength, thickness)
 
-    def stamp(self, stamp: Stamp, x: int, y: int) -> None:
+    def sprite(self, sprite: Sprite, x: int, y: int) -> None:
         """Draws a sprite with its top left corner at x, y of the output."""
-        self._surface.lay(stamp, x, y)
+        self._surface.lay(sprite, x, y)
 
     def keep_free(self, place: Rect) -> None:
         """Keeps labels off this rectangle."""
         self._placed.append(place)
 
-    def _lay(self, stamp: Stamp, x: int, y: int) -> None:
-        self._surface.lay(stamp, x, y)
+    def _lay(self, sprite: Sprite, x: int, y: int) -> None:
+        self._surface.lay(sprite, x, y)
         if len(self._placed) < _MOST_PLACED:
-            self._placed.append((x, y, x + stamp.width, y + stamp.height))
+            self._placed.append((x, y, x + sprite.width, y + sprite.height))
 
-    def _is_free(self, stamp: Stamp, x: int, y: int) -> bool:
-        right, bottom = x + stamp.width, y + stamp.height
+    def _is_free(self, sprite: Sprite, x: int, y: int) -> bool:
+        right, bottom = x + sprite.width, y + sprite.height
         return not any(x < r and left < right and y < b and top < bottom for left, top, r, b in self._placed)
 
-    def _inside(self, stamp: Stamp, x: int, y: int) -> tuple[int, int]:
+    def _inside(self, sprite: Sprite, x: int, y: int) -> tuple[int, int]:
         width, height = self._surface.size
-        return max(0, min(x, width - stamp.width)), max(0, min(y, height - stamp.height))
+        return max(0, min(x, width - sprite.width)), max(0, min(y, height - sprite.height))
 
     def _on_picture(self, xyxy: FloatArray) -> Rect | None:
         """Returns the box in output pixels, clipped so that its rim is inside the image; None if it is outside."""
@@ -120,7 +120,7 @@ class OutputCanvas:
         left, top, right, bottom = (value * self.scale for value in xyxy.tolist())
         if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
             return None  # also if a coordinate is not a number
-        rim = self.measures.halo
+        rim = self.layout.halo
         x, y = round(min(max(left, rim), width - rim - 1)), round(min(max(top, rim), height - rim - 1))
         x_end, y_end = round(min(right, width - rim)), round(min(bottom, height - rim))
         return x, y, max(x_end, x + 1), max(y_end, y + 1)

@@ -7,12 +7,12 @@ import numpy as np
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.device_surface import DeviceSurface
-from sightd.daemon.render.hiding import hide
-from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.gpu_surface import GpuSurface
+from sightd.daemon.render.layout import Layout
+from sightd.daemon.render.mosaic import mosaic
 from sightd.daemon.render.overlay import Overlay
-from sightd.daemon.render.stamps import Stamps
-from sightd.daemon.render.status import Status
+from sightd.daemon.render.sprite_cache import SpriteCache
+from sightd.daemon.render.status_line import StatusLine
 from sightd.daemon.render.surface import HostSurface, Surface
 from sightd.engines.cuda.frame_drawing import FrameDrawing
 from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
@@ -37,10 +37,10 @@ class Renderer:
         self._max_height = max_height
         self._drawing = drawing
         self._overlay = Overlay(options)
-        self._status = Status(title, late_only=not options.status)
+        self._status = StatusLine(title, late_only=not options.status)
         self._size = (0, 0)
         self._buffer: Image = np.empty((0, 0, 3), np.uint8)
-        self._stamps = Stamps(Measures.of(0, 0))
+        self._sprites = SpriteCache(Layout.of(0, 0))
 
     @property
     def draws_on_gpu(self) -> bool:
@@ -64,11 +64,11 @@ class Renderer:
         """
         size = self.size_of(frame)
         if self._size != size:
-            self._size, self._stamps = size, Stamps(Measures.of(*size))
+            self._size, self._sprites = size, SpriteCache(Layout.of(*size))
         surface, scale = self._surface(frame, results.get(Picture), on_host), size[1] / frame.height
         if (hidden := results.get(Hidden)) is not None:
-            hide(surface, hidden.boxes * np.float32(scale))
-        canvas = OutputCanvas(surface, scale, self._stamps)
+            mosaic(surface, hidden.boxes * np.float32(scale))
+        canvas = OutputCanvas(surface, scale, self._sprites)
         status = self._options.status or late_by is not None
         if status:
             canvas.keep_free(self._status.prepare(canvas, frame.wall_time, fps, late_by))
@@ -90,11 +90,11 @@ class Renderer:
         if self._drawing is not None and not on_host:
             image = (frame if replaced is None else replaced).device(self._drawing.ordinal)
             if image is not None and image.picture.height <= _HALVES * self._size[1]:
-                return DeviceSurface(image, self._size, self._drawing, self._stamps)
+                return GpuSurface(image, self._size, self._drawing, self._sprites)
         if self._buffer.shape[1::-1] != self._size:
             self._buffer = np.empty((self._size[1], self._size[0], 3), np.uint8)
         fill(self._buffer, frame.host() if replaced is None else replaced.image)
-        return HostSurface(self._buffer, self._stamps)
+        return HostSurface(self._buffer, self._sprites)
 
 
 def output_size(width: int, height: int, max_height: int | None) -> tuple[int, int]:

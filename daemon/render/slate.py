@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from sightd.daemon.capture.reasons import Reason
-from sightd.daemon.render import lettering
+from sightd.daemon.render import text_rendering
 from sightd.daemon.render.palette import WHITE, Colour
-from sightd.daemon.render.stamp import Coverage, layered
+from sightd.daemon.render.sprite import Coverage, layered
 from sightd.plugins.types import Image
 
 _LIGHT = 0.6
@@ -27,7 +27,7 @@ _CONNECTING: Colour = (70, 190, 255)
 _QUIET: Colour = (226, 222, 218)
 
 
-class Why(Enum):
+class SlateReason(Enum):
     """Why the slate is shown."""
 
     CONNECTING = "connecting"
@@ -41,11 +41,11 @@ class Why(Enum):
 
 
 _COLOURS = {
-    Why.CONNECTING: _CONNECTING,
-    Why.OFFLINE: _OFFLINE,
-    Why.UNREACHED: _OFFLINE,
-    Why.ENDED: _QUIET,
-    Why.FAILING: _OFFLINE,
+    SlateReason.CONNECTING: _CONNECTING,
+    SlateReason.OFFLINE: _OFFLINE,
+    SlateReason.UNREACHED: _OFFLINE,
+    SlateReason.ENDED: _QUIET,
+    SlateReason.FAILING: _OFFLINE,
 }
 """Of the dot before the text."""
 
@@ -55,7 +55,7 @@ class SlateWords:
     """The slate's text. `since` is the time of the last frame, or of the first failed attempt, in s since the epoch;
     `reason` is why a camera is offline or was never reached."""
 
-    why: Why
+    why: SlateReason
     since: float = 0.0
     reason: Reason | None = None
 
@@ -63,15 +63,15 @@ class SlateWords:
         time_of_day = time.strftime("%H:%M:%S", time.localtime(self.since))
         reason = self.reason.words if self.reason else ""
         match self.why:
-            case Why.CONNECTING:
+            case SlateReason.CONNECTING:
                 return "connecting…"
-            case Why.OFFLINE:
+            case SlateReason.OFFLINE:
                 return f"offline since {time_of_day}" + (f": {reason}" if reason else "")
-            case Why.UNREACHED:
+            case SlateReason.UNREACHED:
                 return f"{reason or 'no picture'} since {time_of_day}"
-            case Why.ENDED:
+            case SlateReason.ENDED:
                 return f"ended at {time_of_day}"
-            case Why.FAILING:
+            case SlateReason.FAILING:
                 return f"cannot be shown since {time_of_day}"
 
 
@@ -115,18 +115,18 @@ def _letter(image: Image, title: str, state: str, colour: Colour) -> None:
     short = min(width, height)
     large, small = max(12, round(short / 11)), max(11, round(short / 19))
     dot, gap, room = round(0.5 * small), round(0.45 * small), max(1, width - 2 * small)
-    title = lettering.fitted(title, large, room, lettering.BOLD)
-    state = lettering.fitted(state, small, room - dot - gap)
+    title = text_rendering.fitted(title, large, room, text_rendering.BOLD)
+    state = text_rendering.fitted(state, small, room - dot - gap)
     band = 3 * large
     middle = band // 2
     name, words, mark = (np.zeros((band, width), np.float32) for _ in range(3))
 
-    left = (width - lettering.width_of(title, large, lettering.BOLD)) // 2
-    lettering.write(name, title, left, middle - round(0.25 * large), large, lettering.BOLD)
-    left = (width - dot - gap - lettering.width_of(state, small)) // 2
+    left = (width - text_rendering.width_of(title, large, text_rendering.BOLD)) // 2
+    text_rendering.write(name, title, left, middle - round(0.25 * large), large, text_rendering.BOLD)
+    left = (width - dot - gap - text_rendering.width_of(state, small)) // 2
     baseline = middle + round(0.25 * large) + small
-    lettering.write(words, state, left + dot + gap, baseline, small)
-    _dot(mark, left, baseline - lettering.cap_height(small) // 2, dot)
+    text_rendering.write(words, state, left + dot + gap, baseline, small)
+    _dot(mark, left, baseline - text_rendering.cap_height(small) // 2, dot)
     layered((name, WHITE), (words, _QUIET), (mark, colour)).on(image, 0, height // 2 - middle)
 
 

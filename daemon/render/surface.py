@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.daemon.render.palette import Colour, shade
-from sightd.daemon.render.stamp import Stamp
-from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.sprite import Sprite
+from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.engines.cuda.device_image import DeviceImage
 from sightd.plugins.types import FloatArray, Image
 
@@ -40,7 +40,7 @@ class Surface(Protocol):
         rounded and accented corners."""
         ...
 
-    def lay(self, stamp: Stamp, x: int, y: int) -> None:
+    def lay(self, sprite: Sprite, x: int, y: int) -> None:
         """Draws the sprite with its top left corner at x, y; what lies outside is cut off."""
         ...
 
@@ -60,11 +60,11 @@ class Surface(Protocol):
 class HostSurface:
     """Draws into a BGR uint8 image, contiguous and writable."""
 
-    __slots__ = ("_stamps", "image")
+    __slots__ = ("_sprites", "image")
 
-    def __init__(self, image: Image, stamps: Stamps) -> None:
+    def __init__(self, image: Image, sprites: SpriteCache) -> None:
         self.image = image
-        self._stamps = stamps
+        self._sprites = sprites
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,11 +80,11 @@ class HostSurface:
     def outline(self, box: Rect, colour: Colour) -> None:
         """Draws plain rectangles, which are fastest. They overwrite the corners, so these are saved before, blended
         with the sprite, and copied back, all four at once through a strided view."""
-        m = self._stamps.measures
-        stamp = self._stamps.corners(colour)
-        corners = self._corners_of(box, stamp.width // 2)
+        m = self._sprites.layout
+        sprite = self._sprites.corners(colour)
+        corners = self._corners_of(box, sprite.width // 2)
         if corners is not None:
-            aside = self._stamps.aside
+            aside = self._sprites.aside
             np.copyto(aside.reshape(corners.shape), corners)
         left, top, right, bottom = box[0], box[1], box[2] - 1, box[3] - 1
         dark = shade(colour)
@@ -92,11 +92,11 @@ class HostSurface:
             paint = dark if inset < 0 else colour
             cv2.rectangle(self.image, (left + inset, top + inset), (right - inset, bottom - inset), paint)
         if corners is not None:
-            stamp.on(aside, 0, 0)
+            sprite.on(aside, 0, 0)
             np.copyto(corners, aside.reshape(corners.shape))
 
-    def lay(self, stamp: Stamp, x: int, y: int) -> None:
-        stamp.on(self.image, x, y)
+    def lay(self, sprite: Sprite, x: int, y: int) -> None:
+        sprite.on(self.image, x, y)
 
     def trail(self, points: FloatArray, colour: Colour, strength: float, thickness: int) -> None:
         line = (points * (1 << _SHIFT)).astype(np.int32)
@@ -112,7 +112,7 @@ class HostSurface:
     def _corners_of(self, box: Rect, side: int) -> Image | None:
         """Returns a view of the four corners of a box with its rim, [2, side, 2, side, 3]; None if they would
         overlap."""
-        rim = self._stamps.measures.halo
+        rim = self._sprites.layout.halo
         width, height = box[2] - box[0] + 2 * rim, box[3] - box[1] + 2 * rim
         if width < 2 * side or height < 2 * side:
             return None

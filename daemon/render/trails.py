@@ -21,7 +21,7 @@ _STEP = 0.012
 _FAR = 1 << 20
 """Positions beyond this many pixels are dropped: they would not fit a drawn coordinate."""
 
-Place = tuple[float, float, float]
+Point = tuple[float, float, float]
 """Position of a track: time (captured_at, s) and x, y in source pixels, the middle of its lower edge."""
 
 
@@ -30,7 +30,7 @@ class Trails:
 
     def __init__(self, length: float) -> None:
         self._length = length
-        self._trails: OrderedDict[int, deque[Place]] = OrderedDict()
+        self._trails: OrderedDict[int, deque[Point]] = OrderedDict()
         self._now = float("-inf")
 
     def __len__(self) -> int:
@@ -47,39 +47,39 @@ class Trails:
                 self._remember(number, (now, x, y), _STEP * (y2 - y1 + x2 - x1))
         self._forget(now - self._length)
 
-    def places(self, number: int) -> list[Place]:
+    def points(self, number: int) -> list[Point]:
         """Returns a track's positions, oldest first; empty for an unknown track."""
         return list(self._trails.get(number, ()))
 
     def draw(self, canvas: OutputCanvas, number: int, colour: Colour) -> None:
         """Draws a track's trail, fading out towards its old end."""
-        places = self._trails.get(number, ())
-        if len(places) < 2:
+        points = self._trails.get(number, ())
+        if len(points) < 2:
             return
-        line = np.array(places)[:, 1:].astype(np.float32)
-        step = -(-(len(places) - 1) // PIECES)
-        for start in range(0, len(places) - 1, step):
+        line = np.array(points)[:, 1:].astype(np.float32)
+        step = -(-(len(points) - 1) // PIECES)
+        for start in range(0, len(points) - 1, step):
             piece = line[start : start + step + 1]
             middle = start + len(piece) // 2
-            strength = max(0.0, 1 - (self._now - places[middle][0]) / self._length)
-            thickness = max(1, round(0.85 * canvas.measures.accent * strength))
+            strength = max(0.0, 1 - (self._now - points[middle][0]) / self._length)
+            thickness = max(1, round(0.85 * canvas.layout.accent * strength))
             canvas.trail(piece, colour, strength, thickness)
 
-    def _remember(self, number: int, place: Place, step: float) -> None:
-        """Moves the trail's end to `place`; keeps the end before it if that is far enough from its predecessor."""
-        places = self._trails.setdefault(number, deque(maxlen=POINTS))
-        if len(places) > 1:
-            (then, x, y), (end, end_x, end_y) = places[-2], places[-1]
+    def _remember(self, number: int, point: Point, step: float) -> None:
+        """Moves the trail's end to `point`; keeps the end before it if that is far enough from its predecessor."""
+        points = self._trails.setdefault(number, deque(maxlen=POINTS))
+        if len(points) > 1:
+            (then, x, y), (end, end_x, end_y) = points[-2], points[-1]
             if end - then < self._length / (POINTS - 1) or math.hypot(end_x - x, end_y - y) < step:
-                places.pop()
-        places.append(place)
+                points.pop()
+        points.append(point)
         self._trails.move_to_end(number)
 
     def _forget(self, before: float) -> None:
-        for number, places in list(self._trails.items()):
-            while places and places[0][0] < before:
-                places.popleft()
-            if not places:
+        for number, points in list(self._trails.items()):
+            while points and points[0][0] < before:
+                points.popleft()
+            if not points:
                 del self._trails[number]
         while len(self._trails) > MOST_TRACKS:
             self._trails.popitem(last=False)

@@ -11,17 +11,17 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from sightd.daemon.config.changes import Changes
-from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.daemon.config.diff import ConfigDiff
+from sightd.daemon.config.problems import ConfigError, ConfigProblem
 from sightd.daemon.redact import redact
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.door import at_least
+from sightd.daemon.serve.access.auth_middleware import at_least
 from sightd.daemon.serve.access.roles import Role
 
 _PATIENCE = 600.0
 """Seconds that a reload may take: a plug-in may have to download its model first."""
 
-AskReload = Callable[[], "Future[Changes]"]
+AskReload = Callable[[], "Future[ConfigDiff]"]
 
 
 def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
@@ -45,11 +45,11 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     app.include_router(router)
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def _problem(problem: ConfigProblem) -> dict[str, Any]:
     return {name: redact(value) if isinstance(value, str) else value for name, value in asdict(problem).items()}
 
 
-def _told(changes: Changes) -> dict[str, Any]:
+def _told(changes: ConfigDiff) -> dict[str, Any]:
     """Names by kind of change; `restart` lists sections that need a restart."""
     found = {name: list(names) for name, names in asdict(changes).items()}
     found["restart"] = found.pop("fixed")

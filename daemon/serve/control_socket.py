@@ -24,10 +24,10 @@ from sightd.daemon.control.address import (
     socket_address,
 )
 from sightd.daemon.serve.access.peers import PeerRoles, peer_of
+from sightd.daemon.serve.connection_limiter import ConnectionLimiter
 from sightd.daemon.serve.errors import ServeError
 from sightd.daemon.serve.http_socket import GuardedSocket
-from sightd.daemon.serve.places import Places
-from sightd.daemon.serve.refusals import Refusals
+from sightd.daemon.serve.rejection_counter import RejectionCounter
 from sightd.plugins.state import make_private
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class ControlSocket(GuardedSocket):
 
     def origin(self, connection: socket.socket, _address: Any) -> str:
         peer = peer_of(connection)
-        return peer.name if self.roles.holder(peer) is not None else "users without a role"
+        return peer.name if self.roles.principal(peer) is not None else "users without a role"
 
     def close(self) -> None:
         """Idempotent. Leaves the file alone if another daemon has replaced it."""
@@ -108,8 +108,8 @@ def open_control(
             raise ControlSocketError(message) from error
         log.warning("%s. Until then, sightd commands cannot reach this daemon through it", message)
         return None
-    refusals = Refusals("the control socket", _REFUSALS, count)
-    listening.places, listening.refused = Places(MOST, _MOST_PER_USER), refusals.add
+    refusals = RejectionCounter("the control socket", _REFUSALS, count)
+    listening.limiter, listening.refused = ConnectionLimiter(MOST, _MOST_PER_USER), refusals.add
     listening.roles = roles
     if roles.admits_groups and (closed := _closed_to_others(path)):
         log.warning("control.groups: other users cannot enter %s; set control.socket to a path they can reach", closed)

@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from sightd.daemon.events.event import Event
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.events.reading import Filter, JournalError
-from sightd.daemon.serve.audience import Audience
+from sightd.daemon.events.journal_reader import Filter, JournalError
 from sightd.daemon.serve.bodies import JsonRoute
+from sightd.daemon.serve.viewer_limit import ViewerLimit
 
 _MOST_STREAMS = 32
 _AT_ONCE = 200
@@ -36,11 +36,11 @@ Since = Annotated[float | None, Query(ge=0, le=1e12, description="Seconds since 
 LastEventId = Annotated[str | None, Header()]
 
 
-def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
-    """Adds the routes; event streams end when `audience` closes."""
+def add_events(app: FastAPI, journal: Journal, viewer_limit: ViewerLimit) -> None:
+    """Adds the routes; event streams end when `viewer_limit` closes."""
     app.add_exception_handler(JournalError, _unavailable)
     router = APIRouter(prefix="/api/events", tags=["events"], route_class=JsonRoute)
-    seats = Audience(_MOST_STREAMS)
+    slots = ViewerLimit(_MOST_STREAMS)
 
     @router.get("", summary="Events after an id, oldest first; without an id, the newest events")
     def events(
@@ -64,7 +64,7 @@ def add_events(app: FastAPI, journal: Journal, audience: Audience) -> None:
     ) -> Response:
         if last_event_id is not None and last_event_id.isdecimal():  # sent by a browser that reconnects
             after = int(last_event_id[:_MOST_DIGITS])
-        return _Stream(journal, Filter(camera, kind), after, seats, audience)
+        return _Stream(journal, Filter(camera, kind), after, slots, viewer_limit)
 
     app.include_router(router)
 
@@ -73,14 +73,14 @@ class _Stream(Response):
     """Reads the journal as fast as the client accepts it: a client that was slow or away misses no event still kept."""
 
     def __init__(
-        self, journal: Journal, wanted: Filter, after: int | None, seats: Audience, audience: Audience
+        self, journal: Journal, wanted: Filter, after: int | None, slots: ViewerLimit, viewer_limit: ViewerLimit
     ) -> None:
         super().__init__()
         self._journal, self._wanted, self._after = journal, wanted, after
-        self._seats, self._audience = seats, audience
+        self._slots, self._viewer_limit = slots, viewer_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._seats.seat() as seated:
+        with self._slots.slot() as seated:
             if not seated:
                 told = {"error": f"All {_MOST_STREAMS} event streams are in use."}
                 await JSONResponse(told, status_code=503, headers={"Retry-After": "5"})(scope, receive, send)
@@ -111,7 +111,7 @@ class _Stream(Response):
                 if events:
                     continue
                 try:
-                    woken = await asyncio.wait_for(self._audience.unless_closed(more.wait()), HEARTBEAT)
+                    woken = await asyncio.wait_for(self._viewer_limit.unless_closed(more.wait()), HEARTBEAT)
                 except TimeoutError:
                     yield ":\n\n"
                 else:

@@ -17,9 +17,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightd.daemon.faces import forms
-from sightd.daemon.faces.desk import FaceDesk, NoFacesError
+from sightd.daemon.faces.service import FaceService, NoFacesError
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.door import at_least
+from sightd.daemon.serve.access.auth_middleware import at_least
 from sightd.daemon.serve.access.roles import Role
 from sightd.daemon.serve.bodies import require_values
 from sightd.engines.errors import EngineError
@@ -36,7 +36,7 @@ MOST_PHOTOS = 100
 """Per enrolment."""
 _UPLOAD = ("upload",)
 
-DeskSource = Callable[[str | None], FaceDesk]
+FaceServiceSource = Callable[[str | None], FaceService]
 PluginName = Annotated[str | None, Query(max_length=63, description="The face plug-in, if several have galleries")]
 Sources = Annotated[Sequence[str], Query(max_length=MOST_PHOTOS)]
 Sizes = Annotated[Sequence[Annotated[int, Field(ge=1)]], Query(max_length=MOST_PHOTOS)]
@@ -66,12 +66,12 @@ class Pair(BaseModel):
     source_b: str = Field("b", max_length=200)
 
 
-def add_faces(app: FastAPI, desk: DeskSource, access: Access) -> None:
-    """Adds the routes. `desk` returns the current face service of a plug-in, or of the only one (None), for each
-    request; it may raise NoFacesError."""
+def add_faces(app: FastAPI, face_service: FaceServiceSource, access: Access) -> None:
+    """Adds the routes. `face_service` returns the current face service of a plug-in, or of the only one (None), for
+    each request; it may raise NoFacesError."""
 
-    def chosen(plugin: PluginName = None) -> FaceDesk:
-        return desk(plugin)
+    def chosen(plugin: PluginName = None) -> FaceService:
+        return face_service(plugin)
 
     app.add_exception_handler(GalleryError, _refused)
     app.add_exception_handler(EngineError, _unavailable)
@@ -89,12 +89,12 @@ def _add_work(router: APIRouter, chosen: Any) -> None:
 
 def _add_persons(router: APIRouter, chosen: Any) -> None:
     @router.get("/faces", summary="All persons")
-    def persons(desk: FaceDesk = chosen) -> list[forms.Form]:
-        return [forms.person(one, desk) for one in desk.gallery.persons()]
+    def persons(face_service: FaceService = chosen) -> list[forms.Form]:
+        return [forms.person(one, face_service) for one in face_service.gallery.persons()]
 
     @router.get("/faces/{name}", summary="A person with their faces and sightings")
-    def person(name: str, desk: FaceDesk = chosen) -> forms.Form:
-        return forms.person_in_full(desk.gallery.person(name), desk)
+    def person(name: str, face_service: FaceService = chosen) -> forms.Form:
+        return forms.person_in_full(face_service.gallery.person(name), face_service)
 
     @router.post("/faces/{name}/photos", summary="Enrol photos: one image file, or several with `size` and `source`",
                  status_code=201,
@@ -105,87 +105,87 @@ def _add_persons(router: APIRouter, chosen: Any) -> None:
         source: Sources = _UPLOAD,
         size: Sizes = (),
         anyway: bool = False,
-        desk: FaceDesk = chosen,
+        face_service: FaceService = chosen,
     ) -> Response:
         photos = _photos(await request.body(), source, size)
-        return await run_in_threadpool(_enrolled, desk, name, photos, anyway)
+        return await run_in_threadpool(_enrolled, face_service, name, photos, anyway)
 
     @router.patch("/faces/{name}", summary="Rename a person")
-    def rename(name: str, new: Named, desk: FaceDesk = chosen) -> forms.Form:
-        return forms.person(desk.gallery.rename(name, new.name), desk)
+    def rename(name: str, new: Named, face_service: FaceService = chosen) -> forms.Form:
+        return forms.person(face_service.gallery.rename(name, new.name), face_service)
 
     @router.post("/faces/{name}/merge", summary="Merge a person into another, who is the same")
-    def merge(name: str, other: Into, desk: FaceDesk = chosen) -> forms.Form:
-        return forms.person(desk.gallery.merge(name, other.into), desk)
+    def merge(name: str, other: Into, face_service: FaceService = chosen) -> forms.Form:
+        return forms.person(face_service.gallery.merge(name, other.into), face_service)
 
 
 def _add_unknown(router: APIRouter, chosen: Any) -> None:
     @router.get("/unknown-faces", summary="Unknown persons who were seen")
-    def unknown(desk: FaceDesk = chosen) -> list[forms.Form]:
-        return [forms.unknown_person(one) for one in desk.unknown.load().persons]
+    def unknown(face_service: FaceService = chosen) -> list[forms.Form]:
+        return [forms.unknown_person(one) for one in face_service.unknown.load().persons]
 
     @router.get("/unknown-faces/{number}.png", response_class=Response, summary="Best image of an unknown person")
-    def picture(number: int, desk: FaceDesk = chosen) -> Response:
-        store = desk.unknown
+    def picture(number: int, face_service: FaceService = chosen) -> Response:
+        store = face_service.unknown
         crop = store.crop(store.find(number).number)
         if crop is None:
             raise HTTPException(404, f"There is no image of unknown person {number}: `crops` is off.")
         return Response(cv2.imencode(".png", crop)[1].tobytes(), media_type="image/png")
 
     @router.post("/unknown-faces/{number}/name", summary="Enrol an unknown person")
-    def name(number: int, named: Named, anyway: bool = False, desk: FaceDesk = chosen) -> forms.Form:
-        return forms.person(desk.name_unknown(number, named.name, anyway=anyway), desk)
+    def name(number: int, named: Named, anyway: bool = False, face_service: FaceService = chosen) -> forms.Form:
+        return forms.person(face_service.name_unknown(number, named.name, anyway=anyway), face_service)
 
 
 def _add_comparison(router: APIRouter, chosen: Any) -> None:
     @router.post(
         "/compare-faces", summary="Check whether two photos show the same person", max_body_size=3 * MOST_BYTES
     )
-    def compare(pair: Pair, desk: FaceDesk = chosen) -> forms.Form:
+    def compare(pair: Pair, face_service: FaceService = chosen) -> forms.Form:
         photos = ((pair.source_a, pair.a), (pair.source_b, pair.b))
-        found = desk.compare(*(Photo(source, photo_of(_decoded(data), source)) for source, data in photos))
+        found = face_service.compare(*(Photo(source, photo_of(_decoded(data), source)) for source, data in photos))
         return forms.comparison(found)
 
 
 def _add_administration(router: APIRouter, chosen: Any) -> None:
     @router.delete("/faces/{name}", summary="Forget a person; `wipe` erases all traces", status_code=204)  # fmt: skip
-    def forget(name: str, wipe: bool = True, desk: FaceDesk = chosen) -> None:
+    def forget(name: str, wipe: bool = True, face_service: FaceService = chosen) -> None:
         if wipe:
-            desk.gallery.forget(name)
+            face_service.gallery.forget(name)
         else:
-            desk.gallery.remove(name)
+            face_service.gallery.remove(name)
 
     @router.delete("/unknown-faces/{number}", summary="Forget an unknown person", status_code=204)
-    def forget_unknown(number: int, desk: FaceDesk = chosen) -> None:
-        desk.forget_unknown([number])
+    def forget_unknown(number: int, face_service: FaceService = chosen) -> None:
+        face_service.forget_unknown([number])
 
     @router.delete("/unknown-faces", summary="Forget unknown persons: those with the given `id`s, or `all`")
     def forget_several(
         id: Numbers = (),  # noqa: A002 — its name in the query
         all: bool = False,  # noqa: A002
-        desk: FaceDesk = chosen,
+        face_service: FaceService = chosen,
     ) -> dict[str, int]:
         if bool(id) == all:
             raise HTTPException(422, "Specify at least one `id`, or all=true.")
-        return {"forgotten": desk.forget_unknown(None if all else id)}
+        return {"forgotten": face_service.forget_unknown(None if all else id)}
 
     @router.post("/calibrate-faces", summary="Calibrate the thresholds to the gallery")
-    def calibrate(apply: bool = False, desk: FaceDesk = chosen) -> forms.Form:
-        return forms.calibration(desk.refine(apply=apply), desk, applied=apply)
+    def calibrate(apply: bool = False, face_service: FaceService = chosen) -> forms.Form:
+        return forms.calibration(face_service.refine(apply=apply), face_service, applied=apply)
 
     @router.post("/reembed-faces", summary="Recompute the embeddings of kept faces with the current recogniser")
-    def reembed(desk: FaceDesk = chosen) -> dict[str, Any]:
-        taken, without = desk.see_again()
-        return {"model": desk.model, "taken": taken, "without_crop": without}
+    def reembed(face_service: FaceService = chosen) -> dict[str, Any]:
+        taken, without = face_service.see_again()
+        return {"model": face_service.model, "taken": taken, "without_crop": without}
 
     @router.get("/export-faces", response_class=Response, summary="Export all persons")
-    def export(desk: FaceDesk = chosen) -> Response:
-        return Response(exported(desk.gallery), media_type="application/json")
+    def export(face_service: FaceService = chosen) -> Response:
+        return Response(exported(face_service.gallery), media_type="application/json")
 
     @router.post("/import-faces", summary="Import the persons of an exported file", max_body_size=MOST_IMPORT)
-    async def import_(request: Request, desk: FaceDesk = chosen) -> dict[str, int]:
+    async def import_(request: Request, face_service: FaceService = chosen) -> dict[str, int]:
         data = await request.body()
-        return await run_in_threadpool(_imported, desk, data)
+        return await run_in_threadpool(_imported, face_service, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +212,14 @@ def _photos(data: bytes, sources: Sequence[str], sizes: Sequence[int]) -> list[_
     return [_Upload(source, data[end - size : end]) for source, size, end in zip(sources, sizes, ends, strict=True)]
 
 
-def _enrolled(desk: FaceDesk, name: str, photos: Sequence[_Upload], anyway: bool) -> Response:
-    found = desk.enrol(name, photos, anyway=anyway)
-    return JSONResponse(forms.enrolment(found, desk), status_code=422 if found.person is None else 201)
+def _enrolled(face_service: FaceService, name: str, photos: Sequence[_Upload], anyway: bool) -> Response:
+    found = face_service.enrol(name, photos, anyway=anyway)
+    return JSONResponse(forms.enrolment(found, face_service), status_code=422 if found.person is None else 201)
 
 
-def _imported(desk: FaceDesk, data: bytes) -> dict[str, int]:
+def _imported(face_service: FaceService, data: bytes) -> dict[str, int]:
     require_values(data, _MOST_IMPORTED_VALUES)
-    persons, faces = imported(desk.gallery, data.decode("utf-8", "replace"))
+    persons, faces = imported(face_service.gallery, data.decode("utf-8", "replace"))
     return {"persons": persons, "faces": faces}
 
 

@@ -14,18 +14,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.door import Door
-from sightd.daemon.serve.audience import Audience
+from sightd.daemon.serve.access.auth_middleware import AuthMiddleware
 from sightd.daemon.serve.bodies import JsonRoute, refuse_invalid
 from sightd.daemon.serve.control import AskReload, add_control
 from sightd.daemon.serve.events import add_events
-from sightd.daemon.serve.faces import DeskSource, add_faces
+from sightd.daemon.serve.faces import FaceServiceSource, add_faces
 from sightd.daemon.serve.http_answers import Compression, HeadRequests
 from sightd.daemon.serve.mjpeg import JpegStream
 from sightd.daemon.serve.mjpeg_response import MjpegResponse
 from sightd.daemon.serve.page import POLICY, page
 from sightd.daemon.serve.status import add_status
 from sightd.daemon.serve.view import DaemonView, Readiness
+from sightd.daemon.serve.viewer_limit import ViewerLimit
 from sightd.daemon.version import installed_version
 
 _SENT_WITH_ALL = {
@@ -56,11 +56,11 @@ def create_app(
     exposition: Exposition,
     max_viewers: int,
     access: Access,
-    faces: DeskSource | None = None,
+    faces: FaceServiceSource | None = None,
     ask_reload: AskReload | None = None,
     journal: Journal | None = None,
 ) -> FastAPI:
-    """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.audience` disconnects them.
+    """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
     `access` authenticates requests, `faces` looks up the gallery, `ask_reload` reloads the configuration, `journal`
     holds the events."""
     app = FastAPI(
@@ -73,10 +73,10 @@ def create_app(
     )
     app.router.route_class = JsonRoute
     app.add_exception_handler(RequestValidationError, refuse_invalid)
-    app.state.audience = Audience(max_viewers)
+    app.state.viewer_limit = ViewerLimit(max_viewers)
     app.add_middleware(HeadRequests)
     app.add_middleware(Compression)
-    app.add_middleware(Door, access)
+    app.add_middleware(AuthMiddleware, access)
     app.add_middleware(_CommonHeaders)  # outermost, so that rejected requests get the headers too
 
     async def unknown_camera(_request: Request, error: Exception) -> Response:
@@ -84,8 +84,8 @@ def create_app(
         return JSONResponse({"error": f"There is no camera {error.args[0]!r}.", "cameras": names}, status_code=404)
 
     app.add_exception_handler(UnknownCameraError, unknown_camera)
-    _add_pictures(app, view, app.state.audience)
-    _add_health(app, view, quiet=bool(access.keyring))
+    _add_pictures(app, view, app.state.viewer_limit)
+    _add_health(app, view, quiet=bool(access.token_store))
     _add_metrics(app, exposition)
     add_status(app, view.status)
     if faces is not None:
@@ -93,11 +93,11 @@ def create_app(
     if ask_reload is not None:
         add_control(app, ask_reload, access)
     if journal is not None:
-        add_events(app, journal, app.state.audience)
+        add_events(app, journal, app.state.viewer_limit)
     return app
 
 
-def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
+def _add_pictures(app: FastAPI, view: DaemonView, viewer_limit: ViewerLimit) -> None:
     def stream(camera: str) -> JpegStream:
         found = view.jpeg(camera)
         if found is None:
@@ -111,11 +111,11 @@ def _add_pictures(app: FastAPI, view: DaemonView, audience: Audience) -> None:
 
     @app.get("/{camera}.mjpg", response_class=Response, summary="Live annotated video of a camera as MJPEG")
     async def mjpeg(camera: str) -> Response:
-        return MjpegResponse(stream(camera), audience)
+        return MjpegResponse(stream(camera), viewer_limit)
 
     @app.get("/{camera}.jpg", response_class=Response, summary="Current annotated image of a camera")
     async def still(camera: str) -> Response:
-        picture = await audience.unless_closed(stream(camera).still())
+        picture = await viewer_limit.unless_closed(stream(camera).still())
         if picture is None:
             error = f"Camera {camera!r} did not deliver an image in time; see /readyz for its status."
             return JSONResponse({"error": error}, status_code=503, headers={"Retry-After": "1"})

@@ -11,7 +11,7 @@ import h11
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sightd.daemon.serve.access.door import PEER
+from sightd.daemon.serve.access.auth_middleware import PEER
 from sightd.daemon.serve.access.peers import peer_at
 
 log = logging.getLogger(__name__)

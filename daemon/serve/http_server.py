@@ -19,13 +19,13 @@ from fastapi import FastAPI
 
 from sightd.daemon.config.model import Http, Tls
 from sightd.daemon.log_throttle import LogThrottle
+from sightd.daemon.serve.connection_limiter import ConnectionLimiter
 from sightd.daemon.serve.control_socket import ControlSocket
-from sightd.daemon.serve.descriptors import fault
 from sightd.daemon.serve.errors import ListenError, TlsError
+from sightd.daemon.serve.fd_budget import fault
 from sightd.daemon.serve.http_connection import PATIENCE, SLOWEST, connections
 from sightd.daemon.serve.http_socket import ACCEPTED_AT_ONCE, listen
-from sightd.daemon.serve.places import Places
-from sightd.daemon.serve.refusals import Refusals
+from sightd.daemon.serve.rejection_counter import RejectionCounter
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +48,18 @@ class HttpServer:
         """`refused` counts rejected or cut-off connections by reason. `control` is served too, and owned by this
         server; if `options.enabled` is false, only `control` is served."""
         self._options = options
-        self._audience = app.state.audience
+        self._viewer_limit = app.state.viewer_limit
         self._control = control
         self._sockets: list[socket.socket] = []
-        self._places = Places(options.max_connections, options.max_connections_per_address)
-        self._refusals = Refusals("HTTP", _told(options), refused)
+        self._limiter = ConnectionLimiter(options.max_connections, options.max_connections_per_address)
+        self._rejections = RejectionCounter("HTTP", _told(options), refused)
         self._port = options.port
         self._certificate = None if options.tls is None or not options.enabled else _Certificate(options.tls)
         self._progress_at = time.monotonic()
         self._accept_errors = LogThrottle()
         config = uvicorn.Config(
             app,
-            http=connections(self._refusals.add),
+            http=connections(self._rejections.add),
             ws="none",
             loop="asyncio",
             backlog=ACCEPTED_AT_ONCE,
@@ -85,7 +85,7 @@ class HttpServer:
             self._sockets.append(self._control)
         if options.enabled:
             try:
-                self._sockets.append(listen(options.host, options.port, self._places, self._refusals.add))
+                self._sockets.append(listen(options.host, options.port, self._limiter, self._rejections.add))
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise ListenError("HTTP", "http", options.host, options.port, reason) from error
@@ -115,7 +115,7 @@ class HttpServer:
     def close(self, deadline: float = 2.0) -> None:
         """Disconnects the viewers, stops and joins the thread within `deadline` seconds. Idempotent."""
         if self._thread.ident is not None:
-            self._audience.close()
+            self._viewer_limit.close()
             self._server.should_exit = True
             self._thread.join(deadline)
             if self._thread.is_alive():

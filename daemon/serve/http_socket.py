@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sightd.daemon.serve.places import Places
+from sightd.daemon.serve.connection_limiter import ConnectionLimiter
 
 _STALL_MS = 10_000
 """The kernel cuts off a connection that accepts no byte for this long; a stopped browser would keep its slot."""
@@ -24,7 +24,7 @@ class GuardedSocket(socket.socket):
     """`refused` is called with the reason and origin of a closed connection. Works only with asyncio's own event loop,
     which uses `accept`; other loops bypass Python."""
 
-    places: Places
+    limiter: ConnectionLimiter
     refused: Callable[[str, str], None]
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -33,10 +33,10 @@ class GuardedSocket(socket.socket):
         for _ in range(ACCEPTED_AT_ONCE):
             connection, address = super().accept()
             origin = self.origin(connection, address)
-            full = self.places.enter(origin)
+            full = self.limiter.enter(origin)
             if full is None:
                 admitted = _Admitted(self.family, self.type, self.proto, connection.detach())
-                admitted.leave = partial(self.places.leave, origin)
+                admitted.leave = partial(self.limiter.leave, origin)
                 return admitted, address
             connection.close()
             self.refused(full, origin)
@@ -64,13 +64,13 @@ class _Admitted(socket.socket):
             leave()
 
 
-def listen(host: str, port: int, places: Places, refused: Callable[[str, str], None]) -> GuardedSocket:
+def listen(host: str, port: int, limiter: ConnectionLimiter, refused: Callable[[str, str], None]) -> GuardedSocket:
     """Returns a bound and listening socket. Raises OSError if the address cannot be bound."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     listening = GuardedSocket(family, kind, protocol)
-    listening.places, listening.refused = places, refused
+    listening.limiter, listening.refused = limiter, refused
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALL_MS)  # inherited by connections

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from sightd.daemon.serve.audience import Audience
 from sightd.daemon.serve.mjpeg import JpegStream
+from sightd.daemon.serve.viewer_limit import ViewerLimit
 
 BOUNDARY = "sightd-picture"
 
@@ -16,14 +16,14 @@ BOUNDARY = "sightd-picture"
 class MjpegResponse(Response):
     """multipart/x-mixed-replace, always with the newest image; 503 if no viewer slot is free."""
 
-    def __init__(self, stream: JpegStream, audience: Audience) -> None:
+    def __init__(self, stream: JpegStream, viewer_limit: ViewerLimit) -> None:
         super().__init__()
         self._stream = stream
-        self._audience = audience
+        self._viewer_limit = viewer_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Responds until the viewer leaves. The slot is always released."""
-        with self._audience.seat() as seated:
+        with self._viewer_limit.slot() as seated:
             if not seated:
                 await self._full()(scope, receive, send)
                 return
@@ -33,14 +33,14 @@ class MjpegResponse(Response):
 
     async def _parts(self) -> AsyncIterator[bytes]:
         number = 0
-        while (picture := await self._audience.unless_closed(self._stream.newest(number))) is not None:
+        while (picture := await self._viewer_limit.unless_closed(self._stream.newest(number))) is not None:
             number = picture.number
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.data)}\r\n\r\n"
             yield head.encode() + picture.data + b"\r\n"
 
     def _full(self) -> Response:
         return JSONResponse(
-            {"error": f"The limit of {self._audience.most} MJPEG viewers is reached (http.max_viewers)."},
+            {"error": f"The limit of {self._viewer_limit.most} MJPEG viewers is reached (http.max_viewers)."},
             status_code=503,
             headers={"Retry-After": "5"},
         )

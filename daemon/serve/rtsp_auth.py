@@ -116,7 +116,7 @@ def _watchful(gstreamer: GStreamer) -> type[Any]:
             if found != gstreamer.rtsp.RTSPResult.OK or not given:
                 return bool(base.do_authenticate(self, context))
             address = context.conn.get_ip()
-            if self._access.attempts[_SERVER].wait(address):
+            if self._access.login_throttles[_SERVER].wait(address):
                 self._access.refused(_SERVER, address, "limited")
                 return True
             if has_another(context.request):  # GStreamer would try each header: a hundred guesses in one request

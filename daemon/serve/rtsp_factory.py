@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from sightd.daemon.serve.gst import GStreamer
-from sightd.daemon.serve.rtsp_holds import Holds, Later
+from sightd.daemon.serve.rtsp_keep_alive import Later, MediaKeepAlive
 
 
 def media_factory(gstreamer: GStreamer, later: Later) -> Any:
@@ -28,7 +28,7 @@ def _factory_class(gstreamer: GStreamer) -> Any:
 
         def __init__(self, later: Later) -> None:
             super().__init__()
-            self.holds = Holds(later)
+            self.holds = MediaKeepAlive(later)
             self._lock = threading.Lock()
             self._generation = 0
             self._media: Any = None

@@ -12,10 +12,10 @@ from typing import Any
 from sightd.daemon.config.model import Rtsp
 from sightd.daemon.serve import gst
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.descriptors import RESERVE, fault, free
 from sightd.daemon.serve.errors import ListenError
+from sightd.daemon.serve.fd_budget import RESERVE, fault, free
 from sightd.daemon.serve.rtsp_auth import authentication, permit, renewal
-from sightd.daemon.serve.rtsp_conduct import SESSIONS
+from sightd.daemon.serve.rtsp_connection_policy import SESSIONS
 from sightd.daemon.serve.rtsp_sessions import session_pool
 from sightd.daemon.serve.rtsp_stream import RtspStream
 from sightd.daemon.serve.rtsp_viewers import RtspViewers

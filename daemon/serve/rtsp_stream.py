@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 from sightd.daemon.encode.packet import Packet
-from sightd.daemon.serve.delimiter import delimited_early
-from sightd.daemon.serve.gate import Gate
+from sightd.daemon.serve.access_unit_delimiter import move_aud_to_end
 from sightd.daemon.serve.gst import GStreamer
+from sightd.daemon.serve.keyframe_gate import KeyframeGate
 from sightd.daemon.serve.rtsp_factory import media_factory
-from sightd.daemon.serve.rtsp_holds import Later
+from sightd.daemon.serve.rtsp_keep_alive import Later
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class RtspStream:
         self._gstreamer = gstreamer
         self._later = later
         self._lock = threading.Lock()
-        self._gate = Gate()
+        self._gate = KeyframeGate()
         self._viewers: set[int] = set()
         self._factory: Any = None
         self._media: Any = None
@@ -77,7 +77,7 @@ class RtspStream:
         with self._lock:
             if not self._admitted(packet):
                 return False
-            buffer = self._gstreamer.gst.Buffer.new_wrapped(delimited_early(packet.data))
+            buffer = self._gstreamer.gst.Buffer.new_wrapped(move_aud_to_end(packet.data))
             buffer.pts = buffer.dts = self._clock.pts(packet.captured_at, self._source)
             accepted = self._source.emit("push-buffer", buffer)
         return bool(accepted == self._gstreamer.gst.FlowReturn.OK)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sightd.daemon.config.model import Rtsp
-from sightd.daemon.serve.places import Places
-from sightd.daemon.serve.refusals import Refusals
-from sightd.daemon.serve.rtsp_conduct import SESSIONS, TO_AGREE, TO_PLAY, Conduct
+from sightd.daemon.serve.connection_limiter import ConnectionLimiter
+from sightd.daemon.serve.rejection_counter import RejectionCounter
+from sightd.daemon.serve.rtsp_connection_policy import SESSIONS, TO_AGREE, TO_PLAY, ConnectionPolicy
 from sightd.daemon.serve.rtsp_stream import RtspStream
 from sightd.daemon.serve.tcp import cut_off_when_stalled, hang_up, received_bytes
 
@@ -53,7 +53,7 @@ class _Connection:
 
     address: str
     tcp: socket.socket | None
-    conduct: Conduct
+    policy: ConnectionPolicy
     tls: _Tls | None
     plays: RtspStream | None = None
     told: bool = False
@@ -67,7 +67,7 @@ class RtspViewers:
     viewer by its session, which expires if neither requests nor RTCP reports arrive. Without this a stopped player
     would count as a viewer forever, and its camera would be encoded for it.
 
-    A connection that exceeds a limit or breaks the `Conduct` policy is cut off by shutting down its socket under
+    A connection that exceeds a limit or breaks the `ConnectionPolicy` is cut off by shutting down its socket under
     GStreamer, which then closes it on its own thread: closing it through GStreamer from outside is unsafe while it is
     in use. The methods run on GStreamer's threads.
     """
@@ -78,8 +78,8 @@ class RtspViewers:
         self._stall_timeout = options.stall_timeout
         self._tls = options.tls is not None
         self._stream_of = stream_of
-        self._places = Places(options.max_connections, options.max_connections_per_address)
-        self._refusals = Refusals("RTSP", _told(options), refused)
+        self._limiter = ConnectionLimiter(options.max_connections, options.max_connections_per_address)
+        self._rejections = RejectionCounter("RTSP", _told(options), refused)
         self._lock = threading.Lock()
         self._connections: dict[Any, _Connection] = {}
 
@@ -87,14 +87,14 @@ class RtspViewers:
         """Handles a new connection: admits it or cuts it off, sets its limits and tracks it until it closes."""
         address, tcp = client.get_connection().get_ip(), self._limited(client)
         tls = _Tls(client) if self._tls else None  # refused ones too: 4 MB each until GStreamer frees them
-        if full := self._places.enter(address):
-            self._refusals.add(full, address)
+        if full := self._limiter.enter(address):
+            self._rejections.add(full, address)
             if tcp is not None:
                 hang_up(tcp)
                 tcp.close()
             return
         with self._lock:
-            self._connections[client] = _Connection(address, tcp, Conduct(time.monotonic()), tls)
+            self._connections[client] = _Connection(address, tcp, ConnectionPolicy(time.monotonic()), tls)
         client.set_property("post-session-timeout", 0)
         client.connect("new-session", self._session)
         for method in _IN_A_SESSION:
@@ -144,7 +144,7 @@ class RtspViewers:
                 hang_up(one.tcp)
             told, one.told = one.told, True
         if not told:
-            self._refusals.add(fault, one.address)
+            self._rejections.add(fault, one.address)
 
     def _fault(self, client: Any, one: _Connection) -> Literal["slow", "flood"] | None:
         if client.get_connection().is_tunneled():  # it reads from a connection that is not tracked
@@ -153,13 +153,13 @@ class RtspViewers:
             received = received_bytes(one.tcp) if one.tcp is not None else 0
         except OSError:
             return None  # it is gone; "closed" follows
-        return one.conduct.fault(time.monotonic(), received, agreed=one.tls is None or one.tls.agreed)
+        return one.policy.fault(time.monotonic(), received, agreed=one.tls is None or one.tls.agreed)
 
     def _session(self, client: Any, session: Any) -> None:
         session.set_timeout(max(_SHORTEST_SESSION, math.ceil(self._stall_timeout)))
         with self._lock:
             if client in self._connections:
-                self._connections[client].conduct.opens_session()
+                self._connections[client].policy.opens_session()
                 self._connections[client].sessions.add(session.get_sessionid())
         self._judge(client)
 
@@ -177,7 +177,7 @@ class RtspViewers:
         with self._lock:
             if (one := self._connections.get(client)) is None:
                 return
-            one.conduct.plays()
+            one.policy.plays()
             before, one.plays = one.plays, stream
         if before is not None and before is not stream:
             before.viewer_left(id(client))
@@ -191,7 +191,7 @@ class RtspViewers:
         self._leaves(client)
         with self._lock:
             if client in self._connections:
-                self._connections[client].conduct.stops(time.monotonic())
+                self._connections[client].policy.stops(time.monotonic())
 
     def _gone(self, client: Any) -> None:
         self._leaves(client)
@@ -200,7 +200,7 @@ class RtspViewers:
             if one is not None and one.tcp is not None:
                 one.tcp.close()  # under the lock: another thread may be using it
         if one is not None:
-            self._places.leave(one.address)
+            self._limiter.leave(one.address)
 
     def _leaves(self, client: Any) -> None:
         with self._lock:

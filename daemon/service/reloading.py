@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from sightd.daemon.app import AbandonedError, Daemon
-from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.installed import installed_plugins
-from sightd.daemon.config.load import Loaded, load
-from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.daemon.config.load import LoadedConfig, load
+from sightd.daemon.config.problems import ConfigError, ConfigProblem
 from sightd.daemon.logs import configure
 from sightd.daemon.serve.view import ConfigurationStatus
 from sightd.daemon.service.notify import Notifier
@@ -43,7 +43,7 @@ class Attempt:
         self._lock = threading.Lock()
         self._abandoned = False
         self.applying = False
-        self.outcome: Changes | BaseException | None = None
+        self.outcome: ConfigDiff | BaseException | None = None
         """How it ended; None while it is running."""
         self.step("reading the file", READ_LIMIT)
 
@@ -88,7 +88,7 @@ class Reloads:
         """`fail` is called with an error that left the daemon partially changed."""
         self._path, self._notifier, self._fail = path, notifier, fail
         self._changed = threading.Condition()
-        self._waiting: list[Future[Changes]] = []
+        self._waiting: list[Future[ConfigDiff]] = []
         self._attempt: Attempt | None = None
         self._hung: list[threading.Thread] = []
         self._closed = False
@@ -99,9 +99,9 @@ class Reloads:
         self._daemon = daemon
         self._thread.start()
 
-    def ask(self) -> Future[Changes]:
+    def ask(self) -> Future[ConfigDiff]:
         """Requests a reload. The future yields the changes, or raises a ConfigError that says why there are none."""
-        future: Future[Changes] = Future()
+        future: Future[ConfigDiff] = Future()
         with self._changed:
             self._waiting.append(future)
             self._changed.notify_all()
@@ -145,7 +145,7 @@ class Reloads:
             if wanted:
                 self._reload(wanted)
 
-    def _reload(self, asked: list[Future[Changes]]) -> None:
+    def _reload(self, asked: list[Future[ConfigDiff]]) -> None:
         self._notifier.reloading()
         since = time.time()
         attempt = self._attempt = Attempt()
@@ -155,12 +155,12 @@ class Reloads:
         self._report(outcome)
         self._notifier.ready()  # before the results: the caller may be systemd's ExecReload=
         for future in asked:
-            if isinstance(outcome, Changes):
+            if isinstance(outcome, ConfigDiff):
                 future.set_result(outcome)
             else:
                 future.set_exception(outcome)
 
-    def _outcome(self, attempt: Attempt) -> Changes | BaseException:
+    def _outcome(self, attempt: Attempt) -> ConfigDiff | BaseException:
         self._hung = [thread for thread in self._hung if thread.is_alive()]
         if len(self._hung) >= MAX_HUNG:
             return self._problem(f"{MAX_HUNG} earlier reloads still hang; restart sightd")
@@ -181,7 +181,7 @@ class Reloads:
             return attempt.outcome
 
     def _work(self, attempt: Attempt) -> None:
-        outcome: Changes | BaseException
+        outcome: ConfigDiff | BaseException
         try:
             loaded = _loaded(self._path)
             attempt.step("opening new cameras and plug-ins", OPEN_LIMIT)
@@ -198,7 +198,7 @@ class Reloads:
             attempt.outcome = outcome
             self._changed.notify_all()
 
-    def _taken_over(self, loaded: Loaded, change: Changes) -> None:
+    def _taken_over(self, loaded: LoadedConfig, change: ConfigDiff) -> None:
         configure(loaded.config.log, sys.stderr, os.environ)
         for warning in loaded.warnings:
             log.warning("%s", warning)
@@ -206,8 +206,8 @@ class Reloads:
         if change.fixed:
             log.warning("%s: changes to these sections require a restart: %s", self._path, ", ".join(change.fixed))
 
-    def _report(self, outcome: Changes | BaseException) -> None:
-        if isinstance(outcome, Changes):
+    def _report(self, outcome: ConfigDiff | BaseException) -> None:
+        if isinstance(outcome, ConfigDiff):
             self._daemon.configuration = ConfigurationStatus("current", time.time())
             self._daemon.reloaded(outcome)
         else:
@@ -217,11 +217,11 @@ class Reloads:
             self._daemon.reloaded(None, str(outcome))
 
     def _problem(self, message: str) -> ReloadFailedError:
-        return ReloadFailedError([Problem(0, 0, "", f"cannot be reloaded: {message}", "", str(self._path))])
+        return ReloadFailedError([ConfigProblem(0, 0, "", f"cannot be reloaded: {message}", "", str(self._path))])
 
 
-def _loaded(path: Path) -> Loaded:
+def _loaded(path: Path) -> LoadedConfig:
     try:
         return load(path, environ=os.environ, plugins=installed_plugins())
     except OSError as error:  # e.g. out of file descriptors: the daemon keeps running
-        raise ConfigError([Problem(0, 0, "", f"cannot be read: {error}", "", str(path))]) from error
+        raise ConfigError([ConfigProblem(0, 0, "", f"cannot be read: {error}", "", str(path))]) from error

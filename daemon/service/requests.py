@@ -9,7 +9,7 @@ from enum import Enum
 from queue import SimpleQueue
 
 
-class Request(Enum):
+class MainRequest(Enum):
     """A request to the main thread."""
 
     STOP = "stop"
@@ -25,20 +25,20 @@ class Requests:
     """
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[Request | BaseException] = SimpleQueue()
+        self._asked: SimpleQueue[MainRequest | BaseException] = SimpleQueue()
         self.stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, lambda *_: self._asked.put(Request.RELOAD))
+        signal.signal(signal.SIGHUP, lambda *_: self._asked.put(MainRequest.RELOAD))
 
-    def next(self) -> Request:
+    def next(self) -> MainRequest:
         """Waits for the next request. Raises an error that was passed to `fail`."""
-        asked = Request.STOP if self.stopping.is_set() else self._asked.get()
+        asked = MainRequest.STOP if self.stopping.is_set() else self._asked.get()
         if isinstance(asked, BaseException):
             raise asked
         return asked
 
-    def put(self, request: Request) -> None:
+    def put(self, request: MainRequest) -> None:
         self._asked.put(request)
 
     def fail(self, error: BaseException) -> None:
@@ -49,4 +49,4 @@ class Requests:
         if self.stopping.is_set():
             os._exit(128 + number)
         self.stopping.set()
-        self._asked.put(Request.STOP)
+        self._asked.put(MainRequest.STOP)

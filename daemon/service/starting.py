@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from sightd.daemon.service.requests import Request, Requests
+from sightd.daemon.service.requests import MainRequest, Requests
 
 
 class Start:
@@ -20,14 +20,14 @@ class Start:
         """Runs the start to its end and re-raises its error. Returns False if a stop was requested meanwhile."""
         self._thread.start()
         reload = False
-        while (request := self._requests.next()) is not Request.STARTED:
-            if request is Request.STOP:
+        while (request := self._requests.next()) is not MainRequest.STARTED:
+            if request is MainRequest.STOP:
                 return False
             reload = True
         if self._error is not None:
             raise self._error
         if reload:
-            self._requests.put(Request.RELOAD)
+            self._requests.put(MainRequest.RELOAD)
         return True
 
     def settle(self, seconds: float) -> None:
@@ -40,4 +40,4 @@ class Start:
             self._start()
         except BaseException as error:  # noqa: BLE001 — passed to the main thread, which raises it
             self._error = error
-        self._requests.put(Request.STARTED)
+        self._requests.put(MainRequest.STARTED)

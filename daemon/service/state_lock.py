@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sightd.daemon.config.load import Loaded
-from sightd.daemon.events.place import journal_of
+from sightd.daemon.config.load import LoadedConfig
+from sightd.daemon.events.paths import journal_of
 from sightd.plugins.state import make_private, state_directory
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class StateInUseError(Exception):
 
 
 @contextmanager
-def locked_state(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[None]:
+def locked_state(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[None]:
     """Locks the state directory and, if it is elsewhere, the journal. Raises StateInUseError if another daemon holds a
     lock. The kernel releases the locks when the process ends, however it ends; child processes do not inherit them."""
     state, journal = state_directory(environ), journal_of(loaded.config.events, environ)

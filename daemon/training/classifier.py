@@ -18,12 +18,12 @@ from sightd.daemon.training.features import features_of, views_of
 from sightd.daemon.training.folders import LabelledPictures
 from sightd.daemon.training.softmax_regression import FloatTable, Head, fitted
 from sightd.daemon.training.validation import Validation, cross_validated, flattened
+from sightd.engines.custom_models import CustomModelMetadata, file_of, put
 from sightd.engines.digest import digest_of
 from sightd.engines.lock import locked, scratch_folder
 from sightd.engines.model import Model
 from sightd.engines.onnx_head import write_trunk, write_with_head
 from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.own_models import Origin, file_of, put
 from sightd.engines.preprocess import prepare
 from sightd.engines.progress import Progress
 from sightd.engines.store import ModelStore
@@ -62,7 +62,7 @@ def train_classifier(
         head = fitted(*flattened(features, classes), len(pictures.labels), validation.penalty)
         write_with_head(base_file, made, head.matrix.astype(np.float32), head.shift.astype(np.float32))
         _require_faithful(made, base, head, next(pictures.pictures()), features[0, 0], threads)
-        origin = Origin(
+        origin = CustomModelMetadata(
             base=base.name,
             base_sha256=digest_of(base_file).sha256,
             made=f"{len(pictures.labels)} classes, trained on {len(pictures)} images",

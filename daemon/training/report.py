@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sightd.daemon.render import lettering
+from sightd.daemon.render import text_rendering
 from sightd.daemon.training.classifier import Trained
 from sightd.daemon.training.validation import Validation
 from sightd.engines.regular_file import write_whole
@@ -74,8 +74,8 @@ def write_report(folder: Path, trained: Trained, pictures: int) -> None:
 def picture(validation: Validation) -> Image:
     """Draws the confusion matrix, BGR: a row for each class, a column for what its images were classified as."""
     labels, confusion = validation.labels, validation.confusion
-    names = [lettering.fitted(label, _SIZE, _MOST_LETTERS) for label in labels]
-    room = max(lettering.width_of(name, _SIZE) for name in names) + 2 * _MARGIN
+    names = [text_rendering.fitted(label, _SIZE, _MOST_LETTERS) for label in labels]
+    room = max(text_rendering.width_of(name, _SIZE) for name in names) + 2 * _MARGIN
     cell = max(_LEAST_CELL, min(_CELL, _MOST_PIXELS // len(labels)))
     side = len(labels) * cell
     cover = np.zeros((room + side + _MARGIN, room + side + _MARGIN), np.float32)
@@ -101,15 +101,15 @@ def _name(cover: Cover, names: Sequence[str], room: int, cell: int) -> None:
     """Writes the names beside the rows, and vertically above the columns."""
     side, columns = len(names) * cell, np.zeros((len(names) * cell, room), np.float32)
     for n, name in enumerate(names):
-        baseline = n * cell + (cell + lettering.cap_height(_SIZE)) // 2
-        lettering.write(cover, name, room - _MARGIN - lettering.width_of(name, _SIZE), room + baseline, _SIZE)
-        lettering.write(columns, name, _MARGIN, baseline, _SIZE)
+        baseline = n * cell + (cell + text_rendering.cap_height(_SIZE)) // 2
+        text_rendering.write(cover, name, room - _MARGIN - text_rendering.width_of(name, _SIZE), room + baseline, _SIZE)
+        text_rendering.write(columns, name, _MARGIN, baseline, _SIZE)
     cover[:room, room : room + side] = np.rot90(columns)
 
 
 def _centred(cover: Cover, text: str, x: int, y: int) -> None:
-    left = x - lettering.width_of(text, _SIZE) // 2
-    lettering.write(cover, text, left, y + lettering.cap_height(_SIZE) // 2, _SIZE)
+    left = x - text_rendering.width_of(text, _SIZE) // 2
+    text_rendering.write(cover, text, left, y + text_rendering.cap_height(_SIZE) // 2, _SIZE)
 
 
 def _confused(validation: Validation) -> tuple[int, str, str] | None:

@@ -102,7 +102,7 @@ def _read(file: BinaryIO, size: int) -> dict[str, NDArray[Any]]:
         raise ValueError("it contains more than tensors")
     dtypes = {tensor.storage: tensor.dtype for tensor in tensors.values()}
     storages = {key: _storage(file, dtypes[key], size) for key in keys}
-    return {name: _placed(tensor, storages[tensor.storage]) for name, tensor in tensors.items()}
+    return {name: _strided(tensor, storages[tensor.storage]) for name, tensor in tensors.items()}
 
 
 def _storage(file: BinaryIO, dtype: str, size: int) -> NDArray[Any]:
@@ -114,7 +114,7 @@ def _storage(file: BinaryIO, dtype: str, size: int) -> NDArray[Any]:
     return np.frombuffer(file.read(wanted), dtype)
 
 
-def _placed(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
+def _strided(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
     last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.size, tensor.stride, strict=True))
     if 0 not in tensor.size and last >= len(storage):
         raise ValueError("a tensor extends past the end of its storage")

@@ -21,14 +21,14 @@ _RELEASE_WITHIN = 10.0
 class _Thread(threading.local):
     """Per thread: which of our contexts is current, and whether a stream is being captured."""
 
-    current: Context | None = None
+    current: CudaContext | None = None
     capturing: bool = False
 
 
 thread = _Thread()
 
 
-class Context:
+class CudaContext:
     """A device's primary context, which is shared with TensorRT and ONNX Runtime.
 
     PyCUDA's objects (streams, events, modules) are destroyed when their last reference goes. This must happen on a
@@ -143,14 +143,14 @@ class Context:
 
 
 class Activation:
-    """Context manager that makes a context current on the thread; see `Context.current`. Blocks may be nested, also for
-    several devices, and must be left by the thread that entered them."""
+    """Context manager that makes a context current on the thread; see `CudaContext.current`. Blocks may be nested, also
+    for several devices, and must be left by the thread that entered them."""
 
     __slots__ = ("_before", "_context", "_doing")
 
-    def __init__(self, context: Context, doing: str) -> None:
+    def __init__(self, context: CudaContext, doing: str) -> None:
         self._context, self._doing = context, doing
-        self._before: Context | None = None
+        self._before: CudaContext | None = None
 
     def __enter__(self) -> None:
         context = self._context

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from sightd.engines.cuda.launch.seam import Device, Function, Module
+from sightd.engines.cuda.launch.interfaces import Device, Function, Module
 from sightd.engines.errors import EngineError
 
 logger = logging.getLogger(__name__)

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.context import Activation
-from sightd.engines.cuda.driver import Device, DeviceBuffer, Stream
+from sightd.engines.cuda.driver import CudaDevice, CudaStream, DeviceBuffer
 from sightd.engines.cuda.launch.picture import DevicePicture
 
 
 class Downloads:
     """Downloads images to the host over one stream of a device, one thread at a time. Counted as transfers."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: CudaDevice) -> None:
         self.device = device
-        self._stream: Stream = device.stream()
+        self._stream: CudaStream = device.stream()
         self._lock = threading.Lock()
 
     def download(self, buffer: DeviceBuffer) -> NDArray[np.uint8]:
@@ -54,7 +54,7 @@ class DeviceImage:
         self._fetched: NDArray[np.uint8] | None = None
 
     @classmethod
-    def unwritten(cls, device: Device, width: int, height: int, downloads: Downloads) -> DeviceImage:
+    def unwritten(cls, device: CudaDevice, width: int, height: int, downloads: Downloads) -> DeviceImage:
         """Allocates an NV12 image in BT.601 limited range, which must be written before anyone else uses it. Raises
         EngineError if there is not enough memory."""
         pitch = -(-(width + width % 2) // _ROW) * _ROW

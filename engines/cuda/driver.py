@@ -17,27 +17,27 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from sightd.engines.cuda.arguments import Argument
-from sightd.engines.cuda.context import Activation, Context
+from sightd.engines.cuda.context import Activation, CudaContext
 from sightd.engines.cuda.errors import CudaError, CudaUnavailableError, translated
-from sightd.engines.cuda.graph import Capture, Graph
+from sightd.engines.cuda.graph import CudaGraph, GraphCapture
 from sightd.engines.cuda.memory import DeviceBuffer, PageLocked, PinnedAllocator, PinnedArray, device_pool
 from sightd.engines.cuda.pool import Pool, PoolStatistics
-from sightd.engines.cuda.program import Function, Module
-from sightd.engines.cuda.stream import Event, Stream
+from sightd.engines.cuda.program import CudaFunction, CudaModule
+from sightd.engines.cuda.stream import CudaEvent, CudaStream
 from sightd.engines.cuda.transfers import TransferCounter
 
 __all__ = [
     "Argument",
-    "Capture",
-    "Device",
+    "CudaDevice",
+    "CudaEvent",
+    "CudaFunction",
+    "CudaGraph",
+    "CudaModule",
+    "CudaStream",
     "DeviceBuffer",
-    "Event",
-    "Function",
-    "Graph",
+    "GraphCapture",
     "MemoryLimits",
-    "Module",
     "PinnedArray",
-    "Stream",
     "TransferCounter",
     "available",
     "open_device",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _MIB = 1024 * 1024
-_open: set[Device] = set()
+_open: set[CudaDevice] = set()
 _open_lock = threading.Lock()
 _transfers_of_closed = TransferCounter()
 
@@ -60,13 +60,13 @@ class MemoryLimits:
     pinned_idle: int = 128 * _MIB
 
 
-class Device:
+class CudaDevice:
     """A CUDA device, created by `open_device`. Thread-safe; `close` is idempotent; usable as a context manager.
 
     Owns everything that it creates: `close` destroys what is left, and any later use raises CudaClosedError.
     """
 
-    def __init__(self, context: Context, limits: MemoryLimits) -> None:
+    def __init__(self, context: CudaContext, limits: MemoryLimits) -> None:
         self._context = context
         self._closing = threading.Lock()
         self._closed = False
@@ -116,8 +116,8 @@ class Device:
         current context (such as TensorRT on the second card) need it, and calls inside it are cheaper."""
         return self._context.current("using the device")
 
-    def stream(self) -> Stream:
-        return Stream(self._context, self.transfers)
+    def stream(self) -> CudaStream:
+        return CudaStream(self._context, self.transfers)
 
     def allocate(self, nbytes: int) -> DeviceBuffer:
         """Allocates a buffer of at least 1 byte from the pool. Raises CudaOutOfMemoryError, which states the requested
@@ -131,9 +131,9 @@ class Device:
         self._context.sweep()
         return PinnedArray(self._context, self._pinned, shape, dtype)
 
-    def module(self, cubin: bytes) -> Module:
+    def module(self, cubin: bytes) -> CudaModule:
         """Loads compiled kernels. Raises KernelError if the driver rejects them."""
-        return Module(self._context, cubin)
+        return CudaModule(self._context, cubin)
 
     def close(self) -> None:
         """Destroys all that is left and releases the device. No other thread may be inside a call."""
@@ -156,7 +156,7 @@ class Device:
             free, total = self._context.api.mem_get_info()
             return int(free), int(total)
 
-    def __enter__(self) -> Device:
+    def __enter__(self) -> CudaDevice:
         return self
 
     def __exit__(
@@ -174,7 +174,7 @@ def available() -> str | None:
     return None
 
 
-def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
+def open_device(which: str | int, limits: MemoryLimits | None = None) -> CudaDevice:
     """Opens "cuda:0", 0, or "auto", which is the device that this process has open least often (the first if equal).
 
     Raises CudaUnavailableError if CUDA or that device is missing, and ValueError for any other name. A device that is
@@ -184,7 +184,7 @@ def open_device(which: str | int, limits: MemoryLimits | None = None) -> Device:
     devices = int(api.Device.count())
     with _open_lock:
         ordinal = chosen(which, devices, Counter(device.ordinal for device in _open))
-        device = Device(Context(api, _bindings, ordinal), limits or MemoryLimits())
+        device = CudaDevice(CudaContext(api, _bindings, ordinal), limits or MemoryLimits())
         _open.add(device)
     return device
 

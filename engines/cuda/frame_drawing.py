@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from sightd.engines.cuda.device_image import DeviceImage, Downloads
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.launch.hide import Hide
-from sightd.engines.cuda.launch.marks import Mark, Place
-from sightd.engines.cuda.launch.overlay import Overlay
+from sightd.engines.cuda.launch.marks import Mark, Point
+from sightd.engines.cuda.launch.overlay import OverlayKernel
 from sightd.engines.cuda.launch.resize import Resize
 
 
@@ -28,7 +28,7 @@ class FrameDrawing:
             undo.callback(self._resize.close)
             self._hide = Hide(gpu.device, gpu.kernels, 1)
             undo.callback(self._hide.close)
-            self._overlay = Overlay(gpu.device, gpu.kernels, 1)
+            self._overlay = OverlayKernel(gpu.device, gpu.kernels, 1)
             undo.callback(self._overlay.close)
             self._owned = undo.pop_all()
 
@@ -43,7 +43,7 @@ class FrameDrawing:
         width: int,
         height: int,
         marks: Sequence[Mark],
-        hidden: Sequence[Place] = (),
+        hidden: Sequence[Point] = (),
         cell: int = 16,
     ) -> DeviceImage:
         """Returns a new image of `width` x `height` (both even), NV12 in BT.601 limited range, complete on return.

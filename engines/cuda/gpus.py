@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sightd.engines.cache import cache_directory
 from sightd.engines.cuda.cubins import Compiler, CubinCache, DeviceKernels
-from sightd.engines.cuda.driver import Device, open_device
-from sightd.engines.cuda.launch.seam import Kernels
+from sightd.engines.cuda.driver import CudaDevice, open_device
+from sightd.engines.cuda.launch.interfaces import Kernels
 from sightd.engines.cuda.nvrtc import Nvrtc, find_library
 
 
@@ -18,11 +18,11 @@ from sightd.engines.cuda.nvrtc import Nvrtc, find_library
 class Gpu:
     """An open device and the kernels compiled for it."""
 
-    device: Device
+    device: CudaDevice
     kernels: Kernels
 
 
-def with_kernels(device: Device, folder: Path, compiler: Compiler) -> Gpu:
+def with_kernels(device: CudaDevice, folder: Path, compiler: Compiler) -> Gpu:
     """Returns an open device with its kernels, whose compiled code is cached in `folder`."""
     return Gpu(device, DeviceKernels(device, device.compute_capability, CubinCache(folder, compiler)))
 
@@ -32,10 +32,10 @@ class Gpus:
     """Opens each GPU once and keeps it open until the process ends. Models and kernels share it. Thread-safe."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _devices: dict[str, Device] = field(default_factory=dict)
+    _devices: dict[str, CudaDevice] = field(default_factory=dict)
     _with_kernels: dict[str, Gpu] = field(default_factory=dict)
 
-    def device(self, which: str) -> Device:
+    def device(self, which: str) -> CudaDevice:
         """Returns the device "cuda:N", which must not be closed. Raises CudaUnavailableError if it cannot be used."""
         with self._lock:
             return self._device(which)
@@ -50,7 +50,7 @@ class Gpus:
                 self._with_kernels[which] = with_kernels(self._device(which), folder, compiler)
             return self._with_kernels[which]
 
-    def _device(self, which: str) -> Device:
+    def _device(self, which: str) -> CudaDevice:
         if which not in self._devices:
             self._devices[which] = open_device(which)
         return self._devices[which]

@@ -8,27 +8,27 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sightd.engines.cuda.context import Context
+from sightd.engines.cuda.context import CudaContext
 from sightd.engines.cuda.errors import CudaError
 from sightd.engines.cuda.transfers import TransferCounter
 
 if TYPE_CHECKING:
-    from sightd.engines.cuda.stream import Stream
+    from sightd.engines.cuda.stream import CudaStream
 
 _CANNOT = (
     "During a capture, do not allocate or free memory, do not wait for anything, and use only page-locked host memory"
 )
 
 
-class Graph:
+class CudaGraph:
     """Captured work that can be launched repeatedly with the same addresses. Closed automatically when
     garbage-collected."""
 
-    def __init__(self, context: Context, key: int, transfers: TransferCounter) -> None:
+    def __init__(self, context: CudaContext, key: int, transfers: TransferCounter) -> None:
         self._context, self._key, self._transfers = context, key, transfers
         self._bindings = context.bindings()
 
-    def launch(self, stream: Stream) -> None:
+    def launch(self, stream: CudaStream) -> None:
         """Enqueues the whole graph on `stream` in one call. A graph must not run more than once at a time."""
         with self._context.current("launching a graph"):
             checked(self._bindings.cuGraphLaunch(self._context[self._key], stream.handle), "launching a graph")
@@ -41,16 +41,16 @@ class Graph:
         self._context.later(partial(self._context.drop, self._key))
 
 
-class Capture:
-    """Returned by `Stream.capture`; `graph` is available after its block."""
+class GraphCapture:
+    """Returned by `CudaStream.capture`; `graph` is available after its block."""
 
-    def __init__(self, context: Context, handle: int) -> None:
+    def __init__(self, context: CudaContext, handle: int) -> None:
         self._context, self._handle = context, handle
         self._bindings = context.bindings()
-        self._graph: Graph | None = None
+        self._graph: CudaGraph | None = None
 
     @property
-    def graph(self) -> Graph:
+    def graph(self) -> CudaGraph:
         if self._graph is None:
             raise CudaError("a captured graph is available only after the capture block ended without an error")
         return self._graph
@@ -70,7 +70,7 @@ class Capture:
             finally:
                 self._bindings.cuGraphDestroy(graph)
             key = self._context.adopt(executable, self._bindings.cuGraphExecDestroy)
-        self._graph = Graph(self._context, key, transfers)
+        self._graph = CudaGraph(self._context, key, transfers)
 
     def abandon(self) -> None:
         """Ends the capture after an error in its block. The stream can be used again, and nothing is left behind."""

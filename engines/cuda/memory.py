@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sightd.engines.cuda.context import Context
+from sightd.engines.cuda.context import CudaContext
 from sightd.engines.cuda.errors import CudaClosedError, CudaOutOfMemoryError
 from sightd.engines.cuda.pool import Block, Pool
-from sightd.engines.cuda.stream import Stream
+from sightd.engines.cuda.stream import CudaStream
 
 
 class DeviceBuffer:
@@ -24,7 +24,7 @@ class DeviceBuffer:
     whole device.
     """
 
-    def __init__(self, context: Context, pool: Pool[Any], nbytes: int) -> None:
+    def __init__(self, context: CudaContext, pool: Pool[Any], nbytes: int) -> None:
         self._context, self._pool, self.nbytes = context, pool, nbytes
         self._block: Block[Any] | None = pool.take(nbytes)
         self._address = int(self._block.memory)
@@ -36,28 +36,28 @@ class DeviceBuffer:
             raise CudaClosedError(f"cuda:{self._context.ordinal}: a buffer was used after it was freed")
         return self._address
 
-    def upload(self, host: NDArray[Any], stream: Stream) -> None:
+    def upload(self, host: NDArray[Any], stream: CudaStream) -> None:
         """Copies the whole array to the start of the buffer."""
         self._check(host)
         with self._context.current("copying to the device"):
             self._context.api.memcpy_htod_async(self.address, host, stream.native)
         stream.transfers.add(to_device=host.nbytes)
 
-    def download(self, host: NDArray[Any], stream: Stream) -> None:
+    def download(self, host: NDArray[Any], stream: CudaStream) -> None:
         """Fills the whole array from the start of the buffer."""
         self._check(host)
         with self._context.current("copying from the device"):
             self._context.api.memcpy_dtoh_async(host, self.address, stream.native)
         stream.transfers.add(to_host=host.nbytes)
 
-    def copy_from(self, other: DeviceBuffer, stream: Stream) -> None:
+    def copy_from(self, other: DeviceBuffer, stream: CudaStream) -> None:
         """Copies all of another buffer of this device to the start of this one."""
         if other.nbytes > self.nbytes:
             raise ValueError(f"{other.nbytes} bytes do not fit in a buffer of {self.nbytes}")
         with self._context.current("copying within the device"):
             self._context.api.memcpy_dtod_async(self.address, other.address, other.nbytes, stream.native)
 
-    def copy_from_address(self, address: int, nbytes: int, offset: int, stream: Stream) -> None:
+    def copy_from_address(self, address: int, nbytes: int, offset: int, stream: CudaStream) -> None:
         """Copies memory of this device that another library owns to `offset`. It must stay valid until the copy is
         done."""
         if offset + nbytes > self.nbytes:
@@ -65,7 +65,7 @@ class DeviceBuffer:
         with self._context.current("copying within the device"):
             self._context.api.memcpy_dtod_async(self.address + offset, address, nbytes, stream.native)
 
-    def fill(self, byte: int, stream: Stream) -> None:
+    def fill(self, byte: int, stream: CudaStream) -> None:
         """Sets every byte."""
         with self._context.current("filling a buffer"):
             self._context.api.memset_d8_async(self.address, byte, self.nbytes, stream.native)
@@ -107,7 +107,7 @@ class PinnedArray:
     Call `free` only when neither the host nor a stream uses `array`, or a view of it, any more.
     """
 
-    def __init__(self, context: Context, pool: Pool[PageLocked], shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    def __init__(self, context: CudaContext, pool: Pool[PageLocked], shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._context, self._pool = context, pool
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
@@ -134,7 +134,7 @@ class PinnedArray:
             self._context.later(partial(self._pool.discard, block))
 
 
-def device_pool(context: Context, idle_limit: int) -> Pool[Any]:
+def device_pool(context: CudaContext, idle_limit: int) -> Pool[Any]:
     """Returns a pool of device memory, whose total is limited only by the card."""
 
     def make(nbytes: int) -> Any:
@@ -156,7 +156,7 @@ class PinnedAllocator:
     """Allocates and frees page-locked memory. Memory that is still referenced by a view is freed when the last view is
     gone."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: CudaContext) -> None:
         self._context = context
         self._looked_at: list[tuple[Any, weakref.ref[NDArray[np.uint8]]]] = []
 

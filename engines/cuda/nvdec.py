@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sightd.engines.cuda.device_image import DeviceImage, Downloads
-from sightd.engines.cuda.driver import Device
+from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
 from sightd.engines.errors import EngineError
@@ -30,7 +30,7 @@ class NvdecMissingError(NvdecError):
 class NvdecDecoder:
     """Decodes one stream. Use from one thread; `close` is idempotent."""
 
-    def __init__(self, device: Device, library: Any, codec: str, downloads: Downloads) -> None:
+    def __init__(self, device: CudaDevice, library: Any, codec: str, downloads: Downloads) -> None:
         """`codec` is FFmpeg's name. Raises NvdecError if NVDEC, or this card, cannot decode it."""
         if codec not in _CODECS:
             raise NvdecError(f"nvdec supports {' and '.join(_CODECS)}, not {codec}: set `decoder: cpu`")
@@ -101,7 +101,7 @@ class NvdecDecoder:
 class Nvdec:
     """NVDEC of one GPU, created by `open_nvdec`. Creates a decoder for each stream. Thread-safe."""
 
-    def __init__(self, device: Device, library: Any) -> None:
+    def __init__(self, device: CudaDevice, library: Any) -> None:
         self._device, self._library = device, library
         self._downloads = Downloads(device)
 

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 from sightd.engines.cuda.arguments import Argument, pack
-from sightd.engines.cuda.context import Context
+from sightd.engines.cuda.context import CudaContext
 from sightd.engines.cuda.errors import CudaError, KernelError, translated
-from sightd.engines.cuda.stream import Stream
+from sightd.engines.cuda.stream import CudaStream
 
 Size3 = tuple[int, int, int]
 
 
-class _Loaded:
+class _LoadedModule:
     """PyCUDA's module and functions. Each function keeps the module alive, so they must be destroyed together.
 
     A function is fetched and prepared only once, because PyCUDA stores its argument layout in the function object. A
@@ -46,21 +46,21 @@ class _Loaded:
                 )
 
 
-class Module:
+class CudaModule:
     """A loaded cubin. It and its functions are valid until `close`. Thread-safe."""
 
-    def __init__(self, context: Context, cubin: bytes) -> None:
+    def __init__(self, context: CudaContext, cubin: bytes) -> None:
         """Loads the cubin. Raises KernelError if the driver rejects it."""
         self._context = context
         context.sweep()
         with context.current("loading kernels"):
             try:
-                self._key = context.adopt(_Loaded(context.api.module_from_buffer(cubin)))
+                self._key = context.adopt(_LoadedModule(context.api.module_from_buffer(cubin)))
             except (context.api.LogicError, context.api.RuntimeError) as error:
                 what = f"loading {len(cubin)} bytes of kernels, which must be compiled for this device"
                 raise _refused(context, what, error) from error.with_traceback(None)
 
-    def function(self, name: str) -> Function:
+    def function(self, name: str) -> CudaFunction:
         """Returns a kernel by its unmangled name (`extern "C"`). Raises KernelError if there is none."""
         with self._context.current("finding a kernel"):
             try:
@@ -68,7 +68,7 @@ class Module:
             except self._context.api.LogicError as error:
                 what = f'finding the kernel "{name}", which must be declared extern "C"'
                 raise _refused(self._context, what, error) from error.with_traceback(None)
-        return Function(self._context, self._key, name)
+        return CudaFunction(self._context, self._key, name)
 
     def close(self) -> None:
         """Unloads the module. Launches in progress must have finished. Idempotent."""
@@ -80,14 +80,16 @@ class Module:
             self._context.later(partial(self._context.drop, key))
 
 
-class Function:
-    """A kernel, created by `Module.function`. The module must be kept alive. Thread-safe."""
+class CudaFunction:
+    """A kernel, created by `CudaModule.function`. The module must be kept alive. Thread-safe."""
 
-    def __init__(self, context: Context, module: int, name: str) -> None:
+    def __init__(self, context: CudaContext, module: int, name: str) -> None:
         self._context, self._module, self.name = context, module, name
         self._argument_bytes: int | None = None
 
-    def launch(self, grid: Size3, block: Size3, *arguments: Argument, stream: Stream, shared_bytes: int = 0) -> None:
+    def launch(
+        self, grid: Size3, block: Size3, *arguments: Argument, stream: CudaStream, shared_bytes: int = 0
+    ) -> None:
         """Enqueues the kernel on `stream`. The arguments are copied; see `engines.cuda.arguments.pack`.
 
         Raises KernelError if the driver rejects the launch. A fault inside the kernel is raised by the next wait for
@@ -109,7 +111,7 @@ class Function:
         return self._context[self._module].functions[self.name]
 
 
-def _refused(context: Context, doing: str, error: Exception) -> CudaError:
+def _refused(context: CudaContext, doing: str, error: Exception) -> CudaError:
     """Returns a KernelError, or CudaContextLostError if the whole device is lost."""
     cause = translated(f"cuda:{context.ordinal}: {doing}", error)
     return KernelError(str(cause)) if type(cause) is CudaError else cause

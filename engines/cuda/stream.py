@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sightd.engines.cuda.context import Context, thread
+from sightd.engines.cuda.context import CudaContext, thread
 from sightd.engines.cuda.errors import CudaError
-from sightd.engines.cuda.graph import Capture
+from sightd.engines.cuda.graph import GraphCapture
 from sightd.engines.cuda.transfers import TransferCounter
 
 
-class Event:
-    """A point in a stream's work, created by `Stream.record`. Thread-safe. Closed automatically when
+class CudaEvent:
+    """A point in a stream's work, created by `CudaStream.record`. Thread-safe. Closed automatically when
     garbage-collected."""
 
-    def __init__(self, context: Context, key: int) -> None:
+    def __init__(self, context: CudaContext, key: int) -> None:
         self._context, self._key = context, key
 
     @property
@@ -30,7 +30,7 @@ class Event:
         with self._context.current("waiting for an event"):
             self._context[self._key].synchronize()
 
-    def elapsed_since(self, other: Event) -> float:
+    def elapsed_since(self, other: CudaEvent) -> float:
         """Returns the seconds on the device between `other` and this later event. Waits for this event."""
         with self._context.current("measuring the time between two events"):
             self._context[self._key].synchronize()
@@ -43,13 +43,13 @@ class Event:
         self._context.later(partial(self._context.drop, self._key))
 
 
-class Stream:
+class CudaStream:
     """A queue of work on the device. Only one thread at a time may enqueue work; any thread may wait for it.
 
     `handle` is the driver's CUstream as an integer, for TensorRT, ONNX Runtime and NVDEC.
     """
 
-    def __init__(self, context: Context, transfers: TransferCounter) -> None:
+    def __init__(self, context: CudaContext, transfers: TransferCounter) -> None:
         self._context, self._device_transfers = context, transfers
         self.transfers = transfers
         """Counts the copies on this stream; during a capture, those that each launch of the graph will do."""
@@ -75,13 +75,13 @@ class Stream:
             self._context[self._idle_key].record(self.native)
             self._context[self._idle_key].synchronize()
 
-    def wait(self, event: Event) -> None:
+    def wait(self, event: CudaEvent) -> None:
         """Makes work that is enqueued from now on start after `event`, which may be of another stream. Does not block
         the caller."""
         with self._context.current("making a stream wait for an event"):
             self._context[self._key].wait_for_event(event._context[event._key])
 
-    def record(self) -> Event:
+    def record(self) -> CudaEvent:
         """Returns an event that marks the end of all work enqueued so far."""
         self._context.sweep()
         with self._context.current("recording an event"):
@@ -91,10 +91,10 @@ class Stream:
             except (self._context.api.Error, CudaError):
                 self._context.drop(key)
                 raise
-            return Event(self._context, key)
+            return CudaEvent(self._context, key)
 
     @contextmanager
-    def capture(self) -> Iterator[Capture]:
+    def capture(self) -> Iterator[GraphCapture]:
         """Records this thread's work on the stream in the block instead of running it; `capture.graph` then contains
         it.
 
@@ -103,7 +103,7 @@ class Stream:
         """
         if thread.capturing:
             raise RuntimeError("this thread is already capturing a stream")
-        capture = Capture(self._context, self.handle)
+        capture = GraphCapture(self._context, self.handle)
         capture.begin()
         thread.capturing, self.transfers = True, TransferCounter()
         try:

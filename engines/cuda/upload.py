@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.launch.interfaces import Buffer, Device, Pinned
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.seam import Buffer, Device, Pinned
 from sightd.engines.preprocess import size_of
 
 _ALIGNMENT = 256

@@ -16,7 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from sightd.engines.errors import QuantizationError
 from sightd.engines.model import Model
-from sightd.engines.onnx_file import read_ends, read_precision
+from sightd.engines.onnx_file import read_io_spec, read_precision
 from sightd.engines.preprocess import prepare
 from sightd.engines.progress import Progress, silent
 from sightd.engines.quantize.recipe import Recipe, recipe_for
@@ -44,7 +44,7 @@ def quantize(
     """
     if (precision := read_precision(source)) != "fp32":
         raise QuantizationError(f"{model.name} is already {precision}: give the fp32 model that it was created from")
-    if extra := set(read_ends(source).inputs) - {model.input.tensor}:
+    if extra := set(read_io_spec(source).inputs) - {model.input.tensor}:
         raise QuantizationError(f"{model.name} has other inputs than an image ({', '.join(sorted(extra))})")
     with tempfile.TemporaryDirectory(prefix=".int8-", dir=target.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 from sightd.engines.errors import EngineError
 from sightd.engines.trt import api
-from sightd.engines.trt.ends import Ends
-from sightd.engines.trt.growing import GrowingOutput
+from sightd.engines.trt.dynamic_output import DynamicOutput
+from sightd.engines.trt.interfaces import Device, DeviceBuffer, Graph, Stream
+from sightd.engines.trt.io_spec import IOSpec
 from sightd.engines.trt.names import TensorRT
-from sightd.engines.trt.seam import Device, DeviceBuffer, Graph, Stream
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedEngine:
     """A deserialised engine with everything that does not change between runs."""
 
     trt: TensorRT
     engine: api.CudaEngine
-    ends: Ends
+    ends: IOSpec
     device: Device
     name: str
 
 
-def shaped_context(loaded: Loaded, batch: int, scratch: DeviceBuffer) -> api.Context:
+def shaped_context(loaded: LoadedEngine, batch: int, scratch: DeviceBuffer) -> api.Context:
     """Returns a context for `batch` rows that uses `scratch` as its working memory. Contexts that never run at the same
     time can share that memory."""
     strategy = loaded.trt.module.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -52,7 +52,7 @@ class Binding:
     """
 
     def __init__(
-        self, loaded: Loaded, batch: int, inputs: Mapping[str, int], outputs: Mapping[str, DeviceBuffer],
+        self, loaded: LoadedEngine, batch: int, inputs: Mapping[str, int], outputs: Mapping[str, DeviceBuffer],
         scratch: DeviceBuffer,
     ) -> None:  # fmt: skip
         """`inputs` maps names to addresses. Outputs that are missing from `outputs` have a size that depends on the
@@ -63,7 +63,7 @@ class Binding:
         self._runs = 0
         self._may_capture = len(outputs) == len(loaded.ends.outputs)
         self._outputs = outputs
-        self.growing: dict[str, GrowingOutput] = {}
+        self.dynamic: dict[str, DynamicOutput] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         for name, address in inputs.items():
             self._require(self._context.set_tensor_address(name, address), name)
@@ -72,8 +72,8 @@ class Binding:
                 self._shapes[name] = tuple(self._context.get_tensor_shape(name))
                 self._require(self._context.set_tensor_address(name, outputs[name].address), name)
             else:
-                self.growing[name] = GrowingOutput(loaded.trt.module, loaded.device)
-                self._require(self._context.set_output_allocator(name, self.growing[name].target), name)
+                self.dynamic[name] = DynamicOutput(loaded.trt.module, loaded.device)
+                self._require(self._context.set_output_allocator(name, self.dynamic[name].target), name)
 
     def enqueue(self, stream: Stream) -> None:
         """Enqueues one run on the stream. Raises EngineError if TensorRT rejects it.
@@ -91,8 +91,8 @@ class Binding:
 
     def output(self, name: str) -> tuple[DeviceBuffer, tuple[int, ...]]:
         """Returns the buffer and shape of an output. Valid once the run was enqueued."""
-        if growing := self.growing.get(name):
-            return growing.buffer, growing.shape
+        if dynamic := self.dynamic.get(name):
+            return dynamic.buffer, dynamic.shape
         return self._outputs[name], self._shapes[name]
 
     def close(self) -> None:
@@ -100,8 +100,8 @@ class Binding:
         if self._graph is not None:
             self._graph.close()
             self._graph = None
-        for growing in self.growing.values():
-            growing.free()
+        for dynamic in self.dynamic.values():
+            dynamic.free()
 
     def _capture(self, stream: Stream) -> None:
         try:
@@ -115,8 +115,8 @@ class Binding:
 
     def _execute(self, stream: Stream) -> None:
         started = self._context.execute_async_v3(stream.handle)
-        for growing in self.growing.values():
-            growing.check()
+        for dynamic in self.dynamic.values():
+            dynamic.check()
         if not started:
             raise EngineError(f"{self._name}: TensorRT could not start a run; see its log")
 

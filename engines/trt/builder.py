@@ -12,7 +12,7 @@ from typing import Any
 
 from sightd.engines.trt import api
 from sightd.engines.trt.errors import EngineBuildError
-from sightd.engines.trt.log import Log, make_log
+from sightd.engines.trt.log import TensorRtLog, make_log
 from sightd.engines.trt.names import Flavour, TensorRT
 from sightd.engines.trt.profile import BatchRange, Shape, shapes_for
 
@@ -129,7 +129,7 @@ def _place(error: api.ParserError) -> str:
     return f"node {node or '(unnamed)'} ({operator}): " if operator else ""
 
 
-def _latest(log: Log) -> str:
+def _latest(log: TensorRtLog) -> str:
     return "; ".join(log.errors()) or "no reason given (not enough GPU memory?)"
 
 

@@ -17,7 +17,7 @@ _KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class TensorRtLog:
     """`target` is the logger passed to TensorRT. It must outlive every object created with it."""
 
     target: api.Logger
@@ -28,7 +28,7 @@ class Log:
         return tuple(self._errors)
 
 
-def make_log(module: api.Module) -> Log:
+def make_log(module: api.Module) -> TensorRtLog:
     """Returns a logger of TensorRT's own class. TensorRT calls it from its own threads."""
     errors: deque[str] = deque(maxlen=_KEPT)
     base: Any = module.ILogger
@@ -45,4 +45,4 @@ def make_log(module: api.Module) -> Log:
                 errors.append(msg)
             logger.log(level, "%s", msg)
 
-    return Log(Target(), errors)
+    return TensorRtLog(Target(), errors)

@@ -12,15 +12,15 @@ import numpy as np
 
 from sightd.engines.errors import EngineError
 from sightd.engines.session import Backend, Tensor, TensorSpec
-from sightd.engines.trt.binding import Loaded
-from sightd.engines.trt.ends import read_ends
-from sightd.engines.trt.lane import Lane
-from sightd.engines.trt.lane_pool import LanePool
+from sightd.engines.trt.binding import LoadedEngine
+from sightd.engines.trt.execution_slot import ExecutionSlot
+from sightd.engines.trt.execution_slot_pool import ExecutionSlotPool
+from sightd.engines.trt.interfaces import Device, DeviceBuffer, Stream
+from sightd.engines.trt.io_spec import read_io_spec
 from sightd.engines.trt.log import make_log
 from sightd.engines.trt.names import Flavour, TensorRT
-from sightd.engines.trt.seam import Device, DeviceBuffer, Stream
 
-LANES = 2
+EXECUTION_SLOTS = 2
 """Two slots overlap the copies of one run with the computation of another. More would only use memory."""
 
 _CLOSE_WITHIN = 10.0
@@ -66,7 +66,14 @@ class TensorRTSession:
     idempotent."""
 
     def __init__(
-        self, trt: TensorRT, plan: bytes, device: Device, *, name: str, precision: str, lanes: int = LANES
+        self,
+        trt: TensorRT,
+        plan: bytes,
+        device: Device,
+        *,
+        name: str,
+        precision: str,
+        execution_slots: int = EXECUTION_SLOTS,
     ) -> None:
         """Loads `plan`, an engine that this TensorRT version built for this type of card. Raises EngineError if
         TensorRT rejects it.
@@ -84,15 +91,15 @@ class TensorRTSession:
                     f"{name}: {trt.title} rejects the engine on {device.name}: {reasons}. Run `sightd engine prune "
                     "--all` to rebuild it"
                 )
-            loaded = Loaded(trt, engine, read_ends(trt.module, engine), device, name)
+            loaded = LoadedEngine(trt, engine, read_io_spec(trt.module, engine), device, name)
             made = []
-            for _ in range(lanes):
-                made.append(Lane(loaded))
+            for _ in range(execution_slots):
+                made.append(ExecutionSlot(loaded))
                 undo.callback(made[-1].close)
             undo.pop_all()
         self._alive: tuple[object, ...] = (loaded, runtime, log)
         self._ends = loaded.ends
-        self._pool = LanePool(made, name)
+        self._pool = ExecutionSlotPool(made, name)
         backend = "tensorrt" if trt.flavour is Flavour.TENSORRT else "tensorrt-rtx"
         self._backend = Backend(backend, f"cuda:{device.ordinal}", precision)
 
@@ -117,15 +124,15 @@ class TensorRTSession:
         """Runs one batch; see `Session.run`. Raises EngineError if names, shapes or dtypes do not match the engine."""
         rows = self._require(inputs)
         most = self._ends.batch.most
-        lane = self._pool.take()
+        slot = self._pool.take()
         try:
             with self._device.active():
                 parts = [
-                    self._run_rows(lane, {name: tensor[first : first + most] for name, tensor in inputs.items()})
+                    self._run_rows(slot, {name: tensor[first : first + most] for name, tensor in inputs.items()})
                     for first in range(0, rows, most)
                 ]
         finally:
-            self._pool.give_back(lane)
+            self._pool.give_back(slot)
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in self._ends.outputs}
@@ -141,60 +148,60 @@ class TensorRTSession:
             raise EngineError(f"{self._name} has the inputs {sorted(self._ends.inputs)}, not {sorted(inputs)}")
         if not self._ends.batch.least <= batch <= self._ends.batch.most:
             raise EngineError(f"{self._name}: batch size {batch} is outside the range {self._ends.batch} of the engine")
-        lane = self._pool.take()
+        slot = self._pool.take()
         try:
             with self._device.active():
-                binding = lane.enqueue(inputs, batch, stream)
+                binding = slot.enqueue(inputs, batch, stream)
                 outputs = {
                     name: DeviceTensor(*binding.output(name), spec.dtype) for name, spec in self._ends.outputs.items()
                 }
         except BaseException:
-            self._pool.give_back(lane)
+            self._pool.give_back(slot)
             raise
 
         def release() -> None:
             try:
-                lane.busy_until = stream.record()
+                slot.busy_until = stream.record()
             finally:
-                self._pool.give_back(lane)
+                self._pool.give_back(slot)
 
         return DeviceRun(outputs, release)
 
     def warm_up(self) -> None:
         """Runs zeros until the least and the usual batch size are captured on every execution slot."""
-        lanes = self._pool.take_all()
+        execution_slots = self._pool.take_all()
         try:
             with self._device.active():
-                for lane in lanes:
-                    self._warm(lane)
+                for slot in execution_slots:
+                    self._warm(slot)
         finally:
-            for lane in lanes:
-                self._pool.give_back(lane)
+            for slot in execution_slots:
+                self._pool.give_back(slot)
 
     def close(self) -> None:
         """Waits for current runs, then frees all device memory. Raises EngineError if a run does not end."""
-        lanes = self._pool.close(_CLOSE_WITHIN)
-        if lanes:
+        execution_slots = self._pool.close(_CLOSE_WITHIN)
+        if execution_slots:
             with self._device.active():  # TensorRT frees its own memory when the last references go
-                while lanes:
-                    lanes.pop().close()
+                while execution_slots:
+                    execution_slots.pop().close()
                 self._alive = ()
 
-    def _warm(self, lane: Lane) -> None:
+    def _warm(self, slot: ExecutionSlot) -> None:
         for batch in {self._ends.batch.least, self._ends.batch.usual}:
             zeros = {n: np.zeros(self._ends.shape(n, batch), spec.dtype) for n, spec in self._ends.inputs.items()}
             for _ in range(3):
-                lane.run(zeros, batch)
+                slot.run(zeros, batch)
 
-    def _run_rows(self, lane: Lane, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _run_rows(self, slot: ExecutionSlot, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs once. Pads fewer rows than the engine's minimum by repeating the last one, and removes the padding
         again."""
         rows = len(next(iter(inputs.values())))
         missing = self._ends.batch.least - rows
         if missing <= 0:
-            return lane.run(inputs, rows)
+            return slot.run(inputs, rows)
         filled = {n: np.concatenate([tensor, np.repeat(tensor[-1:], missing, 0)]) for n, tensor in inputs.items()}
-        return {name: found[:rows] for name, found in lane.run(filled, rows + missing).items()}
+        return {name: found[:rows] for name, found in slot.run(filled, rows + missing).items()}
 
     def _require(self, inputs: Mapping[str, Tensor]) -> int:
         """Checks the inputs and returns their number of rows. Raises EngineError if they do not fit."""

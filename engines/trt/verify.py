@@ -1,6 +1,6 @@
 """Verifies that an engine produces the same results as ONNX Runtime, once, before its first use.
 
-The measurements are pure functions of two results. A `Judge` compares them with the limits for a model's role.
+The measurements are pure functions of two results. A `Verifier` compares them with the limits for a model's role.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STRONG = 0.25
 _MANY = 100
 
 Outputs = Mapping[str, Tensor]
-Judge = Callable[[Outputs, Outputs], Mapping[str, float]]
+Verifier = Callable[[Outputs, Outputs], Mapping[str, float]]
 """(reference's outputs, engine's outputs) -> measurements by name. Raises EngineVerificationError if one exceeds its
 limit."""
 
@@ -49,7 +49,9 @@ BoxReader = Callable[[Outputs], list[Boxes]]
 """A detector's decoder: turns raw outputs into one `Boxes` per image, including scores down to a few hundredths."""
 
 
-def compare(reference: Session, candidate: Session, inputs: Mapping[str, Tensor], judge: Judge) -> Mapping[str, float]:
+def compare(
+    reference: Session, candidate: Session, inputs: Mapping[str, Tensor], verifier: Verifier
+) -> Mapping[str, float]:
     """Runs both sessions on the same inputs and compares the results. Raises EngineVerificationError if they differ too
     much."""
     wanted, found = reference.run(inputs), candidate.run(inputs)
@@ -61,26 +63,26 @@ def compare(reference: Session, candidate: Session, inputs: Mapping[str, Tensor]
             raise EngineVerificationError(
                 f"{name}: the engine produces values that are not finite; fp16 may be too imprecise for this model"
             )
-    return judge(wanted, found)
+    return verifier(wanted, found)
 
 
-def judge_for(role: str, reader: BoxReader | None = None) -> Judge:
+def verifier_for(role: str, reader: BoxReader | None = None) -> Verifier:
     """Returns the check for a role of the catalogue. Raises ValueError if there is none."""
     if role in ("detector", "face-detector"):
         if reader is None:
             raise ValueError(f"a {role} is compared by its boxes: pass the box reader of its head")
-        return boxes_judge(reader)
+        return boxes_verifier(reader)
     if role in ("face-embedder", "classifier"):
-        return embeddings_judge
+        return embeddings_verifier
     if role == "style":
-        return pictures_judge
+        return images_verifier
     raise ValueError(f"no accuracy limits are defined for models with the role {role!r}")
 
 
-def boxes_judge(reader: BoxReader) -> Judge:
+def boxes_verifier(reader: BoxReader) -> Verifier:
     """Requires every strong box of either side to have a match of the same class on the other."""
 
-    def judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
+    def verifier(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
         pairs = list(zip(reader(reference), reader(candidate), strict=True))
         if not any(len(wanted.scores) for wanted, _ in pairs):
             raise EngineVerificationError("the model finds nothing in the reference images: use other images")
@@ -89,16 +91,16 @@ def boxes_judge(reader: BoxReader) -> Judge:
         mean = _at_least("mean IoU of matched boxes", float(every.mean()), MEAN_IOU)
         return {**mean, **_at_least("least IoU of matched boxes", float(every.min()), LEAST_IOU)}
 
-    return judge
+    return verifier
 
 
-def embeddings_judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
+def embeddings_verifier(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
     """Requires each row of each output to have nearly the same direction."""
     cosine = min(least_cosine(tensor, candidate[name]) for name, tensor in reference.items())
     return _at_least("least cosine", cosine, LEAST_COSINE)
 
 
-def pictures_judge(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
+def images_verifier(reference: Outputs, candidate: Outputs) -> Mapping[str, float]:
     """Compares outputs that are batches of images. The value range of the reference is the peak of the PSNR."""
     found = min(least_psnr(tensor, candidate[name]) for name, tensor in reference.items())
     return _at_least("least PSNR in dB", found, LEAST_PSNR)

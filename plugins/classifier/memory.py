@@ -15,7 +15,7 @@ _OUTAGE = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class SubjectScores:
     """The answer about one subject: time-averaged scores float32 [classes], and when it was last classified (s)."""
 
     scores: FloatArray
@@ -23,17 +23,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Memory:
+class CameraScores:
     """The answers of one camera with frames of `size` (width, height), last updated at `at` (s), `pause` s after the
     previous update. Immutable; replaced as a whole."""
 
     size: tuple[int, int]
     at: float
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, SubjectScores]
     pause: float = 0.0
 
     @classmethod
-    def new(cls, size: tuple[int, int]) -> Memory:
+    def new(cls, size: tuple[int, int]) -> CameraScores:
         return cls(size, float("-inf"), {})
 
     def fits(self, size: tuple[int, int], at: float) -> bool:
@@ -44,7 +44,7 @@ class Memory:
         """Sorts keys: those never classified first, then by time since they were last classified, longest first."""
         return sorted(keys, key=lambda key: self.answers[key].at if key in self.answers else float("-inf"))
 
-    def told(self, new: Mapping[int, FloatArray], at: float, constant: float) -> Memory:
+    def told(self, new: Mapping[int, FloatArray], at: float, constant: float) -> CameraScores:
         """Returns a memory with the answers of a frame at `at` added: scores float32 [classes] by key, averaged over
         `constant` seconds. Drops what was not classified for 5 s, or for three pauses if that is longer."""
         outage = max(_OUTAGE, 3 * self.pause)
@@ -52,6 +52,6 @@ class Memory:
         for key, scores in new.items():
             before = after.get(key)
             mean = scores if before is None else averaged(before.scores, scores, at - before.at, constant)
-            after[key] = Answer(mean, at if before is None else max(at, before.at))
+            after[key] = SubjectScores(mean, at if before is None else max(at, before.at))
         pause = at - self.at if 0 < at - self.at < float("inf") else self.pause
-        return Memory(self.size, max(at, self.at), after, pause)
+        return CameraScores(self.size, max(at, self.at), after, pause)

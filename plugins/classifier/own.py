@@ -8,10 +8,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sightd.engines.custom_file import classifier_from_file
 from sightd.engines.errors import ModelFileError
 from sightd.engines.model import Model
 from sightd.engines.onnx_trial import require_bounded
-from sightd.engines.own_file import classifier_from_file
 from sightd.engines.spec import ColourOrder
 from sightd.plugins.api import Fault, PluginError
 from sightd.plugins.labels_file import labels_in

@@ -13,11 +13,11 @@ from sightd.engines.engine import Engine
 from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
 from sightd.plugins.classifier.config import ClassifierConfig
 from sightd.plugins.classifier.drawing import draw
-from sightd.plugins.classifier.memory import Answer, Memory
+from sightd.plugins.classifier.memory import CameraScores, SubjectScores
 from sightd.plugins.classifier.own import OwnClassifier
 from sightd.plugins.classifier.parts import Part, cut_out, part_of_object, part_of_picture
 from sightd.plugins.classifier.scores import likeliest, softmax
-from sightd.plugins.classifier.subjects import Subject, subjects_of
+from sightd.plugins.classifier.subjects import ClassifiedSubject, subjects_of
 from sightd.plugins.types import Canvas, Classification, Detections, FloatArray, Frame, Image, Results, Tracks
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Classifier(Plugin[ClassifierConfig]):
         self._engine: Engine | None = None
         self._labels: tuple[str, ...] = ()
         self._told = False
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[str, CameraScores] = {}
         self._turn = threading.Lock()
 
     def open(self, context: Context) -> None:
@@ -95,13 +95,13 @@ class Classifier(Plugin[ClassifierConfig]):
         spec = self._engine.model.input
         return cut_out(frame.host(), part, (spec.width, spec.height))
 
-    def _memory_of(self, frame: Frame) -> Memory:
+    def _memory_of(self, frame: Frame) -> CameraScores:
         size = (frame.width, frame.height)
         known = self._memories.get(frame.camera)
         fits = known is not None and not frame.still and known.fits(size, frame.captured_at)
-        return known if known is not None and fits else Memory.new(size)
+        return known if known is not None and fits else CameraScores.new(size)
 
-    def _chosen(self, frame: Frame, results: Results) -> list[tuple[Subject, Part]]:
+    def _chosen(self, frame: Frame, results: Results) -> list[tuple[ClassifiedSubject, Part]]:
         """Selects what is classified on this frame: the whole frame, or the objects whose turn it is."""
         if self.config.of == "picture":
             (whole,) = subjects_of(frame, results, self.config)
@@ -113,10 +113,10 @@ class Classifier(Plugin[ClassifierConfig]):
         parts = [(one, part) for one, part in seen if part is not None]
         return parts if frame.still else parts[: self.config.most]
 
-    def _part_of(self, one: Subject, frame: Frame) -> Part | None:
+    def _part_of(self, one: ClassifiedSubject, frame: Frame) -> Part | None:
         return part_of_object(one.box, frame.width, frame.height, self.config.margin)
 
-    def _in_turn(self, frame: Frame, results: Results) -> list[Subject]:
+    def _in_turn(self, frame: Frame, results: Results) -> list[ClassifiedSubject]:
         """Orders tracks by the time since they were last classified, longest first. Detections have no identity across
         frames, so for them each frame starts at another row."""
         found = subjects_of(frame, results, self.config)
@@ -129,19 +129,21 @@ class Classifier(Plugin[ClassifierConfig]):
     def _answered(self, frame: Frame, results: Results, new: dict[int, FloatArray]) -> Results:
         objects = subjects_of(frame, results, self.config)
         if not all(one.lasts for one in objects):
-            memory = Memory.new((frame.width, frame.height)).told(new, frame.captured_at, 0.0)
+            memory = CameraScores.new((frame.width, frame.height)).told(new, frame.captured_at, 0.0)
             return Results(self._view(frame, objects, memory))
         memory = self._memory_of(frame).told(new, frame.captured_at, self.config.smooth)
         if not frame.still:
             self._memories[frame.camera] = memory
         return Results(self._view(frame, objects, memory))
 
-    def _view(self, frame: Frame, objects: Iterable[Subject], memory: Memory) -> Classification:
+    def _view(self, frame: Frame, objects: Iterable[ClassifiedSubject], memory: CameraScores) -> Classification:
         """Returns the remembered answers about these objects."""
         known = [(one, memory.answers[one.key]) for one in objects if one.key in memory.answers]
         return self._classification(frame, [one for one, _ in known], [answer for _, answer in known])
 
-    def _classification(self, frame: Frame, objects: Sequence[Subject], answers: Sequence[Answer]) -> Classification:
+    def _classification(
+        self, frame: Frame, objects: Sequence[ClassifiedSubject], answers: Sequence[SubjectScores]
+    ) -> Classification:
         rows = np.array([answer.scores for answer in answers], np.float32).reshape(len(answers), len(self._labels))
         class_ids, scores = likeliest(rows, self.config.top)
         boxes = np.array([one.box for one in objects], np.float32).reshape(len(objects), 4)

@@ -10,7 +10,7 @@ from sightd.plugins.types import Detections, Frame, Results, Tracks
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ClassifiedSubject:
     """The whole frame, or an object on it: box xyxy in pixels. `key` identifies it in the memory: the track id, or the
     row of a detection, which means nothing on the next frame. `track` and `detection` are -1 if there is none."""
 
@@ -25,21 +25,23 @@ class Subject:
         return self.key == PICTURE or self.track >= 0
 
 
-def subjects_of(frame: Frame, results: Results, config: ClassifierConfig) -> list[Subject]:
+def subjects_of(frame: Frame, results: Results, config: ClassifierConfig) -> list[ClassifiedSubject]:
     """Returns the whole frame, or the objects of the requested classes: tracks, else detections."""
     if config.of == "picture":
-        return [Subject(PICTURE, [0, 0, frame.width, frame.height])]
+        return [ClassifiedSubject(PICTURE, [0, 0, frame.width, frame.height])]
     tracks, detections = results.get(Tracks), results.get(Detections)
     if tracks is not None:
         rows = zip(tracks.boxes.tolist(), tracks.ids.tolist(), tracks.detection.tolist(), strict=True)
-        return _wanted([Subject(number, box, number, row) for box, number, row in rows], tracks, config)
+        return _wanted([ClassifiedSubject(number, box, number, row) for box, number, row in rows], tracks, config)
     if detections is None:
         return []
-    found = [Subject(row, box, -1, row) for row, box in enumerate(detections.boxes.tolist())]
+    found = [ClassifiedSubject(row, box, -1, row) for row, box in enumerate(detections.boxes.tolist())]
     return _wanted(found, detections, config)
 
 
-def _wanted(found: list[Subject], source: Tracks | Detections, config: ClassifierConfig) -> list[Subject]:
+def _wanted(
+    found: list[ClassifiedSubject], source: Tracks | Detections, config: ClassifierConfig
+) -> list[ClassifiedSubject]:
     if config.classes is None:
         return found
     wanted = {name.casefold() for name in config.classes}

@@ -12,8 +12,8 @@ import numpy as np
 from sightd.engines.cuda.launch.heads import HeadMismatchError
 from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.finder import Finder, finder_for
 from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.object_detector import ObjectDetector, object_detector_for
 from sightd.plugins.detector.selection import Selection
 from sightd.plugins.types import Detections, Frame, Results
 
@@ -41,7 +41,7 @@ class Detector(Plugin[DetectorConfig]):
     gives: ClassVar[frozenset[type]] = frozenset({Detections})
     parallel: ClassVar[bool] = True
 
-    _finder: Finder | None = None
+    _object_detector: ObjectDetector | None = None
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__(config)
@@ -54,16 +54,16 @@ class Detector(Plugin[DetectorConfig]):
         engine = context.engine(self.config.model.resolve())
         model = engine.model
         head = head_named(model.head, model.name)
-        self._finder = finder_for(engine, head, Selection(self.config, model.labels))
+        self._object_detector = object_detector_for(engine, head, Selection(self.config, model.labels))
         try:
-            self._finder.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
+            self._object_detector.find([Frame.of(np.zeros((model.input.height, model.input.width, 3), np.uint8))])
         except (PluginError, HeadMismatchError) as fault:
             raise PluginError(f"model {model.name!r}: {fault}") from None
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs the model once for the whole batch."""
-        assert self._finder is not None, "process comes after open"
-        found = [Results(boxes) for boxes in self._finder.find(frames)]
+        assert self._object_detector is not None, "process comes after open"
+        found = [Results(boxes) for boxes in self._object_detector.find(frames)]
         for frame, result in zip(frames, found, strict=True):
             self._remember(frame, result)
         return found
@@ -80,8 +80,8 @@ class Detector(Plugin[DetectorConfig]):
             self._last.pop(camera, None)
 
     def close(self) -> None:
-        if self._finder is not None:
-            self._finder.close()
+        if self._object_detector is not None:
+            self._object_detector.close()
 
     def _remember(self, frame: Frame, results: Results) -> None:
         """Stores a result. Workers may finish out of order, so only a newer frame replaces the stored one."""

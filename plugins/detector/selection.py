@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.detect import Choice, Found
+from sightd.engines.cuda.launch.detect import BoxSelection, RawBoxes
 from sightd.engines.preprocess import Geometry
 from sightd.plugins.detector.candidates import Candidates
 from sightd.plugins.detector.config import DetectorConfig
@@ -41,11 +41,11 @@ class Selection:
                 self.min_score[~chosen] = np.inf
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> BoxSelection:
         """The suppression and filters that kernels apply: all but regions, for which they return more boxes."""
         config = self._config
         most = config.max_detections
-        return Choice(
+        return BoxSelection(
             max_iou=config.nms_iou,
             limit=max(most, _SEEN_FOR_REGIONS) if config.only_inside or config.ignore else most,
             by_class=not config.agnostic,
@@ -53,7 +53,7 @@ class Selection:
             classes=None if self._classes is None else frozenset(np.flatnonzero(self._classes).tolist()),
         )
 
-    def within_regions(self, found: Found, geometry: Geometry) -> Detections | None:
+    def within_regions(self, found: RawBoxes, geometry: Geometry) -> Detections | None:
         """Filters what kernels found with `choice` by region, the filter that they lack.
 
         Returns None if kernels may have dropped boxes inside the regions because too many outside came first.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.similarity import ARCFACE, similarity
-from sightd.plugins.face.looks import CROP
+from sightd.plugins.face.face_samples import CROP
 from sightd.plugins.types import FloatArray, Image
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from sightd.engines.engine import Engine
 from sightd.engines.similarity import ARCFACE
-from sightd.plugins.face.finder import FaceFinder, Search, finder_for
-from sightd.plugins.face.looks import Looks
+from sightd.plugins.face.face_detector import FaceDetector, Search, face_detector_for
+from sightd.plugins.face.face_embedder import FaceEmbedder, face_embedder_for
+from sightd.plugins.face.face_samples import FaceSamples
 from sightd.plugins.face.quality import quality_of
-from sightd.plugins.face.reader import FaceReader, reader_for
 from sightd.plugins.face.upright import upright
 from sightd.plugins.types import FloatArray, Frame, Image
 
@@ -19,40 +19,42 @@ from sightd.plugins.types import FloatArray, Frame, Image
 class FaceAnalyser:
     """A face finder followed by an embedder. Thread-safe; `close` is idempotent."""
 
-    def __init__(self, finder: FaceFinder, reader: FaceReader) -> None:
+    def __init__(self, face_detector: FaceDetector, face_embedder: FaceEmbedder) -> None:
         """Takes ownership of both."""
-        self._finder, self._reader = finder, reader
+        self._face_detector, self._face_embedder = face_detector, face_embedder
 
     @classmethod
     def of(cls, detector: Engine, recogniser: Engine, search: Search) -> FaceAnalyser:
         """The caller keeps the engines and closes them later. Raises PluginError for models of another kind."""
-        finder = finder_for(detector, search)
+        face_detector = face_detector_for(detector, search)
         try:
-            return cls(finder, reader_for(recogniser))
+            return cls(face_detector, face_embedder_for(recogniser))
         except BaseException:
-            finder.close()
+            face_detector.close()
             raise
 
-    def looks(self, frames: Sequence[Frame]) -> list[Looks]:
+    def looks(self, frames: Sequence[Frame]) -> list[FaceSamples]:
         """Returns the faces of each image, best score first."""
-        found = self._finder.find(frames, [None] * len(frames))
-        turned = [upright(self._finder, frame, of, [True] * len(of)) for frame, of in zip(frames, found, strict=True)]
+        found = self._face_detector.find(frames, [None] * len(frames))
+        turned = [
+            upright(self._face_detector, frame, of, [True] * len(of)) for frame, of in zip(frames, found, strict=True)
+        ]
         faces = [(frame, points) for frame, of in zip(frames, turned, strict=True) for points in of.landmarks]
-        read = self._reader.read(faces, [True] * len(faces))
+        read = self._face_embedder.read(faces, [True] * len(faces))
         looks, start = [], 0
         for of, up in zip(found, turned, strict=True):
             rows = slice(start, start + len(of))
             start += len(of)
             quality = quality_of(read.crops[rows], up)
-            looks.append(Looks(of.boxes, up.landmarks, quality, read.embeddings[rows], read.crops[rows]))
+            looks.append(FaceSamples(of.boxes, up.landmarks, quality, read.embeddings[rows], read.crops[rows]))
         return looks
 
     def embedded(self, crop: Image) -> FloatArray:
         """Returns the embedding float32 [d] of a face that is already aligned, uint8 [112, 112, 3] BGR."""
-        read = self._reader.read([(Frame.of(crop, still=True), ARCFACE.astype(np.float32))], [True])
+        read = self._face_embedder.read([(Frame.of(crop, still=True), ARCFACE.astype(np.float32))], [True])
         embedding: FloatArray = read.embeddings[0]
         return embedding
 
     def close(self) -> None:
-        self._finder.close()
-        self._reader.close()
+        self._face_detector.close()
+        self._face_embedder.close()

@@ -50,7 +50,7 @@ _POOR_DOUBTS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class EvidenceRules:
     """Decision parameters. `threshold(rate)` is the cosine at which a stranger's sample is named with that probability
     in the current gallery; `false_identification` is the allowed rate."""
 
@@ -132,12 +132,12 @@ class Evidence:
         """Adds a sample too poor to identify anyone, which may still show that it is somebody else."""
         return self if self.doubted or float(embedding @ self.mean) >= _POOR_DOUBTS else replace(self, doubted=True)
 
-    def judged(self, match: Match, rules: Rules) -> tuple[Evidence, Verdict]:
+    def judged(self, match: Match, rules: EvidenceRules) -> tuple[Evidence, Verdict]:
         """Returns the verdict for the match of the mean, and the evidence updated with it."""
         verdict = self._verdict(match, rules)
         return (self if verdict.person is None else replace(self, person=verdict.person)), verdict
 
-    def _verdict(self, match: Match, rules: Rules) -> Verdict:
+    def _verdict(self, match: Match, rules: EvidenceRules) -> Verdict:
         if match.person is None:
             return Verdict(None, match.similarity, match.margin, "nobody is enrolled")
         if self.doubted:
@@ -158,7 +158,7 @@ class Evidence:
         return Verdict(match.person, match.similarity, match.margin, f"similar: {match.similarity:.2f} of {asked:.2f}")
 
 
-def of_one_look(match: Match, rules: Rules) -> Verdict:
+def of_one_sample(match: Match, rules: EvidenceRules) -> Verdict:
     """Returns the verdict for a photograph: a single sample, at the rate allowed for one."""
     if match.person is None:
         return _unknown(match, "nobody is enrolled")

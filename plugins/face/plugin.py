@@ -19,15 +19,15 @@ from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
 from sightd.plugins.face import drawing
 from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.finder import FaceFinder, FoundFaces, Search, finder_for, sure
-from sightd.plugins.face.following import Followed
+from sightd.plugins.face.face_detector import DetectedFaces, FaceDetector, Search, face_detector_for, sure
+from sightd.plugins.face.face_embedder import EmbeddedFaces, FaceEmbedder, face_embedder_for
+from sightd.plugins.face.face_tracks import FaceTracks
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.place import default_gallery
+from sightd.plugins.face.gallery.paths import default_gallery
 from sightd.plugins.face.gallery.version import keep_versions_apart
 from sightd.plugins.face.quality import quality_of
-from sightd.plugins.face.reader import FaceReader, ReadFaces, reader_for
-from sightd.plugins.face.recogniser import Look, Recogniser
-from sightd.plugins.face.recognition import CameraFaces, Known, placed, relative
+from sightd.plugins.face.recogniser import FaceSample, Recogniser
+from sightd.plugins.face.recognition import CameraFaces, TrackIdentity, absolute, relative
 from sightd.plugins.face.upright import UprightFaces, upright
 from sightd.plugins.face.visits import Keeping, VisitBook
 from sightd.plugins.types import (
@@ -67,8 +67,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._turn = threading.Lock()
         self._first_id = 1
         """First id of a new camera: above the ids of all forgotten cameras, because it may be one of them."""
-        self._finder: FaceFinder | None = None
-        self._reader: FaceReader | None = None
+        self._face_detector: FaceDetector | None = None
+        self._face_embedder: FaceEmbedder | None = None
         self._gallery: Gallery | None = None
         self._books_gallery: Gallery | None = None
         self._book: VisitBook | None = None
@@ -87,11 +87,11 @@ class FaceRecogniser(Plugin[FaceConfig]):
             raise PluginError(
                 f"recogniser {config.recogniser!r} is not calibrated: false_identification cannot be kept: take sface"
             )
-        self._reader = reader_for(recogniser)
+        self._face_embedder = face_embedder_for(recogniser)
         search = search_of(config)
         if self.hides:  # also possible faces, and faces too small to be identified
             search = replace(search, min_score=min(_MAY_BE, search.min_score), min_size=0.0)
-        self._finder = finder_for(_detector(context, config), search)
+        self._face_detector = face_detector_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
         self._gallery = Gallery(config.gallery or default_gallery(os.environ), key, may_stand_in=True)
         if fault := self._gallery.database.fault:
@@ -106,8 +106,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs both models once for the whole batch."""
-        assert self._finder is not None, "process comes after open"
-        every = self._finder.find(frames, [self._people(given) for given in results])
+        assert self._face_detector is not None, "process comes after open"
+        every = self._face_detector.find(frames, [self._people(given) for given in results])
         search = search_of(self.config)
         found = [faces.select(sure(faces, search)) for faces in every]
         with self._turn:
@@ -128,8 +128,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
         boxes, scores, numbers = state.followed.carried(frame.captured_at)
         shown = [row for row, number in enumerate(numbers.tolist()) if number in state.known]
         known = [state.known[int(numbers[row])] for row in shown]
-        landmarks = np.array([placed(one.landmarks, boxes[row]) for one, row in zip(known, shown, strict=True)])
-        found = FoundFaces(boxes[shown], scores[shown], landmarks.reshape(-1, 5, 2).astype(np.float32))
+        landmarks = np.array([absolute(one.landmarks, boxes[row]) for one, row in zip(known, shown, strict=True)])
+        found = DetectedFaces(boxes[shown], scores[shown], landmarks.reshape(-1, 5, 2).astype(np.float32))
         return Results(self._faces(found, numbers[shown], known, None))
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
@@ -148,7 +148,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         for camera in list(self._cameras):
             self.forget(camera)
         with ExitStack() as parts:  # closes every part even if another fails; in reverse order
-            for part in (self._gallery, self._books_gallery, self._reader, self._finder, self._book):
+            for part in (self._gallery, self._books_gallery, self._face_embedder, self._face_detector, self._book):
                 if part is not None:
                     parts.callback(part.close)
 
@@ -172,7 +172,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             lost = boxes[~np.isin(numbers, faces.tracks)]
         return drawing.hidden(faces, self.config.blur, undecided, np.concatenate((others, lost)))
 
-    def _recognised(self, frames: Sequence[Frame], found: Sequence[FoundFaces]) -> list[tuple[Faces, BoolArray]]:
+    def _recognised(self, frames: Sequence[Frame], found: Sequence[DetectedFaces]) -> list[tuple[Faces, BoolArray]]:
         assert self._recogniser is not None
         self._recogniser.refresh()
         self._cameras = {name: state.kept(self._recogniser.still_there) for name, state in self._cameras.items()}
@@ -192,14 +192,14 @@ class FaceRecogniser(Plugin[FaceConfig]):
             given.append(self._answer(frame, faces, looks, *followed[i]))
         return given
 
-    def _upright(self, frame: Frame, faces: FoundFaces, wanted: Sequence[bool]) -> UprightFaces:
-        assert self._finder is not None
-        return upright(self._finder, frame, faces, wanted)
+    def _upright(self, frame: Frame, faces: DetectedFaces, wanted: Sequence[bool]) -> UprightFaces:
+        assert self._face_detector is not None
+        return upright(self._face_detector, frame, faces, wanted)
 
-    def _followed(self, frame: Frame, faces: FoundFaces) -> tuple[CameraFaces, Followed, IntArray]:
+    def _followed(self, frame: Frame, faces: DetectedFaces) -> tuple[CameraFaces, FaceTracks, IntArray]:
         """Returns the state before this frame, the tracks after it, and the track id of each face."""
         size = (frame.width, frame.height)
-        state = self._cameras.get(frame.camera) or CameraFaces(Followed.new(size, self._first_id))
+        state = self._cameras.get(frame.camera) or CameraFaces(FaceTracks.new(size, self._first_id))
         if frame.still:
             return state, state.followed, np.full(len(faces), -1, np.int64)
         if not state.followed.fits(size, frame.captured_at):
@@ -209,29 +209,29 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     def _read(
         self, frames: Sequence[Frame], found: Sequence[UprightFaces], wanted: Sequence[Sequence[bool]]
-    ) -> list[ReadFaces]:
+    ) -> list[EmbeddedFaces]:
         """Computes the crops of all faces and the embeddings of the wanted ones, for the whole batch at once."""
-        assert self._reader is not None
+        assert self._face_embedder is not None
         faces = [(frame, points) for frame, of in zip(frames, found, strict=True) for points in of.landmarks]
-        read = self._reader.read(faces, [one for of_frame in wanted for one in of_frame])
+        read = self._face_embedder.read(faces, [one for of_frame in wanted for one in of_frame])
         ends = np.cumsum([len(of.known) for of in found])[:-1].tolist()
         crops, embeddings = np.split(read.crops, ends), np.split(read.embeddings, ends)
-        return [ReadFaces(*parts) for parts in zip(crops, embeddings, strict=True)]
+        return [EmbeddedFaces(*parts) for parts in zip(crops, embeddings, strict=True)]
 
-    def _looks(self, faces: UprightFaces, read: ReadFaces, wanted: Sequence[bool]) -> list[Look]:
+    def _looks(self, faces: UprightFaces, read: EmbeddedFaces, wanted: Sequence[bool]) -> list[FaceSample]:
         quality = quality_of(read.crops, faces)
         return [
-            Look(float(quality.totals[row]), read.embeddings[row] if wanted[row] else None, read.crops[row])
+            FaceSample(float(quality.totals[row]), read.embeddings[row] if wanted[row] else None, read.crops[row])
             for row in range(len(faces.known))
         ]
 
     def _answer(
         self,
         frame: Frame,
-        found: FoundFaces,
-        looks: Sequence[Look],
+        found: DetectedFaces,
+        looks: Sequence[FaceSample],
         state: CameraFaces,
-        followed: Followed,
+        followed: FaceTracks,
         numbers: IntArray,
     ) -> tuple[Faces, BoolArray]:
         """Returns the faces, and a mask of those not yet decided to be known or unknown, bool [n]."""
@@ -255,7 +255,11 @@ class FaceRecogniser(Plugin[FaceConfig]):
         return self._faces(found, numbers, known, looks), undecided
 
     def _faces(
-        self, found: FoundFaces, numbers: IntArray, known: Sequence[Known], looks: Sequence[Look] | None
+        self,
+        found: DetectedFaces,
+        numbers: IntArray,
+        known: Sequence[TrackIdentity],
+        looks: Sequence[FaceSample] | None,
     ) -> Faces:
         assert self._recogniser is not None
         verdicts = [one.verdict for one in known]
@@ -272,7 +276,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             self._recogniser.embeddings(looks, len(found)),
         )
 
-    def _note_ended(self, camera: str, known: Sequence[Known]) -> None:
+    def _note_ended(self, camera: str, known: Sequence[TrackIdentity]) -> None:
         if self._recogniser is not None:
             for one in known:
                 self._recogniser.note(camera, one)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.face.looks import Quality
+from sightd.plugins.face.face_samples import Quality
 from sightd.plugins.face.upright import UprightFaces
 from sightd.plugins.types import FloatArray
 

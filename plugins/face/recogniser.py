@@ -11,13 +11,13 @@ import numpy as np
 
 from sightd.plugins.face.calibration import Calibration
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
+from sightd.plugins.face.evidence import Evidence, EvidenceRules, Match, Verdict, of_one_sample
+from sightd.plugins.face.face_samples import DIMENSIONS
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.matcher import Matcher
 from sightd.plugins.face.gallery.unknown_store import Best
-from sightd.plugins.face.looks import DIMENSIONS
-from sightd.plugins.face.recognition import Known
+from sightd.plugins.face.recognition import TrackIdentity
 from sightd.plugins.face.visits import Visit, VisitBook
 from sightd.plugins.types import FloatArray, Image
 
@@ -41,7 +41,7 @@ _LASTS = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class FaceSample:
     """One face on one frame: quality 0-1, embedding float32 [d] of unit length (None if not computed), aligned face."""
 
     quality: float
@@ -78,7 +78,7 @@ class Recogniser:
         self._asked_at = now
         try:
             if self._gallery.database.fault is not None:
-                self._gallery.database.mend()
+                self._gallery.database.recover()
             if self._gallery.generation != self._matcher.generation:
                 self._take()
         except GalleryError as error:
@@ -88,7 +88,7 @@ class Recogniser:
         else:
             self._told = ""
 
-    def still_there(self, known: Known) -> bool:
+    def still_there(self, known: TrackIdentity) -> bool:
         """Whether the state of a face may be kept: it is dropped if its person was deleted from the gallery or merged
         into another."""
         person = None if known.evidence is None else known.evidence.person
@@ -97,22 +97,24 @@ class Recogniser:
     def name_of(self, person: int | None) -> str | None:
         return None if person is None else self._matcher.names.get(person)
 
-    def of_photograph(self, looks: Sequence[Look]) -> list[Known]:
+    def of_photograph(self, looks: Sequence[FaceSample]) -> list[TrackIdentity]:
         """Identifies each face by its single sample."""
         nothing = np.zeros(DIMENSIONS, np.float32)
         embeddings = [nothing if one.embedding is None or not _seen(one) else one.embedding for one in looks]
         matches = self._matcher.match(np.array(embeddings).reshape(-1, DIMENSIONS))
         nowhere = np.zeros((5, 2), np.float32)
         return [
-            Known(look.quality, nowhere, 0.0, 0.0, verdict=self._of_photograph(look, match))
+            TrackIdentity(look.quality, nowhere, 0.0, 0.0, verdict=self._of_photograph(look, match))
             for look, match in zip(looks, matches, strict=True)
         ]
 
-    def seen(self, before: Sequence[Known | None], looks: Sequence[Look], at: float, wall_time: float) -> list[Known]:
+    def seen(
+        self, before: Sequence[TrackIdentity | None], looks: Sequence[FaceSample], at: float, wall_time: float
+    ) -> list[TrackIdentity]:
         """Returns the state of each face after its sample at `at` (s), from the state before."""
         nowhere = np.zeros((5, 2), np.float32)
         known = [
-            Known(look.quality, nowhere, wall_time, wall_time)
+            TrackIdentity(look.quality, nowhere, wall_time, wall_time)
             if one is None
             else replace(one, quality=look.quality, last_seen=wall_time)
             for one, look in zip(before, looks, strict=True)
@@ -128,7 +130,7 @@ class Recogniser:
             known[row] = replace(known[row], evidence=evidence, verdict=verdict)
         return [self._in_time(one, at) for one in known]
 
-    def decided(self, known: Known, look: Look, *, still: bool) -> bool:
+    def decided(self, known: TrackIdentity, look: FaceSample, *, still: bool) -> bool:
         """Whether it is settled who somebody is, or that they are unknown, which needs enough samples. `still`: on a
         photograph, a single good sample must do."""
         if known.verdict.person is not None:
@@ -139,16 +141,16 @@ class Recogniser:
             return still and good
         return not evidence.doubted and evidence.independent >= _DECIDED
 
-    def noted_early(self, camera: str, known: Known) -> Known:
+    def noted_early(self, camera: str, known: TrackIdentity) -> TrackIdentity:
         """Records somebody who has been unknown for a while now, so that they can be named while still in view."""
         unknown = known.verdict.person is None and known.last_seen - known.first_seen >= _UNKNOWN_FOR
         return self._noted(camera, known) if unknown else known
 
-    def note(self, camera: str, known: Known) -> None:
+    def note(self, camera: str, known: TrackIdentity) -> None:
         """Records the visit of a face whose track ended; again, if recorded early, since it may have a name now."""
         self._noted(camera, known, again=True)
 
-    def embeddings(self, looks: Sequence[Look] | None, count: int) -> FloatArray:
+    def embeddings(self, looks: Sequence[FaceSample] | None, count: int) -> FloatArray:
         """Returns the embeddings of a frame's faces, float32 [count, d]; NaN for faces without one."""
         found = np.full((count, DIMENSIONS), np.nan, np.float32)
         for row, look in enumerate(looks or ()):
@@ -156,7 +158,7 @@ class Recogniser:
                 found[row] = look.embedding
         return found
 
-    def _noted(self, camera: str, known: Known, *, again: bool = False) -> Known:
+    def _noted(self, camera: str, known: TrackIdentity, *, again: bool = False) -> TrackIdentity:
         evidence = known.evidence
         if (known.told and not again) or evidence is None or evidence.weight < _LEAST_LOOKS * self._config.min_quality:
             return known
@@ -176,14 +178,14 @@ class Recogniser:
         self._matcher = matcher = Matcher(enrolled)
         calibration = replace(self._calibration, shift=self._gallery.shift(self._config.recogniser))
         self._alike = calibration.cosine(_ALIKE)
-        self._rules = Rules(calibration, self._config.false_identification, matcher.persons, matcher.embeddings)
+        self._rules = EvidenceRules(calibration, self._config.false_identification, matcher.persons, matcher.embeddings)
 
-    def _nearest(self, looks: Sequence[Look], rows: Sequence[int]) -> list[int | None]:
+    def _nearest(self, looks: Sequence[FaceSample], rows: Sequence[int]) -> list[int | None]:
         """Returns the closest person to each single sample, or None if nobody is similar at all."""
         embeddings = np.array([looks[row].embedding for row in rows], np.float32).reshape(-1, DIMENSIONS)
         return [match.person if match.similarity >= self._alike else None for match in self._matcher.match(embeddings)]
 
-    def _with_look(self, known: Known, look: Look, at: float, nearest: int | None) -> Known:
+    def _with_look(self, known: TrackIdentity, look: FaceSample, at: float, nearest: int | None) -> TrackIdentity:
         known = replace(known, looked_at=at, looks=known.looks + 1)
         assert look.embedding is not None, "rows of looks"
         if not self._good(look):
@@ -199,29 +201,29 @@ class Recogniser:
             best = Best(look.quality, look.crop.copy() if self._config.crops else None)
         return replace(known, evidence=evidence, best=best)
 
-    def _good(self, look: Look) -> bool:
+    def _good(self, look: FaceSample) -> bool:
         """Whether a sample is good enough to identify anyone. A quality of 0 never is, whatever `min_quality` says."""
         return look.quality > 0 and look.quality >= self._config.min_quality
 
-    def _in_time(self, known: Known, at: float) -> Known:
+    def _in_time(self, known: TrackIdentity, at: float) -> TrackIdentity:
         """Removes the name if no good sample has confirmed it for too long."""
         verdict, evidence = known.verdict, known.evidence
         if verdict.person is None or evidence is None or at - evidence.last_at <= self._lasts:
             return known
         return replace(known, verdict=replace(verdict, person=None, reason="no look was good enough lately"))
 
-    def _matches_of_means(self, known: Sequence[Known], rows: Sequence[int]) -> list[Match]:
+    def _matches_of_means(self, known: Sequence[TrackIdentity], rows: Sequence[int]) -> list[Match]:
         means = [one.mean for row in rows if (one := known[row].evidence) is not None]
         return self._matcher.match(np.array(means, np.float32).reshape(-1, DIMENSIONS))
 
-    def _of_photograph(self, look: Look, match: Match) -> Verdict:
-        verdict = of_one_look(match, self._rules)
+    def _of_photograph(self, look: FaceSample, match: Match) -> Verdict:
+        verdict = of_one_sample(match, self._rules)
         if not self._good(look):
             return Verdict(None, verdict.similarity, verdict.margin, _TOO_POOR)
         return verdict
 
 
-def _seen(look: Look) -> bool:
+def _seen(look: FaceSample) -> bool:
     """Whether there is an embedding, and all its values are finite."""
     return look.embedding is not None and bool(np.isfinite(look.embedding).all())
 

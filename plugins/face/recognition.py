@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightd.plugins.face.evidence import Evidence, Verdict
-from sightd.plugins.face.following import Followed
+from sightd.plugins.face.face_tracks import FaceTracks
 from sightd.plugins.face.gallery.unknown_store import Best
 from sightd.plugins.types import FloatArray
 
@@ -17,11 +17,11 @@ _SETTLED = 20
 """Samples after which somebody without a name is unlikely to get one soon."""
 _UNSETTLED = 0.2
 """Seconds between two samples of somebody who is not identified yet."""
-NOT_LOOKED = Verdict(None, float("nan"), float("nan"), "not looked at yet")
+NOT_SAMPLED = Verdict(None, float("nan"), float("nan"), "not looked at yet")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class TrackIdentity:
     """The identity of one track. `looked_at` (s) is the time of the last sample, good or not; landmarks float32 [5, 2]
     are relative to the box; `first_seen`, `last_seen` are in seconds since the epoch. `told`: visit was recorded."""
 
@@ -32,7 +32,7 @@ class Known:
     looked_at: float = float("-inf")
     looks: int = 0
     evidence: Evidence | None = None
-    verdict: Verdict = NOT_LOOKED
+    verdict: Verdict = NOT_SAMPLED
     best: Best = field(default_factory=lambda: Best(0.0, None))
     told: bool = False
 
@@ -41,19 +41,21 @@ class Known:
 class CameraFaces:
     """The face state of one camera. Immutable; replaced as a whole, so that drawing can read it during analysis."""
 
-    followed: Followed
-    known: Mapping[int, Known] = field(default_factory=dict)
+    followed: FaceTracks
+    known: Mapping[int, TrackIdentity] = field(default_factory=dict)
 
-    def with_known(self, followed: Followed, changed: Mapping[int, Known]) -> tuple[CameraFaces, list[Known]]:
+    def with_known(
+        self, followed: FaceTracks, changed: Mapping[int, TrackIdentity]
+    ) -> tuple[CameraFaces, list[TrackIdentity]]:
         """Returns the state after a frame, and the identities of tracks that ended."""
         known = {**self.known, **changed}
         gone = [one for number, one in known.items() if number not in followed.ids]
         return CameraFaces(followed, {n: one for n, one in known.items() if n in followed.ids}), gone
 
-    def kept(self, still_there: Callable[[Known], bool]) -> CameraFaces:
+    def kept(self, still_there: Callable[[TrackIdentity], bool]) -> CameraFaces:
         """Resets the identity of faces that may not be kept; only their position remains."""
         known = {
-            number: one if still_there(one) else Known(one.quality, one.landmarks, one.last_seen, one.last_seen)
+            number: one if still_there(one) else TrackIdentity(one.quality, one.landmarks, one.last_seen, one.last_seen)
             for number, one in self.known.items()
         }
         return CameraFaces(self.followed, known)
@@ -85,7 +87,7 @@ def relative(landmarks: FloatArray, box: FloatArray) -> FloatArray:
     return shares
 
 
-def placed(shares: FloatArray, box: FloatArray) -> FloatArray:
+def absolute(shares: FloatArray, box: FloatArray) -> FloatArray:
     """Converts shares of a box back to landmarks [5, 2]; the inverse of `relative`."""
     points: FloatArray = (box[:2] + shares * (box[2:] - box[:2])).astype(np.float32)
     return points

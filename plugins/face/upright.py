@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.face.finder import FaceFinder, FoundFaces
+from sightd.plugins.face.face_detector import DetectedFaces, FaceDetector
 from sightd.plugins.types import BoolArray, FloatArray, Frame, Image
 
 UPRIGHT_SCORE = 0.91
@@ -53,7 +53,7 @@ class UprightFaces:
     known: BoolArray
 
 
-def upright(finder: FaceFinder, frame: Frame, found: FoundFaces, asked: Sequence[bool]) -> UprightFaces:
+def upright(face_detector: FaceDetector, frame: Frame, found: DetectedFaces, asked: Sequence[bool]) -> UprightFaces:
     """Turns the faces of a frame upright; those not `asked` for stay as they are. On a video, only faces with a score
     below `UPRIGHT_SCORE` are examined; on a photograph, all."""
     landmarks, scores = found.landmarks.copy(), found.scores.copy()
@@ -63,13 +63,15 @@ def upright(finder: FaceFinder, frame: Frame, found: FoundFaces, asked: Sequence
     if not rows:
         return UprightFaces(landmarks, scores, known)
     image, turned = frame.host(), dict[int, float]()
-    for row, tries in zip(rows, _tries(finder, image, found.boxes[rows], [_TURNS] * len(rows), _COARSE), strict=True):
+    for row, tries in zip(
+        rows, _tries(face_detector, image, found.boxes[rows], [_TURNS] * len(rows), _COARSE), strict=True
+    ):
         turn = _turn_of([one.score for one in tries])
         known[row] = turn is not None
         if turn:
             turned[row] = turn
     boxes, around = found.boxes[list(turned)], [turn + _NEARBY for turn in turned.values()]
-    for row, tries in zip(turned, _tries(finder, image, boxes, around, _FINE), strict=True):
+    for row, tries in zip(turned, _tries(face_detector, image, boxes, around, _FINE), strict=True):
         scores[row] = max(one.score for one in tries)
         points = _agreed(tries)
         known[row] = points is not None
@@ -111,7 +113,7 @@ def _agreed(tries: Sequence[_Try]) -> FloatArray | None:
 
 
 def _tries(
-    finder: FaceFinder, image: Image, boxes: FloatArray, turns: Sequence[NDArray[np.float64]], side: int
+    face_detector: FaceDetector, image: Image, boxes: FloatArray, turns: Sequence[NDArray[np.float64]], side: int
 ) -> Iterator[list[_Try]]:
     """Yields for each face of boxes [n, 4] its re-detections, rotated by each of its `turns` (degrees). All rotations
     of a face are placed side by side in one image."""
@@ -127,7 +129,7 @@ def _tries(
                 image, way, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
         sheets.append(sheet)
-    for found, of_face in zip(finder.find_within(sheets), ways, strict=True):
+    for found, of_face in zip(face_detector.find_within(sheets), ways, strict=True):
         columns = int(np.ceil(np.sqrt(len(of_face))))
         yield [
             _found_again(found, way, (n % columns * side, n // columns * side), side) for n, way in enumerate(of_face)
@@ -143,7 +145,7 @@ def _way(box: FloatArray, degrees: float, side: int) -> Affine:
     return np.column_stack((turn, side / 2 - turn @ centre))
 
 
-def _found_again(found: FoundFaces, way: Affine, corner: tuple[int, int], side: int) -> _Try:
+def _found_again(found: DetectedFaces, way: Affine, corner: tuple[int, int], side: int) -> _Try:
     middles = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2 - corner
     near = np.abs(middles - side / 2).max(axis=1, initial=0) <= _OFF_CENTRE * side / _AROUND[side]
     if not near.any():

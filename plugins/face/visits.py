@@ -16,7 +16,7 @@ from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.sightings import Sighting, Sightings
 from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
-from sightd.plugins.steady import SteadyClock
+from sightd.plugins.trusted_clock import TrustedClock
 from sightd.plugins.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class VisitBook:
         self._calibration, self._keeping, self._clock = calibration, keeping, clock
         self._waiting: queue.Queue[Visit | None] = queue.Queue(_ROOM)
         self._tidied_at = self._told_at = float("-inf")
-        self._steady: SteadyClock | None = None
+        self._steady: TrustedClock | None = None
         self._ends_at: float | None = None
         self._thread = threading.Thread(target=self._write_all, name="faces:visits", daemon=True)
         self._thread.start()
@@ -116,7 +116,7 @@ class VisitBook:
 
     def _attempt(self, work: Callable[[], None], told: str) -> None:
         try:
-            self._database.mend()
+            self._database.recover()
             work()
         except GalleryError as error:
             if time.monotonic() - self._told_at >= _TELL_EVERY:
@@ -160,7 +160,7 @@ class VisitBook:
             self._database.scrub()
 
     def _forget_old(self) -> None:
-        self._steady = self._steady or SteadyClock(self._clock, last_seen=self._sightings.newest())
+        self._steady = self._steady or TrustedClock(self._clock, last_seen=self._sightings.newest())
         if (now := self._steady.trusted()) is None:
             return
         oldest = now - self._keeping.retention

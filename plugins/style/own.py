@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sightd.engines.custom_file import style_from_file
 from sightd.engines.errors import ModelFileError
 from sightd.engines.model import Model
 from sightd.engines.onnx_trial import require_bounded
-from sightd.engines.own_file import style_from_file
 from sightd.engines.spec import ColourOrder
 from sightd.plugins.api import Fault
 

@@ -11,9 +11,9 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from sightd.engines.cuda.lanes import StyleLanes
+from sightd.engines.cuda.gpu_pipelines import StylePipelines
 from sightd.engines.cuda.launch.paint import Finish
-from sightd.engines.cuda.style_lane import StyleInput
+from sightd.engines.cuda.style_pipeline import StyleInput
 from sightd.engines.engine import Engine
 from sightd.engines.preprocess import prepare
 from sightd.engines.spec import ColourOrder
@@ -24,7 +24,7 @@ from sightd.plugins.style.enlarge import enlarged, strokes
 from sightd.plugins.style.names import weights_of
 from sightd.plugins.style.own import OwnStyle
 from sightd.plugins.style.pace import Pace, size_for
-from sightd.plugins.style.steady import Painted, Steadier
+from sightd.plugins.style.temporal_smoother import Painted, TemporalSmoother
 from sightd.plugins.style.where import cover_of
 from sightd.plugins.types import FloatArray, Frame, Image, Picture, Results
 
@@ -59,11 +59,11 @@ class Stylist(Plugin[StyleConfig]):
         super().__init__(config)
         self._feeds: dict[str, _Feed] = {}
         self._lock = threading.Lock()
-        self._steadier = Steadier(config.steady)
+        self._steadier = TemporalSmoother(config.steady)
         self._cycle: Cycle | None = None
         self._engine: Engine | None = None
         self._fixed: tuple[int, int] | None = None
-        self._lanes: StyleLanes | None = None
+        self._pipelines: StylePipelines | None = None
         self._ordinal = -1
         self._many = True
 
@@ -87,7 +87,7 @@ class Stylist(Plugin[StyleConfig]):
         if self._many and engine.gpu is not None and self._fixed == wanted:
             self._ordinal = engine.gpu.device.ordinal
             finish = Finish(self.config.strength, self.config.keep_colours)
-            self._lanes = engine.style_lanes(StyleInput(_WEIGHTS, finish))
+            self._pipelines = engine.style_pipelines(StyleInput(_WEIGHTS, finish))
         self._paint(np.zeros((64, 64, 3), np.uint8), self._weights(0.0), self._fixed or (64, 64))
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
@@ -108,8 +108,8 @@ class Stylist(Plugin[StyleConfig]):
             self._feeds.pop(camera, None)
 
     def close(self) -> None:
-        if self._lanes is not None:
-            self._lanes.close()
+        if self._pipelines is not None:
+            self._pipelines.close()
         with self._lock:
             self._feeds.clear()
 
@@ -121,11 +121,11 @@ class Stylist(Plugin[StyleConfig]):
     def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, Picture]:
         """Paints, by row, the frames of a batch that need not leave the GPU: the whole frame is painted, and no earlier
         plug-in has replaced it."""
-        lanes = self._lanes
-        if lanes is None or self.config.where is not None:
+        pipelines = self._pipelines
+        if pipelines is None or self.config.where is not None:
             return {}
         images = [(row, frame.device(self._ordinal)) for row, frame in enumerate(frames) if Picture not in results[row]]
-        taken = [(row, image) for row, image in images if image is not None and lanes.takes(image)]
+        taken = [(row, image) for row, image in images if image is not None and pipelines.takes(image)]
         if not taken:
             return {}
         weights = np.array([self._weights(frames[row].captured_at) for row, _ in taken], np.float32)
@@ -134,7 +134,7 @@ class Stylist(Plugin[StyleConfig]):
             painted = self._steadied(frames[taken[number][0]], small, paint.astype(np.float32))
             return strokes(painted.paint, painted.grey)
 
-        made = lanes.paint([image for _, image in taken], weights, steady)
+        made = pipelines.paint([image for _, image in taken], weights, steady)
         return {row: Picture(image) for (row, _), image in zip(taken, made, strict=True)}
 
     def _steadied(self, frame: Frame, small: Image, paint: FloatArray) -> Painted:

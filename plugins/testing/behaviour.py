@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from sightd.plugins.testing.canvas import BlankCanvas
-from sightd.plugins.testing.judge import columns, judge, same
 from sightd.plugins.testing.reach import reachable
 from sightd.plugins.testing.scene import Scene
 from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject
+from sightd.plugins.testing.verify import columns, same, verify
 from sightd.plugins.types import Frame, Results
 
 _CARRY_LIMIT = 0.001
@@ -23,7 +23,7 @@ def _gives_sound_results(subject: Subject) -> None:
     with subject.opened() as instance:
         for index in _FRAMES:
             frame, given = scene.frame(index), subject.given(scene, index)
-            judge(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
+            verify(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
 
 
 def _copes_with_any_size(subject: Subject) -> None:
@@ -31,7 +31,7 @@ def _copes_with_any_size(subject: Subject) -> None:
         for size in ((64, 48), (48, 200), (1280, 720), (641, 479)):
             scene = Scene(size=size, start=1000.0 + size[0])
             frame, given = scene.frame(0), subject.given(scene, 0)
-            judge(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
+            verify(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
             instance.forget(scene.camera)
 
 
@@ -40,8 +40,8 @@ def _copes_with_nothing_found(subject: Subject) -> None:
     with subject.opened() as instance:
         for index in _FRAMES:
             frame, given = scene.frame(index), subject.given(scene, index)
-            judge(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
-            judge(subject.one(instance, scene.frame(index), Results()), Results(), frame, subject.plugin.gives)
+            verify(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
+            verify(subject.one(instance, scene.frame(index), Results()), Results(), frame, subject.plugin.gives)
 
 
 def _keeps_a_batch_in_order(subject: Subject) -> None:
@@ -84,7 +84,7 @@ def _carries_without_effect(subject: Subject) -> None:
                 raise BrokenRuleError("carry changes what process finds later")
             for ahead in (1, 2, 30):
                 frame, given = scene.frame(index + ahead), subject.given(scene, index + ahead)
-                judge(carried.carry(frame, given), Results(), frame, subject.plugin.gives)
+                verify(carried.carry(frame, given), Results(), frame, subject.plugin.gives)
 
 
 def _carries_cheaply(subject: Subject) -> None:
@@ -120,7 +120,7 @@ def _forgets(subject: Subject) -> None:
                 what = "a frame" if isinstance(item, Frame) else "its name"
                 raise BrokenRuleError(f"still holds {what} after forget(camera): memory that grows for months")
         again = subject.run(instance, scene, [7])[0]
-        judge(again, subject.given(scene, 7), scene.frame(7), subject.plugin.gives)
+        verify(again, subject.given(scene, 7), scene.frame(7), subject.plugin.gives)
 
 
 def _agrees_with_itself_in_parallel(subject: Subject) -> None:

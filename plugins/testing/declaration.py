@@ -60,12 +60,12 @@ def _closes_after_failed_open(subject: Subject) -> None:
         instance.open(StubContext(subject.plugin.__name__, no_network))
     except Exception as error:  # noqa: BLE001 - any exception of a third-party plug-in is to be judged
         instance.close()
-        _judge_failure(error)
+        _verify_failure(error)
     else:
         instance.close()
 
 
-def _judge_failure(error: Exception) -> None:
+def _verify_failure(error: Exception) -> None:
     if not isinstance(error, (PluginError, EngineError)):
         raise BrokenRuleError(
             f"open raised {type(error).__name__} when no model was available; it must raise PluginError or EngineError"

@@ -50,7 +50,7 @@ _WIDENING, _WIDEST = 2.5, 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class LifecycleRules:
     """Parameters of a track's life cycle. Times in seconds."""
 
     high_score: float
@@ -73,7 +73,9 @@ class _Seen:
     row: Indices
 
 
-def step(before: CameraTracks, found: Detections, now: float, rules: Rules) -> tuple[CameraTracks, NDArray[np.int64]]:
+def step(
+    before: CameraTracks, found: Detections, now: float, rules: LifecycleRules
+) -> tuple[CameraTracks, NDArray[np.int64]]:
     """Returns the tracks after a frame at `now` ≥ `before.at`, and each one's row in `found`, or -1."""
     seen = _usable(found, rules.low_score)
     tracks, columns = _match(before, seen, now, rules)
@@ -107,7 +109,7 @@ def _usable(found: Detections, low_score: float) -> _Seen:
     )
 
 
-def _match(before: CameraTracks, seen: _Seen, now: float, rules: Rules) -> Pairs:
+def _match(before: CameraTracks, seen: _Seen, now: float, rules: LifecycleRules) -> Pairs:
     """Returns the pairs of track and column of `seen` found by the three rounds."""
     rows = before.rows
     if not len(rows) or not len(seen.row):
@@ -187,7 +189,7 @@ def _starting(seen: _Seen, matched: Indices, room: int, high_score: float) -> In
     return starting
 
 
-def _confirm(rows: Rows, before: CameraTracks, now: float, rules: Rules) -> int:
+def _confirm(rows: Rows, before: CameraTracks, now: float, rules: LifecycleRules) -> int:
     """Assigns ids, in place, to tracks that were seen often enough, and returns the next free id.
 
     Tracks of a camera's first frame are confirmed at once, because there was no earlier frame to see them in.
@@ -198,7 +200,7 @@ def _confirm(rows: Rows, before: CameraTracks, now: float, rules: Rules) -> int:
     return before.next_id + len(new)
 
 
-def _needed(before: CameraTracks, now: float, rules: Rules) -> float:
+def _needed(before: CameraTracks, now: float, rules: LifecycleRules) -> float:
     """Returns how often a track must have been seen. Uses the shorter of the last two frame intervals, so that one late
     frame is not mistaken for a low frame rate."""
     if before.at == -np.inf:

@@ -13,7 +13,7 @@ from pydantic import Field
 from sightd.engines.catalog import Catalog
 from sightd.plugins.api import Fault, Plugin, PluginConfig
 from sightd.plugins.tracker import view
-from sightd.plugins.tracker.lifecycle import Rules, step
+from sightd.plugins.tracker.lifecycle import LifecycleRules, step
 from sightd.plugins.tracker.table import WIDTH, CameraTracks
 from sightd.plugins.tracker.view import Reach
 from sightd.plugins.types import Detections, Frame, Results, Tracks
@@ -107,7 +107,7 @@ class Tracker(Plugin[TrackerConfig]):
 
     def __init__(self, config: TrackerConfig) -> None:
         super().__init__(config)
-        self._rules = Rules(
+        self._rules = LifecycleRules(
             high_score=config.high_score,
             low_score=min(config.low_score, config.high_score),
             min_overlap=config.min_overlap,

@@ -165,7 +165,7 @@ def test_a_recording_at_its_end_is_ready_and_its_slate_says_that_it_ended(tmp_pa
     try:
         eventually(lambda: daemon.readiness().cameras["a"].state == "ended")
         assert daemon.readiness().ready
-        assert daemon._fleet.runs["a"]._output.ended
+        assert daemon._camera_manager.runs["a"]._output.ended
     finally:
         daemon.stop()
 
@@ -178,7 +178,7 @@ def test_a_camera_whose_pictures_cannot_be_shown_is_not_ready_and_says_why(monke
     daemon.start()
     try:
         eventually(lambda: daemon.readiness().ready)
-        output = daemon._fleet.runs["a"]._output
+        output = daemon._camera_manager.runs["a"]._output
         monkeypatch.setattr(output, "_turn", fails)
         eventually(lambda: daemon.readiness().cameras["a"].state == "failing")
         [reason] = daemon.readiness().reasons

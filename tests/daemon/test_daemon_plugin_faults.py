@@ -61,7 +61,7 @@ class Ward:
 
 
 @contextmanager
-def ward(folder: Path, **options: object) -> Iterator[Ward]:
+def harness(folder: Path, **options: object) -> Iterator[Ward]:
     orders = folder / "orders"
     configuration = {
         "cameras": {
@@ -80,14 +80,14 @@ def ward(folder: Path, **options: object) -> Iterator[Ward]:
 @pytest.fixture(scope="module")
 def within(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """The plug-in runs in the daemon's process."""
-    with ward(tmp_path_factory.mktemp("within")) as one:
+    with harness(tmp_path_factory.mktemp("within")) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """The plug-in runs in its own process."""
-    with ward(tmp_path_factory.mktemp("isolated"), isolate=True, max_memory="512MiB") as one:
+    with harness(tmp_path_factory.mktemp("isolated"), isolate=True, max_memory="512MiB") as one:
         yield one
 
 

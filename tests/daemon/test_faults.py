@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.camera import need_rtsp_server
-from tests.support.fault_ward import LONGEST, SLATE_AFTER, TIMEOUT, Ward
+from tests.support.fault_harness import LONGEST, SLATE_AFTER, TIMEOUT, FaultHarness
 from tests.support.faults import FAULTS, Fault
 
 POLLING = 0.7
@@ -17,15 +17,15 @@ ATTEMPT = TIMEOUT + LONGEST
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultHarness]:
     need_rtsp_server()
-    with Ward(tmp_path_factory.mktemp("ward")) as one:
+    with FaultHarness(tmp_path_factory.mktemp("ward")) as one:
         yield one
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_it_recovers_and_nobody_else_notices(fault: Fault, ward: Ward) -> None:
-    course = ward.suffer(fault, well=0.5, ill=3.0 if fault.reasons else 1.5)
+def test_it_recovers_and_nobody_else_notices(fault: Fault, harness: FaultHarness) -> None:
+    course = harness.suffer(fault, well=0.5, ill=3.0 if fault.reasons else 1.5)
     if fault.reasons:
         assert course.detected is not None
         assert course.detected < TIMEOUT + POLLING
@@ -36,4 +36,4 @@ def test_it_recovers_and_nobody_else_notices(fault: Fault, ward: Ward) -> None:
     assert course.recovered < LONGEST + 2 + ATTEMPT + POLLING
     assert course.viewer_stayed
     assert course.others_lost == 0
-    assert ward.other.error is None
+    assert harness.other.error is None

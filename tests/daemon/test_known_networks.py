@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.installed import installed_plugins
-from sightd.daemon.config.load import Loaded, load_text
+from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.problems import ConfigError
 from sightd.engines.catalog import Catalog
-from sightd.engines.own_models import Origin, put
+from sightd.engines.custom_models import CustomModelMetadata, put
 from sightd.plugins.detector.config import DetectorConfig
 
 TEXT = """
@@ -20,7 +20,7 @@ plugins: {detector: {model: yolox-nano-int8, classes: [person]}}
 """
 
 
-def check(text: str, folder: Path) -> Loaded:
+def check(text: str, folder: Path) -> LoadedConfig:
     return load_text(text, folder / "site.yaml", environ={"SIGHTD_CACHE_DIR": str(folder)}, plugins=installed_plugins())
 
 
@@ -28,7 +28,13 @@ def made(directory: Path) -> None:
     directory.mkdir()
     file = directory / "made.onnx"
     file.touch()
-    put(Catalog.load().get("yolox-nano"), "yolox-nano-int8", file, Origin("yolox-nano", "", "int8", "", ""), directory)
+    put(
+        Catalog.load().get("yolox-nano"),
+        "yolox-nano-int8",
+        file,
+        CustomModelMetadata("yolox-nano", "", "int8", "", ""),
+        directory,
+    )
 
 
 @pytest.mark.parametrize(("section", "folder"), [("", "models"), ("models: {directory: here}", "here")])

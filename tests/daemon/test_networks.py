@@ -13,12 +13,12 @@ import yaml
 
 from sightd.daemon import networks
 from sightd.daemon.config.model import Engines, Models
-from sightd.daemon.networks import engine_loading, wish_of
+from sightd.daemon.networks import engine_loading, preference_of
 from sightd.engines.backends import Backends
 from sightd.engines.catalog import Catalog
 from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.custom_models import CustomModelMetadata, file_of, put
 from sightd.engines.errors import BackendUnavailableError, ModelUnavailableError, UnknownModelError
-from sightd.engines.own_models import Origin, file_of, put
 from sightd.engines.placement import RoundRobin
 from sightd.engines.preference import DEFAULT_BACKENDS, Preference
 from sightd.plugins.api import PluginConfig
@@ -32,14 +32,16 @@ without_cuda = pytest.mark.skipif(
 
 
 def test_by_default_any_device_and_the_backends_own_precision() -> None:
-    assert wish_of(Engines(), PluginConfig()) == Preference(DEFAULT_BACKENDS, "auto", "auto")
+    assert preference_of(Engines(), PluginConfig()) == Preference(DEFAULT_BACKENDS, "auto", "auto")
 
 
 def test_a_plugins_own_options_come_before_the_files() -> None:
     engines = Engines(backends=["openvino", "onnxruntime"], precision="bf16", device="cpu")
-    assert wish_of(engines, PluginConfig()) == Preference(("openvino", "onnxruntime"), "bf16", "cpu")
-    assert wish_of(engines, PluginConfig(precision="fp32")) == Preference(("openvino", "onnxruntime"), "fp32", "cpu")
-    assert wish_of(engines, PluginConfig(backends=["tensorrt"], device="cuda:1")) == Preference(
+    assert preference_of(engines, PluginConfig()) == Preference(("openvino", "onnxruntime"), "bf16", "cpu")
+    assert preference_of(engines, PluginConfig(precision="fp32")) == Preference(
+        ("openvino", "onnxruntime"), "fp32", "cpu"
+    )
+    assert preference_of(engines, PluginConfig(backends=["tensorrt"], device="cuda:1")) == Preference(
         ("tensorrt",), "bf16", "cuda:1"
     )
 
@@ -54,7 +56,7 @@ def test_a_network_that_was_made_since_the_start_is_found(tmp_path: Path) -> Non
         Catalog.load().get("mobilenet-v2"),
         "colours",
         made,
-        Origin("mobilenet-v2", "", "for the test", "", "", ("red", "green", "blue")),
+        CustomModelMetadata("mobilenet-v2", "", "for the test", "", "", ("red", "green", "blue")),
         tmp_path,
     )
     engine = load(["colours"], 1, PluginConfig())
@@ -131,7 +133,7 @@ def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: py
         def load(self, choice: object) -> None:
             """Loads nothing."""
 
-    def installed(judge_of: object, gpus: Gpus) -> Backends:
+    def installed(verifier_of: object, gpus: Gpus) -> Backends:
         given.append(gpus)
         return Backends({}, RoundRobin(1))
 

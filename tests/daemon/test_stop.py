@@ -71,8 +71,12 @@ def stop(parts: Parts, clock: Clock) -> None:
     text = "cameras: {a: {source: 'testpattern://'}}\nrtsp: {enabled: false}\nhttp: {enabled: false}\n"
     daemon: Any = Daemon(load_text(text, Path("site.yaml"), environ={}, plugins=STUBS), no_engine, Gpus())
     daemon.journal.close(1.0)
-    daemon._changing, daemon._fleet, daemon._host = parts.part("change"), parts.part("cameras"), parts.part("plugins")
-    daemon._fleet.rtsp, daemon._http = parts.part("rtsp"), parts.part("http")
+    daemon._changing, daemon._camera_manager, daemon._manager = (
+        parts.part("change"),
+        parts.part("cameras"),
+        parts.part("plugins"),
+    )
+    daemon._camera_manager.rtsp, daemon._http = parts.part("rtsp"), parts.part("http")
     daemon._faces, daemon.journal = parts.part("faces"), parts.part("journal")
     _stop(
         Deadline(STOP_TIME, clock),

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sightd.daemon.serve.access.attempts import AT_ONCE
+from sightd.daemon.serve.access.login_throttle import AT_ONCE
 from tests.support.camera import need_rtsp_server
 from tests.support.daemon import DaemonProcess
 from tests.support.debian import program
@@ -57,7 +57,7 @@ class Ward:
 
 
 @pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
+def harness(tmp_path: Path) -> Iterator[Ward]:
     program("prometheus", "prometheus")
     need_rtsp_server()
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -96,23 +96,23 @@ def leave_few_descriptors(daemon: DaemonProcess, few: int) -> None:
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (max(numbers) + few, hard))
 
 
-def test_each_fires_on_its_fault(ward: Ward) -> None:
-    ward.order("keep raising")
-    ward.fires("SightdPluginTakenOut", "SightdPluginFaults")
+def test_each_fires_on_its_fault(harness: Ward) -> None:
+    harness.order("keep raising")
+    harness.fires("SightdPluginTakenOut", "SightdPluginFaults")
     for number in range(AT_ONCE + 1):
-        guess(ward.daemon, f"wrong {number}")
-    ward.fires("SightdGuessing")
-    ward.disk.fill()
-    ward.daemon.signal(signal.SIGHUP)  # records an event
-    ward.fires("SightdStateNotWritable")
-    ward.disk.empty()
-    ward.quiet("SightdStateNotWritable")
-    leave_few_descriptors(ward.daemon, 4)
-    ward.fires("SightdDescriptorsLow")
+        guess(harness.daemon, f"wrong {number}")
+    harness.fires("SightdGuessing")
+    harness.disk.fill()
+    harness.daemon.signal(signal.SIGHUP)  # records an event
+    harness.fires("SightdStateNotWritable")
+    harness.disk.empty()
+    harness.quiet("SightdStateNotWritable")
+    leave_few_descriptors(harness.daemon, 4)
+    harness.fires("SightdDescriptorsLow")
     for times in (1, 2, 3):
-        ward.daemon.signal(signal.SIGKILL)
-        ward.daemon.exit_code()
-        ward.daemon.start()
-        eventually(partial(ward.started_anew, times), 20, "the new one is scraped")
-    ward.fires("SightdRestarts")
-    ward.quiet("SightdDescriptorsLow")
+        harness.daemon.signal(signal.SIGKILL)
+        harness.daemon.exit_code()
+        harness.daemon.start()
+        eventually(partial(harness.started_anew, times), 20, "the new one is scraped")
+    harness.fires("SightdRestarts")
+    harness.quiet("SightdDescriptorsLow")

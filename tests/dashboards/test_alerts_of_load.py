@@ -63,7 +63,7 @@ class Ward:
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     program("prometheus", "prometheus")
     need_rtsp_server()
     folder = tmp_path_factory.mktemp("ward")
@@ -88,25 +88,25 @@ def reload(daemon: DaemonProcess, cameras: dict[str, Any]) -> None:
     assert httpx.post(daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30).status_code == 200
 
 
-def test_a_processor_that_is_too_slow(ward: Ward) -> None:
-    ward.quiet("SightdLatencyHigh", "SightdFramesReplaced")
-    with quota(ward.daemon.pid, _SHARE):
-        ward.fires("SightdLatencyHigh", "SightdFramesReplaced")
-    ward.quiet("SightdLatencyHigh", "SightdFramesReplaced")
+def test_a_processor_that_is_too_slow(harness: Ward) -> None:
+    harness.quiet("SightdLatencyHigh", "SightdFramesReplaced")
+    with quota(harness.daemon.pid, _SHARE):
+        harness.fires("SightdLatencyHigh", "SightdFramesReplaced")
+    harness.quiet("SightdLatencyHigh", "SightdFramesReplaced")
 
 
-def test_a_plugin_that_leaks(ward: Ward) -> None:
-    eventually(ward.settled, 30)
-    ward.quiet("SightdMemoryGrows")
-    ward.orders.write_text("keep leaking")
-    ward.fires("SightdMemoryGrows")
-    ward.orders.unlink()
-    ward.quiet("SightdMemoryGrows")
+def test_a_plugin_that_leaks(harness: Ward) -> None:
+    eventually(harness.settled, 30)
+    harness.quiet("SightdMemoryGrows")
+    harness.orders.write_text("keep leaking")
+    harness.fires("SightdMemoryGrows")
+    harness.orders.unlink()
+    harness.quiet("SightdMemoryGrows")
 
 
-def test_a_camera_whose_pictures_cannot_be_encoded(ward: Ward, tmp_path: Path) -> None:
-    ward.quiet("SightdPicturesFail")
-    reload(ward.daemon, {"wide": {"source": str(too_wide(tmp_path / "wide.avi")), "chain": []}})
-    with Viewer(ward.daemon.rtsp("wide")):
-        ward.fires("SightdPicturesFail")
-    ward.quiet("SightdPicturesFail")
+def test_a_camera_whose_pictures_cannot_be_encoded(harness: Ward, tmp_path: Path) -> None:
+    harness.quiet("SightdPicturesFail")
+    reload(harness.daemon, {"wide": {"source": str(too_wide(tmp_path / "wide.avi")), "chain": []}})
+    with Viewer(harness.daemon.rtsp("wide")):
+        harness.fires("SightdPicturesFail")
+    harness.quiet("SightdPicturesFail")

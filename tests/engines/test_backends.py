@@ -54,8 +54,8 @@ class Maker:
         return Made(self.name, request)
 
 
-def backends(gpus: int = 1, **makers: Maker) -> Backends:
-    return Backends({name.replace("_", "-"): maker for name, maker in makers.items()}, RoundRobin(gpus))
+def backends(gpus: int = 1, **factories: Maker) -> Backends:
+    return Backends({name.replace("_", "-"): factory for name, factory in factories.items()}, RoundRobin(gpus))
 
 
 def test_the_first_of_the_list_runs_with_nothing_to_tell() -> None:
@@ -105,8 +105,8 @@ def test_a_device_passes_over_the_backends_of_others() -> None:
 
 def test_without_a_wish_networks_are_spread_over_the_gpus() -> None:
     every = backends(gpus=2, onnxruntime_cuda=Maker("onnxruntime-cuda", on_gpu=True))
-    wish = Preference(("onnxruntime-cuda",))
-    assert [every.open(REQUEST, wish)[0].backend.device for _ in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    preference = Preference(("onnxruntime-cuda",))
+    assert [every.open(REQUEST, preference)[0].backend.device for _ in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp16"])

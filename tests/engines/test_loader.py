@@ -11,21 +11,21 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
+from sightd.engines.backend_factories import OnnxRuntimeFactory
 from sightd.engines.backends import SessionRequest
 from sightd.engines.catalog import Catalog
-from sightd.engines.cuda.detection_lane import Reading
+from sightd.engines.cuda.detection_pipeline import HeadParameters
 from sightd.engines.cuda.gpus import Gpus
-from sightd.engines.cuda.launch.detect import Choice
+from sightd.engines.cuda.launch.detect import BoxSelection
 from sightd.engines.cuda.nvrtc import CompilerUnavailableError
+from sightd.engines.ensure import ensure_model
 from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError, UnknownModelError
 from sightd.engines.fetch import Fetcher
 from sightd.engines.loader import EngineLoader
-from sightd.engines.makers import OnnxRuntimeMaker
 from sightd.engines.model import Model, UrlSource
 from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.engines.preference import PLAIN
 from sightd.engines.progress import silent
-from sightd.engines.provision import provide
 from sightd.engines.session import Backend, Session
 from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from sightd.engines.store import ModelStore
@@ -51,11 +51,11 @@ def loader(server: FileServer, tmp_path: Path) -> EngineLoader:
         if body := server.files.get(f"/{name}.onnx"):
             sources[name] = replace(source, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
     models = {n: Model(n, "detector", "yolox", "Apache-2.0", SPEC, sources=(s,)) for n, s in sources.items()}
-    return EngineLoader(Catalog(models), ModelStore(tmp_path / "models"), wish=PLAIN)
+    return EngineLoader(Catalog(models), ModelStore(tmp_path / "models"), preference=PLAIN)
 
 
 def store(loader: EngineLoader, name: str) -> None:
-    provide(loader.catalog.get(name), loader.store, Fetcher(silent))
+    ensure_model(loader.catalog.get(name), loader.store, Fetcher(silent))
 
 
 def test_the_first_choice_runs_if_it_is_stored(loader: EngineLoader, server: FileServer) -> None:
@@ -157,7 +157,7 @@ class Elsewhere(OnnxRuntimeSession):
         raise AssertionError("without a device nothing is run on it")
 
 
-class ElsewhereMaker(OnnxRuntimeMaker):
+class ElsewhereMaker(OnnxRuntimeFactory):
     def make(self, request: SessionRequest) -> Session:
         return Elsewhere(request.path, request.threads)
 
@@ -170,9 +170,9 @@ def test_where_only_the_network_can_run_on_the_gpu_the_reason_says_so(
 
     monkeypatch.setattr(Gpus, "get", lambda gpus, which: missing(which))
     store(loader, "small")
-    backends = replace(loader.backends, makers={"onnxruntime": ElsewhereMaker()})
+    backends = replace(loader.backends, factories={"onnxruntime": ElsewhereMaker()})
     engine = replace(loader, backends=backends).load(["small"])
     assert engine.gpu is None
     assert engine.reason.endswith("pre- and post-processing run on the CPU: NVRTC was not found: install it")
     assert "NVRTC was not found" in caplog.text
-    assert engine.detection_lanes(Reading(np.ones(1, np.float32), Choice(0.5, 1))) is None
+    assert engine.detection_pipelines(HeadParameters(np.ones(1, np.float32), BoxSelection(0.5, 1))) is None

@@ -10,15 +10,15 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
+from sightd.engines.custom_file import classifier_from_file, model_from_file, style_from_file
 from sightd.engines.errors import ModelFileError
-from sightd.engines.onnx_file import last_operation, read_ends, read_precision
+from sightd.engines.onnx_file import last_operation, read_io_spec, read_precision
 from sightd.engines.onnx_head import write_trunk
-from sightd.engines.own_file import classifier_from_file, model_from_file, style_from_file
 from sightd.engines.spec import ColourOrder
 
 Read = Callable[[Path], object]
 READERS: tuple[Read, ...] = (
-    read_ends,
+    read_io_spec,
     read_precision,
     last_operation,
     lambda path: write_trunk(path, path.with_name("trunk.onnx")),
@@ -129,13 +129,13 @@ def test_weights_of_a_branch_are_read_from_the_same_folder_only(tmp_path: Path) 
     branch.CopyFrom(outer.graph)
     path = written(tmp_path / "folder" / "network.onnx", helper.make_node("If", ["x"], ["y"], then_branch=branch))
     with pytest.raises(ModelFileError, match="outside its folder"):
-        read_ends(path)
+        read_io_spec(path)
 
 
 def test_weights_beside_the_network_are_taken(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "weights").write_bytes(bytes(8))
-    assert list(read_ends(with_weights_in(tmp_path, "data/weights")).inputs) == ["x"]
+    assert list(read_io_spec(with_weights_in(tmp_path, "data/weights")).inputs) == ["x"]
 
 
 def branching(path: Path, *nodes: NodeProto) -> Path:
@@ -187,7 +187,7 @@ def test_functions_that_stand_for_millions_of_nodes_are_refused(read: Read, tmp_
 
 
 def test_functions_of_a_usual_size_are_taken(tmp_path: Path) -> None:
-    assert list(read_ends(with_functions(tmp_path / "a.onnx", **doubling(8))).inputs) == ["x"]
+    assert list(read_io_spec(with_functions(tmp_path / "a.onnx", **doubling(8))).inputs) == ["x"]
 
 
 @pytest.mark.parametrize("read", READERS)

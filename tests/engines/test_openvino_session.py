@@ -27,7 +27,7 @@ def _openvino() -> None:
 
 @pytest.fixture
 def session(tmp_path: Path) -> OpenVinoSession:
-    return OpenVinoSession(write_double(tmp_path / "double.onnx"), threads=1, lanes=2)
+    return OpenVinoSession(write_double(tmp_path / "double.onnx"), threads=1, parallel=2)
 
 
 @pytest.mark.parametrize("name", ["ssd-mobilenet-v2", "yolox-nano"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sightd.engines import own_file
+from sightd.engines import custom_file
 from sightd.engines.catalog import Catalog
 from sightd.engines.model import Model
 from sightd.engines.spec import ColourOrder, Resize
@@ -136,4 +136,4 @@ def test_what_can_be_named_is_the_callers_to_say() -> None:
 
 def test_every_head_that_can_be_named_has_its_decoder_and_its_usual_input() -> None:
     heads = set(get_args(OwnFile.model_fields["head"].annotation))
-    assert heads == set(HEADS) == set(own_file._DEFAULTS)
+    assert heads == set(HEADS) == set(custom_file._DEFAULTS)

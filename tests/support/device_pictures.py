@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 
 from sightd.engines.cuda.device_image import DeviceImage, Downloads
-from sightd.engines.cuda.driver import Device
+from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.cuda.launch.picture import DevicePicture
 from sightd.plugins.types import Frame, Image
 from tests.engines.cuda.pictures import nv12_of
 
 
-def device_image(device: Device, image: Image, downloads: Downloads, spare: int = 32) -> DeviceImage:
+def device_image(device: CudaDevice, image: Image, downloads: Downloads, spare: int = 32) -> DeviceImage:
     """Uploads a BGR image with even sides as NV12, with `spare` bytes of padding after each row."""
     height, width = image.shape[:2]
     rows = np.zeros((height * 3 // 2, width + spare), np.uint8)

@@ -11,7 +11,7 @@ from sightd.engines.catalog import Catalog
 from sightd.engines.engine import Engine
 from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.finder import Search
+from sightd.plugins.face.face_detector import Search
 from sightd.plugins.types import Frame, Image
 from tests.support import media
 from tests.support.networks import stored

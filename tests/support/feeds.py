@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.feed import Feed
+from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.config.model import Camera
 from sightd.plugins.types import Frame
 from tests.support.barcode import Bar, get_bar
@@ -23,14 +23,14 @@ from tests.support.waiting import eventually
 class Record:
     """What a feed reported to its listener, in order."""
 
-    states: list[State] = field(default_factory=list)
+    states: list[FeedState] = field(default_factory=list)
     losses: list[Reason] = field(default_factory=list)
     damaged: int = 0
     ages: list[float] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
     skipped: int = 0
 
-    def state_changed(self, camera: str, state: State) -> None:
+    def state_changed(self, camera: str, state: FeedState) -> None:
         self.states.append(state)
 
     def camera_lost(self, camera: str, reason: Reason) -> None:

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sightd.engines.catalog import Catalog
+from sightd.engines.ensure import ensure_model
 from sightd.engines.errors import EngineError
 from sightd.engines.fetch import Fetcher
 from sightd.engines.mirror import default_mirror
 from sightd.engines.progress import silent
-from sightd.engines.provision import provide
 from sightd.engines.store import ModelStore, default_directory
 
 Shape = Sequence[int | str]
@@ -53,7 +53,7 @@ def stored(name: str) -> Path:
     """Returns the ONNX file of a catalogue model in the user's cache. Skips the test if it is not available."""
     store = ModelStore(default_directory(os.environ))
     try:
-        return provide(Catalog.load().get(name), store, Fetcher(silent, default_mirror(os.environ)))
+        return ensure_model(Catalog.load().get(name), store, Fetcher(silent, default_mirror(os.environ)))
     except EngineError as error:
         pytest.skip(f"{name} cannot be had here: {error}")
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from sightd.daemon.config.model import Access as Options
 from sightd.daemon.log_throttle import LogThrottle
-from sightd.daemon.serve.access.attempts import Attempts
-from sightd.daemon.serve.access.keyring import Keyring
+from sightd.daemon.serve.access.login_throttle import LoginThrottle
 from sightd.daemon.serve.access.peers import PeerRoles
+from sightd.daemon.serve.access.token_store import TokenStore
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class Access:
         """`peers` decides which users of this machine may use the control socket."""
         self.peers = peers or PeerRoles()
         self.tokens = options.tokens
-        self.keyring = Keyring(options.tokens)
-        self.attempts: Mapping[Server, Attempts] = {"http": Attempts(), "rtsp": Attempts()}
+        self.token_store = TokenStore(options.tokens)
+        self.login_throttles: Mapping[Server, LoginThrottle] = {"http": LoginThrottle(), "rtsp": LoginThrottle()}
         self._count = count
         self._throttle = LogThrottle()
 
@@ -41,6 +41,6 @@ class Access:
         is logged at a limited rate."""
         self._count(server, reason)
         if reason == "wrong":
-            self.attempts[server].failed(address, guess)
+            self.login_throttles[server].failed(address, guess)
             if self._throttle.add():
                 log.warning("%s: wrong token or password from %s", server, address)

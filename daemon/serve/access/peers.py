@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightd.daemon.serve.access.keyring import Holder
 from sightd.daemon.serve.access.roles import Role
+from sightd.daemon.serve.access.token_store import Principal
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +75,12 @@ class PeerRoles:
     def admits_groups(self) -> bool:
         return bool(self._groups)
 
-    def holder(self, peer: Peer) -> Holder | None:
+    def principal(self, peer: Peer) -> Principal | None:
         """Returns the peer with its role, or None if it has no role."""
         if peer.uid in self._admins:
-            return Holder(peer.name, Role.ADMIN)
+            return Principal(peer.name, Role.ADMIN)
         roles = [role for gid, role in self._groups.items() if gid in peer.gids]
-        return Holder(peer.name, max(roles)) if roles else None
+        return Principal(peer.name, max(roles)) if roles else None
 
 
 def _peer_groups(connection: Any) -> Any:

@@ -20,11 +20,11 @@ from sightd.daemon.training.style.trainer import Distances, Trainer, example_of,
 from sightd.engines.catalog import Catalog
 from sightd.engines.convert import style_network, vgg
 from sightd.engines.convert.style_network import StyleLayer
+from sightd.engines.custom_models import CustomModelMetadata, file_of, put, with_custom_models
 from sightd.engines.digest import digest_of
 from sightd.engines.lock import locked, scratch_folder
 from sightd.engines.model import Model
 from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.own_models import Origin, file_of, put, with_own
 from sightd.engines.progress import Progress
 from sightd.engines.store import ModelStore
 from sightd.engines.styles import STYLES, WITH_OWN
@@ -125,7 +125,7 @@ class StyleJob:
             made = scratch / "made.onnx"
             style_network.write(layers, made, f"{network}, created by sightd")
             self._require_faithful(made, labels.index(name), len(labels), picture)
-            origin = Origin(
+            origin = CustomModelMetadata(
                 base=self._base.name,
                 base_sha256=digest_of(self._base_file).sha256,
                 made="fully trained on a painting" if self._plan.whole else f"{len(labels) - len(STYLES)} more",
@@ -145,7 +145,7 @@ class StyleJob:
     def _known(self) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
         """Returns the model with the custom styles, or the published one. Raises TrainingError if the custom one was
         made from another published model: its styles would be joined to weights they were not learnt for."""
-        own = with_own(Catalog.load(), self._store.directory).models.get(WITH_OWN)
+        own = with_custom_models(Catalog.load(), self._store.directory).models.get(WITH_OWN)
         if own is None or own.path is None:
             return self._layers, STYLES
         layers = style_network.read(own.path)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sightd.engines.cuda.launch.candidates import CandidateBuffers
 from sightd.engines.cuda.launch.heads import HeadLayout, Outputs, layout_of
+from sightd.engines.cuda.launch.interfaces import Device, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.layout import CANDIDATE, SUPPRESSION, VIEW, record
-from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.staging import Staging
 from sightd.engines.errors import EngineError
 from sightd.engines.preprocess import Geometry
@@ -29,7 +29,7 @@ _ROOM = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BoxSelection:
     """Which boxes are returned. `classes`: only boxes of these ids, or None for all; the others still suppress boxes.
 
     `min_size` applies to the shorter side, in source pixels. If `by_class` is True, boxes of different classes never
@@ -48,7 +48,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class RawBoxes:
     """The boxes of one image, best first; new arrays, in source pixels.
 
     boxes xyxy float32 [n, 4] · scores float32 [n] · class_ids int64 [n] · points float32 [n, 5, 2] or None.
@@ -74,7 +74,7 @@ class Detect:
         head: str,
         spec: InputSpec,
         min_score: NDArray[np.float32],
-        choice: Choice,
+        choice: BoxSelection,
         max_batch: int,
         room: int = _ROOM,
     ) -> None:
@@ -100,7 +100,7 @@ class Detect:
         self._rank = kernels.function("detect", "rank_candidates")
         self._suppress = kernels.function("suppress", "suppress")
 
-    def run(self, outputs: Outputs, geometries: Sequence[Geometry], stream: Any) -> list[Found]:
+    def run(self, outputs: Outputs, geometries: Sequence[Geometry], stream: Any) -> list[RawBoxes]:
         """Returns the detections of each image. Waits for the stream. Raises EngineError if the outputs do not match
         the head."""
         layout = layout_of(self._head, outputs, self._spec, self._classes)
@@ -175,10 +175,10 @@ class Detect:
         stream.synchronize()
         return found[:count]
 
-    def _found(self, picture: int) -> Found:
+    def _found(self, picture: int) -> RawBoxes:
         rows = self._rows.array[picture, : self._given.array[picture]]
         points = None if self._points is None else self._points.array[picture, : len(rows)].copy()
-        return Found(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
+        return RawBoxes(rows["box"].copy(), rows["score"].copy(), rows["class_id"].astype(np.int64), points)
 
 
 def _view(geometry: Geometry) -> NDArray[Any]:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.engines.cuda.launch.interfaces import Buffer, Device, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.layout import CROP, record
 from sightd.engines.cuda.launch.picture import DevicePicture
 from sightd.engines.cuda.launch.preprocess import PIXELS_PER_THREAD, input_layout
-from sightd.engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.staging import Staging
 from sightd.engines.similarity import ARCFACE, inverse, similarity
 from sightd.engines.spec import InputSpec

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from sightd.engines.cuda.launch.interfaces import Buffer, Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.layout import CELLS, PICTURE, REGION, record
-from sightd.engines.cuda.launch.marks import Place
+from sightd.engines.cuda.launch.marks import Point
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (16, 8, 1)
@@ -33,7 +33,7 @@ class Hide:
         self._regions = GrowingStaging(device, REGION)
         self._means: Buffer | None = None
 
-    def launch(self, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], cell: int, stream: Any) -> None:
+    def launch(self, frames: Sequence[tuple[DevicePicture, Sequence[Point]]], cell: int, stream: Any) -> None:
         """Redacts each frame's regions, clipped to the frame. Raises ValueError if `cell` is odd or less than 2."""
         if cell < 2 or cell % 2:
             raise ValueError(f"a cell's side must be even and at least 2 pixels, not {cell}")
@@ -74,7 +74,7 @@ class Hide:
             self._means.free()
 
 
-def _on(frame: DevicePicture, place: Place) -> Place | None:
+def _on(frame: DevicePicture, place: Point) -> Point | None:
     """Clips the region to the frame and expands it to even coordinates. Returns None if nothing is left."""
     left, top, right, bottom = place
     if left >= right or top >= bottom:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
 """Blue, green, red."""
-Place = tuple[int, int, int, int]
+Point = tuple[int, int, int, int]
 """Left, top, right, bottom; right and bottom are exclusive."""
 
 
@@ -21,7 +21,7 @@ class Outline:
     Within `arm` pixels of a corner, it is `accent` pixels thick instead. `cover` is its opacity, 0-1.
     """
 
-    place: Place
+    place: Point
     colour: Colour
     thickness: float
     radius: float = 0.0
@@ -42,7 +42,7 @@ class Mask:
     cover: float = 1.0
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Point:
         height, width = self.shape.shape
         return self.left, self.top, self.left + width, self.top + height
 
@@ -57,7 +57,7 @@ class Trail:
     cover: float = 1.0
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Point:
         reach = self.thickness / 2 + 1
         across, down = self.points.T.tolist()  # only a handful of points: faster than NumPy
         left, top = floor(min(across) - reach), floor(min(down) - reach)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.engines.cuda.launch.interfaces import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.layout import MARK, POINT, SCENE, record
 from sightd.engines.cuda.launch.marks import Colour, Mark, Mask, Outline
 from sightd.engines.cuda.launch.picture import DevicePicture, Matrix, bgr_to_yuv
-from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (32, 8, 1)
@@ -20,7 +20,7 @@ BLOCK: Grid = (32, 8, 1)
 _OUTLINE, _MASK, _TRAIL = 0, 1, 2
 
 
-class Overlay:
+class OverlayKernel:
     """Draws any number of marks on up to `max_batch` frames at once.
 
     Belongs to one GPU pipeline: the stream must be synchronised between two calls of `launch`. `close` is idempotent.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sightd.engines.cuda.launch.interfaces import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.layout import PAINTING, record
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.staging import Staging
 from sightd.engines.cuda.launch.target import target
 

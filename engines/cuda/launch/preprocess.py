@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightd.engines.cuda.launch.interfaces import Buffer, Device, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.layout import INPUT_LAYOUT, PLACEMENT, record
 from sightd.engines.cuda.launch.picture import DevicePicture
 from sightd.engines.cuda.launch.resample import steps
-from sightd.engines.cuda.launch.seam import Buffer, Device, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.staging import Staging
-from sightd.engines.preprocess import Geometry, affine, placed
+from sightd.engines.preprocess import Geometry, affine, letterbox
 from sightd.engines.spec import ColourOrder, InputSpec
 
 BLOCK: Grid = (32, 8, 1)
@@ -45,7 +45,7 @@ class Preprocess:
             return []
         structs, geometries = [], []
         for picture in pictures:
-            place = placed(picture.width, picture.height, spec)
+            place = letterbox(picture.width, picture.height, spec)
             structs.append(placement(picture, place))
             left, top, width, height = place
             geometries.append(

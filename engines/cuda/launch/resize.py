@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sightd.engines.cuda.launch.interfaces import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.layout import RESIZED, record
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.seam import Device, Grid, Kernels, blocks
 from sightd.engines.cuda.launch.staging import Staging
 from sightd.engines.cuda.launch.target import target
 

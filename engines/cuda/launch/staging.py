@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.seam import Buffer, Device
+from sightd.engines.cuda.launch.interfaces import Buffer, Device
 
 
 class Staging:

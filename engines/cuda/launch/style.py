@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.cuda.launch.interfaces import Device, Function, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.layout import OUTPUT_LAYOUT, TARGET, record
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.seam import Device, Function, Grid, Kernels, blocks, precision
 from sightd.engines.cuda.launch.staging import Staging
 from sightd.engines.cuda.launch.target import target
 from sightd.engines.spec import ColourOrder

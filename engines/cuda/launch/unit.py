@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sightd.engines.cuda.launch.heads import DeviceTensor
-from sightd.engines.cuda.launch.seam import Buffer, Grid, Kernels, precision
+from sightd.engines.cuda.launch.interfaces import Buffer, Grid, Kernels, precision
 
 BLOCK: Grid = (128, 1, 1)
 """The kernel requires exactly this number of threads."""

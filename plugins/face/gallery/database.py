@@ -78,7 +78,7 @@ class Database:
         invalid; it is called each time the file is opened.
 
         `may_stand_in`: if the file cannot be written (`fault` says why), works read-only on a copy of it in memory, or
-        on an empty database if it is damaged or missing, until `mend` succeeds. A damaged file is never modified.
+        on an empty database if it is damaged or missing, until `recover` succeeds. A damaged file is never modified.
         """
         self.path = path
         self.fault: str | None = None
@@ -129,7 +129,7 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def mend(self) -> str | None:
+    def recover(self) -> str | None:
         """Retries if writing had failed. Returns what still prevents it, None if nothing does."""
         with self._lock:
             if self.fault is None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from sightd.plugins.face.calibration import Calibration
 from sightd.plugins.face.evidence import Match
+from sightd.plugins.face.face_samples import FaceSamples, Quality
 from sightd.plugins.face.gallery.gallery import Face, Gallery, Person, plain
 from sightd.plugins.face.gallery.matcher import Matcher
-from sightd.plugins.face.looks import Looks, Quality
 from sightd.plugins.types import FloatArray, Frame, Image
 
 _BACKGROUND = 0.5
@@ -28,11 +28,11 @@ _UNLIKE = 1e-2
 class Analyser(Protocol):
     """Interface of `plugins.face.analyser.FaceAnalyser`."""
 
-    def looks(self, frames: Sequence[Frame]) -> list[Looks]: ...
+    def looks(self, frames: Sequence[Frame]) -> list[FaceSamples]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PhotoOutcome:
     """The outcome for one photograph. `known`: it was enrolled before, which is not an error."""
 
     photo: str
@@ -46,7 +46,7 @@ class Enrolment:
     """`person` is None if no photograph was accepted."""
 
     person: Person | None
-    findings: tuple[Finding, ...]
+    findings: tuple[PhotoOutcome, ...]
 
 
 class AnyPhoto(Protocol):
@@ -87,13 +87,13 @@ class Enroller:
     def enrol(self, name: str, photos: Sequence[AnyPhoto], *, anyway: bool = False) -> Enrolment:
         """Enrols photographs with one good face that resembles the person's others and nobody else. `anyway` also
         accepts one that does not resemble them, or resembles somebody else. Raises GalleryError."""
-        findings: list[Finding] = []
+        findings: list[PhotoOutcome] = []
         candidates: list[tuple[AnyPhoto, Face]] = []
         for photo in photos:
             (looks,) = self._analyser.looks([Frame.of(photo.image, still=True)])
             face, fault = self._face(photo, looks)
             if face is None:
-                findings.append(Finding(photo.name, False, fault))
+                findings.append(PhotoOutcome(photo.name, False, fault))
             else:
                 candidates.append((photo, face))
         taken = self._fitting(name, candidates, findings, anyway)
@@ -101,7 +101,7 @@ class Enroller:
         order = {photo.name: place for place, photo in enumerate(photos)}
         return Enrolment(person, tuple(sorted(findings, key=lambda finding: order[finding.photo])))
 
-    def _face(self, photo: AnyPhoto, looks: Looks) -> tuple[Face | None, str]:
+    def _face(self, photo: AnyPhoto, looks: FaceSamples) -> tuple[Face | None, str]:
         """Returns the single face of a photograph, or the reason why there is none."""
         sizes = looks.quality.sizes
         if not len(looks):
@@ -119,7 +119,7 @@ class Enroller:
         return Face(self._model, looks.embeddings[row], quality, photo.name, crop), ""
 
     def _fitting(
-        self, name: str, candidates: Sequence[tuple[AnyPhoto, Face]], findings: list[Finding], anyway: bool
+        self, name: str, candidates: Sequence[tuple[AnyPhoto, Face]], findings: list[PhotoOutcome], anyway: bool
     ) -> list[Face]:
         """Returns the candidates that may be enrolled, and appends a finding for each candidate."""
         enrolled = self._gallery.enrolled(self._model)
@@ -134,12 +134,12 @@ class Enroller:
             if match.person not in (None, own_id):
                 fault = resemblance(match, enrolled.names, self._calibration) or outlier
             if len(known) and float((known @ face.embedding).max()) >= _SAME_PICTURE:
-                findings.append(Finding(photo.name, False, "is enrolled already", known=True))
+                findings.append(PhotoOutcome(photo.name, False, "is enrolled already", known=True))
             elif fault and not anyway:
-                findings.append(Finding(photo.name, False, fault))
+                findings.append(PhotoOutcome(photo.name, False, fault))
             else:
                 taken.append(face)
-                findings.append(Finding(photo.name, True, f"taken, quality {face.quality:.2f}"))
+                findings.append(PhotoOutcome(photo.name, True, f"taken, quality {face.quality:.2f}"))
         return taken
 
     def _outliers(self, own: FloatArray, new: FloatArray) -> list[str]:

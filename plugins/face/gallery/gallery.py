@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sightd.engines.printable import printable
 from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.face.face_samples import CROP, DIMENSIONS
 from sightd.plugins.face.gallery.cipher import Cipher
 from sightd.plugins.face.gallery.database import Database
 from sightd.plugins.face.gallery.errors import (
@@ -27,7 +28,6 @@ from sightd.plugins.face.gallery.errors import (
     WrongKeyError,
 )
 from sightd.plugins.face.gallery.unknown_rows import drop
-from sightd.plugins.face.looks import CROP, DIMENSIONS
 from sightd.plugins.types import FloatArray, Image
 
 _LONGEST_NAME = 80

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sightd.daemon.analyze.media import Item, frames, sequences
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.decoding import CpuDecoding
 from sightd.daemon.capture.deinterlace import Deinterlace
+from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.capture.source import CaptureError, source_of
 from sightd.daemon.config.model import Camera
 from tests.support.clips import CLOCKWISE, write_film
@@ -59,7 +59,7 @@ def test_interlaced_frames_become_whole_ones(tmp_path: Path, mode: Deinterlace, 
 def test_a_camera_s_frames_are_deinterlaced_turned_and_complete_to_the_last(tmp_path: Path) -> None:
     tape = film(tmp_path / "tape.mp4", flagged=True, matrix=CLOCKWISE)
     with RunningFeed(str(tape), loop=False) as running:
-        eventually(lambda: running.feed.status.state is State.ENDED, 10.0)
+        eventually(lambda: running.feed.status.state is FeedState.ENDED, 10.0)
     pictures = [frame.host() for _, frame in running.frames]
     assert len(pictures) == _COUNT
     assert pictures[0].shape == (320, 240, 3)

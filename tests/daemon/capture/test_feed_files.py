@@ -13,8 +13,8 @@ import cv2
 import pytest
 
 from sightd.daemon.capture import container
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.reconnect import FeedState
 from tests.support.clips import (
     CLOCKWISE,
     corners,
@@ -44,12 +44,12 @@ def test_a_file_is_played_in_real_time_and_begun_again_without_a_break(clip: Pat
     assert frames[-1][0] - frames[0][0] == pytest.approx(59 / 25, abs=0.2)
     times = [frame.pts for _, frame in frames if frame.pts is not None]
     assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx([0.04] * 59, abs=1e-3)
-    assert running.record.states == [State.LIVE, State.STOPPED]
+    assert running.record.states == [FeedState.LIVE, FeedState.STOPPED]
 
 
 def test_a_file_that_does_not_loop_ends_after_its_last_picture(clip: Path) -> None:
     with RunningFeed(str(clip), loop=False) as running:
-        eventually(lambda: running.feed.status.state is State.ENDED, 5.0)
+        eventually(lambda: running.feed.status.state is FeedState.ENDED, 5.0)
         assert len(running.frames) == 25
     assert running.record.losses == []
 
@@ -86,7 +86,7 @@ def test_pictures_that_grow_later_are_not_read_either(tmp_path: Path, monkeypatc
     both = tmp_path / "both.ts"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     with RunningFeed(str(both), loop=False) as running:
-        eventually(lambda: running.feed.status.state is not State.LIVE and len(running.frames) >= 24, 10.0)
+        eventually(lambda: running.feed.status.state is not FeedState.LIVE and len(running.frames) >= 24, 10.0)
         assert {(frame.width, frame.height) for _, frame in running.frames} == {(320, 240)}
 
 
@@ -111,7 +111,7 @@ def test_a_listener_that_fails_does_not_end_the_feed(clip: Path) -> None:
     running = RunningFeed(str(clip))
     calls = itertools.count()
 
-    def fails_once(camera: str, state: State) -> None:
+    def fails_once(camera: str, state: FeedState) -> None:
         if next(calls) == 0:
             raise RuntimeError("a defect of the listener")
 
@@ -160,7 +160,7 @@ def test_an_aspect_ratio_that_changes_within_a_stream_is_followed(tmp_path: Path
     film = tmp_path / "both.ts"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
     with RunningFeed(str(film), loop=False) as running:
-        eventually(lambda: running.feed.status.state is State.ENDED, 10.0)
+        eventually(lambda: running.feed.status.state is FeedState.ENDED, 10.0)
     assert [frame.width for _, frame in running.frames] == [512] * 5 + [384] * 5
 
 
@@ -169,7 +169,7 @@ def test_an_avi_with_b_frames_plays_at_its_own_rate(tmp_path: Path) -> None:
         tmp_path / "film.avi", [quadrants(96, 64)] * 50, fps=25, options={"bf": "2", "b_strategy": "0", "g": "50"}
     )
     with RunningFeed(str(film), loop=False) as running:
-        eventually(lambda: running.feed.status.state is State.ENDED, 20.0)
+        eventually(lambda: running.feed.status.state is FeedState.ENDED, 20.0)
     times = [frame.pts for _, frame in running.frames if frame.pts is not None]
     assert len(times) == 50
     assert times[-1] - times[0] == pytest.approx(49 / 25, abs=0.001)
@@ -179,7 +179,7 @@ def test_an_avi_with_b_frames_plays_at_its_own_rate(tmp_path: Path) -> None:
 def test_a_cover_picture_is_not_played(tmp_path: Path) -> None:
     film = write_with_cover(tmp_path / "cover.mp4", [quadrants(96, 64)] * 4)
     with RunningFeed(str(film), loop=False) as running:
-        eventually(lambda: running.feed.status.state is State.ENDED, 10.0)
+        eventually(lambda: running.feed.status.state is FeedState.ENDED, 10.0)
     assert [(frame.width, frame.height) for _, frame in running.frames] == [(96, 64)] * 4
 
 
@@ -203,7 +203,7 @@ def test_a_single_picture_is_shown_once_a_second(tmp_path: Path, name: str) -> N
     with RunningFeed(str(film)) as running:
         frames = running.wait_for(3)
     assert [frame.pts for frame in frames] == [0.0, 1.0, 2.0]
-    assert running.record.states == [State.LIVE, State.STOPPED]
+    assert running.record.states == [FeedState.LIVE, FeedState.STOPPED]
     assert corners(running.frames[0][1].host()) == [0, 1, 2, 3]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.reconnect import FeedState
 from tests.support.clips import Scene, write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
@@ -104,7 +104,7 @@ def test_a_host_that_accepts_and_never_answers_is_given_up_after_the_open_timeou
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
 def test_a_feed_stops_at_once_while_its_camera_is_opened(scheme: str) -> None:
     with silent_host() as port, RunningFeed(f"{scheme}://127.0.0.1:{port}/a", open_timeout="60s") as running:
-        eventually(lambda: running.feed.status.state is State.CONNECTING, 5.0)
+        eventually(lambda: running.feed.status.state is FeedState.CONNECTING, 5.0)
         began = time.monotonic()
         assert running.feed.stop(deadline=30.0)
         assert time.monotonic() - began < 10
@@ -131,7 +131,7 @@ def test_an_http_camera_may_take_longer_to_open_than_it_may_be_silent() -> None:
         eventually(lambda: time.monotonic() - asked > 5 * 0.2)
         SlowMjpegCamera.answer.set()
         running.wait_for(1)
-        assert running.record.states[0] is State.LIVE, "the first attempt succeeded"
+        assert running.record.states[0] is FeedState.LIVE, "the first attempt succeeded"
 
 
 def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:
@@ -139,12 +139,12 @@ def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:
         unused.bind(("127.0.0.1", 0))
         address = f"rtsp://127.0.0.1:{unused.getsockname()[1]}/a"
         with RunningFeed(address, reconnect={"first": "60s", "longest": "60s"}) as running:
-            eventually(lambda: running.feed.status.state is State.WAITING, 5.0)
+            eventually(lambda: running.feed.status.state is FeedState.WAITING, 5.0)
             began = time.monotonic()
             assert running.feed.stop(deadline=30.0)
             assert time.monotonic() - began < 10
     assert running.record.losses == [Reason.REFUSED]
-    assert running.feed.status.state is State.STOPPED
+    assert running.feed.status.state is FeedState.STOPPED
 
 
 def test_a_camera_that_stays_away_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:

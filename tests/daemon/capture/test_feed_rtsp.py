@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 import pytest
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.reconnect import FeedState
 from tests.support.barcode import get_bar
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.clips import corners, quadrants, write_clip, write_film
@@ -53,7 +53,7 @@ def test_frames_come_whole_in_order_and_fresh(camera: CameraSimulator, transport
         frame.captured_at - bar.made_us / 1e6 for frame, bar in zip(frames[15:], bars[15:], strict=False) if bar
     )
     assert 0 < latencies[len(latencies) // 2] < 0.3
-    assert running.record.states == [State.LIVE, State.STOPPED]
+    assert running.record.states == [FeedState.LIVE, FeedState.STOPPED]
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "jpeg"])
@@ -77,7 +77,7 @@ def test_status_tells_how_the_feed_is_doing(camera: CameraSimulator) -> None:
     with RunningFeed(camera.address()) as running:
         running.wait_for(60)
         status = running.feed.status
-    assert (status.state, status.size, status.last_error) == (State.LIVE, (640, 360), None)
+    assert (status.state, status.size, status.last_error) == (FeedState.LIVE, (640, 360), None)
     assert status.fps == pytest.approx(25, rel=0.3)
     assert status.last_frame_at is not None
 
@@ -86,13 +86,13 @@ def test_a_killed_camera_comes_back_soon_after_it_is_switched_on_again(camera: C
     with RunningFeed(camera.address()) as running:
         before = running.wait_for(10)[-1]
         camera.kill()
-        eventually(lambda: running.feed.status.state is State.WAITING, 3.0)
+        eventually(lambda: running.feed.status.state is FeedState.WAITING, 3.0)
         camera.start()
         after = running.wait_for_more(10, within=0.5 + 2.0)[-1]
     assert after.seq > before.seq
     assert [frame.seq for _, frame in running.frames] == list(range(len(running.frames)))
     assert running.record.losses[0] in (Reason.EOF, Reason.REFUSED)
-    assert State.LIVE in running.record.states[2:]
+    assert FeedState.LIVE in running.record.states[2:]
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
@@ -134,7 +134,7 @@ def test_a_camera_may_take_longer_to_open_than_it_may_be_silent(camera: CameraSi
             eventually(lambda: time.monotonic() - asked > 5 * 0.2)
             proxy.release_answers()
             running.wait_for(1)
-            assert running.record.states[0] is State.LIVE, "the first attempt succeeded"
+            assert running.record.states[0] is FeedState.LIVE, "the first attempt succeeded"
 
 
 def test_eight_slow_cameras_open_at_once() -> None:
@@ -148,7 +148,7 @@ def test_eight_slow_cameras_open_at_once() -> None:
         proxy.release_answers()
         for one in running:
             one.wait_for(1)
-        assert [one.record.states[0] for one in running] == [State.LIVE] * 8, "each at its first attempt"
+        assert [one.record.states[0] for one in running] == [FeedState.LIVE] * 8, "each at its first attempt"
 
 
 def test_a_change_of_size_is_just_a_frame_of_another_size(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from sightd.daemon.capture import web_files
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.hls import media_playlist, with_variables
+from sightd.daemon.capture.reconnect import FeedState
 from tests.support.clips import write_clip
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
@@ -355,7 +355,7 @@ def test_decryption_takes_what_is_cut_off(folder: Path) -> None:
         files[f"/list{number}.ts"] = encrypted(files[f"/list{number}.ts"], KEY, number)
     files["/list0.ts"] = files["/list0.ts"][: len(files["/list0.ts"]) // 2 + 5]
     with web_camera(served(files)) as camera, RunningFeed(camera.url("/list.m3u8"), loop=False) as running:
-        eventually(lambda: running.feed.status.state is State.ENDED)
+        eventually(lambda: running.feed.status.state is FeedState.ENDED)
         numbers = [bar.number for bar in running.bars()]
         assert running.record.losses == []
     assert numbers[:5] == list(range(5))

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import cv2
 import pytest
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.capture.web import WebClient
 from tests.support.certificates import self_signed
 from tests.support.clips import Scene, write_clip
@@ -99,7 +99,7 @@ def test_a_camera_whose_pictures_are_all_cut_is_never_live() -> None:
         RunningFeed(camera.url("/")) as running,
     ):
         eventually(lambda: running.record.damaged >= 20, 15)
-        assert running.feed.status.state is not State.LIVE
+        assert running.feed.status.state is not FeedState.LIVE
     assert running.frames == []
 
 

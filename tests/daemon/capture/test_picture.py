@@ -14,7 +14,7 @@ import pytest
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from sightd.daemon.capture.picture import MOST_PIXELS, Geometry, lazily, to_bgr, turns_of_matrix
+from sightd.daemon.capture.picture import MOST_PIXELS, DisplayGeometry, lazily, to_bgr, turns_of_matrix
 from sightd.plugins.types import Frame
 
 BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
@@ -128,7 +128,7 @@ def test_a_display_matrix_turns_the_picture_as_iso_14496_says(
     matrix: tuple[int, ...], expected: list[list[int]]
 ) -> None:
     transposed, flip_x, flip_y = turns_of_matrix([65536 * cell for cell in matrix])
-    geometry = Geometry(Fraction(1), transposed, flip_x, flip_y)
+    geometry = DisplayGeometry(Fraction(1), transposed, flip_x, flip_y)
     image = np.repeat(np.array([[[1], [2]], [[3], [4]]], np.uint8), 3, axis=2)
     assert geometry.upright(image)[:, :, 0].tolist() == expected
     assert geometry.size(640, 480) == ((480, 640) if transposed else (640, 480))
@@ -148,12 +148,12 @@ def test_a_display_matrix_turns_the_picture_as_iso_14496_says(
 def test_oblong_pixels_become_square_and_none_is_lost(
     aspect: Fraction, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
-    assert Geometry(aspect).size(*size) == shown
+    assert DisplayGeometry(aspect).size(*size) == shown
     assert shown[0] * shown[1] <= MOST_PIXELS
 
 
 def test_a_picture_of_oblong_pixels_is_stretched_before_it_is_turned() -> None:
     frame = grey_to_colour()
-    geometry = Geometry(Fraction(3, 2), transposed=True)
+    geometry = DisplayGeometry(Fraction(3, 2), transposed=True)
     assert to_bgr(frame, geometry).shape == (96, 48, 3)
     assert geometry.applied(to_bgr(frame)).shape == (96, 48, 3)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from sightd.daemon.capture.rtsp_dialogue import Dialogue, address_of
-from sightd.daemon.capture.rtsp_wire import Wire
+from sightd.daemon.capture.rtsp_wire import RtspConnection
 from tests.support.waiting import eventually
 
 Pair = tuple[socket.socket, socket.socket]
@@ -50,7 +50,7 @@ class Connection:
 
 def test_it_counts_what_came_and_cuts_the_connection(pair: Pair) -> None:
     ours, theirs = pair
-    wire = Wire(Connection(ours.fileno()))
+    wire = RtspConnection(Connection(ours.fileno()))
     theirs.sendall(b"x" * 1234)
     eventually(lambda: wire.received() == 1234, 5, "counted")
     wire.cut()
@@ -61,7 +61,7 @@ def test_it_counts_what_came_and_cuts_the_connection(pair: Pair) -> None:
 
 def test_after_its_owner_closed_it_the_connection_ends_with_the_wire(pair: Pair) -> None:
     ours, theirs = pair
-    wire = Wire(Connection(ours.fileno()))
+    wire = RtspConnection(Connection(ours.fileno()))
     ours.close()
     theirs.settimeout(0.1)
     with pytest.raises(TimeoutError):
@@ -74,7 +74,7 @@ def test_after_its_owner_closed_it_the_connection_ends_with_the_wire(pair: Pair)
 def test_a_closed_one_has_received_nothing_and_leaves_no_descriptor(pair: Pair) -> None:
     ours, theirs = pair
     before = open_descriptors()
-    wire = Wire(Connection(ours.fileno()))
+    wire = RtspConnection(Connection(ours.fileno()))
     theirs.sendall(b"x")
     eventually(lambda: wire.received() == 1, 5, "counted")
     wire.close()
@@ -86,7 +86,7 @@ def test_a_closed_one_has_received_nothing_and_leaves_no_descriptor(pair: Pair) 
 
 def test_what_takes_the_number_of_the_descriptor_is_left_alone(pair: Pair) -> None:
     ours, _ = pair
-    wire = Wire(Connection(ours.fileno()))
+    wire = RtspConnection(Connection(ours.fileno()))
     others, peer = tcp_pair()
     with others, peer:
         os.dup2(others.fileno(), ours.fileno())
@@ -100,9 +100,9 @@ def test_a_dialogue_closes_the_connection_before_and_any_that_comes_after_its_en
     before = open_descriptors()
     dialogue = Dialogue(address_of("rtsp://camera/a"), lambda element: True)
     for _ in range(3):
-        dialogue.connected(Wire(Connection(pair[0].fileno())))
+        dialogue.connected(RtspConnection(Connection(pair[0].fileno())))
     assert open_descriptors() == before + 1
     dialogue.close()
-    dialogue.connected(Wire(Connection(pair[0].fileno())))
+    dialogue.connected(RtspConnection(Connection(pair[0].fileno())))
     assert open_descriptors() == before
     assert dialogue.received() == 0

@@ -9,7 +9,7 @@ import av
 import pytest
 from pydantic import SecretStr
 
-from sightd.daemon.capture.source import CaptureError, Kind, Source, source_of
+from sightd.daemon.capture.source import CaptureError, Source, SourceKind, source_of
 from sightd.daemon.config.model import Camera
 
 
@@ -20,18 +20,18 @@ def source(address: str, **options: Any) -> Source:
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
-        ("rtsp://10.0.0.7/stream1", Kind.RTSP),
-        ("RTSPS://[fe80::1]:322/a", Kind.RTSP),
-        ("http://cam/video.mjpg", Kind.HTTP),
-        ("https://host:8443/live/index.m3u8?x=1", Kind.HTTP),
-        ("clips/street.mp4", Kind.FILE),
-        ("/srv/video/a b:c.mp4", Kind.FILE),
-        ("file:///srv/video/a.mp4", Kind.FILE),
-        ("/dev/video0", Kind.DEVICE),
-        ("testpattern://", Kind.PATTERN),
+        ("rtsp://10.0.0.7/stream1", SourceKind.RTSP),
+        ("RTSPS://[fe80::1]:322/a", SourceKind.RTSP),
+        ("http://cam/video.mjpg", SourceKind.HTTP),
+        ("https://host:8443/live/index.m3u8?x=1", SourceKind.HTTP),
+        ("clips/street.mp4", SourceKind.FILE),
+        ("/srv/video/a b:c.mp4", SourceKind.FILE),
+        ("file:///srv/video/a.mp4", SourceKind.FILE),
+        ("/dev/video0", SourceKind.DEVICE),
+        ("testpattern://", SourceKind.PATTERN),
     ],
 )
-def test_an_address_tells_the_kind_of_source(address: str, kind: Kind) -> None:
+def test_an_address_tells_the_kind_of_source(address: str, kind: SourceKind) -> None:
     assert source(address).kind is kind
 
 

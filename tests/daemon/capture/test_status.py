@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.daemon.capture.connection import State
 from sightd.daemon.capture.errors import Reason
-from sightd.daemon.capture.status import FrameRate, Tally
+from sightd.daemon.capture.reconnect import FeedState
+from sightd.daemon.capture.status import FeedStats, FrameRate
 
 
 def rate_after(*times: float) -> FrameRate:
@@ -46,14 +46,19 @@ def test_a_camera_of_a_picture_a_minute_has_that_rate_until_it_stays_away() -> N
 
 
 def test_a_snapshot_holds_what_was_counted() -> None:
-    tally = Tally(now=1.0)
-    assert tally.enter(State.LIVE, 2.0) is True
-    assert tally.enter(State.LIVE, 2.0) is False
-    assert tally.frame(3.0, 1000.0, (640, 360)) is False
-    assert tally.frame(3.1, 1000.1, (640, 480)) is True
-    tally.damage()
-    tally.fault(Reason.EOF, "ended")
-    status = tally.snapshot(3.1)
-    assert (status.state, status.since, status.last_frame_at, status.last_frame_wall) == (State.LIVE, 2.0, 3.1, 1000.1)
+    stats = FeedStats(now=1.0)
+    assert stats.enter(FeedState.LIVE, 2.0) is True
+    assert stats.enter(FeedState.LIVE, 2.0) is False
+    assert stats.frame(3.0, 1000.0, (640, 360)) is False
+    assert stats.frame(3.1, 1000.1, (640, 480)) is True
+    stats.damage()
+    stats.fault(Reason.EOF, "ended")
+    status = stats.snapshot(3.1)
+    assert (status.state, status.since, status.last_frame_at, status.last_frame_wall) == (
+        FeedState.LIVE,
+        2.0,
+        3.1,
+        1000.1,
+    )
     assert (status.size, status.frames, status.damaged) == ((640, 480), 2, 1)
     assert (status.faults, status.last_error) == ({Reason.EOF: 1}, "ended")

@@ -13,7 +13,7 @@ import pytest
 
 from sightd.daemon.cli import main
 from sightd.engines.catalog import Catalog
-from sightd.engines.own_models import with_own
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.store import default_directory
 from tests.support.faces import photo
 from tests.support.networks import stored
@@ -61,7 +61,7 @@ def test_what_was_trained_can_be_named_and_knows_its_classes(
     assert "to use it: plugins: {classifier: {model: things}}" in told.out
     assert "skipped: " in told.err
     assert "broken.jpg" in told.err
-    model = with_own(Catalog.load(), store).get("things")
+    model = with_custom_models(Catalog.load(), store).get("things")
     assert (model.role, model.head, model.labels) == ("classifier", "logits", tuple(CLASSES))
     report = json.loads((tmp_path / "things-report" / "report.json").read_text())
     assert report["confusion"] == [[10, 0, 0], [0, 10, 0], [0, 0, 10]]

@@ -16,12 +16,12 @@ from sightd.daemon.cli import main
 from sightd.daemon.commands import engine
 from sightd.engines.catalog import Catalog
 from sightd.engines.engine_cache import EngineCache, EngineIdentity
-from sightd.engines.half import to_half
+from sightd.engines.fp16 import to_fp16
 from sightd.engines.model import Model
 from sightd.engines.onnx_file import read_precision
 from sightd.engines.session import Backend
 from sightd.engines.spec import ColourOrder, InputSpec, Resize
-from sightd.engines.trt import names, provide
+from sightd.engines.trt import ensure, names
 from sightd.engines.trt.errors import TensorRtUnavailableError
 from sightd.engines.trt.names import Flavour
 from tests.support import fake_tensorrt
@@ -133,7 +133,7 @@ def gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
         plan.write_bytes(fake_tensorrt.plan((-1, 3, 8, 8), (1, 4, 16)))
 
     def opened(*args: Any) -> Any:
-        return provide.open_session(*args, build=build)
+        return ensure.open_session(*args, build=build)
 
     monkeypatch.setattr(engine_work, "open_session", opened)
     return device
@@ -215,7 +215,7 @@ def test_fp32_of_a_network_that_is_not_is_refused_with_the_way_out(
     detector: Model, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert detector.path is not None
-    onnx.save(to_half(onnx.load(detector.path)), str(detector.path))
+    onnx.save(to_fp16(onnx.load(detector.path)), str(detector.path))
     assert main(["engine", "build", "small", "--precision", "fp32"]) == 1
     told = capsys.readouterr()
     assert "small is fp16 and cannot be converted to fp32: use `--precision file`" in told.err

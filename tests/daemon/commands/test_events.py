@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.cli import main
-from sightd.daemon.events.event import Kind
+from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
@@ -23,8 +23,10 @@ def path(tmp_path: Path) -> Path:
     journal = Journal(tmp_path / "events.db", 86400.0, 1000, EventCounts())
     journal.start()
     for number in range(60):
-        journal.note(Kind.CAMERA_DOWN, camera="door" if number % 2 else "yard", reason="timeout", last_picture=None)
-    journal.note(Kind.PLUGIN_UP, plugin="detector", away=12.34)
+        journal.note(
+            EventKind.CAMERA_DOWN, camera="door" if number % 2 else "yard", reason="timeout", last_picture=None
+        )
+    journal.note(EventKind.PLUGIN_UP, plugin="detector", away=12.34)
     journal.close()
     return journal.reader.path
 
@@ -90,7 +92,7 @@ def test_new_ones_are_followed(path: Path) -> None:
         eventually(lambda: ids(shown.read_text())[-1:] == [61], 20)
         journal = Journal(path, 86400.0, 1000, EventCounts())
         journal.start()
-        journal.note(Kind.CAMERA_UP, camera="door")
+        journal.note(EventKind.CAMERA_UP, camera="door")
         eventually(lambda: ids(shown.read_text())[-1:] == [62], 20)
         journal.close()
     finally:

@@ -13,7 +13,7 @@ import pytest
 
 from sightd.daemon.cli import main
 from sightd.engines.catalog import Catalog
-from sightd.engines.own_models import with_own
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.store import default_directory
 from sightd.engines.styles import STYLES, WITH_OWN
 from tests.support.faces import photo
@@ -66,7 +66,7 @@ def test_a_painting_becomes_a_style_that_can_be_named_and_mixed(
     assert previews == ["preview-000001.jpg", "preview-000002.jpg"], "and no checkpoint: it is done"
     assert train("--name", "other") == 0
     assert train() == 0, "again: it is replaced"
-    model = with_own(Catalog.load(), folder).get(WITH_OWN)
+    model = with_custom_models(Catalog.load(), folder).get(WITH_OWN)
     assert model.labels == (*STYLES, "red-blocks", "other")
     capsys.readouterr()
     assert main(["style", "list"]) == 0
@@ -107,7 +107,7 @@ def test_a_network_of_its_own_is_named_as_the_model(folder: Path, capsys: pytest
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'sightd[train]'")
     assert train("--all", "--name", "blocks", "--steps", "1") == 0
     assert "to use it: plugins: {style: {model: blocks}}" in capsys.readouterr().out
-    assert with_own(Catalog.load(), folder).get("blocks").labels == ("blocks",)
+    assert with_custom_models(Catalog.load(), folder).get("blocks").labels == ("blocks",)
     assert painted("style.model=blocks", "a") != painted("style.style=starry", "b")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.load import load, load_text
-from sightd.daemon.config.problems import ConfigError, Problem
+from sightd.daemon.config.problems import ConfigError, ConfigProblem
 from tests.support.certificates import self_signed, valid_until
 from tests.support.stub_plugins import STUBS
 
@@ -211,7 +211,7 @@ FAULTS = [
 ]
 
 
-def problems_of(text: str) -> tuple[Problem, ...]:
+def problems_of(text: str) -> tuple[ConfigProblem, ...]:
     with pytest.raises(ConfigError) as caught:
         load_text(text, Path("site.yaml"), environ={"WORD": "abc", "EMPTY": ""}, plugins=STUBS)
     return caught.value.problems

@@ -5,22 +5,22 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.installed import installed_plugins
-from sightd.daemon.config.load import Loaded, load, load_text
+from sightd.daemon.config.load import LoadedConfig, load, load_text
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.overrides import parse_override
 from sightd.engines.catalog import Catalog
-from sightd.engines.own_models import Origin, file_of, put
+from sightd.engines.custom_models import CustomModelMetadata, file_of, put
 from tests.support.networks import write_double
 from tests.support.stub_plugins import STUBS, FinderConfig
 
 CAMERA = "cameras: {a: {source: 'testpattern://'}}\n"
 
 
-def loaded(text: str, path: Path = Path("site.yaml"), **environ: str) -> Loaded:
+def loaded(text: str, path: Path = Path("site.yaml"), **environ: str) -> LoadedConfig:
     return load_text(text, path, environ=environ, plugins=STUBS)
 
 
-def source(loaded: Loaded, camera: str = "a") -> str:
+def source(loaded: LoadedConfig, camera: str = "a") -> str:
     return loaded.config.cameras[camera].source.get_secret_value()
 
 
@@ -152,7 +152,13 @@ def test_a_fault_in_an_override_is_told_as_such() -> None:
 def test_a_network_made_on_this_machine_may_be_named(tmp_path: Path) -> None:
     base = Catalog.load().get("ssd-mobilenet-v2")
     made = write_double(file_of("ssd-mobilenet-v2-int8", tmp_path).with_name("made.onnx"))
-    put(base, "ssd-mobilenet-v2-int8", made, Origin(base.name, "0" * 64, "int8", "lost nothing", "today"), tmp_path)
+    put(
+        base,
+        "ssd-mobilenet-v2-int8",
+        made,
+        CustomModelMetadata(base.name, "0" * 64, "int8", "lost nothing", "today"),
+        tmp_path,
+    )
     text = f"""
         models: {{directory: {tmp_path}}}
         cameras: {{a: {{source: "testpattern://"}}}}

@@ -12,7 +12,7 @@ from sightd.daemon.config.model import Control
 from sightd.daemon.control import discovery, service
 from sightd.daemon.control.address import default_socket
 from sightd.daemon.control.client import ControlError, DeniedError, NoDaemonError, SocketEndpoint
-from sightd.daemon.control.discovery import Choice, client_for, find
+from sightd.daemon.control.discovery import DaemonSelection, client_for, find
 from sightd.daemon.control.service import InstalledService, installed_service
 from sightd.daemon.serve.access.peers import PeerRoles
 from sightd.daemon.serve.control_socket import ControlSocket, open_control
@@ -47,7 +47,7 @@ def listen(environ: dict[str, str]) -> Iterator[Listen]:
         one.close()
 
 
-def found(choice: Choice, environ: dict[str, str]) -> Path | None:
+def found(choice: DaemonSelection, environ: dict[str, str]) -> Path | None:
     client = find(choice, environ)
     if client is None:
         return None
@@ -68,30 +68,30 @@ def test_the_daemon_that_runs_a_configuration_by_any_of_its_paths(
     (tmp_path / "link.yaml").symlink_to(tmp_path / "a.yaml")
     monkeypatch.chdir(tmp_path)
     for name in (tmp_path / "a.yaml", Path("a.yaml"), tmp_path / "link.yaml"):
-        assert found(Choice(config=name), environ) == path
-    assert found(Choice(config=tmp_path / "c.yaml"), environ) is None
+        assert found(DaemonSelection(config=name), environ) == path
+    assert found(DaemonSelection(config=tmp_path / "c.yaml"), environ) is None
 
 
 def test_the_only_daemon_of_a_user_needs_no_name_and_several_do(
     listen: Listen, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    assert found(Choice(), environ) is None
+    assert found(DaemonSelection(), environ) is None
     with pytest.raises(NoDaemonError, match=r"no sightd daemon runs \(looked for .*control-\*\.sock\)"):
-        client_for(Choice(), environ)
+        client_for(DaemonSelection(), environ)
     path = listen(tmp_path / "a.yaml")
-    assert found(Choice(), environ) == path
+    assert found(DaemonSelection(), environ) == path
     other = listen(tmp_path / "b.yaml")
     with pytest.raises(
         ControlError, match="2 of your daemons are running: choose one with -c FILE, or with --socket"
     ) as error:
-        find(Choice(), environ)
+        find(DaemonSelection(), environ)
     assert str(path) in str(error.value)
-    assert found(Choice(socket=other), environ) == other
+    assert found(DaemonSelection(socket=other), environ) == other
 
 
 def test_a_socket_that_the_configuration_names(listen: Listen, environ: dict[str, str], tmp_path: Path) -> None:
     path = listen(tmp_path / "a.yaml", tmp_path / "mine.sock")
-    assert found(Choice(config=tmp_path / "a.yaml"), environ) == path
+    assert found(DaemonSelection(config=tmp_path / "a.yaml"), environ) == path
 
 
 def test_an_installed_service_is_meant_if_nothing_is_named_and_no_other_daemon(
@@ -100,18 +100,18 @@ def test_an_installed_service_is_meant_if_nothing_is_named_and_no_other_daemon(
     listen(tmp_path / "mine.yaml")
     config = tmp_path / "site.yaml"
     install(tmp_path, config)
-    assert found(Choice(), environ) is None, "the user's own daemon is not the service"
+    assert found(DaemonSelection(), environ) is None, "the user's own daemon is not the service"
     running = listen(config, tmp_path / "s.sock")
     config.write_text("cameras: {}\n")
     monkeypatch.setattr(discovery, "SERVICE_SOCKET", running)
-    assert found(Choice(), environ) == running
-    assert found(Choice(config=config), environ) == running
-    assert found(Choice(config=tmp_path / "other.yaml"), environ) is None
+    assert found(DaemonSelection(), environ) == running
+    assert found(DaemonSelection(config=config), environ) == running
+    assert found(DaemonSelection(config=tmp_path / "other.yaml"), environ) is None
 
 
 def test_a_command_of_the_services_own_unit_finds_it(listen: Listen, environ: dict[str, str], tmp_path: Path) -> None:
     path = listen(tmp_path / "a.yaml", tmp_path / "control.sock")
-    assert found(Choice(), {**environ, "RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}) == path
+    assert found(DaemonSelection(), {**environ, "RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}) == path
 
 
 def test_a_daemon_that_may_not_be_reached_is_no_reason_to_work_on_files(environ: dict[str, str]) -> None:
@@ -123,7 +123,7 @@ def test_a_daemon_that_may_not_be_reached_is_no_reason_to_work_on_files(environ:
         os.seteuid(other_user.UID)
         try:
             with pytest.raises(DeniedError, match=r"use sudo, or give one of your groups a role with control\.groups"):
-                find(Choice(socket=path), environ)
+                find(DaemonSelection(socket=path), environ)
         finally:
             os.seteuid(0)
             control.close()
@@ -143,9 +143,9 @@ def test_root_finds_the_daemon_of_the_user_whose_file_it_is(
     control = open_control(Control(socket=path), config, PeerRoles(), environ, print)
     assert control is not None
     try:
-        assert found(Choice(config=config), environ) == path
+        assert found(DaemonSelection(config=config), environ) == path
         os.chown(folder, other_user.UID + 1, other_user.GID)
-        assert found(Choice(config=config), environ) is None, "a third user's folder is not trusted"
+        assert found(DaemonSelection(config=config), environ) is None, "a third user's folder is not trusted"
     finally:
         control.close()
         (folder / ".sightd.lock").unlink()
@@ -157,8 +157,8 @@ def test_a_directory_that_others_can_write_to_is_not_looked_into(
 ) -> None:
     listen(tmp_path / "a.yaml")
     (tmp_path / "run" / "sightd").chmod(0o777)
-    assert found(Choice(), environ) is None
-    assert found(Choice(config=tmp_path / "a.yaml"), environ) is None
+    assert found(DaemonSelection(), environ) is None
+    assert found(DaemonSelection(config=tmp_path / "a.yaml"), environ) is None
 
 
 @pytest.mark.parametrize(

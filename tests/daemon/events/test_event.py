@@ -7,19 +7,20 @@ from typing import Any
 
 import pytest
 
-from sightd.daemon.events.event import Happening, Kind, told
+from sightd.daemon.events.event import EventKind, PendingEvent, told
 
 
 @pytest.mark.parametrize(
     ("happening", "line"),
     [
-        (Happening(Kind.CAMERA_DOWN, 0.0, camera="d", facts={"reason": "eof"}),
+        (PendingEvent(EventKind.CAMERA_DOWN, 0.0, camera="d", facts={"reason": "eof"}),
          "camera d: camera.down, reason eof (stream ended)"),
-        (Happening(Kind.PLUGIN_UP, 0.0, plugin="face", facts={"away": 3.25}), "plug-in face: plugin.up, away 3.2"),
-        (Happening(Kind.DAEMON_STOPPED, 0.0), "daemon.stopped"),
+        (PendingEvent(EventKind.PLUGIN_UP, 0.0, plugin="face", facts={"away": 3.25}),
+         "plug-in face: plugin.up, away 3.2"),
+        (PendingEvent(EventKind.DAEMON_STOPPED, 0.0), "daemon.stopped"),
     ],
 )  # fmt: skip
-def test_it_names_its_subject_and_facts(happening: Happening, line: str) -> None:
+def test_it_names_its_subject_and_facts(happening: PendingEvent, line: str) -> None:
     assert told(happening) == line
 
 
@@ -33,4 +34,4 @@ def test_it_names_its_subject_and_facts(happening: Happening, line: str) -> None
     ],
 )
 def test_empty_facts_are_left_out(facts: Mapping[str, Any], line: str) -> None:
-    assert told(Happening(Kind.CONFIG_RELOADED, 0.0, facts=facts)) == f"config.reloaded, {line}"
+    assert told(PendingEvent(EventKind.CONFIG_RELOADED, 0.0, facts=facts)) == f"config.reloaded, {line}"

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.events import journal as journal_module
-from sightd.daemon.events.event import Kind
+from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import ROOM, Journal
-from sightd.daemon.events.reading import Filter, JournalError, JournalReader
+from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
 from tests.support.event_counts import EventCounts
 from tests.support.waiting import eventually
@@ -61,10 +61,10 @@ def _ids(reader: JournalReader) -> list[int]:
 
 def test_what_was_noted_is_there_after_a_restart_and_ids_go_on(opened: Opened) -> None:
     first = opened()
-    first.note(Kind.CAMERA_DOWN, camera="door", reason="timeout", last_picture=None)
+    first.note(EventKind.CAMERA_DOWN, camera="door", reason="timeout", last_picture=None)
     first.close()
     second = opened()
-    second.note(Kind.CAMERA_UP, camera="door", away=2.5)
+    second.note(EventKind.CAMERA_UP, camera="door", away=2.5)
     assert kept(second, 2) == [1, 2]
     down, up = second.reader.after(0, 10)
     assert (down.kind, down.camera, down.facts) == ("camera.down", "door", {"reason": "timeout", "last_picture": None})
@@ -86,33 +86,33 @@ def test_who_asks_before_the_file_is_made_waits_for_it(tmp_path: Path, counts: E
 def test_the_oldest_go_beyond_the_bound_and_no_id_is_given_twice(opened: Opened) -> None:
     journal = opened(most=10)
     for _ in range(25):
-        journal.note(Kind.CAMERA_UP, camera="a")
+        journal.note(EventKind.CAMERA_UP, camera="a")
     assert kept(journal, 10) == list(range(16, 26))
     journal.close()
     with sqlite3.connect(journal.reader.path) as connection:
         connection.execute("DELETE FROM events")
     connection.close()
     again = opened(most=10)
-    again.note(Kind.CAMERA_UP, camera="a")
+    again.note(EventKind.CAMERA_UP, camera="a")
     assert kept(again, 1) == [26]
 
 
 def test_what_is_too_old_goes(tmp_path: Path, opened: Opened) -> None:
     now = time.time()
     old = opened(clock=now - 86400.0 - 60)
-    old.note(Kind.DAEMON_STARTED)
+    old.note(EventKind.DAEMON_STARTED)
     old.close()
     young = opened(clock=now - 86400.0 + 3600)
-    young.note(Kind.DAEMON_STOPPED)
+    young.note(EventKind.DAEMON_STOPPED)
     young.close()
     assert kept(opened(clock=now), 1) == [2]
 
 
 def test_events_are_asked_for_by_camera_kind_and_time(opened: Opened) -> None:
     journal = opened()
-    journal.note(Kind.CAMERA_DOWN, camera="a")
-    journal.note(Kind.CAMERA_DOWN, camera="b")
-    journal.note(Kind.PLUGIN_DOWN, plugin="detector", reason="error")
+    journal.note(EventKind.CAMERA_DOWN, camera="a")
+    journal.note(EventKind.CAMERA_DOWN, camera="b")
+    journal.note(EventKind.PLUGIN_DOWN, plugin="detector", reason="error")
     kept(journal, 3)
     reader = journal.reader
     assert [event.id for event in reader.after(0, 10, Filter(camera="b"))] == [2]
@@ -123,7 +123,7 @@ def test_events_are_asked_for_by_camera_kind_and_time(opened: Opened) -> None:
 def test_no_password_of_an_address_is_kept(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     journal = opened()
-    journal.note(Kind.CAMERA_DOWN, camera="a", reason="rtsp://me:hunter2@camera/1 is away")
+    journal.note(EventKind.CAMERA_DOWN, camera="a", reason="rtsp://me:hunter2@camera/1 is away")
     kept(journal, 1)
     assert "hunter2" not in str(journal.reader.after(0, 1))
     assert "hunter2" not in caplog.text
@@ -136,7 +136,7 @@ def test_events_wait_in_memory_until_the_journal_can_be_written(
     place.write_text("a file where the folder should be")
     journal = opened(place / "events.db")
     for _ in range(5):
-        journal.note(Kind.CAMERA_DOWN, camera="a")
+        journal.note(EventKind.CAMERA_DOWN, camera="a")
     eventually(lambda: "5 events are queued" in (journal.fault or ""))
     assert counts.able is False
     assert str(place) in (journal.fault or "")
@@ -155,7 +155,7 @@ def test_what_has_no_room_is_counted_and_that_is_an_event(tmp_path: Path, opened
     eventually(lambda: journal.fault is not None)
     begun = time.monotonic()
     for _ in range(ROOM + 300):
-        journal.note(Kind.CAMERA_UP, camera="a")
+        journal.note(EventKind.CAMERA_UP, camera="a")
     assert time.monotonic() - begun < 5, "who notes it never waits"
     lost = counts.lost_ones
     assert 0 < lost <= 300
@@ -177,11 +177,11 @@ def test_followers_are_woken_and_find_what_woke_them(opened: Opened) -> None:
     journal = opened()
     woken = threading.Event()
     with journal.followed(woken.set):
-        journal.note(Kind.CAMERA_UP, camera="a")
+        journal.note(EventKind.CAMERA_UP, camera="a")
         assert woken.wait(5)
         assert len(journal.reader.after(0, 10)) == 1
     woken.clear()
-    journal.note(Kind.CAMERA_DOWN, camera="a")
+    journal.note(EventKind.CAMERA_DOWN, camera="a")
     kept(journal, 2)
     assert not woken.is_set()
 
@@ -193,7 +193,7 @@ def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path, opened: Opene
     eventually(lambda: "move it away" in (journal.fault or ""))
     assert path.read_bytes() == b"no database at all" * 100
     path.unlink()
-    journal.note(Kind.CAMERA_UP, camera="a")
+    journal.note(EventKind.CAMERA_UP, camera="a")
     assert kept(journal, 1) == [1]
 
 
@@ -223,14 +223,14 @@ def test_a_clock_that_jumps_ahead_and_back_deletes_nothing_and_the_order_stays(
     journal.start()
     for offset in (0, 365 * 86400, -5 * 3600, 40 * 86400):
         wall[0] = now + offset
-        journal.note(Kind.CAMERA_UP, camera="a")
+        journal.note(EventKind.CAMERA_UP, camera="a")
         eventually(lambda: counts.waiting_ones == 0 and journal.fault is None)
         eventually(lambda: _ids(journal.reader)[-1:] == [sum(counts.kinds.values())])
     journal.close()
     assert [event.id for event in journal.reader.after(0, 10)] == [1, 2, 3, 4]
     later = Journal(tmp_path / "events.db", 86400.0, 1000, counts, lambda: now + 90 * 86400)
     later.start()
-    later.note(Kind.CAMERA_DOWN, camera="a")
+    later.note(EventKind.CAMERA_DOWN, camera="a")
     assert kept(later, 5) == [1, 2, 3, 4, 5], "nor does one that jumped while nothing ran"
     later.close()
 
@@ -239,7 +239,7 @@ def test_what_is_noted_before_the_first_look_does_not_vouch_for_the_clock(tmp_pa
     now, path = time.time(), tmp_path / "events.db"
     for wall in (now, now + 90 * 86400):
         journal = Journal(path, 86400.0, 1000, counts, lambda wall=wall: wall)  # type: ignore[misc]
-        journal.note(Kind.DAEMON_STARTED)
+        journal.note(EventKind.DAEMON_STARTED)
         journal.start()
         journal.close()
     assert [event.id for event in JournalReader(path).after(0, 10)] == [1, 2]
@@ -247,11 +247,11 @@ def test_what_is_noted_before_the_first_look_does_not_vouch_for_the_clock(tmp_pa
 
 def test_a_file_that_was_deleted_or_put_back_is_found_out_and_events_are_kept(tmp_path: Path, opened: Opened) -> None:
     journal = opened()
-    journal.note(Kind.CAMERA_UP, camera="a")
+    journal.note(EventKind.CAMERA_UP, camera="a")
     kept(journal, 1)
     for file in tmp_path.iterdir():
         file.unlink()
-    journal.note(Kind.CAMERA_DOWN, camera="a")
+    journal.note(EventKind.CAMERA_DOWN, camera="a")
     kept(journal, 1)
     [event] = journal.reader.after(0, 10)
     assert (event.id, event.kind) == (2, "camera.down"), "those who follow wait for ids above the last one"

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from sightd.daemon.config.installed import installed_plugins
-from sightd.daemon.config.load import Loaded, load_text
+from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.faces import opening
-from sightd.daemon.faces.desk import NoFacesError
 from sightd.daemon.faces.served import ServedFaces
+from sightd.daemon.faces.service import NoFacesError
 from sightd.plugins.face.gallery.errors import GalleryError
 
 
@@ -21,7 +21,7 @@ def no_engine(choice: object, threads: int, config: object) -> Any:
     raise AssertionError("no model is needed")
 
 
-def loaded(folder: Path, **plugins: dict[str, Any]) -> Loaded:
+def loaded(folder: Path, **plugins: dict[str, Any]) -> LoadedConfig:
     """Returns a configuration whose only camera runs these plug-ins."""
     camera = {"source": "testpattern://", "chain": list(plugins)}
     text = yaml.safe_dump({"cameras": {"a": camera}, "plugins": plugins})
@@ -38,50 +38,50 @@ def faces(tmp_path: Path) -> Iterator[ServedFaces]:
 def test_without_a_face_plugin_there_is_no_gallery_and_no_file(faces: ServedFaces, tmp_path: Path) -> None:
     faces.serve(faces.opened(loaded(tmp_path)))
     with pytest.raises(NoFacesError, match="runs no face plug-in: add one to a chain, then `sightd reload`"):
-        faces.desk()
+        faces.face_service()
     assert not (tmp_path / "state").exists()
     assert faces.fault is None
 
 
 def test_a_reload_brings_changes_and_takes_away_galleries(faces: ServedFaces, tmp_path: Path) -> None:
     faces.serve(faces.opened(loaded(tmp_path, face={})))
-    first = faces.desk()
+    first = faces.face_service()
     assert first.gallery.database.path == tmp_path / "state" / "faces.db"
     faces.serve(faces.opened(loaded(tmp_path, face={})))
-    assert faces.desk() is first, "what did not change stays open"
+    assert faces.face_service() is first, "what did not change stays open"
     faces.serve(faces.opened(loaded(tmp_path, face={"gallery": "other.db"})))
-    assert faces.desk().gallery.database.path == tmp_path / "other.db"
+    assert faces.face_service().gallery.database.path == tmp_path / "other.db"
     with pytest.raises(GalleryError):
         first.gallery.persons()  # it is closed
     faces.serve(faces.opened(loaded(tmp_path)))
     with pytest.raises(NoFacesError):
-        faces.desk()
+        faces.face_service()
 
 
 def test_of_several_galleries_one_has_to_be_chosen(faces: ServedFaces, tmp_path: Path) -> None:
     two = loaded(tmp_path, door={"use": "face", "gallery": "door.db"}, hall={"use": "face", "gallery": "hall.db"})
     faces.serve(faces.opened(two))
     with pytest.raises(NoFacesError, match=r"several galleries: choose with --plugin door \| hall"):
-        faces.desk()
-    assert faces.desk("hall").gallery.database.path == tmp_path / "hall.db"
+        faces.face_service()
+    assert faces.face_service("hall").gallery.database.path == tmp_path / "hall.db"
     with pytest.raises(NoFacesError, match="no face plug-in 'yard', but: door, hall"):
-        faces.desk("yard")
+        faces.face_service("yard")
     shared = loaded(tmp_path, door={"use": "face", "gallery": "x.db"}, hall={"use": "face", "gallery": "x.db"})
     faces.serve(faces.opened(shared))
-    assert faces.desk().gallery.database.path == tmp_path / "x.db", "one gallery needs no choice"
+    assert faces.face_service().gallery.database.path == tmp_path / "x.db", "one gallery needs no choice"
 
 
 def test_a_configuration_that_is_refused_leaves_what_is_served(
     faces: ServedFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces.serve(faces.opened(loaded(tmp_path, face={})))
-    before = faces.desk()
+    before = faces.face_service()
     opened = faces.opened(loaded(tmp_path, face={"gallery": "other.db"}))
     faces.discard(opened)
-    assert faces.desk() is before
+    assert faces.face_service() is before
     assert before.gallery.persons() == []
     with pytest.raises(GalleryError):
-        opened["face"].desk.gallery.persons()
+        opened["face"].face_service.gallery.persons()
     monkeypatch.setattr(opening, "calibration_of", lambda _recogniser: None)
     both = {"face": {}, "second": {"use": "face", "gallery": "other.db"}}
     with pytest.raises(GalleryError, match="has no calibration"):

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
-from sightd.daemon.pipeline.host import Instance, PluginHost
-from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
+from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.plugins.api import AnyPlugin, PluginConfig
 from sightd.plugins.types import Detections, Frame, Results, Tracks
 from tests.daemon.isolation.plugins import (
@@ -46,27 +46,29 @@ Open = Callable[..., "House"]
 class House:
     """A faulty isolated plug-in in the middle of the chain of two cameras."""
 
-    def __init__(self, host: PluginHost, plugin: type[AnyPlugin], config: PluginConfig, told: dict[str, Observations]):
+    def __init__(
+        self, manager: PluginManager, plugin: type[AnyPlugin], config: PluginConfig, told: dict[str, Observations]
+    ):
         for name, kind, options in (
             ("other", Finder, PluginConfig()),
             ("faulty", plugin, config),
             ("follower", Follower, PluginConfig()),
         ):
-            host.add(host.open(name, kind, options, cameras=2))
-        self.instance: Instance = host.instances["faulty"]
-        self.guard = self.instance.guard
-        self.guard._breakers["process"] = Breaker(threshold=3, cooldown=0.5)
+            manager.add(manager.open(name, kind, options, cameras=2))
+        self.instance: Instance = manager.instances["faulty"]
+        self.supervisor = self.instance.supervisor
+        self.supervisor._breakers["process"] = Breaker(threshold=3, cooldown=0.5)
         self.observations = told["faulty"]
-        self.lines = [host.line(name, ["other", "faulty", "follower"]) for name in "ab"]
+        self.pipelines = [manager.pipeline(name, ["other", "faulty", "follower"]) for name in "ab"]
 
     def pid(self) -> int:
         """Returns its process ID, as reported by itself; 0 if it does not respond."""
-        found = self.guard.process([frame(seq=1)], [Results()])
+        found = self.supervisor.process([frame(seq=1)], [Results()])
         return 0 if found is None else int(scores(found[0])[0])
 
     def healed(self) -> int:
         """Waits until it produces results again and returns its process ID."""
-        eventually(lambda: self.pid() != 0, SOON, f"healed of {self.guard.last_fault}")
+        eventually(lambda: self.pid() != 0, SOON, f"healed of {self.supervisor.last_fault}")
         return self.pid()
 
 
@@ -79,22 +81,22 @@ def opened() -> Iterator[Open]:
 
         def open_one(plugin: type[AnyPlugin] = Faulty, hangs_after: float = 60.0, **options: Any) -> House:
             told: dict[str, Observations] = {}
-            host = PluginHost(
+            manager = PluginManager(
                 no_engines,  # type: ignore[arg-type]
                 lambda name: told.setdefault(name, Observations()),
                 hangs_after=hangs_after,
             )
-            closing.callback(host.close)
-            return House(host, plugin, PluginConfig(isolate=True, **options), told)
+            closing.callback(manager.close)
+            return House(manager, plugin, PluginConfig(isolate=True, **options), told)
 
         yield open_one
 
 
-def analysed(line: Line, seq: int) -> Results:
-    ticket = line.offer(frame(line.camera, seq))
-    assert ticket is not None
-    assert ticket.wait(SOON)
-    return ticket.results
+def analysed(pipeline: CameraPipeline, seq: int) -> Results:
+    task = pipeline.offer(frame(pipeline.camera, seq))
+    assert task is not None
+    assert task.wait(SOON)
+    return task.results
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,8 @@ def test_a_fault_of_python_is_told_as_if_it_were_here_and_its_process_lives_on(
 ) -> None:
     house = opened()
     pid = house.pid()
-    assert house.guard.process([frame(seq=seq)], [Results()]) is None
-    assert told in house.guard.last_fault
+    assert house.supervisor.process([frame(seq=seq)], [Results()]) is None
+    assert told in house.supervisor.last_fault
     assert house.observations.faults == [reason]
     assert house.pid() == pid
 
@@ -124,14 +126,14 @@ def test_its_death_is_one_fault_its_frame_goes_on_and_another_process_takes_over
 ) -> None:
     house = opened()
     pid = house.pid()
-    a, b = house.lines
+    a, b = house.pipelines
     assert Tracks in analysed(a, seq), "the frame at which it died goes on"
     assert house.observations.faults == ["crashed"]
-    assert told in house.guard.last_fault
-    assert house.guard.state is BreakerState.OPEN
+    assert told in house.supervisor.last_fault
+    assert house.supervisor.state is BreakerState.OPEN
     for number in range(2001, 2004):
-        for line in (a, b):
-            assert Detections in analysed(line, number), "the plug-in before it finds on every frame"
+        for pipeline in (a, b):
+            assert Detections in analysed(pipeline, number), "the plug-in before it finds on every frame"
     assert house.healed() != pid
     assert house.observations.restarts == 1
     assert house.observations.faults == ["crashed"]
@@ -143,9 +145,9 @@ def test_its_death_is_one_fault_its_frame_goes_on_and_another_process_takes_over
 def test_a_call_that_hangs_is_ended_with_its_process(opened: Open, seq: int) -> None:
     house = opened(hangs_after=0.5)
     pid = house.pid()
-    assert Tracks in analysed(house.lines[0], seq)
+    assert Tracks in analysed(house.pipelines[0], seq)
     assert house.observations.faults == ["timeout"]
-    eventually(lambda: house.guard.hanging == 0, 20, "its thread is free")
+    eventually(lambda: house.supervisor.hanging == 0, 20, "its thread is free")
     assert not Path(f"/proc/{pid}").exists()
     assert house.healed() != pid
     assert house.observations.faults == ["timeout"]
@@ -156,21 +158,21 @@ def test_one_that_leaks_is_replaced(opened: Open) -> None:
     pid = house.pid()
     eventually(lambda: bool(house.observations.sizes), 20)
     assert 10 * 2**20 < house.observations.sizes[-1] < 300 * 2**20
-    house.guard.process([frame(seq=LEAKS)], [Results()])
+    house.supervisor.process([frame(seq=LEAKS)], [Results()])
     eventually(lambda: house.pid() == 0, 30, "it was ended at the next look")
     assert house.healed() != pid
     assert house.observations.faults == ["memory"]
-    assert "MiB of memory, above max_memory (300 MiB)" in house.guard.last_fault
+    assert "MiB of memory, above max_memory (300 MiB)" in house.supervisor.last_fault
     assert house.observations.cpu > 0
 
 
 def test_drawing_that_hangs_holds_the_picture_up_once(opened: Open) -> None:
     house = opened(Painter)
-    house.guard.draw(Board(), frame(seq=HANGS), Results())
+    house.supervisor.draw(Board(), frame(seq=HANGS), Results())
     assert house.observations.faults == ["timeout"]
-    assert "was killed because draw took longer than 2 s" in house.guard.last_fault
-    assert house.guard.state is BreakerState.OPEN
-    eventually(lambda: house.guard.process([frame()], [Results()]) is not None, SOON)
+    assert "was killed because draw took longer than 2 s" in house.supervisor.last_fault
+    assert house.supervisor.state is BreakerState.OPEN
+    eventually(lambda: house.supervisor.process([frame()], [Results()]) is not None, SOON)
 
 
 def test_one_that_cannot_start_again_says_why_and_is_tried_again(
@@ -180,9 +182,9 @@ def test_one_that_cannot_start_again_says_why_and_is_tried_again(
     monkeypatch.setenv("SLOW_OPENER", str(lapsed))
     house = opened(SlowOpener)
     lapsed.touch()
-    house.guard.process([frame(seq=EXITS)], [Results()])
+    house.supervisor.process([frame(seq=EXITS)], [Results()])
     eventually(lambda: house.pid() == 0 and "error" in house.observations.faults, SOON)
-    assert house.guard.last_fault == "its licence has run out"
+    assert house.supervisor.last_fault == "its licence has run out"
     lapsed.unlink()
     house.healed()
 
@@ -207,13 +209,13 @@ class Talker(Faulty):
 
 _DAEMON = """
 import sys, threading
-from sightd.daemon.pipeline.host import PluginHost
+from sightd.daemon.pipeline.manager import PluginManager
 from sightd.plugins.api import PluginConfig
 from sightd.plugins.types import Results
 from tests.daemon.isolation.plugins import Faulty, HANGS_NATIVELY, scores
 from tests.daemon.pipeline.plugins import Observations, frame
 
-host = PluginHost(None, lambda _: Observations())
+host = PluginManager(None, lambda _: Observations())
 guard = host.open("faulty", Faulty, PluginConfig(isolate=True), cameras=1).guard
 print(int(scores(guard.process([frame()], [Results()])[0])[0]), flush=True)
 guard.process([frame(seq=HANGS_NATIVELY)], [Results()])
@@ -250,6 +252,6 @@ def test_what_it_started_goes_with_it_when_it_dies_by_itself(opened: Open) -> No
     house = opened(Parent)
     sleeper = house.pid()
     assert _state(sleeper) in ("R", "S", "D")
-    house.guard.process([frame(seq=EXITS)], [Results()])
-    assert "exited with code 3" in house.guard.last_fault
+    house.supervisor.process([frame(seq=EXITS)], [Results()])
+    assert "exited with code 3" in house.supervisor.last_fault
     eventually(lambda: _state(sleeper) in ("", "Z"), 5, "the program is gone")

@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from sightd.daemon.pipeline.host import Instance, PluginHost
+from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.engines.errors import EngineError
 from sightd.plugins.api import AnyPlugin, PluginConfig, PluginError
 from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
@@ -30,7 +30,7 @@ def isolated() -> Iterator[Open]:
         raise AssertionError("asks for no network here")
 
     with ExitStack() as closing:
-        host = PluginHost(no_engines, lambda _: Observations(), cores=2)  # type: ignore[arg-type]
+        host = PluginManager(no_engines, lambda _: Observations(), cores=2)  # type: ignore[arg-type]
         closing.callback(host.close)
 
         def open_one(plugin: type[AnyPlugin]) -> Instance:
@@ -46,8 +46,8 @@ def picture(value: int, size: tuple[int, int] = (48, 64)) -> Image:
 
 
 def seen(instance: Instance, *frames: Frame) -> list[Results]:
-    results = instance.guard.process(frames, [Results() for _ in frames])
-    assert results is not None, instance.guard.last_fault
+    results = instance.supervisor.process(frames, [Results() for _ in frames])
+    assert results is not None, instance.supervisor.last_fault
     return list(results)
 
 
@@ -88,25 +88,25 @@ class Board:
 def test_paints_hides_predicts_and_draws_as_if_it_were_here(isolated: Open) -> None:
     instance = isolated(Painter)
     frame = Frame.of(picture(55))
-    assert instance.guard.hides
-    assert instance.guard.plugin.gives == {Picture, Hidden}
+    assert instance.supervisor.hides
+    assert instance.supervisor.plugin.gives == {Picture, Hidden}
     [result] = seen(instance, frame)
     painting, hidden = result.get(Picture), result.get(Hidden)
     assert painting is not None
     assert hidden is not None
     assert (painting.image == 200).all()
     assert hidden.boxes.tolist() == [[0, 0, 64, 24]]
-    carried = instance.guard.carry(frame, result)
+    carried = instance.supervisor.carry(frame, result)
     assert Picture in carried, "what others found comes with the frame"
     board = Board()
-    instance.guard.draw(board, frame, result)
+    instance.supervisor.draw(board, frame, result)
     assert board.drawn == [("box", (1, 2, 3), "a box"), ("words", (3.0, 4.0), (4, 5, 6))]
     assert board.image[19, 29].tolist() == [7, 7, 7]
     assert board.image[0, :2, 0].tolist() == [1, 2], "what was drawn here before and after is there too"
-    instance.guard.forget("front")
-    instance.guard.draw(board, frame, result)
+    instance.supervisor.forget("front")
+    instance.supervisor.draw(board, frame, result)
     assert board.drawn[-1][0] == "forgot front"
-    assert instance.guard.faults == 0, instance.guard.last_fault
+    assert instance.supervisor.faults == 0, instance.supervisor.last_fault
 
 
 def test_a_parallel_one_is_called_several_times_at_once(isolated: Open) -> None:
@@ -142,7 +142,7 @@ def test_is_ended_with_its_instance_and_leaves_no_shared_memory(isolated: Open) 
     instance = isolated(Faulty)
     pid = int(scores(seen(instance, Frame.of(picture(1)))[0])[0])
     instance.worker.stop(5)
-    instance.guard.close()
+    instance.supervisor.close()
     assert not Path(f"/proc/{pid}").exists()
     assert set(os.listdir("/dev/shm")) <= before  # noqa: PTH208
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
-from sightd.daemon.pipeline.guard import Guard
-from sightd.daemon.pipeline.host import PluginHost
-from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
+from sightd.daemon.pipeline.manager import PluginManager
+from sightd.daemon.pipeline.supervisor import PluginSupervisor
 from sightd.plugins.api import PluginConfig
 from sightd.plugins.types import Detections, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
@@ -30,7 +30,9 @@ class Hanging:
 
     def __init__(self) -> None:
         self.clock, self.plugin, self.observations = Clock(), Finder(), Observations()
-        self.guard = Guard("finder", self.plugin, self.observations, breaker=Breaker(cooldown=5.0), clock=self.clock)
+        self.supervisor = PluginSupervisor(
+            "finder", self.plugin, self.observations, breaker=Breaker(cooldown=5.0), clock=self.clock
+        )
         self.plugin.let.clear()
         self.answer: list[object] = []
         self.given_up: list[str] = []
@@ -39,7 +41,7 @@ class Hanging:
         self.plugin.entered.acquire()
 
     def _call(self) -> None:
-        self.answer.append(self.guard.process([frame(seq=1)], [Results()], lambda: self.given_up.append("once")))
+        self.answer.append(self.supervisor.process([frame(seq=1)], [Results()], lambda: self.given_up.append("once")))
 
     def comes_back(self) -> None:
         self.plugin.let.set()
@@ -55,7 +57,7 @@ def hanging() -> Iterator[Hanging]:
 
 def test_a_call_within_the_limit_is_left_alone(hanging: Hanging) -> None:
     hanging.clock.now = 9.9
-    hanging.guard.look()
+    hanging.supervisor.check_hung()
     assert hanging.observations.faults == []
     hanging.comes_back()
     assert hanging.answer != [None]
@@ -63,22 +65,22 @@ def test_a_call_within_the_limit_is_left_alone(hanging: Hanging) -> None:
 
 def test_a_call_beyond_it_is_one_fault_that_takes_the_plugin_out_while_it_still_hangs(hanging: Hanging) -> None:
     for hanging.clock.now in (10.1, 11.1, 12.1):
-        hanging.guard.look()
+        hanging.supervisor.check_hung()
     assert hanging.observations.faults == ["timeout"]
     assert hanging.given_up == ["once"]
-    assert hanging.guard.state is BreakerState.OPEN
-    assert hanging.guard.last_fault == "TimeoutError in process: no response after 10 s"
-    assert hanging.guard.hanging == 1
+    assert hanging.supervisor.state is BreakerState.OPEN
+    assert hanging.supervisor.last_fault == "TimeoutError in process: no response after 10 s"
+    assert hanging.supervisor.hanging == 1
 
 
 def test_a_late_answer_is_thrown_away_and_a_trial_decides(hanging: Hanging) -> None:
     hanging.clock.now = 10.1
-    hanging.guard.look()
+    hanging.supervisor.check_hung()
     hanging.comes_back()
     assert hanging.answer == [None]
-    assert hanging.guard.process([frame(seq=2)], [Results()]) is None, "that it came back at last says nothing"
+    assert hanging.supervisor.process([frame(seq=2)], [Results()]) is None, "that it came back at last says nothing"
     hanging.clock.now = 15.2
-    assert hanging.guard.process([frame(seq=3)], [Results()]) is not None
+    assert hanging.supervisor.process([frame(seq=3)], [Results()]) is not None
     assert hanging.observations.states == [BreakerState.OPEN, BreakerState.CLOSED]
 
 
@@ -88,17 +90,17 @@ def test_a_late_fault_is_not_a_second_one(hanging: Hanging) -> None:
 
     hanging.plugin.before = fails
     hanging.clock.now = 10.1
-    hanging.guard.look()
+    hanging.supervisor.check_hung()
     hanging.comes_back()
     assert hanging.observations.faults == ["timeout"]
 
 
 @pytest.fixture
-def host() -> Iterator[PluginHost]:
+def manager() -> Iterator[PluginManager]:
     def no_engines(*_: object) -> object:
         raise AssertionError("asks for no network")
 
-    plugins = PluginHost(no_engines, lambda _: Observations(), hangs_after=0.3)  # type: ignore[arg-type]
+    plugins = PluginManager(no_engines, lambda _: Observations(), hangs_after=0.3)  # type: ignore[arg-type]
     plugins.add(plugins.open("finder", Finder, PluginConfig(), cameras=2))
     plugins.add(plugins.open("follower", Follower, PluginConfig(), cameras=2))
     plugins.add(plugins.open("other", Finder, PluginConfig(), cameras=2))
@@ -107,22 +109,22 @@ def host() -> Iterator[PluginHost]:
     plugins.close()
 
 
-def finder_of(plugins: PluginHost, name: str) -> Finder:
-    plugin = plugins.instances[name].guard.plugin
+def finder_of(plugins: PluginManager, name: str) -> Finder:
+    plugin = plugins.instances[name].supervisor.plugin
     assert isinstance(plugin, Finder)
     return plugin
 
 
-def analysed(line: Line, seq: int) -> Results:
-    ticket = line.offer(frame(line.camera, seq))
-    assert ticket is not None
-    assert ticket.wait(20)
-    return ticket.results
+def analysed(pipeline: CameraPipeline, seq: int) -> Results:
+    task = pipeline.offer(frame(pipeline.camera, seq))
+    assert task is not None
+    assert task.wait(20)
+    return task.results
 
 
-def test_frames_go_on_while_its_thread_is_stuck_and_come_to_it_again_when_it_is_free(host: PluginHost) -> None:
-    finder = finder_of(host, "finder")
-    a, b = (host.line(name, ["other", "finder", "follower"]) for name in "ab")
+def test_frames_go_on_while_its_thread_is_stuck_and_come_to_it_again_when_it_is_free(manager: PluginManager) -> None:
+    finder = finder_of(manager, "finder")
+    a, b = (manager.pipeline(name, ["other", "finder", "follower"]) for name in "ab")
     analysed(a, 0)
     finder.let.clear()
     assert Tracks in analysed(a, 1), "the frame it hangs at goes on, with predictions"
@@ -130,33 +132,33 @@ def test_frames_go_on_while_its_thread_is_stuck_and_come_to_it_again_when_it_is_
     assert "b" not in {camera for camera, _ in finder.seen}
     for seq in range(2, 5):
         assert Detections in analysed(a, seq), "the plug-in before it finds on every frame"
-    assert finder_of(host, "other").seen[-1] == ("a", 4)
+    assert finder_of(manager, "other").seen[-1] == ("a", 4)
     finder.let.set()
-    guard = host.instances["finder"].guard
-    eventually(lambda: guard.hanging == 0, 10)
-    guard._breakers["process"].retry_at = 0.0
-    eventually(lambda: analysed(a, 5) is not None and guard.state is BreakerState.CLOSED, 10)
+    supervisor = manager.instances["finder"].supervisor
+    eventually(lambda: supervisor.hanging == 0, 10)
+    supervisor._breakers["process"].retry_at = 0.0
+    eventually(lambda: analysed(a, 5) is not None and supervisor.state is BreakerState.CLOSED, 10)
 
 
-def test_what_waited_for_a_plugin_that_hangs_does_not_wait_for_ever(host: PluginHost) -> None:
-    finder = finder_of(host, "finder")
+def test_what_waited_for_a_plugin_that_hangs_does_not_wait_for_ever(manager: PluginManager) -> None:
+    finder = finder_of(manager, "finder")
     finder.let.clear()
-    lines = [host.line(name, ["finder"]) for name in "abc"]
-    tickets = [line.offer(frame(line.camera, 1)) for line in lines]
-    assert all(ticket is not None and ticket.wait(20) for ticket in tickets)
-    assert lines[0].offer(frame("a", 2)) is None, "there is nobody to offer it to"
+    pipelines = [manager.pipeline(name, ["finder"]) for name in "abc"]
+    tasks = [pipeline.offer(frame(pipeline.camera, 1)) for pipeline in pipelines]
+    assert all(task is not None and task.wait(20) for task in tasks)
+    assert pipelines[0].offer(frame("a", 2)) is None, "there is nobody to offer it to"
 
 
 def test_all_that_hang_are_left_behind_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sightd.daemon.pipeline.host.STOP_DEADLINE", 1.0)
-    plugins = PluginHost(None, lambda _: Observations(), cores=3)  # type: ignore[arg-type]
+    monkeypatch.setattr("sightd.daemon.pipeline.manager.STOP_DEADLINE", 1.0)
+    plugins = PluginManager(None, lambda _: Observations(), cores=3)  # type: ignore[arg-type]
     names = ["one", "two", "three"]
     for name in names:
         plugins.add(plugins.open(name, ParallelFinder, PluginConfig(), cameras=3))
         finder_of(plugins, name).let.clear()
     for camera in "abc":
         for name in names:
-            plugins.line(f"{camera} {name}", [name]).offer(frame(f"{camera} {name}", 1))
+            plugins.pipeline(f"{camera} {name}", [name]).offer(frame(f"{camera} {name}", 1))
     finders = [finder_of(plugins, name) for name in names]
     eventually(lambda: all(len(finder.seen) == 3 for finder in finders))
     begun = time.monotonic()
@@ -180,14 +182,14 @@ class Holding(Finder):
 def test_one_that_does_not_let_go_of_a_camera_holds_up_no_stop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sightd.daemon.pipeline.host.FORGET_DEADLINE", 0.2)
-    host = PluginHost(lambda *_: None, lambda _: Observations(), cores=2)  # type: ignore[arg-type]
-    host.add(host.open("finder", Holding, PluginConfig(), cameras=1))
-    host.line("a", ["finder"])
+    monkeypatch.setattr("sightd.daemon.pipeline.manager.FORGET_DEADLINE", 0.2)
+    manager = PluginManager(lambda *_: None, lambda _: Observations(), cores=2)  # type: ignore[arg-type]
+    manager.add(manager.open("finder", Holding, PluginConfig(), cameras=1))
+    manager.pipeline("a", ["finder"])
     begun = time.monotonic()
-    host.forget("a")
+    manager.forget("a")
     assert time.monotonic() - begun < 5
     assert "camera a: a plug-in has not released the camera yet" in caplog.text
     Holding.released.set()
     eventually(lambda: not any(thread.name == "forget:a" for thread in threading.enumerate()))
-    host.close()
+    manager.close()

@@ -11,7 +11,7 @@ import pytest
 from sightd.plugins.api import Plugin, PluginConfig
 from sightd.plugins.types import Detections, Frame, Hidden, Results
 from tests.daemon.pipeline.plugins import Finder, frame
-from tests.daemon.pipeline.test_line import line_of
+from tests.daemon.pipeline.test_camera_pipeline import pipeline_of
 
 FACE = np.array([[1, 2, 3, 4]], np.float32)
 
@@ -37,11 +37,11 @@ class Hider(Plugin[PluginConfig]):
 
 
 def hidden_of(*plugins: Plugin[PluginConfig]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    with line_of(*plugins) as [line]:
-        ticket = line.offer(frame())
-        assert ticket is not None
-        assert ticket.wait(5)
-        hidden = ticket.results.get(Hidden)
+    with pipeline_of(*plugins) as [pipeline]:
+        task = pipeline.offer(frame())
+        assert task is not None
+        assert task.wait(5)
+        hidden = task.results.get(Hidden)
     assert hidden is not None
     return hidden.boxes
 
@@ -63,8 +63,8 @@ def test_where_it_has_no_answer_everything_is_hidden(trouble: str) -> None:
 
 
 def test_a_frame_that_it_did_not_see_is_hidden_whatever_it_predicts() -> None:
-    with line_of(Hider(PluginConfig())) as [line]:
-        carried = line.carried(frame()).get(Hidden)
+    with pipeline_of(Hider(PluginConfig())) as [pipeline]:
+        carried = pipeline.carried(frame()).get(Hidden)
     assert carried is not None
     assert whole() in carried.boxes.tolist()
 
@@ -76,15 +76,15 @@ def test_another_plug_in_uncovers_nothing() -> None:
 
 
 def test_plug_ins_that_hide_nothing_add_nothing() -> None:
-    with line_of(Finder()) as [line]:
-        assert not line.hides
-        ticket = line.offer(frame())
-        assert ticket is not None
-        assert ticket.wait(5)
-        assert Hidden not in ticket.results
-        assert Detections in ticket.results
+    with pipeline_of(Finder()) as [pipeline]:
+        assert not pipeline.hides
+        task = pipeline.offer(frame())
+        assert task is not None
+        assert task.wait(5)
+        assert Hidden not in task.results
+        assert Detections in task.results
 
 
 def test_the_line_says_that_it_hides() -> None:
-    with line_of(Finder(), Hider(PluginConfig())) as [line]:
-        assert line.hides
+    with pipeline_of(Finder(), Hider(PluginConfig())) as [pipeline]:
+        assert pipeline.hides

@@ -19,7 +19,7 @@ from sightd.daemon.encode.codec import EncoderError
 from sightd.daemon.encode.h264 import H264Encoder
 from sightd.daemon.encode.packet import Packet
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.render.renderer import Renderer
@@ -64,7 +64,7 @@ class Bench:
             "a",
             "A",
             self.slot,
-            Line("a", []),
+            CameraPipeline("a", []),
             Renderer("A", Render()),
             Publisher(Output(), CodecChoice("a", "x264"), player, self.jpeg, self.camera, self.metrics.stages),  # type: ignore[arg-type]
             self.camera,
@@ -143,7 +143,7 @@ def test_where_faces_are_hidden_a_frame_without_an_answer_is_hidden_whole() -> N
     """Whatever went wrong before: of an image of noise only a mosaic of its mean colours is left."""
     bench, shown = Bench(), list[Image]()
     noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
-    bench.output._line.hides = True
+    bench.output._pipeline.hides = True
     bench.output._publisher.publish = lambda image, *_: shown.append(image.copy())  # type: ignore[method-assign]
     bench.output._show(Frame.of(noise, camera="a"), Results())
     (image,) = shown

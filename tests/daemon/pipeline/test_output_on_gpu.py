@@ -20,7 +20,7 @@ from sightd.daemon.capture.slot import FrameSlot
 from sightd.daemon.config.model import Output, Render
 from sightd.daemon.encode.choice import CodecChoice
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.pipeline.line import Line
+from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.render.renderer import Renderer
@@ -82,7 +82,7 @@ class Bench:
             "a",
             "A",
             self.slot,
-            Line("a", []),
+            CameraPipeline("a", []),
             Renderer("A", Render(), None, self.drawing),
             Publisher(Output(), CodecChoice("a", "x264"), rtsp, None, camera, self.metrics.stages),
             camera,

@@ -28,7 +28,7 @@ from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.serve.mjpeg import JpegStream
 from sightd.daemon.serve.rtsp_stream import RtspStream
 from sightd.engines.cuda.device_image import DeviceImage, Downloads
-from sightd.engines.cuda.driver import Device
+from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.cuda.launch.picture import DevicePicture
 from sightd.plugins.types import Image
 from tests.daemon.pipeline.test_output import Player
@@ -44,7 +44,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
 
 
 @contextmanager
-def device_and_downloads() -> Iterator[tuple[Device, Downloads]]:
+def device_and_downloads() -> Iterator[tuple[CudaDevice, Downloads]]:
     with TemporaryDirectory() as folder:
         device = open_stand_in_gpu(Path(folder)).device
         downloads = Downloads(device)

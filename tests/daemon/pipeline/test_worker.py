@@ -6,12 +6,12 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from sightd.daemon.pipeline.worker import INFERENCE_NICENESS, yield_to_the_picture
+from sightd.daemon.pipeline.worker import INFERENCE_NICENESS, lower_thread_priority
 
 
 def test_a_yielding_thread_and_those_it_starts_have_a_lower_priority_and_take_no_core_when_they_wake() -> None:
     def in_a_thread_it_starts() -> tuple[int, int]:
-        yield_to_the_picture()
+        lower_thread_priority()
         with ThreadPoolExecutor(1) as started:
             return started.submit(_priority).result()
 

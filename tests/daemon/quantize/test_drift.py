@@ -11,7 +11,7 @@ import pytest
 from sightd.daemon.quantize.drift import detections
 from sightd.engines.catalog import Catalog
 from sightd.engines.engine import Engine
-from sightd.engines.half import to_half
+from sightd.engines.fp16 import to_fp16
 from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.engines.openvino_session import OpenVinoSession
 from sightd.engines.processor import sums_int8_exactly
@@ -80,7 +80,7 @@ def test_int8_on_openvino_loses_as_little(name: str, tmp_path: Path) -> None:
 
 @each_detector(quick="yolox-nano")
 def test_fp16_loses_nothing(name: str, tmp_path: Path) -> None:
-    onnx.save(to_half(onnx.load(stored(name))), str(tmp_path / "half.onnx"))
+    onnx.save(to_fp16(onnx.load(stored(name))), str(tmp_path / "half.onnx"))
     got = compared(name, OnnxRuntimeSession(tmp_path / "half.onnx", threads=2))
     assert got.found == got.clear > 40
     assert got.grounded == got.other_clear

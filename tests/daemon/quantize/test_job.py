@@ -14,10 +14,10 @@ import pytest
 from sightd.daemon.commands import models
 from sightd.daemon.quantize.drift import drift
 from sightd.engines.catalog import Catalog
+from sightd.engines.custom_models import with_custom_models
 from sightd.engines.engine import Engine
 from sightd.engines.loader import EngineLoader
 from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.own_models import with_own
 from sightd.engines.preference import PLAIN, Preference
 from sightd.engines.store import ModelStore
 from sightd.plugins.types import Frame
@@ -49,11 +49,11 @@ def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
     assert "compared with fp32 on 4 images: " in told.out
     assert "objects found again" in told.out
     assert not list((tmp_path / "own").glob(".int8-*"))
-    catalog = with_own(Catalog.load(), tmp_path)
-    engine = EngineLoader(catalog, ModelStore(tmp_path), fetch=False, wish=PLAIN).load(["yolox-nano-int8"])
+    catalog = with_custom_models(Catalog.load(), tmp_path)
+    engine = EngineLoader(catalog, ModelStore(tmp_path), fetch=False, preference=PLAIN).load(["yolox-nano-int8"])
     assert engine.session.backend.precision == "int8"
     assert engine.model.head == "yolox"
-    EngineLoader(catalog, ModelStore(tmp_path), fetch=False, wish=Preference(("onnxruntime",), "int8")).load(
+    EngineLoader(catalog, ModelStore(tmp_path), fetch=False, preference=Preference(("onnxruntime",), "int8")).load(
         ["yolox-nano-int8"]
     ).close()
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.measures import Measures
-from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.layout import Layout
+from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.daemon.render.surface import HostSurface
 from sightd.plugins.types import Detections, Frame, Image, Tracks
 
@@ -19,9 +19,9 @@ def grey(width: int = 640, height: int = 360, level: int = 90) -> Image:
     return np.full((height, width, 3), level, np.uint8)
 
 
-def canvas_on(image: Image, scale: float = 1.0, stamps: Stamps | None = None) -> OutputCanvas:
+def canvas_on(image: Image, scale: float = 1.0, sprites: SpriteCache | None = None) -> OutputCanvas:
     """Returns a canvas that draws into `image`."""
-    kept = Stamps(Measures.of(image.shape[1], image.shape[0])) if stamps is None else stamps
+    kept = SpriteCache(Layout.of(image.shape[1], image.shape[0])) if sprites is None else sprites
     return OutputCanvas(HostSurface(image, kept), scale, kept)
 
 

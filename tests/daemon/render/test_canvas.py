@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sightd.daemon.render.measures import Measures
-from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.layout import Layout
+from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.plugins.types import Canvas
 from tests.daemon.render.scenes import canvas_on, changed, grey
 
@@ -44,7 +44,7 @@ def test_source_pixels_are_scaled_to_the_output() -> None:
 def test_the_corners_of_a_large_box_are_rounded_and_thicker() -> None:
     image = grey(1280, 720)
     canvas_on(image).box(box(100, 80, 500, 500), GREEN)
-    thick = Measures.of(1280, 720).accent
+    thick = Layout.of(1280, 720).accent
     assert tuple(image[79, 99]) == (90, 90, 90)
     assert tuple(image[80 + thick - 1, 112]) == GREEN
     assert tuple(image[80 + thick - 1, 300]) == (90, 90, 90)
@@ -52,7 +52,7 @@ def test_the_corners_of_a_large_box_are_rounded_and_thicker() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_lines_and_letters_grow_with_the_picture(size: tuple[int, int]) -> None:
-    small, large = Measures.of(64, 48), Measures.of(*size)
+    small, large = Layout.of(64, 48), Layout.of(*size)
     assert large.font >= small.font
     assert large.line >= small.line
     image = grey(*size)
@@ -61,7 +61,7 @@ def test_lines_and_letters_grow_with_the_picture(size: tuple[int, int]) -> None:
 
 
 def test_an_upright_picture_is_drawn_as_one_that_lies() -> None:
-    assert Measures.of(720, 1280).font == Measures.of(1280, 720).font
+    assert Layout.of(720, 1280).font == Layout.of(1280, 720).font
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_a_label_is_always_whole(x: float, y: float, width: float, height: float
     image = grey(640, 360)
     canvas = canvas_on(image)
     canvas.label(box(x, y, x + width, y + height), GREEN, "person 0.87 #12")
-    stamp = Stamps(Measures.of(640, 360)).label("person 0.87 #12", GREEN)
+    sprite = SpriteCache(Layout.of(640, 360)).label("person 0.87 #12", GREEN)
     place = changed(grey(640, 360), image)
     assert place is not None
-    assert (place[2] - place[0], place[3] - place[1]) == (stamp.width, stamp.height)
+    assert (place[2] - place[0], place[3] - place[1]) == (sprite.width, sprite.height)
 
 
 def test_labels_of_boxes_at_one_place_do_not_cover_each_other() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sightd.daemon.config.model import Render
-from sightd.daemon.render.measures import Measures
+from sightd.daemon.render.layout import Layout
 from sightd.daemon.render.overlay import Overlay
 from sightd.daemon.render.palette import colour_of
-from sightd.daemon.render.stamps import Stamps
+from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.plugins.types import Image, Results
 from tests.daemon.render.scenes import canvas_on, changed, detections, frame, grey, tracks
 
@@ -95,11 +95,11 @@ def test_a_class_without_a_name_is_numbered() -> None:
 def test_trails_are_drawn_only_when_switched_on() -> None:
     for trails in (True, False):
         overlay = Overlay(Render(**{**NOTHING, "trails": trails}))
-        stamps = Stamps(Measures.of(640, 360))
+        sprites = SpriteCache(Layout.of(640, 360))
         for n in range(20):
             image = grey()
             moved = Results(tracks((100.0 + 5 * n, 100, 150.0 + 5 * n, 200)))
-            overlay.draw(canvas_on(image, stamps=stamps), frame(image, at=n / 25), moved)
+            overlay.draw(canvas_on(image, sprites=sprites), frame(image, at=n / 25), moved)
         assert (changed(grey(), image) is not None) == trails
 
 

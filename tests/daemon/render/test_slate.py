@@ -7,11 +7,11 @@ import pytest
 
 from sightd.daemon.capture.reasons import Reason
 from sightd.daemon.render.palette import contrast
-from sightd.daemon.render.slate import SlateWords, Why, slate
+from sightd.daemon.render.slate import SlateReason, SlateWords, slate
 from sightd.plugins.types import Image
 from tests.daemon.render.scenes import grey
 
-OFFLINE = SlateWords(Why.OFFLINE, 1000.0, Reason.TIMEOUT)
+OFFLINE = SlateWords(SlateReason.OFFLINE, 1000.0, Reason.TIMEOUT)
 
 
 def noise(width: int, height: int) -> Image:
@@ -50,15 +50,19 @@ def test_letters_are_legible_even_on_a_white_picture() -> None:
 
 
 def test_it_tells_since_when_and_that_it_is_still_connecting() -> None:
-    words = [SlateWords(Why.CONNECTING), SlateWords(Why.UNREACHED, 1000.0), SlateWords(Why.UNREACHED, 1061.0)]
+    words = [
+        SlateWords(SlateReason.CONNECTING),
+        SlateWords(SlateReason.UNREACHED, 1000.0),
+        SlateWords(SlateReason.UNREACHED, 1061.0),
+    ]
     assert len({slate(None, (640, 360), "a", one).tobytes() for one in words}) == 3
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_it_says_why_there_is_no_picture(reason: Reason) -> None:
     at = time.strftime("%H:%M:%S", time.localtime(1000.0))
-    assert str(SlateWords(Why.UNREACHED, 1000.0, reason)) == f"{reason.words} since {at}"
-    assert str(SlateWords(Why.OFFLINE, 1000.0, reason)) == f"offline since {at}: {reason.words}"
+    assert str(SlateWords(SlateReason.UNREACHED, 1000.0, reason)) == f"{reason.words} since {at}"
+    assert str(SlateWords(SlateReason.OFFLINE, 1000.0, reason)) == f"offline since {at}: {reason.words}"
     assert "refused" in Reason.UNAUTHORISED.words
 
 
@@ -82,7 +86,7 @@ def test_any_title_can_be_shown(title: str) -> None:
 def test_a_recording_at_its_end_is_not_called_offline() -> None:
     last = grey(640, 360, 90)
     offline = slate(last, (640, 360), "clip", OFFLINE).astype(int)
-    ended = slate(last, (640, 360), "clip", SlateWords(Why.ENDED, 1000.0)).astype(int)
+    ended = slate(last, (640, 360), "clip", SlateWords(SlateReason.ENDED, 1000.0)).astype(int)
 
     def reddest(image: np.ndarray) -> int:
         return int((image[..., 2] - image[..., 0]).max())

@@ -20,12 +20,12 @@ def test_a_trail_lies_where_the_track_came_along() -> None:
     trails, image = Trails(2.0), grey()
     walked(trails)
     trails.draw(canvas_on(image), 1, GREEN)
-    place = changed(grey(), image)
-    assert place is not None
-    assert place[0] < 80
-    assert place[2] == pytest.approx(250, abs=4)
-    assert place[1] >= 195
-    assert place[3] <= 206
+    point = changed(grey(), image)
+    assert point is not None
+    assert point[0] < 80
+    assert point[2] == pytest.approx(250, abs=4)
+    assert point[1] >= 195
+    assert point[3] <= 206
 
 
 def test_a_trail_fades_towards_its_old_end() -> None:
@@ -40,17 +40,17 @@ def test_a_trail_reaches_back_no_longer_than_asked() -> None:
     trails, image = Trails(1.0), grey()
     walked(trails)
     trails.draw(canvas_on(image), 1, GREEN)
-    place = changed(grey(), image)
-    assert place is not None
-    assert place[0] >= 140
+    point = changed(grey(), image)
+    assert point is not None
+    assert point[0] >= 140
 
 
 @pytest.mark.parametrize("fps", [5, 25, 120])
 def test_the_places_of_a_trail_are_bounded_at_any_frame_rate(fps: int) -> None:
     trails = Trails(2.0)
     walked(trails, 6.0, fps=fps)
-    assert len(trails.places(1)) <= POINTS
-    assert trails.places(1)[0][0] <= 4.0 + 2.0 / 3
+    assert len(trails.points(1)) <= POINTS
+    assert trails.points(1)[0][0] <= 4.0 + 2.0 / 3
 
 
 def test_who_stands_still_leaves_no_scribble() -> None:
@@ -58,7 +58,7 @@ def test_who_stands_still_leaves_no_scribble() -> None:
     shake = np.random.default_rng(1).normal(0, 0.4, 200)
     for n, off in enumerate(shake):
         trails.update(tracks((80 + off, 100, 120 + off, 200)), n / 25)
-    assert len(trails.places(1)) <= 3
+    assert len(trails.points(1)) <= 3
 
 
 def test_a_track_that_is_gone_is_forgotten_after_its_trail() -> None:
@@ -76,15 +76,15 @@ def test_the_number_of_trails_is_bounded() -> None:
         many = [(float(i), 10.0, i + 5.0, 20.0) for i in range(100)]
         trails.update(tracks(*many, ids=range(n * 100, n * 100 + 100)), float(n))
     assert len(trails) == MOST_TRACKS
-    assert trails.places(999)
-    assert not trails.places(0)
+    assert trails.points(999)
+    assert not trails.points(0)
 
 
 def test_a_clock_that_goes_back_starts_anew() -> None:
     trails = Trails(2.0)
     walked(trails, start=500.0)
     walked(trails, 0.1)
-    assert trails.places(1)[-1][0] < 1
+    assert trails.points(1)[-1][0] < 1
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e12])
@@ -98,7 +98,7 @@ def test_a_trail_outside_the_picture_harms_nothing() -> None:
     trails, image = Trails(2.0), grey(64, 48)
     for n in range(20):
         trails.update(tracks((-5e5 + n * 1e5, -500, 5e5, 5e5)), n / 25)
-    assert len(trails.places(1)) > 2
+    assert len(trails.points(1)) > 2
     trails.draw(canvas_on(image), 1, GREEN)
     trails.draw(canvas_on(image), 77, GREEN)
     assert changed(grey(64, 48), image) is None

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from sightd.daemon.serve.http_connection import PATIENCE
-from sightd.daemon.serve.rtsp_conduct import TO_PLAY
+from sightd.daemon.serve.rtsp_connection_policy import TO_PLAY
 from tests.support.abuse import connect, flood, is_open, pour, random_messages, sources
-from tests.support.abuse_ward import STALL_TIMEOUT, AbuseWard
+from tests.support.abuse_harness import STALL_TIMEOUT, AbuseHarness
 from tests.support.camera import need_rtsp_server
 from tests.support.waiting import eventually
 
@@ -26,14 +26,14 @@ StartViewer = Callable[[str, str], "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AbuseWard]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AbuseHarness]:
     need_rtsp_server()
-    with AbuseWard(tmp_path_factory.mktemp("abuse")) as one:
+    with AbuseHarness(tmp_path_factory.mktemp("abuse")) as one:
         yield one
 
 
-def rtsp_messages(ward: AbuseWard) -> list[bytes]:
-    address = ward.daemon.rtsp("back")
+def rtsp_messages(harness: AbuseHarness) -> list[bytes]:
+    address = harness.daemon.rtsp("back")
     told = [
         f"OPTIONS {address} RTSP/1.0\r\nCSeq: 1\r\n\r\n",
         f"DESCRIBE {address} RTSP/1.0\r\nCSeq: 2\r\nAccept: application/sdp\r\n\r\n",
@@ -50,8 +50,8 @@ def rtsp_messages(ward: AbuseWard) -> list[bytes]:
     return [*(message.encode() for message in told), b"$\x00\x00\x08\x80\xc9\x00\x01\x00\x00\x00\x00"]
 
 
-def http_messages(ward: AbuseWard) -> list[bytes]:
-    host = f"Host: 127.0.0.1:{ward.http_port}\r\n"
+def http_messages(harness: AbuseHarness) -> list[bytes]:
+    host = f"Host: 127.0.0.1:{harness.http_port}\r\n"
     told = [
         *(f"GET {path} HTTP/1.1\r\n{host}\r\n" for path in ("/", "/back.jpg", "/no.jpg", "/metrics", "/readyz")),
         f"HEAD /healthz HTTP/1.0\r\n{host}Connection: keep-alive\r\n\r\n",
@@ -64,103 +64,105 @@ def http_messages(ward: AbuseWard) -> list[bytes]:
     return [message.encode() for message in told]
 
 
-def test_ten_thousand_random_rtsp_messages(ward: AbuseWard) -> None:
-    with ward.unharmed():
-        assert pour(ward.rtsp_port, random_messages(7, MESSAGES, rtsp_messages(ward))) == MESSAGES
-    eventually(lambda: ward.clients("back", "rtsp") == 0, TO_PLAY + 10, "nobody counted as a viewer")
+def test_ten_thousand_random_rtsp_messages(harness: AbuseHarness) -> None:
+    with harness.unharmed():
+        assert pour(harness.rtsp_port, random_messages(7, MESSAGES, rtsp_messages(harness))) == MESSAGES
+    eventually(lambda: harness.clients("back", "rtsp") == 0, TO_PLAY + 10, "nobody counted as a viewer")
 
 
-def test_ten_thousand_random_http_messages(ward: AbuseWard) -> None:
-    with ward.unharmed():
-        assert pour(ward.http_port, random_messages(11, MESSAGES, http_messages(ward))) == MESSAGES
-    assert ward.refused("http")["invalid"] > 0
+def test_ten_thousand_random_http_messages(harness: AbuseHarness) -> None:
+    with harness.unharmed():
+        assert pour(harness.http_port, random_messages(11, MESSAGES, http_messages(harness))) == MESSAGES
+    assert harness.refused("http")["invalid"] > 0
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "http"])
-def test_a_flood_of_connections_from_one_address(ward: AbuseWard, protocol: str) -> None:
-    port = ward.rtsp_port if protocol == "rtsp" else ward.http_port
-    with ward.unharmed(), flood(port, ["127.0.0.2"] * 500):
-        assert ward.daemon.get("/front.jpg").status_code == 200, "others are served meanwhile"
-        with connect(ward.rtsp_port, "127.0.0.1") as viewer:
-            viewer.sendall(f"OPTIONS {ward.daemon.rtsp('front')} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+def test_a_flood_of_connections_from_one_address(harness: AbuseHarness, protocol: str) -> None:
+    port = harness.rtsp_port if protocol == "rtsp" else harness.http_port
+    with harness.unharmed(), flood(port, ["127.0.0.2"] * 500):
+        assert harness.daemon.get("/front.jpg").status_code == 200, "others are served meanwhile"
+        with connect(harness.rtsp_port, "127.0.0.1") as viewer:
+            viewer.sendall(f"OPTIONS {harness.daemon.rtsp('front')} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
             assert b" 200 " in viewer.recv(4096)
-    assert ward.refused(protocol)["address"] > 400
+    assert harness.refused(protocol)["address"] > 400
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "http"])
-def test_a_flood_of_connections_from_everywhere(ward: AbuseWard, protocol: str) -> None:
-    port = ward.rtsp_port if protocol == "rtsp" else ward.http_port
-    with ward.unharmed(), flood(port, sources(500)):
+def test_a_flood_of_connections_from_everywhere(harness: AbuseHarness, protocol: str) -> None:
+    port = harness.rtsp_port if protocol == "rtsp" else harness.http_port
+    with harness.unharmed(), flood(port, sources(500)):
         time.sleep(1)  # the honest viewers keep watching
-    assert ward.refused(protocol)["total"] > 200
+    assert harness.refused(protocol)["total"] > 200
 
 
-def test_connections_that_come_and_go_as_fast_as_they_can(ward: AbuseWard) -> None:
-    with ward.unharmed():
-        for port in (ward.rtsp_port, ward.http_port):
+def test_connections_that_come_and_go_as_fast_as_they_can(harness: AbuseHarness) -> None:
+    with harness.unharmed():
+        for port in (harness.rtsp_port, harness.http_port):
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
                 connect(port).close()
 
 
-def mjpeg_process(ward: AbuseWard) -> subprocess.Popen[bytes]:
-    script = f"import urllib.request as u\nr = u.urlopen({ward.daemon.url('/back.mjpg')!r})\nwhile r.read(65536): pass"
+def mjpeg_process(harness: AbuseHarness) -> subprocess.Popen[bytes]:
+    script = (
+        f"import urllib.request as u\nr = u.urlopen({harness.daemon.url('/back.mjpg')!r})\nwhile r.read(65536): pass"
+    )
     return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
 
 
 @contextmanager
-def viewers_that_get(number: signal.Signals, ward: AbuseWard, start: StartViewer) -> Iterator[None]:
+def viewers_that_get(number: signal.Signals, harness: AbuseHarness, start: StartViewer) -> Iterator[None]:
     """Runs viewers of "back" over RTSP and HTTP, each a process that gets this signal once all of them play."""
     with ExitStack() as started:
-        rtsp = [start(ward.daemon.rtsp("back"), ("tcp", "udp")[one % 2]) for one in range(VIEWERS)]
-        mjpeg = [mjpeg_process(ward) for _ in range(VIEWERS)]
+        rtsp = [start(harness.daemon.rtsp("back"), ("tcp", "udp")[one % 2]) for one in range(VIEWERS)]
+        mjpeg = [mjpeg_process(harness) for _ in range(VIEWERS)]
         for process in mjpeg:
             started.callback(process.wait, 5)
             started.callback(process.kill)
-        eventually(lambda: ward.clients("back", "mjpeg") == VIEWERS, 20, "MJPEG viewers there")
-        assert ward.clients("back", "rtsp") == VIEWERS
+        eventually(lambda: harness.clients("back", "mjpeg") == VIEWERS, 20, "MJPEG viewers there")
+        assert harness.clients("back", "rtsp") == VIEWERS
         for pid in [viewer.pid for viewer in rtsp] + [viewer.pid for viewer in mjpeg]:
             os.kill(pid, number)
         yield
 
 
-def all_are_gone(ward: AbuseWard) -> None:
-    eventually(lambda: ward.clients("back", "rtsp") == 0, STALL_TIMEOUT + 40, "RTSP viewers gone")
-    eventually(lambda: ward.clients("back", "mjpeg") == 0, 40, "MJPEG viewers gone")
-    eventually(lambda: ward.daemon.metric("sightd_encoder_active", camera="back") == 0, 10, "encoder at rest")
+def all_are_gone(harness: AbuseHarness) -> None:
+    eventually(lambda: harness.clients("back", "rtsp") == 0, STALL_TIMEOUT + 40, "RTSP viewers gone")
+    eventually(lambda: harness.clients("back", "mjpeg") == 0, 40, "MJPEG viewers gone")
+    eventually(lambda: harness.daemon.metric("sightd_encoder_active", camera="back") == 0, 10, "encoder at rest")
 
 
-def test_viewers_that_are_killed(ward: AbuseWard, viewer_process: StartViewer) -> None:
-    with ward.unharmed(), viewers_that_get(signal.SIGKILL, ward, viewer_process):
-        all_are_gone(ward)
+def test_viewers_that_are_killed(harness: AbuseHarness, viewer_process: StartViewer) -> None:
+    with harness.unharmed(), viewers_that_get(signal.SIGKILL, harness, viewer_process):
+        all_are_gone(harness)
 
 
-def test_whoever_stops_halfway_or_hardly_moves(ward: AbuseWard, viewer_process: StartViewer) -> None:
+def test_whoever_stops_halfway_or_hardly_moves(harness: AbuseHarness, viewer_process: StartViewer) -> None:
     """All at once, because each takes time: incomplete requests, descriptions that are never played, stopped viewers,
     and viewers that read a byte a second."""
-    describe = f"DESCRIBE {ward.daemon.rtsp('back')} RTSP/1.0\r\nCSeq: 1\r\n"
-    post = f"POST /api/nothing HTTP/1.1\r\nHost: 127.0.0.1:{ward.http_port}\r\nContent-Length: 9\r\n"
-    with ward.unharmed(), ExitStack() as held:
-        held.enter_context(viewers_that_get(signal.SIGSTOP, ward, viewer_process))
+    describe = f"DESCRIBE {harness.daemon.rtsp('back')} RTSP/1.0\r\nCSeq: 1\r\n"
+    post = f"POST /api/nothing HTTP/1.1\r\nHost: 127.0.0.1:{harness.http_port}\r\nContent-Length: 9\r\n"
+    with harness.unharmed(), ExitStack() as held:
+        held.enter_context(viewers_that_get(signal.SIGSTOP, harness, viewer_process))
         rtsp = [
-            *held.enter_context(flood(ward.rtsp_port, sources(50), describe.encode())),
-            *held.enter_context(flood(ward.rtsp_port, sources(10), f"{describe}\r\n".encode())),
+            *held.enter_context(flood(harness.rtsp_port, sources(50), describe.encode())),
+            *held.enter_context(flood(harness.rtsp_port, sources(10), f"{describe}\r\n".encode())),
         ]
         http = [
-            *held.enter_context(flood(ward.http_port, sources(100), post.encode())),
-            *held.enter_context(flood(ward.http_port, sources(100), f"{post}\r\nfour".encode())),
+            *held.enter_context(flood(harness.http_port, sources(100), post.encode())),
+            *held.enter_context(flood(harness.http_port, sources(100), f"{post}\r\nfour".encode())),
         ]
-        read_a_byte_a_second(ward, 12)
+        read_a_byte_a_second(harness, 12)
         eventually(lambda: not any(map(is_open, http)), PATIENCE + 20, "half requests over HTTP ended")
         eventually(lambda: not any(map(is_open, rtsp)), TO_PLAY + 20, "and over RTSP")
-        all_are_gone(ward)
+        all_are_gone(harness)
 
 
-def read_a_byte_a_second(ward: AbuseWard, seconds: int) -> None:
+def read_a_byte_a_second(harness: AbuseHarness, seconds: int) -> None:
     with ExitStack() as held:
-        slow = [held.enter_context(slow_rtsp(ward, f"127.0.0.{2 + one}")) for one in range(VIEWERS)]
+        slow = [held.enter_context(slow_rtsp(harness, f"127.0.0.{2 + one}")) for one in range(VIEWERS)]
         for one in range(VIEWERS):
-            slow.append(held.enter_context(connect(ward.http_port, f"127.0.0.{2 + one}")))
+            slow.append(held.enter_context(connect(harness.http_port, f"127.0.0.{2 + one}")))
             slow[-1].sendall(b"GET /back.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         for _ in range(seconds):
             time.sleep(1)
@@ -172,9 +174,9 @@ def read_a_byte_a_second(ward: AbuseWard, seconds: int) -> None:
                     continue
 
 
-def slow_rtsp(ward: AbuseWard, source: str) -> socket.socket:
+def slow_rtsp(harness: AbuseHarness, source: str) -> socket.socket:
     """Plays over TCP with a small receive buffer, which soon fills up."""
-    address, connection = ward.daemon.rtsp("back"), connect(ward.rtsp_port, source)
+    address, connection = harness.daemon.rtsp("back"), connect(harness.rtsp_port, source)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
     connection.sendall(f"SETUP {address}/stream=0 RTSP/1.0\r\nCSeq: 1\r\n{transport}\r\n\r\n".encode())

@@ -16,9 +16,9 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.model import Http
-from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.faces.service import FaceService
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.serve import bodies
 from sightd.daemon.serve.bodies import JsonRoute
@@ -26,7 +26,7 @@ from sightd.daemon.serve.http import create_app
 from sightd.daemon.serve.http_server import HttpServer
 from tests.daemon.serve.test_http import View
 from tests.support.access import NO_TOKENS
-from tests.support.desks import open_test_desk
+from tests.support.face_services import open_test_face_service
 
 pytestmark = pytest.mark.waiting
 
@@ -36,17 +36,17 @@ FLOOD = b'{"a":"","b":"","c":[' + b"{}," * 7_000_000 + b"1]}"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[FaceDesk]:
-    opened = open_test_desk(tmp_path / "faces.db")
+def face_service(tmp_path: Path) -> Iterator[FaceService]:
+    opened = open_test_face_service(tmp_path / "faces.db")
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def app(desk: FaceDesk) -> FastAPI:
+def app(face_service: FaceService) -> FastAPI:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
-    reloaded: Future[Changes] = Future()
-    return create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _plugin: desk, lambda: reloaded)
+    reloaded: Future[ConfigDiff] = Future()
+    return create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _plugin: face_service, lambda: reloaded)
 
 
 @pytest.fixture

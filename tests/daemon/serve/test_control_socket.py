@@ -16,7 +16,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.config.model import Control, Http
 from sightd.daemon.control.address import default_socket
@@ -48,9 +48,9 @@ signal.pause()
 """
 
 
-def reloaded() -> Future[Changes]:
-    done: Future[Changes] = Future()
-    done.set_result(Changes())
+def reloaded() -> Future[ConfigDiff]:
+    done: Future[ConfigDiff] = Future()
+    done.set_result(ConfigDiff())
     return done
 
 

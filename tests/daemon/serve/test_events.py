@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sightd.daemon.config.model import Http
-from sightd.daemon.events.event import Kind
+from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.serve import events as served
 from sightd.daemon.serve.http import create_app
@@ -46,7 +46,7 @@ def note(journal: Journal, *cameras: str) -> None:
     """Records an event for each camera; all are stored when this returns."""
     before = newest(journal)
     for camera in cameras:
-        journal.note(Kind.CAMERA_UP, camera=camera, away=1.5)
+        journal.note(EventKind.CAMERA_UP, camera=camera, away=1.5)
     eventually(lambda: newest(journal) == before + len(cameras))
 
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sightd.daemon.config.model import Http
-from sightd.daemon.faces.desk import FaceDesk
+from sightd.daemon.faces.service import FaceService
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.serve.http import create_app
 from sightd.daemon.serve.http_server import HttpServer
@@ -21,7 +21,7 @@ from tests.daemon.serve.test_http import View
 from tests.plugins.face.gallery.faces import crop, face, vector
 from tests.support import media
 from tests.support.access import NO_TOKENS
-from tests.support.desks import open_test_desk
+from tests.support.face_services import open_test_face_service
 from tests.support.hostile_images import huge_images
 
 pytestmark = pytest.mark.waiting
@@ -30,22 +30,22 @@ CHANGES = {"X-Sightd": "1"}
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[FaceDesk]:
-    opened = open_test_desk(tmp_path / "faces.db")
+def face_service(tmp_path: Path) -> Iterator[FaceService]:
+    opened = open_test_face_service(tmp_path / "faces.db")
     yield opened
     opened.close()
 
 
-def serve(desk: FaceDesk) -> HttpServer:
+def serve(face_service: FaceService) -> HttpServer:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
-    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _: desk))
+    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _: face_service))
     server.start()
     return server
 
 
 @pytest.fixture
-def client(desk: FaceDesk) -> Iterator[httpx.Client]:
-    server = serve(desk)
+def client(face_service: FaceService) -> Iterator[httpx.Client]:
+    server = serve(face_service)
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=CHANGES, timeout=20) as client:
         yield client
     server.close()
@@ -113,20 +113,24 @@ def test_two_photographs_are_compared(client: httpx.Client) -> None:
     assert client.post("/api/compare-faces", json={"a": one, "b": "!"}).status_code == 422
 
 
-def test_unknown_persons_are_listed_shown_named_and_forgotten(client: httpx.Client, desk: FaceDesk) -> None:
+def test_unknown_persons_are_listed_shown_named_and_forgotten(client: httpx.Client, face_service: FaceService) -> None:
     for seed in (1, 2):
-        desk.unknown.with_visit(vector(seed), 1.0, float(seed), Best(0.9, crop(seed)), desk._calibration, 10)
+        face_service.unknown.with_visit(
+            vector(seed), 1.0, float(seed), Best(0.9, crop(seed)), face_service._calibration, 10
+        )
     assert [one["id"] for one in client.get("/api/unknown-faces").json()] == [1, 2]
     assert client.get("/api/unknown-faces/1.png").content.startswith(b"\x89PNG")
     assert client.post("/api/unknown-faces/1/name", json={"name": "Ada"}).json()["name"] == "Ada"
-    np.testing.assert_allclose(desk.gallery.faces(desk.gallery.person("Ada"))[0].embedding, vector(1), atol=1e-6)
+    np.testing.assert_allclose(
+        face_service.gallery.faces(face_service.gallery.person("Ada"))[0].embedding, vector(1), atol=1e-6
+    )
     assert client.delete("/api/unknown-faces/2").status_code == 204
     assert client.get("/api/unknown-faces").json() == []
     assert client.get("/api/unknown-faces/2.png").status_code == 422
 
 
-def test_it_is_taken_to_another_machine_and_calibrated(client: httpx.Client, desk: FaceDesk) -> None:
-    desk.gallery.add("Ada", [face(1)])
+def test_it_is_taken_to_another_machine_and_calibrated(client: httpx.Client, face_service: FaceService) -> None:
+    face_service.gallery.add("Ada", [face(1)])
     file = client.get("/api/export-faces").content
     client.delete("/api/faces/Ada")
     assert client.post("/api/import-faces", content=file).json() == {"persons": 1, "faces": 1}
@@ -135,8 +139,8 @@ def test_it_is_taken_to_another_machine_and_calibrated(client: httpx.Client, des
     assert (found["persons"], found["shift"], found["applied"]) == (1, 0.0, True)
 
 
-def test_a_foreign_page_can_change_nothing_and_read_nothing(client: httpx.Client, desk: FaceDesk) -> None:
-    desk.gallery.add("Ada", [face(1)])
+def test_a_foreign_page_can_change_nothing_and_read_nothing(client: httpx.Client, face_service: FaceService) -> None:
+    face_service.gallery.add("Ada", [face(1)])
     without = httpx.delete(f"{client.base_url}/api/faces/Ada")
     assert (without.status_code, without.json()["detail"]) == (
         403,
@@ -148,7 +152,7 @@ def test_a_foreign_page_can_change_nothing_and_read_nothing(client: httpx.Client
         "access-control-allow-origin"
         not in client.get("/api/faces", headers={"Origin": "https://evil.example"}).headers
     )
-    assert desk.gallery.person("Ada")
+    assert face_service.gallery.person("Ada")
 
 
 def test_a_document_that_is_too_long_is_refused(client: httpx.Client) -> None:
@@ -156,9 +160,11 @@ def test_a_document_that_is_too_long_is_refused(client: httpx.Client) -> None:
     assert client.patch("/api/faces/Ada", content=content).status_code == 413
 
 
-def test_an_unknown_person_who_looks_like_somebody_gets_no_second_name(client: httpx.Client, desk: FaceDesk) -> None:
-    desk.gallery.add("Ada", [face(1)])
-    desk.unknown.with_visit(vector(1), 1.0, 1.0, Best(0.9, None), desk._calibration, 10)
+def test_an_unknown_person_who_looks_like_somebody_gets_no_second_name(
+    client: httpx.Client, face_service: FaceService
+) -> None:
+    face_service.gallery.add("Ada", [face(1)])
+    face_service.unknown.with_visit(vector(1), 1.0, 1.0, Best(0.9, None), face_service._calibration, 10)
     refused = client.post("/api/unknown-faces/1/name", json={"name": "Grace"})
     assert refused.status_code == 422
     assert 'looks like "Ada" (1.00)' in refused.json()["error"]

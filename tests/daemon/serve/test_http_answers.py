@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sightd.daemon.config.model import Http
-from sightd.daemon.events.event import Kind
+from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.serve.http import create_app
@@ -44,7 +44,7 @@ class Served:
     """A web server with a journal, metrics, and one camera whose image is always new."""
 
     def __init__(self, folder: Path) -> None:
-        metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(Kind))
+        metrics = Metrics(CollectorRegistry(), "1.2.3", event_kinds=list(EventKind))
         self.view = View()
         self.journal = Journal(folder / "events.db", 86400.0, 1000, metrics.events)
         self.app = create_app(self.view, metrics.exposition, 3, NO_TOKENS, journal=self.journal)

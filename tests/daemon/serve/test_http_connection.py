@@ -16,8 +16,8 @@ from fastapi.responses import StreamingResponse
 
 from sightd.daemon.config.model import Http
 from sightd.daemon.serve import http_connection
-from sightd.daemon.serve.audience import Audience
 from sightd.daemon.serve.http_server import HttpServer
+from sightd.daemon.serve.viewer_limit import ViewerLimit
 from tests.support.waiting import eventually
 
 PATIENCE = 1.0
@@ -29,7 +29,7 @@ class Service:
     def __init__(self, options: Http) -> None:
         self.refused: Counter[str] = Counter()
         app = FastAPI()
-        app.state.audience = Audience(1)
+        app.state.viewer_limit = ViewerLimit(1)
         self.failures: list[Exception] = []
 
         @app.post("/measure")
@@ -229,7 +229,7 @@ def test_no_more_than_all_places_are_taken_and_each_is_given_back(serve: Serve) 
         assert not service.answers("127.0.0.9")
     eventually(lambda: service.answers("127.0.0.9"))
     assert set(service.refused) == {"total"}
-    eventually(lambda: service.server._places._inside.total() == 0)
+    eventually(lambda: service.server._limiter._inside.total() == 0)
     with ExitStack() as held:
         for _ in range(4):
             held.enter_context(service.connect())

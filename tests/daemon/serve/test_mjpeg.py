@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from sightd.daemon.serve.audience import Audience
 from sightd.daemon.serve.mjpeg import JpegPicture, JpegStream
+from sightd.daemon.serve.viewer_limit import ViewerLimit
 
 
 class Clock:
@@ -133,32 +133,32 @@ def test_closing_ends_the_stream_for_those_who_wait_and_who_come() -> None:
 
 
 def test_an_audience_seats_no_more_than_its_most() -> None:
-    audience = Audience(2)
-    with audience.seat() as first, audience.seat() as second:
+    viewer_limit = ViewerLimit(2)
+    with viewer_limit.slot() as first, viewer_limit.slot() as second:
         assert (first, second) == (True, True)
-        with audience.seat() as third:
+        with viewer_limit.slot() as third:
             assert not third
-    with audience.seat() as again:
+    with viewer_limit.slot() as again:
         assert again
 
 
 def test_closing_an_audience_from_another_thread_ends_all_waits() -> None:
-    audience, stream = Audience(2), JpegStream()
+    viewer_limit, stream = ViewerLimit(2), JpegStream()
 
     async def wait() -> list[JpegPicture | None]:
-        waiting = [asyncio.create_task(audience.unless_closed(stream.newest())) for _ in range(2)]
+        waiting = [asyncio.create_task(viewer_limit.unless_closed(stream.newest())) for _ in range(2)]
         await asyncio.sleep(0)
-        await asyncio.to_thread(audience.close)
+        await asyncio.to_thread(viewer_limit.close)
         return await asyncio.wait_for(asyncio.gather(*waiting), 5)
 
     assert asyncio.run(wait()) == [None, None]
-    with audience.seat() as seated:
+    with viewer_limit.slot() as seated:
         assert not seated
 
 
 def test_a_viewer_who_is_cancelled_is_not_taken_for_a_closed_audience() -> None:
     async def cancel() -> None:
-        waiting = asyncio.create_task(Audience(1).unless_closed(JpegStream().newest()))
+        waiting = asyncio.create_task(ViewerLimit(1).unless_closed(JpegStream().newest()))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

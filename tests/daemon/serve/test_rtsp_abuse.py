@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sightd.daemon.serve import rtsp_conduct
+from sightd.daemon.serve import rtsp_connection_policy
 from tests.daemon.serve.numbered import watch
 from tests.support.abuse import connect, flood, is_open, sources
 from tests.support.waiting import eventually
@@ -106,7 +106,7 @@ def test_sessions_without_end_are_cut_off(serve: Serve) -> None:
     sent = request(service, "SETUP", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", path="/stream=0")
     with connect(service.server.port) as connection:
         with suppress(OSError):
-            for _ in range(10 * rtsp_conduct.SESSIONS):
+            for _ in range(10 * rtsp_connection_policy.SESSIONS):
                 ask(connection, sent)
         eventually(lambda: not is_open(connection), what="cut off")
     eventually(lambda: service.refused["flood"] == 1)
@@ -126,7 +126,7 @@ def test_a_tunnel_through_http_is_cut_off(serve: Serve) -> None:
 def test_who_does_not_come_to_play_is_cut_off_and_nothing_is_encoded_for_him(
     serve: Serve, sent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rtsp_conduct, "TO_PLAY", 1.0)
+    monkeypatch.setattr(rtsp_connection_policy, "TO_PLAY", 1.0)
     service = serve()
     with connect(service.server.port) as connection:
         connection.sendall(request(service, sent) if sent.isalpha() else sent.encode())
@@ -136,7 +136,7 @@ def test_who_does_not_come_to_play_is_cut_off_and_nothing_is_encoded_for_him(
 
 
 def test_a_viewer_who_plays_is_not_among_them(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rtsp_conduct, "TO_PLAY", 1.0)
+    monkeypatch.setattr(rtsp_connection_policy, "TO_PLAY", 1.0)
     service = serve()
     assert len(watch(service.url, 100)) == 100
     assert not service.refused

@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.config.model import Http, Rtsp
 from sightd.daemon.metrics.registry import Metrics
-from sightd.daemon.serve import rtsp_conduct
+from sightd.daemon.serve import rtsp_connection_policy
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.attempts import AT_ONCE
+from sightd.daemon.serve.access.login_throttle import AT_ONCE
 from sightd.daemon.serve.errors import ListenError, TlsError
 from sightd.daemon.serve.http import create_app
 from sightd.daemon.serve.http_server import HttpServer
@@ -185,7 +185,7 @@ def test_rtsps_with_and_without_a_password(serve: Serve, certificate: dict[str, 
 def test_both_servers_take_tls_1_2_or_newer(
     serve: Serve, certificate: dict[str, str], version: str, accepted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rtsp_conduct, "TO_AGREE", 1.0)
+    monkeypatch.setattr(rtsp_connection_policy, "TO_AGREE", 1.0)
     app = create_app(View(), Metrics(CollectorRegistry(), "1.2.3").exposition, 1, NO_TOKENS)
     web = HttpServer(Http.model_validate({"port": 0, "tls": certificate}), app)
     web.start()
@@ -199,7 +199,7 @@ def test_both_servers_take_tls_1_2_or_newer(
 def test_rtsps_cuts_off_who_never_begins_to_speak_tls(
     serve: Serve, certificate: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rtsp_conduct, "TO_AGREE", 1.0)
+    monkeypatch.setattr(rtsp_connection_policy, "TO_AGREE", 1.0)
     service = serve(tls=certificate)
     with socket.create_connection(("127.0.0.1", service.server.port), timeout=20) as silent:
         assert silent.recv(1) == b""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sightd.daemon.app import AbandonedError
-from sightd.daemon.config.changes import Changes
+from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.serve.view import ConfigurationStatus
 from sightd.daemon.service import reloading
@@ -20,7 +20,7 @@ from sightd.daemon.service.reloading import Reloads
 from tests.support.process_logging import restored
 from tests.support.waiting import eventually
 
-CHANGES = Changes(added=("a",))
+CHANGES = ConfigDiff(added=("a",))
 FAULT = RuntimeError("half way")
 
 
@@ -31,14 +31,14 @@ class Daemon:
         self.applied = 0
         self.does: Callable[[Callable[[], None]], None] = lambda commit: commit()
         self.configuration = ConfigurationStatus("current", 0.0)
-        self.told: list[tuple[Changes | None, str]] = []
+        self.told: list[tuple[ConfigDiff | None, str]] = []
 
-    def apply(self, _loaded: object, commit: Callable[[], None]) -> Changes:
+    def apply(self, _loaded: object, commit: Callable[[], None]) -> ConfigDiff:
         self.applied += 1
         self.does(commit)
         return CHANGES
 
-    def reloaded(self, change: Changes | None, reason: str = "") -> None:
+    def reloaded(self, change: ConfigDiff | None, reason: str = "") -> None:
         self.told.append((change, reason))
 
 
@@ -67,7 +67,7 @@ class Ward:
 
 
 @pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
+def harness(tmp_path: Path) -> Iterator[Ward]:
     path = tmp_path / "site.yaml"
     path.write_text("cameras: {a: {source: 'testpattern://'}}\nchain: []\n")
     with restored():
@@ -76,67 +76,67 @@ def ward(tmp_path: Path) -> Iterator[Ward]:
         one.reloads.close()
 
 
-def test_what_was_asked_for_before_the_start_is_done_after_it(ward: Ward) -> None:
-    future = ward.reloads.ask()
-    ward.start()
+def test_what_was_asked_for_before_the_start_is_done_after_it(harness: Ward) -> None:
+    future = harness.reloads.ask()
+    harness.start()
     assert future.result(20) == CHANGES
-    assert ward.daemon.told == [(CHANGES, "")]
-    assert ward.daemon.configuration.state == "current"
+    assert harness.daemon.told == [(CHANGES, "")]
+    assert harness.daemon.configuration.state == "current"
 
 
-def test_a_faulty_file_is_refused_and_the_reason_is_kept(ward: Ward) -> None:
-    ward.start()
-    ward.path.write_text("cameras: {a: {sorce: x}}\n")
+def test_a_faulty_file_is_refused_and_the_reason_is_kept(harness: Ward) -> None:
+    harness.start()
+    harness.path.write_text("cameras: {a: {sorce: x}}\n")
     with pytest.raises(ConfigError, match='did you mean "source"'):
-        ward.reloads.ask().result(20)
-    assert ward.daemon.applied == 0
-    ((change, reason),) = ward.daemon.told
+        harness.reloads.ask().result(20)
+    assert harness.daemon.applied == 0
+    ((change, reason),) = harness.daemon.told
     assert change is None
     assert "site.yaml:1:" in reason
-    assert ward.daemon.configuration.state == "refused"
+    assert harness.daemon.configuration.state == "refused"
 
 
-def test_all_who_ask_during_a_reload_share_the_next(ward: Ward) -> None:
-    begun, go_on = ward.holds()
-    ward.start()
-    first = ward.reloads.ask()
+def test_all_who_ask_during_a_reload_share_the_next(harness: Ward) -> None:
+    begun, go_on = harness.holds()
+    harness.start()
+    first = harness.reloads.ask()
     assert begun.wait(20)
-    assert ward.daemon.configuration.state == "reloading"
-    others = [ward.reloads.ask() for _ in range(5)]
+    assert harness.daemon.configuration.state == "reloading"
+    others = [harness.reloads.ask() for _ in range(5)]
     for _ in range(100):
-        ward.reloads.ask_once()
+        harness.reloads.ask_once()
     go_on.set()
     for future in (first, *others):
         assert future.result(20) == CHANGES
-    assert ward.daemon.applied == 2
+    assert harness.daemon.applied == 2
 
 
-def test_one_that_is_under_way_cannot_be_cancelled(ward: Ward) -> None:
-    begun, go_on = ward.holds()
-    ward.start()
-    future = ward.reloads.ask()
+def test_one_that_is_under_way_cannot_be_cancelled(harness: Ward) -> None:
+    begun, go_on = harness.holds()
+    harness.start()
+    future = harness.reloads.ask()
     assert begun.wait(20)
     assert not future.cancel()
     go_on.set()
     assert future.result(20) == CHANGES
 
 
-def test_one_that_nobody_waits_for_any_more_is_left_out(ward: Ward) -> None:
-    gone = ward.reloads.ask()
+def test_one_that_nobody_waits_for_any_more_is_left_out(harness: Ward) -> None:
+    gone = harness.reloads.ask()
     assert gone.cancel()
-    ward.start()
-    eventually(lambda: not ward.reloads._waiting)
-    assert ward.reloads.ask().result(20) == CHANGES
-    assert ward.daemon.applied == 1
+    harness.start()
+    eventually(lambda: not harness.reloads._waiting)
+    assert harness.reloads.ask().result(20) == CHANGES
+    assert harness.daemon.applied == 1
 
 
 def test_one_that_makes_no_progress_fails_and_can_change_nothing_afterwards(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch
+    harness: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reloading, "OPEN_LIMIT", 0.2)
-    begun, go_on = ward.holds()
+    begun, go_on = harness.holds()
     ended = Future[BaseException]()
-    held = ward.daemon.does
+    held = harness.daemon.does
 
     def remember(commit: Callable[[], None]) -> None:
         try:
@@ -145,61 +145,61 @@ def test_one_that_makes_no_progress_fails_and_can_change_nothing_afterwards(
             ended.set_result(error)
             raise
 
-    ward.daemon.does = remember
-    ward.start()
+    harness.daemon.does = remember
+    harness.start()
     with pytest.raises(ConfigError, match="no progress for 0 s while opening new cameras and plug-ins"):
-        ward.reloads.ask().result(20)
+        harness.reloads.ask().result(20)
     assert begun.is_set()
-    assert ward.daemon.configuration.state == "failed"
-    ward.daemon.does = lambda commit: commit()
-    assert ward.reloads.ask().result(20) == CHANGES, "the next one is not held up"
+    assert harness.daemon.configuration.state == "failed"
+    harness.daemon.does = lambda commit: commit()
+    assert harness.reloads.ask().result(20) == CHANGES, "the next one is not held up"
     go_on.set()
     assert isinstance(ended.result(20), AbandonedError)
-    assert [change for change, _ in ward.daemon.told] == [None, CHANGES]
+    assert [change for change, _ in harness.daemon.told] == [None, CHANGES]
 
 
-def test_progress_gives_it_more_time(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_gives_it_more_time(harness: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "OPEN_LIMIT", 1.0)
     go_on = threading.Event()
 
     def download(commit: Callable[[], None]) -> None:
         for _ in range(20):  # twice the time limit
-            ward.reloads.progress()
+            harness.reloads.progress()
             go_on.wait(0.1)
         commit()
 
-    ward.daemon.does = download
-    ward.start()
-    assert ward.reloads.ask().result(30) == CHANGES
+    harness.daemon.does = download
+    harness.start()
+    assert harness.reloads.ask().result(30) == CHANGES
 
 
-def test_too_many_that_hang_are_too_many(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_that_hang_are_too_many(harness: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "OPEN_LIMIT", 0.05)
-    _, go_on = ward.holds()
-    ward.start()
+    _, go_on = harness.holds()
+    harness.start()
     for _ in range(reloading.MAX_HUNG):
         with pytest.raises(ConfigError, match="no progress"):
-            ward.reloads.ask().result(20)
+            harness.reloads.ask().result(20)
     with pytest.raises(ConfigError, match="still hang; restart sightd"):
-        ward.reloads.ask().result(20)
-    assert ward.daemon.applied == reloading.MAX_HUNG
+        harness.reloads.ask().result(20)
+    assert harness.daemon.applied == reloading.MAX_HUNG
     go_on.set()
 
 
-def test_a_stop_abandons_what_hangs_and_answers_all_who_wait(ward: Ward) -> None:
-    begun, go_on = ward.holds()
-    ward.start()
-    first = ward.reloads.ask()
+def test_a_stop_abandons_what_hangs_and_answers_all_who_wait(harness: Ward) -> None:
+    begun, go_on = harness.holds()
+    harness.start()
+    first = harness.reloads.ask()
     assert begun.wait(20)
-    second = ward.reloads.ask()
-    ward.reloads.close()
+    second = harness.reloads.ask()
+    harness.reloads.close()
     for future in (first, second):
         with pytest.raises(ConfigError, match="the daemon is stopping"):
             future.result(0)
     go_on.set()
 
 
-def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemon(ward: Ward) -> None:
+def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemon(harness: Ward) -> None:
     def before(_commit: Callable[[], None]) -> None:
         raise FAULT
 
@@ -207,12 +207,12 @@ def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemo
         commit()
         raise FAULT
 
-    ward.start()
-    ward.daemon.does = before
+    harness.start()
+    harness.daemon.does = before
     with pytest.raises(ConfigError, match="bug in sightd: RuntimeError"):
-        ward.reloads.ask().result(20)
-    assert ward.fatal == []
-    ward.daemon.does = after
+        harness.reloads.ask().result(20)
+    assert harness.fatal == []
+    harness.daemon.does = after
     with pytest.raises(ConfigError, match="bug in sightd"):
-        ward.reloads.ask().result(20)
-    assert ward.fatal == [FAULT]
+        harness.reloads.ask().result(20)
+    assert harness.fatal == [FAULT]

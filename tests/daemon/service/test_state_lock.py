@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sightd.daemon.config.load import Loaded, load_text
+from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.service.state_lock import FILE, StateInUseError, locked_state
 from tests.support.daemon import DaemonProcess
 from tests.support.stub_plugins import STUBS
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.waiting
 PATTERN = {"cameras": {"a": {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}}, "chain": []}
 
 
-def loaded(path: Path, events: str = "") -> Loaded:
+def loaded(path: Path, events: str = "") -> LoadedConfig:
     text = f"cameras: {{a: {{source: 'testpattern://'}}}}\nchain: []\n{events}"
     return load_text(text, path, environ={}, plugins=STUBS)
 

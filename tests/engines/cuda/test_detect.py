@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sightd.engines.boxes import from_centre_size
-from sightd.engines.cuda.launch.detect import Choice, Detect, Found
+from sightd.engines.cuda.launch.detect import BoxSelection, Detect, RawBoxes
 from sightd.engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
 from sightd.engines.errors import EngineError
 from sightd.engines.preprocess import Geometry
@@ -26,18 +26,18 @@ Outputs = Mapping[str, NDArray[Any]]
 SPEC = InputSpec("images", 96, 64, ColourOrder.BGR, Resize.LETTERBOX_CENTRE)
 WHOLE = Geometry(1.0, 1.0, 0.0, 0.0, 96, 64)
 PLACED = Geometry(0.31, 0.297, 7.0, 11.0, 250, 140)
-CHOICE = Choice(max_iou=0.5, limit=100)
+CHOICE = BoxSelection(max_iou=0.5, limit=100)
 
 
 def found(
     outputs: Outputs,
     head: str,
     min_score: NDArray[np.float32],
-    choice: Choice = CHOICE,
+    choice: BoxSelection = CHOICE,
     geometry: Geometry = WHOLE,
     spec: InputSpec = SPEC,
     room: int = 4096,
-) -> list[Found]:
+) -> list[RawBoxes]:
     """Returns what the kernels find, with the same geometry for all images."""
     device = HostDevice()
     tensors = {
@@ -54,7 +54,7 @@ def found(
     return result
 
 
-def selected(candidates: Candidates, choice: Choice, geometry: Geometry) -> Found:
+def selected(candidates: Candidates, choice: BoxSelection, geometry: Geometry) -> RawBoxes:
     """Returns the result of the CPU path from the candidates on."""
     boxes = geometry.boxes_to_source(candidates.boxes)
     shorter = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
@@ -63,14 +63,14 @@ def selected(candidates: Candidates, choice: Choice, geometry: Geometry) -> Foun
         wanted &= np.isin(candidates.class_ids, list(choice.classes))
     classes = candidates.class_ids if choice.by_class else None
     kept = nms(candidates.boxes, candidates.scores, classes, choice.max_iou, limit=choice.limit, wanted=wanted)
-    return Found(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], None)
+    return RawBoxes(boxes[kept], candidates.scores[kept], candidates.class_ids[kept], None)
 
 
 def assert_as_on_the_cpu(
     outputs: Outputs,
     head: str,
     min_score: NDArray[np.float32],
-    choice: Choice = CHOICE,
+    choice: BoxSelection = CHOICE,
     geometry: Geometry = WHOLE,
     spec: InputSpec = SPEC,
     room: int = 4096,
@@ -159,7 +159,7 @@ def yunet(rng: np.random.Generator, spec: InputSpec) -> dict[str, NDArray[np.flo
 def test_yunet_boxes_and_points() -> None:
     """Compares with the decoding in OpenCV's FaceDetectorYN (face_detect.cpp, postProcess)."""
     outputs = yunet(np.random.default_rng(6), SPEC)
-    ours = found(outputs, "yunet", np.array([0.5], np.float32), Choice(0.3, 50), PLACED)
+    ours = found(outputs, "yunet", np.array([0.5], np.float32), BoxSelection(0.3, 50), PLACED)
     for picture, mine in enumerate(ours):
         boxes, scores, points = [], [], []
         for stride in (8, 16, 32):
@@ -175,7 +175,7 @@ def test_yunet_boxes_and_points() -> None:
         score, all_points = np.concatenate(scores), np.concatenate(points)
         chosen = score >= np.float32(0.5)
         candidates = Candidates(np.concatenate(boxes)[chosen], score[chosen], np.zeros(chosen.sum(), np.int64))
-        expected = selected(candidates, Choice(0.3, 50), PLACED)
+        expected = selected(candidates, BoxSelection(0.3, 50), PLACED)
         assert len(expected.scores) > 5
         np.testing.assert_array_equal(mine.scores, expected.scores)
         np.testing.assert_allclose(mine.boxes, expected.boxes, rtol=2e-6, atol=1e-3)
@@ -195,15 +195,15 @@ def test_outputs_in_half_precision_are_read_too() -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        Choice(0.5, 3),
-        Choice(0.0, 100),
-        Choice(1.0, 2000),
-        Choice(0.45, 100, by_class=False),
-        Choice(0.45, 20, by_class=False, classes=frozenset({2})),
-        Choice(0.6, 30, min_size=14.0),
+        BoxSelection(0.5, 3),
+        BoxSelection(0.0, 100),
+        BoxSelection(1.0, 2000),
+        BoxSelection(0.45, 100, by_class=False),
+        BoxSelection(0.45, 20, by_class=False, classes=frozenset({2})),
+        BoxSelection(0.6, 30, min_size=14.0),
     ],
 )
-def test_choices_are_made_as_on_the_cpu(choice: Choice) -> None:
+def test_choices_are_made_as_on_the_cpu(choice: BoxSelection) -> None:
     outputs = ssd(np.random.default_rng(9), 2, 300, 5)
     assert assert_as_on_the_cpu(outputs, "ssd", np.full(5, 0.1, np.float32), choice, exact=True) >= 4
 
@@ -247,7 +247,7 @@ def test_suppression_is_that_of_the_cpu_for_any_boxes(
     raw[..., 4:] = rng.integers(0, 5, (1, rows, 3)) / 4
     boxes = raw[..., :4]
     boxes[...] = np.where(rng.random(boxes.shape) < strange, rng.choice(STRANGE, boxes.shape), boxes)
-    choice = Choice(max_iou, limit, by_class)
+    choice = BoxSelection(max_iou, limit, by_class)
     assert_as_on_the_cpu({"output": raw}, "yolox-decoded", np.full(2, 0.25, np.float32), choice, exact=True)
 
 

@@ -11,18 +11,18 @@ import pytest
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.launch.hide import Hide
-from sightd.engines.cuda.launch.marks import Place
+from sightd.engines.cuda.launch.marks import Point
 from sightd.engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12
 from tests.support.host_kernels.device import HostDevice, HostStream
 
 CELL = 8
-PLACES: list[Place] = [(11, 9, 41, 33), (30, 20, 60, 50), (-9, 50, 13, 400), (90, 90, 90, 99), (500, 0, 600, 9)]
+PLACES: list[Point] = [(11, 9, 41, 33), (30, 20, 60, 50), (-9, 50, 13, 400), (90, 90, 90, 99), (500, 0, 600, 9)]
 
 
 def hidden(
-    device: HostDevice, frames: Sequence[tuple[DevicePicture, Sequence[Place]]], blur: bool, cell: int = CELL
+    device: HostDevice, frames: Sequence[tuple[DevicePicture, Sequence[Point]]], blur: bool, cell: int = CELL
 ) -> None:
     hide = Hide(device, device, len(frames), blur)
     hide.launch(frames, cell, HostStream())

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sightd.engines.cuda.driver import Device, MemoryLimits, open_device
+from sightd.engines.cuda.driver import CudaDevice, MemoryLimits, open_device
 from sightd.engines.cuda.errors import (
     CudaClosedError,
     CudaError,
@@ -187,7 +187,7 @@ def test_whatever_call_fails_nothing_is_left_behind(kernels: bytes) -> None:
 def each_call_fails_once(kernels: bytes) -> None:
     """Runs the whole path once for each driver call in it, making that call fail; the device must close cleanly."""
 
-    def whole_way(device: Device) -> None:
+    def whole_way(device: CudaDevice) -> None:
         stream, buffer, host = device.stream(), device.allocate(1000), np.zeros(10, np.uint8)
         device.pinned((10,), np.uint8).array[:] = 1
         buffer.upload(host, stream)

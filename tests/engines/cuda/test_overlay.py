@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sightd.daemon.render.stamp import rounded
+from sightd.daemon.render.sprite import rounded
 from sightd.engines.cuda.launch.marks import Mark, Mask, Outline, Trail
-from sightd.engines.cuda.launch.overlay import Overlay
+from sightd.engines.cuda.launch.overlay import OverlayKernel
 from sightd.engines.cuda.launch.picture import DevicePicture
 from tests.engines.cuda.pictures import noise, nv12_noise, nv12_on_device, on_device
 from tests.engines.cuda.test_style import bgr, nv12
@@ -22,7 +22,7 @@ BLOCKY = np.random.default_rng(1).integers(0, 256, (9, 7), np.uint8)
 
 
 def drawn(device: HostDevice, scenes: Sequence[tuple[DevicePicture, Sequence[Mark]]]) -> None:
-    overlay = Overlay(device, device, len(scenes))
+    overlay = OverlayKernel(device, device, len(scenes))
     overlay.launch(scenes, HostStream())
     overlay.close()
 
@@ -163,7 +163,7 @@ def test_frames_of_all_sizes_and_kinds_have_their_own_marks_in_one_launch() -> N
 
 def test_one_overlay_draws_more_and_fewer_marks_than_before() -> None:
     device, image = HostDevice(), noise(90, 60)
-    overlay = Overlay(device, device, 1)
+    overlay = OverlayKernel(device, device, 1)
     for count in (1, 300, 2):
         frame = on_device(device, image)
         marks: list[Mark] = [Mask(i % 70, i % 40, BLOCKY, (i % 256, 90, 7)) for i in range(count)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sightd.engines.engine import Engine
 from sightd.engines.errors import QuantizationError
 from sightd.engines.model import Model
-from sightd.engines.onnx_file import read_ends
+from sightd.engines.onnx_file import read_io_spec
 from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.engines.openvino_session import OpenVinoSession
 from sightd.engines.processor import sums_int8_exactly
@@ -37,7 +37,7 @@ def made(model: Model, using: int = 8) -> Path:
 def test_the_twin_has_the_same_ends_and_nearly_the_same_results(model: Model) -> None:
     target = made(model)
     assert model.path is not None
-    assert read_ends(target) == read_ends(model.path)
+    assert read_io_spec(target) == read_io_spec(model.path)
     exact, rounded = (Engine(model, OnnxRuntimeSession(path, 1), "") for path in (model.path, target))
     assert rounded.session.backend.precision == "int8"
     expected, got = (engine.run(pictures(9)[8:])[0]["output"] for engine in (exact, rounded))

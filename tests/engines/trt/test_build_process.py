@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from sightd.engines.catalog import Catalog
 from sightd.engines.dynamic_batch import with_dynamic_batch
-from sightd.engines.half import to_half
+from sightd.engines.fp16 import to_fp16
 from sightd.engines.trt.build_process import build, visible_device
 from sightd.engines.trt.build_worker import decode, encode
 from sightd.engines.trt.builder import BuildOrder
@@ -50,7 +50,7 @@ BUILDS = [
 def test_the_catalogues_networks_are_built_for_any_batch(name: str, cards: str, precision: str, tmp_path: Path) -> None:
     network = tmp_path / f"{name}.onnx"
     opened = with_dynamic_batch(onnx.load(stored(name)))
-    onnx.save(to_half(opened) if precision == "fp16" else opened, str(network))
+    onnx.save(to_fp16(opened) if precision == "fp16" else opened, str(network))
     steps: list[tuple[str, int, int]] = []
     plan = tmp_path / "plan"
     spec = Catalog.load().get(name).input

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sightd.engines.errors import EngineError
-from sightd.engines.trt.lane import _BINDINGS
+from sightd.engines.trt.execution_slot import _BINDINGS
 from sightd.engines.trt.names import Flavour
 from sightd.engines.trt.session import TensorRTSession
 from tests.support import fake_tensorrt
@@ -31,9 +31,11 @@ def device() -> Iterator[FakeDevice]:
     made.close()
 
 
-def opened(device: FakeDevice, content: bytes = b"", lanes: int = 2) -> TensorRTSession:
+def opened(device: FakeDevice, content: bytes = b"", execution_slots: int = 2) -> TensorRTSession:
     trt = fake_tensorrt.flavoured(Flavour.TENSORRT)
-    return TensorRTSession(trt, content or plan(), device, name="net", precision="fp16", lanes=lanes)
+    return TensorRTSession(
+        trt, content or plan(), device, name="net", precision="fp16", execution_slots=execution_slots
+    )
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_outputs_are_the_callers_own(session: TensorRTSession) -> None:
 
 
 def test_a_batch_that_comes_again_is_replayed_as_a_graph(device: FakeDevice) -> None:
-    session = opened(device, lanes=1)
+    session = opened(device, execution_slots=1)
     for _ in range(5):
         fed = pictures(2)
         np.testing.assert_array_equal(session.run({"images": fed})["output"], fed * 2)
@@ -91,7 +93,9 @@ def test_a_batch_that_comes_again_is_replayed_as_a_graph(device: FakeDevice) -> 
 def test_warming_up_captures_what_comes_first(device: FakeDevice) -> None:
     session = opened(device)
     session.warm_up()
-    assert sum(type(thing).__name__ == "FakeGraph" for thing in device.live) == 4  # two lanes, one row and two
+    assert (
+        sum(type(thing).__name__ == "FakeGraph" for thing in device.live) == 4
+    )  # two execution slots, one row and two
     session.close()
 
 
@@ -108,7 +112,7 @@ def test_an_output_whose_size_the_data_decide_comes_in_its_size(device: FakeDevi
 
 
 def test_no_memory_for_such_an_output_is_an_error_and_the_lane_serves_on(device: FakeDevice) -> None:
-    session = opened(device, plan(places=True), lanes=1)
+    session = opened(device, plan(places=True), execution_slots=1)
     session.run({"images": np.zeros((1, 2, 3), np.float32)})
     device.budget = 8
     with pytest.raises(EngineError, match="no memory for an output: 144 bytes"):
@@ -135,7 +139,7 @@ def test_frames_on_the_device_are_run_there_and_stay_there(device: FakeDevice, s
 
 
 def test_the_next_user_of_a_lane_waits_for_the_stream_that_had_it(device: FakeDevice) -> None:
-    session = opened(device, lanes=1)
+    session = opened(device, execution_slots=1)
     mine, other, buffer = device.stream(), device.stream(), device.allocate(96)
     session.run_device({"images": buffer}, 1, mine).release()
     session.run_device({"images": buffer}, 1, other).release()
@@ -158,7 +162,7 @@ def test_a_run_on_the_device_that_does_not_fit_is_refused(device: FakeDevice, se
 
 
 def test_addresses_that_never_come_again_do_not_pile_up(device: FakeDevice) -> None:
-    session = opened(device, lanes=1)
+    session = opened(device, execution_slots=1)
     stream = device.stream()
     for _ in range(_BINDINGS + 8):
         buffer = device.allocate(96)
@@ -209,7 +213,7 @@ def test_closing_gives_everything_back_and_twice_is_safe(device: FakeDevice) -> 
 
 
 def test_closing_waits_for_a_run_under_way(device: FakeDevice) -> None:
-    session = opened(device, lanes=1)
+    session = opened(device, execution_slots=1)
     stream, buffer = device.stream(), device.allocate(96)
     run = session.run_device({"images": buffer}, 1, stream)
     closer = threading.Thread(target=session.close, name="closer")
@@ -250,7 +254,7 @@ def test_a_capture_that_fails_is_told_and_runs_go_on(
         raise EngineError("the driver does not capture")
 
     monkeypatch.setattr(FakeStream, "capture", refuse)
-    session = opened(device, lanes=1)
+    session = opened(device, execution_slots=1)
     for _ in range(4):
         np.testing.assert_array_equal(session.run({"images": pictures(1)})["output"], pictures(1) * 2)
     assert caplog.text.count("without a CUDA graph") == 1

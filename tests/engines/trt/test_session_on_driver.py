@@ -44,11 +44,13 @@ class CopyingContext(fake_tensorrt.IExecutionContext):
         return bool(copy(to, where, size, ctypes.c_void_p(stream_handle)) == 0)
 
 
-def opened(device: Any, lanes: int = 2) -> TensorRTSession:
+def opened(device: Any, execution_slots: int = 2) -> TensorRTSession:
     engine: Any = fake_tensorrt.ICudaEngine
     engine.create_execution_context = lambda engine, strategy: CopyingContext(engine)
     trt = fake_tensorrt.flavoured(Flavour.TENSORRT)
-    return TensorRTSession(trt, fake_tensorrt.plan(), device, name="net", precision="fp32", lanes=lanes)
+    return TensorRTSession(
+        trt, fake_tensorrt.plan(), device, name="net", precision="fp32", execution_slots=execution_slots
+    )
 
 
 def numbers(rows: int, turn: int) -> Any:
@@ -72,7 +74,7 @@ def test_from_host_to_host(kernels: bytes) -> None:
 def test_on_the_device(kernels: bytes) -> None:
     """Frames on the device run on the caller's stream, and the session copies nothing to or from the host."""
     with importlib.import_module("sightd.engines.cuda.driver").open_device("cuda:0") as device:
-        session = opened(device, lanes=1)
+        session = opened(device, execution_slots=1)
         stream, buffer = device.stream(), device.allocate(96)
         for turn in range(5):
             fed, found = numbers(4, turn), np.empty((4, 2, 3), np.float32)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from sightd.engines.catalog import Catalog
-from sightd.engines.half import to_half
+from sightd.engines.fp16 import to_fp16
 from sightd.engines.onnx_session import OnnxRuntimeSession
 from sightd.engines.preprocess import prepare
 from sightd.engines.session import Backend, Tensor, TensorSpec
@@ -22,14 +22,14 @@ from sightd.engines.trt.reference import reference_inputs, reference_pictures
 from sightd.engines.trt.verify import (
     LEAST_PSNR,
     Boxes,
-    boxes_judge,
+    boxes_verifier,
     compare,
-    embeddings_judge,
-    judge_for,
+    embeddings_verifier,
+    images_verifier,
     least_cosine,
     least_psnr,
     matched_iou,
-    pictures_judge,
+    verifier_for,
 )
 from tests.support.networks import stored
 
@@ -68,8 +68,8 @@ def test_weak_boxes_are_not_asked_for() -> None:
 
 def judged(reference: Boxes, found: Boxes) -> dict[str, float]:
     told = {"reference": reference, "found": found}
-    judge = boxes_judge(lambda outputs: [told[name] for name in outputs])
-    return dict(judge({"reference": np.empty(0)}, {"found": np.empty(0)}))
+    verifier = boxes_verifier(lambda outputs: [told[name] for name in outputs])
+    return dict(verifier({"reference": np.empty(0)}, {"found": np.empty(0)}))
 
 
 def test_boxes_that_agree_pass_with_their_measures() -> None:
@@ -112,9 +112,9 @@ def test_the_worst_row_decides() -> None:
 
 def test_embeddings_have_their_limit() -> None:
     a = np.array([[1, 0]], np.float32)
-    assert embeddings_judge({"x": a}, {"x": a}) == {"least cosine": 1}
+    assert embeddings_verifier({"x": a}, {"x": a}) == {"least cosine": 1}
     with pytest.raises(EngineVerificationError, match=r"least cosine is 0\.9988, but must be at least 0\.999"):
-        embeddings_judge({"x": a}, {"x": np.array([[1, 0.05]], np.float32)})
+        embeddings_verifier({"x": a}, {"x": np.array([[1, 0.05]], np.float32)})
 
 
 def test_psnr_of_a_known_error() -> None:
@@ -125,9 +125,9 @@ def test_psnr_of_a_known_error() -> None:
 
 def test_pictures_have_their_limit() -> None:
     a = np.linspace(0, 1, 100, dtype=np.float32).reshape(1, 10, 10)
-    assert pictures_judge({"x": a}, {"x": a}) == {"least PSNR in dB": 999}
+    assert images_verifier({"x": a}, {"x": a}) == {"least PSNR in dB": 999}
     with pytest.raises(EngineVerificationError, match="least PSNR in dB is 33"):
-        pictures_judge({"x": a}, {"x": a + 0.022})
+        images_verifier({"x": a}, {"x": a + 0.022})
 
 
 class Says:
@@ -161,17 +161,17 @@ ONES = np.ones((1, 4), np.float32)
 )
 def test_an_engine_that_gives_something_else_is_refused(candidate: Says, told: str) -> None:
     with pytest.raises(EngineVerificationError, match=told):
-        compare(Says(x=ONES), candidate, {}, embeddings_judge)
+        compare(Says(x=ONES), candidate, {}, embeddings_verifier)
 
 
 def test_every_role_has_its_judge() -> None:
-    assert judge_for("classifier") is embeddings_judge
-    assert judge_for("style") is pictures_judge
-    assert callable(judge_for("detector", lambda outputs: []))
+    assert verifier_for("classifier") is embeddings_verifier
+    assert verifier_for("style") is images_verifier
+    assert callable(verifier_for("detector", lambda outputs: []))
     with pytest.raises(ValueError, match="pass the box reader of its head"):
-        judge_for("detector")
+        verifier_for("detector")
     with pytest.raises(ValueError, match="no accuracy limits are defined for models with the role 'oracle'"):
-        judge_for("oracle")
+        verifier_for("oracle")
 
 
 def test_reference_pictures_are_the_same_every_time_and_differ_from_each_other() -> None:
@@ -211,9 +211,9 @@ def test_an_input_that_nobody_knows_how_to_feed_is_told(shape: tuple[int | None,
 def test_the_styles_network_stays_itself_in_half_precision(tmp_path: Path) -> None:
     """Uses the verifier, images and mixtures that are used for a real engine of this model."""
     path, half = stored("style26"), tmp_path / "half.onnx"
-    onnx.save(to_half(onnx.load(path)), str(half))
+    onnx.save(to_fp16(onnx.load(path)), str(half))
     spec = Catalog.load().get("style26").input
     full, other = OnnxRuntimeSession(path, 2), OnnxRuntimeSession(half, 2)
     tensor, _ = prepare(reference_pictures(), spec)
-    found = compare(full, other, reference_inputs(full.inputs, spec.tensor, tensor), judge_for("style"))
+    found = compare(full, other, reference_inputs(full.inputs, spec.tensor, tensor), verifier_for("style"))
     assert found["least PSNR in dB"] >= LEAST_PSNR

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.face.looks import DIMENSIONS
+from sightd.plugins.face.face_samples import DIMENSIONS
 from sightd.plugins.types import FloatArray
 
 Vectors = NDArray[np.float64]

@@ -15,8 +15,8 @@ from sightd.engines.catalog import Catalog
 from sightd.engines.cuda.device_image import Downloads
 from sightd.engines.engine import Engine
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.finder import DeviceFaceFinder, HostFaceFinder, Search, finder_for
-from sightd.plugins.face.reader import DeviceFaceReader, HostFaceReader, reader_for
+from sightd.plugins.face.face_detector import DeviceFaceDetector, HostFaceDetector, Search, face_detector_for
+from sightd.plugins.face.face_embedder import DeviceFaceEmbedder, HostFaceEmbedder, face_embedder_for
 from sightd.plugins.types import Frame
 from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_rows
@@ -45,11 +45,11 @@ def test_faces_and_embeddings_are_those_of_the_cpu(kernels: bytes) -> None:
         catalog = Catalog.load()
         detector = Engine(catalog.get("yunet"), DeviceOnnxSession(stored("yunet"), 2, (640, 640)), "", gpu)
         recogniser = Engine(catalog.get("sface"), DeviceOnnxSession(stored("sface"), 4), "", gpu)
-        finder, reader = finder_for(detector, Search()), reader_for(recogniser)
-        assert isinstance(finder, DeviceFaceFinder)
-        assert isinstance(reader, DeviceFaceReader)
-        found = FaceAnalyser(finder, reader).looks(frames)
-        expected = FaceAnalyser(HostFaceFinder(engine("yunet"), Search()), HostFaceReader(engine("sface"), 4))
+        face_detector, face_embedder = face_detector_for(detector, Search()), face_embedder_for(recogniser)
+        assert isinstance(face_detector, DeviceFaceDetector)
+        assert isinstance(face_embedder, DeviceFaceEmbedder)
+        found = FaceAnalyser(face_detector, face_embedder).looks(frames)
+        expected = FaceAnalyser(HostFaceDetector(engine("yunet"), Search()), HostFaceEmbedder(engine("sface"), 4))
         for ours, theirs in zip(found, expected.looks(frames), strict=True):
             assert len(ours) == len(theirs) > 0
             np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=0.05)
@@ -57,17 +57,17 @@ def test_faces_and_embeddings_are_those_of_the_cpu(kernels: bytes) -> None:
             assert np.abs(ours.crops.astype(int) - theirs.crops).max() <= 2
             assert (ours.embeddings * theirs.embeddings).sum(axis=1).min() >= 0.999
             np.testing.assert_allclose(ours.quality.totals, theirs.quality.totals, atol=0.01)
-        lanes = recogniser.face_lanes()
-        assert lanes is not None
+        pipelines = recogniser.face_pipelines()
+        assert pipelines is not None
         for images in ([], [frames[0].host()]):
-            nobody = lanes.embed(images, [])
+            nobody = pipelines.embed(images, [])
             assert nobody.crops.shape == (0, 112, 112, 3)
             assert nobody.embeddings.shape[0] == 0
             assert nobody.embeddings.ndim == 2
-        lanes.close()
-        finder.close()
-        reader.close()
-        reader.close()
+        pipelines.close()
+        face_detector.close()
+        face_embedder.close()
+        face_embedder.close()
         gpu.device.close()
 
 
@@ -78,13 +78,15 @@ def test_a_face_upside_down_is_turned_upright(kernels: bytes) -> None:
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         detector = Engine(Catalog.load().get("yunet"), DeviceOnnxSession(stored("yunet"), 2, (640, 640)), "", gpu)
-        finder = finder_for(detector, Search())
-        reader = HostFaceReader(engine("sface"), 1)
-        (looks,) = FaceAnalyser(finder, reader).looks([Frame.of(upside_down)])
-        (plain,) = FaceAnalyser(HostFaceFinder(engine("yunet"), Search()), reader).looks([Frame.of(image.copy())])
+        face_detector = face_detector_for(detector, Search())
+        face_embedder = HostFaceEmbedder(engine("sface"), 1)
+        (looks,) = FaceAnalyser(face_detector, face_embedder).looks([Frame.of(upside_down)])
+        (plain,) = FaceAnalyser(HostFaceDetector(engine("yunet"), Search()), face_embedder).looks(
+            [Frame.of(image.copy())]
+        )
         assert looks.quality.upright.all()
         assert float(looks.embeddings[0] @ plain.embeddings[0]) > 0.8
-        finder.close()
+        face_detector.close()
         gpu.device.close()
 
 
@@ -94,19 +96,19 @@ def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
     with TemporaryDirectory() as folder:
         gpu = open_stand_in_gpu(Path(folder))
         recogniser = Engine(Catalog.load().get("sface"), DeviceOnnxSession(stored("sface"), 4), "", gpu)
-        reader, downloads = reader_for(recogniser), Downloads(gpu.device)
+        face_embedder, downloads = face_embedder_for(recogniser), Downloads(gpu.device)
         image = photo("astronaut.png").copy()
-        points = HostFaceFinder(engine("yunet"), Search()).find([Frame.of(image)], [None])[0].landmarks
+        points = HostFaceDetector(engine("yunet"), Search()).find([Frame.of(image)], [None])[0].landmarks
         there = device_frame(device_image(gpu.device, image, downloads), image)
         before = gpu.device.transfers.bytes_to_device
-        read = reader.read([(there, points[0])], [True])
+        read = face_embedder.read([(there, points[0])], [True])
         assert gpu.device.transfers.bytes_to_device - before < 4096, "descriptors alone"
         nv12 = np.asarray(cv2.cvtColor(nv12_rows(image), cv2.COLOR_YUV2BGR_NV12), np.uint8)
-        expected = HostFaceReader(engine("sface"), 1).read([(Frame.of(nv12), points[0])], [True])
+        expected = HostFaceEmbedder(engine("sface"), 1).read([(Frame.of(nv12), points[0])], [True])
         assert np.abs(read.crops.astype(int) - expected.crops).max() <= 2
         assert float(read.embeddings[0] @ expected.embeddings[0]) >= 0.999
         del there
         gc.collect()
-        reader.close()
+        face_embedder.close()
         downloads.close()
         gpu.device.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.face.calibration import calibration_of
-from sightd.plugins.face.evidence import Evidence, Match, Rules, Verdict, of_one_look
+from sightd.plugins.face.evidence import Evidence, EvidenceRules, Match, Verdict, of_one_sample
 from sightd.plugins.types import FloatArray
 from tests.plugins.face.people import People
 
@@ -15,9 +15,9 @@ assert TABLE is not None
 LIKE = TABLE.cosine(1e-2)
 
 
-def rules(persons: int = 1, rate: float = 1e-3) -> Rules:
+def rules(persons: int = 1, rate: float = 1e-3) -> EvidenceRules:
     assert TABLE is not None
-    return Rules(TABLE, rate, persons, persons)
+    return EvidenceRules(TABLE, rate, persons, persons)
 
 
 def match(embedding: FloatArray, gallery: FloatArray) -> Match:
@@ -160,7 +160,7 @@ def test_a_poor_look_that_shows_somebody_else_takes_the_name_away_and_decides_no
 
 def test_numbers_that_are_none_name_nobody() -> None:
     nan = float("nan")
-    assert of_one_look(Match(1, nan, nan), rules()).person is None
+    assert of_one_sample(Match(1, nan, nan), rules()).person is None
     evidence = Evidence.first(People(1).looks(0, 1)[0], 1.0, 0.0, 1).with_look(People(1).looks(0, 1)[0], 1.0, 1.0, 1)
     assert evidence.judged(Match(1, nan, nan), rules())[1].person is None
 
@@ -173,10 +173,10 @@ def test_an_empty_gallery_knows_nobody() -> None:
 def test_one_look_is_judged_at_the_rate_itself() -> None:
     assert TABLE is not None
     asked = TABLE.threshold(1e-3, 10, 10)
-    assert of_one_look(Match(4, asked + 0.001, 0.1), rules(10)).person == 4
-    assert of_one_look(Match(4, asked - 0.001, 0.1), rules(10)).person is None
-    assert of_one_look(Match(4, 0.8, 0.79), rules(10)).reason.startswith("two persons are equally similar")
-    assert of_one_look(Match(None, -1.0, -1.0), rules(0)).reason == "nobody is enrolled"
+    assert of_one_sample(Match(4, asked + 0.001, 0.1), rules(10)).person == 4
+    assert of_one_sample(Match(4, asked - 0.001, 0.1), rules(10)).person is None
+    assert of_one_sample(Match(4, 0.8, 0.79), rules(10)).reason.startswith("two persons are equally similar")
+    assert of_one_sample(Match(None, -1.0, -1.0), rules(0)).reason == "nobody is enrolled"
 
 
 def test_it_stays_as_small_as_it_was() -> None:

@@ -356,8 +356,10 @@ def test_a_hidden_face_is_not_matched_by_our_own_recogniser(name: str, opened: A
     before = analyser().looks([Frame.of(image, still=True)])[0]
     for embedding in found.embeddings:
         assert (before.embeddings @ embedding).max() < table.cosine(1e-3)
-    reader = plugin._reader
-    told = reader.read([(Frame.of(hidden), points) for points in faces.landmarks], [True] * len(faces)).embeddings
+    face_embedder = plugin._face_embedder
+    told = face_embedder.read(
+        [(Frame.of(hidden), points) for points in faces.landmarks], [True] * len(faces)
+    ).embeddings
     alike = (told * faces.embeddings).sum(axis=1)
     assert alike.max() < table.cosine(1e-2), alike
 

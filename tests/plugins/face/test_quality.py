@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sightd.plugins.face.align import aligned
-from sightd.plugins.face.finder import HostFaceFinder, Search
-from sightd.plugins.face.looks import Quality
+from sightd.plugins.face.face_detector import HostFaceDetector, Search
+from sightd.plugins.face.face_samples import Quality
 from sightd.plugins.face.quality import frontality_of, quality_of
 from sightd.plugins.face.upright import UprightFaces
 from sightd.plugins.types import FloatArray, Frame, Image
@@ -20,7 +20,7 @@ PHOTOS = ["multi_face.jpg", "single_face.jpg", "astronaut.png"]
 
 
 def quality(image: Image) -> Quality:
-    found = HostFaceFinder(engine("yunet"), Search(min_size=0)).find([Frame.of(image)], [None])[0]
+    found = HostFaceDetector(engine("yunet"), Search(min_size=0)).find([Frame.of(image)], [None])[0]
     assert len(found)
     crops = np.stack([aligned(image, points) for points in found.landmarks])
     return quality_of(crops, upright_faces(found.landmarks, found.scores))
@@ -95,7 +95,7 @@ def test_a_picture_without_contrast_is_not_sharp() -> None:
 
 def test_a_face_of_which_it_is_open_which_way_up_it_is_has_no_quality() -> None:
     image = photo("astronaut.png").copy()
-    found = HostFaceFinder(engine("yunet"), Search()).find([Frame.of(image)], [None])[0]
+    found = HostFaceDetector(engine("yunet"), Search()).find([Frame.of(image)], [None])[0]
     crops = np.stack([aligned(image, points) for points in found.landmarks])
     open_ = UprightFaces(found.landmarks, found.scores, np.zeros(1, np.bool_))
     assert quality_of(crops, open_).totals[0] == 0

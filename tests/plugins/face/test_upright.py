@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sightd.plugins.face.calibration import calibration_of
-from sightd.plugins.face.finder import FoundFaces, HostFaceFinder, Search
-from sightd.plugins.face.looks import Looks
+from sightd.plugins.face.face_detector import DetectedFaces, HostFaceDetector, Search
+from sightd.plugins.face.face_samples import FaceSamples
 from sightd.plugins.face.upright import UPRIGHT_SCORE, upright
 from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import analyser, engine, photo
@@ -32,7 +32,7 @@ def turned(image: Image, degrees: float) -> Image:
     return np.asarray(cv2.warpAffine(image, way, size, borderValue=(114, 114, 114)), np.uint8)
 
 
-def looks(image: Image, *, still: bool = True) -> Looks:
+def looks(image: Image, *, still: bool = True) -> FaceSamples:
     return analyser().looks([Frame.of(image, still=still)])[0]
 
 
@@ -78,45 +78,45 @@ def test_the_landmarks_lie_on_eyes_nose_and_mouth_of_a_face_upside_down() -> Non
     np.testing.assert_allclose((width - 1, height - 1) - after, before, atol=9)
 
 
-def found_by(finder: HostFaceFinder, image: Image) -> FoundFaces:
-    return finder.find([Frame.of(image)], [None])[0]
+def found_by(face_detector: HostFaceDetector, image: Image) -> DetectedFaces:
+    return face_detector.find([Frame.of(image)], [None])[0]
 
 
-class Counting(HostFaceFinder):
+class Counting(HostFaceDetector):
     """Counts the images that are searched again."""
 
     images = 0
 
-    def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
+    def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
         self.images += len(images)
         return super().find_within(images)
 
 
 def test_a_face_of_a_video_that_is_surely_upright_costs_nothing() -> None:
-    finder, image = Counting(engine("yunet"), Search()), photo("single_face.jpg").copy()
-    found = found_by(finder, image)
+    face_detector, image = Counting(engine("yunet"), Search()), photo("single_face.jpg").copy()
+    found = found_by(face_detector, image)
     assert found.scores[0] >= UPRIGHT_SCORE
-    same = upright(finder, Frame.of(image), found, [True])
-    assert finder.images == 0
+    same = upright(face_detector, Frame.of(image), found, [True])
+    assert face_detector.images == 0
     np.testing.assert_array_equal(same.landmarks, found.landmarks)
     assert same.known.all()
-    upright(finder, Frame.of(image, still=True), found, [True])
-    assert finder.images == 1, "of a photograph there is one look alone, which must be right"
+    upright(face_detector, Frame.of(image, still=True), found, [True])
+    assert face_detector.images == 1, "of a photograph there is one look alone, which must be right"
 
 
 def test_a_face_that_nobody_asks_for_costs_nothing() -> None:
-    finder, image = Counting(engine("yunet"), Search()), turned(photo("single_face.jpg"), 180)
-    found = found_by(finder, image)
-    upright(finder, Frame.of(image), found, [False])
-    assert finder.images == 0
-    upright(finder, Frame.of(image), found, [True])
-    assert finder.images == 2
+    face_detector, image = Counting(engine("yunet"), Search()), turned(photo("single_face.jpg"), 180)
+    found = found_by(face_detector, image)
+    upright(face_detector, Frame.of(image), found, [False])
+    assert face_detector.images == 0
+    upright(face_detector, Frame.of(image), found, [True])
+    assert face_detector.images == 2
 
 
 def test_options_that_leave_out_small_and_doubtful_faces_do_not_matter() -> None:
     image = turned(photo("single_face.jpg"), 180)
-    found = found_by(HostFaceFinder(engine("yunet"), Search()), image)
-    strict = HostFaceFinder(engine("yunet"), Search(min_score=0.99, min_size=500, tiles=3))
+    found = found_by(HostFaceDetector(engine("yunet"), Search()), image)
+    strict = HostFaceDetector(engine("yunet"), Search(min_score=0.99, min_size=500, tiles=3))
     up = upright(strict, Frame.of(image), found, [True])
     assert up.known.all()
     assert up.scores[0] > 0.9
@@ -125,17 +125,17 @@ def test_options_that_leave_out_small_and_doubtful_faces_do_not_matter() -> None
 
 def test_of_what_looks_like_a_face_from_all_sides_nothing_is_known() -> None:
     face = photo("single_face.jpg").copy()
-    found = found_by(HostFaceFinder(engine("yunet"), Search()), face)
+    found = found_by(HostFaceDetector(engine("yunet"), Search()), face)
 
-    class AnyWay(HostFaceFinder):
-        def find_within(self, images: Sequence[Image]) -> list[FoundFaces]:
+    class AnyWay(HostFaceDetector):
+        def find_within(self, images: Sequence[Image]) -> list[DetectedFaces]:
             of_all = super().find_within(images)
-            return [FoundFaces(one.boxes, np.full_like(one.scores, 0.8), one.landmarks) for one in of_all]
+            return [DetectedFaces(one.boxes, np.full_like(one.scores, 0.8), one.landmarks) for one in of_all]
 
     up = upright(AnyWay(engine("yunet"), Search()), Frame.of(face, still=True), found, [True])
     assert not up.known.any()
 
 
 def test_a_frame_without_faces_has_none() -> None:
-    up = upright(HostFaceFinder(engine("yunet"), Search()), Frame.of(photo("coffee.png")), FoundFaces.none(), [])
+    up = upright(HostFaceDetector(engine("yunet"), Search()), Frame.of(photo("coffee.png")), DetectedFaces.none(), [])
     assert up.landmarks.shape == (0, 5, 2)

@@ -14,10 +14,10 @@ import pytest
 from sightd.daemon.capture.picture import to_bgr
 from sightd.engines.catalog import Catalog
 from sightd.engines.convert.style_network import read, write
+from sightd.engines.custom_models import CustomModelMetadata, file_of, put, with_custom_models
 from sightd.engines.engine import Engine
 from sightd.engines.model import Model
 from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.own_models import Origin, file_of, put, with_own
 from sightd.engines.styles import STYLES, WITH_OWN
 from sightd.plugins.api import PluginError
 from sightd.plugins.style import Stylist
@@ -306,9 +306,9 @@ def taught(folder: Path, *names: str) -> Catalog:
         layers = tuple(layer.with_style(row, layer.scale[0], layer.shift[0]) for layer in layers)
     file = file_of("made", folder)
     write(layers, file, "for the test")
-    origin = Origin("style26", "", "more styles", "", "2026-01-01T00:00:00+00:00", (*STYLES, *names))
+    origin = CustomModelMetadata("style26", "", "more styles", "", "2026-01-01T00:00:00+00:00", (*STYLES, *names))
     put(Catalog.load().get("style26"), WITH_OWN, file, origin, folder)
-    return with_own(Catalog.load(), folder)
+    return with_custom_models(Catalog.load(), folder)
 
 
 def test_a_style_that_was_learnt_here_is_named_like_the_others(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_an_empty_one_stands_in_for_a_damaged_one_which_stays_as_it_is(
     ):
         with pytest.raises(GalleryError, match="damaged"):
             change()
-    assert gallery.database.mend() == fault
+    assert gallery.database.recover() == fault
     gallery.close()
     assert state_of(path) == before
 
@@ -126,14 +126,14 @@ def test_a_damaged_one_that_is_moved_away_is_begun_anew_and_a_copy_is_taken_back
     damage(path)
     gallery = Gallery(path, may_stand_in=True)
     path.rename(tmp_path / "damaged.db")
-    assert gallery.database.mend() is None
+    assert gallery.database.recover() is None
     assert gallery.add("Ada", [face(1)]).name == "Ada"
     gallery.close()
     damage(path)
     gallery = Gallery(path, may_stand_in=True)
-    assert gallery.database.mend() is not None
+    assert gallery.database.recover() is not None
     path.write_bytes(copy)
-    assert gallery.database.mend() is None
+    assert gallery.database.recover() is None
     assert len(gallery.persons()) == 200
     gallery.close()
 
@@ -147,13 +147,13 @@ def test_damage_while_it_is_open_is_reported_and_nothing_is_written_any_more(tmp
     with pytest.raises(DamagedError):
         gallery.database.rows("SELECT * FROM embeddings")
     damaged = path.read_bytes()
-    assert gallery.database.mend() is not None
+    assert gallery.database.recover() is not None
     with pytest.raises(UnwritableError):
         gallery.add("Ada", [face(1)])
     assert path.read_bytes() == damaged
     path.write_bytes(copy)
     os.utime(path, ns=(1, 1))
-    assert gallery.database.mend() is None
+    assert gallery.database.recover() is None
     assert gallery.add("Ada", [face(1)]).name == "Ada"
     gallery.close()
 

@@ -17,7 +17,7 @@ import pytest
 from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.place import default_gallery
+from sightd.plugins.face.gallery.paths import default_gallery
 from sightd.plugins.face.gallery.sightings import Sighting, Sightings
 from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
 from tests.plugins.face.gallery.faces import crop, face, vector
@@ -115,15 +115,15 @@ def test_forgetting_that_a_reader_disturbs_is_finished_later(tmp_path: Path) -> 
     gallery = Gallery(tmp_path / "faces.db")
     gallery.database.rows("PRAGMA busy_timeout = 50")
     gallery.add("Ada", [face(1)])
-    reader = sqlite3.connect(gallery.database.path, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM persons").fetchall()
+    face_embedder = sqlite3.connect(gallery.database.path, isolation_level=None)
+    face_embedder.execute("BEGIN")
+    face_embedder.execute("SELECT count(*) FROM persons").fetchall()
     with pytest.raises(GalleryError, match="it is deleted; another program reads the file now"):
         gallery.forget("Ada")
     assert not gallery.persons()
     assert gallery.database.to_be_wiped
     assert vector(1).tobytes()[:32] in everything(gallery)
-    reader.close()
+    face_embedder.close()
     with pytest.raises(UnknownPersonError):
         gallery.forget("Ada")
     assert not gallery.database.to_be_wiped

@@ -1,0 +1,94 @@
+"""Differences between two configurations, so that a reload changes only what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sightd.daemon.config.load import LoadedConfig
+from sightd.daemon.config.model import Camera, Config, Output, Render
+from sightd.plugins.api import PluginConfig
+
+_FIXED = ("access", "rtsp", "http", "control", "engines", "models", "events")
+"""Sections that are read only at start-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDiff:
+    """Names, in order. A camera is `changed` if anything that defines it is, including a plug-in of its chain. `fixed`
+    are sections that differ and require a restart, `renewed` the servers that switch to a renewed certificate."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    renewed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.added, self.changed, self.removed, self.opened, self.replaced, self.closed, self.renewed))
+
+    def __str__(self) -> str:
+        parts = {
+            "cameras added": self.added,
+            "cameras changed": self.changed,
+            "cameras removed": self.removed,
+            "plug-ins opened": self.opened,
+            "plug-ins replaced": self.replaced,
+            "plug-ins closed": self.closed,
+            "certificates renewed": self.renewed,
+        }
+        return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing changed"
+
+
+def diff(old: LoadedConfig, new: LoadedConfig) -> ConfigDiff:
+    """Compares two configurations."""
+    cameras_before, cameras = enabled(old.config), enabled(new.config)
+    plugins_before, plugins = plugins_in_use(old), plugins_in_use(new)
+    replaced = {name for name in plugins.keys() & plugins_before.keys() if plugins[name] != plugins_before[name]}
+
+    def is_changed(name: str) -> bool:
+        chain = chain_of(new.config, cameras[name])
+        return bool(replaced & set(chain)) or _made_of(old.config, name) != _made_of(new.config, name)
+
+    return ConfigDiff(
+        added=tuple(name for name in cameras if name not in cameras_before),
+        changed=tuple(name for name in cameras if name in cameras_before and is_changed(name)),
+        removed=tuple(name for name in cameras_before if name not in cameras),
+        opened=tuple(name for name in plugins if name not in plugins_before),
+        replaced=tuple(name for name in plugins if name in replaced),
+        closed=tuple(name for name in plugins_before if name not in plugins),
+        fixed=tuple(name for name in _FIXED if getattr(old.config, name) != getattr(new.config, name)),
+    )
+
+
+def enabled(config: Config) -> Mapping[str, Camera]:
+    """Returns the enabled cameras."""
+    return {name: camera for name, camera in config.cameras.items() if camera.enabled}
+
+
+def chain_of(config: Config, camera: Camera) -> Sequence[str]:
+    """Returns the plug-ins that a camera's frames go through."""
+    return config.chain if camera.chain is None else camera.chain
+
+
+def render_of(config: Config, camera: Camera) -> Render:
+    return camera.render or config.render
+
+
+def output_of(config: Config, camera: Camera) -> Output:
+    return camera.output or config.output
+
+
+def plugins_in_use(loaded: LoadedConfig) -> Mapping[str, PluginConfig]:
+    """Returns the plug-ins that an enabled camera's chain names, in the file's order."""
+    named = {name for camera in enabled(loaded.config).values() for name in chain_of(loaded.config, camera)}
+    return {name: options for name, options in loaded.plugin_configs.items() if name in named}
+
+
+def _made_of(config: Config, name: str) -> tuple[object, ...]:
+    camera = config.cameras[name]
+    own = camera.model_copy(update={"chain": None, "render": None, "output": None})
+    return own, tuple(chain_of(config, camera)), render_of(config, camera), output_of(config, camera)

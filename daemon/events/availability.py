@@ -1,0 +1,96 @@
+"""A camera's availability: the one place that reports its changes to metrics and journal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.events.event import EventKind, utc
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.camera import CameraMetrics
+
+
+@dataclass(slots=True)
+class ReportedState:
+    """What was last reported about a camera; `gone_since` and `late_since` are monotonic s. It outlives the camera's
+    run, so that a camera that is reconfigured while it runs is reported again only if something is new."""
+
+    seen: bool | None = None
+    gone_since: float | None = None
+    late_since: float | None = None
+
+
+class CameraAvailability:
+    """Whether a camera is available. An outage that ends before the slate appears is not reported."""
+
+    def __init__(
+        self,
+        camera: str,
+        metrics: CameraMetrics,
+        journal: Journal,
+        reported: ReportedState,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._camera, self._metrics, self._journal, self._reported, self._clock = (
+            camera,
+            metrics,
+            journal,
+            reported,
+            clock,
+        )
+        self._lock = threading.Lock()
+        self._reason: Reason | None = None
+        self._damaged = False
+
+    @property
+    def reason(self) -> Reason:
+        """Why no frames come: the last fault; otherwise whether damaged frames come, or none. From any thread."""
+        with self._lock:
+            return self._reason or (Reason.DECODE if self._damaged else Reason.SILENT)
+
+    def frame(self, *, damaged: bool) -> None:
+        """Records a frame, intact or damaged. From the feed's thread."""
+        self._damaged = damaged
+
+    def fault(self, reason: Reason) -> None:
+        """Records why the camera was lost, or could not be opened. From the feed's thread."""
+        with self._lock:
+            self._reason = reason
+
+    def connected(self) -> None:
+        """Clears the last fault, because frames come again, with or without a slate before. From the feed's thread."""
+        with self._lock:
+            self._reason = None
+
+    def lost(self, why: str | None, last_picture: float | None, ago: float) -> None:
+        """Reports that the slate is shown; see `daemon.pipeline.output.AvailabilityListener`."""
+        self._metrics.up.set(0)
+        reason = why or str(self.reason)
+        if self._reported.seen is False:
+            return
+        self._reported.seen, self._reported.gone_since = False, self._clock() - ago
+        when = None if last_picture is None else utc(last_picture)
+        self._journal.note(EventKind.CAMERA_DOWN, camera=self._camera, reason=reason, last_picture=when)
+
+    def found(self) -> None:
+        """Reports that the camera's stream is live from now on."""
+        self._metrics.up.set(1)
+        if self._reported.seen:
+            return
+        gone_since = self._reported.gone_since
+        self._reported.seen = True
+        away = None if gone_since is None else round(self._clock() - gone_since, 3)
+        self._journal.note(EventKind.CAMERA_UP, camera=self._camera, away=away)
+
+    def timeliness(self, age: float, *, late: bool) -> None:
+        """Reports a frame that was `age` s old; `late`: the stream counts as late. From the feed's thread."""
+        since = self._reported.late_since
+        if late and since is None:
+            self._reported.late_since = self._clock()
+            self._journal.note(EventKind.CAMERA_LATE, camera=self._camera, age=round(age, 3))
+        elif not late and since is not None:
+            self._reported.late_since = None
+            self._journal.note(EventKind.CAMERA_ON_TIME, camera=self._camera, late=round(self._clock() - since, 3))

@@ -1,0 +1,172 @@
+"""Gallery operations shared by the CLI and the HTTP API; models are loaded when first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from sightd.plugins.face.analyser import FaceAnalyser
+from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.face_samples import FaceSamples
+from sightd.plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.gallery.gallery import Gallery, Person, plain
+from sightd.plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.gallery.sightings import Sightings
+from sightd.plugins.face.gallery.unknown_store import UnknownStore
+from sightd.plugins.face.gallery.version import keep_versions_apart
+from sightd.plugins.face.refinement import Refinement, refinement
+from sightd.plugins.types import FloatArray, Frame
+
+
+class NoFacesError(GalleryError):
+    """No face plug-in runs, or it is not clear which one is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two photos compared: their cosine similarity, the threshold for it, and the share of strangers who are as similar
+    (FMR)."""
+
+    similarity: float
+    threshold: float
+    strangers: float
+
+    @property
+    def same(self) -> bool:
+        return self.similarity >= self.threshold
+
+
+class FaceService:
+    """Gallery operations, for any thread. `close` closes the gallery and the models."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        config: FaceConfig,
+        calibration: Calibration,
+        load_analyser: Callable[[ExitStack], FaceAnalyser],
+    ) -> None:
+        """Takes ownership of the gallery. `load_analyser` leaves on the stack whatever must be closed in the end."""
+        self.gallery = gallery
+        keep_versions_apart(gallery, config.recogniser)
+        self.unknown = UnknownStore(gallery, config.recogniser)
+        self.sightings = Sightings(gallery)
+        self._config, self._calibration = config, calibration
+        self._load_analyser = load_analyser
+        self._analyser: FaceAnalyser | None = None
+        self._networks = ExitStack()
+        self._closed = False
+        self._loading = threading.Lock()
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> str:
+        """The recogniser's name."""
+        return self._config.recogniser
+
+    def enrol(self, name: str, photos: Sequence[AnyPhoto], *, anyway: bool = False) -> Enrolment:
+        """See `Enroller.enrol`."""
+        enroller = Enroller(
+            self.gallery,
+            self.analyser(),
+            self.model,
+            self._calibration,
+            min_quality=self._config.min_quality,
+            crops=self._config.crops,
+        )
+        return enroller.enrol(name, photos, anyway=anyway)
+
+    def name_unknown(self, number: int, name: str, *, anyway: bool = False) -> Person:
+        """Enrols an unknown person. Raises GalleryError if they look like somebody with another name, unless `anyway`
+        is set."""
+        enrolled = self.gallery.enrolled(self.model)
+        (match,) = Matcher(enrolled).match(self.unknown.find(number).mean[None])
+        other = match.person is not None and plain(enrolled.names[match.person]) != plain(name)
+        if other and not anyway and (fault := resemblance(match, enrolled.names, self._calibration)):
+            raise GalleryError(f"unknown person {number} {fault} Use `anyway` to name them regardless")
+        return self.unknown.name(number, name)
+
+    def forget_unknown(self, numbers: Sequence[int] | None) -> int:
+        """Deletes unknown persons (None: all of them) and wipes their data from the file. Returns how many. Raises
+        GalleryError, and deletes none, if a number does not exist."""
+        if numbers is None:
+            numbers = [one.number for one in self.unknown.load().persons]
+        else:
+            numbers = [self.unknown.find(number).number for number in numbers]
+        self.unknown.forget(numbers)
+        self.gallery.database.scrub()
+        return len(numbers)
+
+    def compare(self, one: Photo, other: Photo) -> Comparison:
+        """Compares the largest face of each photo. Raises GalleryError if a photo has none, or it is unclear which way
+        up it is."""
+        first, second = (self._largest(photo) for photo in (one, other))
+        similarity = float(first @ second)
+        asked = self._calibration.threshold(self._config.false_identification, 1, 1)
+        return Comparison(similarity, asked, self._calibration.fmr(similarity))
+
+    def refine(self, *, apply: bool) -> Refinement:
+        """Returns the thresholds that the gallery suggests; `apply` puts them into effect."""
+        enrolled = self.gallery.enrolled(self.model)
+        found = refinement(self._calibration, enrolled.embeddings, enrolled.owners, self._config.false_identification)
+        if apply:
+            self.gallery.set_shift(self.model, found.shift)
+        return found
+
+    def see_again(self) -> tuple[int, int]:
+        """Re-embeds the stored crops of persons without an embedding by the current model. Returns how many faces it
+        embedded, and how many have no crop."""
+        taken = without = 0
+        for person in self.gallery.persons():
+            faces = self.gallery.faces(person)
+            if any(face.model == self.model for face in faces):
+                continue
+            for face in faces:
+                if face.crop is None:
+                    without += 1
+                    continue
+                embedding = self.analyser().embedded(face.crop)
+                self.gallery.add(person.name, [replace(face, model=self.model, embedding=embedding)])
+                taken += 1
+        return taken, without
+
+    def analyser(self) -> FaceAnalyser:
+        """Returns the models, loaded by the first call. Raises GalleryError after `close`."""
+        with self._loading:
+            with self._lock:
+                if self._analyser is not None:
+                    return self._analyser
+                self._check_open()
+            with ExitStack() as networks:
+                analyser = self._load_analyser(networks)
+                with self._lock:  # `close` does not wait for models that are loading
+                    self._check_open()
+                    self._analyser, self._networks = analyser, networks.pop_all()
+            return analyser
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed, self._analyser = True, None
+            networks, self._networks = self._networks, ExitStack()
+        networks.close()
+        self.gallery.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GalleryError(f"gallery {self.gallery.database.path} was closed")
+
+    def _largest(self, photo: Photo) -> FloatArray:
+        looks: FaceSamples = self.analyser().looks([Frame.of(photo.image, still=True)])[0]
+        if not len(looks):
+            raise GalleryError(f"{photo.name}: no face found")
+        row = int(looks.quality.sizes.argmax())
+        if not looks.quality.upright[row]:
+            raise GalleryError(
+                f"{photo.name}: the orientation of the face is ambiguous: rotate the image so that the face is upright"
+            )
+        embedding: FloatArray = looks.embeddings[row]
+        return embedding

@@ -1,0 +1,139 @@
+"""One camera's pipeline of plug-ins: one frame is analysed at a time, and the newest one waits behind it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from sightd.daemon.pipeline.frame_task import FrameTask
+from sightd.daemon.pipeline.worker import Worker
+from sightd.plugins.types import Canvas, Frame, Picture, Results
+
+_SMOOTHING = 0.15
+
+
+class CameraPipeline:
+    """Offers frames to the camera's chain of plug-ins and measures how long their analysis takes.
+
+    Order is kept because only one frame is analysed at a time; at most two frames are held. A frame that is offered
+    during an analysis waits, and a newer one replaces it. No image is lost by that, because frames are shown whether
+    they were analysed or not.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        chain: Sequence[Worker],
+        on_analysed: Callable[[Results, float], None] = lambda _results, _seconds: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.camera = camera
+        self.chain = tuple(chain)
+        self.replaces_picture = any(Picture in worker.supervisor.plugin.gives for worker in chain)
+        self.hides = any(worker.supervisor.hides for worker in chain)
+        """Whether frames must not be shown before the plug-ins have processed them, because they redact."""
+        self.expected = 0.0
+        """Mean seconds from submission to results, including the wait for a free worker."""
+        self.analysed = 0
+        """Number of frames analysed so far."""
+        self._on_analysed = on_analysed
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._running: FrameTask | None = None
+        self._waiting: FrameTask | None = None
+        self._closed = False
+
+    def offer(self, frame: Frame, *, watched: bool = True) -> FrameTask | None:
+        """Submits a frame for analysis; returns None if no plug-in is due on it or the pipeline is closed. Thread: the
+        camera's output."""
+        first = [worker for worker in self.chain if not worker.supervisor.plugin.needs]
+        if not any(worker.may_be_due(frame, watched=watched) for worker in first):
+            return None
+        task = FrameTask(frame, self._ended, watched=watched)
+        superseded: list[FrameTask] = []
+        with self._lock:
+            if self._closed:
+                return None
+            running, waiting = self._running, self._waiting
+            if running is None:
+                self._running = task
+            else:
+                superseded = [] if waiting is None else [waiting]
+                if self._takes_the_place_of(running, task):
+                    superseded.append(running)
+                    self._running, self._waiting = task, None
+                else:
+                    self._waiting = task
+        for older in superseded:
+            older.supersede()
+        if running is None:
+            self._submit(task)
+        return task
+
+    def carried(self, frame: Frame) -> Results:
+        """Returns what the plug-ins predict for a frame that was not, or not yet, analysed."""
+        results = Results()
+        for worker in self.chain:
+            results = worker.carried(frame, results)
+        return results
+
+    def advance(self, task: FrameTask) -> None:
+        """Sends a task to its next plug-in that is due, or finishes it. Thread: the one that owns the task."""
+        while task.stage < len(self.chain):
+            worker = self.chain[task.stage]
+            task.stage += 1
+            if worker.due(task):
+                worker.queue.put(task)
+                return
+            worker.carry(task)
+        task.finish()
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        """Lets each plug-in draw what the standard overlay does not cover."""
+        for worker in self.chain:
+            worker.supervisor.draw(canvas, frame, results)
+
+    def forget_past(self) -> None:
+        """Clears what plug-ins remember of the camera: its frame size changed, so it no longer fits."""
+        for worker in self.chain:
+            worker.supervisor.forget(self.camera)
+
+    def close(self) -> None:
+        """Stops accepting frames and supersedes those that wait."""
+        with self._lock:
+            self._closed = True
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.supersede()
+        for worker in self.chain:
+            worker.queue.discard(self.camera)
+
+    def _takes_the_place_of(self, running: FrameTask, task: FrameTask) -> bool:
+        """Replaces `running` by `task` if it still waits for the first plug-in; returns whether it did."""
+        task.stage, task.submitted_at = 1, running.submitted_at  # before a worker can see it
+        if self.chain[0].queue.replace(running, task):
+            return True
+        task.stage = 0
+        return False
+
+    def _submit(self, task: FrameTask) -> None:
+        task.submitted_at = self._clock()
+        self.advance(task)
+
+    def _ended(self, task: FrameTask) -> None:
+        try:
+            if task.processed:
+                self._note(task)
+        finally:  # even if `_note` raises: a pipeline that does not move on stops for good
+            with self._lock:
+                following, self._waiting = self._waiting, None
+                self._running = following
+            if following is not None:
+                self._submit(following)
+
+    def _note(self, task: FrameTask) -> None:
+        took = self._clock() - task.submitted_at
+        self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
+        self.analysed += 1
+        self._on_analysed(task.results, took)

@@ -1,0 +1,82 @@
+"""The reported reason for a camera's outage is the current one, not an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.events.availability import CameraAvailability, ReportedState
+from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.registry import Metrics
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    events = Metrics(CollectorRegistry(), "1", event_kinds=list(EventKind)).events
+    journal = Journal(tmp_path / "events.db", 86400.0, 1000, events)
+    journal.start()
+    yield journal
+    journal.close()
+
+
+def reasons(journal: Journal) -> list[str]:
+    journal.close()
+    return [event.facts["reason"] for event in journal.reader.after(0, 100) if event.kind == EventKind.CAMERA_DOWN]
+
+
+def test_an_outage_that_was_over_before_the_slate_came_is_no_reason_for_the_next(journal: Journal) -> None:
+    availability = CameraAvailability(
+        "door", Metrics(CollectorRegistry(), "1").camera("door"), journal, ReportedState()
+    )
+    availability.found()
+    availability.fault(Reason.REFUSED)
+    availability.connected()  # within a second: viewers noticed nothing
+    availability.lost(None, 0.0, 1.3)
+    assert reasons(journal) == ["silent"]
+
+
+def test_a_camera_that_sends_only_damaged_frames_is_not_called_silent(journal: Journal) -> None:
+    availability = CameraAvailability(
+        "door", Metrics(CollectorRegistry(), "1").camera("door"), journal, ReportedState()
+    )
+    availability.frame(damaged=False)
+    assert str(availability.reason) == "silent"
+    availability.found()
+    availability.frame(damaged=True)
+    availability.lost(None, 0.0, 1.3)
+    assert str(availability.reason) == "decode"
+    assert reasons(journal) == ["decode"]
+
+
+def test_what_keeps_it_away_is_told(journal: Journal) -> None:
+    availability = CameraAvailability(
+        "door", Metrics(CollectorRegistry(), "1").camera("door"), journal, ReportedState()
+    )
+    availability.found()
+    availability.fault(Reason.REFUSED)
+    availability.lost(None, 0.0, 1.3)
+    assert reasons(journal) == ["refused"]
+
+
+def test_a_camera_that_is_changed_while_it_runs_is_told_of_only_where_something_is_new(journal: Journal) -> None:
+    reported = ReportedState()
+
+    def availability() -> CameraAvailability:
+        """Each run has its own."""
+        return CameraAvailability("door", Metrics(CollectorRegistry(), "1").camera("door"), journal, reported)
+
+    availability().found()
+    availability().found()
+    availability().lost("refused", 0.0, 1.3)
+    availability().lost("refused", None, 1.3)
+    availability().found()
+    journal.close()
+    events = journal.reader.after(0, 100)
+    assert [event.kind for event in events] == [EventKind.CAMERA_UP, EventKind.CAMERA_DOWN, EventKind.CAMERA_UP]
+    assert events[1].facts["last_picture"] is not None
+    assert events[2].facts["away"] >= 1.3

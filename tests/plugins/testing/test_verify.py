@@ -1,0 +1,36 @@
+"""Results of a frame are checked against the detections that later plug-ins see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightd.plugins.testing.subject import BrokenRuleError
+from sightd.plugins.testing.verify import verify
+from sightd.plugins.types import Detections, Frame, Results, Tracks
+
+FRAME = Frame.of(np.zeros((48, 64, 3), np.uint8))
+
+
+def detections(count: int) -> Detections:
+    boxes = np.tile(np.array([[1, 1, 9, 9]], np.float32), (count, 1))
+    return Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int64), ("person",))
+
+
+def track_of(row: int) -> Tracks:
+    one, zero = np.ones(1, np.float32), np.zeros(1, np.int64)
+    box, still = np.array([[1, 1, 9, 9]], np.float32), np.zeros((1, 2), np.float32)
+    return Tracks(box, one, zero, zero, one, still, np.array([row], np.int64), ("person",))
+
+
+@pytest.mark.parametrize("own", [0, 1])
+def test_a_track_must_not_point_outside_the_plug_ins_own_detections(own: int) -> None:
+    found = Results(detections(own), track_of(1))
+    with pytest.raises(BrokenRuleError, match=f"outside the {own} rows"):
+        verify(found, Results(detections(2)), FRAME, frozenset({Detections, Tracks}))
+
+
+def test_without_its_own_detections_the_given_ones_count() -> None:
+    verify(Results(track_of(1)), Results(detections(2)), FRAME, frozenset({Tracks}))
+    with pytest.raises(BrokenRuleError, match="outside the 0 rows"):
+        verify(Results(track_of(0)), Results(detections(0)), FRAME, frozenset({Tracks}))

@@ -81,7 +81,7 @@ def test_a_file_without_outputs_or_nodes_is_refused(tmp_path: Path) -> None:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3])
     node = helper.make_node("Identity", ["image"], ["same"])
     empty = write(tmp_path / "empty.onnx", helper.make_graph([], "empty", [image], [image]))
-    with pytest.raises(ModelFileError, match="does not end in a fully connected layer"):
+    with pytest.raises(ModelFileError, match="instead of a fully connected layer"):
         write_trunk(empty, tmp_path / "trunk.onnx")
     model = onnx.load(empty)
     model.graph.node.append(node)
@@ -98,7 +98,7 @@ def test_a_last_layer_without_its_inputs_is_refused(inputs: list[str], tmp_path:
     del last.input[:]
     last.input.extend(inputs)
     onnx.save(model, tmp_path / "cut.onnx")
-    with pytest.raises(ModelFileError, match="does not end in a fully connected layer"):
+    with pytest.raises(ModelFileError, match="instead of a fully connected layer"):
         write_trunk(tmp_path / "cut.onnx", tmp_path / "trunk.onnx")
 
 

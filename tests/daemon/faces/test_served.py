@@ -64,7 +64,7 @@ def test_of_several_galleries_one_has_to_be_chosen(faces: ServedFaces, tmp_path:
     with pytest.raises(NoFacesError, match=r"several galleries: choose with --plugin door \| hall"):
         faces.face_service()
     assert faces.face_service("hall").gallery.database.path == tmp_path / "hall.db"
-    with pytest.raises(NoFacesError, match="no face plug-in 'yard', but: door, hall"):
+    with pytest.raises(NoFacesError, match="no face plug-in 'yard', only: door, hall"):
         faces.face_service("yard")
     shared = loaded(tmp_path, door={"use": "face", "gallery": "x.db"}, hall={"use": "face", "gallery": "x.db"})
     faces.serve(faces.opened(shared))

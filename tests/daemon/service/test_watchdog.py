@@ -67,7 +67,7 @@ def test_what_stands_still_is_told_and_ends_the_process(supervisor: Supervisor) 
     watchdog = supervisor.watchdog()
     supervisor.healthy = False
     watchdog.start()
-    assert supervisor.received() == b"STATUS=the output of a stands still"
+    assert supervisor.received() == b"STATUS=the output of a is stuck"
     assert supervisor.has_ended.wait(3)
     watchdog.close()
     assert supervisor.ended == [EXIT_STALLED]
@@ -104,7 +104,7 @@ def test_a_process_that_was_stopped_and_continued_gets_the_full_time_once_more(s
     assert [supervisor.received() for _ in range(2)] == [b"WATCHDOG=1"] * 2
     supervisor.healthy = False  # no loop has run for 36 s
     assert supervisor.received() == b"WATCHDOG=1", "systemd's own time is over as well"
-    assert supervisor.received() == b"STATUS=the output of a stands still"
+    assert supervisor.received() == b"STATUS=the output of a is stuck"
     assert not supervisor.ended
     supervisor.healthy = True
     while supervisor.received() != b"WATCHDOG=1":
@@ -132,7 +132,7 @@ def test_where_no_watchdog_is_asked_for_the_state_is_told_alone(
         watchdog.start()
         assert supervisor.received() == b"STATUS=1 of 1 cameras live"
         supervisor.healthy = False
-        while supervisor.received() != b"STATUS=the output of a stands still":
+        while supervisor.received() != b"STATUS=the output of a is stuck":
             pass
         watchdog.close()
         supervisor.healthy = True

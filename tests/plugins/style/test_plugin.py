@@ -224,7 +224,7 @@ def test_files_that_are_no_style_network_are_told(tmp_path: Path) -> None:
     assert missing.startswith("model.file: ")
     assert page.startswith("model.file: ")
     classifier = write_shaped(tmp_path / "classes.onnx", {"image": (1, 3, 8, 8)}, {"scores": (1, 1000)})
-    assert "has the output scores [1, 1000]; a style model has one image" in own_faults(classifier)[0]
+    assert "and the output scores [1, 1000]; a style model has one image" in own_faults(classifier)[0]
     twice = write_double(tmp_path / "twice.onnx")
     assert own_faults(twice) == []
     assert own_faults(twice, style="starry") == ["style: a model of your own has only one style"]

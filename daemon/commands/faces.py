@@ -229,7 +229,7 @@ def _face_config(configs: object, name: str | None) -> FaceConfig:
     assert isinstance(configs, dict)
     faces = {key: config for key, config in configs.items() if isinstance(config, FaceConfig)}
     if name is not None and name not in faces:
-        raise GalleryError(f"the configuration has no face plug-in {name!r}, but: {', '.join(faces) or 'none'}")
+        raise GalleryError(f"the configuration has no face plug-in {name!r}, only: {', '.join(faces) or 'none'}")
     if not faces:
         raise GalleryError("the configuration has no face plug-in: leave -c out, or name the gallery with --gallery")
     if name is None and len({config.gallery for config in faces.values()}) > 1:

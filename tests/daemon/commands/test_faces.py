@@ -223,6 +223,6 @@ def test_a_configuration_names_the_gallery(tmp_path: Path, capsys: pytest.Captur
     assert main(["faces", "list", "-c", str(site), "--plugin", "hall"]) == 0
     assert f"working on {tmp_path / 'hall.db'}" in capsys.readouterr().err
     assert main(["faces", "list", "-c", str(site), "--plugin", "yard"]) == 1
-    assert "no face plug-in 'yard', but: door, hall" in capsys.readouterr().err
+    assert "no face plug-in 'yard', only: door, hall" in capsys.readouterr().err
     site.write_text("plugins:\n  face: {sise: 3}\n")
     assert main(["faces", "list", "-c", str(site)]) == 2

@@ -75,7 +75,7 @@ def test_the_daemon_knows_who_was_enrolled_and_its_own_gallery_holds_them(site: 
     assert "1 person in" in site.sightd("faces", "export", export, *of)
     assert site.sightd("faces", "remove", "ada", *of) == "removed Ada\n"
     assert site.sightd("faces", "import", export, *elsewhere) == "1 new person, 1 new face\n"
-    assert "forgot Ada" in site.sightd("faces", "forget", "ADA", *of)
+    assert "Ada was forgotten" in site.sightd("faces", "forget", "ADA", *of)
     assert "nobody is enrolled as" in site.sightd("faces", "show", "Ada", *of, code=1)
 
 
@@ -104,7 +104,7 @@ def test_what_is_compared_calibrated_and_unknown(site: Site, tmp_path: Path) -> 
     assert "there is no unknown person 3" in site.sightd(
         "faces", "unknown", "picture", "3", tmp_path / "a.png", *of, code=1
     )
-    assert "no face plug-in 'yard', but: face" in site.sightd("faces", "list", "--plugin", "yard", *of, code=1)
+    assert "no face plug-in 'yard', only: face" in site.sightd("faces", "list", "--plugin", "yard", *of, code=1)
 
 
 def test_an_upload_that_is_too_large_is_refused_before_it_is_sent(site: Site, tmp_path: Path) -> None:

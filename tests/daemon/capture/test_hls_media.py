@@ -280,7 +280,7 @@ def test_variables_are_replaced_and_imported(folder: Path) -> None:
 def test_a_variable_that_nobody_defined_is_the_reason(folder: Path) -> None:
     reason, why, _ = loss_of(files_of(folder, lambda text: text.replace("list1.ts", "{$x}1.ts")))
     assert reason is Reason.NO_VIDEO
-    assert "the variable 'x'" in why
+    assert "the undefined variable 'x'" in why
 
 
 def test_variables_of_variables_do_not_fill_the_memory() -> None:

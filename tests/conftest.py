@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from sightd.engines.placement import no_gpu
 
 # Property tests have no time limits because other tests run at the same time. Examples are the same in every run,
-# except with `--hypothesis-profile=random`, which `.ci/run` uses.
+# except with `--hypothesis-profile=random` (CONTRIBUTING.md).
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("random"), derandomize=True, database=None)
 settings.load_profile("same")

@@ -181,7 +181,7 @@ def test_a_recording_that_ended_stays_ended_when_it_is_stopped() -> None:
 
 
 def test_an_event_that_cannot_happen_is_called_a_defect() -> None:
-    with pytest.raises(RuntimeError, match="defect"):
+    with pytest.raises(RuntimeError, match="bug in sightd"):
         ReconnectState(ReconnectPolicy(), 0.0).frame(0.0)
 
 

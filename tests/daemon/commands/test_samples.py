@@ -34,8 +34,8 @@ def test_fetch_prints_where_the_sample_lies_and_list_shows_it_stored(
 def test_the_list_stands_in_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd(tmp_path, "list") == 0
     head, *rows, last = capsys.readouterr().out.splitlines()
-    assert head.split() == ["NAME", "STORED", "LICENCE", "WHAT", "IT", "SHOWS"]
-    begin = head.index("WHAT")
+    assert head.split() == ["NAME", "STORED", "LICENCE", "CONTENT"]
+    begin = head.index("CONTENT")
     assert {row[begin - 1] for row in rows} == {" "}
     assert all(row[begin] != " " for row in rows)
     assert last == f"stored in {tmp_path}"

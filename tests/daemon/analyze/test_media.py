@@ -85,7 +85,7 @@ def test_names_that_mix_letters_and_digits_can_be_sorted(tmp_path: Path) -> None
     ("name", "content", "told"),
     [
         ("missing.mp4", None, "no such file"),
-        ("empty.png", b"", "not a readable image"),
+        ("empty.png", b"", "the file is empty"),
         ("broken.jpg", b"\xff\xd8\xff nonsense", "not a readable image"),
         ("broken.mp4", b"nonsense" * 100, "not a video or image"),
         ("text.txt", b"hello", "not a video or image"),

@@ -141,10 +141,10 @@ def source_tree(target: Path, commit: str | None = None) -> Path | None:
         listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split(b"\0")
         for name in filter(None, listed):
             path = ROOT / os.fsdecode(name)
-            if path.is_file():
+            if path.is_file() or path.is_symlink():  # src/sightd links to folders
                 copy = target / os.fsdecode(name)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, copy)
+                shutil.copy(path, copy, follow_symlinks=False)
         return target
     try:
         archive = _git("archive", "--format=tar", commit)

@@ -6,7 +6,6 @@ import fcntl
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,5 +58,9 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     killed processes left, so the caller must hold a lock shared by all users of the prefix. Raises OSError."""
     for left in parent.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
-        yield Path(folder)
+    folder = parent / f"{prefix}{os.getpid()}"
+    try:  # a signal may raise as soon as the folder exists
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -48,13 +48,13 @@ def test_what_was_there_at_the_start_is_not_searched_for_garbage_and_what_came_a
     searched, alive = told("""
         import gc, weakref
         import sightd.daemon.app
-        from sightd.daemon.memory import spare_what_stays
+        from sightd.daemon.memory import freeze_gc
 
         class Camera:
             def __init__(self):
                 self.me = self
 
-        spare_what_stays()
+        freeze_gc()
         print(len(gc.get_objects()))
         camera = Camera()
         gc.collect(1)

@@ -215,10 +215,10 @@ from sightd.plugins.types import Results
 from tests.daemon.isolation.plugins import Faulty, HANGS_NATIVELY, scores
 from tests.daemon.pipeline.plugins import Observations, frame
 
-host = PluginManager(None, lambda _: Observations())
-guard = host.open("faulty", Faulty, PluginConfig(isolate=True), cameras=1).guard
-print(int(scores(guard.process([frame()], [Results()])[0])[0]), flush=True)
-guard.process([frame(seq=HANGS_NATIVELY)], [Results()])
+manager = PluginManager(None, lambda _: Observations())
+supervisor = manager.open("faulty", Faulty, PluginConfig(isolate=True), cameras=1).supervisor
+print(int(scores(supervisor.process([frame()], [Results()])[0])[0]), flush=True)
+supervisor.process([frame(seq=HANGS_NATIVELY)], [Results()])
 """
 
 

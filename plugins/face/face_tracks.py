@@ -73,8 +73,8 @@ class FaceTracks:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
         return tracks.boxes, tracks.scores, tracks.ids
 
-    def anew(self, size: tuple[int, int]) -> FaceTracks:
-        """Drops all tracks; ids continue."""
+    def without_tracks(self, size: tuple[int, int]) -> FaceTracks:
+        """Returns the state without any track, for frames of `size` (width, height); ids continue."""
         return FaceTracks(replace(self.tracks, at=-np.inf, size=size, rows=np.zeros((0, WIDTH))))
 
     @staticmethod

@@ -204,7 +204,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             return state, state.followed, np.full(len(faces), -1, np.int64)
         if not state.followed.fits(size, frame.captured_at):
             self._note_ended(frame.camera, list(state.known.values()))
-            state = CameraFaces(state.followed.anew(size))
+            state = CameraFaces(state.followed.without_tracks(size))
         return state, *state.followed.seen(faces, frame.captured_at)
 
     def _read(

@@ -5,6 +5,7 @@ SIGTERM and SIGHUP end it the way Ctrl-C does: temporary files are removed and c
 it at once. `sightd run` installs its own handlers.
 """
 
+import os
 import signal
 
 _INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # false if run in a shell's background
@@ -17,7 +18,9 @@ from sightd.daemon import streams  # noqa: E402
 
 
 def main() -> int:
-    """Runs the command named by the arguments and returns its exit code; see `daemon.cli.main`."""
+    """Runs the command named by the arguments and returns its exit code; see `daemon.cli.main`. `sightd run` ends the
+    process instead of returning: whatever a plug-in or library left running, such as a thread that never ends, would
+    keep the interpreter from exiting."""
     streams.prepare()
     try:
         code = _run()
@@ -29,6 +32,8 @@ def main() -> int:
             print(error, file=sys.stderr)  # noqa: T201
     finally:
         _end_at_once_if_interrupted()
+    if sys.argv[1:2] == ["run"]:
+        os._exit(code)
     return code
 
 

@@ -6,7 +6,10 @@ import os
 import signal
 import threading
 from enum import Enum
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+
+_WAKE_EVERY = 0.5
+"""Seconds between two looks for a signal that the kernel handed to another thread, which does not wake this one."""
 
 
 class MainRequest(Enum):
@@ -33,10 +36,15 @@ class Requests:
 
     def next(self) -> MainRequest:
         """Waits for the next request. Raises an error that was passed to `fail`."""
-        asked = MainRequest.STOP if self.stopping.is_set() else self._asked.get()
-        if isinstance(asked, BaseException):
-            raise asked
-        return asked
+        while not self.stopping.is_set():
+            try:
+                asked = self._asked.get(timeout=_WAKE_EVERY)
+            except Empty:
+                continue
+            if isinstance(asked, BaseException):
+                raise asked
+            return asked
+        return MainRequest.STOP
 
     def put(self, request: MainRequest) -> None:
         self._asked.put(request)

@@ -94,6 +94,14 @@ def test_while_a_start_hangs_the_daemon_says_so_and_sigterm_ends_it(options: dic
         process.close()
 
 
+def test_a_thread_that_a_plugin_leaves_behind_does_not_keep_the_process(tmp_path: Path) -> None:
+    settings = configuration(tmp_path)
+    settings["plugins"]["faulty"]["opening"] = "leaves a thread"
+    with DaemonProcess(tmp_path, settings, installed(tmp_path / "site")) as daemon:
+        eventually(lambda: bool(daemon.readiness()["ready"]), 20)
+        assert daemon.terminate(ENDS_WITHIN)[0] == 0
+
+
 def test_a_named_pipe_in_place_of_a_file_is_refused_and_the_daemon_goes_on(
     daemon: DaemonProcess, tmp_path: Path
 ) -> None:

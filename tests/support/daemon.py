@@ -135,9 +135,15 @@ class DaemonProcess:
         self._process.send_signal(number)
 
     def exit_code(self, within: float = 30.0) -> int:
-        """Waits for the process to end and returns its exit code."""
+        """Waits for the process to end and returns its exit code. Raises AssertionError with its log and the stacks of
+        its threads if it does not."""
         assert self._process is not None
-        return self._process.wait(within)
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGABRT)  # faulthandler prints the stacks
+            self._process.wait(10)
+            raise AssertionError(f"the daemon still ran after {within:g} s:\n{self.log}") from None
 
     def __enter__(self) -> DaemonProcess:
         try:

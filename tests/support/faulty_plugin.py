@@ -20,7 +20,7 @@ class FaultyConfig(PluginConfig):
     orders: Path
     checking: Literal["works", "hangs"] = "works"
     """What the validation of its options does."""
-    opening: Literal["works", "hangs", "spins"] = "works"
+    opening: Literal["works", "hangs", "spins", "leaves a thread"] = "works"
 
     @model_validator(mode="after")
     def _may_hang(self) -> Self:
@@ -43,6 +43,8 @@ class Faulty(Plugin[FaultyConfig]):
             threading.Event().wait()
         while self.config.opening == "spins":
             pass
+        if self.config.opening == "leaves a thread":
+            threading.Thread(target=threading.Event().wait, daemon=False).start()
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         orders = self.config.orders

@@ -19,15 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sightd.engines.backend_factories import installed_backends
-from sightd.engines.backends import Backends, SessionRequest
-from sightd.engines.catalog import Catalog
-from sightd.engines.custom_models import with_custom_models
 from sightd.engines.errors import BackendUnavailableError
 from sightd.engines.model import Model
-from sightd.engines.preference import BackendName, Precision, Preference
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_models import with_custom_models
+from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.session import Session, Tensor
-from sightd.engines.store import ModelStore, default_directory
+from sightd.engines.sessions.backends import BackendName, Backends, Precision, Preference, SessionRequest
+from sightd.engines.sessions.factories import installed_backends
 
 WAYS: tuple[tuple[BackendName, Precision], ...] = (
     ("onnxruntime", "auto"),

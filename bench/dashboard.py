@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.daemon.render import text_rendering
+from sightd.daemon.render.text import width_of, write_text
 from tests.support.fault_harness import FaultHarness
 from tests.support.prometheus import RULES, Prometheus
 
@@ -95,14 +95,14 @@ def _panel(panel: dict[str, Any], prometheus: Prometheus, since: float, until: f
         down = foot - np.nan_to_num(line.samples[:, 1]) / highest * high
         points = np.stack((across, down), axis=1).round().astype(np.int32)
         cv2.polylines(tile, [points], False, colour, 2, cv2.LINE_AA)
-        room = text_rendering.width_of(line.name, 12)
+        room = width_of(line.name, 12)
         if at + room < width - 30:
             cv2.line(tile, (at, height - 18), (at + 12, height - 18), colour, 3)
             texts.append((line.name, at + 18, height - 13, 12))
             at += room + 36
     cover = np.zeros((height, width), np.float32)
     for text, x, baseline, size in texts:
-        text_rendering.write(cover, text, x, baseline, size)
+        write_text(cover, text, x, baseline, size)
     return np.rint(tile * (1 - cover[..., None]) + np.array(_INK) * cover[..., None]).astype(np.uint8)
 
 

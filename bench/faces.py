@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sightd.plugins.face.face_samples import DIMENSIONS
-from sightd.plugins.face.gallery.gallery import Enrolled
-from sightd.plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.matching.matcher import Enrolled, Matcher
+from sightd.plugins.face.matching.samples import DIMENSIONS
 
 AIMS_MS = {10_000: 2.0, 100_000: 15.0}
 RATIO = 1.3

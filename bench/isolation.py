@@ -17,18 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.null_plugins import Blind, Looking
+from bench.null_plugins import Blind, Looking, NullObserver
 from bench.pipeline.procfs import load_average
+from sightd.daemon.common.process import lower_thread_priority
 from sightd.daemon.config.model import Engines, Models
-from sightd.daemon.networks import engine_loading
-from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.daemon.pipeline.manager import Instance, PluginManager
-from sightd.daemon.pipeline.worker import lower_thread_priority
-from sightd.engines.engine import Engine
-from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.daemon.pipeline.model_loading import engine_loading
+from sightd.plugins.api import AnyPlugin, Frame, Image, PluginConfig, Results
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.types import Frame, Image, Results
 
 SIZES = ((640, 360), (1920, 1080))
 NETWORK = "ssd-mobilenet-v2"
@@ -37,22 +34,13 @@ _FRAMES, _WARM_UP = 100, 10
 
 
 @dataclass(slots=True)
-class Usage:
+class Usage(NullObserver):
     """A plug-in observer that adds up the CPU seconds used by an isolated plug-in's process."""
 
     cpu: float = 0.0
 
     def used(self, cpu: float) -> None:
         self.cpu += cpu
-
-    def took(self, phase: str, seconds: float) -> None: ...
-    def fault(self, reason: str) -> None: ...
-    def breaker(self, state: BreakerState) -> None: ...
-    def begins(self) -> None: ...
-    def batch(self, size: int) -> None: ...
-    def engine(self, engine: Engine) -> None: ...
-    def resident(self, size: int) -> None: ...
-    def restarted(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 import httpx
 
 from sightd.daemon.config.diff import enabled, plugins_in_use
-from sightd.daemon.config.installed import installed_plugins
 from sightd.daemon.config.load import LoadedConfig, load
+from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.waiting import eventually

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import yaml
 
-from sightd.daemon.memory import TRIM_EVERY
+from sightd.daemon.common.process import TRIM_EVERY
 from tests.support.fault_harness import FaultHarness
 from tests.support.faults import FAULTS
 from tests.support.process import Sample, sample

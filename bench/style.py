@@ -17,19 +17,19 @@ import numpy as np
 
 from bench.style_rate import FPS, HELD, rates
 from sightd.daemon.capture.picture import to_bgr
+from sightd.daemon.common.progress import ProgressBar
 from sightd.daemon.config.model import Engines, Models
-from sightd.daemon.networks import engine_loading
-from sightd.daemon.progress import ProgressBar
+from sightd.daemon.pipeline.model_loading import engine_loading
+from sightd.engines.labels import STYLES
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import prepare
 from sightd.engines.session import Session
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
-from sightd.engines.styles import STYLES
+from sightd.plugins.api import FloatArray, Image
+from sightd.plugins.style.compositing import enlarged
 from sightd.plugins.style.config import StyleConfig
-from sightd.plugins.style.enlarge import enlarged
-from sightd.plugins.style.names import weights_of
+from sightd.plugins.style.mixture import weights_of
 from sightd.plugins.style.pace import size_for
 from sightd.plugins.style.temporal_smoother import Painted, TemporalSmoother
-from sightd.plugins.types import FloatArray, Image
 
 FILMS = ("bikes.mp4", "single_face.mp4")
 ERROR, COST = 0.5, 1.3

@@ -14,13 +14,12 @@ from multiprocessing.synchronize import Event
 import numpy as np
 
 from sightd.daemon.config.model import Engines, Models
-from sightd.daemon.networks import engine_loading
-from sightd.engines.engine import Engine
+from sightd.daemon.pipeline.model_loading import engine_loading
 from sightd.engines.model import Model
-from sightd.plugins.api import PluginConfig
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Frame, Image, PluginConfig, Results
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.config import StyleConfig
-from sightd.plugins.types import Frame, Image, Results
 
 FPS = 15.0
 """Frame rate of the simulated camera, which two cores sustain with room to spare when nothing else runs."""

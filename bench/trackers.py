@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from sightd.plugins.api import Detections, FloatArray, IntArray, Results, Tracks
 from sightd.plugins.tracker import Tracker, TrackerConfig
-from sightd.plugins.types import Detections, FloatArray, IntArray, Results, Tracks
 from tests.support.mot_metrics import Score, Scorer
 from tests.support.moving_world import Crowd, Moment
 

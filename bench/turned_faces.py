@@ -14,24 +14,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sightd.daemon.common.progress import ProgressBar
 from sightd.daemon.config.model import Engines, Models
-from sightd.daemon.networks import engine_loading
-from sightd.daemon.progress import ProgressBar
-from sightd.engines.cache import cache_directory
-from sightd.engines.fetch import Fetcher
-from sightd.engines.mirror import default_mirror
+from sightd.daemon.pipeline.model_loading import engine_loading
+from sightd.engines.files import cache_directory
+from sightd.engines.models.fetch import Fetcher
+from sightd.engines.models.mirror import default_mirror
+from sightd.engines.models.samples import SampleStore
 from sightd.engines.progress import silent
-from sightd.engines.samples import SampleStore
+from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.face_detector import FaceDetector, Search, face_detector_for
-from sightd.plugins.face.face_embedder import FaceEmbedder, face_embedder_for
-from sightd.plugins.face.face_samples import DIMENSIONS
+from sightd.plugins.face.detector import FaceDetector, Search, face_detector_for
+from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
+from sightd.plugins.face.matching.calibration import calibration_of
+from sightd.plugins.face.matching.samples import DIMENSIONS
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.upright import UprightFaces, upright
-from sightd.plugins.still import StillError, read_still
-from sightd.plugins.types import FloatArray, Frame, Image
+from sightd.plugins.images.still import StillError, read_still
 
 ANGLES = (0, 15, 30, 45, 60, 90, 135, 180, 225, 270, 315)
 COST = 1.05

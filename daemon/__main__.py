@@ -14,13 +14,13 @@ if _INTERRUPTIBLE:
 
 import sys  # noqa: E402 — nothing slow may be imported before the lines above
 
-from sightd.daemon import streams  # noqa: E402
+from sightd.daemon.common import streams  # noqa: E402
 
 
 def main() -> int:
-    """Runs the command named by the arguments and returns its exit code; see `daemon.cli.main`. `sightd run` ends the
-    process instead of returning: whatever a plug-in or library left running, such as a thread that never ends, would
-    keep the interpreter from exiting."""
+    """Runs the command named by the arguments and returns its exit code; see `daemon.cli.main.main`. `sightd run` ends
+    the process instead of returning: whatever a plug-in or library left running, such as a thread that never ends,
+    would keep the interpreter from exiting."""
     streams.prepare()
     try:
         code = _run()
@@ -38,14 +38,14 @@ def main() -> int:
 
 
 def _run() -> int:
-    from sightd.daemon import cli
+    from sightd.daemon.cli.main import main as run_command
 
     try:
         if _INTERRUPTIBLE:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if sys.argv[1:2] != ["run"]:  # systemd counts death by SIGTERM as a clean stop, but not an exit code
             _exit_on(signal.SIGTERM, signal.SIGHUP)
-        return cli.main()
+        return run_command()
     except KeyboardInterrupt:
         return 130
     except SystemExit as stop:  # raised by argparse

@@ -12,8 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 API_MODULES = {
-    "sightd.plugins.api": "plugins/api.py",
-    "sightd.plugins.types": "plugins/types.py",
+    "sightd.plugins.api": "plugins/api/__init__.py",
     "sightd.plugins.testing": "plugins/testing/__init__.py",
 }
 
@@ -242,8 +241,14 @@ def _reexported(node: ast.ImportFrom, path: Path, level: int) -> Iterator[str]:
         return
     wanted = {alias.name for alias in node.names}
     body = ast.parse(source.read_text(encoding="utf-8")).body
-    chosen = [item for item in body if isinstance(item, ast.ClassDef | ast.FunctionDef) and item.name in wanted]
-    yield from _members(list(chosen), source, level)
+    chosen: list[ast.stmt] = []
+    for item, after in zip(body, [*body[1:], None], strict=True):
+        match item:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) if name in wanted:
+                chosen.append(item)
+            case ast.Assign() | ast.AnnAssign() if _target(item) in wanted and after is not None and _string(after):
+                chosen += [item, after]
+    yield from _members(chosen, source, level)
 
 
 def _fields(node: ast.ClassDef) -> Iterator[str]:

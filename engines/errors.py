@@ -54,3 +54,15 @@ class BackendUnavailableError(EngineError):
 
 class QuantizationError(EngineError):
     """A model could not be quantised to int8."""
+
+
+class TensorRtUnavailableError(EngineError):
+    """Neither TensorRT nor TensorRT for RTX, or not the requested one, can be used on this machine."""
+
+
+class EngineBuildError(EngineError):
+    """An ONNX file could not be built into an engine. The message contains that of the parser or builder."""
+
+
+class EngineVerificationError(EngineError):
+    """A newly built engine does not match the results of ONNX Runtime. It is discarded and never used."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sightd.engines.placement import no_gpu
+from sightd.engines.cuda.gpus import no_gpu
 
 # Property tests have no time limits because other tests run at the same time. Examples are the same in every run,
 # except with `--hypothesis-profile=random` (CONTRIBUTING.md).

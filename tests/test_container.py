@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sightd.daemon.config.installed import installed_plugins
 from sightd.daemon.config.load import load
+from sightd.daemon.config.plugin_entries import installed_plugins
 from tests.support.containerfile import Image, NoBaseError, built, instructions
 from tests.support.debian import program
 from tests.support.waiting import eventually

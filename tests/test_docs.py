@@ -11,10 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from sightd.daemon.cli import build_parser
-from sightd.daemon.config.entries import PluginSource
-from sightd.daemon.config.installed import installed_plugins
+from sightd.daemon.cli.main import build_parser
 from sightd.daemon.config.load import load_text
+from sightd.daemon.config.plugin_entries import PluginSource, installed_plugins
 from sightd.plugins.api import AnyPlugin
 from tests.support.certificates import self_signed
 from tests.support.example_plugin.sightd_motion import Motion

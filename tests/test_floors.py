@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,37 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {name.removeprefix("sightd.").split(".")[0] for name in names}
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Returns the packages (folders relative to the root) of our own that a file imports from, anywhere in it, without
+    the one that it lies in."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    packages = {_package(name.removeprefix("sightd.")) for name in names if name.startswith("sightd.")}
+    return packages - {str(path.parent.relative_to(ROOT))}
+
+
+def _package(name: str) -> str:
+    """Returns the folder of the module that `name` is, or is defined in."""
+    parts = name.split(".")
+    while not ROOT.joinpath(*parts).is_dir():
+        parts.pop()
+    return "/".join(parts)
+
+
+def test_no_packages_import_each_other_in_a_circle() -> None:
+    imports: dict[str, set[str]] = {}
+    for floor in FLOORS:
+        for path in (ROOT / floor).rglob("*.py"):
+            imports.setdefault(str(path.parent.relative_to(ROOT)), set()).update(imported_packages(path))
+    bottom_up = list(TopologicalSorter(imports).static_order())  # CycleError names a circle
+    assert set(bottom_up) == set(imports)
+    assert bottom_up.index("daemon/config") < bottom_up.index("daemon/capture") < bottom_up.index("daemon/app")
 
 
 @pytest.mark.parametrize("floor", FLOORS)

@@ -17,19 +17,19 @@ import numpy as np
 from bench.gpu.desk import Image
 from bench.gpu.run import Options, all_rows, exit_code
 from bench.pipeline.report import progress, table
-from sightd.daemon.verifiers import verifier_of
-from sightd.engines.backend_factories import installed_backends
-from sightd.engines.catalog import Catalog
+from sightd.daemon.pipeline.model_loading import verifier_of
 from sightd.engines.cuda import driver
 from sightd.engines.cuda.errors import CudaUnavailableError
 from sightd.engines.cuda.gpus import Gpu, Gpus
-from sightd.engines.custom_models import with_custom_models
 from sightd.engines.errors import EngineError
-from sightd.engines.loader import EngineLoader
-from sightd.engines.mirror import default_mirror
-from sightd.engines.preference import BackendName, Precision, Preference
-from sightd.engines.store import ModelStore, default_directory
-from sightd.engines.trt.reference import reference_pictures
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_models import with_custom_models
+from sightd.engines.models.mirror import default_mirror
+from sightd.engines.models.store import ModelStore, default_directory
+from sightd.engines.sessions.backends import BackendName, Precision, Preference
+from sightd.engines.sessions.factories import installed_backends
+from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.tensorrt.verify import reference_pictures
 
 BACKENDS: tuple[BackendName, ...] = ("tensorrt", "onnxruntime-cuda")
 

@@ -11,8 +11,8 @@ from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.cuda.launch.resize import Resize
 from sightd.engines.cuda.launch.style import Style
-from sightd.engines.spec import ColourOrder, InputSpec
-from sightd.engines.spec import Resize as Fit
+from sightd.engines.model import ColourOrder, InputSpec
+from sightd.engines.model import Resize as Fit
 
 _LEAST = 0.7
 _REPEATS = 20

@@ -11,13 +11,13 @@ import numpy as np
 
 from bench.gpu.desk import Image
 from bench.gpu.row import Row
-from sightd.daemon.pipeline.breaker import BreakerState
-from sightd.daemon.pipeline.frame_task import FrameTask
+from bench.null_plugins import NullObserver
+from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
-from sightd.engines.engine import Engine
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Frame, Results
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.types import Frame, Results
 
 FPS = 30
 KEPT = 0.95
@@ -90,7 +90,7 @@ def measured(engine: Engine, pictures: Sequence[Image], load: Load, kept_from: f
     """Yields the result for each number of feeds, ending after the first that analysed a smaller fraction than
     `kept_from`."""
     shown = [np.asarray(cv2.resize(picture, load.size), np.uint8) for picture in pictures]
-    manager = PluginManager(lambda *_: engine, lambda name: _Unobserved())
+    manager = PluginManager(lambda *_: engine, lambda name: NullObserver())
     try:
         manager.add(manager.open(_DETECTOR, Detector, DetectorConfig(), cameras=max(load.counts)))
         for feeds in load.counts:
@@ -129,17 +129,3 @@ def _kept(manager: PluginManager, pictures: Sequence[Image], feeds: int, seconds
     for name in names:
         manager.forget(name)
     return Kept(feeds, offered, elapsed, list(times))
-
-
-class _Unobserved:
-    """A plug-in observer that ignores everything."""
-
-    def took(self, phase: str, seconds: float) -> None: ...
-    def fault(self, reason: str) -> None: ...
-    def breaker(self, state: BreakerState) -> None: ...
-    def begins(self) -> None: ...
-    def batch(self, size: int) -> None: ...
-    def engine(self, engine: Engine) -> None: ...
-    def resident(self, size: int) -> None: ...
-    def used(self, cpu: float) -> None: ...
-    def restarted(self) -> None: ...

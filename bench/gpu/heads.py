@@ -12,14 +12,14 @@ from bench.gpu.row import Row, within
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.launch.detect import BoxSelection, Detect
 from sightd.engines.cuda.launch.heads import DeviceTensor
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import Geometry
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.plugins.api import Detections
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.heads.registry import head_named
 from sightd.plugins.detector.selection import Selection
 from sightd.plugins.face.yunet import decode
-from sightd.plugins.nms import nms
-from sightd.plugins.types import Detections
+from sightd.plugins.geometry.nms import nms
 
 _SPEC = InputSpec("images", 416, 416, ColourOrder.BGR, Resize.LETTERBOX_TOP_LEFT)
 _GEOMETRY = Geometry(0.31, 0.297, 7.0, 11.0, 1280, 720)

@@ -10,20 +10,18 @@ from numpy.typing import NDArray
 
 from bench.gpu.desk import Desk, noise
 from bench.gpu.row import Row, within
-from sightd.daemon.render.sprite import rounded
+from sightd.daemon.render.text import rounded
 from sightd.engines.cuda.gpus import Gpu
-from sightd.engines.cuda.launch.face_crop import FaceCrop
+from sightd.engines.cuda.launch.faces import FaceCrop
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.hide import Hide
-from sightd.engines.cuda.launch.marks import Mark, Mask, Outline
-from sightd.engines.cuda.launch.overlay import OverlayKernel
-from sightd.engines.cuda.launch.paint import Finish, Paint
+from sightd.engines.cuda.launch.overlay import Mark, Mask, Outline, OverlayKernel
 from sightd.engines.cuda.launch.preprocess import Preprocess
 from sightd.engines.cuda.launch.resize import Resize as Resizing
-from sightd.engines.cuda.launch.style import Style
+from sightd.engines.cuda.launch.style import Finish, Paint, Style
+from sightd.engines.geometry import ARCFACE, similarity
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import prepare
-from sightd.engines.similarity import ARCFACE, similarity
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
 
 _MOST, _MEAN = 2.0, 0.3
 _AIM = "2/255 at the most, 0.3/255 in the mean"

@@ -9,9 +9,9 @@ from bench.gpu import bandwidth, feeds, heads, pixels, whole
 from bench.gpu.desk import Image
 from bench.gpu.row import Row, attempt, not_run
 from sightd.engines.cuda.gpus import Gpu
-from sightd.engines.device_session import DeviceSession
-from sightd.engines.engine import Engine
 from sightd.engines.errors import EngineError
+from sightd.engines.session import DeviceSession
+from sightd.engines.sessions.engine import Engine
 
 OpenEngine = Callable[[], Engine]
 

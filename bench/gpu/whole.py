@@ -11,19 +11,19 @@ import numpy as np
 
 from bench.gpu.desk import Desk, Image
 from bench.gpu.row import Row, not_run, within
-from sightd.engines.boxes import iou
-from sightd.engines.cuda.detection_pipeline import LARGEST_BATCH, HeadParameters
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.launch.detect import Detect
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.preprocess import Preprocess
-from sightd.engines.device_session import DeviceSession
-from sightd.engines.engine import Engine
+from sightd.engines.cuda.pipelines.detection import LARGEST_BATCH, HeadParameters
+from sightd.engines.geometry import iou
+from sightd.engines.session import DeviceSession
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Detections, Frame
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads import head_named
-from sightd.plugins.detector.object_detector import DeviceObjectDetector, HostObjectDetector
+from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.plugin import DeviceObjectDetector, HostObjectDetector
 from sightd.plugins.detector.selection import Selection
-from sightd.plugins.types import Detections, Frame
 
 _TURNS = 3
 

@@ -24,15 +24,14 @@ from bench.pipeline.drawing import draw
 from bench.pipeline.weigh import PER_STAGE
 from sightd.daemon.capture.picture import to_bgr
 from sightd.daemon.config.model import Engines, Models, Output
-from sightd.daemon.encode.h264 import H264Encoder
-from sightd.daemon.networks import engine_loading
-from sightd.engines.engine import Engine
+from sightd.daemon.encode.encoder import H264Encoder
+from sightd.daemon.pipeline.model_loading import engine_loading
 from sightd.engines.preprocess import prepare
-from sightd.plugins.api import PluginConfig
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Detections, Image, PluginConfig
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.heads.registry import head_named
 from sightd.plugins.detector.selection import Selection
-from sightd.plugins.types import Detections, Image
 
 _WARM_UP = 25
 T = TypeVar("T")

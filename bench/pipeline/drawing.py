@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from sightd.plugins.types import Detections, Image
+from sightd.plugins.api import Detections, Image
 
 _SHOWN_FROM = 0.4
 _GREEN = (0, 220, 0)

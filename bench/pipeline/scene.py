@@ -11,12 +11,12 @@ import numpy as np
 
 from bench.pipeline.report import progress
 from sightd.daemon.capture.picture import to_bgr
-from sightd.engines.cache import cache_directory
-from sightd.engines.fetch import Fetcher
-from sightd.engines.mirror import default_mirror
+from sightd.engines.files import cache_directory
+from sightd.engines.models.fetch import Fetcher
+from sightd.engines.models.mirror import default_mirror
+from sightd.engines.models.samples import SampleStore
 from sightd.engines.progress import silent
-from sightd.engines.samples import SampleStore
-from sightd.plugins.types import Image
+from sightd.plugins.api import Image
 
 SIZE = (1280, 720)
 FPS = 25

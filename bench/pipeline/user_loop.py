@@ -18,11 +18,11 @@ import numpy as np
 import onnxruntime
 
 from bench.pipeline.drawing import draw
-from sightd.engines.catalog import Catalog
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.preprocess import prepare
-from sightd.engines.store import ModelStore, default_directory
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads import head_named
+from sightd.plugins.detector.heads.registry import head_named
 from sightd.plugins.detector.selection import Selection
 
 

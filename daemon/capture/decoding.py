@@ -14,17 +14,25 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from sightd.daemon.capture.deinterlace import Deinterlace, Deinterlacer
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.pacing import PresentationTimes
-from sightd.daemon.capture.picture import PLAIN, DisplayGeometry, lazily, to_bgr, turned_alone, turned_as, with_aspect
-from sightd.engines.cuda.device_image import DeviceImage
+from sightd.daemon.capture.picture import (
+    PLAIN,
+    Deinterlacer,
+    DisplayGeometry,
+    lazily,
+    to_bgr,
+    turned_alone,
+    turned_as,
+    with_aspect,
+)
+from sightd.daemon.config.model import Deinterlace
+from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.cuda.launch.picture import Matrix
 from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.errors import EngineError
-from sightd.plugins.image_file import UPRIGHT, orientation_of, without_compressed_text
-from sightd.plugins.jpeg import MOST_SCANS, SCAN, scans
-from sightd.plugins.types import Image
+from sightd.plugins.api import Image
+from sightd.plugins.images.formats import MOST_SCANS, SCAN, UPRIGHT, orientation_of, scans, without_compressed_text
 
 _REORDERED = 64
 """Packets that are remembered until their frames are decoded: more than any stream reorders (16 frames of two

@@ -1,14 +1,16 @@
-"""Source faults, and the reasons that exceptions of PyAV and sockets stand for."""
+"""Source faults, the reasons that exceptions of PyAV and sockets stand for, and host name lookups."""
 
 from __future__ import annotations
 
 import errno
 import re
+import socket
+from urllib.parse import urlsplit
 
 from av import error
 
 from sightd.daemon.capture.reasons import Reason
-from sightd.daemon.redact import MARK, redact
+from sightd.daemon.common.redaction import MARK, redact
 
 __all__ = ["Reason", "SourceError", "fault_of", "hiding"]
 
@@ -55,3 +57,21 @@ def fault_of(failure: BaseException) -> SourceError:
         if isinstance(failure, kinds):
             return SourceError(reason)
     return SourceError(Reason.OTHER, redact(f"{type(failure).__name__}: {failure}"))
+
+
+def resolves(address: str) -> bool:
+    """Returns whether the host name in `address` can be resolved. FFmpeg and GStreamer do not report that: to them, an
+    unknown name is an input/output error."""
+    return bool(_addresses(urlsplit(address).hostname))
+
+
+def is_host(name: str, other: str) -> bool:
+    """Returns whether `other` is the host `name` itself, or one of its IP addresses."""
+    return name == other or other in _addresses(name)
+
+
+def _addresses(name: str | None) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+    except (OSError, UnicodeError):
+        return set()

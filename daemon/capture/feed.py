@@ -1,4 +1,4 @@
-"""One camera's thread: connects, decodes, timestamps, passes frames on, and reconnects after every fault."""
+"""One camera's thread: connects, decodes, timestamps, passes intact frames on, and reconnects after every fault."""
 
 from __future__ import annotations
 
@@ -10,21 +10,73 @@ from dataclasses import replace
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from sightd.daemon.capture.clock import Clock
-from sightd.daemon.capture.corruption_gate import CorruptionGate
 from sightd.daemon.capture.errors import Reason, SourceError, fault_of, hiding
-from sightd.daemon.capture.fault_throttle import FaultThrottle, in_words
+from sightd.daemon.capture.http_camera import open_web
 from sightd.daemon.capture.lateness import Lateness
-from sightd.daemon.capture.opening import open_stream
-from sightd.daemon.capture.reconnect import FeedState, ReconnectPolicy, ReconnectState
-from sightd.daemon.capture.source import SourceKind, source_of
+from sightd.daemon.capture.reconnect import FaultThrottle, FeedState, ReconnectPolicy, ReconnectState, in_words
+from sightd.daemon.capture.rtsp import RtspCapture
+from sightd.daemon.capture.rtsp_dialogue import UnreadableCodecError
+from sightd.daemon.capture.rtsp_gstreamer import GStreamerError
 from sightd.daemon.capture.status import FeedStats, FeedStatus
-from sightd.daemon.capture.stream import Gap, Playback, Shot, Stream
+from sightd.daemon.capture.stream import AvStream, Clock, Gap, Playback, Shot, Stream
+from sightd.daemon.capture.testpattern import PatternStream
 from sightd.daemon.config.model import Camera
+from sightd.daemon.config.source import Source, SourceKind, source_of
 from sightd.engines.cuda.nvdec import Nvdec
-from sightd.plugins.types import Frame
+from sightd.plugins.api import Frame
 
 _log = logging.getLogger(__name__)
+
+
+def open_stream(source: Source, playback: Playback, limit: float | None = None) -> Stream:
+    """Opens `source`; blocks for about `limit` s at most (None: for as long as it takes; for sources without a limit).
+
+    Raises SourceError, or what PyAV and sockets raise; see `errors.fault_of`.
+    """
+    if source.kind is SourceKind.PATTERN:
+        return PatternStream(source, playback)
+    if source.kind is SourceKind.HTTP:
+        return open_web(source, playback, limit)
+    if source.kind is SourceKind.RTSP and limit is not None:
+        try:
+            return RtspCapture(source, playback, limit)
+        except UnreadableCodecError as error:
+            _by_ffmpeg(source, error.detail)
+        except GStreamerError as error:
+            _by_ffmpeg(source, str(error))
+    return AvStream(source, playback, limit)
+
+
+def _by_ffmpeg(source: Source, why: str) -> None:
+    _log.warning("using FFmpeg for %s, which adds a delay of one frame interval: %s", source.label, why)
+
+
+class CorruptionGate:
+    """Corruption gate that lets intact frames through. After damage, every frame depends on a broken one until a key
+    frame comes.
+
+    A camera with very rare key frames would stay dark for long, so intact frames pass again `patience` seconds after
+    the damage, with whatever artefacts are left in them.
+    """
+
+    def __init__(self, patience: float = 4.0) -> None:
+        self._patience = patience
+        self._damaged_at: float | None = None
+
+    def damaged(self, now: float) -> None:
+        """Records that data was lost or could not be decoded."""
+        if self._damaged_at is None:
+            self._damaged_at = now
+
+    def passes(self, *, corrupt: bool, key: bool, now: float) -> bool:
+        """Returns whether a frame may be shown. `corrupt`: the decoder marked it as damaged; `key`: it can be decoded
+        on its own."""
+        if corrupt:
+            self.damaged(now)
+            return False
+        if key or (self._damaged_at is not None and now - self._damaged_at > self._patience):
+            self._damaged_at = None
+        return self._damaged_at is None
 
 
 class FeedEvents(Protocol):
@@ -56,8 +108,8 @@ class Feed:
 
     Frames are numbered from 0 without gaps over the feed's whole life. `sink` is called from the feed's thread and must
     not block; `FrameSlot.put` is meant for it. `nvdec`, if given, decodes instead of FFmpeg. If a source offers several
-    sizes, the smallest with at least `wanted_height` lines is read (None: the largest). Raises CaptureError if the
-    camera's address cannot be used.
+    sizes, the smallest with at least `wanted_height` lines is read (None: the largest). Raises InvalidSourceError if
+    the camera's address cannot be used.
     """
 
     def __init__(

@@ -8,17 +8,16 @@ from typing import Any
 
 import av
 
-from sightd.daemon.capture import gst
+from sightd.daemon.capture import rtsp_gstreamer
 from sightd.daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.picture import MOST_PIXELS
-from sightd.daemon.capture.rtsp_codecs import is_key
-from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of
+from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, address_of, is_key
 from sightd.daemon.capture.rtsp_login import OwnLogin
 from sightd.daemon.capture.rtsp_session import POLL, RtspSession
-from sightd.daemon.capture.source import Source
 from sightd.daemon.capture.stream import Gap, Playback, Shot
 from sightd.daemon.capture.web_auth import Authenticator
+from sightd.daemon.config.source import Source
 from sightd.engines.cuda.nvdec import Nvdec
 
 KEEP_ALIVE = 8.0
@@ -53,7 +52,7 @@ class RtspCapture:
         missing."""
         self._playback, self._source = playback, source
         self._keys_of: str | None = None
-        self._gst = gst.load()
+        self._gst = rtsp_gstreamer.load()
         address, until = address_of(source.address), playback.clock.monotonic() + limit
         self._session = self._logged_in(address, until)
         try:

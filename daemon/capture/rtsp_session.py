@@ -6,9 +6,9 @@ import functools
 import threading
 from typing import Any
 
-from sightd.daemon.capture import gst, rtsp_wire
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.rtsp_dialogue import Address, Dialogue, GstFault, meaning_of
+from sightd.daemon.capture.rtsp_gstreamer import GStreamer, RtspConnection, own_connection
 from sightd.daemon.capture.rtsp_login import OwnLogin
 
 POLL = 0.05
@@ -30,7 +30,7 @@ class RtspSession:
     by one thread; GStreamer calls the functions below from threads of its own."""
 
     def __init__(
-        self, gstreamer: gst.GStreamer, address: Address, transport: str, limit: float, login: OwnLogin | None = None
+        self, gstreamer: GStreamer, address: Address, transport: str, limit: float, login: OwnLogin | None = None
     ) -> None:
         """Starts opening `address`, for at most `limit` s; `transport` is tcp or udp."""
         self._gst = gstreamer
@@ -113,7 +113,7 @@ class RtspSession:
                 self._playing = True
 
 
-def _rtspsrc(gstreamer: gst.GStreamer, address: Address, transport: str, limit: float, *, alone: bool) -> Any:
+def _rtspsrc(gstreamer: GStreamer, address: Address, transport: str, limit: float, *, alone: bool) -> Any:
     """Returns the rtspsrc element. `alone`: it logs in by itself."""
     element = gstreamer.element(
         "rtspsrc",
@@ -134,14 +134,14 @@ def _rtspsrc(gstreamer: gst.GStreamer, address: Address, transport: str, limit: 
     return element
 
 
-def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: Dialogue) -> bool:
+def _before_send(gstreamer: GStreamer, source: Any, request: Any, dialogue: Dialogue) -> bool:
     """Returns whether rtspsrc may send `request`; adds our credentials if rtspsrc has none."""
     _, flag, uri, _ = request.parse_request()
     method, location = flag.first_value_nick.upper().replace("-", "_"), source.get_property("location")
     allowed = dialogue.allows(method, location)
-    if (made := rtsp_wire.own_connection()) is not None:
+    if (made := own_connection()) is not None:
         try:
-            dialogue.connected(rtsp_wire.RtspConnection(made))
+            dialogue.connected(RtspConnection(made))
         except OSError as error:
             dialogue.fault = SourceError(Reason.OTHER, f"its connection cannot be watched: {error.strerror}")
             return False
@@ -155,7 +155,7 @@ def _before_send(gstreamer: gst.GStreamer, source: Any, request: Any, dialogue: 
     return allowed
 
 
-def _asked(gstreamer: gst.GStreamer, login: OwnLogin, connection: Any, location: str, dialogue: Dialogue) -> bool:
+def _asked(gstreamer: GStreamer, login: OwnLogin, connection: Any, location: str, dialogue: Dialogue) -> bool:
     """Asks the camera for its challenge and returns whether the login may continue."""
     try:
         login.ask(connection, location)
@@ -173,7 +173,7 @@ def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> 
     return dialogue.selects(number, payload, described.get_string)
 
 
-def _link(gstreamer: gst.GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
+def _link(gstreamer: GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
     """Links a new stream to the sink through a depayloader. A stream that continues under another SSRC, after the
     camera's encoder restarted, comes on a new pad and replaces the old one."""
     codec, input_of_sink = dialogue.codec, sink.get_static_pad("sink")

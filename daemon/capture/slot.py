@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from sightd.plugins.types import Frame
+from sightd.plugins.api import Frame
 
 
 class FrameSlot:

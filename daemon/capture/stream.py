@@ -1,10 +1,9 @@
-"""Open sources: frames as they arrive, with the time of their arrival."""
+"""Open sources: frames as they arrive, with the time of their arrival, and the video stream of a container."""
 
 from __future__ import annotations
 
 import errno
-import functools
-import itertools
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,21 +12,71 @@ from typing import Protocol
 
 import av
 from av.format import Flags
+from av.stream import Disposition
 
-from sightd.daemon.capture.clock import Clock
-from sightd.daemon.capture.container import presentation_times, video_of
 from sightd.daemon.capture.decoding import CpuDecoding, Decoded, Decoding, GpuDecoding, annex_b_of
-from sightd.daemon.capture.deinterlace import Deinterlace
-from sightd.daemon.capture.errors import Reason, SourceError
-from sightd.daemon.capture.hosts import resolves
-from sightd.daemon.capture.pacing import Pacer, Timeline
+from sightd.daemon.capture.errors import Reason, SourceError, resolves
+from sightd.daemon.capture.pacing import Pacer, PresentationTimes, Timeline
+from sightd.daemon.capture.picture import MOST_PIXELS
 from sightd.daemon.capture.rtsp_login import LoginMemory
-from sightd.daemon.capture.source import Source, SourceKind
-from sightd.daemon.capture.testpattern import TestPattern
-from sightd.engines.cuda.device_image import DeviceImage
+from sightd.daemon.config.model import Deinterlace
+from sightd.daemon.config.source import Source, SourceKind
+from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.cuda.nvdec import Nvdec
-from sightd.engines.regular_file import require_regular
-from sightd.plugins.types import Image
+from sightd.engines.files import require_regular
+from sightd.plugins.api import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`monotonic` for ages and timeouts, `wall` for times that people read; both return seconds."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+"""Cover art and thumbnails: FFmpeg reports them as video streams, but they are not what the file shows."""
+
+_STILL_BRANDS = frozenset({"heic", "heix", "heim", "heis", "mif1"})
+"""Brands of HEIC images. Phones cut these into tiles, and FFmpeg reports each tile as a video of its own."""
+
+
+def video_of(container: av.container.InputContainer) -> av.VideoStream:
+    """Returns the video stream: the first one marked as default, otherwise the first. Skips attached pictures and
+    streams that cannot be decoded.
+
+    Raises SourceError if there is none, or if its frames have too many pixels; its `detail` says why. The pixel limit
+    also applies to later frames.
+    """
+    if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
+        raise SourceError(Reason.NO_VIDEO, "HEIC images are not supported: convert it to JPEG")
+    videos = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+    decodable = [stream for stream in videos if stream.codec_context is not None]
+    if not decodable:
+        raise SourceError(Reason.NO_VIDEO, _why_none(container, unknown_codec=bool(videos)))
+    chosen = next((stream for stream in decodable if stream.disposition & Disposition.default), decodable[0])
+    width, height = chosen.width, chosen.height
+    if width * height > MOST_PIXELS:
+        most = f"at most {MOST_PIXELS // 10**6} million are supported"
+        raise SourceError(Reason.NO_VIDEO, f"{width}x{height} pixels, {most}: choose a smaller stream")
+    chosen.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return chosen
+
+
+def presentation_times(container: av.container.InputContainer) -> PresentationTimes:
+    """Returns how to read the times of frames in this container."""
+    return PresentationTimes(decoding_only=container.format.name == "avi")
+
+
+def _why_none(container: av.container.InputContainer, *, unknown_codec: bool) -> str:
+    if unknown_codec:
+        return "its video codec is not supported by this build of FFmpeg"
+    audio = "only audio" if container.streams.audio else ""
+    pictures = "attached pictures" if container.streams.video else ""
+    held = " and ".join(part for part in (audio, pictures) if part)
+    return f"it has no video, {held if audio else 'only ' + held}" if held else ""
+
 
 av.logging.set_level(None)  # FFmpeg's own messages contain addresses with their passwords
 
@@ -181,30 +230,6 @@ class AvStream:
         if wait > 0:
             self._playback.wait(wait)
         return clock.monotonic(), clock.wall()
-
-
-class PatternStream:
-    """The test pattern, generated endlessly in real time."""
-
-    recorded = False
-    interval = 0.0
-
-    def __init__(self, source: Source, playback: Playback) -> None:
-        self._pattern = TestPattern(source.width, source.height, source.fps)
-        self._playback = playback
-
-    def shots(self) -> Iterator[Shot | Gap]:
-        clock, pacer = self._playback.clock, self._playback.pacer
-        size = (self._pattern.width, self._pattern.height)
-        for number in itertools.count():
-            position = number / self._pattern.fps
-            self._playback.wait(pacer.wait(position, clock.monotonic()))
-            wall_time = clock.wall()
-            draw = functools.partial(self._pattern.draw, number, wall_time)
-            yield Shot(size, draw, clock.monotonic(), wall_time, pts=position, key=True, corrupt=False)
-
-    def close(self) -> None:
-        """Does nothing: there is nothing to close."""
 
 
 def _open(source: Source, clock: Clock, limit: float | None) -> av.container.InputContainer:

@@ -1,15 +1,20 @@
-"""A moving test image, so that everything behind a camera can be tried without one."""
+"""The source testpattern://, a moving image, so that everything behind a camera can be tried without one."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import time
+from collections.abc import Iterator
 from typing import cast
 
 import cv2
 import numpy as np
 
-from sightd.plugins.types import Image
+from sightd.daemon.capture.stream import Gap, Playback, Shot
+from sightd.daemon.config.source import Source
+from sightd.plugins.api import Image
 
 _BARS = ((192, 192, 192), (0, 192, 192), (192, 192, 0), (0, 192, 0), (192, 0, 192), (0, 0, 192), (192, 0, 0))
 """75 % colour bars, BGR, in the order of SMPTE EG 1."""
@@ -76,3 +81,27 @@ def _background(width: int, height: int) -> Image:
     centre, radius = _dial(width, height)
     cv2.circle(picture, centre, radius, (120, 110, 100), max(1, radius // 14), cv2.LINE_AA)
     return cast(Image, picture)
+
+
+class PatternStream:
+    """The test pattern, generated endlessly in real time."""
+
+    recorded = False
+    interval = 0.0
+
+    def __init__(self, source: Source, playback: Playback) -> None:
+        self._pattern = TestPattern(source.width, source.height, source.fps)
+        self._playback = playback
+
+    def shots(self) -> Iterator[Shot | Gap]:
+        clock, pacer = self._playback.clock, self._playback.pacer
+        size = (self._pattern.width, self._pattern.height)
+        for number in itertools.count():
+            position = number / self._pattern.fps
+            self._playback.wait(pacer.wait(position, clock.monotonic()))
+            wall_time = clock.wall()
+            draw = functools.partial(self._pattern.draw, number, wall_time)
+            yield Shot(size, draw, clock.monotonic(), wall_time, pts=position, key=True, corrupt=False)
+
+    def close(self) -> None:
+        """Does nothing: there is nothing to close."""

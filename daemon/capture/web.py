@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.web_auth import Authenticator
-from sightd.daemon.schemes import HTTP
+from sightd.daemon.common.redaction import HTTP
 
 HEADER_BYTES = 128 * 1024
 """Maximum bytes of a response's header."""

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from sightd.daemon.capture.source import CaptureError, source_of
+from sightd.daemon.common.redaction import ADDRESSES, NETWORK, SOURCES, SUPPORTED
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
-from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import ConfigProblem, PathKey, dotted
-from sightd.daemon.config.source_guess import address_meant
-from sightd.daemon.schemes import NETWORK, SOURCES, SUPPORTED
-from sightd.engines.regular_file import irregular_kind, open_regular
-from sightd.engines.suggest import did_you_mean
+from sightd.daemon.config.problems import ConfigProblem, PathKey, Positions, dotted
+from sightd.daemon.config.source import InvalidSourceError, source_of
+from sightd.engines.files import irregular_kind, open_regular
+from sightd.engines.text import closest, did_you_mean
+
+_SLIPPED = re.compile(r"([A-Za-z]{4,12})(:/?|//)(?!/)")
+_HOST = re.compile(
+    r"([^/@\s]+@)"  # user and password
+    r"|(\d{1,3}\.){3}\d{1,3}([:/]|$)"
+    r"|[A-Za-z0-9.-]+:\d{2,5}(/|$)"
+    r"|([A-Za-z0-9-]+\.)+[A-Za-z]{2,}/"
+    r"|localhost(/|$)"
+)
+_FILES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".h264", ".flv", ".mjpeg"}
+
+
+def address_meant(source: str) -> str | None:
+    """Returns the form of address that was probably meant by a source that is not a file: "rtsp://HOST/PATH".
+
+    Returns None if it looks like a file. Nothing of the source itself is quoted: it may contain a password.
+    """
+    if source.strip().rstrip(":/").lower() == "testpattern":
+        return "testpattern://"
+    if (slipped := _SLIPPED.match(source)) and (schemes := closest(slipped[1], ADDRESSES)):
+        return "testpattern://" if schemes[0] == "testpattern" else f"{schemes[0]}://HOST/PATH"
+    looks_like_file = PurePath(source).suffix.lower() in _FILES or source.startswith(("/", ".", "~"))
+    return "rtsp://HOST/PATH" if not looks_like_file and _HOST.match(source) else None
+
 
 NO_CAMERAS = "cameras: {test: {source: testpattern://}}"
 _TOKENS = "add access.tokens (`sightd token` creates one), or listen on 127.0.0.1"
@@ -134,7 +157,7 @@ class Checks:
         else:
             try:
                 source_of(camera)
-            except CaptureError as error:
+            except InvalidSourceError as error:
                 yield self._problem(path, "cannot be used", str(error))
 
     def _servers(self) -> Iterator[ConfigProblem]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import ConfigProblem, PathKey, dotted
-from sightd.engines.regular_file import read_regular
+from sightd.daemon.config.problems import ConfigProblem, PathKey, Positions, dotted
+from sightd.engines.files import read_regular
 
 MAX_FILE = 64 * 1024
 

@@ -1,26 +1,77 @@
-"""Loads a configuration file; reports all its problems at once."""
+"""Loads a configuration file: resolves its relative paths and reports all its problems at once."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, SecretStr
 
 from sightd.daemon.config.checks import NO_CAMERAS, Checks
-from sightd.daemon.config.entries import EntryReader, PluginSource
 from sightd.daemon.config.interpolation import Resolved, resolve
-from sightd.daemon.config.model import Config
-from sightd.daemon.config.paths import absolute, with_sources
-from sightd.daemon.config.positions import Positions
-from sightd.daemon.config.problems import ConfigError, ConfigProblem, dotted
-from sightd.daemon.config.salvage import SalvagedConfig, salvage_config
-from sightd.daemon.config.validate import validate
-from sightd.daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
-from sightd.daemon.config.yaml_values import Document, parse
-from sightd.daemon.known_networks import known_networks
-from sightd.daemon.overrides import Override, apply
-from sightd.engines.regular_file import open_regular
+from sightd.daemon.config.model import Camera, Config, Models
+from sightd.daemon.config.overrides import Override, apply
+from sightd.daemon.config.plugin_entries import EntryReader, PluginSource
+from sightd.daemon.config.problems import ConfigError, ConfigProblem, Positions, dotted
+from sightd.daemon.config.validate import SalvagedConfig, salvage_config, validate
+from sightd.daemon.config.yaml import MAX_BYTES, Document, YamlSyntaxError, parse
+from sightd.engines.files import open_regular
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_models import with_custom_models
+from sightd.engines.models.store import default_directory
 from sightd.plugins.api import PluginConfig
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def absolute(model: M, folder: Path, environ: Mapping[str, str]) -> M:
+    """Returns the model with every relative `Path` in it, at any depth, made absolute; `~/` is the user's home."""
+    changed = {name: _value(value, folder, environ) for name, value in model}
+    return model.model_copy(
+        update={name: value for name, value in changed.items() if value is not getattr(model, name)}
+    )
+
+
+def with_sources(config: Config, folder: Path, environ: Mapping[str, str]) -> Config:
+    """Returns the configuration with relative files among its cameras' sources made absolute."""
+    cameras = {name: _with_source(camera, folder, environ) for name, camera in config.cameras.items()}
+    return config.model_copy(update={"cameras": cameras})
+
+
+def _with_source(camera: Camera, folder: Path, environ: Mapping[str, str]) -> Camera:
+    source = camera.source.get_secret_value()
+    if "://" in source or not source.strip():
+        return camera
+    return camera.model_copy(update={"source": SecretStr(str(_path(Path(source), folder, environ)))})
+
+
+def _value(value: object, folder: Path, environ: Mapping[str, str]) -> object:
+    if isinstance(value, Path):
+        return _path(value, folder, environ)
+    if isinstance(value, BaseModel):
+        return absolute(value, folder, environ)
+    if isinstance(value, dict):
+        return {key: _value(item, folder, environ) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_value(item, folder, environ) for item in value)
+    return value
+
+
+def _path(path: Path, folder: Path, environ: Mapping[str, str]) -> Path:
+    if path.parts[:1] == ("~",) and "HOME" in environ:
+        return Path(environ["HOME"], *path.parts[1:])
+    return folder / path
+
+
+def known_networks(models: Models, environ: Mapping[str, str]) -> Catalog:
+    """Returns the built-in catalogue plus the custom models in the directory set by `models` or `environ`.
+
+    Loads no model.
+    """
+    return with_custom_models(Catalog.load(), models.directory or default_directory(environ))
+
 
 _CAMERA_SECTIONS = ("cameras", "access", "rtsp", "http")
 _LEAST_SECRET = 4

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from sightd.engines.preference import DEFAULT_BACKENDS, BackendName, Precision
-from sightd.plugins.units import Device, Duration, Size, Span
+from sightd.engines.sessions.backends import DEFAULT_BACKENDS, BackendName, Precision
+from sightd.plugins.api import Device, Duration, Size, Span
 
+Deinterlace = Literal["auto", "on", "off"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower-case letters, digits, "-" and "_": it becomes part of an address and of a metric's label."""
 
@@ -112,7 +113,7 @@ class Camera(Section):
         examples=["10s"],
     )
     loop: bool = Field(True, description="Restart a file when it ends.")
-    deinterlace: Literal["auto", "on", "off"] = Field(
+    deinterlace: Deinterlace = Field(
         "auto",
         description="auto deinterlaces frames that are marked as interlaced, which delays each by one frame; on "
         "deinterlaces all frames, for sources that do not mark them. nvdec ignores this option.",

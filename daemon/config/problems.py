@@ -1,14 +1,14 @@
-"""Configuration errors: where they are, what they are, and the line that fixes them."""
+"""Configuration errors: where in the file they are, what they are, and the line that fixes them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from sightd.daemon.redact import redact
-from sightd.engines.printable import printable_lines
-from sightd.engines.suggest import did_you_mean
+from sightd.daemon.common.redaction import redact
+from sightd.engines.text import did_you_mean, printable_lines
 
 PathKey = tuple[str | int, ...]
 """Path to a value in the file: ("cameras", "front", "chain", 0)."""
@@ -69,3 +69,39 @@ def unknown(what: str, word: str, known: Iterable[str]) -> tuple[str, str]:
     """Returns message and hint for a word that is not one of the known ones."""
     names = sorted(known)
     return f"unknown {what}{did_you_mean(word, names)}", f"known {what}s: {', '.join(names)}" if names else ""
+
+
+class Position(NamedTuple):
+    """Line and column, both from 1."""
+
+    line: int
+    column: int
+
+
+START = Position(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Positions by path. What came through an alias has the position of its anchor."""
+
+    keys: dict[PathKey, Position] = field(default_factory=dict)
+    values: dict[PathKey, Position] = field(default_factory=dict)
+
+    def key(self, path: PathKey) -> Position:
+        """Returns the position of the key, or of the list's value; if it is not in the file, of the nearest thing
+        around it."""
+        return self._nearest(path, self.keys, self.values)
+
+    def value(self, path: PathKey) -> Position:
+        """Returns where the value begins; if it is not in the file, the position of the nearest key around it."""
+        if path in self.values:
+            return self.values[path]
+        return self.key(path)
+
+    def _nearest(self, path: PathKey, *tables: dict[PathKey, Position]) -> Position:
+        for length in range(len(path), -1, -1):
+            for table in tables:
+                if path[:length] in table:
+                    return table[path[:length]]
+        return START

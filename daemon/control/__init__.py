@@ -1,1 +1,1 @@
-"""How commands reach the running daemon: its control socket, and the HTTP client that uses it."""
+"""How commands reach the running daemon: an HTTP client of its control socket or web server, and finding the daemon."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from sightd.daemon.control.address import connected
-from sightd.engines.printable import printable_lines
+from sightd.daemon.serve.control_address import connected
+from sightd.engines.text import printable_lines
 
 CONNECT = 5.0
 """Seconds within which a daemon must accept a connection."""

@@ -9,18 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightd.daemon.config.yaml_nodes import MAX_BYTES, YamlSyntaxError
-from sightd.daemon.config.yaml_values import parse
-from sightd.daemon.control.address import (
-    SERVICE_SOCKET,
-    UnsafeDirectoryError,
-    check_private,
-    connected,
-    default_socket,
-    service_runtime,
-    user_runtime,
-    user_sockets,
-)
+from sightd.daemon.config.yaml import MAX_BYTES, YamlSyntaxError, parse
 from sightd.daemon.control.client import (
     CONNECT,
     Client,
@@ -32,7 +21,17 @@ from sightd.daemon.control.client import (
     denied,
     url_endpoint,
 )
-from sightd.daemon.control.service import InstalledService, installed_service
+from sightd.daemon.control.installed_service import InstalledService, installed_service
+from sightd.daemon.serve.control_address import (
+    SERVICE_SOCKET,
+    UnsafeDirectoryError,
+    check_private,
+    connected,
+    default_socket,
+    service_runtime,
+    user_runtime,
+    user_sockets,
+)
 
 log = logging.getLogger(__name__)
 

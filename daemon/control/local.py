@@ -16,9 +16,9 @@ from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.control.client import Answer, ApiClient, Request
 from sightd.daemon.faces.service import FaceService
 from sightd.daemon.serve.access.access import Access
-from sightd.daemon.serve.access.auth_middleware import AuthMiddleware
-from sightd.daemon.serve.faces import add_faces
-from sightd.daemon.serve.http import NO_TELEMETRY
+from sightd.daemon.serve.http.app import NO_TELEMETRY
+from sightd.daemon.serve.http.auth import AuthMiddleware
+from sightd.daemon.serve.http.routes_faces import add_faces
 from sightd.engines.errors import EngineError
 
 _NEED_MODELS = ("/photos", "/compare-faces")

@@ -11,9 +11,15 @@ from typing import Literal
 from av.video.codeccontext import VideoCodecContext
 
 from sightd.daemon.config.model import Output
-from sightd.daemon.encode.codec import EncoderError, OpenCodec
-from sightd.daemon.encode.nvenc import RETRY_AFTER, nvenc_problem, open_nvenc, open_nvenc_on_gpu
-from sightd.daemon.encode.x264 import open_x264
+from sightd.daemon.encode.codecs import (
+    RETRY_AFTER,
+    EncoderError,
+    OpenCodec,
+    nvenc_problem,
+    open_nvenc,
+    open_nvenc_on_gpu,
+    open_x264,
+)
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The event journal: `journal.Journal` writes it, `reading` reads it."""
+"""The event journal: `journal.Journal` writes it, `journal_reader` reads it."""

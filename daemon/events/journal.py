@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from sightd.daemon.common.log_throttle import LogThrottle
+from sightd.daemon.common.redaction import redact
 from sightd.daemon.events.event import EventKind, PendingEvent, told
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
-from sightd.daemon.log_throttle import LogThrottle
-from sightd.daemon.redact import redact
-from sightd.plugins.trusted_clock import TrustedClock
+from sightd.plugins.storage.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightd.daemon.config.model import Events
 from sightd.daemon.events.event import Event
-from sightd.plugins.written_ahead import is_damaged, read_only
+from sightd.plugins.storage.sqlite import is_damaged, read_only
+from sightd.plugins.storage.state_directory import state_directory
 
 _COLUMNS = "id, kind, at, camera, plugin, facts"
 
@@ -86,3 +88,11 @@ class JournalReader:
             raise JournalError(
                 f"journal {self.path}: {error}: reading it requires read permission for the file and its folder"
             ) from error
+
+
+FILE = "events.db"
+
+
+def journal_of(options: Events, environ: Mapping[str, str]) -> Path:
+    """Returns the journal's file: the configured one, or one in the state directory."""
+    return options.path or state_directory(environ) / FILE

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sightd.daemon.events.event import Event, PendingEvent
 from sightd.daemon.events.journal_reader import JournalError
-from sightd.plugins.state import make_private
-from sightd.plugins.written_ahead import NotOursError, require_ours
+from sightd.plugins.storage.sqlite import NotOursError, require_ours
+from sightd.plugins.storage.state_directory import make_private
 
 _VERSION = 1
 _OURS = frozenset({"events"})

@@ -7,8 +7,8 @@ from typing import Any
 from sightd.daemon.faces.service import Comparison, FaceService
 from sightd.plugins.face.gallery.enrol import Enrolment
 from sightd.plugins.face.gallery.gallery import Person
-from sightd.plugins.face.refinement import Refinement
-from sightd.plugins.face.unknown import UnknownPerson
+from sightd.plugins.face.matching.calibration import Refinement
+from sightd.plugins.face.matching.unknown import UnknownPerson
 
 Form = dict[str, Any]
 _SIGHTINGS = 1000

@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sightd.daemon.config.diff import plugins_in_use
 from sightd.daemon.config.load import LoadedConfig
-from sightd.daemon.faces.opening import open_face_service
-from sightd.daemon.faces.service import FaceService, NoFacesError
-from sightd.daemon.pipeline.opening import LoadEngine
-from sightd.daemon.state_watch import StateWatch
+from sightd.daemon.faces.service import FaceService, NoFacesError, open_face_service
+from sightd.daemon.isolation.opening import LoadEngine
 from sightd.plugins.face.config import FaceConfig
+
+log = logging.getLogger(__name__)
+
+_RETRY_EVERY = 2.0
+"""Seconds between two attempts."""
+_LOG_EVERY = 5
+"""Attempts between two log records of a persistent error."""
+
+
+class StateWatch:
+    """Retries state writes that failed until the disk accepts them, so no restart is needed.
+
+    Runs on its own thread. `close` is idempotent."""
+
+    def __init__(self, what: str, recover: Callable[[], str | None], told: Callable[[bool], None]) -> None:
+        """`recover` retries failed writes and returns the remaining error or None; `told` is called with whether all is
+        well."""
+        self._what, self._recover, self._told = what, recover, told
+        self.fault: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="state", daemon=True)
+        self._thread.start()
+
+    def close(self, deadline: float) -> None:
+        """Stops the thread; abandons it if it waits for the disk longer than `deadline` seconds."""
+        self._stop.set()
+        self._thread.join(deadline)
+
+    def _run(self) -> None:
+        looks = 0
+        while True:
+            try:
+                fault = self._recover()
+            except Exception as error:  # noqa: BLE001 — the thread's outermost loop: any error is reported and retried
+                fault = f"{type(error).__name__}: {error}"
+            if fault is not None and looks % _LOG_EVERY == 0:
+                log.error("%s cannot be written: %s", self._what, fault)
+            elif fault is None and self.fault is not None:
+                log.info("%s can be written again", self._what)
+            looks = 0 if fault is None else looks + 1
+            self.fault = fault
+            self._told(fault is None)
+            if self._stop.wait(_RETRY_EVERY):
+                return
 
 
 @dataclass(frozen=True, slots=True)

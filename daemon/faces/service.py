@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from sightd.daemon.isolation.opening import LoadEngine
+from sightd.engines.files import read_regular
+from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api import FloatArray, Frame
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.calibration import Calibration
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.face_samples import FaceSamples
+from sightd.plugins.face.detector import Search
 from sightd.plugins.face.gallery.enrol import AnyPhoto, Enroller, Enrolment, Photo, resemblance
 from sightd.plugins.face.gallery.errors import GalleryError
-from sightd.plugins.face.gallery.gallery import Gallery, Person, plain
-from sightd.plugins.face.gallery.matcher import Matcher
+from sightd.plugins.face.gallery.file import default_gallery
+from sightd.plugins.face.gallery.gallery import Gallery, Person, keep_versions_apart, plain
 from sightd.plugins.face.gallery.sightings import Sightings
 from sightd.plugins.face.gallery.unknown_store import UnknownStore
-from sightd.plugins.face.gallery.version import keep_versions_apart
-from sightd.plugins.face.refinement import Refinement, refinement
-from sightd.plugins.types import FloatArray, Frame
+from sightd.plugins.face.matching.calibration import Calibration, Refinement, calibration_of, refinement
+from sightd.plugins.face.matching.matcher import Matcher
+from sightd.plugins.face.matching.samples import FaceSamples
+
+_MOST_KEY = 64 * 1024
+"""Maximum bytes of a key file."""
+_PHOTO_SIZE = 1024
+"""Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""
 
 
 class NoFacesError(GalleryError):
@@ -170,3 +179,50 @@ class FaceService:
             )
         embedding: FloatArray = looks.embeddings[row]
         return embedding
+
+
+def open_face_service(
+    config: FaceConfig,
+    load_engine: LoadEngine,
+    environ: Mapping[str, str],
+    *,
+    may_stand_in: bool = False,
+    create: bool = True,
+) -> FaceService:
+    """Opens or creates the gallery; models are loaded when first needed. Raises GalleryError if that fails; with
+    `may_stand_in` it is no error if the gallery cannot be written; without `create`, a missing one is empty and is
+    not created."""
+    calibration = calibration_of(config.recogniser)
+    if calibration is None:
+        raise GalleryError(f"the recogniser {config.recogniser!r} has no calibration: use sface")
+    key = None if config.key is None else config.key.get_secret_value()
+    gallery = Gallery(config.gallery or default_gallery(environ), key, may_stand_in=may_stand_in, create=create)
+
+    def load(closing: ExitStack) -> FaceAnalyser:
+        detector = Catalog.load().get(config.detector)
+        for_photos = replace(detector, input=replace(detector.input, width=_PHOTO_SIZE, height=_PHOTO_SIZE))
+        finds = load_engine([for_photos], 1, config)
+        closing.callback(finds.close)
+        recognises = load_engine([config.recogniser], 1, config)
+        closing.callback(recognises.close)
+        search = Search(min_score=config.min_score, min_size=0, size=_PHOTO_SIZE)
+        analyser = FaceAnalyser.of(finds, recognises, search)
+        closing.callback(analyser.close)
+        return analyser
+
+    return FaceService(gallery, config, calibration, load)
+
+
+def key_in(file: Path | None) -> str | None:
+    """Returns the key in a file; None if there is no file. Raises GalleryError if it cannot be read or is empty."""
+    if file is None:
+        return None
+    try:
+        key = read_regular(file, _MOST_KEY).decode().strip()
+    except OSError as error:
+        raise GalleryError(f"key file {file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise GalleryError(f"key file {file} is not UTF-8 text") from None
+    if not key:
+        raise GalleryError(f"key file {file} is empty")
+    return key

@@ -1,1 +1,1 @@
-"""Plug-ins in their own processes: the messages, the process's life cycle, and the daemon's proxy."""
+"""Opens plug-ins, in this process or in one of their own: protocol, the process's life cycle, the daemon's proxy."""

@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Any
 
-from sightd.plugins.types import Picture
+from sightd.plugins.api import Picture
 
 _HEAD = struct.Struct("<Q")
 

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from sightd.daemon.common.redaction import redact
 from sightd.daemon.isolation.channel import Channel, GoneError
-from sightd.daemon.isolation.messages import OpenFailure, OpenReply, OpenRequest, Progressed
-from sightd.daemon.redact import redact
+from sightd.daemon.isolation.protocol import OpenFailure, OpenReply, OpenRequest, Progressed
 from sightd.engines.progress import Progress
 from sightd.plugins.api import PluginError
 
@@ -63,7 +63,7 @@ class PluginProcess:
         theirs = [their.fileno() for _, their in pairs]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sightd.daemon.isolation.child", *map(str, theirs)],
+                [sys.executable, "-P", "-m", "sightd.daemon.isolation.server", *map(str, theirs)],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},

@@ -12,7 +12,7 @@ import weakref
 
 import numpy as np
 
-from sightd.plugins.types import Image
+from sightd.plugins.api import Image
 
 
 class SharedImageWriter:

@@ -7,8 +7,7 @@ from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families
-from sightd.daemon.metrics.series import Series
+from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families, Series
 
 OTHER_CLASS = "other"
 

@@ -1,13 +1,11 @@
-"""All metric families of sightd: name, labels, buckets and meaning.
-
-Names start with `sightd_` and end in a base unit or `_total`; labels are bounded and contain no address, path or
-person.
-"""
+"""All metric families of sightd: name, labels, buckets and meaning; and the series that are bound to them."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -38,6 +36,9 @@ BREAKER_STATES = ("closed", "half-open", "open")
 _WORK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 _LATENCY = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+Family = TypeVar("Family", Counter, Gauge, Histogram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +182,39 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
             "sightd_state_writable", "1 while the state can be written to disk, otherwise 0.", ("store",)
         ),
     )
+
+
+class Series:
+    """Binds labels to families and remembers them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bound: dict[tuple[Counter | Gauge | Histogram, tuple[str, ...]], None] = {}
+        self._removed = False
+
+    def bind(self, family: Family, *values: str) -> Family:
+        """Returns the child for these label values, in the order in which the family declares its labels.
+
+        After `remove` the child still counts but is not exported: a late caller cannot restore a series.
+        """
+        with self._lock:
+            child = family.labels(*values)
+            if self._removed:
+                family.remove(*values)
+            else:
+                self._bound[family, values] = None
+            return child
+
+    def unbind(self, family: Family, *values: str) -> None:
+        """Removes one series."""
+        with self._lock:
+            if self._bound.pop((family, values), False) is None:
+                family.remove(*values)
+
+    def remove(self) -> None:
+        """Removes all series. Idempotent."""
+        with self._lock:
+            self._removed = True
+            for family, values in self._bound:
+                family.remove(*values)
+            self._bound.clear()

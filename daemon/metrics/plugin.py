@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Gauge, Histogram
 
-from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families
-from sightd.daemon.metrics.series import Series
+from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families, Series
 
 
 class PluginMetrics:

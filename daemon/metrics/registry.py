@@ -7,21 +7,79 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, Metric, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from sightd.daemon.metrics.budget import Budget
 from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
-from sightd.daemon.metrics.events import EventMetrics
-from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
+from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, Families, declare
 from sightd.daemon.metrics.plugin import PluginMetrics
-from sightd.daemon.metrics.transfers import DeviceTransfers
 from sightd.engines.cuda.driver import transferred
+from sightd.engines.cuda.stream import TransferCounter
 
 MOST_CLASSES = 100
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 """The only OpenMetrics version requested: the library would echo any version an Accept header makes up."""
 _EXPOSITION_SHARE, _EXPOSITION_BURST = 0.1, 0.5
 """Share of CPU time, and burst in seconds: about fifty scrapes."""
+
+
+class Budget:
+    """Accrues `share` seconds per second, up to `most`. Not thread-safe; `clock` returns monotonic seconds."""
+
+    def __init__(self, share: float, most: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._share, self._most, self._clock = share, most, clock
+        self._left = most
+        self._at = clock()
+
+    @property
+    def left(self) -> bool:
+        """Whether any time is left. The last piece of work may have overdrawn the budget."""
+        now = self._clock()
+        self._left = min(self._most, self._left + self._share * (now - self._at))
+        self._at = now
+        return self._left > 0
+
+    def spend(self, seconds: float) -> None:
+        self._left -= seconds
+
+
+class DeviceTransfers:
+    """A Prometheus collector. Excludes copies by ONNX Runtime itself if images are prepared on the CPU."""
+
+    def __init__(self, transferred: Callable[[], TransferCounter]) -> None:
+        self._transferred = transferred
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "sightd_device_transfer_bytes", "Bytes copied between host and GPUs.", labels=["direction"]
+        )
+        counter = self._transferred()
+        family.add_metric(["to_device"], counter.bytes_to_device)
+        family.add_metric(["to_host"], counter.bytes_to_host)
+        yield family
+
+
+class EventMetrics:
+    """A `daemon.events.journal.JournalObserver`. Created by `Metrics`; thread-safe."""
+
+    def __init__(self, families: Families, kinds: Iterable[str]) -> None:
+        """Counters of `kinds` start at 0."""
+        self._noted = {kind: families.events.labels(kind) for kind in kinds}
+        self._lost, self._waiting = families.events_lost, families.events_waiting
+        self._writable = families.state_writable.labels("events")
+
+    def noted(self, kind: str) -> None:
+        """Raises KeyError unless the kind was passed to the constructor."""
+        self._noted[kind].inc()
+
+    def lost(self, count: int) -> None:
+        self._lost.inc(count)
+
+    def waiting(self, count: int) -> None:
+        self._waiting.set(count)
+
+    def writable(self, able: bool) -> None:
+        self._writable.set(able)
 
 
 class Metrics:

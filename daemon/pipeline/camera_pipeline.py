@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from sightd.daemon.pipeline.frame_task import FrameTask
+from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.worker import Worker
-from sightd.plugins.types import Canvas, Frame, Picture, Results
+from sightd.plugins.api import Canvas, Frame, Picture, Results
 
 _SMOOTHING = 0.15
 

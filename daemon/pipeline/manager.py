@@ -11,20 +11,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
-from sightd.daemon.isolation.isolated import IsolatedPlugin, isolated
-from sightd.daemon.isolation.messages import NetworkLoading, OpenRequest
+from sightd.daemon.isolation.opening import LoadEngine, PluginContext, no_networks, opened
 from sightd.daemon.isolation.process import ProcessObserver
+from sightd.daemon.isolation.protocol import NetworkLoading, OpenRequest
+from sightd.daemon.isolation.proxy import IsolatedPlugin, isolated
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
-from sightd.daemon.pipeline.faults import PluginObserver
-from sightd.daemon.pipeline.frame_task import FrameTask
-from sightd.daemon.pipeline.opening import LoadEngine, PluginContext, no_networks, opened
-from sightd.daemon.pipeline.rate_limit import RateLimit
-from sightd.daemon.pipeline.supervisor import HANGS_AFTER, PluginSupervisor
-from sightd.daemon.pipeline.worker import Worker
-from sightd.engines.engine import Engine
+from sightd.daemon.pipeline.frame_queue import FrameTask
+from sightd.daemon.pipeline.supervisor import HANGS_AFTER, PluginObserver, PluginSupervisor
+from sightd.daemon.pipeline.worker import RateLimit, Worker
 from sightd.engines.progress import Progress, silent
-from sightd.plugins.api import AnyPlugin, PluginConfig
-from sightd.plugins.types import Results
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import AnyPlugin, PluginConfig, Results
 
 log = logging.getLogger(__name__)
 

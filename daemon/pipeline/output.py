@@ -14,17 +14,17 @@ from prometheus_client import Histogram
 
 from sightd.daemon.capture.reasons import Reason
 from sightd.daemon.capture.slot import FrameSlot
-from sightd.daemon.log_throttle import LogThrottle
+from sightd.daemon.common.log_throttle import LogThrottle
+from sightd.daemon.common.redaction import redact
 from sightd.daemon.metrics.camera import CameraMetrics
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.pipeline.wait_policy import WaitPolicy
-from sightd.daemon.redact import redact
 from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.render.slate import SlateReason, SlateWords, slate
-from sightd.engines.cuda.device_image import DeviceImage
+from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.errors import EngineError
-from sightd.plugins.types import Frame, Hidden, Image, Results
+from sightd.plugins.api import Frame, Hidden, Image, Results
 
 log = logging.getLogger(__name__)
 

@@ -4,23 +4,66 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from prometheus_client import Histogram
 
 from sightd.daemon.config.model import Output
 from sightd.daemon.encode.choice import CodecChoice
-from sightd.daemon.encode.codec import EncoderError
-from sightd.daemon.encode.h264 import H264Encoder
-from sightd.daemon.encode.jpeg import encode_jpeg
+from sightd.daemon.encode.codecs import EncoderError
+from sightd.daemon.encode.encoder import H264Encoder, Packet, encode_jpeg
 from sightd.daemon.metrics.camera import CameraMetrics
-from sightd.daemon.serve.mjpeg import JpegStream
-from sightd.daemon.serve.rtsp_stream import RtspStream
-from sightd.engines.cuda.device_image import DeviceImage
-from sightd.plugins.types import Image
+from sightd.engines.cuda.image import DeviceImage
+from sightd.plugins.api import Image
 
 _IN_A_ROW = 50
 """Consecutive images on a GPU after which an encoder that downloads them is replaced by one that reads them there. If a
 plug-in fetches some of them, a new encoder for each change would cost more, and viewers a key frame each."""
+
+
+class PacketSink(Protocol):
+    """Takes a camera's H.264 packets, as `daemon.serve` does for RTSP. Never blocks."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether packets are needed."""
+        ...
+
+    @property
+    def clients(self) -> int:
+        """Number of viewers."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """Packets that viewers did not get because the server was behind."""
+        ...
+
+    def take_keyframe_request(self) -> bool:
+        """Returns True once after each new viewer: encode the next frame as a key frame."""
+        ...
+
+    def push(self, packet: Packet) -> bool:
+        """Sends a packet to all viewers; returns False if none gets it."""
+        ...
+
+
+class JpegSink(Protocol):
+    """Takes a camera's JPEG images, as `daemon.serve` does for MJPEG. Never blocks."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether an image made now would be used."""
+        ...
+
+    @property
+    def clients(self) -> int:
+        """Number of viewers."""
+        ...
+
+    def publish(self, jpeg: bytes, captured_at: float) -> None:
+        """Replaces the image."""
+        ...
 
 
 class Publisher:
@@ -30,8 +73,8 @@ class Publisher:
         self,
         options: Output,
         codec: CodecChoice,
-        rtsp: RtspStream | None,
-        jpeg: JpegStream | None,
+        rtsp: PacketSink | None,
+        jpeg: JpegSink | None,
         metrics: CameraMetrics,
         stages: Mapping[str, Histogram],
         clock: Callable[[], float] = time.monotonic,
@@ -74,7 +117,7 @@ class Publisher:
             self._encoder = None
             self._metrics.encoder_active.set(0)
 
-    def _publish_h264(self, image: Image | DeviceImage, captured_at: float, fps: float, stream: RtspStream) -> None:
+    def _publish_h264(self, image: Image | DeviceImage, captured_at: float, fps: float, stream: PacketSink) -> None:
         begun, keyframe = self._clock(), stream.take_keyframe_request()
         encoder = self._encoder_for(image, fps)
         try:
@@ -113,7 +156,7 @@ class Publisher:
         self._metrics.encoder_active.set(1)
         return self._encoder
 
-    def _publish_jpeg(self, image: Image | DeviceImage, captured_at: float, stream: JpegStream) -> None:
+    def _publish_jpeg(self, image: Image | DeviceImage, captured_at: float, stream: JpegSink) -> None:
         begun = self._clock()
         on_host = image.bgr() if isinstance(image, DeviceImage) else image
         stream.publish(encode_jpeg(on_host, self._options.jpeg_quality), captured_at)

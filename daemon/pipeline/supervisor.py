@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from sightd.daemon.log_throttle import LogThrottle
+from sightd.daemon.common.log_throttle import LogThrottle
+from sightd.daemon.common.redaction import redact
+from sightd.daemon.isolation.protocol import NonsenseError, PluginLostError
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
-from sightd.daemon.pipeline.faults import NonsenseError, PluginLostError, PluginObserver
-from sightd.daemon.redact import redact
-from sightd.plugins.api import AnyPlugin
-from sightd.plugins.types import Canvas, Frame, Results
+from sightd.plugins.api import AnyPlugin, Canvas, Frame, Results
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +21,18 @@ T = TypeVar("T")
 
 HANGS_AFTER = 10.0
 """Seconds after which a call of `process` counts as hung and is abandoned."""
+
+
+class PluginObserver(Protocol):
+    """Receives a plug-in's timings, faults and breaker state; called from any thread."""
+
+    def took(self, phase: str, seconds: float) -> None: ...
+
+    def fault(self, reason: str) -> None:
+        """Called on a fault: the plug-in raised ("error"), returned what its contract does not allow ("invalid") or
+        hung ("timeout"), or its process died ("crashed") or exceeded its memory limit ("memory")."""
+
+    def breaker(self, state: BreakerState) -> None: ...
 
 
 @dataclass(slots=True)

@@ -1,25 +1,58 @@
-"""Runs one plug-in instance for all cameras: takes queued frames and passes them on when they are done."""
+"""Runs one plug-in instance for all cameras: takes queued frames, as often as it is due, and passes them on."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from sightd.daemon.pipeline.frame_queue import FrameQueue
-from sightd.daemon.pipeline.frame_task import FrameTask
-from sightd.daemon.pipeline.rate_limit import RateLimit
+from sightd.daemon.common.process import lower_thread_priority
+from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from sightd.daemon.pipeline.supervisor import PluginSupervisor
-from sightd.plugins.types import Frame, Hidden, Picture, Results
+from sightd.plugins.api import Frame, Hidden, Picture, PluginConfig, Results
 
 log = logging.getLogger(__name__)
 
-INFERENCE_NICENESS = 10
-"""If cores are scarce, inference yields to decoding, drawing and encoding: those keep the video moving."""
+
+@dataclass(slots=True)
+class RateLimit:
+    """One per plug-in instance. Remembers, for each camera, the last frame it ran on and when the next is due.
+
+    The next due time advances on a fixed grid, not from the actual time of a late frame, so that the mean rate is
+    `max_fps` even if it does not divide the camera's rate.
+    """
+
+    every: int
+    interval: float
+    """Minimum mean time between frames in seconds; 0 for no limit."""
+    _last_seq: dict[str, int] = field(default_factory=dict)
+    _next_at: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: PluginConfig) -> RateLimit:
+        return cls(config.every, 1 / config.max_fps if config.max_fps else 0.0)
+
+    def due(self, frame: Frame) -> bool:
+        """Whether the plug-in should run on this frame. Changes no state."""
+        last = self._last_seq.get(frame.camera)
+        if last is None:
+            return True
+        return frame.seq - last >= self.every and frame.captured_at >= self._next_at[frame.camera]
+
+    def passed(self, frame: Frame) -> None:
+        """Records that the plug-in runs on this frame."""
+        now = frame.captured_at
+        planned = self._next_at.get(frame.camera, now)
+        self._next_at[frame.camera] = max(planned, now - self.interval) + self.interval
+        self._last_seq[frame.camera] = frame.seq
+
+    def forget(self, camera: str) -> None:
+        self._last_seq.pop(camera, None)
+        self._next_at.pop(camera, None)
 
 
 class Worker:
@@ -153,18 +186,3 @@ class Worker:
             return earlier.merged(found)
         both = hidden if before is None else Hidden(np.concatenate((before.boxes, hidden.boxes)))
         return earlier.merged(found).merged(Results(both))
-
-
-def lower_thread_priority() -> None:
-    """Lowers the calling thread's priority (each Linux thread has its own), so that inference does not delay the video.
-
-    As a batch thread it also takes no core from another thread when it wakes up (sched(7)), which an engine's threads
-    do at every layer. Threads that it starts inherit both.
-    """
-    try:
-        thread = threading.get_native_id()
-        niceness = max(INFERENCE_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
-        os.setpriority(os.PRIO_PROCESS, thread, niceness)
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except OSError as error:
-        log.debug("thread keeps its priority: %s", error)

@@ -6,20 +6,18 @@ import math
 
 import numpy as np
 
-from sightd.daemon.render.layout import Layout
-from sightd.daemon.render.palette import Colour
-from sightd.daemon.render.sprite import Sprite
-from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.daemon.render.surface import Rect, Surface
-from sightd.engines.cuda.device_image import DeviceImage
-from sightd.plugins.types import FloatArray, Image
+from sightd.daemon.render.text import Sprite, SpriteCache
+from sightd.daemon.render.theme import Colour, Layout
+from sightd.engines.cuda.image import DeviceImage
+from sightd.plugins.api import FloatArray, Image
 
 _MOST_PLACED = 64
 """Later labels avoid only this many rectangles: looking for room among more would cost more than it shows."""
 
 
 class OutputCanvas:
-    """The output image of one frame while it is drawn; a `sightd.plugins.types.Canvas`. Used by one thread.
+    """The output image of one frame while it is drawn; a `sightd.plugins.api.Canvas`. Used by one thread.
 
     `scale` is output pixels per source pixel.
     """

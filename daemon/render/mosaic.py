@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sightd.daemon.render.surface import Rect, Surface
-from sightd.plugins.types import FloatArray
+from sightd.plugins.api import FloatArray
 
 _TILES = 5
 """Tiles across the shorter side of the largest region: eyes, nose and mouth merge."""

@@ -2,11 +2,88 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict, deque
+
+import numpy as np
+
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.palette import Colour, colour_of
-from sightd.daemon.render.trails import Trails
-from sightd.plugins.types import Detections, FloatArray, Frame, Results, Tracks, label_of
+from sightd.daemon.render.theme import Colour, colour_of
+from sightd.plugins.api import Detections, FloatArray, Frame, Results, Tracks, label_of
+
+MOST_TRACKS = 256
+POINTS = 20
+"""Positions kept per track: a trail of 2 s has one every 105 ms, whatever the frame rate."""
+PIECES = 4
+"""Steps in which a trail fades."""
+_STEP = 0.012
+"""Minimum distance between positions, as a share of the box's width plus height: standing still leaves no scribble."""
+_FAR = 1 << 20
+"""Positions beyond this many pixels are dropped: they would not fit a drawn coordinate."""
+
+Point = tuple[float, float, float]
+"""Position of a track: time (captured_at, s) and x, y in source pixels, the middle of its lower edge."""
+
+
+class Trails:
+    """Positions of each track of one camera in the last `length` seconds. Used by one thread."""
+
+    def __init__(self, length: float) -> None:
+        self._length = length
+        self._trails: OrderedDict[int, deque[Point]] = OrderedDict()
+        self._now = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._trails)
+
+    def update(self, tracks: Tracks, now: float) -> None:
+        """Records the tracks' positions at `now` (captured_at, s) and drops those older than the length."""
+        if now < self._now:
+            self._trails.clear()  # another source's clock: the positions would be out of order
+        self._now = now
+        for number, (x1, y1, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
+            x, y = (x1 + x2) / 2, y2
+            if abs(x) < _FAR and abs(y) < _FAR:  # also false if they are not numbers
+                self._remember(number, (now, x, y), _STEP * (y2 - y1 + x2 - x1))
+        self._forget(now - self._length)
+
+    def points(self, number: int) -> list[Point]:
+        """Returns a track's positions, oldest first; empty for an unknown track."""
+        return list(self._trails.get(number, ()))
+
+    def draw(self, canvas: OutputCanvas, number: int, colour: Colour) -> None:
+        """Draws a track's trail, fading out towards its old end."""
+        points = self._trails.get(number, ())
+        if len(points) < 2:
+            return
+        line = np.array(points)[:, 1:].astype(np.float32)
+        step = -(-(len(points) - 1) // PIECES)
+        for start in range(0, len(points) - 1, step):
+            piece = line[start : start + step + 1]
+            middle = start + len(piece) // 2
+            strength = max(0.0, 1 - (self._now - points[middle][0]) / self._length)
+            thickness = max(1, round(0.85 * canvas.layout.accent * strength))
+            canvas.trail(piece, colour, strength, thickness)
+
+    def _remember(self, number: int, point: Point, step: float) -> None:
+        """Moves the trail's end to `point`; keeps the end before it if that is far enough from its predecessor."""
+        points = self._trails.setdefault(number, deque(maxlen=POINTS))
+        if len(points) > 1:
+            (then, x, y), (end, end_x, end_y) = points[-2], points[-1]
+            if end - then < self._length / (POINTS - 1) or math.hypot(end_x - x, end_y - y) < step:
+                points.pop()
+        points.append(point)
+        self._trails.move_to_end(number)
+
+    def _forget(self, before: float) -> None:
+        for number, points in list(self._trails.items()):
+            while points and points[0][0] < before:
+                points.popleft()
+            if not points:
+                del self._trails[number]
+        while len(self._trails) > MOST_TRACKS:
+            self._trails.popitem(last=False)
 
 
 class Overlay:

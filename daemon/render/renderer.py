@@ -7,15 +7,14 @@ import numpy as np
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.gpu_surface import GpuSurface
-from sightd.daemon.render.layout import Layout
 from sightd.daemon.render.mosaic import mosaic
 from sightd.daemon.render.overlay import Overlay
-from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.daemon.render.status_line import StatusLine
-from sightd.daemon.render.surface import HostSurface, Surface
-from sightd.engines.cuda.frame_drawing import FrameDrawing
-from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
+from sightd.daemon.render.surface import GpuSurface, HostSurface, Surface
+from sightd.daemon.render.text import SpriteCache
+from sightd.daemon.render.theme import Layout
+from sightd.engines.cuda.pipelines.drawing import FrameDrawing
+from sightd.plugins.api import Frame, Hidden, Image, Picture, Results
 
 _HALVES = 2
 """Largest reduction factor at which linear resizing skips no pixels."""

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 
 from sightd.daemon.capture.reasons import Reason
-from sightd.daemon.render import text_rendering
-from sightd.daemon.render.palette import WHITE, Colour
-from sightd.daemon.render.sprite import Coverage, layered
-from sightd.plugins.types import Image
+from sightd.daemon.render.text import BOLD, Coverage, cap_height, fitted, layered, width_of, write_text
+from sightd.daemon.render.theme import WHITE, Colour
+from sightd.plugins.api import Image
 
 _LIGHT = 0.6
 """Share of the last image's brightness that is kept; less if it would be brighter than `_BRIGHTEST`."""
@@ -115,18 +114,18 @@ def _letter(image: Image, title: str, state: str, colour: Colour) -> None:
     short = min(width, height)
     large, small = max(12, round(short / 11)), max(11, round(short / 19))
     dot, gap, room = round(0.5 * small), round(0.45 * small), max(1, width - 2 * small)
-    title = text_rendering.fitted(title, large, room, text_rendering.BOLD)
-    state = text_rendering.fitted(state, small, room - dot - gap)
+    title = fitted(title, large, room, BOLD)
+    state = fitted(state, small, room - dot - gap)
     band = 3 * large
     middle = band // 2
     name, words, mark = (np.zeros((band, width), np.float32) for _ in range(3))
 
-    left = (width - text_rendering.width_of(title, large, text_rendering.BOLD)) // 2
-    text_rendering.write(name, title, left, middle - round(0.25 * large), large, text_rendering.BOLD)
-    left = (width - dot - gap - text_rendering.width_of(state, small)) // 2
+    left = (width - width_of(title, large, BOLD)) // 2
+    write_text(name, title, left, middle - round(0.25 * large), large, BOLD)
+    left = (width - dot - gap - width_of(state, small)) // 2
     baseline = middle + round(0.25 * large) + small
-    text_rendering.write(words, state, left + dot + gap, baseline, small)
-    _dot(mark, left, baseline - text_rendering.cap_height(small) // 2, dot)
+    write_text(words, state, left + dot + gap, baseline, small)
+    _dot(mark, left, baseline - cap_height(small) // 2, dot)
     layered((name, WHITE), (words, _QUIET), (mark, colour)).on(image, 0, height // 2 - middle)
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 
-from sightd.daemon.render import text_rendering
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.layout import Layout
-from sightd.daemon.render.palette import BLACK
-from sightd.daemon.render.sprite import Sprite
-from sightd.daemon.render.sprite_cache import GLASS, plate
 from sightd.daemon.render.surface import Rect
+from sightd.daemon.render.text import BOLD, GLASS, REGULAR, Sprite, fitted, plate, width_of
+from sightd.daemon.render.theme import BLACK, Layout
 
 _QUIET = 0.78
 """Opacity of the text beside the name."""
@@ -41,23 +38,23 @@ class StatusLine:
             canvas.sprite(self._sprite, canvas.layout.margin, canvas.layout.margin)
 
     def _parts(self, wall_time: float, fps: float | None, late_by: float | None) -> list[tuple[str, int, float]]:
-        late = [] if late_by is None else [(f"late by {late_by:.1f} s", text_rendering.BOLD, 1.0)]
+        late = [] if late_by is None else [(f"late by {late_by:.1f} s", BOLD, 1.0)]
         if self._late_only:
             return late
-        parts = [(time.strftime("%H:%M:%S", time.localtime(wall_time)), text_rendering.REGULAR, _QUIET)]
+        parts = [(time.strftime("%H:%M:%S", time.localtime(wall_time)), REGULAR, _QUIET)]
         if fps is not None:
-            parts.append((_rate(fps), text_rendering.REGULAR, _QUIET))
+            parts.append((_rate(fps), REGULAR, _QUIET))
         return parts + late
 
     def _letter(self, layout: Layout, parts: list[tuple[str, int, float]]) -> Sprite:
         size = layout.font
         if self._late_only:
             return plate(parts, size, BLACK, GLASS)
-        taken = sum(text_rendering.width_of(text, size) + size for text, _, _ in parts)
+        taken = sum(width_of(text, size) + size for text, _, _ in parts)
         room = max(0, layout.width - 2 * layout.margin - taken - size)
-        title = text_rendering.fitted(self._title, size, room, text_rendering.BOLD)
+        title = fitted(self._title, size, room, BOLD)
         if title:
-            parts = [(title, text_rendering.BOLD, 1.0), *parts]
+            parts = [(title, BOLD, 1.0), *parts]
         return plate(parts, size, BLACK, GLASS)
 
 

@@ -16,15 +16,12 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from sightd.engines.cuda.arguments import Argument
 from sightd.engines.cuda.context import Activation, CudaContext
 from sightd.engines.cuda.errors import CudaError, CudaUnavailableError, translated
-from sightd.engines.cuda.graph import CudaGraph, GraphCapture
 from sightd.engines.cuda.memory import DeviceBuffer, PageLocked, PinnedAllocator, PinnedArray, device_pool
 from sightd.engines.cuda.pool import Pool, PoolStatistics
-from sightd.engines.cuda.program import CudaFunction, CudaModule
-from sightd.engines.cuda.stream import CudaEvent, CudaStream
-from sightd.engines.cuda.transfers import TransferCounter
+from sightd.engines.cuda.program import Argument, CudaFunction, CudaModule
+from sightd.engines.cuda.stream import CudaEvent, CudaGraph, CudaStream, GraphCapture, TransferCounter
 
 __all__ = [
     "Argument",

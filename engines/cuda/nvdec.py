@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
 from sightd.engines.cuda.driver import CudaDevice
-from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.gpus import Gpus, no_gpu
+from sightd.engines.cuda.image import DeviceImage, Downloads
 from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
 from sightd.engines.errors import EngineError
-from sightd.engines.placement import no_gpu
 
 _CODECS: Mapping[str, str] = {"h264": "H264", "hevc": "HEVC"}
 """FFmpeg's codec name -> the library's."""

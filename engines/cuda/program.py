@@ -1,15 +1,56 @@
-"""Compiled kernels: modules, functions and launches."""
+"""Compiled kernels: modules, functions, their arguments, and launches."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from sightd.engines.cuda.arguments import Argument, pack
+import numpy as np
+
 from sightd.engines.cuda.context import CudaContext
 from sightd.engines.cuda.errors import CudaError, KernelError, translated
 from sightd.engines.cuda.stream import CudaStream
+
+_POINTER = 8
+
+
+class HasAddress(Protocol):
+    """An object with memory on the device."""
+
+    @property
+    def address(self) -> int: ...
+
+
+Argument = HasAddress | np.number[Any] | bytes
+"""A buffer (its address is passed), a numpy scalar of the parameter's type, or the bytes of a struct."""
+
+
+def pack(arguments: tuple[Argument, ...]) -> bytes:
+    """Lays out the arguments as C does: each aligned to its own size; pointers and structs to 8 bytes.
+
+    The alignment of a struct is not visible from its bytes and may be anything up to 8. So a struct must land at a
+    multiple of 8 on its own (place it before an odd number of 4-byte scalars). Raises ValueError otherwise, because the
+    kernel might read it at another offset. Structs with float4, double2 or similar members (alignment 16) are not
+    supported. Raises TypeError for Python numbers, whose width is unknown.
+    """
+    packed = bytearray()
+    for position, argument in enumerate(arguments):
+        if isinstance(argument, bytes):
+            if len(packed) % _POINTER:
+                raise ValueError(
+                    f"argument {position} is a struct at offset {len(packed)}: put structs before 4-byte scalars"
+                )
+            packed += argument
+        elif isinstance(argument, np.number):
+            packed += bytes(-len(packed) % argument.itemsize) + argument.tobytes()
+        elif isinstance(argument, int | float):
+            raise TypeError(f"argument {position} is {argument!r}: pass a numpy scalar, such as numpy.int32")
+        else:
+            packed += bytes(-len(packed) % _POINTER) + argument.address.to_bytes(_POINTER, sys.byteorder)
+    return bytes(packed)
+
 
 Size3 = tuple[int, int, int]
 
@@ -90,7 +131,7 @@ class CudaFunction:
     def launch(
         self, grid: Size3, block: Size3, *arguments: Argument, stream: CudaStream, shared_bytes: int = 0
     ) -> None:
-        """Enqueues the kernel on `stream`. The arguments are copied; see `engines.cuda.arguments.pack`.
+        """Enqueues the kernel on `stream`. The arguments are copied; see `pack`.
 
         Raises KernelError if the driver rejects the launch. A fault inside the kernel is raised by the next wait for
         the stream.

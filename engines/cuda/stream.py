@@ -1,15 +1,112 @@
-"""Streams, which run their work in order, and events, which mark a point in a stream."""
+"""Streams, which run their work in order, events, which mark a point in a stream, and graphs of a stream's work.
+
+A graph is recorded once and then launched with a single call. PyCUDA does not support graphs, so `cuda.bindings`
+creates them on the same context and stream handle.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from sightd.engines.cuda.context import CudaContext, thread
 from sightd.engines.cuda.errors import CudaError
-from sightd.engines.cuda.graph import GraphCapture
-from sightd.engines.cuda.transfers import TransferCounter
+
+
+class TransferCounter:
+    """The sum of all transfers of a device since it was opened. Thread-safe. Copies within the device are not
+    counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.bytes_to_device = 0
+        self.bytes_to_host = 0
+        self.copies = 0
+
+    def add(self, *, to_device: int = 0, to_host: int = 0, copies: int = 1) -> None:
+        with self._lock:
+            self.bytes_to_device += to_device
+            self.bytes_to_host += to_host
+            self.copies += copies
+
+    def add_all(self, other: TransferCounter) -> None:
+        self.add(to_device=other.bytes_to_device, to_host=other.bytes_to_host, copies=other.copies)
+
+
+_CANNOT = (
+    "During a capture, do not allocate or free memory, do not wait for anything, and use only page-locked host memory"
+)
+
+
+class CudaGraph:
+    """Captured work that can be launched repeatedly with the same addresses. Closed automatically when
+    garbage-collected."""
+
+    def __init__(self, context: CudaContext, key: int, transfers: TransferCounter) -> None:
+        self._context, self._key, self._transfers = context, key, transfers
+        self._bindings = context.bindings()
+
+    def launch(self, stream: CudaStream) -> None:
+        """Enqueues the whole graph on `stream` in one call. A graph must not run more than once at a time."""
+        with self._context.current("launching a graph"):
+            checked(self._bindings.cuGraphLaunch(self._context[self._key], stream.handle), "launching a graph")
+        stream.transfers.add_all(self._transfers)
+
+    def close(self) -> None:
+        self._context.drop(self._key)
+
+    def __del__(self) -> None:
+        self._context.later(partial(self._context.drop, self._key))
+
+
+class GraphCapture:
+    """Returned by `CudaStream.capture`; `graph` is available after its block."""
+
+    def __init__(self, context: CudaContext, handle: int) -> None:
+        self._context, self._handle = context, handle
+        self._bindings = context.bindings()
+        self._graph: CudaGraph | None = None
+
+    @property
+    def graph(self) -> CudaGraph:
+        if self._graph is None:
+            raise CudaError("a captured graph is available only after the capture block ended without an error")
+        return self._graph
+
+    def begin(self) -> None:
+        """Starts the capture in thread-local mode, so that other threads can still allocate memory."""
+        mode = self._bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        with self._context.current("beginning a capture"):
+            checked(self._bindings.cuStreamBeginCapture(self._handle, mode), "beginning a capture")
+
+    def finish(self, transfers: TransferCounter) -> None:
+        """Ends the capture and instantiates its graph."""
+        with self._context.current("ending a capture"):
+            graph = checked(self._bindings.cuStreamEndCapture(self._handle), f"ending a capture ({_CANNOT})")
+            try:
+                executable = checked(self._bindings.cuGraphInstantiate(graph, 0), "instantiating a graph")
+            finally:
+                self._bindings.cuGraphDestroy(graph)
+            key = self._context.adopt(executable, self._bindings.cuGraphExecDestroy)
+        self._graph = CudaGraph(self._context, key, transfers)
+
+    def abandon(self) -> None:
+        """Ends the capture after an error in its block. The stream can be used again, and nothing is left behind."""
+        with self._context.current("abandoning a capture"):
+            result, graph = self._bindings.cuStreamEndCapture(self._handle)
+            if int(result) == 0 and int(graph):
+                self._bindings.cuGraphDestroy(graph)
+
+
+def checked(answer: tuple[Any, ...], doing: str) -> Any:
+    """Returns the value of a `cuda.bindings` call. Raises CudaError if the driver reported an error."""
+    result, *values = answer
+    if int(result) != 0:
+        raise CudaError(f"{doing}: {result.name}")
+    return values[0] if values else None
 
 
 class CudaEvent:

@@ -1,4 +1,4 @@
-"""The classifier plug-in: classifies whole frames or detected objects."""
+"""The classifier plug-in: classifies whole frames or detected objects, and draws their classes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,49 @@ from typing import ClassVar
 
 import numpy as np
 
-from sightd.engines.engine import Engine
-from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
-from sightd.plugins.classifier.config import ClassifierConfig
-from sightd.plugins.classifier.drawing import draw
-from sightd.plugins.classifier.memory import CameraScores, SubjectScores
-from sightd.plugins.classifier.own import OwnClassifier
-from sightd.plugins.classifier.parts import Part, cut_out, part_of_object, part_of_picture
-from sightd.plugins.classifier.scores import likeliest, softmax
-from sightd.plugins.classifier.subjects import ClassifiedSubject, subjects_of
-from sightd.plugins.types import Canvas, Classification, Detections, FloatArray, Frame, Image, Results, Tracks
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import (
+    Canvas,
+    Classification,
+    Context,
+    Detections,
+    FloatArray,
+    Frame,
+    Image,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    Results,
+    Tracks,
+)
+from sightd.plugins.classifier.config import ClassifierConfig, OwnClassifier
+from sightd.plugins.classifier.scores import CameraScores, SubjectScores, likeliest, softmax
+from sightd.plugins.classifier.subjects import (
+    ClassifiedSubject,
+    Part,
+    cut_out,
+    part_of_object,
+    part_of_picture,
+    subjects_of,
+)
+
+_INK = (235, 225, 205)
+"""Text colour, BGR."""
+
+
+def draw(canvas: Canvas, frame: Frame, found: Classification) -> None:
+    """Draws the classes that are likely enough; for an object only the likeliest one."""
+    for row in range(len(found)):
+        likely = [(label, score) for label, _, score in found.of_row(row) if score >= found.shown_from]
+        words = [f"{label} {score:.0%}" for label, score in likely]
+        if not words:
+            continue
+        if found.tracks[row] < 0 and found.detection[row] < 0:
+            canvas.text((0.02 * frame.height, 0.98 * frame.height), "  ·  ".join(words), _INK)
+        else:
+            left, _, _, bottom = found.boxes[row].tolist()
+            canvas.text((left, bottom), words[0], _INK)
+
 
 log = logging.getLogger(__name__)
 

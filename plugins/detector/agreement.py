@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightd.engines.boxes import iou
-from sightd.plugins.types import Detections
+from sightd.engines.geometry import iou
+from sightd.plugins.api import Detections
 
 CLEAR = 0.4
 """Least score of an object that counts, because it would be drawn."""

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from sightd.engines.cuda.launch.detect import BoxSelection, RawBoxes
 from sightd.engines.preprocess import Geometry
-from sightd.plugins.detector.candidates import Candidates
-from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.labels import ids_of, least_scores
-from sightd.plugins.detector.regions import allowed, standing_points
-from sightd.plugins.nms import nms
-from sightd.plugins.types import Detections, FloatArray, IntArray
+from sightd.plugins.api import Detections, FloatArray, IntArray
+from sightd.plugins.detector.config import DetectorConfig, ids_of, least_scores
+from sightd.plugins.detector.heads.decoding import Candidates
+from sightd.plugins.geometry.nms import nms
+from sightd.plugins.geometry.regions import allowed, standing_points
 
 _SEEN_FOR_REGIONS = 1024
 """Boxes per frame that the GPU returns if regions filter them afterwards: many more than stand in one region."""

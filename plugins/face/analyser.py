@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sightd.engines.engine import Engine
-from sightd.engines.similarity import ARCFACE
-from sightd.plugins.face.face_detector import FaceDetector, Search, face_detector_for
-from sightd.plugins.face.face_embedder import FaceEmbedder, face_embedder_for
-from sightd.plugins.face.face_samples import FaceSamples
+from sightd.engines.geometry import ARCFACE
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import FloatArray, Frame, Image
+from sightd.plugins.face.detector import FaceDetector, Search, face_detector_for
+from sightd.plugins.face.embedder import FaceEmbedder, face_embedder_for
+from sightd.plugins.face.matching.samples import FaceSamples
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.upright import upright
-from sightd.plugins.types import FloatArray, Frame, Image
 
 
 class FaceAnalyser:

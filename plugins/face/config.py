@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from sightd.engines.catalog import Catalog
-from sightd.plugins.api import Fault, PluginConfig
-from sightd.plugins.face.calibration import calibration_of
-from sightd.plugins.units import Duration
+from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api import Duration, Fault, PluginConfig
+from sightd.plugins.face.matching.calibration import calibration_of
 
 Score = Annotated[float, Field(ge=0, le=1)]
 

@@ -1,4 +1,4 @@
-"""The face plug-in: finds, tracks and identifies faces."""
+"""The face plug-in: finds, tracks, identifies, draws and redacts faces."""
 
 from __future__ import annotations
 
@@ -8,46 +8,73 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from sightd.engines.catalog import Catalog
-from sightd.engines.engine import Engine
 from sightd.engines.model import Model
-from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
-from sightd.plugins.face import drawing
-from sightd.plugins.face.calibration import calibration_of
-from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.face_detector import DetectedFaces, FaceDetector, Search, face_detector_for, sure
-from sightd.plugins.face.face_embedder import EmbeddedFaces, FaceEmbedder, face_embedder_for
-from sightd.plugins.face.face_tracks import FaceTracks
-from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.paths import default_gallery
-from sightd.plugins.face.gallery.version import keep_versions_apart
-from sightd.plugins.face.quality import quality_of
-from sightd.plugins.face.recogniser import FaceSample, Recogniser
-from sightd.plugins.face.recognition import CameraFaces, TrackIdentity, absolute, relative
-from sightd.plugins.face.upright import UprightFaces, upright
-from sightd.plugins.face.visits import Keeping, VisitBook
-from sightd.plugins.types import (
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import (
     BoolArray,
     Canvas,
+    Context,
     Detections,
     Faces,
     FloatArray,
     Frame,
     Hidden,
     IntArray,
+    Plugin,
+    PluginConfig,
+    PluginError,
     Results,
     Tracks,
 )
+from sightd.plugins.face.config import FaceConfig
+from sightd.plugins.face.detector import DetectedFaces, FaceDetector, Search, face_detector_for, sure
+from sightd.plugins.face.embedder import EmbeddedFaces, FaceEmbedder, face_embedder_for
+from sightd.plugins.face.gallery.file import default_gallery
+from sightd.plugins.face.gallery.gallery import Gallery, keep_versions_apart
+from sightd.plugins.face.matching.calibration import calibration_of
+from sightd.plugins.face.quality import quality_of
+from sightd.plugins.face.recogniser import FaceSample, Recogniser
+from sightd.plugins.face.tracks import CameraFaces, FaceTracks, TrackIdentity, absolute, relative
+from sightd.plugins.face.upright import UprightFaces, upright
+from sightd.plugins.face.visits import Keeping, VisitBook
 
 log = logging.getLogger(__name__)
 
+_KNOWN, _UNKNOWN = (110, 220, 120), (190, 190, 190)
+"""BGR."""
+_REDACTED_MARGIN = (0.25, 0.35)
+"""Margin redacted around a face's box, as shares of its width and height: hair and chin are revealing."""
 _PERSON = "person"
 _MAY_BE = 0.3
 """Least score of a region that is redacted as a possible face: recognisable faces in bad light score this low."""
+
+
+def draw_faces(canvas: Canvas, faces: Faces, *, names: bool) -> None:
+    """Draws a box around each face, with the name if it is known."""
+    for row in range(len(faces)):
+        identity = faces.identities[row]
+        label = (identity or "") if names else ""
+        canvas.box(faces.boxes[row], _KNOWN if identity else _UNKNOWN, label)
+
+
+def regions_to_redact(
+    faces: Faces, whose: Literal["all", "unknown", "known", "none"], undecided: BoolArray, others: FloatArray
+) -> FloatArray:
+    """Returns the regions to redact, boxes xyxy float32 [n, 4] px, somewhat larger than the faces: the faces selected
+    by `whose`, those `undecided` (bool [n]) and unnamed unless `whose` is "none", and all `others` (float32 [m, 4])."""
+    known = np.array([identity is not None for identity in faces.identities], np.bool_)
+    chosen = {"all": np.ones_like(known), "unknown": ~known, "known": known, "none": np.zeros_like(known)}[whose]
+    if whose != "none":
+        chosen = chosen | (undecided & ~known)
+    boxes = np.concatenate((faces.boxes[chosen], others))
+    around = (boxes[:, 2:] - boxes[:, :2]) * np.array(_REDACTED_MARGIN, np.float32)
+    wider: FloatArray = np.concatenate((boxes[:, :2] - around, boxes[:, 2:] + around), axis=1).astype(np.float32)
+    return wider
 
 
 class FaceRecogniser(Plugin[FaceConfig]):
@@ -135,7 +162,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         faces = results.get(Faces)
         if faces is not None:
-            drawing.draw(canvas, faces, names=self.config.names)
+            draw_faces(canvas, faces, names=self.config.names)
 
     def forget(self, camera: str) -> None:
         with self._turn:
@@ -170,7 +197,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         if state is not None and not frame.still:
             boxes, _, numbers = state.followed.carried(frame.captured_at)
             lost = boxes[~np.isin(numbers, faces.tracks)]
-        return drawing.hidden(faces, self.config.blur, undecided, np.concatenate((others, lost)))
+        return regions_to_redact(faces, self.config.blur, undecided, np.concatenate((others, lost)))
 
     def _recognised(self, frames: Sequence[Frame], found: Sequence[DetectedFaces]) -> list[tuple[Faces, BoolArray]]:
         assert self._recogniser is not None

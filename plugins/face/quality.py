@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.face.face_samples import Quality
+from sightd.plugins.api import FloatArray
+from sightd.plugins.face.matching.samples import Quality
 from sightd.plugins.face.upright import UprightFaces
-from sightd.plugins.types import FloatArray
 
 _SMALL, _LARGE = 10.0, 40.0
 """Distance of the eyes, in pixels of the source, at which a face is useless, and from which on size no longer matters;

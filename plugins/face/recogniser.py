@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.api import FloatArray, Image
 from sightd.plugins.face.config import FaceConfig
-from sightd.plugins.face.evidence import Evidence, EvidenceRules, Match, Verdict, of_one_sample
-from sightd.plugins.face.face_samples import DIMENSIONS
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.matcher import Matcher
 from sightd.plugins.face.gallery.unknown_store import Best
-from sightd.plugins.face.recognition import TrackIdentity
+from sightd.plugins.face.matching.calibration import Calibration
+from sightd.plugins.face.matching.evidence import Evidence, EvidenceRules, Match, Verdict, of_one_sample
+from sightd.plugins.face.matching.matcher import Matcher
+from sightd.plugins.face.matching.samples import DIMENSIONS
+from sightd.plugins.face.tracks import TrackIdentity
 from sightd.plugins.face.visits import Visit, VisitBook
-from sightd.plugins.types import FloatArray, Image
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.face.face_detector import DetectedFaces, FaceDetector
-from sightd.plugins.types import BoolArray, FloatArray, Frame, Image
+from sightd.plugins.api import BoolArray, FloatArray, Frame, Image
+from sightd.plugins.face.detector import DetectedFaces, FaceDetector
 
 UPRIGHT_SCORE = 0.91
 """Score from which a face of a video is assumed to be upright. Upright ones have 0.92 to 0.95 unless they are small,

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.api import FloatArray
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.sightings import Sighting, Sightings
 from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
-from sightd.plugins.trusted_clock import TrustedClock
-from sightd.plugins.types import FloatArray
+from sightd.plugins.face.matching.calibration import Calibration
+from sightd.plugins.storage.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)
 

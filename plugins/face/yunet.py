@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightd.engines.model import Model
 from sightd.engines.session import Tensor
-from sightd.plugins.api import PluginError
-from sightd.plugins.types import FloatArray
+from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader, Outputs
+from sightd.plugins.api import FloatArray, PluginError
 
 _STRIDES = (8, 16, 32)
 _PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+_LEAST_SCORE = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,3 +73,14 @@ def _checked(outputs: Mapping[str, Tensor], width: int, height: int) -> int:
                     f"network gives {told}: choose another network"
                 )
     return batch
+
+
+def face_reader(model: Model) -> BoxReader:
+    """Returns a reader for the outputs of a YuNet at the model's input size; PluginError for another head."""
+    spec = model.input
+
+    def read(outputs: Outputs) -> list[Boxes]:
+        found = decode(outputs, spec.width, spec.height, _LEAST_SCORE)
+        return [Boxes(faces.boxes, faces.scores, np.zeros(len(faces.scores), np.int64)) for faces in found]
+
+    return read

@@ -1,19 +1,45 @@
-"""The style plug-in's options."""
+"""The style plug-in's options, including a user's own model file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sightd.engines.catalog import Catalog
-from sightd.engines.styles import STYLES, WITH_OWN
-from sightd.plugins.api import Fault, PluginConfig
-from sightd.plugins.detector.regions import Polygon
-from sightd.plugins.style.names import index_of
-from sightd.plugins.style.own import OwnStyle
-from sightd.plugins.units import Duration
+from sightd.engines.errors import ModelFileError
+from sightd.engines.labels import STYLES, WITH_OWN
+from sightd.engines.model import ColourOrder, Model
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_file import style_from_file
+from sightd.engines.sessions.onnxruntime.trial import require_bounded
+from sightd.plugins.api import Duration, Fault, PluginConfig
+from sightd.plugins.geometry.regions import Polygon
+from sightd.plugins.style.mixture import index_of
+
+
+class OwnStyle(BaseModel):
+    """An ONNX file that makes one picture [batch, 3, height, width] of another, as those of Johnson et al. 2016 do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path = Field(description="The ONNX file.", examples=["/srv/models/candy.onnx"])
+    colour: ColourOrder = Field(ColourOrder.RGB, description="Colour order of input and output.")
+    white: Literal[255, 1] = Field(255, description="Value of the brightest pixel in input and output.")
+
+    def model(self) -> Model:
+        """Returns the model. Raises ModelFileError for a file that is unreadable or of the wrong form."""
+        return style_from_file(self.file, colour=self.colour, scale=self.white / 255)
+
+    def faults(self) -> list[Fault]:
+        """Returns a fault if the file is unusable or the model exceeds the memory or time limit."""
+        try:
+            require_bounded(self.model())
+        except ModelFileError as error:
+            return [Fault(("file",), str(error), "the model must have one image input and one image output")]
+        return []
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Mixture = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]

@@ -11,22 +11,18 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from sightd.engines.cuda.gpu_pipelines import StylePipelines
-from sightd.engines.cuda.launch.paint import Finish
-from sightd.engines.cuda.style_pipeline import StyleInput
-from sightd.engines.engine import Engine
+from sightd.engines.cuda.launch.style import Finish
+from sightd.engines.cuda.pipelines.pools import StylePipelines
+from sightd.engines.cuda.pipelines.style import StyleInput
+from sightd.engines.model import ColourOrder
 from sightd.engines.preprocess import prepare
-from sightd.engines.spec import ColourOrder
-from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
-from sightd.plugins.style.config import StyleConfig
-from sightd.plugins.style.cycle import Cycle
-from sightd.plugins.style.enlarge import enlarged, strokes
-from sightd.plugins.style.names import weights_of
-from sightd.plugins.style.own import OwnStyle
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Context, FloatArray, Frame, Image, Picture, Plugin, PluginConfig, PluginError, Results
+from sightd.plugins.style.compositing import cover_of, enlarged, strokes
+from sightd.plugins.style.config import OwnStyle, StyleConfig
+from sightd.plugins.style.mixture import Cycle, weights_of
 from sightd.plugins.style.pace import Pace, size_for
 from sightd.plugins.style.temporal_smoother import Painted, TemporalSmoother
-from sightd.plugins.style.where import cover_of
-from sightd.plugins.types import FloatArray, Frame, Image, Picture, Results
 
 _WEIGHTS = "style_weights"
 _OUTAGE = 1.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sightd.plugins.types import FloatArray, Image
+from sightd.plugins.api import FloatArray, Image
 
 _KEPT = 0.85
 """Weight of the warped painting where nothing changed: the painting settles within some ten frames."""

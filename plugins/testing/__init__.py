@@ -7,9 +7,7 @@ def test_it_keeps_to_the_contract():
     assert report.ok, report
 """
 
-from sightd.plugins.testing.context import EngineLoader, StubContext
-from sightd.plugins.testing.kit import check_plugin
-from sightd.plugins.testing.report import Check, Report
-from sightd.plugins.testing.scene import Scene
+from sightd.plugins.testing.kit import Check, Report, check_plugin
+from sightd.plugins.testing.stubs import EngineLoader, Scene, StubContext
 
 __all__ = ["Check", "EngineLoader", "Report", "Scene", "StubContext", "check_plugin"]

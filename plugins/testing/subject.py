@@ -1,17 +1,19 @@
-"""The plug-in under test: a fresh instance for each check, with its models loaded only once."""
+"""The plug-in under test, and checks of the results that it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from sightd.engines.engine import Engine
+import numpy as np
+from numpy.typing import NDArray
+
 from sightd.engines.model import Model
-from sightd.plugins.api import AnyPlugin, PluginConfig
-from sightd.plugins.testing.context import EngineLoader, StubContext
-from sightd.plugins.testing.scene import Scene
-from sightd.plugins.types import Frame, Results
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import AnyPlugin, Detections, Frame, Picture, PluginConfig, Results, Tracks
+from sightd.plugins.testing.stubs import EngineLoader, Scene, StubContext
 
 
 class BrokenRuleError(AssertionError):
@@ -77,3 +79,89 @@ def _amount(found: object) -> str:
 
 Rule = Callable[[Subject], None]
 """A rule. Raises if the plug-in breaks it, preferably BrokenRuleError."""
+
+
+_ROUNDING = 1e-3
+"""Tolerance, in pixels, for boxes that extend beyond the frame."""
+
+
+def verify(found: Results, given: Results, frame: Frame, allowed: frozenset[type]) -> None:
+    """Raises BrokenRuleError if the results of a frame are invalid."""
+    for item in found:
+        kind = type(item)
+        if kind not in allowed:
+            raise BrokenRuleError(f"gives {kind.__name__}, which `gives` does not declare")
+        for name, column in columns(item):
+            if np.issubdtype(column.dtype, np.floating) and not np.isfinite(column).all():
+                raise BrokenRuleError(f"{kind.__name__}.{name} holds numbers that are not finite")
+        boxes = getattr(item, "boxes", None)
+        if isinstance(boxes, np.ndarray):
+            _verify_boxes(boxes, frame, kind.__name__)
+        if isinstance(item, (Detections, Tracks)):
+            _verify_objects(item)
+    tracks, picture = found.get(Tracks), found.get(Picture)
+    if tracks is not None:
+        _verify_tracks(tracks, given.merged(found).get(Detections))
+    if picture is not None and (
+        picture.image.shape != (frame.height, frame.width, 3) or picture.image.dtype != np.uint8
+    ):
+        raise BrokenRuleError(
+            f"Picture is {picture.image.dtype} {picture.image.shape}, not uint8 of the frame's size "
+            f"{(frame.height, frame.width, 3)}"
+        )
+
+
+def columns(item: object) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yields the arrays of a struct of arrays, or the image of a `Picture`, by name."""
+    if isinstance(item, Picture):
+        yield "image", item.image
+    if is_dataclass(item):
+        for field in fields(item):
+            value = getattr(item, field.name)
+            if isinstance(value, np.ndarray):
+                yield field.name, value
+
+
+def same(first: Results, second: Results) -> bool:
+    """Whether two results are equal up to rounding."""
+    left, right = {type(item): item for item in first}, {type(item): item for item in second}
+    if left.keys() != right.keys():
+        return False
+    return all(_alike(left[kind], right[kind]) for kind in left)
+
+
+def _alike(left: object, right: object) -> bool:
+    pairs = zip(columns(left), columns(right), strict=True)
+    return all(one.shape == two.shape and _close(one, two) for (_, one), (_, two) in pairs)
+
+
+def _close(one: NDArray[Any], two: NDArray[Any]) -> bool:
+    if np.issubdtype(one.dtype, np.floating):
+        return bool(np.allclose(one, two, rtol=1e-3, atol=1e-2))
+    return bool((one == two).all())
+
+
+def _verify_boxes(boxes: NDArray[Any], frame: Frame, kind: str) -> None:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise BrokenRuleError(f"{kind}.boxes has shape {boxes.shape}, not [n, 4]")
+    if (boxes[:, :2] > boxes[:, 2:]).any():
+        raise BrokenRuleError(f"{kind}.boxes are not x1, y1, x2, y2: some end before they begin")
+    limit = np.array([frame.width, frame.height, frame.width, frame.height]) + _ROUNDING
+    if (boxes < -_ROUNDING).any() or (boxes > limit).any():
+        raise BrokenRuleError(f"{kind}.boxes leave the picture of {frame.width}x{frame.height} source pixels")
+
+
+def _verify_objects(item: Detections | Tracks) -> None:
+    kind = type(item).__name__
+    if len(item) and (item.scores.min() < 0 or item.scores.max() > 1):
+        raise BrokenRuleError(f"{kind}.scores leave 0 to 1")
+    if len(item) and (item.class_ids.min() < 0 or item.class_ids.max() >= len(item.labels)):
+        raise BrokenRuleError(f"{kind}.class_ids point outside the {len(item.labels)} labels")
+
+
+def _verify_tracks(tracks: Tracks, detections: Detections | None) -> None:
+    if len(set(tracks.ids.tolist())) != len(tracks):
+        raise BrokenRuleError("Tracks.ids holds an id twice")
+    rows = 0 if detections is None else len(detections)
+    if len(tracks) and (tracks.detection.min() < -1 or tracks.detection.max() >= rows):
+        raise BrokenRuleError(f"Tracks.detection points outside the {rows} rows of the frame's Detections")

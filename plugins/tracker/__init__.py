@@ -1,7 +1,7 @@
 """Tracks detected objects across frames and predicts where they are in between.
 
 `motion` predicts boxes, `association` matches them with detections, `lifecycle` starts, confirms and ends tracks,
-`view` turns tracks into results, and `plugin` keeps one state per camera.
+`camera_tracks` holds the tracks of a camera and turns them into results, and `plugin` keeps one state per camera.
 """
 
 from sightd.plugins.tracker.plugin import Tracker, TrackerConfig

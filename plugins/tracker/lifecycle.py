@@ -23,11 +23,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.boxes import from_centre_size, iou, to_centre_size
+from sightd.engines.geometry import from_centre_size, iou, to_centre_size
+from sightd.plugins.api import Detections
 from sightd.plugins.tracker import motion
 from sightd.plugins.tracker.association import NO_PAIRS, Indices, Pairs, assign, momentum
-from sightd.plugins.tracker.motion import Rows
-from sightd.plugins.tracker.table import (
+from sightd.plugins.tracker.camera_tracks import (
     CENTRE,
     CLASS_ID,
     HEIGHT,
@@ -41,7 +41,7 @@ from sightd.plugins.tracker.table import (
     fresh,
     seen_again,
 )
-from sightd.plugins.types import Detections
+from sightd.plugins.tracker.motion import Rows
 
 _DOUBTFUL_OVERLAP = 0.5
 """Least overlap of a doubtful detection with its track's predicted box (ByteTrack)."""

@@ -10,14 +10,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from sightd.engines.catalog import Catalog
-from sightd.plugins.api import Fault, Plugin, PluginConfig
-from sightd.plugins.tracker import view
+from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api import Detections, Duration, Fault, Frame, Plugin, PluginConfig, Results, Tracks
+from sightd.plugins.tracker import camera_tracks
+from sightd.plugins.tracker.camera_tracks import WIDTH, CameraTracks, Reach
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
-from sightd.plugins.tracker.table import WIDTH, CameraTracks
-from sightd.plugins.tracker.view import Reach
-from sightd.plugins.types import Detections, Frame, Results, Tracks
-from sightd.plugins.units import Duration
 
 _OUTAGE = 5.0
 """If no frame of a camera was analysed for this long (s), and for longer than `max_lost`, tracking starts over."""
@@ -134,7 +131,7 @@ class Tracker(Plugin[TrackerConfig]):
             before = self._state_for(frame)
             after, detection = step(before, found, max(frame.captured_at, before.at), self._rules)
             self._cameras[frame.camera] = after
-        return Results(view.seen(after, detection, self._reach))
+        return Results(camera_tracks.seen(after, detection, self._reach))
 
     def _state_for(self, frame: Frame) -> CameraTracks:
         """Returns the camera's tracks; none if it is new, its frame size changed, or time jumped too far either way."""
@@ -153,7 +150,7 @@ class Tracker(Plugin[TrackerConfig]):
         known = self._cameras.get(frame.camera)
         if known is None or known.size != (frame.width, frame.height):
             return Results()
-        tracks = view.carried(known, frame.captured_at, self._reach)
+        tracks = camera_tracks.carried(known, frame.captured_at, self._reach)
         return Results() if tracks is None else Results(tracks)
 
     def forget(self, camera: str) -> None:

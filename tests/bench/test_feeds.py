@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.gpu.feeds import Kept, Load, measured, rows
-from sightd.engines.engine import Engine
-from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.trt.reference import reference_pictures
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.engines.sessions.tensorrt.verify import reference_pictures
 from tests.support.device_engine import pixel_network
 
 

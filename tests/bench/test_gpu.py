@@ -16,7 +16,7 @@ from bench.gpu.row import Row, attempt
 from bench.gpu.run import Options, all_rows, exit_code
 from sightd.engines.cuda import driver
 from sightd.engines.errors import EngineError
-from sightd.engines.trt.reference import reference_pictures
+from sightd.engines.sessions.tensorrt.verify import reference_pictures
 from tests.support.device_engine import build_with_kernels, engines, open_stand_in_gpu, pixel_network
 from tests.support.fake_cuda import StandIn, on_stand_in
 

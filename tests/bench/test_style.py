@@ -11,7 +11,7 @@ import pytest
 
 from bench import style
 from sightd.engines.session import Tensor
-from sightd.plugins.types import FloatArray, Image
+from sightd.plugins.api import FloatArray, Image
 
 pytestmark = pytest.mark.computing
 

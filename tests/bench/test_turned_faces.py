@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.turned_faces import Face, Figure, measure, no_worse
-from sightd.plugins.types import FloatArray, Image
+from sightd.plugins.api import FloatArray, Image
 from tests.plugins.face.gallery.faces import vector
 
 

@@ -17,7 +17,7 @@ import av
 import httpx
 import pytest
 
-from sightd.daemon.logs import Form
+from sightd.daemon.app.logs import Form
 from tests.support.camera import CameraSimulator, Look, need_rtsp_server
 from tests.support.daemon import DaemonProcess, one_object_network
 from tests.support.waiting import eventually
@@ -173,7 +173,7 @@ def test_no_command_tells_a_secret(tmp_path: Path, camera: CameraSimulator) -> N
     commands += [["service", "install", "-c", str(daemon.path), "--print"], ["doctor"]]
     for command in commands:
         ran = subprocess.run(
-            [sys.executable, "-m", "sightd.daemon.cli", *command],
+            [sys.executable, "-m", "sightd", *command],
             capture_output=True,
             text=True,
             env=environ,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.engines.boxes import area, clip, from_centre_size, intersection, iou, to_centre_size
-from sightd.plugins.types import FloatArray
+from sightd.engines.geometry import area, clip, from_centre_size, intersection, iou, to_centre_size
+from sightd.plugins.api import FloatArray
 
 corner = st.integers(-50, 50)
 box = st.tuples(corner, corner, corner, corner)

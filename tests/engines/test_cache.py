@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.store import default_directory
+from sightd.engines.models.store import default_directory
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.device_session import DeviceSession
-from sightd.engines.onnx_cuda_session import OnnxCudaSession
-from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.openvino_session import OpenVinoSession
-from sightd.engines.trt.session import TensorRTSession
+from sightd.engines.session import DeviceSession
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.engines.sessions.onnxruntime.cuda import OnnxCudaSession
+from sightd.engines.sessions.openvino import OpenVinoSession
+from sightd.engines.sessions.tensorrt.session import TensorRTSession
 from tests.support.networks import write_double
 
 ON_GPU: list[type[DeviceSession]] = [TensorRTSession, OnnxCudaSession]

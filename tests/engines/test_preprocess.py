@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import Geometry, prepare
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
 
 SIDES = st.integers(1, 90)
 SPECS = st.builds(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sightd.engines.printable import json_text, printable, printable_lines
+from sightd.engines.text import json_text, printable, printable_lines
 
 EVIL = ["\x1b[2J", "\x07", "\x9b31m", "a\u202eb", "\u2066", "\udce9", "\u2028", "\x7f", "zero\u200bwidth", "\x00"]
 

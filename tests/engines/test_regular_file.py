@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.regular_file import open_regular, read_regular, require_regular, write_whole
+from sightd.engines.files import open_regular, read_regular, require_regular, write_whole
 from tests.support.small_disk import SmallDisk
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sightd.engines.similarity import ARCFACE, inverse, similarity
+from sightd.engines.geometry import ARCFACE, inverse, similarity
 
 
 def umeyama(points: NDArray[np.float64], template: NDArray[np.float64]) -> NDArray[np.float64]:

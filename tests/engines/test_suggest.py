@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.engines.suggest import closest, did_you_mean
+from sightd.engines.text import closest, did_you_mean
 
 NAMES = ("person", "bicycle", "Cat", "car", "car")
 

@@ -14,8 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sightd.engines.cache import cache_directory
-from sightd.engines.lock import locked
+from sightd.engines.files import cache_directory, locked
 from tests.support.host import debian_mirror, pip_settings, pip_variable
 
 _LIMIT = 900

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cache import cache_directory
+from sightd.engines.files import cache_directory
 
 
 @cache

@@ -14,12 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sightd.engines.cuda.driver import open_device
 from sightd.engines.cuda.gpus import Gpu, with_kernels
-from sightd.engines.engine import Engine
-from sightd.engines.model import Model
-from sightd.engines.onnx_binding import Binding, BoundRun, with_sides
-from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
 from sightd.engines.session import Backend
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.binding import Binding, BoundRun, with_sides
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from tests.support.fake_cuda import StandIn, build_stand_in, cubin
 from tests.support.host_kernels.build import packed_library
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
 from sightd.engines.cuda.driver import CudaDevice
+from sightd.engines.cuda.image import DeviceImage, Downloads
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.plugins.types import Frame, Image
+from sightd.plugins.api import Frame, Image
 from tests.engines.cuda.pictures import nv12_of
 
 

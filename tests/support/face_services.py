@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightd.daemon.faces.service import FaceService
-from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.gallery.gallery import Gallery
+from sightd.plugins.face.matching.calibration import calibration_of
 from tests.support.faces import analyser
 
 

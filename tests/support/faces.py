@@ -7,12 +7,12 @@ from functools import cache
 import cv2
 import numpy as np
 
-from sightd.engines.catalog import Catalog
-from sightd.engines.engine import Engine
-from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.plugins.api import Frame, Image
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.face_detector import Search
-from sightd.plugins.types import Frame, Image
+from sightd.plugins.face.detector import Search
 from tests.support import media
 from tests.support.networks import stored
 

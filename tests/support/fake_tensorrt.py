@@ -15,8 +15,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from sightd.engines.trt import api
-from sightd.engines.trt.names import Flavour, TensorRT
+from sightd.engines.sessions.tensorrt import api
+from sightd.engines.sessions.tensorrt.names import Flavour, TensorRT
 from tests.support.fake_device import MEMORY, STREAMS
 
 __version__ = "11.4.0.106"

@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from sightd.plugins.api import Context, Plugin, PluginConfig
-from sightd.plugins.types import Classification, Frame, Results
+from sightd.plugins.api import Classification, Context, Frame, Plugin, PluginConfig, Results
 
 
 class FaultyConfig(PluginConfig):

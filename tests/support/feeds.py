@@ -14,7 +14,7 @@ from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.feed import Feed
 from sightd.daemon.capture.reconnect import FeedState
 from sightd.daemon.config.model import Camera
-from sightd.plugins.types import Frame
+from sightd.plugins.api import Frame
 from tests.support.barcode import Bar, get_bar
 from tests.support.waiting import eventually
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cache import cache_directory
 from sightd.engines.errors import EngineError
-from sightd.engines.fetch import Fetcher
-from sightd.engines.mirror import default_mirror
+from sightd.engines.files import cache_directory
+from sightd.engines.models.fetch import Fetcher
+from sightd.engines.models.mirror import default_mirror
+from sightd.engines.models.samples import SampleStore
 from sightd.engines.progress import silent
-from sightd.engines.samples import SampleStore
 
 
 @cache
 def path(name: str) -> Path:
-    """Returns the path of a sample listed in `engines/samples.yaml` ("bikes.mp4"). Skips the test if it is not
+    """Returns the path of a sample listed in `engines/models/samples.yaml` ("bikes.mp4"). Skips the test if it is not
     available.
 
     It is cached in $SIGHTD_CACHE_DIR or ~/.cache/sightd; SIGHTD_MODEL_MIRROR may name a folder that holds it.

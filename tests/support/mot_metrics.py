@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import lap
 import numpy as np
 
-from sightd.engines.boxes import iou
-from sightd.plugins.types import FloatArray, IntArray
+from sightd.engines.geometry import iou
+from sightd.plugins.api import FloatArray, IntArray
 
 _SAME = 0.5
 """Minimum IoU at which a track counts as being on an object."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightd.plugins.types import Detections, FloatArray, Frame, IntArray
+from sightd.plugins.api import Detections, FloatArray, Frame, IntArray
 
 SIZE = (1280, 720)
 LABELS = ("person", "car")

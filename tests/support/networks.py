@@ -12,13 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from sightd.engines.catalog import Catalog
-from sightd.engines.ensure import ensure_model
 from sightd.engines.errors import EngineError
-from sightd.engines.fetch import Fetcher
-from sightd.engines.mirror import default_mirror
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.fetch import Fetcher
+from sightd.engines.models.mirror import default_mirror
+from sightd.engines.models.store import ModelStore, default_directory, ensure_model
 from sightd.engines.progress import silent
-from sightd.engines.store import ModelStore, default_directory
 
 Shape = Sequence[int | str]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cache import cache_directory
-from sightd.engines.cuda.nvrtc import CompilerUnavailableError, Nvrtc, find_library
+from sightd.engines.cuda.compile import CompilerUnavailableError, Nvrtc, find_library
+from sightd.engines.files import cache_directory
 
 _WHEEL = "nvidia-cuda-nvrtc==13.5.37"
 """58 MB to download, 148 MB on disk: too large for a general dependency."""

@@ -11,9 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sightd.engines.engine import Engine
 from sightd.engines.model import Model
-from sightd.engines.onnx_session import OnnxRuntimeSession
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 
 
 def constant_network(path: Path, size: tuple[int, int], outputs: Mapping[str, NDArray[np.float32]]) -> Path:

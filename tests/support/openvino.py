@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cache import cache_directory
-from sightd.engines.lock import locked
+from sightd.engines.files import cache_directory, locked
 
 VERSION = "2026.4.1"
 

@@ -19,8 +19,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sightd.engines.cache import cache_directory
-from sightd.engines.lock import locked
+from sightd.engines.files import cache_directory, locked
 
 _LOCK = Path(__file__).with_name("pycuda.lock")
 _BUILD_WITHIN = 900

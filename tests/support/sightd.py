@@ -6,7 +6,7 @@ import io
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
-from sightd.daemon.cli import main
+from sightd.daemon.cli.main import main
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sightd.engines.model import Model
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
 
 SIZE = 32
 

@@ -8,10 +8,9 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
-from sightd.daemon.config.entries import PluginSource
-from sightd.engines.catalog import Catalog
-from sightd.plugins.api import AnyPlugin, Fault, Plugin, PluginConfig, PluginError
-from sightd.plugins.types import Detections, Tracks
+from sightd.daemon.config.plugin_entries import PluginSource
+from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api import AnyPlugin, Detections, Fault, Plugin, PluginConfig, PluginError, Tracks
 
 
 class FinderConfig(PluginConfig):

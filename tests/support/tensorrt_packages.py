@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cache import cache_directory
-from sightd.engines.lock import locked
+from sightd.engines.files import cache_directory, locked
 
 _STAND_INS = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 _WAIT = 400

@@ -49,7 +49,7 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the checkout's cache of models and samples, or an empty folder."""
     import os
 
-    from sightd.engines.cache import cache_directory
+    from sightd.engines.files import cache_directory
 
     folder = cache_directory(os.environ)
     return folder if folder.is_dir() else tmp_path_factory.mktemp("no-cache")

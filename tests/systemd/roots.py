@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sightd.engines.cache import cache_directory
+from sightd.engines.files import cache_directory
 from tests.support.host import debian_mirror, pip_settings, pip_variable
 
 ROOT = Path(__file__).parents[2]

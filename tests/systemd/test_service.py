@@ -257,7 +257,7 @@ def test_an_isolated_plug_in_runs_in_the_hardened_service(service: Service, mach
     service.configure(chain=["motion"], plugins={"motion": {"isolate": True}})
     service.install()
     service.wait_ready()
-    children = [line for line in service.processes() if "sightd.daemon.isolation.child" in line]
+    children = [line for line in service.processes() if "sightd.daemon.isolation.server" in line]
     assert len(children) == 1
     assert json.loads(service.get("/readyz")[1])["plugins"]["motion"]["breaker"] == "closed"
     machine.run("systemctl", "stop", UNIT)

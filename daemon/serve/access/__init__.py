@@ -1,1 +1,1 @@
-"""Network access control: tokens and their roles, throttling of failed logins, and the web server's authentication."""
+"""Access control of both servers: tokens and their roles, users of this machine, throttling of failed logins."""

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.config.model import Access as Options
-from sightd.daemon.log_throttle import LogThrottle
 from sightd.daemon.serve.access.login_throttle import LoginThrottle
-from sightd.daemon.serve.access.peers import PeerRoles
-from sightd.daemon.serve.access.token_store import TokenStore
+from sightd.daemon.serve.access.principals import PeerRoles, TokenStore
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sightd.daemon.serve.connection_limiter import client_key
+from sightd.daemon.serve.limits import client_key
 
 AT_ONCE = 10
 """Consecutive failed logins allowed without a delay."""

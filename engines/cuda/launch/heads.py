@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sightd.engines.cuda.launch.layout import HEAD, LEVEL, record
 from sightd.engines.errors import EngineError
-from sightd.engines.spec import InputSpec
+from sightd.engines.model import InputSpec
 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 

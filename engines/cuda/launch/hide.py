@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sightd.engines.cuda.launch.interfaces import Buffer, Device, Grid, Kernels, blocks
+from sightd.engines.cuda.launch.device import Buffer, Device, Grid, GrowingStaging, Kernels, Staging, blocks
 from sightd.engines.cuda.launch.layout import CELLS, PICTURE, REGION, record
-from sightd.engines.cuda.launch.marks import Point
+from sightd.engines.cuda.launch.overlay import Point
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.staging import GrowingStaging, Staging
 
 BLOCK: Grid = (16, 8, 1)
 

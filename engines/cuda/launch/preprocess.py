@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.interfaces import Buffer, Device, Grid, Kernels, blocks, precision
+from sightd.engines.cuda.launch.device import Buffer, Device, Grid, Kernels, Staging, blocks, precision
 from sightd.engines.cuda.launch.layout import INPUT_LAYOUT, PLACEMENT, record
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.resample import steps
-from sightd.engines.cuda.launch.staging import Staging
+from sightd.engines.cuda.launch.resize import steps
+from sightd.engines.model import ColourOrder, InputSpec
 from sightd.engines.preprocess import Geometry, affine, letterbox
-from sightd.engines.spec import ColourOrder, InputSpec
 
 BLOCK: Grid = (32, 8, 1)
 PIXELS_PER_THREAD = 4

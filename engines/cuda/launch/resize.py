@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sightd.engines.cuda.launch.interfaces import Device, Grid, Kernels, blocks
-from sightd.engines.cuda.launch.layout import RESIZED, record
-from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.cuda.launch.staging import Staging
-from sightd.engines.cuda.launch.target import target
+from numpy.typing import NDArray
+
+from sightd.engines.cuda.launch.device import Device, Grid, Kernels, Staging, blocks
+from sightd.engines.cuda.launch.layout import RESIZED, TARGET, record
+from sightd.engines.cuda.launch.picture import DevicePicture, bgr_to_yuv
+
+
+def steps(source: int, target: int) -> tuple[int, int]:
+    """Returns step and start in 32.32 fixed point: source position = (target pixel + 1/2) · source/target − 1/2."""
+    return round((source << 32) / target), round((source << 31) / target) - (1 << 31)
+
+
+def target(frame: DevicePicture, width: int, height: int) -> NDArray[Any]:
+    """Returns the struct `Target`: `frame` filled from an image of `width` x `height`, in the frame's own colour
+    format."""
+    (step_x, start_x), (step_y, start_y) = steps(width, frame.width), steps(height, frame.height)
+    return record(
+        TARGET,
+        frame=frame.record(),
+        step_x=step_x,
+        start_x=start_x,
+        step_y=step_y,
+        start_y=start_y,
+        yuv=bgr_to_yuv(frame.matrix, frame.full_range),
+    )
+
 
 BLOCK: Grid = (32, 8, 1)
 _PIXELS_ACROSS, _PIXELS_DOWN = 4, 2

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sightd.plugins.face.gallery.cipher import Cipher, new_lock, unlocked
 from sightd.plugins.face.gallery.errors import DamagedError, GalleryError, UnwritableError
-from sightd.plugins.face.gallery.file import identity, made, reason
-from sightd.plugins.written_ahead import is_damaged, is_unwritable, read_only
+from sightd.plugins.face.gallery.file import Cipher, identity, made, new_lock, reason, unlocked
+from sightd.plugins.storage.sqlite import is_damaged, is_unwritable, read_only
 
 _VERSION = 1
 _ROOM_FOR_A_PERSON = (
@@ -55,6 +54,8 @@ CREATE TABLE sightings (
 CREATE INDEX sightings_by_time ON sightings (last_seen);
 INSERT INTO meta VALUES ('generation', 0), ('next_unknown', 1);
 """
+ALL_NUMBERS = "SELECT ? UNION SELECT j.value FROM unknown, json_each(unknown.joined) AS j WHERE unknown.number = ?"
+"""SQL for a person's own number and those of persons merged into it; bind the number twice."""
 
 
 class Database:
@@ -314,3 +315,10 @@ def _is_missing(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def drop_unknown(run: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Deletes unknown persons and all their sightings, including those under merged numbers."""
+    for number in numbers:
+        run.execute(f"DELETE FROM sightings WHERE unknown IN ({ALL_NUMBERS})", (number, number))
+        run.execute("DELETE FROM unknown WHERE number = ?", (number,))

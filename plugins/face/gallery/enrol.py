@@ -1,19 +1,22 @@
-"""Enrols photographs: each must show one face, of good quality, of the right person."""
+"""Reads and enrols photographs: each must show one face, of good quality, of the right person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from sightd.plugins.face.calibration import Calibration
-from sightd.plugins.face.evidence import Match
-from sightd.plugins.face.face_samples import FaceSamples, Quality
+from sightd.plugins.api import FloatArray, Frame, Image
+from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Face, Gallery, Person, plain
-from sightd.plugins.face.gallery.matcher import Matcher
-from sightd.plugins.types import FloatArray, Frame, Image
+from sightd.plugins.face.matching.calibration import Calibration
+from sightd.plugins.face.matching.evidence import Match
+from sightd.plugins.face.matching.matcher import Matcher
+from sightd.plugins.face.matching.samples import FaceSamples, Quality
+from sightd.plugins.images.still import UPLOAD, StillError, read_still, still_of
 
 _BACKGROUND = 0.5
 """A face whose eyes are less than this share as far apart as those of the largest face counts as background."""
@@ -23,6 +26,7 @@ _OTHER_PERSON = 1e-6
 """False match rate at which a face is taken for another person's: siblings reach 1e-5."""
 _UNLIKE = 1e-2
 """False match rate: a face less similar to the person's others than this is taken for another person's."""
+MOST_BYTES = UPLOAD.bytes
 
 
 class Analyser(Protocol):
@@ -177,3 +181,19 @@ def _weakness(quality: Quality, row: int) -> str:
         "turned away": float(quality.frontality[row]),
     }
     return min(parts, key=lambda part: parts[part])
+
+
+def read_photo(path: Path) -> Image:
+    """Like `plugins.images.still.read_still`, with the limits of an upload. Raises GalleryError."""
+    try:
+        return read_still(path, UPLOAD)
+    except StillError as error:
+        raise GalleryError(str(error)) from error
+
+
+def photo_of(data: bytes, name: str) -> Image:
+    """Like `plugins.images.still.still_of`. Raises GalleryError."""
+    try:
+        return still_of(data, name, UPLOAD)
+    except StillError as error:
+        raise GalleryError(str(error)) from error

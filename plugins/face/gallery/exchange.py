@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sightd.engines.printable import printable
-from sightd.plugins.face.face_samples import DIMENSIONS
+from sightd.engines.text import printable
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Face, Gallery, checked_name, decoded, encoded, plain
+from sightd.plugins.face.matching.samples import DIMENSIONS
 
 _FORM = "sightd faces 1"
 _LATEST = 253402300800.0

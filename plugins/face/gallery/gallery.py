@@ -1,8 +1,9 @@
-"""Persons and their faces, persistent across restarts."""
+"""Persons and their faces, persistent across restarts; faces of another version of a model are kept apart."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import struct
 import time
@@ -13,22 +14,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from sightd.engines.printable import printable
-from sightd.plugins.face.calibration import calibration_of
-from sightd.plugins.face.face_samples import CROP, DIMENSIONS
-from sightd.plugins.face.gallery.cipher import Cipher
-from sightd.plugins.face.gallery.database import Database
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.text import printable
+from sightd.plugins.api import FloatArray, Image
+from sightd.plugins.face.gallery.database import Database, drop_unknown
 from sightd.plugins.face.gallery.errors import (
     DamagedError,
     GalleryError,
     NameTakenError,
     UnknownPersonError,
+    UnwritableError,
     WrongKeyError,
 )
-from sightd.plugins.face.gallery.unknown_rows import drop
-from sightd.plugins.types import FloatArray, Image
+from sightd.plugins.face.gallery.file import Cipher
+from sightd.plugins.face.matching.calibration import calibration_of
+from sightd.plugins.face.matching.matcher import Enrolled
+from sightd.plugins.face.matching.samples import CROP, DIMENSIONS
+
+log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 80
 _LONGEST_SOURCE = 255
@@ -66,17 +70,6 @@ class Face:
     crop: Image | None = None
     added_at: float = 0.0
     id: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Enrolled:
-    """All faces of one model: embeddings float32 [m, DIMENSIONS], grouped by person; `owners` int64 [m] are the
-    persons' ids, ascending; `names` by id; `generation` of the gallery."""
-
-    embeddings: FloatArray
-    owners: NDArray[np.int64]
-    names: dict[int, str]
-    generation: int
 
 
 class Gallery:
@@ -209,7 +202,7 @@ class Gallery:
         alike = self._unknown_like(self.faces(person))
         with self.database.changing(wipes=True) as run:
             run.execute("DELETE FROM persons WHERE id = ?", (person.id,))
-            drop(run, alike)
+            drop_unknown(run, alike)
         self.database.scrub()
         return person
 
@@ -347,3 +340,22 @@ def decoded(data: bytes) -> Image:
             "copy"
         )
     return np.asarray(image, np.uint8)
+
+
+def keep_versions_apart(gallery: Gallery, recogniser: str) -> None:
+    """Records the version (weights hash) of a catalogue model in the gallery; warns if faces are of another version."""
+    model = Catalog.load().models.get(recogniser)
+    if model is None or not model.sources or not model.sources[0].sha256:
+        return
+    try:
+        others = gallery.keep_apart(recogniser, model.sources[0].sha256)
+    except UnwritableError as error:
+        log.error("enrolled faces are taken for those of this version of %s: %s", recogniser, error)
+        return
+    if others:
+        log.warning(
+            "%d enrolled faces were seen by another version of %s and are not compared any more: `sightd faces "
+            "see-again` makes new ones of those whose picture is kept",
+            others,
+            recogniser,
+        )

@@ -12,7 +12,7 @@ from sightd.plugins.face.gallery.gallery import Gallery
 class Sighting:
     """A visit at one camera. `person` is the person's id in the gallery, or `unknown` the number of an unknown person.
 
-    Times in seconds since the epoch; similarity and margin as in `sightd.plugins.types.Faces`.
+    Times in seconds since the epoch; similarity and margin as in `sightd.plugins.api.Faces`.
     """
 
     camera: str

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightd.plugins.face.calibration import Calibration
+from sightd.plugins.api import FloatArray, Image
+from sightd.plugins.face.gallery.database import ALL_NUMBERS, drop_unknown
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Face, Gallery, Person, decoded, encoded
-from sightd.plugins.face.gallery.unknown_rows import ALL_NUMBERS, drop
-from sightd.plugins.face.unknown import UnknownPerson, Unknowns
-from sightd.plugins.types import FloatArray, Image
+from sightd.plugins.face.matching.calibration import Calibration
+from sightd.plugins.face.matching.unknown import UnknownPerson, Unknowns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class UnknownStore:
             gone = {one.number for one in before.persons} - {one.number for one in after.persons}
             merged = gone & set(() if person is None else person.joined)
             run.executemany("DELETE FROM unknown WHERE number = ?", [(one,) for one in merged])
-            drop(run, sorted(gone - merged))  # beyond `most`: their sightings go with them
+            drop_unknown(run, sorted(gone - merged))  # beyond `most`: their sightings go with them
         return None if person is None else person.number
 
     def find(self, number: int) -> UnknownPerson:
@@ -95,26 +95,26 @@ class UnknownStore:
                 f"UPDATE sightings SET person = ?, unknown = NULL WHERE unknown IN ({ALL_NUMBERS})",
                 (named, person.number, person.number),
             )
-            drop(run, [person.number])
+            drop_unknown(run, [person.number])
         return self._gallery.person(name)
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Deletes them and their sightings; `Database.scrub` then wipes the freed space."""
         with self._database.changing(persons=False, wipes=True) as run:
-            drop(run, numbers)
+            drop_unknown(run, numbers)
 
     def forget_single(self, number: int) -> None:
         """Deletes a person seen only once, if that visit turned out to be of an enrolled person."""
         with self._database.changing(persons=False) as run:
             if run.execute("SELECT 1 FROM unknown WHERE number = ? AND visits = 1", (number,)).fetchone():
-                drop(run, [number])
+                drop_unknown(run, [number])
 
     def forget_before(self, oldest: float) -> bool:
         """Deletes those not seen since `oldest` (seconds since the epoch); returns whether there were any."""
         rows = self._database.rows("SELECT number FROM unknown WHERE last_seen < ?", oldest)
         if rows:
             with self._database.changing(persons=False) as run:
-                drop(run, [number for (number,) in rows])
+                drop_unknown(run, [number for (number,) in rows])
         return bool(rows)
 
     def _write(self, run: sqlite3.Connection, person: UnknownPerson, best: Best) -> None:

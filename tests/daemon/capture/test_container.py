@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from sightd.daemon.capture import container as module
-from sightd.daemon.capture.container import video_of
+from sightd.daemon.capture import stream as module
 from sightd.daemon.capture.errors import Reason, SourceError
+from sightd.daemon.capture.stream import video_of
 from tests.support.clips import quadrants, write_film, write_with_cover
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightd.daemon.capture.corruption_gate import CorruptionGate
+from sightd.daemon.capture.feed import CorruptionGate
 
 
 def shown(gate: CorruptionGate, *frames: str, interval: float = 0.04) -> str:

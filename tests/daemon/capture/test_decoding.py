@@ -20,14 +20,14 @@ import pytest
 from sightd.daemon.capture.decoding import CpuDecoding, downloaded
 from sightd.daemon.capture.errors import Reason, SourceError
 from sightd.daemon.capture.feed import Feed
-from sightd.daemon.capture.source import source_of
 from sightd.daemon.capture.stream import AvStream, Playback, Shot
 from sightd.daemon.config.model import Camera
-from sightd.engines.cuda.device_image import DeviceImage
+from sightd.daemon.config.source import source_of
 from sightd.engines.cuda.driver import open_device
+from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.cuda.launch.picture import Matrix
 from sightd.engines.cuda.nvdec import Nvdec
-from sightd.plugins.types import Frame
+from sightd.plugins.api import Frame
 from tests.support import media
 from tests.support.barcode import get_bar
 from tests.support.clips import CLOCKWISE, LiveEncoder, Scene, corners, quadrants, write_film

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightd.daemon.analyze.media import Item, frames, sequences
 from sightd.daemon.capture.decoding import CpuDecoding
-from sightd.daemon.capture.deinterlace import Deinterlace
 from sightd.daemon.capture.reconnect import FeedState
-from sightd.daemon.capture.source import CaptureError, source_of
-from sightd.daemon.config.model import Camera
+from sightd.daemon.config.model import Camera, Deinterlace
+from sightd.daemon.config.source import InvalidSourceError, source_of
+from sightd.daemon.tools.media import Item, frames, sequences
 from tests.support.clips import CLOCKWISE, write_film
 from tests.support.feeds import RunningFeed
 from tests.support.waiting import eventually
@@ -79,7 +78,7 @@ def test_a_stream_that_changes_its_size_stays_complete(tmp_path: Path) -> None:
 def test_nvdec_takes_no_orders_about_it() -> None:
     options = {"source": "rtsp://camera/stream", "decoder": "nvdec"}
     assert source_of(Camera.model_validate(options)).deinterlace == "auto"
-    with pytest.raises(CaptureError, match="nvdec does not support `deinterlace`; remove it"):
+    with pytest.raises(InvalidSourceError, match="nvdec does not support `deinterlace`; remove it"):
         source_of(Camera.model_validate(options | {"deinterlace": "on"}))
 
 

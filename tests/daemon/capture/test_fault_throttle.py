@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightd.daemon.capture.errors import Reason
-from sightd.daemon.capture.fault_throttle import FaultThrottle, in_words
+from sightd.daemon.capture.reconnect import FaultThrottle, in_words
 
 
 def told(faults: dict[float, Reason]) -> list[float]:

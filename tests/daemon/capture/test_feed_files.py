@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from sightd.daemon.capture import container
+from sightd.daemon.capture import stream as stream_module
 from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.reconnect import FeedState
 from tests.support.clips import (
@@ -73,14 +73,14 @@ def test_a_file_that_is_no_video_is_named_so(tmp_path: Path) -> None:
 
 
 def test_pictures_that_would_fill_the_memory_are_not_read(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "MOST_PIXELS", 320 * 240 - 1)
+    monkeypatch.setattr(stream_module, "MOST_PIXELS", 320 * 240 - 1)
     with RunningFeed(str(clip)) as running:
         eventually(lambda: Reason.NO_VIDEO in running.record.losses, 5.0)
         assert running.frames == []
 
 
 def test_pictures_that_grow_later_are_not_read_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "MOST_PIXELS", 320 * 240)
+    monkeypatch.setattr(stream_module, "MOST_PIXELS", 320 * 240)
     small = write_clip(tmp_path / "small.ts", size=(320, 240), frames=25)
     large = write_clip(tmp_path / "large.ts", size=(640, 480), frames=25)
     both = tmp_path / "both.ts"

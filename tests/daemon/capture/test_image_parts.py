@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.daemon.capture.image_parts import MOST_BETWEEN, MOST_PICTURE, Part, PartReader, TooLargeError
+from sightd.daemon.capture.http_camera import MOST_BETWEEN, MOST_PICTURE, Part, PartReader, TooLargeError
 
 
 def jpeg(number: int, *, progressive: bool = False) -> bytes:

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from sightd.daemon.capture.picture import MOST_PIXELS, DisplayGeometry, lazily, to_bgr, turns_of_matrix
-from sightd.plugins.types import Frame
+from sightd.plugins.api import Frame
 
 BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
 """Weights of red and blue in the luma, ITU-R BT.601 and BT.709."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from sightd.daemon.capture.rtsp_codecs import CODECS, is_key, stated_configuration
+from sightd.daemon.capture.rtsp_dialogue import CODECS, is_key, stated_configuration
 from tests.support.clips import Scene
 
 

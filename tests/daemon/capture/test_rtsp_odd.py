@@ -18,10 +18,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sightd.daemon.capture import gst, rtsp, rtsp_challenges
+from sightd.daemon.capture import rtsp, rtsp_challenges, rtsp_gstreamer
 from sightd.daemon.capture.errors import Reason
-from sightd.daemon.capture.rtsp_codecs import CODECS
-from sightd.daemon.capture.rtsp_dialogue import Dialogue, address_of
+from sightd.daemon.capture.rtsp_dialogue import CODECS, Dialogue, address_of
 from tests.support.camera import need_rtsp_server
 from tests.support.certificates import self_signed
 from tests.support.feeds import RunningFeed
@@ -39,8 +38,8 @@ def _gstreamer() -> None:
 
 _CONNECTS = """
 import sys
-from sightd.daemon.capture import gst
-gstreamer = gst.load()
+from sightd.daemon.capture.rtsp_gstreamer import load
+gstreamer = load()
 client = gstreamer.gio.SocketClient.new()
 client.set_tls(True)
 client.set_tls_validation_flags(gstreamer.gio.TlsCertificateFlags.NO_FLAGS)
@@ -177,7 +176,7 @@ def test_a_password_that_a_camera_repeats_is_shown_to_nobody(before: str, caplog
 
 
 def plugin_of_rtspsrc() -> Path:
-    return Path(gst.load().gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
+    return Path(rtsp_gstreamer.load().gst.ElementFactory.find("rtspsrc").load().get_plugin().get_filename())
 
 
 def test_the_guard_against_such_challenges_fits_the_installed_gstreamer() -> None:
@@ -213,7 +212,7 @@ print(rights())
 def test_a_library_without_that_reference_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "library.so").write_bytes(b"no library")
     (tmp_path / "cut.so").write_bytes(plugin_of_rtspsrc().read_bytes()[:5000])
-    other = Path(gst.load().gst.ElementFactory.find("queue").get_plugin().get_filename())
+    other = Path(rtsp_gstreamer.load().gst.ElementFactory.find("queue").get_plugin().get_filename())
     for library in (tmp_path / "library.so", tmp_path / "cut.so", tmp_path / "none.so", other):
         with pytest.raises(rtsp_challenges.GuardError):
             rtsp_challenges.install(library)
@@ -242,12 +241,12 @@ def test_without_the_guard_cameras_are_read_by_ffmpeg_and_it_is_said(
         raise rtsp_challenges.GuardError("another structure")
 
     monkeypatch.setattr(rtsp_challenges, "install", refuse)
-    gst.load.cache_clear()
+    rtsp_gstreamer.load.cache_clear()
     try:
         with OddCamera() as camera, RunningFeed(camera.address(), timeout="3s") as running:
             running.wait_for(2)
     finally:
-        gst.load.cache_clear()
+        rtsp_gstreamer.load.cache_clear()
     assert "using FFmpeg for" in caplog.text
     assert "cannot be protected against malformed login challenges: another structure" in caplog.text
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from sightd.daemon.capture.rtsp_dialogue import Dialogue, address_of
-from sightd.daemon.capture.rtsp_wire import RtspConnection
+from sightd.daemon.capture.rtsp_gstreamer import RtspConnection
 from tests.support.waiting import eventually
 
 Pair = tuple[socket.socket, socket.socket]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightd.daemon.capture.slot import FrameSlot
-from sightd.plugins.types import Frame
+from sightd.plugins.api import Frame
 
 
 def frame(seq: int) -> Frame:

@@ -12,8 +12,8 @@ import cv2
 import pytest
 
 from sightd.daemon.capture.decoding import CpuDecoding
-from sightd.plugins.jpeg import MOST_SCANS
-from sightd.plugins.still import still_of
+from sightd.plugins.images.formats import MOST_SCANS
+from sightd.plugins.images.still import still_of
 from tests.support.clips import corners, quadrants, with_exif_orientation
 from tests.support.hostile_images import png_with_exif, scan_bomb, text_bomb, webp_with_exif
 

@@ -10,11 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sightd.daemon.config.installed import installed_plugins, plugin_configs
 from sightd.daemon.config.load import load_text
+from sightd.daemon.config.plugin_entries import installed_plugins, plugin_configs
 from sightd.daemon.config.problems import ConfigError
 from sightd.daemon.config.schema import as_text, config_schema
-from sightd.daemon.config.yaml_values import parse
+from sightd.daemon.config.yaml import parse
 from tests.daemon.config.examples import ENVIRON, EXAMPLES, FOLDER
 
 SCHEMA = FOLDER / "sightd.schema.json"

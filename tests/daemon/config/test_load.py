@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from sightd.daemon.config.installed import installed_plugins
 from sightd.daemon.config.load import LoadedConfig, load, load_text
+from sightd.daemon.config.overrides import parse_override
+from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
-from sightd.daemon.overrides import parse_override
-from sightd.engines.catalog import Catalog
-from sightd.engines.custom_models import CustomModelMetadata, file_of, put
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
 from tests.support.networks import write_double
 from tests.support.stub_plugins import STUBS, FinderConfig
 

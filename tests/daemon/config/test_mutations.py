@@ -8,11 +8,10 @@ import jsonschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sightd.daemon.config.installed import installed_plugins
 from sightd.daemon.config.load import load_text
+from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
-from sightd.daemon.config.yaml_nodes import YamlSyntaxError
-from sightd.daemon.config.yaml_values import parse
+from sightd.daemon.config.yaml import YamlSyntaxError, parse
 from tests.daemon.config.examples import CANARY, ENVIRON, EXAMPLES, FOLDER
 
 TEXTS = ["\n".join(line for line in path.read_text().splitlines() if line[:1] != "#") for path in EXAMPLES]

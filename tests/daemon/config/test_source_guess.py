@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.daemon.config.source_guess import address_meant
+from sightd.daemon.config.checks import address_meant
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from sightd.daemon.control.client import (
     SocketEndpoint,
     url_endpoint,
 )
-from sightd.daemon.serve.http import create_app
-from sightd.daemon.serve.http_server import HttpServer
-from tests.daemon.serve.test_http import View
+from sightd.daemon.serve.http.app import create_app
+from sightd.daemon.serve.http.server import HttpServer
+from tests.daemon.serve.http.test_app import View
 from tests.support.access import NO_TOKENS
 from tests.support.certificates import self_signed
 

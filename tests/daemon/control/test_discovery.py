@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.model import Control
-from sightd.daemon.control import discovery, service
-from sightd.daemon.control.address import default_socket
+from sightd.daemon.control import discovery
 from sightd.daemon.control.client import ControlError, DeniedError, NoDaemonError, SocketEndpoint
 from sightd.daemon.control.discovery import DaemonSelection, client_for, find
-from sightd.daemon.control.service import InstalledService, installed_service
-from sightd.daemon.serve.access.peers import PeerRoles
-from sightd.daemon.serve.control_socket import ControlSocket, open_control
+from sightd.daemon.control.installed_service import InstalledService, installed_service
+from sightd.daemon.serve.access.principals import PeerRoles
+from sightd.daemon.serve.control_address import default_socket
+from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
 from tests.support import other_user
 
 Listen = Callable[..., Path]
@@ -24,7 +24,7 @@ Listen = Callable[..., Path]
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a user on a machine without an installed service."""
-    monkeypatch.setattr(service, "UNIT_FOLDER", tmp_path / "units")
+    monkeypatch.setattr("sightd.daemon.control.installed_service.UNIT_FOLDER", tmp_path / "units")
     monkeypatch.setattr(discovery, "SERVICE_SOCKET", tmp_path / "service" / "control.sock")
     (tmp_path / "run").mkdir(mode=0o700)
     return {"XDG_RUNTIME_DIR": str(tmp_path / "run")}

@@ -11,10 +11,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from sightd.daemon.config.model import Output
 from sightd.daemon.encode.choice import CodecChoice, CodecName, EncoderMissingError
-from sightd.daemon.encode.codec import EncoderError
-from sightd.daemon.encode.h264 import H264Encoder
-from sightd.daemon.encode.nvenc import RETRY_AFTER
-from sightd.daemon.encode.x264 import open_x264
+from sightd.daemon.encode.codecs import RETRY_AFTER, EncoderError, open_x264
+from sightd.daemon.encode.encoder import H264Encoder
 
 
 def absent() -> str | None:

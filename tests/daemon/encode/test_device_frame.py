@@ -13,15 +13,12 @@ import pytest
 from av.video.codeccontext import VideoCodecContext
 
 from sightd.daemon.config.model import Output
-from sightd.daemon.encode import device_frame as module
+from sightd.daemon.encode import encoder as module
 from sightd.daemon.encode.choice import CodecChoice
-from sightd.daemon.encode.codec import ON_GPU, EncoderError
-from sightd.daemon.encode.device_frame import device_frame, planes
-from sightd.daemon.encode.h264 import H264Encoder
-from sightd.daemon.encode.nvenc import open_nvenc_on_gpu
-from sightd.daemon.encode.x264 import open_x264
-from sightd.engines.cuda.device_image import Downloads
+from sightd.daemon.encode.codecs import ON_GPU, EncoderError, open_nvenc_on_gpu, open_x264
+from sightd.daemon.encode.encoder import H264Encoder, device_frame, planes
 from sightd.engines.cuda.dlpack import lent
+from sightd.engines.cuda.image import Downloads
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_image, nv12_rows

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.daemon.encode.jpeg import encode_jpeg
+from sightd.daemon.encode.encoder import encode_jpeg
 
 
 def gradient() -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:

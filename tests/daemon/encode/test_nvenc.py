@@ -10,22 +10,28 @@ import pytest
 from av.video.codeccontext import VideoCodecContext
 
 from sightd.daemon.config.model import Output
-from sightd.daemon.encode.codec import EncoderError, opened
-from sightd.daemon.encode.nvenc import RETRY_AFTER, NvencProblem, open_nvenc, settings
-from sightd.daemon.encode.x264 import open_x264
-from sightd.engines.placement import no_gpu
+from sightd.daemon.encode.codecs import (
+    RETRY_AFTER,
+    EncoderError,
+    NvencProblem,
+    nvenc_settings,
+    open_nvenc,
+    open_x264,
+    opened,
+)
+from sightd.engines.cuda.gpus import no_gpu
 
 without_gpu = pytest.mark.skipif(no_gpu() is None, reason="this machine has an NVIDIA GPU")
 
 
 def test_quality_and_limit_are_those_of_the_configuration() -> None:
-    asked = settings(Output(crf=19, max_bitrate=4000))
+    asked = nvenc_settings(Output(crf=19, max_bitrate=4000))
     assert (asked["rc"], asked["cq"], asked["b"]) == ("vbr", "19", "0")
     assert (asked["maxrate"], asked["bufsize"]) == ("4000k", "4000k")
 
 
 def test_nothing_is_held_back_and_key_frames_come_only_when_asked_for() -> None:
-    asked = settings(Output())
+    asked = nvenc_settings(Output())
     assert (asked["tune"], asked["delay"], asked["zerolatency"], asked["rc-lookahead"]) == ("ull", "0", "1", "0")
     assert (asked["forced-idr"], asked["no-scenecut"]) == ("1", "1")
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sightd.daemon.config.installed import installed_plugins
 from sightd.daemon.config.load import LoadedConfig, load_text
-from sightd.daemon.faces import opening
+from sightd.daemon.config.plugin_entries import installed_plugins
+from sightd.daemon.faces import service
 from sightd.daemon.faces.served import ServedFaces
 from sightd.daemon.faces.service import NoFacesError
 from sightd.plugins.face.gallery.errors import GalleryError
@@ -82,7 +82,7 @@ def test_a_configuration_that_is_refused_leaves_what_is_served(
     assert before.gallery.persons() == []
     with pytest.raises(GalleryError):
         opened["face"].face_service.gallery.persons()
-    monkeypatch.setattr(opening, "calibration_of", lambda _recogniser: None)
+    monkeypatch.setattr(service, "calibration_of", lambda _recogniser: None)
     both = {"face": {}, "second": {"use": "face", "gallery": "other.db"}}
     with pytest.raises(GalleryError, match="has no calibration"):
         faces.opened(loaded(tmp_path, **both))

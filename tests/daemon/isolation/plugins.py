@@ -12,8 +12,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sightd.plugins.api import Context, Plugin, PluginConfig, PluginError
-from sightd.plugins.types import Canvas, Detections, Frame, Hidden, Image, Picture, Results
+from sightd.plugins.api import (
+    Canvas,
+    Context,
+    Detections,
+    Frame,
+    Hidden,
+    Image,
+    Picture,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    Results,
+)
 
 RAISES, HANGS, NONSENSE, UNSENDABLE, SEGFAULTS, EXITS, LEAKS, HANGS_NATIVELY = range(1001, 1009)
 

@@ -17,8 +17,7 @@ import pytest
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.manager import Instance, PluginManager
-from sightd.plugins.api import AnyPlugin, PluginConfig
-from sightd.plugins.types import Detections, Frame, Results, Tracks
+from sightd.plugins.api import AnyPlugin, Detections, Frame, PluginConfig, Results, Tracks
 from tests.daemon.isolation.plugins import (
     EXITS,
     HANGS,
@@ -34,7 +33,7 @@ from tests.daemon.isolation.plugins import (
     found,
     scores,
 )
-from tests.daemon.isolation.test_isolated import Board
+from tests.daemon.isolation.test_proxy import Board
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, frame
 from tests.support.waiting import eventually
 
@@ -211,7 +210,7 @@ _DAEMON = """
 import sys, threading
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.plugins.api import PluginConfig
-from sightd.plugins.types import Results
+from sightd.plugins.api import Results
 from tests.daemon.isolation.plugins import Faulty, HANGS_NATIVELY, scores
 from tests.daemon.pipeline.plugins import Observations, frame
 

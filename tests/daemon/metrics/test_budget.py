@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.daemon.metrics.budget import Budget
+from sightd.daemon.metrics.registry import Budget
 
 
 class Clock:

@@ -8,10 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from sightd.daemon.metrics.budget import Budget
-from sightd.daemon.metrics.registry import MOST_CLASSES, Metrics
-from sightd.daemon.metrics.transfers import DeviceTransfers
-from sightd.engines.cuda.transfers import TransferCounter
+from sightd.daemon.metrics.registry import MOST_CLASSES, Budget, DeviceTransfers, Metrics
+from sightd.engines.cuda.stream import TransferCounter
 
 LABELS = {
     "camera",

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightd.daemon.pipeline.breaker import BreakerState
-from sightd.engines.engine import Engine
-from sightd.plugins.api import Plugin, PluginConfig
-from sightd.plugins.types import Detections, Frame, Results, Tracks
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Detections, Frame, Plugin, PluginConfig, Results, Tracks
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 

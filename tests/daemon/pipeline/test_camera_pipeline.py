@@ -9,16 +9,24 @@ from types import SimpleNamespace
 import pytest
 
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
-from sightd.daemon.pipeline.frame_queue import FrameQueue
-from sightd.daemon.pipeline.frame_task import FrameTask
+from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
-from sightd.daemon.pipeline.rate_limit import RateLimit
 from sightd.daemon.pipeline.supervisor import PluginSupervisor
-from sightd.daemon.pipeline.worker import Worker
+from sightd.daemon.pipeline.worker import RateLimit, Worker
 from sightd.engines.errors import EngineError
 from sightd.engines.session import Backend
-from sightd.plugins.api import AnyPlugin, Context, Plugin, PluginConfig, PluginError
-from sightd.plugins.types import Detections, Frame, Picture, Results, Tracks
+from sightd.plugins.api import (
+    AnyPlugin,
+    Context,
+    Detections,
+    Frame,
+    Picture,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    Results,
+    Tracks,
+)
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
 

@@ -7,8 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.daemon.pipeline.frame_queue import FrameQueue
-from sightd.daemon.pipeline.frame_task import FrameTask
+from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from tests.daemon.pipeline.plugins import frame
 from tests.support.waiting import eventually
 

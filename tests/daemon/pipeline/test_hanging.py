@@ -12,8 +12,7 @@ from sightd.daemon.pipeline.breaker import Breaker, BreakerState
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.supervisor import PluginSupervisor
-from sightd.plugins.api import PluginConfig
-from sightd.plugins.types import Detections, Results, Tracks
+from sightd.plugins.api import Detections, PluginConfig, Results, Tracks
 from tests.daemon.pipeline.plugins import Finder, Follower, Observations, ParallelFinder, frame
 from tests.support.waiting import eventually
 

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from sightd.plugins.api import Plugin, PluginConfig
-from sightd.plugins.types import Detections, Frame, Hidden, Results
+from sightd.plugins.api import Detections, Frame, Hidden, Plugin, PluginConfig, Results
 from tests.daemon.pipeline.plugins import Finder, frame
 from tests.daemon.pipeline.test_camera_pipeline import pipeline_of
 

@@ -15,16 +15,15 @@ from sightd.daemon.capture.reasons import Reason
 from sightd.daemon.capture.slot import FrameSlot
 from sightd.daemon.config.model import Output, Render
 from sightd.daemon.encode.choice import CodecChoice
-from sightd.daemon.encode.codec import EncoderError
-from sightd.daemon.encode.h264 import H264Encoder
-from sightd.daemon.encode.packet import Packet
+from sightd.daemon.encode.codecs import EncoderError
+from sightd.daemon.encode.encoder import H264Encoder, Packet
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.output import FAULT_REMEMBERED, CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.render.renderer import Renderer
-from sightd.daemon.serve.mjpeg import JpegStream
-from sightd.plugins.types import Frame, Image, Results
+from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.plugins.api import Frame, Image, Results
 from tests.support.waiting import eventually
 
 SIZE = (64, 48)
@@ -66,7 +65,7 @@ class Bench:
             self.slot,
             CameraPipeline("a", []),
             Renderer("A", Render()),
-            Publisher(Output(), CodecChoice("a", "x264"), player, self.jpeg, self.camera, self.metrics.stages),  # type: ignore[arg-type]
+            Publisher(Output(), CodecChoice("a", "x264"), player, self.jpeg, self.camera, self.metrics.stages),
             self.camera,
             self.metrics.stages,
             self,

@@ -24,12 +24,12 @@ from sightd.daemon.pipeline.camera_pipeline import CameraPipeline
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
 from sightd.daemon.render.renderer import Renderer
-from sightd.daemon.serve.rtsp_stream import RtspStream
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.daemon.serve.rtsp.stream import RtspStream
 from sightd.engines.cuda.errors import CudaError
-from sightd.engines.cuda.frame_drawing import FrameDrawing
 from sightd.engines.cuda.gpus import Gpu
-from sightd.plugins.types import Frame, Image
+from sightd.engines.cuda.image import DeviceImage, Downloads
+from sightd.engines.cuda.pipelines.drawing import FrameDrawing
+from sightd.plugins.api import Frame, Image
 from tests.daemon.pipeline.test_output import Player as RtspPlayer
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu

@@ -16,21 +16,19 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sightd.daemon.config.model import Output
-from sightd.daemon.encode import device_frame as of_ffmpeg
+from sightd.daemon.encode import encoder as of_ffmpeg
 from sightd.daemon.encode.choice import CodecChoice
-from sightd.daemon.encode.codec import EncoderError
-from sightd.daemon.encode.h264 import H264Encoder
-from sightd.daemon.encode.packet import Packet
-from sightd.daemon.encode.x264 import open_x264
+from sightd.daemon.encode.codecs import EncoderError, open_x264
+from sightd.daemon.encode.encoder import H264Encoder, Packet
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline import publisher as module
 from sightd.daemon.pipeline.publisher import Publisher
-from sightd.daemon.serve.mjpeg import JpegStream
-from sightd.daemon.serve.rtsp_stream import RtspStream
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
+from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.daemon.serve.rtsp.stream import RtspStream
 from sightd.engines.cuda.driver import CudaDevice
+from sightd.engines.cuda.image import DeviceImage, Downloads
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.plugins.types import Image
+from sightd.plugins.api import Image
 from tests.daemon.pipeline.test_output import Player
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu

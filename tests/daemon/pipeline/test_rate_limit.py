@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.daemon.pipeline.rate_limit import RateLimit
-from sightd.plugins.api import PluginConfig
-from sightd.plugins.types import Frame
+from sightd.daemon.pipeline.worker import RateLimit
+from sightd.plugins.api import Frame, PluginConfig
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 

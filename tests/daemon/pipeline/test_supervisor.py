@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sightd.daemon.isolation.protocol import PluginLostError
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
-from sightd.daemon.pipeline.faults import PluginLostError
 from sightd.daemon.pipeline.supervisor import PluginSupervisor
-from sightd.plugins.types import Canvas, Frame, Results, Tracks
+from sightd.plugins.api import Canvas, Frame, Results, Tracks
 from tests.daemon.pipeline.plugins import IMAGE, Finder, Observations, frame
 from tests.daemon.render.scenes import canvas_on
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sightd.daemon.render.canvas import OutputCanvas
-from sightd.daemon.render.layout import Layout
-from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.daemon.render.surface import HostSurface
-from sightd.plugins.types import Detections, Frame, Image, Tracks
+from sightd.daemon.render.text import SpriteCache
+from sightd.daemon.render.theme import Layout
+from sightd.plugins.api import Detections, Frame, Image, Tracks
 
 LABELS = ("person", "bicycle", "car")
 

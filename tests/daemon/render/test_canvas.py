@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sightd.daemon.render.layout import Layout
-from sightd.daemon.render.sprite_cache import SpriteCache
-from sightd.plugins.types import Canvas
+from sightd.daemon.render.text import SpriteCache
+from sightd.daemon.render.theme import Layout
+from sightd.plugins.api import Canvas
 from tests.daemon.render.scenes import canvas_on, changed, grey
 
 GREEN = (60, 220, 80)

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.daemon.colour import i420_for, nv12_to_i420, to_i420
 from sightd.daemon.config.model import Render
+from sightd.daemon.encode.colour import i420_for, nv12_to_i420, to_i420
 from sightd.daemon.render.renderer import Renderer
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
 from sightd.engines.cuda.driver import CudaDevice
-from sightd.engines.cuda.frame_drawing import FrameDrawing
 from sightd.engines.cuda.gpus import Gpu
-from sightd.plugins.types import Frame, Hidden, Image, Picture, Results
+from sightd.engines.cuda.image import DeviceImage, Downloads
+from sightd.engines.cuda.pipelines.drawing import FrameDrawing
+from sightd.plugins.api import Frame, Hidden, Image, Picture, Results
 from tests.daemon.render.scenes import frame, grey, tracks
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu

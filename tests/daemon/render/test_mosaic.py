@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightd.daemon.config.model import Render
-from sightd.daemon.render.layout import Layout
 from sightd.daemon.render.mosaic import mosaic
 from sightd.daemon.render.renderer import Renderer
-from sightd.daemon.render.sprite_cache import SpriteCache
 from sightd.daemon.render.surface import HostSurface
-from sightd.plugins.types import Hidden, Image, Results
+from sightd.daemon.render.text import SpriteCache
+from sightd.daemon.render.theme import Layout
+from sightd.plugins.api import Hidden, Image, Results
 from tests.daemon.render.scenes import frame
 
 SIZE = (320, 180)

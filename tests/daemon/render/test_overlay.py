@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from sightd.daemon.config.model import Render
-from sightd.daemon.render.layout import Layout
 from sightd.daemon.render.overlay import Overlay
-from sightd.daemon.render.palette import colour_of
-from sightd.daemon.render.sprite_cache import SpriteCache
-from sightd.plugins.types import Image, Results
+from sightd.daemon.render.text import SpriteCache
+from sightd.daemon.render.theme import Layout, colour_of
+from sightd.plugins.api import Image, Results
 from tests.daemon.render.scenes import canvas_on, changed, detections, frame, grey, tracks
 
 NOTHING: dict[str, Any] = {

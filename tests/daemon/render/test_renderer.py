@@ -7,7 +7,7 @@ import pytest
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.renderer import Renderer, output_size
-from sightd.plugins.types import Image, Picture, Results
+from sightd.plugins.api import Image, Picture, Results
 from tests.daemon.render.scenes import changed, detections, frame, grey, tracks
 
 PLAIN: dict[str, Any] = {

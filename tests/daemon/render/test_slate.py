@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sightd.daemon.capture.reasons import Reason
-from sightd.daemon.render.palette import contrast
 from sightd.daemon.render.slate import SlateReason, SlateWords, slate
-from sightd.plugins.types import Image
+from sightd.daemon.render.theme import contrast
+from sightd.plugins.api import Image
 from tests.daemon.render.scenes import grey
 
 OFFLINE = SlateWords(SlateReason.OFFLINE, 1000.0, Reason.TIMEOUT)

@@ -4,10 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.daemon.render.layout import Layout
-from sightd.daemon.render.palette import BLACK, WHITE, contrast
-from sightd.daemon.render.sprite import layered, rounded
-from sightd.daemon.render.sprite_cache import GLASS, SpriteCache, plate
+from sightd.daemon.render.text import GLASS, SpriteCache, layered, plate, rounded
+from sightd.daemon.render.theme import BLACK, WHITE, Layout, contrast
 from tests.daemon.render.scenes import changed, grey
 
 RED = (40, 40, 230)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sightd.daemon.render.status_line import StatusLine
-from sightd.plugins.types import Image
+from sightd.plugins.api import Image
 from tests.daemon.render.scenes import canvas_on, changed, grey
 
 

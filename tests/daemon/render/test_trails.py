@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sightd.daemon.render.trails import MOST_TRACKS, POINTS, Trails
+from sightd.daemon.render.overlay import MOST_TRACKS, POINTS, Trails
 from tests.daemon.render.scenes import canvas_on, changed, grey, tracks
 
 GREEN = (60, 220, 80)

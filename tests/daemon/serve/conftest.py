@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.model import Rtsp
-from sightd.daemon.serve import gst
 from sightd.daemon.serve.access.access import Access
 from sightd.daemon.serve.errors import GStreamerMissingError
-from sightd.daemon.serve.rtsp_server import RtspServer
-from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.serve.rtsp import gstreamer
+from sightd.daemon.serve.rtsp.server import RtspServer
+from sightd.daemon.serve.rtsp.stream import RtspStream
 from tests.daemon.serve.numbered import NumberedCamera
 from tests.support.access import NO_TOKENS
 
@@ -40,7 +40,7 @@ class Service:
 def serve() -> Iterator[Callable[..., Service]]:
     """Starts a server with these options on a free port."""
     try:
-        gst.load()
+        gstreamer.load()
     except GStreamerMissingError as error:
         pytest.skip(str(error))
     services: list[Service] = []

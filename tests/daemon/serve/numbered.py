@@ -12,8 +12,8 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
-from sightd.daemon.encode.packet import Packet
-from sightd.daemon.serve.rtsp_stream import RtspStream
+from sightd.daemon.encode.encoder import Packet
+from sightd.daemon.serve.rtsp.stream import RtspStream
 
 WIDTH, HEIGHT, FPS = 640, 360, 25
 _BITS, _BAR = 16, 20

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from sightd.daemon.serve.http_connection import PATIENCE
-from sightd.daemon.serve.rtsp_connection_policy import TO_PLAY
+from sightd.daemon.serve.http.connection import PATIENCE
+from sightd.daemon.serve.rtsp.viewers import TO_PLAY
 from tests.support.abuse import connect, flood, is_open, pour, random_messages, sources
 from tests.support.abuse_harness import STALL_TIMEOUT, AbuseHarness
 from tests.support.camera import need_rtsp_server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightd.daemon.serve.connection_limiter import ConnectionLimiter, client_key
+from sightd.daemon.serve.limits import ConnectionLimiter, client_key
 
 
 def test_one_address_takes_its_share_and_no_more() -> None:

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from sightd.daemon.log_throttle import INTERVAL
-from sightd.daemon.serve.rejection_counter import RejectionCounter
+from sightd.daemon.common.log_throttle import INTERVAL
+from sightd.daemon.serve.limits import RejectionCounter
 
 
 def test_each_is_counted_and_the_log_tells_of_many_in_a_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightd.engines.cuda.arguments import Argument, pack
+from sightd.engines.cuda.program import Argument, pack
 
 
 class Buffer:

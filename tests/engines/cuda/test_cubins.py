@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cuda import cubins
-from sightd.engines.cuda.cubins import CubinCache, DeviceKernels
+from sightd.engines.cuda import compile as cuda_compile
+from sightd.engines.cuda.compile import CubinCache, DeviceKernels
 from sightd.engines.errors import EngineError
 from tests.support.host_kernels.device import HostDevice
 
@@ -45,9 +45,9 @@ def test_it_is_compiled_again_when_anything_changes(
     compiler = RecordingCompiler()
     CubinCache(tmp_path, compiler).cubin("preprocess", (8, 6))
     if change == "source":
-        monkeypatch.setattr(cubins, "_read", lambda name: f'#include "common.cuh"\n// {name}, another version')
+        monkeypatch.setattr(cuda_compile, "_read", lambda name: f'#include "common.cuh"\n// {name}, another version')
     elif change == "options":
-        monkeypatch.setattr(cubins, "OPTIONS", ("--std=c++20",))
+        monkeypatch.setattr(cuda_compile, "OPTIONS", ("--std=c++20",))
     else:
         compiler.version = "13.6"
     CubinCache(tmp_path, compiler).cubin("preprocess", (8, 6))

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sightd.engines.boxes import from_centre_size
 from sightd.engines.cuda.launch.detect import BoxSelection, Detect, RawBoxes
 from sightd.engines.cuda.launch.heads import DeviceTensor, HeadMismatchError
 from sightd.engines.errors import EngineError
+from sightd.engines.geometry import from_centre_size
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import Geometry
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
-from sightd.plugins.detector.candidates import Candidates
-from sightd.plugins.detector.heads import HEADS
-from sightd.plugins.nms import nms
+from sightd.plugins.detector.heads.decoding import Candidates
+from sightd.plugins.detector.heads.registry import HEADS
+from sightd.plugins.geometry.nms import nms
 from tests.support.host_kernels.device import HostDevice, HostStream
 
 Outputs = Mapping[str, NDArray[Any]]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightd.engines.cuda.launch.face_crop import FaceCrop
+from sightd.engines.cuda.launch.faces import FaceCrop
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.similarity import ARCFACE, similarity
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
+from sightd.engines.geometry import ARCFACE, similarity
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from tests.engines.cuda.pictures import bgr_of, noise, nv12_noise, nv12_on_device, on_device, smooth
 from tests.engines.cuda.test_preprocess import assert_near
 from tests.support.host_kernels.device import HostDevice, HostStream

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sightd.engines.cuda import gpus
+from sightd.engines.cuda.compile import CompilerUnavailableError
 from sightd.engines.cuda.gpus import Gpu, Gpus
-from sightd.engines.cuda.nvrtc import CompilerUnavailableError
-from sightd.engines.cuda.upload import batches
+from sightd.engines.cuda.image import batches
 from tests.support.device_engine import HostCompiler
 from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import alive

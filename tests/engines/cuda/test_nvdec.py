@@ -14,10 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.driver import open_device
-from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.gpus import Gpus, no_gpu
 from sightd.engines.cuda.launch.picture import Matrix
 from sightd.engines.cuda.nvdec import Nvdec, NvdecError, NvdecMissingError, open_nvdec
-from sightd.engines.placement import no_gpu
 from tests.support.fake_cuda import on_stand_in
 from tests.support.fake_cuda.control import alive
 from tests.support.fake_nvcodec import SURFACES, Codec, Library, PixelFormat

@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sightd.engines.cuda.cubins import OPTIONS, CubinCache, sources
-from sightd.engines.cuda.nvrtc import CompilerUnavailableError, KernelCompileError, Nvrtc, find_library
+from sightd.engines.cuda.compile import (
+    OPTIONS,
+    CompilerUnavailableError,
+    CubinCache,
+    KernelCompileError,
+    Nvrtc,
+    find_library,
+    sources,
+)
 from tests.support.host_kernels.build import kernels_of
 from tests.support.nvrtc import compiler
 

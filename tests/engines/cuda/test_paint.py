@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.engines.cuda.launch.paint import Finish, Paint
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.plugins.style.enlarge import enlarged, strokes
-from sightd.plugins.types import FloatArray, Image
+from sightd.engines.cuda.launch.style import Finish, Paint
+from sightd.plugins.api import FloatArray, Image
+from sightd.plugins.style.compositing import enlarged, strokes
 from tests.engines.cuda.pictures import bgr_of, noise, nv12_of, nv12_on_device, on_device, smooth
 from tests.engines.cuda.test_style import bgr, empty_nv12, nv12
 from tests.support.host_kernels.device import HostDevice, HostStream

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
 from sightd.engines.cuda.launch.preprocess import Preprocess
+from sightd.engines.model import ColourOrder, InputSpec, Resize
 from sightd.engines.preprocess import Geometry, prepare
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
 from tests.engines.cuda.pictures import bgr_of, noise, nv12_noise, nv12_of, nv12_on_device, on_device, smooth
 from tests.engines.test_preprocess import SIDES, SPECS
 from tests.support.host_kernels.device import HostDevice, HostStream

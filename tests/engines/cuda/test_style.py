@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sightd.engines.cuda.launch.heads import DeviceTensor
 from sightd.engines.cuda.launch.picture import DevicePicture, Matrix
 from sightd.engines.cuda.launch.style import Style
-from sightd.engines.spec import ColourOrder
+from sightd.engines.model import ColourOrder
 from tests.engines.cuda.pictures import bgr_of, noise, nv12_of, nv12_on_device, on_device, smooth
 from tests.support.host_kernels.device import HostDevice, HostStream
 

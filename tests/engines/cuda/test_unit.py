@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sightd.engines.cuda.launch.faces import to_unit
 from sightd.engines.cuda.launch.heads import DeviceTensor
-from sightd.engines.cuda.launch.unit import to_unit
 from tests.support.host_kernels.device import HostDevice, HostStream
 
 

@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightd.engines.catalog import Catalog
-from sightd.engines.engine import Engine
 from sightd.engines.errors import ModelFileError
 from sightd.engines.model import Model
-from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.plugins.api import PluginError
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.plugins.api import Classification, Detections, Frame, Image, PluginError, Results, Tracks
 from sightd.plugins.classifier import Classifier
-from sightd.plugins.classifier.config import ClassifierConfig
-from sightd.plugins.classifier.own import OwnClassifier
+from sightd.plugins.classifier.config import ClassifierConfig, OwnClassifier
 from sightd.plugins.testing import check_plugin
-from sightd.plugins.testing.canvas import BlankCanvas
-from sightd.plugins.types import Classification, Detections, Frame, Image, Results, Tracks
+from sightd.plugins.testing.stubs import BlankCanvas
 from tests.support.faces import photo
 from tests.support.networks import stored, write_colours, write_double, write_shaped
 from tests.support.opening import opening

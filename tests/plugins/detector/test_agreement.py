@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sightd.plugins.api import Detections
 from sightd.plugins.detector.agreement import Agreement, agreement
-from sightd.plugins.types import Detections
 
 LABELS = ("cat", "dog")
 

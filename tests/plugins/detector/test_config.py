@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sightd.engines.catalog import Catalog
+from sightd.engines.models.catalog import Catalog
 from sightd.plugins.api import Fault
 from sightd.plugins.detector.config import DetectorConfig
 

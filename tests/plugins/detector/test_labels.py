@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import PluginError
-from sightd.plugins.detector.labels import ids_of, least_scores
+from sightd.plugins.detector.config import ids_of, least_scores
 
 LABELS = ("person", "bicycle", "car", "traffic light", "Cat")
 

@@ -14,25 +14,25 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.gpus import Gpu
+from sightd.engines.cuda.image import DeviceImage, Downloads
 from sightd.engines.cuda.launch.picture import DevicePicture
-from sightd.engines.engine import Engine
 from sightd.engines.errors import EngineError
-from sightd.engines.spec import Resize
+from sightd.engines.model import Resize
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Detections, Frame, Image, Results
+from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.detector.heads import head_named
-from sightd.plugins.detector.object_detector import (
+from sightd.plugins.detector.heads.registry import head_named
+from sightd.plugins.detector.plugin import (
+    Detector,
     DeviceObjectDetector,
     HostObjectDetector,
     ObjectDetector,
     object_detector_for,
 )
-from sightd.plugins.detector.plugin import Detector
 from sightd.plugins.detector.selection import Selection
-from sightd.plugins.model_choice import ModelChoice
-from sightd.plugins.types import Detections, Frame, Image, Results
 from tests.support.device_engine import (
     LABELS,
     DeviceOnnxSession,

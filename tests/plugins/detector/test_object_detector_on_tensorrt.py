@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightd.engines.engine import Engine
-from sightd.engines.trt.names import Flavour
-from sightd.engines.trt.session import TensorRTSession
-from sightd.plugins.types import Detections
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.tensorrt.names import Flavour
+from sightd.engines.sessions.tensorrt.session import TensorRTSession
+from sightd.plugins.api import Detections
 from tests.plugins.detector.test_object_detector import assert_same, framed, object_detector, pictures
 from tests.support import fake_tensorrt
 from tests.support.device_engine import LABELS, build_with_kernels, engines, open_stand_in_gpu, pixel_network

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.engines.boxes import iou
-from sightd.engines.coco import LABELS
+from sightd.engines.geometry import iou
+from sightd.engines.labels import COCO_LABELS
+from sightd.plugins.api import Detections, Frame, Results
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.types import Detections, Frame, Results
 from tests.support import media
 from tests.support.onnx_models import FileContext
 
@@ -24,7 +24,7 @@ def detector() -> Detector:
     file = Path(mirror or ".") / "yolox_nano.onnx"
     if mirror is None or not file.is_file():
         pytest.skip("SIGHTD_MODEL_MIRROR names no folder with yolox_nano.onnx")
-    own = {"file": str(file), "head": "yolox", "labels": list(LABELS)}
+    own = {"file": str(file), "head": "yolox", "labels": list(COCO_LABELS)}
     detector = Detector(DetectorConfig.model_validate({"model": own, "min_score": 0.6}))
     detector.open(FileContext())
     return detector

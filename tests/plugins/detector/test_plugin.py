@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sightd.engines.model import Model
-from sightd.engines.spec import ColourOrder, InputSpec, Resize
-from sightd.plugins.api import PluginError
+from sightd.engines.model import ColourOrder, InputSpec, Model, Resize
+from sightd.plugins.api import Detections, Frame, PluginError, Results
+from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
-from sightd.plugins.model_choice import ModelChoice
-from sightd.plugins.types import Detections, Frame, Results
 from tests.support.onnx_models import FileContext, constant_network
 
 SIZE = (64, 32)

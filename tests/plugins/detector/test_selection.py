@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from sightd.engines.preprocess import Geometry
-from sightd.plugins.api import PluginError
-from sightd.plugins.detector.candidates import Candidates
+from sightd.plugins.api import Detections, PluginError
 from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.heads.decoding import Candidates
 from sightd.plugins.detector.selection import Selection
-from sightd.plugins.types import Detections
 
 LABELS = ("person", "car", "dog")
 GEOMETRY = Geometry(0.5, 0.5, 0, 0, source_width=800, source_height=400)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.face.face_samples import DIMENSIONS
-from sightd.plugins.types import FloatArray
+from sightd.plugins.api import FloatArray
+from sightd.plugins.face.matching.samples import DIMENSIONS
 
 Vectors = NDArray[np.float64]
 SHARED = 0.09

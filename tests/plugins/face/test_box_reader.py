@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.daemon.verifiers import verifier_of
-from sightd.engines.catalog import Catalog
+from sightd.daemon.pipeline.model_loading import verifier_of
+from sightd.engines.errors import EngineVerificationError
+from sightd.engines.models.catalog import Catalog
 from sightd.engines.preprocess import prepare
-from sightd.engines.trt.errors import EngineVerificationError
-from sightd.engines.trt.reference import reference_pictures
+from sightd.engines.sessions.tensorrt.verify import reference_pictures
 from tests.support.faces import engine, photo
 
 

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.engines.catalog import Catalog
-from sightd.engines.cuda.device_image import Downloads
-from sightd.engines.engine import Engine
+from sightd.engines.cuda.image import Downloads
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Frame
 from sightd.plugins.face.analyser import FaceAnalyser
-from sightd.plugins.face.face_detector import DeviceFaceDetector, HostFaceDetector, Search, face_detector_for
-from sightd.plugins.face.face_embedder import DeviceFaceEmbedder, HostFaceEmbedder, face_embedder_for
-from sightd.plugins.types import Frame
+from sightd.plugins.face.detector import DeviceFaceDetector, HostFaceDetector, Search, face_detector_for
+from sightd.plugins.face.embedder import DeviceFaceEmbedder, HostFaceEmbedder, face_embedder_for
 from tests.support.device_engine import DeviceOnnxSession, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_frame, device_image, nv12_rows
 from tests.support.faces import engine, photo

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.plugins.face.align import aligned
-from sightd.plugins.face.face_detector import HostFaceDetector, Search
-from sightd.plugins.face.face_samples import Quality
+from sightd.plugins.api import FloatArray, Frame, Image
+from sightd.plugins.face.detector import HostFaceDetector, Search
+from sightd.plugins.face.embedder import aligned
+from sightd.plugins.face.matching.samples import Quality
 from sightd.plugins.face.quality import frontality_of, quality_of
 from sightd.plugins.face.upright import UprightFaces
-from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import engine, photo
 
 PHOTOS = ["multi_face.jpg", "single_face.jpg", "astronaut.png"]

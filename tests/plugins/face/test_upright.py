@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.plugins.face.calibration import calibration_of
-from sightd.plugins.face.face_detector import DetectedFaces, HostFaceDetector, Search
-from sightd.plugins.face.face_samples import FaceSamples
+from sightd.plugins.api import FloatArray, Frame, Image
+from sightd.plugins.face.detector import DetectedFaces, HostFaceDetector, Search
+from sightd.plugins.face.matching.calibration import calibration_of
+from sightd.plugins.face.matching.samples import FaceSamples
 from sightd.plugins.face.upright import UPRIGHT_SCORE, upright
-from sightd.plugins.types import FloatArray, Frame, Image
 from tests.support.faces import analyser, engine, photo
 
 PHOTOS = ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "astronaut.png", "single_face.jpg", "multi_face.jpg")

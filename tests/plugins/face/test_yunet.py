@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sightd.plugins.api import PluginError
-from sightd.plugins.face.face_detector import HostFaceDetector, Search
+from sightd.plugins.face.detector import HostFaceDetector, Search
 from sightd.plugins.face.yunet import decode
 from tests.support.faces import engine, frame
 from tests.support.networks import stored

@@ -15,14 +15,14 @@ import pytest
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.renderer import Renderer
-from sightd.engines.catalog import Catalog
-from sightd.engines.cuda.device_image import DeviceImage, Downloads
-from sightd.engines.cuda.frame_drawing import FrameDrawing
 from sightd.engines.cuda.gpus import Gpu
-from sightd.engines.engine import Engine
+from sightd.engines.cuda.image import DeviceImage, Downloads
+from sightd.engines.cuda.pipelines.drawing import FrameDrawing
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Frame, Image, Picture, Results
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.config import StyleConfig
-from sightd.plugins.types import Frame, Image, Picture, Results
 from tests.engines.cuda.pictures import nv12_of
 from tests.support.device_engine import DeviceOnnxSession, EngineContext, build_with_kernels, open_stand_in_gpu
 from tests.support.device_pictures import device_image, nv12_round_trip

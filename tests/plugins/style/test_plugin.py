@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 
 from sightd.daemon.capture.picture import to_bgr
-from sightd.engines.catalog import Catalog
-from sightd.engines.convert.style_network import read, write
-from sightd.engines.custom_models import CustomModelMetadata, file_of, put, with_custom_models
-from sightd.engines.engine import Engine
+from sightd.engines.labels import STYLES, WITH_OWN
 from sightd.engines.model import Model
-from sightd.engines.onnx_session import OnnxRuntimeSession
-from sightd.engines.styles import STYLES, WITH_OWN
-from sightd.plugins.api import PluginError
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.convert.style_network import read, write
+from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put, with_custom_models
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.plugins.api import Detections, Frame, Image, Picture, PluginError, Results, Tracks
 from sightd.plugins.style import Stylist
+from sightd.plugins.style.compositing import enlarged
 from sightd.plugins.style.config import StyleConfig
-from sightd.plugins.style.enlarge import enlarged
-from sightd.plugins.types import Detections, Frame, Image, Picture, Results, Tracks
 from tests.support import media
 from tests.support.faces import photo
 from tests.support.networks import stored, write_double, write_shaped

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from sightd.plugins.api import FloatArray, Image
 from sightd.plugins.style.temporal_smoother import Painted, TemporalSmoother
-from sightd.plugins.types import FloatArray, Image
 
 
 def scene(shift: int = 0) -> Image:

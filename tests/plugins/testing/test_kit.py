@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from sightd.engines.engine import Engine
 from sightd.engines.errors import EngineError
 from sightd.engines.model import Model
-from sightd.plugins.api import AnyPlugin, Context, Plugin, PluginConfig
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import AnyPlugin, Canvas, Context, Detections, Frame, Picture, Plugin, PluginConfig, Results
 from sightd.plugins.testing import Report, check_plugin
-from sightd.plugins.types import Canvas, Detections, Frame, Picture, Results
 
 
 class Sound(Plugin[PluginConfig]):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.plugins.testing.subject import BrokenRuleError
-from sightd.plugins.testing.verify import verify
-from sightd.plugins.types import Detections, Frame, Results, Tracks
+from sightd.plugins.api import Detections, Frame, Results, Tracks
+from sightd.plugins.testing.subject import BrokenRuleError, verify
 
 FRAME = Frame.of(np.zeros((48, 64, 3), np.uint8))
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightd.engines.boxes import iou
-from sightd.engines.catalog import Catalog
+from sightd.engines.geometry import iou
+from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api import Detections, Results, Tracks
 from sightd.plugins.testing import check_plugin
 from sightd.plugins.tracker import Tracker, TrackerConfig
-from sightd.plugins.types import Detections, Results, Tracks
 from tests.support.moving_world import LABELS, SIZE, box, detections, frame
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sightd.engines import cuda
-from sightd.engines.cache import cache_directory
+from sightd.engines.files import cache_directory
 
 KERNELS = Path(cuda.__file__).parent / "kernels"
 SHIM = Path(__file__).parent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sightd.plugins.api import FloatArray, Image
 from sightd.plugins.face.gallery.gallery import Face
-from sightd.plugins.types import FloatArray, Image
 
 
 def vector(seed: int) -> FloatArray:

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.api import FloatArray, Frame, Image
 from sightd.plugins.face.gallery.enrol import Enroller, Enrolment, Photo
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.types import FloatArray, Frame, Image
+from sightd.plugins.face.matching.calibration import calibration_of
 from tests.support.faces import analyser, photo
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightd.plugins.face.calibration import calibration_of
 from sightd.plugins.face.gallery.errors import GalleryError, NameTakenError, UnknownPersonError
+from sightd.plugins.face.gallery.file import default_gallery
 from sightd.plugins.face.gallery.gallery import Gallery
-from sightd.plugins.face.gallery.paths import default_gallery
 from sightd.plugins.face.gallery.sightings import Sighting, Sightings
 from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
+from sightd.plugins.face.matching.calibration import calibration_of
 from tests.plugins.face.gallery.faces import crop, face, vector
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from sightd.plugins.face.gallery.enrol import MOST_BYTES, photo_of, read_photo
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import decoded, encoded
-from sightd.plugins.face.gallery.photos import MOST_BYTES, photo_of, read_photo
 from tests.support.hostile_images import huge_images, png
 
 

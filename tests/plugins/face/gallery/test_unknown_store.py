@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightd.plugins.face.calibration import calibration_of
+from sightd.plugins.api import FloatArray
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.sightings import Sighting, Sightings
 from sightd.plugins.face.gallery.unknown_store import Best, UnknownStore
-from sightd.plugins.types import FloatArray
+from sightd.plugins.face.matching.calibration import calibration_of
 from tests.plugins.face.gallery.faces import crop, vector
 
 TABLE = calibration_of("sface")

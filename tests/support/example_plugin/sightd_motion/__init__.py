@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from sightd.plugins.api import Plugin, PluginConfig
-from sightd.plugins.types import Canvas, Detections, Frame, Results
+from sightd.plugins.api import Canvas, Detections, Frame, Plugin, PluginConfig, Results
 
 
 class MotionConfig(PluginConfig):

@@ -1,0 +1,1 @@
+"""The running daemon: cameras, health, reload, main loop, systemd."""

@@ -1,0 +1,361 @@
+"""The running cameras: each one's parts, and how they start, stop and are removed independently."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sightd.daemon.capture.errors import Reason
+from sightd.daemon.capture.feed import Feed
+from sightd.daemon.capture.reconnect import FeedState
+from sightd.daemon.capture.slot import FrameSlot
+from sightd.daemon.capture.status import FeedStatus
+from sightd.daemon.config.diff import chain_of, output_of, render_of
+from sightd.daemon.config.model import Camera, Config, Output, Render
+from sightd.daemon.config.source import SourceKind
+from sightd.daemon.encode.choice import CodecChoice
+from sightd.daemon.events.availability import CameraAvailability, ReportedState
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.manager import PluginManager
+from sightd.daemon.pipeline.output import CameraOutput
+from sightd.daemon.pipeline.publisher import Publisher
+from sightd.daemon.render.renderer import Renderer
+from sightd.daemon.serve.jpeg_stream import JpegStream
+from sightd.daemon.serve.rtsp.server import RtspServer
+from sightd.daemon.serve.rtsp.stream import RtspStream
+from sightd.daemon.serve.view import CameraEntry, CameraStatus, RtspAddress, Viewers
+from sightd.engines.cuda.gpus import Gpus
+from sightd.engines.cuda.nvdec import Nvdec
+from sightd.engines.cuda.pipelines.drawing import FrameDrawing
+from sightd.engines.errors import EngineError
+from sightd.plugins.api import Classification, Detections, Faces, Frame, Results, label_of
+
+log = logging.getLogger(__name__)
+
+
+def video_gpu(device: str) -> str:
+    """Returns the GPU that decodes with NVDEC and draws: the `device` configured for engines if it is one, else
+    "cuda:0"."""
+    return device if device.startswith("cuda:") else "cuda:0"
+
+
+def open_drawing(gpus: Gpus, device: str, camera: str) -> FrameDrawing | None:
+    """Opens the GPU for drawing on one camera's frames. If that fails, logs a warning and returns None: the CPU draws
+    then."""
+    try:
+        return FrameDrawing(gpus.get(device))
+    except EngineError as error:
+        log.warning("camera %s: decoding with nvdec, drawing on the CPU: %s", camera, error)
+        return None
+
+
+_SLOWEST_RECORDING = 20.0
+"""Seconds: twice the longest gap between frames of a time lapse before the slate is shown."""
+
+
+class CameraRun:
+    """A running camera, from its source to its viewers. Call `start` and `stop` on the daemon's thread."""
+
+    def __init__(
+        self,
+        name: str,
+        options: Camera,
+        *,
+        chain: Sequence[str],
+        render: Render,
+        output: Output,
+        codec: CodecChoice,
+        nvdec: Nvdec | None,
+        drawing: FrameDrawing | None,
+        manager: PluginManager,
+        metrics: Metrics,
+        journal: Journal,
+        reported: ReportedState,
+        rtsp: RtspStream | None,
+        jpeg: JpegStream | None,
+    ) -> None:
+        self.name = name
+        self._began = time.monotonic()
+        title = options.title or name
+        self.chain = tuple(chain)
+        self._manager = manager
+        self._codec = codec
+        self._metrics = metrics.camera(name)
+        self._metrics.encoder(codec.name)
+        self._all_metrics = metrics
+        self._availability = CameraAvailability(name, self._metrics, journal, reported)
+        self._slot = FrameSlot()
+        self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec, wanted_height=output.max_height)
+        self._output = CameraOutput(
+            name,
+            title,
+            self._slot,
+            manager.pipeline(name, chain, self._analysed),
+            Renderer(title, render, output.max_height, drawing),
+            Publisher(output, codec, rtsp, jpeg, self._metrics, metrics.stages),
+            self._metrics,
+            metrics.stages,
+            self._availability,
+            longest_interval=_longest_interval(options, self._feed.source.kind),
+        )
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+        self._output.start()
+        self._feed.start()
+
+    def request_stop(self) -> None:
+        """Asks both threads to end soon; does not wait."""
+        self._feed.request_stop()
+        self._output.request_stop()
+
+    def stop(self, deadline: float) -> None:
+        """Stops both threads, or abandons them after `deadline` seconds; then discards the plug-ins' state for the
+        camera and removes its metrics."""
+        until = time.monotonic() + deadline
+        self.request_stop()
+        self._feed.stop(deadline)
+        if not self._output.stop(max(0.1, until - time.monotonic())):
+            log.error("camera %s: the output thread did not stop within %.1f s; abandoning it", self.name, deadline)
+        self._manager.forget(self.name, max(0.1, until - time.monotonic()))
+        self._all_metrics.remove_camera(self.name)
+
+    def stalled(self, now: float, limit: float) -> str | None:
+        """Names the loop that is stuck, or returns None if both make progress. The output loop, which turns several
+        times a second, is stuck after `limit` seconds; the feed is stuck after the longest time that FFmpeg may
+        block."""
+        if now - self._output.progress_at > limit:
+            return f"the output of {self.name}"
+        if now - self._feed.progress_at > self._feed.patience and self._feed.status.state is not FeedState.ENDED:
+            return f"the feed of {self.name}"
+        return None
+
+    @property
+    def feed(self) -> FeedStatus:
+        return self._feed.status
+
+    def status(self) -> CameraStatus:
+        """The camera's state for `/readyz`: the state of its feed or, while that is live, of its output."""
+        feed = self._feed.status
+        state, reason, since = str(feed.state), feed.last_error, feed.since
+        seen = feed.state is FeedState.LIVE and not self._output.slate_active
+        if feed.state in (FeedState.CONNECTING, FeedState.WAITING):
+            since = self._began if feed.last_frame_at is None else feed.last_frame_at
+            if self._availability.reason is Reason.DECODE and feed.state is FeedState.CONNECTING:
+                reason = Reason.DECODE.explanation  # all frames are damaged, but not yet for long enough to reconnect
+        elif feed.state is FeedState.LIVE:
+            reason = None
+            if fault := self._output.fault:
+                state, reason = "failing", fault
+            elif self._output.slate_active:
+                since = feed.since if feed.last_frame_at is None else feed.last_frame_at
+                state, reason = "stale", self._availability.reason.explanation
+            elif feed.late_since is not None:
+                since = feed.late_since
+                late_by = f"{feed.age or 0.0:.1f} s"
+                state, reason = "late", f"frames arrive {late_by} late: the network or this machine is too slow"
+        return CameraStatus(
+            state=state,
+            since=time.time() - (time.monotonic() - since),
+            reason=reason,
+            size=feed.size,
+            fps=round(feed.fps, 2) if seen else 0.0,
+            encoder=self._codec.name,
+            encoder_reason=self._codec.reason,
+            age=round(feed.age, 2) if seen and feed.age is not None else None,
+        )
+
+    def state_changed(self, camera: str, state: FeedState) -> None:
+        self._output.ended = state is FeedState.ENDED
+        if state is FeedState.LIVE:
+            self._availability.connected()
+
+    def camera_lost(self, camera: str, reason: Reason) -> None:
+        self._metrics.lost(reason)
+        self._metrics.age.set(0)
+        self._availability.fault(reason)
+        self._output.late_by = None
+        self._output.camera_lost(time.time())
+
+    def frame_damaged(self, camera: str) -> None:
+        self._metrics.dropped("capture", "damaged")
+        self._availability.frame(damaged=True)
+
+    def frame_aged(self, camera: str, age: float, *, late: bool) -> None:
+        self._metrics.age.set(age)
+        self._output.late_by = age if late else None
+        self._availability.timeliness(age, late=late)
+
+    def frame_skipped(self, camera: str) -> None:
+        self._metrics.dropped("capture", "late")
+
+    def _arrived(self, frame: Frame) -> None:
+        self._availability.frame(damaged=False)
+        self._metrics.frames["captured"].inc()
+        self._metrics.last_frame.set(frame.wall_time)
+        if self._slot.put(frame):
+            self._metrics.dropped("admission", "replaced")
+
+    def _analysed(self, results: Results, seconds: float) -> None:
+        self._all_metrics.stages["analysis"].observe(seconds)
+        self._metrics.frames["analysed"].inc()
+        detections = results.get(Detections)
+        if detections is not None:
+            for class_id, count in Counter(detections.class_ids.tolist()).items():
+                self._metrics.detected(label_of(detections.labels, class_id), count)
+        faces = results.get(Faces)
+        if faces is not None:
+            known = sum(identity is not None for identity in faces.identities)
+            self._metrics.matched("known", known)
+            self._metrics.matched("unknown", len(faces) - known)
+        classified = results.get(Classification)
+        if classified is not None:
+            for row in range(len(classified)):
+                label, _, score = classified.of_row(row)[0]
+                if score >= classified.shown_from:
+                    self._metrics.classified(label)
+
+
+def _longest_interval(options: Camera, kind: SourceKind) -> float:
+    """Seconds without a frame after which this camera counts as lost."""
+    if kind is SourceKind.FILE:
+        return _SLOWEST_RECORDING
+    return options.timeout + (options.poll_interval if kind is SourceKind.HTTP else 0.0)
+
+
+STOP_DEADLINE = 3.0
+"""Seconds within which cameras that are stopped together must all end."""
+
+
+@dataclass(slots=True)
+class _CameraEndpoints:
+    """A camera's viewer endpoints. They last as long as it is configured, running or not, so viewers stay connected."""
+
+    title: str
+    jpeg: JpegStream | None = None
+    jpeg_max_fps: float = 0.0
+    rtsp: RtspStream | None = None
+    reported: ReportedState = field(default_factory=ReportedState)
+
+
+class CameraManager:
+    """Manages the cameras. Endpoints are created before cameras start, so early viewers wait for the first frame.
+
+    Use from one thread; the properties, `entries`, `jpeg`, `viewers` and `address` may be called from any thread.
+    """
+
+    def __init__(self, manager: PluginManager, metrics: Metrics, journal: Journal, gpus: Gpus, video_gpu: str) -> None:
+        self._manager, self._metrics, self._journal = manager, metrics, journal
+        self._gpus, self._video_gpu = gpus, video_gpu
+        self._endpoints: dict[str, _CameraEndpoints] = {}
+        self._runs: dict[str, CameraRun] = {}
+        self.rtsp: RtspServer | None = None
+        self.nvdec: Nvdec | None = None
+
+    @property
+    def runs(self) -> Mapping[str, CameraRun]:
+        """The running cameras by name."""
+        return dict(self._runs)
+
+    def entries(self) -> list[CameraEntry]:
+        """All configured cameras in the order of the configuration, as shown to viewers."""
+        return [CameraEntry(name, place.title, self.address(name)) for name, place in list(self._endpoints.items())]
+
+    def jpeg(self, camera: str) -> JpegStream | None:
+        place = self._endpoints.get(camera)
+        return None if place is None else place.jpeg
+
+    def viewers(self, camera: str) -> Viewers:
+        """Number of viewers watching a camera now."""
+        place = self._endpoints.get(camera)
+        rtsp = 0 if place is None or place.rtsp is None else place.rtsp.clients
+        return Viewers(rtsp, 0 if place is None or place.jpeg is None else place.jpeg.clients)
+
+    def address(self, camera: str) -> RtspAddress | None:
+        return None if self.rtsp is None else self.rtsp.address(camera)
+
+    def place(self, config: Config, cameras: Iterable[str]) -> None:
+        """Creates endpoints for cameras, in the file's order, or updates existing ones to changed options."""
+        for name in cameras:
+            camera = config.cameras[name]
+            place = self._endpoints.setdefault(name, _CameraEndpoints(""))
+            place.title = camera.title or name
+            max_fps = output_of(config, camera).mjpeg_max_fps
+            if place.jpeg_max_fps != max_fps:
+                if place.jpeg is not None:
+                    place.jpeg.close()
+                place.jpeg, place.jpeg_max_fps = JpegStream(max_fps), max_fps
+            if self.rtsp is not None and place.rtsp is None:
+                place.rtsp = self.rtsp.add(name)
+        self._endpoints = {name: self._endpoints[name] for name in config.cameras if name in self._endpoints}
+
+    def start(self, config: Config, codecs: Mapping[str, CodecChoice]) -> None:
+        """Creates and starts cameras that have endpoints; `codecs` maps the cameras to start to their encoders."""
+        made = {name: self._made(name, config, codec) for name, codec in codecs.items()}
+        self._runs.update(made)
+        for run in made.values():
+            run.start()
+
+    def stop(self, cameras: Iterable[str], within: float = STOP_DEADLINE) -> None:
+        """Stops cameras, all of them `within` seconds, however many there are. Their viewers stay connected."""
+        runs = [self._runs.pop(name) for name in list(cameras) if name in self._runs]
+        for run in runs:
+            run.request_stop()
+        until = time.monotonic() + within
+        for run in runs:
+            run.stop(max(0.0, until - time.monotonic()))
+
+    def remove(self, cameras: Iterable[str]) -> None:
+        """Removes the endpoints of stopped cameras and disconnects their viewers."""
+        for name in cameras:
+            place = self._endpoints.pop(name, None)
+            if place is None:
+                continue
+            if place.jpeg is not None:
+                place.jpeg.close()
+            if self.rtsp is not None:
+                self.rtsp.remove(name)
+
+    def close(self, within: float = STOP_DEADLINE) -> None:
+        """Stops all cameras `within` seconds and disconnects MJPEG viewers; the RTSP server disconnects its own."""
+        self.stop(list(self._runs), within)
+        for place in self._endpoints.values():
+            if place.jpeg is not None:
+                place.jpeg.close()
+
+    def _made(self, name: str, config: Config, codec: CodecChoice) -> CameraRun:
+        camera, place = config.cameras[name], self._endpoints[name]
+        nvdec = camera.decoder == "nvdec"
+        return CameraRun(
+            name,
+            camera,
+            chain=chain_of(config, camera),
+            render=render_of(config, camera),
+            output=output_of(config, camera),
+            codec=codec,
+            nvdec=self.nvdec if nvdec else None,
+            drawing=open_drawing(self._gpus, self._video_gpu, name) if nvdec else None,
+            manager=self._manager,
+            metrics=self._metrics,
+            journal=self._journal,
+            reported=place.reported,
+            rtsp=place.rtsp,
+            jpeg=place.jpeg,
+        )
+
+
+def codecs_of(config: Config, cameras: Iterable[str]) -> dict[str, CodecChoice]:
+    """Chooses each camera's encoder. Raises EncoderMissingError if NVENC is required but not available."""
+    return {name: CodecChoice(name, output_of(config, camera).encoder) for name, camera in _of(config, cameras)}
+
+
+def uses_nvdec(config: Config, cameras: Iterable[str]) -> bool:
+    return any(camera.decoder == "nvdec" for _, camera in _of(config, cameras))
+
+
+def _of(config: Config, cameras: Iterable[str]) -> list[tuple[str, Camera]]:
+    return [(name, config.cameras[name]) for name in cameras]

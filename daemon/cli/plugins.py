@@ -1,0 +1,164 @@
+"""`sightd plugins`: lists the installed plug-ins, shows their options, and checks them against the plug-in contract."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from sightd.daemon.cli.arguments import SubParsers
+from sightd.daemon.cli.output import exit_code_of
+from sightd.daemon.common.progress import ProgressBar
+from sightd.engines.errors import EngineError
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.custom_models import with_custom_models
+from sightd.engines.models.mirror import default_mirror
+from sightd.engines.models.store import ModelStore, default_directory
+from sightd.engines.progress import Progress
+from sightd.engines.sessions.loader import EngineLoader
+from sightd.plugins.api import AnyPlugin, PluginError
+from sightd.plugins.configuration.registry import available, load, package_of
+from sightd.plugins.testing import check_plugin
+
+_EXAMPLES = """\
+examples:
+  sightd plugins list
+  sightd plugins options tracker
+  sightd plugins check tracker --set max_lost=2s
+"""
+
+
+def add(commands: SubParsers) -> None:
+    parser = commands.add_parser(
+        "plugins",
+        help="list the installed plug-ins, show their options, check them",
+        description="Lists installed plug-ins, shows their options, or checks one against the plug-in contract.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="list installed plug-ins and what they do")
+    options = actions.add_parser("options", help="show the options of a plug-in")
+    options.add_argument("name", metavar="NAME", help="name of an installed plug-in")
+    check = actions.add_parser("check", help="run the conformance kit against a plug-in")
+    check.add_argument("name", metavar="NAME", help="name of an installed plug-in")
+    check.add_argument(
+        "--set",
+        metavar="OPTION=VALUE",
+        dest="settings",
+        action="append",
+        default=[],
+        help="an option of the plug-in, as in the configuration file; can be repeated",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    return exit_code_of(lambda: _run(args), {PluginError: 2, EngineError: 1})
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.action == "list":
+        return _list()
+    if args.action == "options":
+        return _options(load(args.name))
+    return _check(load(args.name), _settings(args.settings))
+
+
+def _list() -> int:
+    broken = 0
+    for name, entry in available().items():
+        print(f"{name}  ({package_of(entry)})")
+        try:
+            plugin = load(name)
+        except PluginError as error:
+            broken += 1
+            print(f"    BROKEN: {error}")
+            continue
+        print(f"    {_summary(plugin)}")
+        print(f"    requires {_names(plugin.needs)}; produces {_names(plugin.gives)}")
+    return 1 if broken else 0
+
+
+def _summary(plugin: type[AnyPlugin]) -> str:
+    return (plugin.__doc__ or "no description").strip().splitlines()[0].replace("`", "")
+
+
+def _names(kinds: frozenset[type]) -> str:
+    return ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
+
+
+def _options(plugin: type[AnyPlugin]) -> int:
+    schema = plugin.Config.model_json_schema()
+    for name, field in schema["properties"].items():
+        kind = _kind(field)
+        print(f"{name}: {kind}{_default(plugin, name, kind)}")
+        print(f"    {field.get('description', '')}")
+    return 0
+
+
+def _kind(field: dict[str, Any]) -> str:
+    """Describes an option's type and limits briefly, from its JSON schema."""
+    if "const" in field:
+        return str(field["const"])
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "anyOf" in field:
+        if "pattern" in field["anyOf"][0]:
+            return f"text such as {' or '.join(field.get('examples', ['0']))}"
+        return " or ".join(_kind(one) for one in field["anyOf"] if one.get("type") != "null")
+    return " ".join([str(field.get("type", "value")), *_limits(field)])
+
+
+def _limits(field: dict[str, Any]) -> Iterator[str]:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    for key, sign in signs.items():
+        if key in field:
+            yield f"{sign} {field[key]:g}"
+
+
+def _default(plugin: type[AnyPlugin], name: str, kind: str) -> str:
+    field = plugin.Config.model_fields[name]
+    if field.is_required():
+        return ", required"
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return ""
+    seconds = isinstance(value, float) and "text" in kind
+    return f", default {value:g}s" if seconds else f", default {value}"
+
+
+def _settings(settings: list[str]) -> dict[str, Any]:
+    """Parses `name=value` options; each value is YAML, as in the configuration file."""
+    options: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (name and equals):
+            raise PluginError(f'--set {setting}: write it as OPTION=VALUE, such as "min_score=0.3"')
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise PluginError(f"--set {name}: the value is not valid YAML: {error}") from error
+    return options
+
+
+def _check(plugin: type[AnyPlugin], options: dict[str, Any]) -> int:
+    with ProgressBar() as progress:
+        report = check_plugin(plugin, options, engine=_engines(progress).load)
+    print(report)
+    return 0 if report.ok else 1
+
+
+def _engines(progress: Progress) -> EngineLoader:
+    """Loads models as the daemon does: stored ones first, otherwise downloaded."""
+    store = ModelStore(default_directory(os.environ))
+    return EngineLoader(
+        with_custom_models(Catalog.load(), store.directory),
+        store,
+        mirror=default_mirror(os.environ),
+        threads=os.cpu_count() or 1,
+        progress=progress,
+    )

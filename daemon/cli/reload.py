@@ -1,0 +1,100 @@
+"""`sightd reload`: makes the running daemon reload its configuration, and prints what changed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from sightd.daemon.cli.arguments import SubParsers
+from sightd.daemon.cli.output import complain
+from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
+from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, client_for
+from sightd.engines.text import json_text, printable_lines
+
+_EPILOG = f"""\
+examples:
+  sudo sightd reload                        the installed service
+  sightd reload -c cameras.yaml             the daemon that you started with this file
+  sightd reload --url https://box:8080 --token-file box.token
+
+Cameras and plug-ins that did not change go on without losing a frame. If the file has faults, nothing changes.
+
+{HELP}
+The exit code is 0 if the configuration was applied, 2 if it was refused (each fault is printed with its file and line)
+or for wrong usage, 3 if no daemon answers, 1 for any other failure.
+"""
+_WORDS = {
+    "added": "cameras added",
+    "changed": "cameras changed",
+    "removed": "cameras removed",
+    "opened": "plug-ins started",
+    "replaced": "plug-ins restarted",
+    "closed": "plug-ins stopped",
+    "renewed": "certificates renewed",
+}
+EXIT_REFUSED = EXIT_USAGE = 2
+EXIT_NO_DAEMON = 3
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "reload",
+        help="make the running daemon reload its configuration",
+        description="Makes the running daemon reload its configuration file, waits until it is done, and prints what "
+        "changed.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.add_argument(
+        "--timeout", type=_seconds, default=600.0, metavar="TIME",
+        help="how long to wait: a new plug-in may have to download its model (default: 10m)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Requests the reload and waits for its result."""
+    try:
+        changes = client_for(DaemonSelection.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
+    except NoDaemonError as error:
+        complain(error)
+        return EXIT_NO_DAEMON
+    except ApiError as error:
+        if error.status != 409:
+            complain(error)
+            return 1
+        print(f"{error}\nsightd: the configuration was rejected; nothing was changed", file=sys.stderr)
+        return EXIT_REFUSED
+    except UsageError as error:
+        complain(error)
+        return EXIT_USAGE
+    except LateError as error:
+        print(f"sightd: {error}; the reload may still be in progress; see the log for its result", file=sys.stderr)
+        return 1
+    except ControlError as error:
+        complain(error)
+        return 1
+    print(json_text(changes) if args.json else printable_lines(summary(changes)))
+    return 0
+
+
+def summary(changes: Mapping[str, Sequence[str]]) -> str:
+    """Describes the response of /api/reload, one line per kind of change."""
+    lines = [f"{words}: {', '.join(names)}" for key, words in _WORDS.items() if (names := changes.get(key))]
+    if restart := changes.get("restart"):
+        lines.append(f"take effect only after a restart: {', '.join(restart)}")
+    return "\n".join(lines) or "nothing changed"
+
+
+def _seconds(text: str) -> float:
+    from sightd.plugins.api.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

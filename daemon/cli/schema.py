@@ -1,0 +1,36 @@
+"""`sightd schema`: prints the JSON schema of the configuration file."""
+
+from __future__ import annotations
+
+import argparse
+
+from sightd.daemon.cli.arguments import SubParsers
+from sightd.daemon.config.plugin_entries import plugin_configs
+from sightd.daemon.config.schema import as_text, config_schema
+
+_EPILOG = """\
+examples:
+  sightd schema > sightd.schema.json
+  sightd schema --installed > sightd.schema.json    with the options of every plug-in that is installed here
+
+Let an editor use it: write `# yaml-language-server: $schema=./sightd.schema.json` as the first line of your file.
+"""
+
+
+def add(commands: SubParsers) -> None:
+    """Declares the command's arguments."""
+    parser = commands.add_parser(
+        "schema",
+        help="print the JSON schema of a configuration file",
+        description="Prints the JSON schema of a configuration file, with the options of the plug-ins that ship.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--installed", action="store_true", help="with the options of other packages' plug-ins too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the schema."""
+    print(as_text(config_schema(plugin_configs(others=args.installed))), end="")
+    return 0

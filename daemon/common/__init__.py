@@ -1,0 +1,1 @@
+"""What every package of the daemon may use: redaction, log throttling, progress, streams, process settings."""

@@ -1,0 +1,195 @@
+"""The plug-in instances of a file: finds each one's class among the installed plug-ins and validates its options
+with that class's `Config`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sightd.daemon.config.interpolation import Resolved
+from sightd.daemon.config.problems import ConfigError, ConfigProblem, PathKey, Positions, dotted, shown
+from sightd.daemon.config.validate import salvage, validate
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.text import did_you_mean
+from sightd.plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
+from sightd.plugins.configuration import registry
+from sightd.plugins.configuration.registry import check_chain
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSource:
+    """Where plug-ins come from. `find` returns a class by name or raises PluginError; `available` are the known names.
+
+    `check_chain(names, classes)` raises PluginError if an entry of a chain requires what none before it produces.
+    """
+
+    find: Callable[[str], type[AnyPlugin]]
+    check_chain: Callable[[Sequence[str], Mapping[str, type[AnyPlugin]]], None]
+    available: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class Entries:
+    """Plug-in instances by name. `broken` have a reported problem; `partial` holds the valid options of those of them
+    that have any."""
+
+    configs: dict[str, PluginConfig] = field(default_factory=dict)
+    partial: dict[str, PluginConfig] = field(default_factory=dict)
+    classes: dict[str, type[AnyPlugin]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    problems: list[ConfigProblem] = field(default_factory=list)
+
+
+class EntryReader:
+    """Reads the `plugins` section and the chains, which may name a plug-in without an entry if it needs no options."""
+
+    def __init__(self, positions: Positions, resolved: Resolved, source: PluginSource) -> None:
+        self._positions, self._resolved, self._source = positions, resolved, source
+        self.entries = Entries()
+
+    def read(self, value: object) -> Entries:
+        """Reads all entries and chains of a file's values. Parts of the wrong type are skipped."""
+        sections = value if isinstance(value, dict) else {}
+        plugins, cameras = _mapping(sections.get("plugins")), _mapping(sections.get("cameras"))
+        for name, options in plugins.items():
+            self._entry(name, options)
+        self._chain(sections.get("chain"), ("chain",))
+        for name, camera in cameras.items():
+            self._chain(_mapping(camera).get("chain"), ("cameras", name, "chain"))
+        return self.entries
+
+    def _entry(self, name: str, options: object) -> None:
+        path: PathKey = ("plugins", name)
+        if not isinstance(options, dict):
+            self.entries.broken.add(name)  # reported by the validation of the whole file
+            return
+        use = options.get("use")
+        try:
+            plugin = self._source.find(use if isinstance(use, str) else name)
+        except PluginError as error:
+            at = (*path, "use") if isinstance(use, str) else path
+            self._unknown(name, at, use if isinstance(use, str) else name, error)
+            return
+        try:
+            validated = validate(plugin.Config, options, self._positions, self._resolved, path)
+        except Exception as error:  # noqa: BLE001 - a third party's validators; their messages may quote a secret
+            self.entries.broken.add(name)
+            self._tell(path, f"its options cannot be checked: {type(error).__name__} in {plugin.__qualname__}.Config",
+                       "report this to the plug-in's author: a validator must raise ValueError")  # fmt: skip
+            return
+        self.entries.problems += validated.problems
+        self.entries.classes[name] = plugin
+        if validated.model is not None:
+            self.entries.configs[name] = validated.model
+            return
+        self.entries.broken.add(name)
+        rest = salvage(plugin.Config, options, self._resolved, path).model
+        if rest is not None:
+            self.entries.partial[name] = rest
+
+    def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[ConfigProblem]:
+        """Runs the plug-ins' own checks on valid options, whose paths are absolute already."""
+        for name, config in configs.items():
+            path: PathKey = ("plugins", name)
+            try:
+                faults = (*_isolation_faults(self.entries.classes.get(name), config), *config.faults(networks))
+            except Exception as error:  # noqa: BLE001 - a third party's check; its message may quote a secret
+                yield ConfigProblem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
+                              f"{type(error).__name__} in {type(config).__qualname__}.faults",
+                              "report this to the plug-in's author: faults() must return what is wrong")  # fmt: skip
+                continue
+            for fault in faults:
+                at = (*path, *fault.path)
+                if at not in self._resolved.failed:
+                    yield ConfigProblem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
+
+    def _chain(self, names: object, path: PathKey) -> None:
+        """Requires that every name of a chain be an entry or an installed plug-in, which then gets default options."""
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self._tell((*path, index), f"{shown(name)} is in this chain twice", "name it once; for a second "
+                           "instance add an entry under plugins: with `use`")  # fmt: skip
+                return
+            if name not in self.entries.configs and name not in self.entries.broken:
+                self._defaults(name, (*path, index))
+        if all(name in self.entries.classes for name in names):
+            try:
+                self._source.check_chain(names, self.entries.classes)
+            except PluginError as error:
+                self._tell(path, "; ".join(str(error).splitlines()))
+
+    def _defaults(self, name: str, path: PathKey) -> None:
+        try:
+            plugin = self._source.find(name)
+        except PluginError as error:
+            self._unknown(name, path, name, error)
+            return
+        validated = validate(plugin.Config, {}, Positions(), Resolved())
+        if validated.model is None:
+            self.entries.broken.add(name)
+            needed = ", ".join(problem.path for problem in validated.problems)
+            self._tell(path, f"{name} has required options", f"add plugins: {name}: with {needed}")
+        else:
+            self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
+
+    def _unknown(self, name: str, path: PathKey, word: str, error: PluginError) -> None:
+        """Reports `name` once, however many chains contain it."""
+        first = name not in self.entries.broken
+        self.entries.broken.add(name)
+        known = {*self._source.available, *self.entries.configs}
+        if word in self._source.available:  # it is installed but cannot be loaded: the error says why
+            self._tell(path, str(error), first=first)
+            return
+        self._tell(path, f"no plug-in {shown(word)} is installed{did_you_mean(word, known)}",
+                   f"known plug-ins: {', '.join(sorted(known))}" if known else "", first=first)  # fmt: skip
+
+    def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
+        if first and path not in self._resolved.failed:
+            self.entries.problems.append(ConfigProblem(*self._positions.value(path), dotted(path), message, hint))
+
+
+def _isolation_faults(plugin: type[AnyPlugin] | None, config: PluginConfig) -> Iterator[Fault]:
+    if not config.isolate:
+        if config.max_memory is not None:
+            yield Fault(("max_memory",), "applies only to a plug-in in its own process, and this one is not isolated",
+                        "add isolate: true, or remove max_memory")  # fmt: skip
+        return
+    if config.max_memory == 0:
+        yield Fault(("max_memory",), "is zero: no process can run without memory", "write a size, for example 2GiB")
+    try:
+        pickle.dumps((plugin, config))
+    except Exception as error:  # noqa: BLE001 - a third party's class may raise anything, and quote a secret
+        yield Fault(("isolate",), f"its class or options cannot be sent to another process ({type(error).__name__} "
+                    "when pickled)", "remove isolate, or report this to the plug-in's author")  # fmt: skip
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+_OWN_PACKAGE = "sightd"
+
+
+def installed_plugins() -> PluginSource:
+    """Finds plug-ins by entry point; imports only those that a configuration names.
+
+    Raises ConfigError if two packages have plug-ins of the same name.
+    """
+    try:
+        available = tuple(registry.available())
+    except PluginError as error:
+        raise ConfigError([ConfigProblem(0, 0, "plugins", str(error))]) from None
+    return PluginSource(registry.load, check_chain, available)
+
+
+def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:
+    """Returns the options of the built-in plug-ins and, with `others`, of those of other packages, by name."""
+    return {
+        name: registry.load(name).Config
+        for name, entry in registry.available().items()
+        if others or (entry.dist is not None and entry.dist.name == _OWN_PACKAGE)
+    }

@@ -1,0 +1,71 @@
+"""Reports what the pipeline observes of a plug-in instance as metrics and events."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.metrics.plugin import PluginMetrics
+from sightd.daemon.pipeline.breaker import BreakerState
+from sightd.engines.sessions.engine import Engine
+
+_LEVEL = 0.1
+"""Weight of the newest call in the moving average."""
+
+
+class PluginObservation:
+    """A `daemon.pipeline.manager.Observer` that writes metrics, and events when a plug-in is disabled after failures or
+    recovers. Thread-safe."""
+
+    def __init__(self, metrics: PluginMetrics, journal: Journal) -> None:
+        self._metrics, self._journal = metrics, journal
+        self._lock = threading.Lock()
+        self.seconds: float | None = None
+        """Moving average of the time a call of `process` takes, in seconds; None before the first call."""
+        self._reason = ""
+        self._out_since: float | None = None
+
+    def begins(self) -> None:
+        self._metrics.begins()
+
+    def took(self, phase: str, seconds: float) -> None:
+        self._metrics.duration[phase].observe(seconds)
+        if phase == "process":  # a lost update between threads does no harm
+            known = self.seconds
+            self.seconds = seconds if known is None else known + _LEVEL * (seconds - known)
+
+    def fault(self, reason: str) -> None:
+        self._reason = reason
+        self._metrics.failed(reason)
+
+    def breaker(self, state: BreakerState) -> None:
+        self._metrics.breaker(state)
+        if (state is BreakerState.CLOSED) is (self._out_since is None):
+            return  # the usual case for each frame; a trial in progress is not reported
+        with self._lock:
+            since = self._out_since
+            if state is BreakerState.OPEN and since is None:
+                self._out_since = time.monotonic()
+                self._journal.note(EventKind.PLUGIN_DOWN, plugin=self._metrics.name, reason=self._reason)
+            elif state is BreakerState.CLOSED and since is not None:
+                self._out_since = None
+                away = round(time.monotonic() - since, 3)
+                self._journal.note(EventKind.PLUGIN_UP, plugin=self._metrics.name, away=away)
+
+    def batch(self, size: int) -> None:
+        self._metrics.batch_size.observe(size)
+
+    def resident(self, size: int) -> None:
+        self._metrics.process_resident(size)
+
+    def used(self, cpu: float) -> None:
+        self._metrics.process_used(cpu)
+
+    def restarted(self) -> None:
+        self._metrics.process_restarted()
+
+    def engine(self, engine: Engine) -> None:
+        backend = engine.session.backend
+        self._metrics.engine(engine.model.name, backend.name, backend.precision, backend.device)

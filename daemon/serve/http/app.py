@@ -1,0 +1,80 @@
+"""The web application: images, metrics, health and the APIs. `server` runs it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
+
+from sightd.daemon.common.process import installed_version
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.serve.access.access import Access
+from sightd.daemon.serve.http.auth import AuthMiddleware
+from sightd.daemon.serve.http.bodies import JsonRoute, refuse_invalid
+from sightd.daemon.serve.http.middleware import CommonHeaders, Compression, HeadRequests
+from sightd.daemon.serve.http.routes_daemon import (
+    AskReload,
+    Exposition,
+    add_control,
+    add_health,
+    add_metrics,
+    add_status,
+)
+from sightd.daemon.serve.http.routes_events import add_events
+from sightd.daemon.serve.http.routes_faces import FaceServiceSource, add_faces
+from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
+from sightd.daemon.serve.limits import ViewerLimit
+from sightd.daemon.serve.view import DaemonView
+
+_MOST_BODY = 1 << 20
+"""Maximum bytes of a request body, unless a route sets its own limit."""
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
+
+def create_app(
+    view: DaemonView,
+    exposition: Exposition,
+    max_viewers: int,
+    access: Access,
+    faces: FaceServiceSource | None = None,
+    ask_reload: AskReload | None = None,
+    journal: Journal | None = None,
+) -> FastAPI:
+    """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
+    `access` authenticates requests, `faces` looks up the gallery, `ask_reload` reloads the configuration, `journal`
+    holds the events."""
+    app = FastAPI(
+        title="sightd",
+        version=installed_version(),
+        docs_url=None,  # these pages load third-party assets
+        redoc_url=None,
+        max_body_size=_MOST_BODY,
+        telemetry=NO_TELEMETRY,
+    )
+    app.router.route_class = JsonRoute
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
+    app.state.viewer_limit = ViewerLimit(max_viewers)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(Compression)
+    app.add_middleware(AuthMiddleware, access)
+    app.add_middleware(CommonHeaders)  # outermost, so that rejected requests get the headers too
+
+    async def unknown_camera(_request: Request, error: Exception) -> Response:
+        names = [camera.name for camera in view.cameras()]
+        return JSONResponse({"error": f"There is no camera {error.args[0]!r}.", "cameras": names}, status_code=404)
+
+    app.add_exception_handler(UnknownCameraError, unknown_camera)
+    add_pictures(app, view, app.state.viewer_limit)
+    add_health(app, view, quiet=bool(access.token_store))
+    add_metrics(app, exposition)
+    add_status(app, view.status)
+    if faces is not None:
+        add_faces(app, faces, access)
+    if ask_reload is not None:
+        add_control(app, ask_reload, access)
+    if journal is not None:
+        add_events(app, journal, app.state.viewer_limit)
+    return app

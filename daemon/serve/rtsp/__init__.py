@@ -1,0 +1,1 @@
+"""The RTSP server: each camera's packets, encoded once, for every viewer."""

@@ -1,1 +1,0 @@
-"""The daemon as a systemd service: unit, notifications, watchdog, reloads, signals."""

@@ -1,0 +1,152 @@
+"""Converts a model to int8, calibrated on a user's own images, and measures what accuracy it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sightd.daemon.tools.media import Item, MediaError, MediaSequence, contents, frames, length
+from sightd.engines.files import digest_of, locked, scratch_folder
+from sightd.engines.model import Model
+from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
+from sightd.engines.models.quantize import quantize
+from sightd.engines.models.store import ModelStore
+from sightd.engines.progress import Progress
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
+from sightd.plugins.api import Detections, Frame, Image, Results
+from sightd.plugins.detector import Detector
+from sightd.plugins.detector.agreement import FAINT, agreement
+from sightd.plugins.detector.config import DetectorConfig
+
+HELD_OUT = 5
+"""Every n-th image is held out."""
+
+
+class CalibrationPictures:
+    """About `wanted` images from the sources, evenly spread.
+
+    Iterating, once, yields those to calibrate with; every fifth is added to `held_out` instead. `report` receives a
+    line for each file that is left out or cannot be read to its end, and why. Raises MediaError if a source is missing,
+    or if too few images can be read.
+    """
+
+    def __init__(self, sources: Sequence[Path], wanted: int, report: Callable[[str], None]) -> None:
+        held = [contents(source) for source in sources]
+        self._sequences = [sequence for one in held for sequence in one.sequences]
+        self._report = report
+        for line in (line for one in held for line in one.left_out):
+            report(line)
+        total = sum(length(one) or _frame_count(one) for one in self._sequences)
+        self.step = max(1, total // wanted)
+        self.expected = -(-total // self.step)
+        self.used = 0
+        """Number of images that the iteration has yielded."""
+        self.held_out: list[Frame] = []
+
+    def __iter__(self) -> Iterator[Image]:
+        seen = taken = 0
+        for sequence in self._sequences:
+            for item in frames(sequence):
+                if isinstance(item, MediaError):
+                    self._report(str(item))
+                    continue
+                if seen % self.step == 0:
+                    taken += 1
+                    if taken % HELD_OUT == 0:
+                        self.held_out.append(item.frame)
+                    else:
+                        self.used += 1
+                        yield item.frame.host()
+                seen += 1
+        if not self.held_out:
+            raise MediaError(
+                f"only {seen} readable images: calibration requires at least {HELD_OUT}, and 100 for good results"
+            )
+
+
+def _frame_count(sequence: MediaSequence) -> int:
+    return sum(isinstance(item, Item) for item in frames(sequence))
+
+
+def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
+    """Returns a sentence: for detectors how far their objects agree, for others how similar the outputs are
+    (cosine)."""
+    if reference.model.role == "detector":
+        pairs = zip(detections(reference, pictures), detections(other, pictures), strict=True)
+        return f"compared with fp32 on {len(pictures)} images: {agreement(pairs)}"
+    cosine = min(_cosine(reference, other, picture) for picture in pictures)
+    return f"compared with fp32 on {len(pictures)} images: cosine of the outputs at least {cosine:.4f}"
+
+
+class _OneEngine:
+    """A plug-in's context that provides one engine, whatever is asked for."""
+
+    name = "drift"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        return self._engine
+
+
+def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
+    """Returns what the detector finds with an engine on each image, down to a score of `agreement.FAINT`."""
+    detector = Detector(DetectorConfig(min_score=FAINT))
+    detector.open(_OneEngine(engine))
+    found = [detector.process([picture], [Results()])[0].get(Detections) for picture in pictures]
+    return [one or Detections.none() for one in found]
+
+
+def _cosine(reference: Engine, other: Engine, picture: Frame) -> float:
+    """Returns the lowest cosine of all outputs."""
+    one, two = (engine.run([picture.host()])[0] for engine in (reference, other))
+    return min(_between(one[name].ravel(), two[name].ravel()) for name in one)
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> float:
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norms if norms else float(not a.any() and not b.any())
+
+
+def make_int8(
+    model: Model,
+    store: ModelStore,
+    sources: Sequence[Path],
+    wanted: int,
+    progress: Progress,
+    report: Callable[[str], None],
+) -> Model:
+    """Returns the int8 version of a stored model, in the store. `progress` counts images; `report` receives a line for
+    each file of the sources that is left out, and why.
+
+    Raises MediaError if the sources cannot be read, EngineError if the model is not stored or cannot be quantised or
+    stored.
+    """
+    name = f"{model.name}-int8"
+    file = store.verify(model)
+    folder = file_of(name, store.directory).parent
+    with locked(folder / ".lock", name), scratch_folder(folder, ".int8-") as scratch:
+        made = scratch / "made.onnx"
+        pictures = CalibrationPictures(sources, wanted, report)
+        quantize(model, file, made, pictures, total=pictures.expected, progress=progress)
+        progress(f"{name}: comparing with fp32", 0, None)
+        lost = _compared(model, file, made, pictures)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        origin = CustomModelMetadata(
+            model.name, digest_of(file).sha256, f"int8, calibrated on {pictures.used} images", lost, now
+        )
+        return put(model, name, made, origin, store.directory)
+
+
+def _compared(model: Model, reference: Path, made: Path, pictures: CalibrationPictures) -> str:
+    one, two = (Engine(model, OnnxRuntimeSession(path, 1), "") for path in (reference, made))
+    try:
+        return drift(one, two, pictures.held_out)
+    finally:
+        one.close()
+        two.close()

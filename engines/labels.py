@@ -1,0 +1,41 @@
+"""Class names of published models: COCO, ImageNet, and the styles of the style model."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+COCO_LABELS: tuple[str, ...] = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch",
+    "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
+    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear",
+    "hair drier", "toothbrush",
+)  # fmt: skip
+"""Indexed by class_id, 0 to 79."""
+
+_COCO_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+
+COCO_IDENTIFIERS: tuple[int, ...] = tuple(i for i in range(1, 91) if i not in _COCO_GAPS)
+"""The category id in COCO's annotation files (1 to 90, with gaps) of each of the 80 classes."""
+
+
+IMAGENET_LABELS: tuple[str, ...] = tuple(
+    resources.files("sightd.engines").joinpath("imagenet.txt").read_text(encoding="utf-8").splitlines()
+)
+"""Indexed by class_id, 0 to 999, in WordNet id order, as in published models."""
+
+
+STYLES: tuple[str, ...] = (
+    "watercolour", "yellow-ink", "gouache", "carnival", "poster", "impasto", "honeycomb",
+    "bold-oil", "pastel-sketch", "terrazzo", "rust", "engraving", "haze", "jungle",
+    "frost", "stained-glass", "crayon", "weave", "parchment", "starry", "ember",
+    "cutout", "fresco", "soft-oil", "delft", "mosaic",
+)  # fmt: skip
+"""In the model's order, named after their appearance (docs/styles.jpg)."""
+
+WITH_OWN = "style26-own"
+"""The model that also includes the styles learnt on this machine."""

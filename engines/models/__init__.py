@@ -1,0 +1,1 @@
+"""Files of models: catalogue, download, store, conversion, and reading and editing ONNX."""

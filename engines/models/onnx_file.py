@@ -1,0 +1,222 @@
+"""Reads inputs, outputs, precision and structure of an ONNX file, and validates it, without running it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto
+
+from sightd.engines.errors import ModelFileError
+from sightd.engines.files import open_regular
+
+Shape = tuple[int | None, ...]
+_MOST_BYTES = (1 << 31) - 1
+"""Maximum file size: protobuf, the format of ONNX files, does not support larger messages."""
+_MOST_NODES = 1_000_000
+"""Maximum number of nodes after functions are expanded: thirty functions that each call the next one twice expand to a
+billion."""
+_RESHAPING = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxIOSpec:
+    """Inputs (without constants) and outputs of an ONNX file by name. None marks a dynamic axis."""
+
+    inputs: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
+
+
+def read_io_spec(path: Path) -> OnnxIOSpec:
+    """Returns the file's inputs and outputs. Raises ModelFileError if it cannot be read, is not ONNX, or is
+    truncated."""
+    graph = _load(path)
+    constants = {constant.name for constant in graph.initializer}
+    inputs = {value.name: _shape(value) for value in graph.input if value.name not in constants}
+    if not inputs:
+        raise ModelFileError(f"{path} is not an ONNX model: it has no input")
+    return OnnxIOSpec(inputs, {value.name: _shape(value) for value in graph.output})
+
+
+def last_operation(path: Path) -> str:
+    """Returns the operator that computes the file's first output, such as "Gemm" or "Softmax", or "" if there is none.
+    Skips operators that only change a tensor's shape. Raises ModelFileError as `read_ends` does."""
+    graph = _load(path)
+    makers = {name: node for node in graph.node for name in node.output}
+    maker = makers.get(graph.output[0].name) if graph.output else None
+    while maker is not None and maker.op_type in _RESHAPING:
+        maker = makers.get(maker.input[0]) if maker.input else None
+    return "" if maker is None else maker.op_type
+
+
+def read_precision(path: Path) -> str:
+    """Returns int8 for a file with quantised nodes, fp16 if most weights are fp16, else fp32. Raises as `read_ends`
+    does."""
+    return precision_of(_load(path))
+
+
+def precision_of(graph: onnx.GraphProto) -> str:
+    """The same for a graph in memory."""
+    if any(node.op_type == "QuantizeLinear" for node in graph.node):
+        return "int8"
+    sizes: dict[int, int] = {}
+    for constant in graph.initializer:
+        sizes[constant.data_type] = sizes.get(constant.data_type, 0) + math.prod(constant.dims)
+    return "fp16" if sizes.get(TensorProto.FLOAT16, 0) > sizes.get(TensorProto.FLOAT, 0) else "fp32"
+
+
+def require_readable(path: Path) -> None:
+    """Raises ModelFileError if the file cannot be read or is not safe to open."""
+    _load(path)
+
+
+def size_with_weights(path: Path) -> int:
+    """Returns the bytes of the file and of the external files that hold its weights. Raises as `read_ends` does."""
+    files = {path}
+    for tensor in _tensors(_load_model(path)):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            files |= {Path(path.parent, one.value) for one in tensor.external_data if one.key == "location"}
+    return sum(file.stat().st_size for file in files)
+
+
+def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
+    """Raises ModelFileError if a node depends on its own output, directly or indirectly; following such a graph never
+    ends."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    needs = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        ring = [graph.node[index].name or graph.node[index].op_type for index in error.args[1][:5]]
+        raise ModelFileError(
+            f"{path} is not a valid ONNX file: its nodes form a cycle ({' - '.join(ring)}). Export it again"
+        ) from None
+
+
+def text(shapes: Mapping[str, Shape]) -> str:
+    """Formats names and shapes for messages: "images [?, 3, 416, 416]"."""
+    parts = (f"{name} [{', '.join('?' if a is None else str(a) for a in shape)}]" for name, shape in shapes.items())
+    return ", ".join(parts) or "nothing"
+
+
+def _load(path: Path) -> onnx.GraphProto:
+    return _load_model(path).graph
+
+
+def _load_model(path: Path) -> onnx.ModelProto:
+    try:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                raise ModelFileError(f"{path} is larger than 2 GiB: export it with the weights in a separate file")
+            model = onnx.load(file, load_external_data=False)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise ModelFileError(f"{path} is not a complete ONNX file: {error}") from error
+    for graph in (model.graph, *_subgraphs(_nodes(model))):
+        _require_acyclic(graph, path)
+    _require_bounded_functions(model, path)
+    _require_data_beside(model, path)
+    return model
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yields all nodes: those of the graph, of its functions, and of the subgraphs of both."""
+    yield from _nested(model.graph.node)
+    for function in model.functions:
+        yield from _nested(function.node)
+
+
+def _nested(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yields the nodes and those of their subgraphs. protobuf limits the depth of nesting."""
+    for node in nodes:
+        yield node
+        for graph in _own_graphs(node):
+            yield from _nested(graph.node)
+
+
+def _own_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def _subgraphs(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
+    for node in nodes:
+        yield from _own_graphs(node)
+
+
+def _require_bounded_functions(model: onnx.ModelProto, path: Path) -> None:
+    """Raises ModelFileError if the model's functions call each other in a cycle or expand to too many nodes: the
+    library expands them when it opens the file."""
+    bodies = {(one.domain, one.name, one.overload): one.node for one in model.functions}
+    if not bodies:
+        return
+    calls = {key: [(one.domain, one.op_type, one.overload) for one in _nested(body)] for key, body in bodies.items()}
+    try:
+        order = list(
+            TopologicalSorter({key: bodies.keys() & set(called) for key, called in calls.items()}).static_order()
+        )
+    except CycleError:
+        raise ModelFileError(f"{path} is not a valid ONNX file: its functions call each other in a cycle") from None
+    sizes: dict[tuple[str, str, str], int] = {}
+    for key in order:
+        sizes[key] = sum(sizes.get(called, 1) for called in calls[key])
+    of_graph = ((one.domain, one.op_type, one.overload) for one in _nested(model.graph.node))
+    if sum(sizes.get(called, 1) for called in of_graph) > _MOST_NODES:
+        raise ModelFileError(
+            f"{path} has functions that expand to more than {_MOST_NODES} nodes: export it without functions"
+        )
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Yields all constants: initialisers and attributes, sparse ones included, in graphs, subgraphs and functions."""
+    for graph in (model.graph, *_subgraphs(_nodes(model))):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            yield from attribute.tensors
+            for sparse in attribute.sparse_tensors:
+                yield from (sparse.values, sparse.indices)
+            if attribute.HasField("t"):
+                yield attribute.t
+            if attribute.HasField("sparse_tensor"):
+                yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+
+
+def _require_data_beside(model: onnx.ModelProto, path: Path) -> None:
+    """Raises ModelFileError unless all external weights are in complete regular files in the model's own folder: a file
+    from elsewhere must not make us read files that do not belong to it."""
+    for tensor in _tensors(model):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        data = {entry.key: entry.value for entry in tensor.external_data}
+        folder = path.parent.resolve()
+        file = Path(folder, data.get("location", "")).resolve()
+        if folder not in file.parents:
+            raise ModelFileError(
+                f"{path} reads its weights from {file}, outside its folder: move them next to the model"
+            )
+        if not file.is_file():
+            raise ModelFileError(f"{path} stores its weights in {file}, which is missing or not a regular file")
+        end, size = _number(data.get("offset", "0")) + _number(data.get("length", "0")), file.stat().st_size
+        if end > size:
+            raise ModelFileError(f"{path} needs {end} bytes of {file}, which has only {size}: the file is truncated")
+
+
+def _number(text: str) -> int:
+    """Parses a number of bytes. Returns a value larger than any file if the text is not a number."""
+    return int(text) if text.isdecimal() and len(text) < 20 else 1 << 63
+
+
+def _shape(value: onnx.ValueInfoProto) -> Shape:
+    return tuple(axis.dim_value if axis.dim_value > 0 else None for axis in value.type.tensor_type.shape.dim)

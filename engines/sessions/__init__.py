@@ -1,0 +1,1 @@
+"""Loading models: choice of the model and of the backend, and the sessions of each backend."""

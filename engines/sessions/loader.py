@@ -1,0 +1,145 @@
+"""Loads a model from a list of preferred ones, and explains why it was chosen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sightd.engines.cuda.gpus import Gpu, Gpus
+from sightd.engines.errors import EngineError, ModelFileError, ModelUnavailableError
+from sightd.engines.model import Model
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.models.fetch import DEFAULT_MAX_DOWNLOAD, Fetcher
+from sightd.engines.models.store import ModelStore, ensure_model
+from sightd.engines.progress import Progress, silent
+from sightd.engines.session import DeviceSession, Session, zeros
+from sightd.engines.sessions.backends import Backends, Preference, SessionRequest
+from sightd.engines.sessions.engine import Engine
+from sightd.engines.sessions.factories import installed_backends
+
+logger = logging.getLogger(__name__)
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoader:
+    """Creates engines. `mirror` is the mirror folder; `fetch` says whether models that are not stored may be fetched.
+
+    `threads` is the number of threads that share one run of a model; `max_download` limits the size of a fetched file,
+    in bytes; `preference` says which of the `backends` may be used.
+    """
+
+    catalog: Catalog
+    store: ModelStore
+    mirror: Path | None = None
+    fetch: bool = True
+    threads: int = 1
+    progress: Progress = field(default=silent)
+    max_download: int = DEFAULT_MAX_DOWNLOAD
+    preference: Preference = field(default=Preference())
+    backends: Backends = field(default_factory=installed_backends)
+    gpus: Gpus = field(default_factory=Gpus)
+
+    def load(self, choice: Sequence[str | Model]) -> Engine:
+        """Returns the engine of the first model in `choice` that is stored on this machine, warmed up.
+
+        If none is stored, fetches them in order until one succeeds; so a restarted daemon starts quickly and needs no
+        network. Runs the model once on zeros, so that lazy initialisation does not delay the first frame. Looks up all
+        names first and raises UnknownModelError if the catalogue lacks one. Raises ModelUnavailableError if no model
+        can be obtained, ModelFileError if the file does not match its catalogue entry, and BackendUnavailableError if
+        no preferred backend can run it.
+        """
+        models = [self.catalog.get(item) if isinstance(item, str) else item for item in choice]
+        if not models:
+            raise EngineError("no model given: `model` takes a name, or a list of names in order of preference")
+        for index, model in enumerate(models):
+            if path := self.store.find(model):
+                return self._open(model, path, _stored_reason(models, index))
+        if not self.fetch:
+            missing = " or ".join(model.name for model in models)
+            raise ModelUnavailableError(
+                f"{missing} is not stored in {self.store.directory}, and downloading is disabled. Run `sightd models "
+                f"fetch {models[0].name}`"
+            )
+        return self._fetched(models)
+
+    def _fetched(self, models: Sequence[Model]) -> Engine:
+        fetcher = Fetcher(self.progress, self.mirror, self.max_download)
+        failures: list[EngineError] = []
+        passed: list[str] = []
+        for index, model in enumerate(models):
+            try:
+                path = ensure_model(model, self.store, fetcher)
+            except EngineError as error:
+                failures.append(error)
+                passed.append(f"{model.name} was not available ({error.summary})")
+                if index + 1 < len(models):
+                    logger.warning("%s; trying %s", passed[-1], models[index + 1].name)
+                continue
+            record = self.store.record(model)
+            reason = f"{_rank(models, index)}, just downloaded from {record.origin if record else 'its source'}"
+            return self._open(model, path, "; ".join([reason, *passed]))
+        raise ModelUnavailableError("\n".join(str(error) for error in failures))
+
+    def _open(self, model: Model, path: Path, reason: str) -> Engine:
+        request = SessionRequest(model, path, self.threads, progress=self.progress)
+        session, passed = self.backends.open(request, self.preference)
+        try:
+            _require_input(model, session)
+            spec = model.input
+            session.run(zeros(session.inputs, {spec.tensor: (1, 3, spec.height, spec.width)}))
+        except BaseException:
+            session.close()
+            raise
+        if passed:
+            reason = f"{reason}; not on {passed}"
+        gpu, missing = self._gpu_of(session)
+        return Engine(model, session, f"{reason}; {missing}" if missing else reason, gpu)
+
+    def _gpu_of(self, session: Session) -> tuple[Gpu | None, str]:
+        """Returns the session's GPU with kernels, or None. If a GPU was expected, the second value says why it is
+        missing."""
+        if not isinstance(session, DeviceSession):
+            return None, ""
+        try:
+            return self.gpus.get(session.backend.device), ""
+        except EngineError as error:
+            missing = f"pre- and post-processing run on the CPU: {error}"
+            logger.warning("%s runs only the model; %s", session.backend.device, missing)
+            return None, missing
+
+
+def _stored_reason(models: Sequence[Model], index: int) -> str:
+    passed = [model.name for model in models[:index]]
+    if not passed:
+        return _rank(models, index)
+    absent = " and ".join(passed) + (" is" if len(passed) == 1 else " are")
+    return f"{_rank(models, index)}; {absent} not stored (run: sightd models fetch {' '.join(passed)})"
+
+
+def _rank(models: Sequence[Model], index: int) -> str:
+    name = models[index].name
+    if len(models) == 1:
+        return f"{name}: the only choice"
+    ordinal = _ORDINALS[index] if index < len(_ORDINALS) else f"{index + 1}th"
+    return f"{name}: {ordinal} choice"
+
+
+def _require_input(model: Model, session: Session) -> None:
+    """Raises ModelFileError unless the file has the input that the model's catalogue entry states."""
+    spec = model.input
+    found = session.inputs.get(spec.tensor)
+    if found is None:
+        raise ModelFileError(f"{model.name}: the file has no input {spec.tensor!r}, only {sorted(session.inputs)}")
+    wanted = (None, 3, spec.height, spec.width)
+    fits = len(found.shape) == 4 and all(
+        a is None or b is None or a == b for a, b in zip(found.shape, wanted, strict=True)
+    )
+    if not fits:
+        raise ModelFileError(
+            f"{model.name}: the input of the file is {list(found.shape)}, but [batch, 3, {spec.height}, "
+            f"{spec.width}] is declared"
+        )

@@ -1,0 +1,107 @@
+"""A frame of a camera, and the array types of images and results."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightd.engines.cuda.image import DeviceImage
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Image = NDArray[np.uint8]
+"""An image in host memory: uint8 [height, width, 3] in BGR order."""
+
+
+class Frame:
+    """One frame of one camera. The BGR image is decoded once, on first use, and shared: it must not be written to.
+
+    `captured_at` is monotonic seconds, `wall_time` seconds since the epoch, and `pts` seconds in the source's own time
+    (None if it has none). `decode` returns the BGR image; it is called at most once, from any thread. `on_device` is
+    the image if it was decoded on a GPU; `decode` then downloads it. `still` marks a photograph: it is unrelated to any
+    other frame, even if several photographs are analysed one after the other.
+    """
+
+    __slots__ = (
+        "_decode",
+        "_image",
+        "_lock",
+        "camera",
+        "captured_at",
+        "height",
+        "on_device",
+        "pts",
+        "seq",
+        "still",
+        "wall_time",
+        "width",
+    )
+
+    def __init__(
+        self,
+        camera: str,
+        seq: int,
+        size: tuple[int, int],
+        decode: Callable[[], Image],
+        *,
+        captured_at: float,
+        wall_time: float,
+        pts: float | None = None,
+        on_device: DeviceImage | None = None,
+        still: bool = False,
+    ) -> None:
+        self.camera = camera
+        self.seq = seq
+        self.width, self.height = size
+        self.captured_at = captured_at
+        self.wall_time = wall_time
+        self.pts = pts
+        self.on_device = on_device
+        self.still = still
+        self._decode: Callable[[], Image] | None = decode
+        self._image: Image | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(
+        cls,
+        image: Image,
+        *,
+        camera: str = "camera",
+        seq: int = 0,
+        captured_at: float = 0.0,
+        wall_time: float = 0.0,
+        pts: float | None = None,
+        still: bool = False,
+    ) -> Frame:
+        """Wraps an image that is already in host memory."""
+        height, width = image.shape[:2]
+        return cls(
+            camera,
+            seq,
+            (width, height),
+            lambda: image,
+            captured_at=captured_at,
+            wall_time=wall_time,
+            pts=pts,
+            still=still,
+        )
+
+    def device(self, ordinal: int) -> DeviceImage | None:
+        """Returns the image if it is already on GPU `ordinal` (0 for "cuda:0"), else None."""
+        image = self.on_device
+        return image if image is not None and image.ordinal == ordinal else None
+
+    def host(self) -> Image:
+        """Returns the image as read-only BGR uint8 [height, width, 3] in host memory. Decodes it on first use."""
+        with self._lock:
+            if self._image is None:
+                assert self._decode is not None
+                self._image = self._decode()
+                self._image.flags.writeable = False
+                self._decode = None  # releases the decoder's own buffer
+            return self._image

@@ -1,0 +1,180 @@
+"""The plug-in contract: the base class, what the daemon passes to a plug-in, and the rules it must follow.
+
+A plug-in is a class registered under the entry-point group `sightd.plugins`. The daemon creates one instance for each
+entry under `plugins:` in the configuration. All cameras whose chain names the entry share that instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sightd.engines.model import Model
+from sightd.engines.models.catalog import Catalog
+from sightd.engines.sessions.backends import BackendName, Precision
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api.canvas import Canvas
+from sightd.plugins.api.frame import Frame
+from sightd.plugins.api.results import Results
+from sightd.plugins.api.units import Device, Duration, Size
+
+API_VERSION = 1
+ENTRY_POINT_GROUP = "sightd.plugins"
+
+
+class PluginError(Exception):
+    """The plug-in cannot do what its configuration asks for. The message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An option with an unusable value. `path` leads to the value within the plug-in's entry: ("model", 0, "file").
+
+    `hint` says what to write instead. Neither text may contain a secret.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    hint: str = ""
+
+
+class PluginConfig(BaseModel):
+    """Options that every plug-in has; a plug-in's own `Config` derives from it and adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: str | None = Field(
+        None, description="Plug-in that this entry is an instance of; by default the name of the entry."
+    )
+    every: int = Field(
+        1, ge=1, description="Run only on every n-th frame; results for the frames between are predicted."
+    )
+    max_fps: float | None = Field(
+        None,
+        gt=0,
+        description="Maximum runs per second on each camera; results for the frames between are predicted.",
+    )
+    max_batch: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Maximum batch size (frames of all cameras). By default 1 on a CPU, where batches save "
+        "nothing, and 16 on a GPU.",
+    )
+    max_wait: Duration = Field(
+        0.0,
+        description=(
+            "How long to wait for a fuller batch. By default, a batch starts immediately with the waiting frames."
+        ),
+    )
+    backends: list[BackendName] | None = Field(
+        None,
+        min_length=1,
+        description="Backends for its models, in order of preference; by default `engines.backends`.",
+    )
+    precision: Precision | None = Field(None, description="Precision of its models; by default `engines.precision`.")
+    device: Device | None = Field(
+        None, description="Device of its models; by default `engines.device`.", examples=["cuda:1"]
+    )
+    isolate: bool = Field(
+        False,
+        description="Run the plug-in in a separate process: a crash, hang or memory leak affects only that "
+        "process, which is restarted. Costs some time per frame (docs/plugins.md).",
+    )
+    max_memory: Size | None = Field(
+        None,
+        description="Maximum resident memory of an isolated plug-in; its process is restarted if it exceeds this.",
+        examples=["2GiB"],
+    )
+
+    def faults(self, networks: Catalog) -> Sequence[Fault]:
+        """Returns problems that per-field validation cannot see: a missing file, an unknown model or class name.
+
+        `networks` is the catalogue of models that may be named: the built-in ones and those created on this machine.
+        Called once before the plug-in is created, and by `sightd check`, with all paths absolute, so that every problem
+        is reported at once and with its line in the file rather than by `open`. Must be quick and offline: load no
+        model.
+        """
+        return ()
+
+
+C = TypeVar("C", bound=PluginConfig)
+
+
+class Context(Protocol):
+    """What the daemon passes to a plug-in's `open`."""
+
+    @property
+    def name(self) -> str:
+        """The instance's name in the configuration."""
+        ...
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        """Loads the first available model of `choice`: catalogue names, or models built from a user's own file.
+
+        Never substitutes a model silently; the engine's `reason` explains the choice. The daemon closes the engine.
+        Raises `engines.errors.EngineError`, which says what to do, if none is available.
+        """
+        ...
+
+
+class Plugin(Generic[C]):
+    """Base class of plug-ins. One instance serves all cameras.
+
+    Threads: `open` is called before and `close` after all other calls. `process` runs on a worker thread, one call at a
+    time, or several at once if the class sets `parallel`. `carry`, `draw` and `forget` run on other threads
+    concurrently with `process`, so `process` should publish immutable state for them to read.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    Config: ClassVar[type[PluginConfig]] = PluginConfig
+    needs: ClassVar[frozenset[type]] = frozenset()
+    """Result types that an earlier plug-in of the chain must produce."""
+    gives: ClassVar[frozenset[type]] = frozenset()
+    """Result types that `process` produces."""
+    parallel: ClassVar[bool] = False
+    """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    @property
+    def hides(self) -> bool:
+        """Whether this instance redacts frames. If so, a frame is shown only after the plug-in was asked, and is hidden
+        entirely unless `process` returned a `Hidden` for it."""
+        return False
+
+    def open(self, context: Context) -> None:
+        """Loads models and does other slow set-up. Raises PluginError or EngineError, which say what to do."""
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        """Analyses a batch of frames from several cameras (at most one frame per camera).
+
+        `results[i]` holds what earlier plug-ins found on `frames[i]`; a required type may be missing if an earlier
+        plug-in failed. Returns one Results per frame, in the same order, with only what this plug-in found. Frames of
+        one camera arrive in order of `seq`, possibly with gaps.
+        """
+        raise NotImplementedError
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        """Returns this plug-in's result for a frame that `process` has not seen: a prediction or the last result.
+
+        Called for frames that are shown before being analysed, or without it. It must be cheap (well under 1 ms) and
+        have no lasting effect: a frame analysed later may be older than this one. Returns nothing by default.
+        """
+        return Results()
+
+    def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
+        """Draws what the standard overlay does not: boxes, labels and tracks are already drawn."""
+
+    def forget(self, camera: str) -> None:
+        """Drops all state of a camera because it was removed or its frame size changed."""
+
+    def close(self) -> None:
+        """Releases everything. Called once, also if `open` failed half-way."""
+
+
+AnyPlugin = Plugin[Any]

@@ -1,0 +1,238 @@
+"""The results that plug-ins produce: structs of arrays, in pixels of the source frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightd.engines.cuda.image import DeviceImage
+from sightd.plugins.api.frame import FloatArray, Frame, Image, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Detected objects: boxes xyxy float32 [n, 4] px, scores float32 [n] 0-1, class_ids int64 [n].
+
+    `labels[class_id]` is the class name; all results of one detector share the tuple.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "scores", "class_ids")
+        _check_columns(self, boxes=4)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls, labels: tuple[str, ...] = ()) -> Detections:
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), labels)
+
+    def select(self, keep: NDArray[Any]) -> Detections:
+        """Returns the detections selected by `keep`: a boolean mask [n] or indices."""
+        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """Objects followed over time, one row per track.
+
+    boxes xyxy float32 [m, 4] px · scores float32 [m] (of the last detection) · class_ids int64 [m] · ids int64 [m],
+    unique within a camera · ages float32 [m] s since the track began · velocities float32 [m, 2] px/s (centre) ·
+    detection int64 [m]: row of the matched detection in this frame's `Detections`, -1 if the track is predicted.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    ids: IntArray
+    ages: FloatArray
+    velocities: FloatArray
+    detection: IntArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "scores", "class_ids", "ids", "ages", "velocities", "detection")
+        _check_columns(self, boxes=4, velocities=2)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def none(cls, labels: tuple[str, ...] = ()) -> Tracks:
+        rows, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        two = np.zeros((0, 2), np.float32)
+        return cls(np.zeros((0, 4), np.float32), rows, whole, whole, rows, two, whole, labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Faces on a frame, one row per face.
+
+    boxes xyxy float32 [n, 4] px · scores float32 [n] 0-1 · landmarks float32 [n, 5, 2] px: the person's right eye, left
+    eye, tip of the nose, right and left corner of the mouth · qualities float32 [n] 0-1: how suitable the image is for
+    recognition · tracks int64 [n]: face track id, unique within a camera · identities: the person's name, None if
+    unknown · similarities float32 [n]: cosine to the most similar person, NaN if the gallery is empty or the face was
+    not embedded · margins float32 [n]: lead of that person over the next · reasons: explanation of the identity, as
+    text · embeddings float32 [n, d] of unit length, NaN if the face was not embedded on this frame.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    landmarks: FloatArray
+    qualities: FloatArray
+    tracks: IntArray
+    identities: tuple[str | None, ...]
+    similarities: FloatArray
+    margins: FloatArray
+    reasons: tuple[str, ...]
+    embeddings: FloatArray
+
+    def __post_init__(self) -> None:
+        others = ("scores", "landmarks", "qualities", "tracks", "identities", "similarities", "margins", "reasons")
+        check_lengths(self, "boxes", *others, "embeddings")
+        _check_columns(self, boxes=4)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """Classes of the whole frame, or of several regions of it: one row per region, the likeliest classes first.
+
+    boxes float32 [n, 4] px: the region · tracks int64 [n]: its track id, -1 if none · detection int64 [n]: its row in
+    this frame's `Detections`, -1 if none · class_ids int64 [n, k] · scores float32 [n, k], 0-1. A row for the whole
+    frame has neither track nor detection. `labels[class_id]` is the class name. Classes with scores below `shown_from`
+    are too unlikely to be shown or counted.
+    """
+
+    boxes: FloatArray
+    tracks: IntArray
+    detection: IntArray
+    class_ids: IntArray
+    scores: FloatArray
+    labels: tuple[str, ...]
+    shown_from: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_lengths(self, "boxes", "tracks", "detection", "class_ids", "scores")
+        _check_columns(self, boxes=4, class_ids=self.scores.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def of_row(self, row: int) -> list[tuple[str, int, float]]:
+        """Returns label, class id and score of one region, best first."""
+        return [
+            (label_of(self.labels, class_id), class_id, score)
+            for class_id, score in zip(self.class_ids[row].tolist(), self.scores[row].tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hidden:
+    """Regions to redact on the output: boxes xyxy float32 [n, 4] px, pixelated before anything is drawn. An empty array
+    is a result too: the whole frame may be shown."""
+
+    boxes: FloatArray
+
+    def __post_init__(self) -> None:
+        _check_columns(self, boxes=4)
+
+    @classmethod
+    def all_of(cls, frame: Frame) -> Hidden:
+        """Redacts the whole frame."""
+        return cls(np.array([[0, 0, frame.width, frame.height]], np.float32))
+
+
+class Picture:
+    """An image that replaces the frame on the output: BGR uint8 [height, width, 3], or an image on a GPU made from a
+    frame there. It must not be written to. Thread-safe."""
+
+    __slots__ = ("_image", "_lock", "on_device")
+
+    def __init__(self, image: Image | DeviceImage) -> None:
+        self.on_device = image if isinstance(image, DeviceImage) else None
+        self._image = None if isinstance(image, DeviceImage) else image
+        self._lock = threading.Lock()
+        given = self._image
+        if given is not None and (given.ndim != 3 or given.shape[2] != 3 or given.dtype != np.uint8 or not given.size):
+            raise ValueError(f"Picture.image is {given.dtype} {list(given.shape)}, expected uint8 [height, width, 3]")
+
+    @property
+    def image(self) -> Image:
+        """The image in host memory. An image on a GPU is downloaded on first use."""
+        with self._lock:
+            if self._image is None:
+                assert self.on_device is not None
+                self._image = self.on_device.bgr()
+            return self._image
+
+    def device(self, ordinal: int) -> DeviceImage | None:
+        """Returns the image if it is already on GPU `ordinal` (0 for "cuda:0"), else None."""
+        image = self.on_device
+        return image if image is not None and image.ordinal == ordinal else None
+
+
+def label_of(labels: tuple[str, ...], class_id: int) -> str:
+    """Returns the name of a class, or "class N" if there is no label for it."""
+    return labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}"
+
+
+def check_lengths(result: object, first: str, *others: str) -> None:
+    """Raises ValueError if the columns of a struct of arrays differ in length."""
+    expected = len(getattr(result, first))
+    for name in others:
+        if len(getattr(result, name)) != expected:
+            raise ValueError(
+                f"{type(result).__name__}.{name} has {len(getattr(result, name))} rows, {first} has {expected}"
+            )
+
+
+def _check_columns(result: object, **columns: int) -> None:
+    """Raises ValueError if an array is not two-dimensional with the expected number of columns."""
+    for name, expected in columns.items():
+        shape = getattr(result, name).shape
+        if len(shape) != 2 or shape[1] != expected:
+            raise ValueError(f"{type(result).__name__}.{name} has the shape {list(shape)}, expected [n, {expected}]")
+
+
+T = TypeVar("T")
+
+
+class Results:
+    """Results of one frame, keyed by type: `results.get(Detections)`. Immutable; `merged` returns a new instance."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, *found: object) -> None:
+        self._found: dict[type, object] = {type(item): item for item in found}
+
+    def get(self, kind: type[T]) -> T | None:
+        item = self._found.get(kind)
+        return item if isinstance(item, kind) else None
+
+    def merged(self, later: Results) -> Results:
+        """Returns these results combined with `later`, which wins if both contain the same type."""
+        both = Results()
+        both._found = {**self._found, **later._found}
+        return both
+
+    def __contains__(self, kind: type) -> bool:
+        return kind in self._found
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)

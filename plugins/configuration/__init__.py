@@ -1,0 +1,1 @@
+"""What the configuration names: installed plug-ins, their chain, and models."""

@@ -1,0 +1,1 @@
+"""The decoders of detection heads, one module per model family."""

@@ -1,0 +1,1 @@
+"""Boxes and polygons: non-maximum suppression and regions of interest."""

@@ -1,0 +1,1 @@
+"""Image files, which may be damaged or hostile: parsing, and decoding in a separate process."""

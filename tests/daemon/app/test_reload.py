@@ -1,0 +1,218 @@
+"""Reloads: one at a time, one queued; none that hangs blocks anything, and a client that disconnects does no harm."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightd.daemon.app import reload
+from sightd.daemon.app.daemon import AbandonedError
+from sightd.daemon.app.reload import Reloads
+from sightd.daemon.app.systemd import Notifier
+from sightd.daemon.config.diff import ConfigDiff
+from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.serve.view import ConfigurationStatus
+from tests.support.process_logging import restored
+from tests.support.waiting import eventually
+
+CHANGES = ConfigDiff(added=("a",))
+FAULT = RuntimeError("half way")
+
+
+class Daemon:
+    """Calls `does` for each configuration, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.applied = 0
+        self.does: Callable[[Callable[[], None]], None] = lambda commit: commit()
+        self.configuration = ConfigurationStatus("current", 0.0)
+        self.told: list[tuple[ConfigDiff | None, str]] = []
+
+    def apply(self, _loaded: object, commit: Callable[[], None]) -> ConfigDiff:
+        self.applied += 1
+        self.does(commit)
+        return CHANGES
+
+    def reloaded(self, change: ConfigDiff | None, reason: str = "") -> None:
+        self.told.append((change, reason))
+
+
+class Ward:
+    """The reloads of a simulated daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.daemon, self.fatal = path, Daemon(), list[BaseException]()
+        self.reloads = Reloads(path, Notifier({}), self.fatal.append)
+
+    def start(self) -> None:
+        daemon: Any = self.daemon
+        self.reloads.start(daemon)
+
+    def holds(self) -> tuple[threading.Event, threading.Event]:
+        """Makes the next reload wait until the second event is set; the first is set when it has begun."""
+        begun, go_on = threading.Event(), threading.Event()
+
+        def hold(commit: Callable[[], None]) -> None:
+            begun.set()
+            go_on.wait(30)
+            commit()
+
+        self.daemon.does = hold
+        return begun, go_on
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[Ward]:
+    path = tmp_path / "site.yaml"
+    path.write_text("cameras: {a: {source: 'testpattern://'}}\nchain: []\n")
+    with restored():
+        one = Ward(path)
+        yield one
+        one.reloads.close()
+
+
+def test_what_was_asked_for_before_the_start_is_done_after_it(harness: Ward) -> None:
+    future = harness.reloads.ask()
+    harness.start()
+    assert future.result(20) == CHANGES
+    assert harness.daemon.told == [(CHANGES, "")]
+    assert harness.daemon.configuration.state == "current"
+
+
+def test_a_faulty_file_is_refused_and_the_reason_is_kept(harness: Ward) -> None:
+    harness.start()
+    harness.path.write_text("cameras: {a: {sorce: x}}\n")
+    with pytest.raises(ConfigError, match='did you mean "source"'):
+        harness.reloads.ask().result(20)
+    assert harness.daemon.applied == 0
+    ((change, reason),) = harness.daemon.told
+    assert change is None
+    assert "site.yaml:1:" in reason
+    assert harness.daemon.configuration.state == "refused"
+
+
+def test_all_who_ask_during_a_reload_share_the_next(harness: Ward) -> None:
+    begun, go_on = harness.holds()
+    harness.start()
+    first = harness.reloads.ask()
+    assert begun.wait(20)
+    assert harness.daemon.configuration.state == "reloading"
+    others = [harness.reloads.ask() for _ in range(5)]
+    for _ in range(100):
+        harness.reloads.ask_once()
+    go_on.set()
+    for future in (first, *others):
+        assert future.result(20) == CHANGES
+    assert harness.daemon.applied == 2
+
+
+def test_one_that_is_under_way_cannot_be_cancelled(harness: Ward) -> None:
+    begun, go_on = harness.holds()
+    harness.start()
+    future = harness.reloads.ask()
+    assert begun.wait(20)
+    assert not future.cancel()
+    go_on.set()
+    assert future.result(20) == CHANGES
+
+
+def test_one_that_nobody_waits_for_any_more_is_left_out(harness: Ward) -> None:
+    gone = harness.reloads.ask()
+    assert gone.cancel()
+    harness.start()
+    eventually(lambda: not harness.reloads._waiting)
+    assert harness.reloads.ask().result(20) == CHANGES
+    assert harness.daemon.applied == 1
+
+
+def test_one_that_makes_no_progress_fails_and_can_change_nothing_afterwards(
+    harness: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "OPEN_LIMIT", 0.2)
+    begun, go_on = harness.holds()
+    ended = Future[BaseException]()
+    held = harness.daemon.does
+
+    def remember(commit: Callable[[], None]) -> None:
+        try:
+            held(commit)
+        except BaseException as error:
+            ended.set_result(error)
+            raise
+
+    harness.daemon.does = remember
+    harness.start()
+    with pytest.raises(ConfigError, match="no progress for 0 s while opening new cameras and plug-ins"):
+        harness.reloads.ask().result(20)
+    assert begun.is_set()
+    assert harness.daemon.configuration.state == "failed"
+    harness.daemon.does = lambda commit: commit()
+    assert harness.reloads.ask().result(20) == CHANGES, "the next one is not held up"
+    go_on.set()
+    assert isinstance(ended.result(20), AbandonedError)
+    assert [change for change, _ in harness.daemon.told] == [None, CHANGES]
+
+
+def test_progress_gives_it_more_time(harness: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "OPEN_LIMIT", 1.0)
+    go_on = threading.Event()
+
+    def download(commit: Callable[[], None]) -> None:
+        for _ in range(20):  # twice the time limit
+            harness.reloads.progress()
+            go_on.wait(0.1)
+        commit()
+
+    harness.daemon.does = download
+    harness.start()
+    assert harness.reloads.ask().result(30) == CHANGES
+
+
+def test_too_many_that_hang_are_too_many(harness: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "OPEN_LIMIT", 0.05)
+    _, go_on = harness.holds()
+    harness.start()
+    for _ in range(reload.MAX_HUNG):
+        with pytest.raises(ConfigError, match="no progress"):
+            harness.reloads.ask().result(20)
+    with pytest.raises(ConfigError, match="still hang; restart sightd"):
+        harness.reloads.ask().result(20)
+    assert harness.daemon.applied == reload.MAX_HUNG
+    go_on.set()
+
+
+def test_a_stop_abandons_what_hangs_and_answers_all_who_wait(harness: Ward) -> None:
+    begun, go_on = harness.holds()
+    harness.start()
+    first = harness.reloads.ask()
+    assert begun.wait(20)
+    second = harness.reloads.ask()
+    harness.reloads.close()
+    for future in (first, second):
+        with pytest.raises(ConfigError, match="the daemon is stopping"):
+            future.result(0)
+    go_on.set()
+
+
+def test_a_fault_before_anything_changed_refuses_and_one_after_it_ends_the_daemon(harness: Ward) -> None:
+    def before(_commit: Callable[[], None]) -> None:
+        raise FAULT
+
+    def after(commit: Callable[[], None]) -> None:
+        commit()
+        raise FAULT
+
+    harness.start()
+    harness.daemon.does = before
+    with pytest.raises(ConfigError, match="bug in sightd: RuntimeError"):
+        harness.reloads.ask().result(20)
+    assert harness.fatal == []
+    harness.daemon.does = after
+    with pytest.raises(ConfigError, match="bug in sightd"):
+        harness.reloads.ask().result(20)
+    assert harness.fatal == [FAULT]

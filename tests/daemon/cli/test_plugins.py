@@ -1,0 +1,118 @@
+"""`sightd plugins`, and a third-party plug-in that is installed and checked by it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightd.daemon.cli import plugins
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "tests" / "support" / "example_plugin"
+
+_SIGHTD = """
+import argparse, sys
+from sightd.daemon.cli import plugins
+parser = argparse.ArgumentParser()
+plugins.add(parser.add_subparsers())
+args = parser.parse_args(sys.argv[1:])
+sys.exit(args.run(args))
+"""
+
+
+def sightd(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    plugins.add(parser.add_subparsers())
+    args = parser.parse_args(["plugins", *words])
+    code: int = args.run(args)
+    return code
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Installs the example package where only the tests see it. Returns the folder."""
+    folder = tmp_path_factory.mktemp("example")
+    source, target = folder / "source", folder / "site"
+    shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def with_example(installed: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs `sightd plugins` in a separate process that sees the example package."""
+    paths = os.pathsep.join([str(ROOT), str(installed)])
+    return subprocess.run(
+        [sys.executable, "-c", _SIGHTD, "plugins", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+def test_the_list_tells_what_a_plug_in_needs_and_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    sightd("list")
+    listed = capsys.readouterr().out
+    assert "tracker  (sightd " in listed
+    assert "Tracks objects" in listed
+    assert "requires Detections; produces Tracks" in listed
+
+
+def test_the_options_are_told_with_limits_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sightd("options", "tracker") == 0
+    told = capsys.readouterr().out
+    assert "max_lost: text such as 1s, default 1s\n    An object that was not seen for longer" in told
+    assert "max_tracks: integer ≥ 1 ≤ 5000, default 300" in told
+
+
+def test_a_sound_plug_in_is_told_so_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sightd("check", "tracker", "--set", "max_lost=2s", "--set", "min_hits=1") == 0
+    assert "Tracker keeps to the contract" in capsys.readouterr().out
+
+
+def test_a_wrong_option_fails_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sightd("check", "tracker", "--set", "min_hits=0") == 1
+    assert "min_hits: Input should be greater than or equal to 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["check", "traker"], 'did you mean "tracker"'), (["check", "tracker", "--set", "max_lost"], "OPTION=VALUE")],
+)
+def test_a_mistake_in_the_command_is_explained(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sightd(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_plug_in_of_another_package_is_listed_and_keeps_to_the_contract(installed: Path) -> None:
+    assert "motion  (sightd-motion 0.1.0)" in with_example(installed, "list").stdout
+    checked = with_example(installed, "check", "motion", "--set", "threshold=40")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "Motion keeps to the contract" in checked.stdout
+
+
+def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "site"
+    shutil.copytree(installed, broken)
+    (broken / "sightd_motion" / "__init__.py").write_text("import a_module_that_nobody_has\n")
+    listed = with_example(broken, "list")
+    assert listed.returncode == 1
+    assert "BROKEN" in listed.stdout
+    assert "No module named 'a_module_that_nobody_has'" in listed.stdout
+    assert "Tracks objects" in listed.stdout
+
+
+def test_the_example_does_what_the_documentation_says_of_it() -> None:
+    shown = (ROOT / "docs" / "plugins.md").read_text()
+    assert (EXAMPLE / "sightd_motion" / "__init__.py").read_text() in shown
+    assert (EXAMPLE / "pyproject.toml").read_text() in shown

@@ -1,0 +1,174 @@
+"""The journal over HTTP, by request and as a live stream; a client that reconnects misses nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sightd.daemon.config.model import Http
+from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.journal import Journal
+from sightd.daemon.serve.http import routes_events as served
+from sightd.daemon.serve.http.app import create_app
+from sightd.daemon.serve.http.server import HttpServer
+from tests.daemon.serve.http.test_app import View
+from tests.support.access import NO_TOKENS
+from tests.support.event_counts import EventCounts
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.waiting
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    one = Journal(tmp_path / "events.db", 86400.0, 100, EventCounts())
+    one.start()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def base(journal: Journal) -> Iterator[str]:
+    app = create_app(View(), lambda _: (b"", "text/plain"), 8, NO_TOKENS, journal=journal)
+    server = HttpServer(Http(port=0), app)
+    server.start()
+    yield f"http://127.0.0.1:{server.port}/api/events"
+    server.close()
+
+
+def note(journal: Journal, *cameras: str) -> None:
+    """Records an event for each camera; all are stored when this returns."""
+    before = newest(journal)
+    for camera in cameras:
+        journal.note(EventKind.CAMERA_UP, camera=camera, away=1.5)
+    eventually(lambda: newest(journal) == before + len(cameras))
+
+
+def newest(journal: Journal) -> int:
+    return journal.reader.span()[1]
+
+
+class Listener:
+    """A client of the stream, in its own thread, until it has `count` messages."""
+
+    def __init__(self, url: str, count: int, headers: dict[str, str] | None = None) -> None:
+        self.messages: list[dict[str, str]] = []
+        self.comments: list[str] = []
+        self.began = threading.Event()
+        self._arguments = url, count, headers or {}
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self.began.wait(10)
+
+    def _run(self) -> None:
+        url, count, headers = self._arguments
+        with httpx.stream("GET", url, headers=headers, timeout=20) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            message: dict[str, str] = {}
+            for line in answer.iter_lines():
+                if line.startswith(":"):
+                    self.comments.append(line)
+                    self.began.set()
+                elif line:
+                    field, _, value = line.partition(": ")
+                    message[field] = value
+                elif message:
+                    self.messages.append(message)
+                    message = {}
+                    if len(self.messages) == count:
+                        return
+
+    def wait(self) -> list[Any]:
+        self._thread.join(20)
+        assert not self._thread.is_alive(), f"only {self.messages}"
+        return [json.loads(message["data"]) for message in self.messages]
+
+
+def test_events_are_asked_for_from_an_id_on_and_by_camera(journal: Journal, base: str) -> None:
+    note(journal, "a", "b", "a")
+    assert [one["id"] for one in httpx.get(base).json()] == [1, 2, 3]
+    assert [one["id"] for one in httpx.get(base, params={"limit": 1}).json()] == [3], "the newest"
+    assert [one["id"] for one in httpx.get(base, params={"after": 1, "limit": 1}).json()] == [2]
+    [one] = httpx.get(base, params={"camera": "b", "kind": "camera.up"}).json()
+    assert one["time"].endswith("Z")
+    assert one | {"time": ""} == {
+        "id": 2, "kind": "camera.up", "time": "", "camera": "b", "plugin": None, "facts": {"away": 1.5},
+    }  # fmt: skip
+    assert httpx.get(base, params={"limit": 5000}).status_code == 422
+
+
+def test_the_stream_brings_what_comes(journal: Journal, base: str) -> None:
+    note(journal, "before")
+    listener = Listener(f"{base}/stream", 2)
+    note(journal, "a", "b")
+    assert [one["camera"] for one in listener.wait()] == ["a", "b"]
+
+
+def test_a_client_that_comes_back_misses_nothing(journal: Journal, base: str) -> None:
+    note(journal, "a")
+    first = Listener(f"{base}/stream?after=0", 1)
+    first.wait()
+    note(journal, "b", "c")
+    second = Listener(f"{base}/stream", 3, {"Last-Event-ID": first.messages[0]["id"]})
+    note(journal, "d")
+    assert [one["camera"] for one in second.wait()] == ["b", "c", "d"]
+
+
+def test_one_who_was_away_for_too_long_is_told_of_a_gap(journal: Journal, base: str) -> None:
+    note(journal, *("a" for _ in range(150)))
+    listener = Listener(f"{base}/stream", 3, {"Last-Event-ID": "7"})
+    assert listener.wait()[0] == {"oldest": 51}
+    assert listener.messages[0]["event"] == "gap"
+    assert [message["id"] for message in listener.messages[1:]] == ["51", "52"]
+
+
+def test_one_who_knows_ids_of_another_journal_is_told_and_gets_all(journal: Journal, base: str) -> None:
+    note(journal, "a")
+    listener = Listener(f"{base}/stream", 2, {"Last-Event-ID": "4711"})
+    assert listener.wait()[0] == {"oldest": 1}
+    assert listener.messages[1]["id"] == "1"
+
+
+@pytest.mark.parametrize("known", ["9" * 19, "9" * 20, "9" * 5000])
+def test_an_id_that_no_journal_has_is_no_fault_of_ours(journal: Journal, base: str, known: str) -> None:
+    note(journal, "a")
+    assert Listener(f"{base}/stream", 2, {"Last-Event-ID": known}).wait()[0] == {"oldest": 1}
+    assert httpx.get(f"{base}?after={known}").status_code == 422
+
+
+def test_silence_is_broken_by_comments(journal: Journal, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "HEARTBEAT", 0.1)
+    note(journal, "a")
+    listener = Listener(f"{base}/stream", 1)
+    eventually(lambda: len(listener.comments) > 3)
+    note(journal, "b")
+    assert [one["camera"] for one in listener.wait()] == ["b"]
+
+
+def test_a_foreign_page_reads_nothing(journal: Journal, base: str) -> None:
+    note(journal, "a")
+    for path in ("", "/stream"):
+        assert httpx.get(base + path, headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_where_it_cannot_be_read_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "none").write_text("a file where its folder should be")
+    journal = Journal(tmp_path / "none" / "events.db", 86400.0, 100, EventCounts())
+    journal.start()
+    app = create_app(View(), lambda _: (b"", "text/plain"), 8, NO_TOKENS, journal=journal)
+    server = HttpServer(Http(port=0), app)
+    server.start()
+    try:
+        for path in ("", "/stream"):
+            answer = httpx.get(f"http://127.0.0.1:{server.port}/api/events{path}")
+            assert answer.status_code == 503
+            assert "does not exist or is empty" in answer.json()["error"]
+    finally:
+        server.close()
+        journal.close()

@@ -1,0 +1,46 @@
+"""Invalid results are rejected when they are constructed: in the plug-in, to which the fault then belongs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightd.plugins.api import Detections, Picture, Tracks, label_of
+
+
+def detections(boxes: Any, count: int) -> Detections:
+    return Detections(np.asarray(boxes, np.float32), np.ones(count, np.float32), np.zeros(count, np.int64), ("thing",))
+
+
+def test_detections_of_differing_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Detections\.scores has 2 rows, boxes has 1"):
+        detections([[0, 0, 1, 1]], 2)
+
+
+@pytest.mark.parametrize("boxes", [[0, 1], [[0, 0, 1]], [[[0, 0, 1, 1]], [[0, 0, 1, 1]]]])
+def test_boxes_without_four_sides_are_refused(boxes: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected \[n, 4\]"):
+        detections(boxes, len(boxes))
+
+
+def test_velocities_without_two_directions_are_refused() -> None:
+    none, whole = np.zeros(0, np.float32), np.zeros(0, np.int64)
+    with pytest.raises(ValueError, match=r"Tracks\.velocities"):
+        Tracks(np.zeros((0, 4), np.float32), none, whole, whole, none, np.zeros((0, 3), np.float32), whole, ())
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_a_picture_that_is_no_bgr_picture_is_refused(image: Any) -> None:
+    with pytest.raises(ValueError, match=r"Picture\.image"):
+        Picture(image)
+
+
+def test_a_class_beyond_the_labels_has_a_name_all_the_same() -> None:
+    assert label_of(("person",), 0) == "person"
+    assert label_of(("person",), 7) == "class 7"
+    assert label_of(("person",), -1) == "class -1"

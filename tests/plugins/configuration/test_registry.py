@@ -1,0 +1,69 @@
+"""Plug-ins are found by name; an invalid one reports what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from sightd.plugins.api import ENTRY_POINT_GROUP, PluginError
+from sightd.plugins.configuration import registry
+from sightd.plugins.tracker import Tracker
+
+HERE = "tests.plugins.wrong_plugins"
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    """Entry points as in an installed environment; tests add to it."""
+    entries = [EntryPoint("tracker", "sightd.plugins.tracker:Tracker", ENTRY_POINT_GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: [one for one in entries if one.group == group])
+    return entries
+
+
+def add(installed: list[EntryPoint], name: str, value: str) -> None:
+    installed.append(EntryPoint(name, value, ENTRY_POINT_GROUP))
+
+
+def test_the_package_s_own_plug_ins_are_installed() -> None:
+    assert {"detector", "tracker"} <= registry.available().keys()
+
+
+def test_a_plug_in_is_loaded_by_name(installed: list[EntryPoint]) -> None:
+    assert registry.load("tracker") is Tracker
+
+
+def test_only_the_plug_in_asked_for_is_imported(installed: list[EntryPoint]) -> None:
+    add(installed, "wrong", f"{HERE}:OfTomorrow")
+    sys.modules.pop(HERE, None)
+    assert list(registry.available()) == ["tracker", "wrong"]
+    registry.load("tracker")
+    assert HERE not in sys.modules
+
+
+def test_an_unknown_name_is_answered_with_the_one_meant(installed: list[EntryPoint]) -> None:
+    with pytest.raises(PluginError, match='no plug-in "traker"; did you mean "tracker"'):
+        registry.load("traker")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (f"{HERE}:OfTomorrow", "made for plug-in interface 99"),
+        (f"{HERE}:not_a_class", "not a class derived from"),
+        (f"{HERE}:Absent", "cannot be imported: AttributeError"),
+        ("no_such_module_anywhere:Plugin", "cannot be imported: ModuleNotFoundError"),
+        ("plugins.of_an_earlier_version:Plugin", "since sightd 0.2 it is sightd.plugins"),
+    ],
+)
+def test_a_wrong_plug_in_is_refused_with_the_reason(installed: list[EntryPoint], value: str, message: str) -> None:
+    add(installed, "wrong", value)
+    with pytest.raises(PluginError, match=message):
+        registry.load("wrong")
+
+
+def test_two_plug_ins_of_one_name_are_refused(installed: list[EntryPoint]) -> None:
+    add(installed, "tracker", f"{HERE}:OfTomorrow")
+    with pytest.raises(PluginError, match='two packages have a plug-in "tracker"'):
+        registry.available()

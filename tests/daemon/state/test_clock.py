@@ -81,9 +81,12 @@ def test_pictures_go_on_and_events_keep_their_order(tmp_path: Path, jump: Callab
         kept = events(daemon)
         total, count = (daemon.metric(f"sightd_frame_latency_seconds_{part}", camera="a") for part in ("sum", "count"))
         told = daemon.log
-    assert [event["id"] for event in kept] == [1, 2, 3, 4]
-    assert [event["kind"] for event in kept] == ["daemon.started", "camera.up", "config.reloaded", "config.reloaded"]
-    first, _, ahead, behind = (event["time"] for event in kept)
+    assert [event["id"] for event in kept] == list(range(1, len(kept) + 1))
+    ages = [event["facts"]["age"] for event in kept if event["kind"] == "camera.late"]
+    assert all(age < HOUR / 2 for age in ages), "a busy machine may make frames late, but not by a jump of the clock"
+    others = [event for event in kept if event["kind"] not in ("camera.late", "camera.on_time")]
+    assert [event["kind"] for event in others] == ["daemon.started", "camera.up", "config.reloaded", "config.reloaded"]
+    first, _, ahead, behind = (event["time"] for event in others)
     assert behind < first < ahead, "as the clock showed it"
     assert 0 < total / count < 1.0
     assert "Traceback" not in told

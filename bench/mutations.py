@@ -35,7 +35,7 @@ cameras:
     fps: 5
     title: The yard
     timeout: 3s
-    reconnect: {{first: 500ms, longest: 8s}}
+    reconnect: {{initial_delay: 500ms, max_delay: 8s}}
   door:
     source: testpattern://
     fps: 5

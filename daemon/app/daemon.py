@@ -128,7 +128,7 @@ class Daemon:
         )
         self._access = Access(self._config.access, self.metrics.refused, PeerRoles(self._config.control.groups))
         events = self._config.events
-        self.journal = Journal(journal_of(events, os.environ), events.keep, events.most, self.metrics.events)
+        self.journal = Journal(journal_of(events, os.environ), events.retention, events.max_count, self.metrics.events)
         self._observations: dict[str, PluginObservation] = {}
         self._manager = PluginManager(
             load_engine,

@@ -131,13 +131,13 @@ class Feed:
         self._sink, self._events, self._chance = sink, events, chance
         self._clock = clock or Clock()
         policy = ReconnectPolicy(
-            first=options.reconnect.first,
-            longest=options.reconnect.longest,
+            initial_delay=options.reconnect.initial_delay,
+            max_delay=options.reconnect.max_delay,
             timeout=self.source.timeout,
             loop=self.source.loop,
             opening=self.source.open_timeout,
         )
-        self._longest_wait = policy.longest
+        self._max_delay = policy.max_delay
         now = self._clock.monotonic()
         self._connection = ReconnectState(policy, now)
         self._stats = FeedStats(now)
@@ -167,7 +167,7 @@ class Feed:
     def patience(self) -> float:
         """Seconds that an attempt to open, a read and a wait may take together, plus a margin for name resolution."""
         opening = self._connection.policy.longest_opening
-        return opening + 2 * (self.source.timeout or 0.0) + self._longest_wait + 60.0
+        return opening + 2 * (self.source.timeout or 0.0) + self._max_delay + 60.0
 
     def start(self) -> None:
         """Starts the thread; call it once."""

@@ -25,15 +25,15 @@ class FeedState(StrEnum):
 class ReconnectPolicy:
     """Reconnect policy of a feed. All times in seconds.
 
-    `first`, `longest`: shortest and longest retry delay. `steady`: how long frames must keep coming before the retry
-    delay is reset; until then it keeps growing, so that a flapping camera is not hammered. `timeout`: silence that
-    counts as a fault (None: never). `blind`: how long data may arrive without a frame; cameras with rare key frames
-    need some of it after each start. `loop`: whether a recording restarts at its end. `opening`: limit of the first
-    attempt to open the source (None: no limit).
+    `initial_delay`, `max_delay`: shortest and longest retry delay. `steady`: how long frames must keep coming before
+    the retry delay is reset; until then it keeps growing, so that a flapping camera is not hammered. `timeout`: silence
+    that counts as a fault (None: never). `blind`: how long data may arrive without a frame; cameras with rare key
+    frames need some of it after each start. `loop`: whether a recording restarts at its end. `opening`: limit of the
+    first attempt to open the source (None: no limit).
     """
 
-    first: float = 0.5
-    longest: float = 8.0
+    initial_delay: float = 0.5
+    max_delay: float = 8.0
     steady: float = 5.0
     timeout: float | None = 3.0
     blind: float = 10.0
@@ -143,7 +143,7 @@ class ReconnectState:
         """Records a fault and schedules the next attempt: exponential backoff, shortened by up to a quarter by `chance`
         (0-1) so that many cameras behind one switch do not reconnect at the same moment. Returns `reason`."""
         self._require(not self.over and self.next_attempt is None, "failed")
-        wait = min(self.policy.longest, self.policy.first * 2.0 ** min(self.attempts, 32))
+        wait = min(self.policy.max_delay, self.policy.initial_delay * 2.0 ** min(self.attempts, 32))
         self.attempts += 1
         self.next_attempt = now + wait * (1 - chance / 4)
         self._opened_at = None

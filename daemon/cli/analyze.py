@@ -91,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     configure(loaded.config.log.model_copy(update={"level": "warning"}), sys.stderr, os.environ)
+    for warning in loaded.warnings:
+        _tell(f"warning: {warning}")
     if args.out == Path("-"):
         args.out = None
     return _analyze(args, loaded)

@@ -116,11 +116,12 @@ class Checks:
                     yield self._problem((section, option), message, hint)
 
     def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[ConfigProblem]:
-        """Rejects a `first` above `longest` only if the file sets `first`: the default is cut to `longest`."""
-        first, longest = reconnect.first, reconnect.longest
-        if first > longest and "first" in reconnect.model_fields_set and not self._is_lost(*path):
-            message = f"first ({first:g} s) is greater than longest ({longest:g} s)"
-            yield self._problem((*path, "first"), message, f"lower first, or write longest: {first:g}s or more")
+        """Rejects an `initial_delay` above `max_delay` only if the file sets it: the default is cut to `max_delay`."""
+        initial, maximum = reconnect.initial_delay, reconnect.max_delay
+        if initial > maximum and "initial_delay" in reconnect.model_fields_set and not self._is_lost(*path):
+            message = f"initial_delay ({initial:g} s) is greater than max_delay ({maximum:g} s)"
+            hint = f"lower initial_delay, or write max_delay: {initial:g}s or more"
+            yield self._problem((*path, "initial_delay"), message, hint)
 
     def _known_part(self, name: str, camera: Camera) -> Camera:
         """Returns the camera with the default for each option that is checked together with an unknown one."""

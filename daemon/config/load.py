@@ -15,6 +15,7 @@ from sightd.daemon.config.model import Camera, Config, Models
 from sightd.daemon.config.overrides import Override, apply
 from sightd.daemon.config.plugin_entries import EntryReader, PluginSource
 from sightd.daemon.config.problems import ConfigError, ConfigProblem, Positions, dotted
+from sightd.daemon.config.renamed_options import RenamedOptions
 from sightd.daemon.config.validate import SalvagedConfig, salvage_config, validate
 from sightd.daemon.config.yaml import MAX_BYTES, Document, YamlSyntaxError, parse
 from sightd.engines.files import open_regular
@@ -126,9 +127,13 @@ def load_text(
     if isinstance(document.value, dict):
         left_out = () if cameras else _CAMERA_SECTIONS
         document.value = {key: item for key, item in document.value.items() if _is_read(key, left_out)}
+    renaming = RenamedOptions()
+    renaming.rename(document, str(path))
+    overrides = renaming.renamed(overrides)
     resolved = resolve(document.value, document.positions, folder=folder, environ=environ, files=files or {})
     report = _Report(path, resolved, overrides)
-    report.add(document.problems, resolved.problems)
+    report.add(document.problems, renaming.problems, resolved.problems)
+    report.warn(renaming.warnings)
     value = apply(_as_mapping(document, resolved, report), overrides)
     validated = validate(Config, value, document.positions, resolved)
     reader = EntryReader(document.positions, resolved, plugins)
@@ -156,7 +161,7 @@ def load_text(
 
 
 class _Report:
-    """Collects problems; adds the file's name to each and redacts every text that came from a reference."""
+    """Collects problems; adds the file's name to each that has none, and redacts texts that came from a reference."""
 
     def __init__(self, path: Path, resolved: Resolved, overrides: Sequence[Override]) -> None:
         self._file = str(path)
@@ -181,6 +186,8 @@ class _Report:
 
     def finished(self, problem: ConfigProblem) -> ConfigProblem:
         message, hint = self._without(problem.message), self._without(problem.hint)
+        if problem.file:
+            return replace(problem, message=message, hint=hint)
         for path, given_by in self._set.items():
             if problem.path == path or _below(problem.path, path):
                 return replace(problem, file=given_by, line=0, column=0, message=message, hint=hint)

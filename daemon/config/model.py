@@ -25,10 +25,10 @@ class Section(BaseModel):
 
 
 class Reconnect(Section):
-    """How a feed comes back after a fault: it waits `first`, then twice as long each time, never above `longest`."""
+    """Retry delays after a fault: `initial_delay`, then doubled at each failed attempt, up to `max_delay`."""
 
-    first: Span = Field(0.5, description="Delay before the first retry.", examples=["500ms"])
-    longest: Span = Field(8.0, description="Longest delay between retries.", examples=["8s"])
+    initial_delay: Span = Field(0.5, description="Delay before the first retry.", examples=["500ms"])
+    max_delay: Span = Field(8.0, description="Maximum delay between retries.", examples=["8s"])
 
 
 class Render(Section):
@@ -307,8 +307,10 @@ class Events(Section):
         description="Journal file. By default events.db in $SIGHTD_STATE_DIR, in the service's state directory, "
         "or in ~/.local/state/sightd.",
     )
-    keep: Span = Field(30 * 86400.0, description="Older events are deleted.", examples=["30d"])
-    most: int = Field(100_000, ge=100, description="Maximum number of events; beyond this, the oldest are deleted.")
+    retention: Span = Field(30 * 86400.0, description="Older events are deleted.", examples=["30d"])
+    max_count: int = Field(
+        100_000, ge=100, description="Maximum number of events; beyond this, the oldest are deleted."
+    )
 
 
 class Log(Section):

@@ -22,7 +22,7 @@ def config_schema(plugins: Mapping[str, type[PluginConfig]]) -> Schema:
     JSON.
 
     An entry is validated as the plug-in that its `use` names, or its own name; entries of other plug-ins are not
-    checked. What the schema rejects, the loader rejects.
+    checked. What the schema rejects, the loader rejects, except for previous names of renamed options.
     """
     schema = Config.model_json_schema()
     definitions: Schema = schema.setdefault("$defs", {})

@@ -52,13 +52,18 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, keep: float, most: int, observer: JournalObserver, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        retention: float,
+        max_count: int,
+        observer: JournalObserver,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Events older than `keep` s, and the oldest beyond `most`, are deleted. `clock` returns seconds since the
+        """Deletes events older than `retention` s, and the oldest beyond `max_count`. `clock` returns seconds since the
         epoch."""
         self._begun = threading.Event()
         self.reader = JournalReader(path, lambda: self._begun.wait(_OPENING))
-        self._keep, self._most, self._observer, self._clock = keep, most, observer, clock
+        self._retention, self._max_count, self._observer, self._clock = retention, max_count, observer, clock
         self._changed = threading.Condition()
         self._waiting: deque[PendingEvent] = deque()
         self._batch: list[PendingEvent] = []
@@ -162,7 +167,7 @@ class Journal:
             if self._steady is None:  # before anything is written: our own events say nothing about the clock
                 self._steady = TrustedClock(self._clock, last_seen=self._store.newest())
             if self._batch:
-                self._last_id = self._store.append(self._batch, self._most)[-1].id
+                self._last_id = self._store.append(self._batch, self._max_count)[-1].id
                 self._batch.clear()
                 self._wake()
             self._tidy(self._store, self._steady)
@@ -200,7 +205,7 @@ class Journal:
             return
         self._tidied_at = time.monotonic()
         if (now := steady.trusted()) is not None:
-            store.forget_before(now - self._keep)
+            store.forget_before(now - self._retention)
 
     def _count(self) -> int:
         return len(self._waiting) + len(self._batch)

@@ -59,15 +59,15 @@ class EventStore:
         except OSError:
             return False
 
-    def append(self, happened: Sequence[PendingEvent], most: int) -> list[Event]:
-        """Stores all of them or none, and keeps at most `most` events in total; they are durable on return. Raises
+    def append(self, happened: Sequence[PendingEvent], max_count: int) -> list[Event]:
+        """Stores all of them or none, and keeps at most `max_count` events in total; they are durable on return. Raises
         JournalError."""
         run = self._connection.execute
         try:
             run("BEGIN IMMEDIATE")
             try:
                 events = [self._inserted(one) for one in happened]
-                run("DELETE FROM events WHERE id <= ?", (events[-1].id - most,))
+                run("DELETE FROM events WHERE id <= ?", (events[-1].id - max_count,))
                 run("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has already ended the transaction

@@ -56,7 +56,7 @@ def configuration(folder: Path, camera: CameraSimulator, form: str) -> dict[str,
     (folder / "password").write_text(CANARY)
     (folder / "token").write_text(TOKEN)
     own, coded = camera.address(0), quote(CANARY, safe="")
-    quick = {"timeout": "1s", "reconnect": {"first": "100ms", "longest": "200ms"}}
+    quick = {"timeout": "1s", "reconnect": {"initial_delay": "100ms", "max_delay": "200ms"}}
     sources = {
         "right": own,
         "refused": own.replace("admin:", "adm1n:"),

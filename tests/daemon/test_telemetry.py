@@ -153,7 +153,7 @@ def prepare(command: str, user: User) -> None:
         for number in range(8):
             pixels = random.normal(level, 20, (96, 128, 3)).clip(0, 255).astype(np.uint8)
             cv2.imwrite(str(folder / f"{number}.png"), pixels)
-    journal = Journal(user.work / "events.db", keep=3600.0, most=10, observer=EventCounts())
+    journal = Journal(user.work / "events.db", retention=3600.0, max_count=10, observer=EventCounts())
     journal.start()
     journal.close()
 

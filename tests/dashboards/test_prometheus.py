@@ -44,7 +44,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonPr
     configuration = {
         "cameras": {
             "well": {"source": "testpattern://", "width": 320, "height": 240, "fps": 25},
-            "gone": {"source": "rtsp://127.0.0.1:9/x", "reconnect": {"first": "100ms", "longest": "100ms"}},
+            "gone": {"source": "rtsp://127.0.0.1:9/x", "reconnect": {"initial_delay": "100ms", "max_delay": "100ms"}},
         },
         "chain": ["detector", "tracker"],
         "plugins": {"detector": one_object_network(folder)},

@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 LOOK = Look(size=(640, 360), fps=25)
 TIMEOUT, LONGEST = 1.0, 1.0
-"""The `timeout` and `reconnect.longest` of both cameras, s."""
+"""The `timeout` and `reconnect.max_delay` of both cameras, s."""
 SLATE_AFTER = 1.5
 _POLL = 0.05
 _SETTLED = 0.5
@@ -68,7 +68,10 @@ class FaultHarness:
             proxy = parts.enter_context(FaultProxy(camera.port))
             names = NameServer(self._folder)
             self.patient = Patient(camera, proxy, names)
-            options = {"timeout": f"{TIMEOUT:g}s", "reconnect": {"first": "200ms", "longest": f"{LONGEST:g}s"}}
+            options = {
+                "timeout": f"{TIMEOUT:g}s",
+                "reconnect": {"initial_delay": "200ms", "max_delay": f"{LONGEST:g}s"},
+            }
             configuration = {
                 "cameras": {
                     "patient": {"source": f"rtsp://{NAME}:{proxy.port}/cam0", **options},

@@ -51,7 +51,7 @@ class RunningFeed:
     """A started feed that keeps all its frames; a context manager that stops it and asserts that it ends."""
 
     def __init__(self, address: str, *, wanted_height: int | None = None, **options: Any) -> None:
-        options = {"timeout": "800ms", "reconnect": {"first": "100ms", "longest": "500ms"}, **options}
+        options = {"timeout": "800ms", "reconnect": {"initial_delay": "100ms", "max_delay": "500ms"}, **options}
         self.frames: list[tuple[float, Frame]] = []
         self.record = Record()
         self.feed = Feed(

@@ -34,7 +34,11 @@ def camera() -> Iterator[CameraSimulator]:
 def configuration(folder: Path, camera: CameraSimulator, **more: Any) -> dict[str, Any]:
     return {
         "cameras": {
-            "front": {"source": camera.address(0), "timeout": "1s", "reconnect": {"first": "200ms", "longest": "1s"}},
+            "front": {
+                "source": camera.address(0),
+                "timeout": "1s",
+                "reconnect": {"initial_delay": "200ms", "max_delay": "1s"},
+            },
             "back": {"source": camera.address(1), "timeout": "1s"},
         },
         "chain": ["detector", "tracker"],

@@ -25,7 +25,7 @@ def _server() -> None:
 
 
 def configuration(camera: CameraSimulator) -> dict[str, Any]:
-    quick = {"timeout": "1s", "reconnect": {"first": "200ms", "longest": "500ms"}}
+    quick = {"timeout": "1s", "reconnect": {"initial_delay": "200ms", "max_delay": "500ms"}}
     return {"cameras": {"door": {"source": camera.address(), **quick}}, "rtsp": {"enabled": False}}
 
 

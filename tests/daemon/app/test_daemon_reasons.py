@@ -22,7 +22,7 @@ pytestmark = pytest.mark.waiting
 _HEADERS = 14
 """Bytes of the RTP header, the NAL unit's, and that of a fragment."""
 
-QUICK = {"timeout": "2s", "open_timeout": "5s", "reconnect": {"first": "200ms", "longest": "500ms"}}
+QUICK = {"timeout": "2s", "open_timeout": "5s", "reconnect": {"initial_delay": "200ms", "max_delay": "500ms"}}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -96,6 +96,17 @@ def test_a_faulty_file_is_refused_and_the_reason_is_kept(harness: Ward) -> None:
     assert harness.daemon.configuration.state == "refused"
 
 
+def test_an_option_under_its_previous_name_is_applied_with_a_warning(
+    harness: Ward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.path.write_text(
+        "cameras:\n  a:\n    source: testpattern://\n    reconnect: {first: 1s}\nlog: {format: human}\n"
+    )
+    harness.start()
+    assert harness.reloads.ask().result(20) == CHANGES
+    assert "site.yaml:4:17: cameras.a.reconnect.first: was renamed to initial_delay" in capsys.readouterr().err
+
+
 def test_all_who_ask_during_a_reload_share_the_next(harness: Ward) -> None:
     begun, go_on = harness.holds()
     harness.start()

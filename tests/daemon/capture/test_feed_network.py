@@ -138,7 +138,7 @@ def test_a_feed_that_waits_for_its_next_attempt_stops_at_once() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"rtsp://127.0.0.1:{unused.getsockname()[1]}/a"
-        with RunningFeed(address, reconnect={"first": "60s", "longest": "60s"}) as running:
+        with RunningFeed(address, reconnect={"initial_delay": "60s", "max_delay": "60s"}) as running:
             eventually(lambda: running.feed.status.state is FeedState.WAITING, 5.0)
             began = time.monotonic()
             assert running.feed.stop(deadline=30.0)

@@ -407,7 +407,7 @@ ENDLESS: dict[str, tuple[bytes, bytes, int]] = {
 @pytest.mark.parametrize("what", ENDLESS)
 def test_what_never_ends_is_given_up_within_a_budget(what: str, capfd: pytest.CaptureFixture[str]) -> None:
     begin, more, mib = ENDLESS[what]
-    once = {"first": "60s", "longest": "60s"}
+    once = {"initial_delay": "60s", "max_delay": "60s"}
     with (
         web_camera(pump(begin, more)) as camera,
         RunningFeed(camera.url("/"), reconnect=once, timeout="5s") as running,

@@ -34,7 +34,7 @@ def test_it_is_live_from_the_first_frame_on_and_not_from_the_opening() -> None:
 
 
 def test_waits_double_up_to_the_longest() -> None:
-    connection = ReconnectState(ReconnectPolicy(first=0.5, longest=4.0), 0.0)
+    connection = ReconnectState(ReconnectPolicy(initial_delay=0.5, max_delay=4.0), 0.0)
     waits = []
     for _ in range(6):
         connection.opening(0.0)
@@ -63,14 +63,14 @@ def test_a_source_without_a_limit_may_open_for_as_long_as_it_takes() -> None:
 
 
 def test_chance_shortens_a_wait_by_up_to_a_quarter() -> None:
-    connection = ReconnectState(ReconnectPolicy(first=4.0), 10.0)
+    connection = ReconnectState(ReconnectPolicy(initial_delay=4.0), 10.0)
     connection.opening(10.0)
     connection.failed(Reason.REFUSED, 10.0, chance=1.0)
     assert connection.next_attempt == 13.0
 
 
 def test_the_end_of_a_live_stream_is_a_fault() -> None:
-    connection = live(ReconnectPolicy(first=0.5))
+    connection = live(ReconnectPolicy(initial_delay=0.5))
     assert connection.finished(1.0, 0.0) is Reason.EOF
     assert (connection.state, connection.next_attempt) == (FeedState.WAITING, 1.5)
 
@@ -99,7 +99,7 @@ def test_a_recording_without_a_picture_is_a_fault_and_not_a_busy_loop() -> None:
 
 
 def test_a_camera_that_flaps_waits_longer_each_time() -> None:
-    connection = ReconnectState(ReconnectPolicy(first=0.5, longest=8.0, steady=5.0), 0.0)
+    connection = ReconnectState(ReconnectPolicy(initial_delay=0.5, max_delay=8.0, steady=5.0), 0.0)
     waits, now = [], 0.0
     for _ in range(4):
         connection.opening(now)
@@ -114,7 +114,7 @@ def test_a_camera_that_flaps_waits_longer_each_time() -> None:
 
 
 def test_a_camera_that_ran_steadily_is_tried_again_after_the_first_wait() -> None:
-    connection = live(ReconnectPolicy(first=0.5, steady=5.0))
+    connection = live(ReconnectPolicy(initial_delay=0.5, steady=5.0))
     connection.attempts = 7
     connection.frame(5.0)
     connection.failed(Reason.TIMEOUT, 6.0, 0.0)
@@ -190,7 +190,7 @@ class AnyCamera(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy = ReconnectPolicy(first=0.5, longest=8.0, steady=5.0, timeout=3.0, loop=False)
+        self.policy = ReconnectPolicy(initial_delay=0.5, max_delay=8.0, steady=5.0, timeout=3.0, loop=False)
         self.now = 100.0
         self.connection = ReconnectState(self.policy, self.now)
         self.open = False
@@ -225,7 +225,7 @@ class AnyCamera(RuleBasedStateMachine):
         self.open = False
         assert self.connection.next_attempt is not None
         wait = self.connection.next_attempt - self.now
-        assert 0.75 * self.policy.first - 1e-6 <= wait <= self.policy.longest + 1e-6
+        assert 0.75 * self.policy.initial_delay - 1e-6 <= wait <= self.policy.max_delay + 1e-6
 
     @rule()
     def is_stopped(self) -> None:

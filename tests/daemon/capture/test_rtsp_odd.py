@@ -27,7 +27,7 @@ from tests.support.feeds import RunningFeed
 from tests.support.odd_camera import AUDIO, FPS, VIDEO, OddCamera, Packets
 from tests.support.waiting import eventually
 
-ONCE = {"first": "60s", "longest": "60s"}
+ONCE = {"initial_delay": "60s", "max_delay": "60s"}
 """Retry delays so long that no second attempt comes within a test."""
 
 

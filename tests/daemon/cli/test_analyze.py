@@ -72,6 +72,14 @@ def test_options_and_chain_can_be_set_from_the_command_line(config: Path, tmp_pa
     assert line["detections"] == []
 
 
+def test_a_setting_under_its_previous_name_causes_a_warning(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, lines = analyze(config, write_picture(tmp_path / "a.png"), "--set", "events.most=500")
+    assert (code, len(lines)) == (0, 1)
+    assert "warning: --set: events.most: was renamed to max_count" in capsys.readouterr().err
+
+
 def test_broken_sources_among_others_are_told_and_the_others_are_done(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

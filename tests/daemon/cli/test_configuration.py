@@ -70,6 +70,15 @@ def test_a_network_that_takes_endless_memory_is_refused_before_anything_runs_it(
     )
 
 
+def test_an_option_under_its_previous_name_passes_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text(f"{CAMERAS}events: {{most: 500}}\n")
+    assert call("check", str(path)) == 0
+    assert f"warning: {path}:2:10: events.most: was renamed to max_count" in capsys.readouterr().err
+
+
 def test_of_several_files_each_is_told(good: Path, bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("check", str(bad), str(good)) == 2
     assert f"{good}: ok: " in capsys.readouterr().out

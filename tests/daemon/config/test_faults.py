@@ -90,22 +90,29 @@ FAULTS = [
     ),
     ("cameras: {a: {source: x, timeout: 0}}", 1, 35, "cameras.a.timeout", "greater than zero", "timeout: 3s"),
     (
-        "cameras: {a: {source: x, reconnect: {first: 0s}}}",
+        "cameras: {a: {source: x, reconnect: {initial_delay: 0s}}}",
         1,
-        45,
-        "cameras.a.reconnect.first",
+        53,
+        "cameras.a.reconnect.initial_delay",
         "greater than zero",
         "500ms",
     ),
     (
-        "cameras: {a: {source: x, reconnect: {first: 10s, longest: 1s}}}",
+        "cameras: {a: {source: x, reconnect: {initial_delay: 10s, max_delay: 1s}}}",
         1,
-        45,
-        "cameras.a.reconnect.first",
-        "first (10 s) is greater than longest (1 s)",
-        "longest: 10s",
+        53,
+        "cameras.a.reconnect.initial_delay",
+        "initial_delay (10 s) is greater than max_delay (1 s)",
+        "max_delay: 10s",
     ),
-    ("cameras: {a: {source: x, reconnect: {first: 10s}}}", 1, 45, "cameras.a.reconnect.first", "longest (8 s)", "10s"),
+    (
+        "cameras: {a: {source: x, reconnect: {initial_delay: 10s}}}",
+        1,
+        53,
+        "cameras.a.reconnect.initial_delay",
+        "max_delay (8 s)",
+        "10s",
+    ),
     ("cameras: {a: {source: /}}", 1, 23, "cameras.a.source", "is a directory", "file"),
     ("cameras: {a: {source: x, enabled: false}}", 1, 10, "cameras", "every camera is disabled", "enabled: true"),
     ("cameras: {a: {source: x, transport: tpc}}", 1, 37, "cameras.a.transport", '"tcp"?', "tcp, udp"),
@@ -259,13 +266,13 @@ def test_a_fault_of_one_option_does_not_hide_those_that_show_only_in_the_whole()
 def test_an_invalid_name_does_not_hide_the_faults_below_it() -> None:
     text = (
         "cameras:\n  Front Door:\n    source: 'ftp://h/x'\n    timeout: 3\n"
-        "    reconnect: {first: 10s, longest: 1s}\n    chain: [findr]\n"
+        "    reconnect: {initial_delay: 10s, max_delay: 1s}\n    chain: [findr]\n"
     )
     assert [(item.line, item.path) for item in problems_of(text)] == [
         (2, 'cameras."Front Door"'),
         (3, 'cameras."Front Door".source'),
         (4, 'cameras."Front Door".timeout'),
-        (5, 'cameras."Front Door".reconnect.first'),
+        (5, 'cameras."Front Door".reconnect.initial_delay'),
         (6, 'cameras."Front Door".chain[0]'),
     ]
 
@@ -290,7 +297,7 @@ def test_an_invalid_option_of_a_server_does_not_hide_that_it_is_open_to_the_netw
     ]
 
 
-@pytest.mark.parametrize("order", ["{longest: 100ms}", "{first: 1s, longest: 1s}", "{first: 2s}"])
+@pytest.mark.parametrize("order", ["{max_delay: 100ms}", "{initial_delay: 1s, max_delay: 1s}", "{initial_delay: 2s}"])
 def test_an_order_of_waits_that_makes_sense_is_accepted(order: str) -> None:
     text = f"cameras: {{a: {{source: 'testpattern://', reconnect: {order}}}}}"
     assert load_text(text, Path("site.yaml"), environ={}, plugins=STUBS).config.cameras
@@ -312,7 +319,7 @@ def test_a_limit_that_a_lower_one_makes_ineffective_is_warned_of() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "cameras: {a: {source: x, reconnect: {first: 10s, longest: 5}}}",
+        "cameras: {a: {source: x, reconnect: {initial_delay: 10s, max_delay: 5}}}",
         CAMERA + "rtsp: {host: 0.0.0.0}\naccess: {tokens: {a: {role: view, token: x}}}",
         "cameras: {a: {source: 'testpattern://'}}\nhttp: {host: 0.0.0.0, enabled: no}",
         "cameras: {a: {source: /dev/video0, width: no, height: 480}}",
@@ -322,7 +329,7 @@ def test_a_limit_that_a_lower_one_makes_ineffective_is_warned_of() -> None:
 )
 def test_what_was_left_out_for_its_fault_makes_no_further_faults(text: str) -> None:
     own = {
-        "cameras.a.reconnect.longest",
+        "cameras.a.reconnect.max_delay",
         "access.tokens.a.token",
         "http.enabled",
         "cameras.a.width",

@@ -35,8 +35,10 @@ def opened(tmp_path: Path, counts: EventCounts, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(journal_module, "_RETRY", 0.02)
     journals: list[Journal] = []
 
-    def open_journal(path: Path = tmp_path / "events.db", most: int = 10_000, clock: float | None = None) -> Journal:
-        journals.append(Journal(path, 86400.0, most, counts, time.time if clock is None else lambda: clock))
+    def open_journal(
+        path: Path = tmp_path / "events.db", max_count: int = 10_000, clock: float | None = None
+    ) -> Journal:
+        journals.append(Journal(path, 86400.0, max_count, counts, time.time if clock is None else lambda: clock))
         journals[-1].start()
         return journals[-1]
 
@@ -84,7 +86,7 @@ def test_who_asks_before_the_file_is_made_waits_for_it(tmp_path: Path, counts: E
 
 
 def test_the_oldest_go_beyond_the_bound_and_no_id_is_given_twice(opened: Opened) -> None:
-    journal = opened(most=10)
+    journal = opened(max_count=10)
     for _ in range(25):
         journal.note(EventKind.CAMERA_UP, camera="a")
     assert kept(journal, 10) == list(range(16, 26))
@@ -92,7 +94,7 @@ def test_the_oldest_go_beyond_the_bound_and_no_id_is_given_twice(opened: Opened)
     with sqlite3.connect(journal.reader.path) as connection:
         connection.execute("DELETE FROM events")
     connection.close()
-    again = opened(most=10)
+    again = opened(max_count=10)
     again.note(EventKind.CAMERA_UP, camera="a")
     assert kept(again, 1) == [26]
 

@@ -15,7 +15,7 @@ from bench.null_plugins import NullObserver
 from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import Frame, Results
+from sightd.plugins.api import Frame
 from sightd.plugins.detector import Detector
 from sightd.plugins.detector.config import DetectorConfig
 
@@ -106,7 +106,7 @@ def _kept(manager: PluginManager, pictures: Sequence[Image], feeds: int, seconds
     """Offers all frames from one thread, spreading the cameras' frames of one moment over the interval to the next."""
     times: list[float] = []
 
-    def analysed(_results: Results, took: float) -> None:
+    def analysed(_task: FrameTask, took: float) -> None:
         times.append(took)
 
     names = [f"feed-{number}" for number in range(feeds)]

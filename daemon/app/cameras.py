@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,8 +17,10 @@ from sightd.daemon.config.model import Camera, Config, Output, Render
 from sightd.daemon.config.source import SourceKind
 from sightd.daemon.encode.choice import CodecChoice
 from sightd.daemon.events.availability import CameraAvailability, ReportedState
+from sightd.daemon.events.event import PendingEvent
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.registry import Metrics
+from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.manager import PluginManager
 from sightd.daemon.pipeline.output import CameraOutput
 from sightd.daemon.pipeline.publisher import Publisher
@@ -32,7 +33,7 @@ from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import Nvdec
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import Classification, Detections, Faces, Frame, Results, label_of
+from sightd.plugins.api import Frame
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class CameraRun:
         self._metrics = metrics.camera(name)
         self._metrics.encoder(codec.name)
         self._all_metrics = metrics
+        self._journal = journal
         self._availability = CameraAvailability(name, self._metrics, journal, reported)
         self._slot = FrameSlot()
         self._feed = Feed(name, options, self._arrived, self, nvdec=nvdec, wanted_height=output.max_height)
@@ -200,24 +202,14 @@ class CameraRun:
         if self._slot.put(frame):
             self._metrics.dropped("admission", "replaced")
 
-    def _analysed(self, results: Results, seconds: float) -> None:
+    def _analysed(self, task: FrameTask, seconds: float) -> None:
         self._all_metrics.stages["analysis"].observe(seconds)
         self._metrics.frames["analysed"].inc()
-        detections = results.get(Detections)
-        if detections is not None:
-            for class_id, count in Counter(detections.class_ids.tolist()).items():
-                self._metrics.detected(label_of(detections.labels, class_id), count)
-        faces = results.get(Faces)
-        if faces is not None:
-            known = sum(identity is not None for identity in faces.identities)
-            self._metrics.matched("known", known)
-            self._metrics.matched("unknown", len(faces) - known)
-        classified = results.get(Classification)
-        if classified is not None:
-            for row in range(len(classified)):
-                label, _, score = classified.of_row(row)[0]
-                if score >= classified.shown_from:
-                    self._metrics.classified(label)
+        for counts in task.counts.values():
+            for count in counts:
+                self._metrics.count(count)
+        for plugin, event in task.events:
+            self._journal.record(PendingEvent(event.kind, task.frame.wall_time, self.name, plugin, event.facts))
 
 
 def _longest_interval(options: Camera, kind: SourceKind) -> float:

@@ -34,10 +34,11 @@ videos are listed and skipped. Each line of the result is one frame:
               "similarity": 0.71, "margin": 0.6, "reason": …}],
    "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …]}
 Boxes are in pixels of the frame as it is shown: upright, with square pixels; width and height are those of the frame.
-Where objects are classified, detections that were looked at have a classification of their own. Bytes of a file name
-that are not UTF-8 are escaped (\\udc80 to \\udcff). A source that is missing, broken or incomplete is reported; what
-can be read of it is analysed, and so are the others. Ctrl-C and SIGTERM end it with whole files. A file of
-results or a copy that is there already is replaced when the new one is complete; if that fails, it is left as it was.
+Where objects are classified, detections that were looked at have a classification of their own. Plug-ins of other
+packages may add keys, and "events". Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). A
+source that is missing, broken or incomplete is reported; what can be read of it is analysed, and so are the others.
+Ctrl-C and SIGTERM end it with whole files. A file of results or a copy that is there already is replaced when the new
+one is complete; if that fails, it is left as it was.
 
 exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
 """

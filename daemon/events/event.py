@@ -12,7 +12,7 @@ from sightd.daemon.capture.reasons import words_of
 
 
 class EventKind(StrEnum):
-    """The type of an event."""
+    """The type of an event of sightd itself; plug-ins declare others."""
 
     CAMERA_DOWN = "camera.down"
     """Its stream switched to the slate. Facts: `reason`, `last_picture` (UTC, or null if there never was one)."""
@@ -38,10 +38,10 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that is not stored yet. `at` is in seconds since the epoch; `facts` can be written as JSON and contains
-    no secret."""
+    """An event that is not stored yet. `kind` is an `EventKind` or one that a plug-in declares, `at` seconds since the
+    epoch; `facts` can be written as JSON."""
 
-    kind: EventKind
+    kind: str
     at: float
     camera: str | None = None
     plugin: str | None = None

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,10 +90,13 @@ class Journal:
 
     def note(self, kind: EventKind, *, camera: str | None = None, plugin: str | None = None, **facts: Any) -> None:
         """Records that something happened now. Never waits for the disk."""
-        clean = {name: redact(value) if isinstance(value, str) else value for name, value in facts.items()}
-        pending = PendingEvent(kind, self._clock(), camera, plugin, clean)
-        log.info("%s", told(pending), extra={} if camera is None else {"camera": camera})
-        self._observer.noted(kind)
+        self.record(PendingEvent(kind, self._clock(), camera, plugin, facts))
+
+    def record(self, event: PendingEvent) -> None:
+        """Records an event, without the secrets of addresses in its facts. Never waits for the disk."""
+        pending = replace(event, facts={name: _redacted(value) for name, value in event.facts.items()})
+        log.info("%s", told(pending), extra={} if event.camera is None else {"camera": event.camera})
+        self._observer.noted(event.kind)
         with self._changed:
             if len(self._waiting) >= ROOM:
                 self._waiting.popleft()
@@ -209,3 +213,12 @@ class Journal:
 
     def _count(self) -> int:
         return len(self._waiting) + len(self._batch)
+
+
+def _redacted(value: Any) -> Any:
+    """Returns a value of an event's facts with the secrets in its texts redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _redacted(item) for name, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list) else value

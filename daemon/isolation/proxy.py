@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 QUICK = 2.0
 """Seconds within which `carry`, `draw` and `forget` must answer: the video waits for them."""
 _CLOSING = 4.0
-_DECLARED = ("needs", "gives", "parallel", "Config")
+_DECLARED = ("needs", "gives", "metrics", "events", "parallel", "Config")
 
 
 def remote_engine(network: LoadedModel) -> Engine:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from sightd.daemon.metrics.declared import DeclaredCounters
 from sightd.daemon.metrics.families import DROPS, FRAME_STAGES, PROTOCOLS, Families, Series
+from sightd.plugins.api import Count
 
 OTHER_CLASS = "other"
 
@@ -35,9 +36,17 @@ class CameraMetrics:
     Created by `Metrics.camera`. All attributes are thread-safe, even after the camera was removed.
     """
 
-    def __init__(self, name: str, families: Families, classes: ClassNames, reconnect_reasons: Iterable[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        families: Families,
+        declared: DeclaredCounters,
+        classes: ClassNames,
+        reconnect_reasons: Iterable[str],
+    ) -> None:
         self.name = name
         self._families = families
+        self._declared = declared
         self._classes = classes
         self._series = series = Series()
         self.up: Gauge = series.bind(families.source_up, name)
@@ -51,9 +60,7 @@ class CameraMetrics:
         self.frames = {stage: series.bind(families.frames, name, stage) for stage in FRAME_STAGES}
         self._reconnects = {r: series.bind(families.source_reconnects, name, r) for r in reconnect_reasons}
         self._drops = {drop: series.bind(families.frames_dropped, name, *drop) for drop in DROPS}
-        self._detections: dict[str, Counter] = {}
-        self._classifications: dict[str, Counter] = {}
-        self._matches: dict[str, Counter] = {}
+        self._counters: dict[tuple[str, str | None], Counter] = {}
         self._encoder = ""
 
     def lost(self, reason: str) -> None:
@@ -69,30 +76,21 @@ class CameraMetrics:
             self._drops[drop] = self._series.bind(self._families.frames_dropped, self.name, stage, reason)
         self._drops[drop].inc(count)
 
-    def detected(self, class_name: str, count: int = 1) -> None:
-        """Counts detected objects. `class_name` is the model's own label."""
-        self._of_class(self._families.detections, self._detections, class_name).inc(count)
-
-    def classified(self, class_name: str) -> None:
-        """Counts an image or object of that class, by the model's own label."""
-        self._of_class(self._families.classifications, self._classifications, class_name).inc()
-
-    def _of_class(self, family: Counter, known: dict[str, Counter], class_name: str) -> Counter:
-        counter = known.get(class_name)
+    def count(self, count: Count) -> None:
+        """Adds what a plug-in counted. Raises KeyError unless a plug-in has declared the counter."""
+        key = count.metric, count.value
+        counter = self._counters.get(key)
         if counter is None:
-            label = self._classes.label(class_name)
-            counter = self._series.bind(family, self.name, label)
-            if label == class_name:  # names beyond the limit are not cached: the dictionary would grow without bound
-                known[class_name] = counter
+            counter = self._bound(*key)
+        counter.inc(count.number)
+
+    def _bound(self, metric: str, value: str | None) -> Counter:
+        spec, family = self._declared.family(metric)
+        label = self._classes.label(value) if value is not None and spec.values is None else value
+        counter = self._series.bind(family, self.name) if label is None else self._series.bind(family, self.name, label)
+        if label == value:  # names beyond the limit are not cached: the dictionary would grow without bound
+            self._counters[metric, value] = counter
         return counter
-
-    def matched(self, outcome: Literal["known", "unknown"], count: int) -> None:
-        """Counts faces on analysed frames. Labels never contain names."""
-        counter = self._matches.get(outcome)
-        if counter is None:
-            counter = self._series.bind(self._families.face_matches, self.name, outcome)
-            self._matches[outcome] = counter
-        counter.inc(count)
 
     def encoder(self, name: str) -> None:
         """Sets the current encoder: "x264" or "nvenc"."""

@@ -1,4 +1,4 @@
-"""All metric families of sightd: name, labels, buckets and meaning; and the series that are bound to them."""
+"""All metric families of sightd itself: name, labels, buckets and meaning; and the series that are bound to them."""
 
 from __future__ import annotations
 
@@ -53,9 +53,6 @@ class Families:
     frames_dropped: Counter
     frame_latency: Histogram
     stage_duration: Histogram
-    detections: Counter
-    face_matches: Counter
-    classifications: Counter
     stream_clients: Gauge
     stream_slate_active: Gauge
     stream_skipped: Counter
@@ -114,17 +111,6 @@ def declare(registry: CollectorRegistry, version: str) -> Families:
         ),
         stage_duration=histogram(
             "sightd_stage_duration_seconds", "Time a frame spends in a stage.", ("stage",), buckets=_WORK
-        ),
-        detections=counter("sightd_detections_total", "Detected objects by class.", (*camera, "class")),
-        face_matches=counter(
-            "sightd_face_matches_total",
-            "Faces on analysed frames, by whether they were identified.",
-            (*camera, "outcome"),
-        ),
-        classifications=counter(
-            "sightd_classifications_total",
-            "Frames and objects by their most likely class, if its probability is high enough.",
-            (*camera, "class"),
         ),
         stream_clients=gauge("sightd_stream_clients", "Current number of viewers.", (*camera, "protocol")),
         stream_slate_active=gauge(

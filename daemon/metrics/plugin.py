@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from prometheus_client import Gauge, Histogram
 
+from sightd.daemon.metrics.declared import DeclaredCounters
+from sightd.daemon.metrics.events import EventMetrics
 from sightd.daemon.metrics.families import BREAKER_STATES, FAULTS, PHASES, Families, Series
+from sightd.plugins.configuration.declarations import Declarations
 
 
 class PluginMetrics:
     """A plug-in's time series with labels bound in advance. Created by `Metrics.plugin`; thread-safe."""
 
-    def __init__(self, name: str, families: Families) -> None:
+    def __init__(self, name: str, families: Families, declared: DeclaredCounters, events: EventMetrics) -> None:
         self.name = name
+        self._declared, self._events = declared, events
         self._families = families
         self._series = series = Series()
         self._engines: set[tuple[str, str, str, str]] = set()
@@ -19,6 +23,12 @@ class PluginMetrics:
         self.duration = {phase: series.bind(families.plugin_duration, name, phase) for phase in PHASES}
         self._breaker: Gauge = series.bind(families.plugin_breaker_state, name)
         self._faults = {reason: series.bind(families.plugin_faults, name, reason) for reason in FAULTS}
+
+    def declares(self, declarations: Declarations) -> None:
+        """Registers what the plug-in's class declares; idempotent. Raises PluginError if a counter cannot be
+        registered."""
+        self._declared.declare(self.name, declarations.counters.values())
+        self._events.declare(declarations.kinds)
 
     def begins(self) -> None:
         """A new instance starts: clears the engine and process series of the previous one, and closes the breaker."""

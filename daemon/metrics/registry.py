@@ -11,12 +11,14 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from sightd.daemon.metrics.camera import CameraMetrics, ClassNames
-from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, Families, declare
+from sightd.daemon.metrics.declared import DeclaredCounters
+from sightd.daemon.metrics.events import EventMetrics
+from sightd.daemon.metrics.families import CONNECTION_REFUSALS, REFUSALS, RELOADS, SERVERS, STAGES, declare
 from sightd.daemon.metrics.plugin import PluginMetrics
 from sightd.engines.cuda.driver import transferred
 from sightd.engines.cuda.stream import TransferCounter
+from sightd.plugins.api import MAX_VALUES
 
-MOST_CLASSES = 100
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 """The only OpenMetrics version requested: the library would echo any version an Accept header makes up."""
 _EXPOSITION_SHARE, _EXPOSITION_BURST = 0.1, 0.5
@@ -59,34 +61,11 @@ class DeviceTransfers:
         yield family
 
 
-class EventMetrics:
-    """A `daemon.events.journal.JournalObserver`. Created by `Metrics`; thread-safe."""
-
-    def __init__(self, families: Families, kinds: Iterable[str]) -> None:
-        """Counters of `kinds` start at 0."""
-        self._noted = {kind: families.events.labels(kind) for kind in kinds}
-        self._lost, self._waiting = families.events_lost, families.events_waiting
-        self._writable = families.state_writable.labels("events")
-
-    def noted(self, kind: str) -> None:
-        """Raises KeyError unless the kind was passed to the constructor."""
-        self._noted[kind].inc()
-
-    def lost(self, count: int) -> None:
-        self._lost.inc(count)
-
-    def waiting(self, count: int) -> None:
-        self._waiting.set(count)
-
-    def writable(self, able: bool) -> None:
-        self._writable.set(able)
-
-
 class Metrics:
     """Declares all families in `registry`, plus those of the process, Python and its garbage collector.
 
-    Series are added and removed with their cameras and plug-ins. `reconnect_reasons` and `event_kinds` are the known
-    values of those labels; their counters start at 0. Thread-safe.
+    Series are added and removed with their cameras and plug-ins; plug-ins declare families of their own.
+    `reconnect_reasons` and `event_kinds` are the known values of those labels; their counters start at 0. Thread-safe.
     """
 
     def __init__(
@@ -98,8 +77,9 @@ class Metrics:
     ) -> None:
         self.registry = registry
         self._families = declare(registry, version)
+        self._declared = DeclaredCounters(registry)
         self._reasons = tuple(reconnect_reasons)
-        self._classes = ClassNames(MOST_CLASSES)
+        self._classes = ClassNames(MAX_VALUES)
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraMetrics] = {}
         self._plugins: dict[str, PluginMetrics] = {}
@@ -141,14 +121,14 @@ class Metrics:
         """Returns the camera's metrics, created on the first call."""
         with self._lock:
             if name not in self._cameras:
-                self._cameras[name] = CameraMetrics(name, self._families, self._classes, self._reasons)
+                self._cameras[name] = CameraMetrics(name, self._families, self._declared, self._classes, self._reasons)
             return self._cameras[name]
 
     def plugin(self, name: str) -> PluginMetrics:
         """Returns the plug-in's metrics, created on the first call."""
         with self._lock:
             if name not in self._plugins:
-                self._plugins[name] = PluginMetrics(name, self._families)
+                self._plugins[name] = PluginMetrics(name, self._families, self._declared, self.events)
             return self._plugins[name]
 
     def state_writable(self, store: str, able: bool) -> None:

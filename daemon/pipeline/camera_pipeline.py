@@ -25,7 +25,7 @@ class CameraPipeline:
         self,
         camera: str,
         chain: Sequence[Worker],
-        on_analysed: Callable[[Results, float], None] = lambda _results, _seconds: None,
+        on_analysed: Callable[[FrameTask, float], None] = lambda _task, _seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.camera = camera
@@ -136,4 +136,4 @@ class CameraPipeline:
         took = self._clock() - task.submitted_at
         self.expected = took if self.expected == 0.0 else self.expected + _SMOOTHING * (took - self.expected)
         self.analysed += 1
-        self._on_analysed(task.results, took)
+        self._on_analysed(task, took)

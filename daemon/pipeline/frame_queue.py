@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sightd.plugins.api import Frame, Results
+from sightd.plugins.api import Count, Event, Frame, Results
 
 
 class FrameTask:
     """One frame in analysis. One worker owns it at a time; other threads only wait for it.
 
-    `processed` holds the result types that plug-ins found on this very frame, as opposed to predicted ones. `watched`:
+    `processed` holds the result types that plug-ins found on this very frame, as opposed to predicted ones; `counts`
+    are what these add to metrics, and `events` what happened, with the name of the plug-in. `watched`:
     somebody will see the frame; if not, plug-ins that only produce images are skipped.
     """
 
-    __slots__ = ("_on_end", "_over", "complete", "frame", "processed", "results", "stage", "submitted_at", "watched")
+    __slots__ = (
+        "_on_end",
+        "_over",
+        "complete",
+        "counts",
+        "events",
+        "frame",
+        "processed",
+        "results",
+        "stage",
+        "submitted_at",
+        "watched",
+    )
 
     def __init__(self, frame: Frame, on_end: Callable[[FrameTask], None], *, watched: bool = True) -> None:
         self.frame = frame
         self.watched = watched
         self.results = Results()
         self.processed: set[type] = set()
+        self.counts: dict[type, Sequence[Count]] = {}
+        self.events: list[tuple[str, Event]] = []
         self.stage = 0
         self.submitted_at = 0.0
         self.complete = False

@@ -21,7 +21,8 @@ from sightd.daemon.pipeline.supervisor import HANGS_AFTER, PluginObserver, Plugi
 from sightd.daemon.pipeline.worker import RateLimit, Worker
 from sightd.engines.progress import Progress, silent
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import AnyPlugin, PluginConfig, Results
+from sightd.plugins.api import AnyPlugin, PluginConfig
+from sightd.plugins.configuration.declarations import Declarations
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ class Observer(PluginObserver, ProcessObserver, Protocol):
 
     def begins(self) -> None:
         """Called when an instance of this name starts, in place of any earlier one."""
+
+    def declares(self, declarations: Declarations) -> None:
+        """Called before an instance runs, with the counters and events that its class declares. Raises PluginError if
+        they cannot be registered."""
 
     def batch(self, size: int) -> None: ...
 
@@ -122,6 +127,7 @@ class PluginManager:
                 undo.callback(engine.close)
             undo.callback(plugin.close)
             observer = self._observe(name)
+            observer.declares(Declarations.of(plugin_class))
             for engine in context.engines:
                 log.info(
                     "plug-in %s runs %s on %s (%s, %s): %s",
@@ -181,10 +187,10 @@ class PluginManager:
         self,
         camera: str,
         chain: Sequence[str],
-        on_analysed: Callable[[Results, float], None] = lambda _results, _seconds: None,
+        on_analysed: Callable[[FrameTask, float], None] = lambda _task, _seconds: None,
     ) -> CameraPipeline:
         """Creates the pipeline of a camera through the plug-ins of its chain. `on_analysed` is called on worker threads
-        with the results and the seconds since the frame was offered."""
+        with the finished task and the seconds since the frame was offered."""
         pipeline = CameraPipeline(camera, [self._instances[name].worker for name in chain], on_analysed)
         self._pipelines[camera] = pipeline
         return pipeline

@@ -10,6 +10,7 @@ from sightd.daemon.events.journal import Journal
 from sightd.daemon.metrics.plugin import PluginMetrics
 from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.engines.sessions.engine import Engine
+from sightd.plugins.configuration.declarations import Declarations
 
 _LEVEL = 0.1
 """Weight of the newest call in the moving average."""
@@ -26,6 +27,9 @@ class PluginObservation:
         """Moving average of the time a call of `process` takes, in seconds; None before the first call."""
         self._reason = ""
         self._out_since: float | None = None
+
+    def declares(self, declarations: Declarations) -> None:
+        self._metrics.declares(declarations)
 
     def begins(self) -> None:
         self._metrics.begins()

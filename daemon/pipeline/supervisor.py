@@ -12,12 +12,14 @@ from typing import Protocol, TypeVar
 from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.isolation.protocol import NonsenseError, PluginLostError
+from sightd.daemon.pipeline.answer import Answer, AnswerCheck
 from sightd.daemon.pipeline.breaker import Breaker, BreakerState
 from sightd.plugins.api import AnyPlugin, Canvas, Frame, Results
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 HANGS_AFTER = 10.0
 """Seconds after which a call of `process` counts as hung and is abandoned."""
@@ -75,6 +77,7 @@ class PluginSupervisor:
         self.last_fault = ""
         """The last fault, as text for people, without secrets."""
         self.faults = 0
+        self._check = AnswerCheck(plugin)
         self._observer = observer
         self._breakers = {"process": breaker or Breaker(), "carry": Breaker(), "draw": Breaker()}
         self._ready = ready
@@ -109,8 +112,8 @@ class PluginSupervisor:
         frames: Sequence[Frame],
         results: Sequence[Results],
         given_up: Callable[[], None] = lambda: None,
-    ) -> Sequence[Results] | None:
-        """Returns one `Results` per frame, or None if the plug-in failed, is disabled, or the call was abandoned.
+    ) -> Sequence[Answer] | None:
+        """Returns one `Answer` per frame, or None if the plug-in failed, is disabled, or the call was abandoned.
 
         If the call hangs, `given_up` is called before this returns, on the thread that calls `check_hung`.
         """
@@ -121,7 +124,7 @@ class PluginSupervisor:
             return self._call(
                 "process",
                 lambda: self.plugin.process(frames, results),
-                lambda found: self._check(found, len(frames)),
+                lambda found: self._check.process(found, len(frames)),
                 call,
             )
         finally:
@@ -149,7 +152,7 @@ class PluginSupervisor:
         """Returns the plug-in's prediction for a frame it has not processed; empty if it fails or is disabled."""
         if self._breakers["process"].state is not BreakerState.CLOSED:
             return Results()
-        return self._call("carry", lambda: self.plugin.carry(frame, results), self._check_carried) or Results()
+        return self._call("carry", lambda: self.plugin.carry(frame, results), self._check.carry) or Results()
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         if self._breakers["process"].state is BreakerState.CLOSED:
@@ -162,17 +165,16 @@ class PluginSupervisor:
         self._call("close", self.plugin.close, lambda _: None)
 
     def _call(
-        self, phase: str, call: Callable[[], T], check: Callable[[T], None], watched: _Call | None = None
-    ) -> T | None:
-        """Returns the result of `call` if `check` accepts it; None if it failed, was abandoned, or the phase is
+        self, phase: str, call: Callable[[], T], check: Callable[[T], U], watched: _Call | None = None
+    ) -> U | None:
+        """Returns what `check` makes of the result of `call`; None if it failed, was abandoned, or the phase is
         disabled."""
         breaker = self._breakers.get(phase)
         if breaker is not None and not self._may(phase, breaker):
             return None
         begun = self._clock()
         try:
-            given = call()
-            check(given)
+            given = check(call())
         except BaseException as error:  # a plug-in may raise anything; it must harm only itself
             if _is_of_a_signal(error):
                 raise
@@ -215,22 +217,6 @@ class PluginSupervisor:
             if breaker is not None and breaker.state is BreakerState.HALF_OPEN:
                 breaker.failed(self._clock())
 
-    def _check(self, found: object, expected: int) -> None:
-        if not isinstance(found, Sequence) or len(found) != expected:
-            raise NonsenseError(f"process returned {_shape(found)}, expected one Results for each of {expected} frames")
-        for item in found:
-            self._check_item("process", item)
-
-    def _check_carried(self, carried: object) -> None:
-        self._check_item("carry", carried)
-
-    def _check_item(self, phase: str, item: object) -> None:
-        if not isinstance(item, Results):
-            raise NonsenseError(f"{phase} returned {type(item).__name__}, expected Results")
-        undeclared = [type(part).__name__ for part in item if type(part) not in self.plugin.gives]
-        if undeclared:
-            raise NonsenseError(f"{phase} returned {', '.join(undeclared)}, which `gives` does not declare")
-
     def _succeeded(self, breaker: Breaker) -> None:
         with self._lock:
             breaker.succeeded()
@@ -270,7 +256,3 @@ def _is_of_a_signal(error: BaseException) -> bool:
     """Whether it may have been raised by a signal handler; those run only on the main thread."""
     on_main_thread = threading.current_thread() is threading.main_thread()
     return on_main_thread and not isinstance(error, (Exception, SystemExit))
-
-
-def _shape(found: object) -> str:
-    return f"{len(found)} results" if isinstance(found, Sequence) else type(found).__name__

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightd.daemon.common.process import lower_thread_priority
+from sightd.daemon.pipeline.answer import Answer
 from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from sightd.daemon.pipeline.supervisor import PluginSupervisor
 from sightd.plugins.api import Frame, Hidden, Picture, PluginConfig, Results
@@ -141,7 +142,7 @@ class Worker:
             self.rate_limit.passed(task.frame)  # now, not when it was queued: a newer one may have replaced it
         first = threading.Lock()  # its holder passes the tasks on; nobody else touches them
 
-        def send_on(found: Sequence[Results] | None = None) -> None:
+        def send_on(found: Sequence[Answer] | None = None) -> None:
             if first.acquire(blocking=False):
                 self._send_on(tasks, found)
 
@@ -151,18 +152,20 @@ class Worker:
         finally:  # a bug in sightd must not hold them back
             send_on()
 
-    def _send_on(self, tasks: Sequence[FrameTask], found: Sequence[Results] | None) -> None:
+    def _send_on(self, tasks: Sequence[FrameTask], found: Sequence[Answer] | None) -> None:
         """Passes on each task with the results of its frame, or with a prediction if there are none."""
         for n, task in enumerate(tasks):
             self._safely(lambda n=n, task=task: self._take_in(task, None if found is None else found[n]))  # type: ignore[misc]
             self._safely(lambda task=task: self._pass_on(task))  # type: ignore[misc]
 
-    def _take_in(self, task: FrameTask, found: Results | None) -> None:
+    def _take_in(self, task: FrameTask, found: Answer | None) -> None:
         if found is None:
             self.carry(task)
         else:
-            task.results = self._added(task.results, found, task.frame)
+            task.results = self._added(task.results, found.results, task.frame)
             task.processed.update(self.supervisor.plugin.gives)
+            task.counts.update(found.counts)
+            task.events += [(self.supervisor.name, event) for event in found.events]
 
     def carry(self, task: FrameTask) -> None:
         """Adds the plug-in's prediction to a task on whose frame it does not run."""

@@ -1,11 +1,12 @@
 """The plug-in contract: everything that a plug-in imports.
 
-`plugin` is the base class, `frame` what it is given, `results` what it produces, `canvas` what it draws on, and `units`
-the types of its options.
+`plugin` is the base class, `frame` what it is given, `results` what it produces, `reports` how it declares counters and
+events, `json_form` how results become JSON, `canvas` what it draws on, and `units` the types of its options.
 """
 
 from sightd.plugins.api.canvas import Canvas
 from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
+from sightd.plugins.api.json_form import FRAME_KEYS, STANDARD_KEYS, JsonResult, json_of, merged_json
 from sightd.plugins.api.plugin import (
     API_VERSION,
     ENTRY_POINT_GROUP,
@@ -16,9 +17,23 @@ from sightd.plugins.api.plugin import (
     PluginConfig,
     PluginError,
 )
+from sightd.plugins.api.reports import (
+    MAX_EVENTS,
+    MAX_FACTS,
+    MAX_VALUES,
+    RESERVED_KINDS,
+    Count,
+    CounterSpec,
+    Event,
+    EventSpec,
+    JsonOptions,
+    JsonValue,
+)
 from sightd.plugins.api.results import (
     Classification,
+    CountedResult,
     Detections,
+    Events,
     Faces,
     Hidden,
     Picture,
@@ -32,14 +47,26 @@ from sightd.plugins.api.units import Device, Duration, Size, Span
 __all__ = [
     "API_VERSION",
     "ENTRY_POINT_GROUP",
+    "FRAME_KEYS",
+    "MAX_EVENTS",
+    "MAX_FACTS",
+    "MAX_VALUES",
+    "RESERVED_KINDS",
+    "STANDARD_KEYS",
     "AnyPlugin",
     "BoolArray",
     "Canvas",
     "Classification",
     "Context",
+    "Count",
+    "CountedResult",
+    "CounterSpec",
     "Detections",
     "Device",
     "Duration",
+    "Event",
+    "EventSpec",
+    "Events",
     "Faces",
     "Fault",
     "FloatArray",
@@ -47,6 +74,9 @@ __all__ = [
     "Hidden",
     "Image",
     "IntArray",
+    "JsonOptions",
+    "JsonResult",
+    "JsonValue",
     "Picture",
     "Plugin",
     "PluginConfig",
@@ -56,5 +86,7 @@ __all__ = [
     "Span",
     "Tracks",
     "check_lengths",
+    "json_of",
     "label_of",
+    "merged_json",
 ]

@@ -18,6 +18,7 @@ from sightd.engines.sessions.backends import BackendName, Precision
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api.canvas import Canvas
 from sightd.plugins.api.frame import Frame
+from sightd.plugins.api.reports import CounterSpec, EventSpec
 from sightd.plugins.api.results import Results
 from sightd.plugins.api.units import Device, Duration, Size
 
@@ -134,7 +135,12 @@ class Plugin(Generic[C]):
     needs: ClassVar[frozenset[type]] = frozenset()
     """Result types that an earlier plug-in of the chain must produce."""
     gives: ClassVar[frozenset[type]] = frozenset()
-    """Result types that `process` produces."""
+    """Result types that `process` produces. A `JsonResult` adds to the lines of `sightd analyze`, a `CountedResult` to
+    the metrics."""
+    metrics: ClassVar[tuple[CounterSpec, ...]] = ()
+    """Counters that results of its own types add to. Those of the standard result types need not be repeated."""
+    events: ClassVar[tuple[EventSpec, ...]] = ()
+    """Kinds of the events that `process` returns as `Events`, which `gives` must name then."""
     parallel: ClassVar[bool] = False
     """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightd.engines.cuda.image import DeviceImage
 from sightd.plugins.api.frame import FloatArray, Frame, Image, IntArray
+from sightd.plugins.api.reports import Count, CounterSpec, Event, JsonOptions, JsonValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +28,8 @@ class Detections:
     scores: FloatArray
     class_ids: IntArray
     labels: tuple[str, ...]
+
+    metrics: ClassVar[tuple[CounterSpec, ...]] = (CounterSpec("detections", "Detected objects by class.", "class"),)
 
     def __post_init__(self) -> None:
         check_lengths(self, "boxes", "scores", "class_ids")
@@ -40,6 +45,32 @@ class Detections:
     def select(self, keep: NDArray[Any]) -> Detections:
         """Returns the detections selected by `keep`: a boolean mask [n] or indices."""
         return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.labels)
+
+    def counts(self) -> Iterator[Count]:
+        for class_id, number in Counter(self.class_ids.tolist()).items():
+            yield Count("detections", label_of(self.labels, class_id), number)
+
+    def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
+        """Returns "detections", one object per row with the row's track and classification, if `results` has them."""
+        tracks, classified = results.get(Tracks), results.get(Classification)
+        track_of = {} if tracks is None else dict(zip(tracks.detection.tolist(), tracks.ids.tolist(), strict=True))
+        class_of = {} if classified is None else {row: n for n, row in enumerate(classified.detection.tolist())}
+        found: list[dict[str, JsonValue]] = [
+            {
+                "box": [round(side, 2) for side in box],
+                "score": round(score, 5),
+                "class": label_of(self.labels, class_id),
+                "class_id": class_id,
+                "track": track_of.get(row),
+            }
+            for row, (box, score, class_id) in enumerate(
+                zip(self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), strict=True)
+            )
+        ]
+        for row, detection in enumerate(found):
+            if classified is not None and row in class_of:
+                detection["classification"] = classified.json_of_row(class_of[row])
+        return {"detections": found}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +128,15 @@ class Faces:
     reasons: tuple[str, ...]
     embeddings: FloatArray
 
+    metrics: ClassVar[tuple[CounterSpec, ...]] = (
+        CounterSpec(
+            "face_matches",
+            "Faces on analysed frames, by whether they were identified.",
+            "outcome",
+            ("known", "unknown"),
+        ),
+    )
+
     def __post_init__(self) -> None:
         others = ("scores", "landmarks", "qualities", "tracks", "identities", "similarities", "margins", "reasons")
         check_lengths(self, "boxes", *others, "embeddings")
@@ -104,6 +144,34 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def counts(self) -> Iterator[Count]:
+        """Counts known and unknown faces; never by name."""
+        known = sum(identity is not None for identity in self.identities)
+        yield Count("face_matches", "known", known)
+        yield Count("face_matches", "unknown", len(self) - known)
+
+    def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
+        """Returns "faces", one object per row; with its embedding if `options` ask for it."""
+        return {"faces": [self._json_of_row(row, options) for row in range(len(self))]}
+
+    def _json_of_row(self, row: int, options: JsonOptions) -> dict[str, JsonValue]:
+        face: dict[str, JsonValue] = {
+            "box": [round(side, 2) for side in self.boxes[row].tolist()],
+            "score": round(float(self.scores[row]), 5),
+            "landmarks": [[round(x, 2), round(y, 2)] for x, y in self.landmarks[row].tolist()],
+            "quality": _finite(self.qualities[row]),
+            "track": None if self.tracks[row] < 0 else int(self.tracks[row]),
+            "identity": self.identities[row],
+            "similarity": _finite(self.similarities[row]),
+            "margin": _finite(self.margins[row]),
+            "reason": self.reasons[row],
+        }
+        if options.embeddings:
+            embedding = self.embeddings[row]
+            is_known = np.isfinite(embedding).all()
+            face["embedding"] = [round(value, 6) for value in embedding.tolist()] if is_known else None
+        return face
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +192,14 @@ class Classification:
     labels: tuple[str, ...]
     shown_from: float = 0.0
 
+    metrics: ClassVar[tuple[CounterSpec, ...]] = (
+        CounterSpec(
+            "classifications",
+            "Frames and objects by their most likely class, if its probability is high enough.",
+            "class",
+        ),
+    )
+
     def __post_init__(self) -> None:
         check_lengths(self, "boxes", "tracks", "detection", "class_ids", "scores")
         _check_columns(self, boxes=4, class_ids=self.scores.shape[-1])
@@ -136,6 +212,24 @@ class Classification:
         return [
             (label_of(self.labels, class_id), class_id, score)
             for class_id, score in zip(self.class_ids[row].tolist(), self.scores[row].tolist(), strict=True)
+        ]
+
+    def counts(self) -> Iterator[Count]:
+        for row in range(len(self)):
+            label, _, score = self.of_row(row)[0]
+            if score >= self.shown_from:
+                yield Count("classifications", label)
+
+    def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
+        """Returns "classification" if the whole frame was classified; that of an object is part of its detection."""
+        whole = np.flatnonzero((self.detection < 0) & (self.tracks < 0)).tolist()
+        return {"classification": self.json_of_row(whole[-1])} if whole else {}
+
+    def json_of_row(self, row: int) -> list[JsonValue]:
+        """Returns the classes of one region, best first."""
+        return [
+            {"label": label, "class_id": class_id, "score": round(score, 5)}
+            for label, class_id, score in self.of_row(row)
         ]
 
 
@@ -153,6 +247,20 @@ class Hidden:
     def all_of(cls, frame: Frame) -> Hidden:
         """Redacts the whole frame."""
         return cls(np.array([[0, 0, frame.width, frame.height]], np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What happened on a frame, 16 events at most of one plug-in. Those of several plug-ins are merged.
+
+    Only `process` may return events, so that none is written twice: a prediction has none.
+    """
+
+    items: tuple[Event, ...]
+
+    def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
+        """Returns "events", with the kind and facts of each."""
+        return {"events": [{"kind": event.kind, "facts": event.facts} for event in self.items]}
 
 
 class Picture:
@@ -184,6 +292,11 @@ class Picture:
         return image if image is not None and image.ordinal == ordinal else None
 
 
+def _finite(value: float) -> float | None:
+    """Returns the value for JSON, or None if it is not finite: JSON has no NaN."""
+    return round(float(value), 5) if math.isfinite(value) else None
+
+
 def label_of(labels: tuple[str, ...], class_id: int) -> str:
     """Returns the name of a class, or "class N" if there is no label for it."""
     return labels[class_id] if 0 <= class_id < len(labels) else f"class {class_id}"
@@ -207,6 +320,19 @@ def _check_columns(result: object, **columns: int) -> None:
             raise ValueError(f"{type(result).__name__}.{name} has the shape {list(shape)}, expected [n, {expected}]")
 
 
+class CountedResult(Protocol):
+    """A result type that adds to counters. The daemon calls `counts` once for each frame that `process` analysed, and
+    not for predictions.
+
+    The plug-in's class declares the counters in `metrics`; a result type may also have `metrics` of its own, which
+    every plug-in that gives it then declares. Anything else is a fault of the plug-in.
+    """
+
+    def counts(self) -> Iterable[Count]:
+        """Returns what to add to the counters, in well under 1 ms."""
+        ...
+
+
 T = TypeVar("T")
 
 
@@ -223,9 +349,13 @@ class Results:
         return item if isinstance(item, kind) else None
 
     def merged(self, later: Results) -> Results:
-        """Returns these results combined with `later`, which wins if both contain the same type."""
+        """Returns these results combined with `later`, which wins if both contain the same type; `Events` are
+        joined."""
         both = Results()
         both._found = {**self._found, **later._found}
+        before, after = self.get(Events), later.get(Events)
+        if before is not None and after is not None:
+            both._found[Events] = Events(before.items + after.items)
         return both
 
     def __contains__(self, kind: type) -> bool:

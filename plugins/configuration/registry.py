@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from sightd.engines.text import did_you_mean
 from sightd.plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin, PluginError
+from sightd.plugins.configuration.declarations import Declarations
 
 
 def available() -> dict[str, EntryPoint]:
@@ -51,6 +52,10 @@ def load(name: str) -> type[AnyPlugin]:
             f"{whose} is made for plug-in interface {loaded.api_version}, this sightd has {API_VERSION}; "
             "install a version of it that fits"
         )
+    try:
+        Declarations.of(loaded)
+    except PluginError as error:
+        raise PluginError(f"{whose}: {error}") from None
     return loaded
 
 

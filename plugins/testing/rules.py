@@ -12,9 +12,20 @@ from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
 from pydantic import ValidationError
 
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import API_VERSION, Frame, Plugin, PluginConfig, PluginError, Results
+from sightd.plugins.api import (
+    API_VERSION,
+    Events,
+    Frame,
+    JsonOptions,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    Results,
+    merged_json,
+)
+from sightd.plugins.configuration.declarations import Declarations, UndeclaredError
 from sightd.plugins.testing.stubs import BlankCanvas, Scene, StubContext, no_network
-from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject, columns, same, verify
+from sightd.plugins.testing.subject import BrokenRuleError, Rule, Subject, columns, same, verify, verify_json
 
 
 def _is_a_plugin(subject: Subject) -> None:
@@ -79,11 +90,19 @@ def _verify_failure(error: Exception) -> None:
         )
 
 
+def _declares_counters_and_events(subject: Subject) -> None:
+    try:
+        Declarations.of(subject.plugin)
+    except PluginError as error:
+        raise BrokenRuleError(str(error)) from None
+
+
 DECLARATION: dict[str, Rule] = {
     "is a plug-in of this interface": _is_a_plugin,
     "says what it is": _says_what_it_is,
     "describes its options": _describes_its_options,
     "declares what it needs and gives": _declares_needs_and_gives,
+    "declares its counters and events": _declares_counters_and_events,
     "takes the options given": _takes_its_options,
 }
 
@@ -224,6 +243,33 @@ def _forgets(subject: Subject) -> None:
         verify(again, subject.given(scene, 7), scene.frame(7), subject.plugin.gives)
 
 
+def _reports_what_it_declares(subject: Subject) -> None:
+    scene, declarations = Scene(), Declarations.of(subject.plugin)
+    with subject.opened() as instance:
+        for index in _FRAMES:
+            found = subject.one(instance, scene.frame(index), subject.given(scene, index))
+            try:
+                declarations.counts(found)
+                declarations.events(found)
+            except UndeclaredError as error:
+                raise BrokenRuleError(str(error)) from None
+        if Events in instance.carry(scene.frame(len(_FRAMES)), subject.given(scene, len(_FRAMES))):
+            raise BrokenRuleError("carry returns Events; only process may, for the frame on which they happen")
+
+
+def _has_a_json_form(subject: Subject) -> None:
+    scene = Scene()
+    with subject.opened() as instance:
+        for index in _FRAMES:
+            given = subject.given(scene, index)
+            found = subject.one(instance, scene.frame(index), given)
+            for item in found:
+                verify_json(item, given.merged(found))
+            _, problems = merged_json(given.merged(found), JsonOptions(embeddings=True))
+            if problems:
+                raise BrokenRuleError("; ".join(problems))
+
+
 def _agrees_with_itself_in_parallel(subject: Subject) -> None:
     if not subject.plugin.parallel:
         return
@@ -244,6 +290,8 @@ def _duration(call: Callable[[], object]) -> float:
 
 BEHAVIOUR: dict[str, Rule] = {
     "gives sound results, of declared types": _gives_sound_results,
+    "counts and reports what it declares": _reports_what_it_declares,
+    "has results that can be written as JSON": _has_a_json_form,
     "copes with pictures of any size": _copes_with_any_size,
     "copes with nothing found before it": _copes_with_nothing_found,
     "keeps a batch in order and cameras apart": _keeps_a_batch_in_order,

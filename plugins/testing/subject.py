@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -12,7 +13,18 @@ from numpy.typing import NDArray
 
 from sightd.engines.model import Model
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import AnyPlugin, Detections, Frame, Picture, PluginConfig, Results, Tracks
+from sightd.plugins.api import (
+    STANDARD_KEYS,
+    AnyPlugin,
+    Detections,
+    Frame,
+    JsonOptions,
+    Picture,
+    PluginConfig,
+    Results,
+    Tracks,
+    json_of,
+)
 from sightd.plugins.testing.stubs import EngineLoader, Scene, StubContext
 
 
@@ -109,6 +121,20 @@ def verify(found: Results, given: Results, frame: Frame, allowed: frozenset[type
             f"Picture is {picture.image.dtype} {picture.image.shape}, not uint8 of the frame's size "
             f"{(frame.height, frame.width, 3)}"
         )
+
+
+def verify_json(item: object, results: Results) -> None:
+    """Raises BrokenRuleError if a result's JSON form cannot be written, or uses a key of a standard result type."""
+    name = type(item).__name__
+    form = json_of(item, results, JsonOptions(embeddings=True))
+    try:
+        json.dumps(dict(form), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BrokenRuleError(f"{name}.to_json returns what cannot be written as JSON: {error}") from None
+    for key in form:
+        owner = STANDARD_KEYS.get(key)
+        if owner is not None and not isinstance(item, owner):
+            raise BrokenRuleError(f'{name}.to_json uses the key "{key}", which belongs to {owner.__name__}')
 
 
 def columns(item: object) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -17,11 +17,11 @@ from sightd.daemon.config.model import Deinterlace, Render
 from sightd.daemon.isolation.opening import LoadEngine, PluginContext, opened
 from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.tools.analyze.annotated import AnnotatedFolder, AnnotatedPictures, AnnotatedVideo
-from sightd.daemon.tools.analyze.record import line
+from sightd.daemon.tools.analyze.record import Record
 from sightd.daemon.tools.media import Item, MediaError, MediaSequence, contents, frames, length, prefetch
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.text import printable
-from sightd.plugins.api import AnyPlugin, Canvas, Frame, PluginConfig, Results
+from sightd.plugins.api import AnyPlugin, Canvas, Frame, JsonOptions, PluginConfig, Results
 
 
 @dataclass(slots=True)
@@ -156,7 +156,8 @@ class Job:
     ) -> None:
         """`embeddings` adds those of faces to the lines."""
         self._chain = chain
-        self._embeddings = embeddings
+        self._json = JsonOptions(embeddings)
+        self._left_out: set[str] = set()
         self._deinterlace: Deinterlace = deinterlace
         self._tell = tell
         self._render = render.model_copy(update={"status": False})
@@ -205,7 +206,9 @@ class Job:
                     self._chain.forget(sequence.name)
                 size = item.frame.width, item.frame.height
                 results = self._chain.run(item.frame)
-                _write(out, line(item, results, embeddings=self._embeddings) + "\n")
+                record = Record.of(item, results, self._json)
+                self._report_left_out(record)
+                _write(out, record.line() + "\n")
                 self.frames += 1
                 if writer is not None:
                     self._draw(item, results, renderer, writer)
@@ -219,6 +222,14 @@ class Job:
         canvas = renderer.render(item.frame, results, fps=None)
         self._chain.draw(canvas, item.frame, results)
         writer.add(canvas.image, item)
+
+    def _report_left_out(self, record: Record) -> None:
+        """Reports each key that a plug-in must not use once; the source counts as faulty, its lines are written."""
+        self._faults += len(record.problems)
+        for problem in record.problems:
+            if problem not in self._left_out:
+                self._left_out.add(problem)
+                self._tell(f"error: {problem}; report this to the plug-in's author")
 
     def _fault(self, source: str, error: Exception) -> None:
         self._faults += 1

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ import yaml
 
 from sightd.daemon.cli.main import main
 from sightd.daemon.tools.media import PICTURES
+from sightd.plugins.api import ENTRY_POINT_GROUP, Frame, JsonOptions, JsonValue, Plugin, PluginConfig, Results
+from sightd.plugins.configuration import registry
 from tests.daemon.tools.test_media import write_picture, write_video
 from tests.support.clips import write_film
 from tests.support.daemon import one_object_network
@@ -247,6 +251,35 @@ def test_a_wrong_option_is_told_with_its_exit_code(
 ) -> None:
     assert analyze(config, write_picture(tmp_path / "a.png"), *arguments)[0] == code
     assert told in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Size:
+    """A result that uses a key of the frame itself, and one of its own."""
+
+    def to_json(self, results: Results, options: JsonOptions) -> dict[str, JsonValue]:
+        return {"width": "wide", "size": "large"}
+
+
+class Sizer(Plugin[PluginConfig]):
+    """Finds the size of each frame."""
+
+    gives = frozenset({Size})
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
+        return [Results(Size()) for _ in frames]
+
+
+def test_a_key_that_a_plug_in_must_not_use_is_left_out_and_reported_once(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = {"sizer": EntryPoint("sizer", f"{__name__}:Sizer", ENTRY_POINT_GROUP), **registry.available()}
+    monkeypatch.setattr(registry, "available", lambda: entries)
+    code, lines = analyze(config, write_video(tmp_path / "clip.mp4", count=3), "--chain", "sizer")
+    assert code == 1
+    assert [(line["width"], line["size"]) for line in lines] == [(64, "large")] * 3
+    told = capsys.readouterr().err
+    assert told.count('the key "width" of Size.to_json is left out: it is already used by the frame itself') == 1
 
 
 def test_the_lines_go_to_standard_output_by_default_and_with_a_dash(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.events import journal as journal_module
-from sightd.daemon.events.event import EventKind
+from sightd.daemon.events.event import EventKind, PendingEvent
 from sightd.daemon.events.journal import ROOM, Journal
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
@@ -129,6 +129,18 @@ def test_no_password_of_an_address_is_kept(opened: Opened, caplog: pytest.LogCap
     kept(journal, 1)
     assert "hunter2" not in str(journal.reader.after(0, 1))
     assert "hunter2" not in caplog.text
+
+
+def test_an_event_of_a_plug_in_has_its_own_time_and_no_secrets(opened: Opened, counts: EventCounts) -> None:
+    journal = opened()
+    facts = {"at": "rtsp://me:hunter2@camera/1", "seen": [{"url": "rtsp://me:hunter2@camera/2", "score": 0.5}]}
+    journal.record(PendingEvent("dwell.long", 1000.25, "door", "dwell", facts))
+    kept(journal, 1)
+    [event] = journal.reader.after(0, 1)
+    assert (event.kind, event.at, event.camera, event.plugin) == ("dwell.long", 1000.25, "door", "dwell")
+    assert event.facts["seen"][0]["score"] == 0.5
+    assert "hunter2" not in str(event)
+    assert counts.kinds == {"dwell.long": 1}
 
 
 def test_events_wait_in_memory_until_the_journal_can_be_written(

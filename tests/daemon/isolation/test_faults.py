@@ -63,7 +63,7 @@ class House:
     def pid(self) -> int:
         """Returns its process ID, as reported by itself; 0 if it does not respond."""
         found = self.supervisor.process([frame(seq=1)], [Results()])
-        return 0 if found is None else int(scores(found[0])[0])
+        return 0 if found is None else int(scores(found[0].results)[0])
 
     def healed(self) -> int:
         """Waits until it produces results again and returns its process ID."""
@@ -216,7 +216,7 @@ from tests.daemon.pipeline.plugins import Observations, frame
 
 manager = PluginManager(None, lambda _: Observations())
 supervisor = manager.open("faulty", Faulty, PluginConfig(isolate=True), cameras=1).supervisor
-print(int(scores(supervisor.process([frame()], [Results()])[0])[0]), flush=True)
+print(int(scores(supervisor.process([frame()], [Results()])[0].results)[0]), flush=True)
 supervisor.process([frame(seq=HANGS_NATIVELY)], [Results()])
 """
 

@@ -45,9 +45,9 @@ def picture(value: int, size: tuple[int, int] = (48, 64)) -> Image:
 
 
 def seen(instance: Instance, *frames: Frame) -> list[Results]:
-    results = instance.supervisor.process(frames, [Results() for _ in frames])
-    assert results is not None, instance.supervisor.last_fault
-    return list(results)
+    answers = instance.supervisor.process(frames, [Results() for _ in frames])
+    assert answers is not None, instance.supervisor.last_fault
+    return [answer.results for answer in answers]
 
 
 def test_sees_the_pictures_from_another_process(isolated: Open) -> None:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from collections.abc import Iterable
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from sightd.daemon.metrics.registry import MOST_CLASSES, Budget, DeviceTransfers, Metrics
+from sightd.daemon.metrics.registry import Budget, DeviceTransfers, Metrics
 from sightd.engines.cuda.stream import TransferCounter
+from sightd.plugins.api import MAX_VALUES, Count, CounterSpec, Detections, Faces, PluginError
+from sightd.plugins.configuration.declarations import Declarations
 
 LABELS = {
     "camera",
@@ -31,6 +34,12 @@ LABELS = {
     "encoder",
 }
 
+COUNTERS = (*Detections.metrics, *Faces.metrics, CounterSpec("seen", "Frames on which something was seen."))
+
+
+def declared(*counters: CounterSpec, kinds: Iterable[str] = ()) -> Declarations:
+    return Declarations({spec.name: spec for spec in counters}, frozenset(kinds))
+
 
 @pytest.fixture
 def metrics() -> Metrics:
@@ -48,9 +57,10 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def busy(metrics: Metrics) -> None:
     camera, plugin = metrics.camera("front"), metrics.plugin("detector")
-    camera.detected("person")
-    camera.classified("tabby")
-    camera.matched("known", 2)
+    plugin.declares(declared(*COUNTERS, kinds=["dwell.long"]))
+    camera.count(Count("detections", "person"))
+    camera.count(Count("face_matches", "known", 2))
+    camera.count(Count("seen"))
     camera.lost("timeout")
     camera.latency.observe(0.05)
     camera.encoder("x264")
@@ -93,8 +103,8 @@ def test_the_core_set_is_there(metrics: Metrics) -> None:
         "events_waiting",
         "state_writable",
         "detections",
-        "classifications",
         "face_matches",
+        "seen",
         "stream_clients",
         "stream_slate_active",
         "encoder_active",
@@ -137,7 +147,7 @@ def test_a_removed_camera_leaves_no_series_and_no_late_call_brings_one_back(metr
     camera = metrics.camera("front")
     metrics.remove_camera("front")
     camera.frames["captured"].inc()
-    camera.detected("dog")
+    camera.count(Count("detections", "dog"))
     camera.lost("a_new_reason")
     camera.dropped("capture", "a_new_reason")
     labels = [s.labels.get("camera") for family in scrape(metrics).values() for s in family.samples]
@@ -156,20 +166,62 @@ def test_a_removed_plugin_leaves_no_series(metrics: Metrics) -> None:
 
 
 def test_a_thousand_cameras_that_come_and_go_leave_nothing(metrics: Metrics) -> None:
+    metrics.plugin("detector").declares(declared(*COUNTERS))
     before = metrics.exposition()[0].count(b"\n")
     for number in range(1000):
-        metrics.camera(f"camera-{number}").detected("person")
+        metrics.camera(f"camera-{number}").count(Count("detections", "person"))
         metrics.remove_camera(f"camera-{number}")
     assert metrics.exposition()[0].count(b"\n") == before + 0
 
 
 def test_classes_beyond_the_bound_are_counted_as_other(metrics: Metrics) -> None:
     camera = metrics.camera("front")
-    for number in range(MOST_CLASSES + 20):
-        camera.detected(f"class {number}", 2)
+    metrics.plugin("detector").declares(declared(*COUNTERS))
+    for number in range(MAX_VALUES + 20):
+        camera.count(Count("detections", f"class {number}", 2))
     samples = scrape(metrics)["sightd_detections"].samples
-    assert len(samples) == MOST_CLASSES + 1
+    assert len(samples) == MAX_VALUES + 1
     assert value(metrics, "sightd_detections_total", **{"camera": "front", "class": "other"}) == 40
+
+
+def test_a_declared_counter_has_its_name_label_and_help(metrics: Metrics) -> None:
+    busy(metrics)
+    family = scrape(metrics)["sightd_face_matches"]
+    assert family.documentation == "Faces on analysed frames, by whether they were identified."
+    assert value(metrics, "sightd_face_matches_total", camera="front", outcome="known") == 2
+    assert value(metrics, "sightd_seen_total", camera="front") == 1
+
+
+def test_a_family_is_registered_when_a_plug_in_declares_it(metrics: Metrics) -> None:
+    assert "sightd_detections" not in scrape(metrics)
+    metrics.plugin("first").declares(declared(*COUNTERS))
+    metrics.plugin("second").declares(declared(*COUNTERS))
+    assert "sightd_detections" in scrape(metrics)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (CounterSpec("seen", "Something else."), "another help text, label or values than plug-in first"),
+        (CounterSpec("frames", "Frames."), "sightd_frames_total, which cannot be registered: Duplicated timeseries"),
+    ],
+)
+def test_two_counters_of_one_name_clash(metrics: Metrics, spec: CounterSpec, told: str) -> None:
+    metrics.plugin("first").declares(declared(*COUNTERS))
+    with pytest.raises(PluginError, match="plug-in second declares the metric") as clash:
+        metrics.plugin("second").declares(declared(spec))
+    assert told in str(clash.value)
+    assert value(metrics, "sightd_frames_total", camera="front", stage="shown") is None
+
+
+def test_an_event_of_a_declared_kind_is_counted(metrics: Metrics) -> None:
+    metrics.plugin("dwell").declares(declared(kinds=["dwell.long"]))
+    assert value(metrics, "sightd_events_total", kind="dwell.long") == 0
+    metrics.events.noted("dwell.long")
+    metrics.plugin("dwell").declares(declared(kinds=["dwell.long"]))
+    assert value(metrics, "sightd_events_total", kind="dwell.long") == 1
+    with pytest.raises(KeyError):
+        metrics.events.noted("another.kind")
 
 
 def test_the_engine_that_runs_is_told_and_replaces_the_one_before(metrics: Metrics) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, Frame, Plugin, PluginConfig, Results, Tracks
+from sightd.plugins.configuration.declarations import Declarations
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
@@ -89,6 +90,7 @@ class Observations:
     sizes: list[int] = field(default_factory=list)
     cpu: float = 0.0
     restarts: int = 0
+    declared: list[Declarations] = field(default_factory=list)
 
     def took(self, phase: str, seconds: float) -> None:
         self.phases.append(phase)
@@ -98,6 +100,9 @@ class Observations:
 
     def breaker(self, state: BreakerState) -> None:
         self.states.append(state)
+
+    def declares(self, declarations: Declarations) -> None:
+        self.declared.append(declarations)
 
     def begins(self) -> None:
         self.engines.clear()

@@ -18,7 +18,11 @@ from sightd.engines.session import Backend
 from sightd.plugins.api import (
     AnyPlugin,
     Context,
+    Count,
     Detections,
+    Event,
+    Events,
+    EventSpec,
     Frame,
     Picture,
     Plugin,
@@ -70,6 +74,45 @@ def test_a_frame_passes_all_plugins_in_order() -> None:
         assert Tracks in task.results
         assert pipeline.analysed == 1
         assert pipeline.expected > 0
+
+
+class Bell(Plugin[PluginConfig]):
+    """Rings on each frame that it processes."""
+
+    gives = frozenset({Events})
+    events = (EventSpec("bell.rings", "It rings."),)
+
+    def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
+        return [Results(Events((Event("bell.rings", {"frame": each.seq}),))) for each in frames]
+
+
+class SecondBell(Bell):
+    """Another one."""
+
+
+def test_a_task_has_the_events_of_all_plug_ins_and_the_counts_of_the_results_that_remain() -> None:
+    with pipeline_of(Finder(), Bell(PluginConfig()), Finder(), SecondBell(PluginConfig())) as [pipeline]:
+        task = pipeline.offer(frame(seq=3))
+        assert task is not None
+        assert task.wait(5)
+        rings = Event("bell.rings", {"frame": 3})
+        assert task.counts == {Detections: (Count("detections", "x", 3),)}
+        assert task.events == [("Bell", rings), ("SecondBell", rings)]
+        assert task.results.get(Events) == Events((rings, rings))
+
+
+def test_a_prediction_is_not_counted() -> None:
+    with pipeline_of(Finder(PluginConfig(every=2)), Bell(PluginConfig())) as [pipeline]:
+        tasks = []
+        for seq in (2, 3):
+            task = pipeline.offer(frame(seq=seq))
+            assert task is not None
+            assert task.wait(5)
+            eventually(lambda: pipeline._running is None)
+            tasks.append(task)
+        assert [Detections in task.counts for task in tasks] == [True, False]
+        assert [Detections in task.results for task in tasks] == [True, True]
+        assert [len(task.events) for task in tasks] == [1, 1]
 
 
 class Painter(Plugin[PluginConfig]):
@@ -225,7 +268,7 @@ def test_a_frame_that_replaced_another_is_the_one_that_every_counts_from() -> No
 
 
 def test_a_fault_in_what_counts_the_findings_stops_neither_line_nor_worker(caplog: pytest.LogCaptureFixture) -> None:
-    def fails(_results: Results, _seconds: float) -> None:
+    def fails(_task: FrameTask, _seconds: float) -> None:
         raise RuntimeError("cannot count")
 
     with pipeline_of(Finder()) as [pipeline]:

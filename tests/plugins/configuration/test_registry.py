@@ -52,6 +52,9 @@ def test_an_unknown_name_is_answered_with_the_one_meant(installed: list[EntryPoi
     [
         (f"{HERE}:OfTomorrow", "made for plug-in interface 99"),
         (f"{HERE}:not_a_class", "not a class derived from"),
+        (f"{HERE}:CountsByText", r"CountsByText\.metrics is not a tuple of CounterSpec"),
+        (f"{HERE}:SaysNothingHappens", "declare `events` and name Events in `gives`, or neither"),
+        (f"{HERE}:GivesNoEvents", "declare `events` and name Events in `gives`, or neither"),
         (f"{HERE}:Absent", "cannot be imported: AttributeError"),
         ("no_such_module_anywhere:Plugin", "cannot be imported: ModuleNotFoundError"),
         ("plugins.of_an_earlier_version:Plugin", "since sightd 0.2 it is sightd.plugins"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,23 @@ import pytest
 from sightd.engines.errors import EngineError
 from sightd.engines.model import Model
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import AnyPlugin, Canvas, Context, Detections, Frame, Picture, Plugin, PluginConfig, Results
+from sightd.plugins.api import (
+    AnyPlugin,
+    Canvas,
+    Context,
+    Count,
+    CounterSpec,
+    Detections,
+    Event,
+    Events,
+    EventSpec,
+    Frame,
+    JsonOptions,
+    Picture,
+    Plugin,
+    PluginConfig,
+    Results,
+)
 from sightd.plugins.testing import Report, check_plugin
 
 
@@ -47,6 +64,11 @@ def test_a_sound_plug_in_passes_and_the_report_says_so() -> None:
     report = check_plugin(Sound)
     assert report.ok
     assert str(report).endswith("Sound keeps to the contract")
+
+
+def test_one_that_counts_and_reports_what_it_declares_passes() -> None:
+    report = check_plugin(Reporting)
+    assert report.ok, report
 
 
 class Undescribed(Sound):
@@ -158,6 +180,82 @@ class SmallPicture(Sound):
         return Results(Picture(np.zeros((8, 8, 3), np.uint8)))
 
 
+@dataclass(frozen=True)
+class Things:
+    """A result whose JSON form and counts are what a test says."""
+
+    form: Any = field(default_factory=dict)
+    counted: Sequence[Any] = ()
+
+    def to_json(self, results: Results, options: JsonOptions) -> Any:
+        return self.form
+
+    def counts(self) -> Sequence[Any]:
+        return self.counted
+
+
+class Reporting(Sound):
+    """Counts things and says when one came, as declared."""
+
+    gives: ClassVar[frozenset[type]] = frozenset({Things, Events})
+    metrics: ClassVar[tuple[CounterSpec, ...]] = (CounterSpec("things", "Things."),)
+    events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("thing.came", "A thing came."),)
+    things = Things({"things": [{"size": 3}]}, [Count("things")])
+    happened = Events((Event("thing.came", {"size": 3}),))
+
+    def one(self, frame: Frame) -> Results:
+        return Results(self.things, self.happened)
+
+
+class Miscounting(Reporting):
+    """Counts what it does not declare."""
+
+    things = Things({}, [Count("others")])
+
+
+class Surprising(Reporting):
+    """Reports an event that it does not declare."""
+
+    happened = Events((Event("thing.left"),))
+
+
+class Repeating(Reporting):
+    """Reports its events again with predictions."""
+
+    def carry(self, frame: Frame, results: Results) -> Results:
+        return Results(self.happened)
+
+
+class Silent(Sound):
+    """Declares events that it does not give."""
+
+    events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("thing.came", "A thing came."),)
+
+
+class Unwritable(Reporting):
+    """Has a JSON form with a set."""
+
+    things = Things({"things": {1, 2}})
+
+
+class Listing(Reporting):
+    """Has a JSON form that is a list."""
+
+    things = Things([1, 2])
+
+
+class Posing(Reporting):
+    """Uses the key of detections."""
+
+    things = Things({"detections": []})
+
+
+class Reframing(Reporting):
+    """Uses a key of the frame itself."""
+
+    things = Things({"width": 3})
+
+
 class Careless(Sound):
     """Uses in `close` what a failed `open` did not set."""
 
@@ -185,6 +283,14 @@ class Careless(Sound):
         (Hoarder, "forgets a camera", "still holds its name"),
         (FrameHoarder, "forgets a camera", "still holds a frame"),
         (Racy, "agrees with itself in parallel", "disturb each other"),
+        (Silent, "declares its counters and events", "declare `events` and name Events in `gives`"),
+        (Miscounting, "counts and reports what it declares", "the counter 'others' is not declared"),
+        (Surprising, "counts and reports what it declares", "the event kind 'thing.left' is not declared"),
+        (Repeating, "counts and reports what it declares", "carry returns Events"),
+        (Unwritable, "has results that can be written as JSON", "Things.to_json returns what cannot be written"),
+        (Listing, "has results that can be written as JSON", "Things.to_json must return a mapping"),
+        (Posing, "has results that can be written as JSON", 'the key "detections", which belongs to Detections'),
+        (Reframing, "has results that can be written as JSON", 'the key "width" of Things.to_json is left out'),
         (Clumsy, "draws on any canvas", "raised AssertionError"),
         (Careless, "closes after an open that failed", "raised AttributeError"),
     ],

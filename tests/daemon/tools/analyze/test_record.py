@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from sightd.daemon.tools.analyze.record import line, record
+from sightd.daemon.tools.analyze.record import Record
 from sightd.daemon.tools.media import Item
-from sightd.plugins.api import Classification, Detections, Faces, Frame, Results, Tracks
+from sightd.plugins.api import (
+    FRAME_KEYS,
+    Classification,
+    Detections,
+    Event,
+    Events,
+    Faces,
+    Frame,
+    Hidden,
+    JsonOptions,
+    JsonValue,
+    Results,
+    Tracks,
+)
 
 ITEM = Item("clips/a.mp4", Frame.of(np.zeros((48, 64, 3), np.uint8), seq=7, pts=0.28))
 FOUND = Detections(
@@ -28,6 +44,14 @@ TRACK = Tracks(
     detection=np.array([0]),
     labels=FOUND.labels,
 )
+
+
+def record(item: Item, results: Results, *, embeddings: bool = False) -> dict[str, Any]:
+    return dict(Record.of(item, results, JsonOptions(embeddings)).values)
+
+
+def line(item: Item, results: Results, *, embeddings: bool = False) -> str:
+    return Record.of(item, results, JsonOptions(embeddings)).line()
 
 
 def test_tells_where_the_frame_is_from() -> None:
@@ -127,3 +151,42 @@ def test_a_name_that_is_not_utf_8_is_escaped_and_can_be_had_again() -> None:
     written = line(Item(name, ITEM.frame), Results())
     assert r"caf\udce9 ä.jpg" in written
     assert os.fsencode(json.loads(written)["source"]) == b"caf\xe9 \xc3\xa4.jpg"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A result of a plug-in of somebody else."""
+
+    key: str = "queue"
+
+    def to_json(self, results: Results, options: JsonOptions) -> Mapping[str, JsonValue]:
+        return {self.key: {"length": 3, "of": len(results.get(Detections) or ())}, "waiting": True}
+
+
+def test_a_result_of_any_type_adds_its_own_keys() -> None:
+    assert record(ITEM, Results(Queue(), FOUND))["queue"] == {"length": 3, "of": 2}
+
+
+def test_keys_are_in_one_order_whatever_the_chain_is() -> None:
+    whole = classified([-1], [-1])
+    mixed = Results(Queue(), Events((Event("queue.long"),)), FACES, whole, FOUND, TRACK)
+    expected = [*FRAME_KEYS, "detections", "classification", "faces", "events", "queue", "waiting"]
+    assert list(record(ITEM, mixed)) == expected
+
+
+def test_events_are_written_with_kind_and_facts() -> None:
+    events = record(ITEM, Results(Events((Event("queue.long", {"length": 3}), Event("queue.short")))))["events"]
+    assert events == [{"kind": "queue.long", "facts": {"length": 3}}, {"kind": "queue.short", "facts": {}}]
+
+
+def test_a_result_without_a_json_form_adds_nothing() -> None:
+    assert list(record(ITEM, Results(Hidden(FOUND.boxes), TRACK))) == list(FRAME_KEYS)
+
+
+def test_a_key_that_is_in_use_is_left_out_and_told() -> None:
+    ours = Record.of(ITEM, Results(Queue("frame")), JsonOptions())
+    assert (ours.values["frame"], ours.values["waiting"]) == (7, True)
+    assert ours.problems == ('the key "frame" of Queue.to_json is left out: it is already used by the frame itself',)
+    theirs = Record.of(ITEM, Results(Queue("detections"), FOUND), JsonOptions())
+    assert isinstance(theirs.values["detections"], list)
+    assert theirs.problems == ('the key "detections" of Queue.to_json is left out: it is already used by Detections',)

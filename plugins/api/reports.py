@@ -1,0 +1,108 @@
+"""What a plug-in reports of frames beyond results: counters, events and a JSON form, and how it declares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""What can be written as JSON: text, finite numbers, true, false, null, and lists and objects of these."""
+
+MAX_VALUES = 100
+"""Maximum number of label values of a counter; of class names, those beyond it are counted as "other"."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonOptions:
+    """What the JSON form of results includes."""
+
+    embeddings: bool = False
+    """Whether to include embeddings, which are long."""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSpec:
+    """Declares the metric `sightd_<name>_total` with the labels `camera` and, unless it is None, `label`.
+
+    `name` and `label` are lower-case words joined by underscores. `values` lists the label's values, 100 at most, so
+    that the number of time series is bounded. None means class names of a model: the first 100 are labels, all others
+    are counted as "other". Raises ValueError for anything else.
+    """
+
+    name: str
+    help: str
+    label: str | None = None
+    values: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name.startswith("sightd_") or self.name.endswith("_total"):
+            raise ValueError(
+                f"CounterSpec: name {self.name!r}: write lower-case words joined by underscores, without the prefix "
+                "sightd_ and the suffix _total"
+            )
+        if not self.help.strip():
+            raise ValueError(f"CounterSpec {self.name}: help is empty; say in a sentence what is counted")
+        if self.label is not None and (not _NAME.fullmatch(self.label) or self.label == "camera"):
+            raise ValueError(f'CounterSpec {self.name}: label {self.label!r}: write a lower-case word, not "camera"')
+        if self.values is not None and (self.label is None or not 0 < len(self.values) <= MAX_VALUES):
+            raise ValueError(f"CounterSpec {self.name}: values: list 1 to {MAX_VALUES} values of a label, or none")
+        "".join((self.help, *(self.values or ()))).encode()  # raises ValueError for what is no Unicode text
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Adds `number` (0 or more) to the counter named `metric`, for one value of its label; `value` is None if it has no
+    label."""
+
+    metric: str
+    value: str | None = None
+    number: int = 1
+
+
+MAX_EVENTS = 16
+"""Maximum number of events of one plug-in on one frame."""
+MAX_FACTS = 4096
+"""Maximum size of an event's facts, in bytes of JSON."""
+RESERVED_KINDS = ("camera", "plugin", "config", "daemon", "events")
+"""Prefixes of sightd's own kinds of events, which no plug-in may use."""
+
+_KIND = re.compile(rf"{_NAME.pattern}(\.{_NAME.pattern})+")
+_LONGEST_KIND = 63
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """Declares a kind of event, such as "dwell.long": lower-case words joined by dots, of which the first is not one of
+    `RESERVED_KINDS`; 63 characters at most. `help` says when it happens. Raises ValueError for anything else."""
+
+    kind: str
+    help: str
+
+    def __post_init__(self) -> None:
+        if not _KIND.fullmatch(self.kind) or len(self.kind) > _LONGEST_KIND:
+            raise ValueError(
+                f'EventSpec: kind {self.kind!r}: write lower-case words joined by dots, such as "dwell.long", '
+                f"{_LONGEST_KIND} characters at most"
+            )
+        if self.kind.partition(".")[0] in RESERVED_KINDS:
+            raise ValueError(
+                f"EventSpec: kind {self.kind!r}: the prefixes {', '.join(RESERVED_KINDS)} are reserved for sightd"
+            )
+        if not self.help.strip():
+            raise ValueError(f"EventSpec {self.kind}: help is empty; say in a sentence when it happens")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened on a frame. The daemon adds camera, plug-in and the time of the frame's capture.
+
+    `kind` is one that the plug-in's class declares. `facts` can be written as JSON, in 4 KiB at most, and contain no
+    secret.
+    """
+
+    kind: str
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)

@@ -1,0 +1,130 @@
+"""What a plug-in's class declares of counters and events, and checks of what its results report against it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeGuard, TypeVar
+
+from sightd.plugins.api import (
+    MAX_EVENTS,
+    MAX_FACTS,
+    AnyPlugin,
+    Count,
+    CountedResult,
+    CounterSpec,
+    Event,
+    Events,
+    EventSpec,
+    PluginError,
+    Results,
+)
+
+T = TypeVar("T")
+
+
+class UndeclaredError(TypeError):
+    """A result reports something that the plug-in's class does not declare, or in a form that is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """The counters of a plug-in, by name: its own and those of the result types that it gives; its kinds of events."""
+
+    counters: Mapping[str, CounterSpec]
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, plugin: type[AnyPlugin]) -> Declarations:
+        """Raises PluginError if the class declares something else than counters and events, two different counters of
+        the same name, or events that `gives` does not name."""
+        kinds = _listed(plugin.events, EventSpec, "events", plugin)
+        if (Events in plugin.gives) is not bool(kinds):
+            raise PluginError(f"{plugin.__name__}: declare `events` and name Events in `gives`, or neither")
+        return cls(_counters(plugin), frozenset(spec.kind for spec in kinds))
+
+    def counts(self, results: Results) -> dict[type, tuple[Count, ...]]:
+        """Returns what each of the results counts, by its type. Raises UndeclaredError, and what `counts` raises."""
+        return {type(item): self._counts(item) for item in results if _has_counts(item)}
+
+    def events(self, results: Results) -> tuple[Event, ...]:
+        """Returns the events among the results, with copies of their facts. Raises UndeclaredError."""
+        events = results.get(Events)
+        if events is None:
+            return ()
+        if len(events.items) > MAX_EVENTS:
+            raise UndeclaredError(f"process returned {len(events.items)} events for a frame; at most {MAX_EVENTS}")
+        return tuple(self._event(event) for event in events.items)
+
+    def _counts(self, item: CountedResult) -> tuple[Count, ...]:
+        counts = tuple(item.counts())
+        for count in counts:
+            problem = self._problem_of(count)
+            if problem is not None:
+                raise UndeclaredError(f"{type(item).__name__}.counts: {problem}")
+        return counts
+
+    def _problem_of(self, count: object) -> str | None:
+        if not isinstance(count, Count):
+            return f"returned {type(count).__name__}, expected Count"
+        spec = self.counters.get(count.metric)
+        if spec is None:
+            return f"the counter {count.metric!r} is not declared in `metrics`"
+        if not isinstance(count.number, int) or count.number < 0:
+            return f"{count.metric}: number is {count.number!r}, expected a whole number from 0"
+        return None if _allows(spec, count.value) else f"{count.metric}: value {count.value!r} is not declared"
+
+    def _event(self, event: object) -> Event:
+        if not isinstance(event, Event):
+            raise UndeclaredError(f"Events holds {type(event).__name__}, expected Event")
+        if event.kind not in self.kinds:
+            raise UndeclaredError(f"the event kind {event.kind!r} is not declared in `events`")
+        if not isinstance(event.facts, Mapping):
+            raise UndeclaredError(f"{event.kind}: facts is {type(event.facts).__name__}, expected a mapping")
+        try:
+            facts = json.dumps(dict(event.facts), ensure_ascii=False, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UndeclaredError(f"{event.kind}: facts cannot be written as JSON: {error}") from None
+        if len(facts) > MAX_FACTS:
+            raise UndeclaredError(f"{event.kind}: facts take {len(facts)} bytes as JSON; at most {MAX_FACTS}")
+        return Event(event.kind, json.loads(facts))
+
+
+def _counters(plugin: type[AnyPlugin]) -> dict[str, CounterSpec]:
+    declared = _listed(plugin.metrics, CounterSpec, "metrics", plugin)
+    for kind in sorted(plugin.gives, key=lambda kind: kind.__name__):
+        metrics = getattr(kind, "metrics", ())
+        declared += metrics if isinstance(metrics, tuple) else ()  # a column of another type may have this name
+    found: dict[str, CounterSpec] = {}
+    for spec in declared:
+        if found.setdefault(spec.name, spec) != spec:
+            raise PluginError(f"{plugin.__name__} declares the counter {spec.name!r} twice, differently")
+    return found
+
+
+def _listed(declared: object, kind: type[T], name: str, plugin: type[AnyPlugin]) -> tuple[T, ...]:
+    if not isinstance(declared, tuple) or not all(isinstance(spec, kind) for spec in declared):
+        raise PluginError(f"{plugin.__name__}.{name} is not a tuple of {kind.__name__}")
+    return declared
+
+
+def _has_counts(item: object) -> TypeGuard[CountedResult]:
+    return callable(getattr(type(item), "counts", None))  # several times faster than isinstance with a protocol
+
+
+def _allows(spec: CounterSpec, value: object) -> bool:
+    if spec.label is None:
+        return value is None
+    if spec.values is not None:
+        return value in spec.values
+    return isinstance(value, str) and (value.isascii() or _is_unicode(value))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be written as UTF-8: a lone surrogate would make all metrics unreadable."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

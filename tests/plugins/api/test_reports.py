@@ -1,0 +1,70 @@
+"""Counters and kinds of events are checked when they are declared."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightd.daemon.events.event import EventKind
+from sightd.plugins.api import MAX_VALUES, RESERVED_KINDS, CounterSpec, Event, Events, EventSpec, Results
+from tests.daemon.pipeline.plugins import found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "label", "values", "told"),
+    [
+        ("", "Help.", None, None, "name"),
+        ("Seen", "Help.", None, None, "name"),
+        ("seen things", "Help.", None, None, "name"),
+        ("sightd_seen", "Help.", None, None, "without the prefix"),
+        ("seen_total", "Help.", None, None, "suffix _total"),
+        ("seen", " ", None, None, "help is empty"),
+        ("seen", "Help.", "camera", None, "label 'camera'"),
+        ("seen", "Help.", "9", None, "label '9'"),
+        ("seen", "Help.", None, ("a",), "values"),
+        ("seen", "Help.", "kind", (), "values"),
+        ("seen", "Help.", "kind", tuple(map(str, range(MAX_VALUES + 1))), "list 1 to 100 values"),
+        ("seen", "Help.", "kind", ("\udcff",), "surrogates not allowed"),
+    ],
+)
+def test_an_invalid_counter_is_refused(
+    name: str, text: str, label: str | None, values: tuple[str, ...] | None, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        CounterSpec(name, text, label, values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        ("dwell", "Help.", "joined by dots"),
+        ("Dwell.long", "Help.", "joined by dots"),
+        ("dwell.long stay", "Help.", "joined by dots"),
+        ("dwell." + "x" * 58, "Help.", "63 characters at most"),
+        ("camera.seen", "Help.", "reserved for sightd"),
+        ("dwell.long", "", "help is empty"),
+    ],
+)
+def test_an_invalid_kind_of_event_is_refused(kind: str, text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        EventSpec(kind, text)
+
+
+def test_the_prefixes_of_sightd_s_own_events_are_reserved() -> None:
+    assert {kind.partition(".")[0] for kind in EventKind} == set(RESERVED_KINDS)
+
+
+def test_valid_ones_are_accepted() -> None:
+    assert CounterSpec("seen", "Help.", "till_side", ("left",)).values == ("left",)
+    assert EventSpec("zone.person_entered", "Help.").kind == "zone.person_entered"
+
+
+def test_events_of_several_plug_ins_are_joined_and_other_results_replaced() -> None:
+    one, two, three = (Event(f"dwell.{name}") for name in ("one", "two", "three"))
+    first, second = Results(Events((one, two)), found(1)), Results(Events((three,)), found(2))
+    both = first.merged(second)
+    events, detections = both.get(Events), both.get(type(found(0)))
+    assert events is not None
+    assert events.items == (one, two, three)
+    assert detections is not None
+    assert len(detections) == 2
+    assert first.merged(Results()).get(Events) == Events((one, two))

@@ -15,13 +15,13 @@ from sightd.daemon.cli.main import build_parser
 from sightd.daemon.config.load import load_text
 from sightd.daemon.config.plugin_entries import PluginSource, installed_plugins
 from sightd.plugins.api import AnyPlugin
+from sightd_motion import Motion
 from tests.support.certificates import self_signed
-from tests.support.example_plugin.sightd_motion import Motion
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
 PAGES = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # which names what existed once
-FOLDERS = "bench|config|daemon|docs|engines|plugins|tests"
+FOLDERS = "bench|config|daemon|docs|engines|examples|plugins|tests"
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:

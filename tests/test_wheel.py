@@ -19,6 +19,7 @@ import yaml
 
 from tests.support import http
 from tests.support.daemon import one_object_network
+from tests.support.example import EXAMPLE
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.computing
@@ -104,7 +105,7 @@ def test_it_lives_beside_python_daemon(program: Path, tmp_path: Path, environ: d
 
 def test_a_plug_in_of_somebody_else_works_with_it(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:
     pip = [sys.executable, "-m", "pip", "--python", str(program.parent / "python"), "install", "--quiet", "--no-deps"]
-    example = shutil.copytree(_ROOT / "tests" / "support" / "example_plugin", tmp_path / "example")
+    example = shutil.copytree(EXAMPLE, tmp_path / "example")
     subprocess.run([*pip, "--no-index", "--no-build-isolation", str(example)], check=True)
     done = subprocess.run(
         [program, "plugins", "check", "motion"], cwd=tmp_path, env=environ, capture_output=True, text=True

@@ -18,7 +18,7 @@ import pytest
 pytestmark = pytest.mark.computing
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("bench", "daemon", "engines", "plugins", "tests")
+CODE = ("bench", "daemon", "engines", "examples", "plugins", "tests")
 DOCUMENTS = ("docs", "CHANGELOG.md", "README.md")
 SETTINGS = ("config", "Containerfile", "Makefile", "pyproject.toml")
 
@@ -56,11 +56,13 @@ MOST = {
     "bench: docstrings and comments": 4,
     "daemon: docstrings and comments": 24,
     "engines: docstrings and comments": 2,
+    "examples: docstrings and comments": 0,
     "plugins: docstrings and comments": 12,
     "tests: docstrings and comments": 7,
     "bench: strings": 0,
     "daemon: strings": 0,
     "engines: strings": 0,
+    "examples: strings": 0,
     "plugins: strings": 0,
     "tests: strings": 16,
     "documents": 8,

@@ -252,7 +252,7 @@ def test_credentials_are_read_whatever_their_files_are_called(service: Service, 
 
 def test_an_isolated_plug_in_runs_in_the_hardened_service(service: Service, machine: Machine) -> None:
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    machine.run("cp", "-r", "/sources/new/tests/support/example_plugin", "/var/tmp/example")
+    machine.run("cp", "-r", "/sources/new/examples/motion", "/var/tmp/example")
     machine.run(*pip, "/var/tmp/example")
     service.configure(chain=["motion"], plugins={"motion": {"isolate": True}})
     service.install()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.cli import plugins
+from tests.support.example import EXAMPLE, install_example
 
 ROOT = Path(__file__).parents[3]
-EXAMPLE = ROOT / "tests" / "support" / "example_plugin"
 
 _SIGHTD = """
 import argparse, sys
@@ -37,13 +38,7 @@ def sightd(*words: str) -> int:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Installs the example package where only the tests see it. Returns the folder."""
-    folder = tmp_path_factory.mktemp("example")
-    source, target = folder / "source", folder / "site"
-    shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    return target
+    return install_example(tmp_path_factory.mktemp("example"))
 
 
 def with_example(installed: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -114,5 +109,7 @@ def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: 
 
 def test_the_example_does_what_the_documentation_says_of_it() -> None:
     shown = (ROOT / "docs" / "plugins.md").read_text()
-    assert (EXAMPLE / "sightd_motion" / "__init__.py").read_text() in shown
+    steps = re.findall(r"```python\n(.*?)\n```", shown.partition("## The package")[0], re.S)
+    assert len(steps) == 3
+    assert (EXAMPLE / "sightd_motion" / "__init__.py").read_text() == "\n\n\n".join(steps) + "\n"
     assert (EXAMPLE / "pyproject.toml").read_text() in shown

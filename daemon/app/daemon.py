@@ -31,7 +31,7 @@ from sightd.daemon.common.process import Deadline, installed_version
 from sightd.daemon.config.diff import ConfigDiff, chain_of, diff, enabled, plugins_in_use
 from sightd.daemon.config.load import LoadedConfig
 from sightd.daemon.config.model import Config
-from sightd.daemon.config.problems import ConfigError, ConfigProblem, PathKey, dotted
+from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey
 from sightd.daemon.encode.choice import CodecChoice, EncoderMissingError
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
@@ -69,7 +69,7 @@ def as_config_error(loaded: LoadedConfig, path: PathKey) -> Iterator[None]:
         yield
     except (PluginError, EngineError, EncoderMissingError, TlsError) as error:
         place = loaded.positions.value(path)
-        raise ConfigError([ConfigProblem(*place, dotted(path), str(error), "", str(loaded.path))]) from error
+        raise ConfigError([LocatedProblem(path, str(error), "", *place, str(loaded.path))]) from error
 
 
 log = logging.getLogger(__name__)

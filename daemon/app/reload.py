@@ -18,7 +18,7 @@ from sightd.daemon.app.systemd import Notifier
 from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.load import LoadedConfig, load
 from sightd.daemon.config.plugin_entries import installed_plugins
-from sightd.daemon.config.problems import ConfigError, ConfigProblem
+from sightd.daemon.config.problems import ConfigError, LocatedProblem
 from sightd.daemon.serve.view import ConfigurationStatus
 
 log = logging.getLogger(__name__)
@@ -217,11 +217,11 @@ class Reloads:
             self._daemon.reloaded(None, str(outcome))
 
     def _problem(self, message: str) -> ReloadFailedError:
-        return ReloadFailedError([ConfigProblem(0, 0, "", f"cannot be reloaded: {message}", "", str(self._path))])
+        return ReloadFailedError([LocatedProblem((), f"cannot be reloaded: {message}", file=str(self._path))])
 
 
 def _loaded(path: Path) -> LoadedConfig:
     try:
         return load(path, environ=os.environ, plugins=installed_plugins())
     except OSError as error:  # e.g. out of file descriptors: the daemon keeps running
-        raise ConfigError([ConfigProblem(0, 0, "", f"cannot be read: {error}", "", str(path))]) from error
+        raise ConfigError([LocatedProblem((), f"cannot be read: {error}", file=str(path))]) from error

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from sightd.daemon.common.redaction import ADDRESSES, NETWORK, SOURCES, SUPPORTED
 from sightd.daemon.config.model import Camera, Config, Http, Reconnect, Rtsp, Tls
-from sightd.daemon.config.problems import ConfigProblem, PathKey, Positions, dotted
+from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.daemon.config.source import InvalidSourceError, source_of
 from sightd.engines.files import irregular_kind, open_regular
 from sightd.engines.text import closest, did_you_mean
@@ -58,7 +58,7 @@ class Checks:
     ) -> None:
         self._config, self._positions, self._written, self._lost = config, positions, written, lost
 
-    def problems(self) -> Iterator[ConfigProblem]:
+    def problems(self) -> Iterator[LocatedProblem]:
         """Yields what keeps the daemon from starting."""
         if not self._config.cameras:
             yield self._problem(("cameras",), "there is no camera", f"write at least {NO_CAMERAS}")
@@ -72,7 +72,7 @@ class Checks:
         for section, tls in (("rtsp", self._config.rtsp.tls), ("http", self._config.http.tls)):
             yield from self._tls(section, tls) if tls else ()
 
-    def warnings(self) -> Iterator[ConfigProblem]:
+    def warnings(self) -> Iterator[LocatedProblem]:
         """Yields what works but is probably not intended."""
         rtsp = self._config.rtsp
         basic_over_tls = rtsp.tls is not None or self._is_lost("rtsp", "tls")
@@ -104,7 +104,7 @@ class Checks:
         for name in self._unused() if self._knows_chains else ():
             yield self._problem(("plugins", name), "no chain uses this entry", f"write chain: [{name}]")
 
-    def _limits(self) -> Iterator[ConfigProblem]:
+    def _limits(self) -> Iterator[LocatedProblem]:
         """Limits that another, lower limit makes ineffective; only those that the file sets."""
         for section, options in (("rtsp", self._config.rtsp), ("http", self._config.http)):
             total = options.max_connections
@@ -115,7 +115,7 @@ class Checks:
                     hint = f"write {total} or less, or raise max_connections"
                     yield self._problem((section, option), message, hint)
 
-    def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[ConfigProblem]:
+    def _reconnect(self, path: PathKey, reconnect: Reconnect) -> Iterator[LocatedProblem]:
         """Rejects an `initial_delay` above `max_delay` only if the file sets it: the default is cut to `max_delay`."""
         initial, maximum = reconnect.initial_delay, reconnect.max_delay
         if initial > maximum and "initial_delay" in reconnect.model_fields_set and not self._is_lost(*path):
@@ -142,7 +142,7 @@ class Checks:
         cameras = [path for path in self._lost if path[:1] == ("cameras",)]
         return not self._is_lost("chain") and all(len(path) > 2 and path[2] != "chain" for path in cameras)
 
-    def _source(self, path: PathKey, camera: Camera) -> Iterator[ConfigProblem]:
+    def _source(self, path: PathKey, camera: Camera) -> Iterator[LocatedProblem]:
         """Shows the address only redacted: it may contain a password."""
         source, path = camera.source.get_secret_value(), (*path, "source")
         scheme, separator, rest = source.partition("://")
@@ -161,7 +161,7 @@ class Checks:
             except InvalidSourceError as error:
                 yield self._problem(path, "cannot be used", str(error))
 
-    def _servers(self) -> Iterator[ConfigProblem]:
+    def _servers(self) -> Iterator[LocatedProblem]:
         rtsp, http = self._config.rtsp, self._config.http
         known = not any(self._is_lost(section, key) for section in ("rtsp", "http") for key in ("port", "enabled"))
         if known and rtsp.enabled and http.enabled and rtsp.port == http.port != 0:
@@ -169,7 +169,7 @@ class Checks:
         if rtsp.auth and not rtsp.auth.password.get_secret_value():
             yield self._problem(("rtsp", "auth", "password"), "is empty", "write password: ${env:RTSP_PASSWORD}")
 
-    def _access(self) -> Iterator[ConfigProblem]:
+    def _access(self) -> Iterator[LocatedProblem]:
         """Requires authentication for a server that other machines can reach."""
         config, tokens = self._config, self._config.access.tokens
         is_open = not tokens and not self._is_lost("access")
@@ -202,14 +202,14 @@ class Checks:
         """Whether other machines can reach the server."""
         return server.enabled and not self._is_lost(section, "enabled") and not is_loopback(server.host)
 
-    def _tls(self, section: str, tls: Tls) -> Iterator[ConfigProblem]:
+    def _tls(self, section: str, tls: Tls) -> Iterator[LocatedProblem]:
         problems = [*self._tls_files(section, tls)]
         if not problems and (fault := _pair_fault(tls)):
             option, message, hint = fault
             problems.append(self._problem((section, "tls", option), message, hint))
         yield from problems
 
-    def _tls_files(self, section: str, tls: Tls) -> Iterator[ConfigProblem]:
+    def _tls_files(self, section: str, tls: Tls) -> Iterator[LocatedProblem]:
         for option in ("certificate", "key"):
             path: Path = getattr(tls, option)
             try:
@@ -221,7 +221,7 @@ class Checks:
                 hint = "correct the path (relative to this file), or let the service's user read the file"
                 yield self._problem((section, "tls", option), message, hint)
 
-    def _expiry(self, path: PathKey, certificate: Path) -> Iterator[ConfigProblem]:
+    def _expiry(self, path: PathKey, certificate: Path) -> Iterator[LocatedProblem]:
         """Warns if the server's own certificate, the first in its file, has expired or soon will."""
         from cryptography import x509
 
@@ -246,8 +246,8 @@ class Checks:
             named.update(camera.chain or ())
         return [name for name in self._config.plugins if name not in named]
 
-    def _problem(self, path: PathKey, message: str, hint: str) -> ConfigProblem:
-        return ConfigProblem(*self._positions.value(path), dotted(path), message, hint)
+    def _problem(self, path: PathKey, message: str, hint: str) -> LocatedProblem:
+        return self._positions.located(path, message, hint)
 
 
 class _EncryptedKeyError(Exception):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from sightd.daemon.config.problems import ConfigProblem, PathKey, Positions, dotted
+from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.engines.files import read_regular
 
 MAX_FILE = 64 * 1024
@@ -38,7 +38,7 @@ class Resolved:
     paths: set[PathKey] = field(default_factory=set)
     failed: set[PathKey] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
-    problems: list[ConfigProblem] = field(default_factory=list)
+    problems: list[LocatedProblem] = field(default_factory=list)
 
 
 def resolve(
@@ -84,8 +84,7 @@ class _Resolver:
         try:
             result = _REFERENCE.sub(replacement, text)
         except _UnresolvedError as error:
-            place = self.positions.value(path)
-            self.resolved.problems.append(ConfigProblem(*place, dotted(path), error.message, error.hint))
+            self.resolved.problems.append(self.positions.located(path, error.message, error.hint))
             self.resolved.failed.add(path)
             return ""
         only = _REFERENCE.fullmatch(text)

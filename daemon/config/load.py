@@ -14,7 +14,7 @@ from sightd.daemon.config.interpolation import Resolved, resolve
 from sightd.daemon.config.model import Camera, Config, Models
 from sightd.daemon.config.overrides import Override, apply
 from sightd.daemon.config.plugin_entries import EntryReader, PluginSource
-from sightd.daemon.config.problems import ConfigError, ConfigProblem, Positions, dotted
+from sightd.daemon.config.problems import START, ConfigError, LocatedProblem, PathKey, Positions
 from sightd.daemon.config.renamed_options import RenamedOptions
 from sightd.daemon.config.validate import SalvagedConfig, salvage_config, validate
 from sightd.daemon.config.yaml import MAX_BYTES, Document, YamlSyntaxError, parse
@@ -89,7 +89,7 @@ class LoadedConfig:
     config: Config
     plugin_configs: dict[str, PluginConfig]
     positions: Positions
-    warnings: tuple[ConfigProblem, ...]
+    warnings: tuple[LocatedProblem, ...]
 
 
 def load(
@@ -148,8 +148,8 @@ def load_text(
     config = with_sources(absolute(readable.config, folder, environ), folder, environ)
     report.add(validated.problems, entries.problems)
     if not any(path[:1] == ("models",) for path in readable.lost):
-        faults = reader.faults(configs | partial, known_networks(config.models, environ))
-        report.add(problem for problem in faults if not report.tells_of(problem.path))
+        problems = reader.problems(configs | partial, known_networks(config.models, environ))
+        report.add(problem for problem in problems if not report.tells_of(problem.path))
     if cameras:
         checks = Checks(config, document.positions, readable.config, readable.lost)
         report.add(problem for problem in checks.problems() if not report.tells_of(problem.path))
@@ -165,12 +165,12 @@ class _Report:
 
     def __init__(self, path: Path, resolved: Resolved, overrides: Sequence[Override]) -> None:
         self._file = str(path)
-        self._set = {dotted(override.path): override.given_by for override in overrides}
+        self._set: dict[PathKey, str] = {override.path: override.given_by for override in overrides}
         self._secrets = sorted((text for text in resolved.secrets if len(text) >= _LEAST_SECRET), key=len, reverse=True)
-        self.problems: list[ConfigProblem] = []
-        self.warnings: list[ConfigProblem] = []
+        self.problems: list[LocatedProblem] = []
+        self.warnings: list[LocatedProblem] = []
 
-    def tells_of(self, path: str) -> bool:
+    def tells_of(self, path: PathKey) -> bool:
         """Whether a problem was reported at this path, above or below it, so that its value is unknown."""
         return any(
             path == other.path or _below(other.path, path) or (_below(path, other.path) and not other.name_only)
@@ -178,13 +178,13 @@ class _Report:
             if other.path
         )
 
-    def add(self, *groups: Iterable[ConfigProblem]) -> None:
+    def add(self, *groups: Iterable[LocatedProblem]) -> None:
         self.problems += [self.finished(problem) for group in groups for problem in group]
 
-    def warn(self, warnings: Iterable[ConfigProblem]) -> None:
+    def warn(self, warnings: Iterable[LocatedProblem]) -> None:
         self.warnings += map(self.finished, warnings)
 
-    def finished(self, problem: ConfigProblem) -> ConfigProblem:
+    def finished(self, problem: LocatedProblem) -> LocatedProblem:
         message, hint = self._without(problem.message), self._without(problem.hint)
         if problem.file:
             return replace(problem, message=message, hint=hint)
@@ -207,8 +207,8 @@ def _is_read(key: object, left_out: Collection[object]) -> bool:
     return key not in left_out and not (isinstance(key, str) and key.startswith("x-"))
 
 
-def _below(path: str, above: str) -> bool:
-    return path.startswith((f"{above}.", f"{above}["))
+def _below(path: PathKey, above: PathKey) -> bool:
+    return len(path) > len(above) and path[: len(above)] == above
 
 
 def _read(path: Path) -> str:
@@ -218,21 +218,21 @@ def _read(path: Path) -> str:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         hint = "pass a readable file, for example: sightd run -c FILE"
-        raise ConfigError([ConfigProblem(0, 0, "", f"cannot be read: {error.strerror}", hint, str(path))]) from None
+        raise ConfigError([LocatedProblem((), f"cannot be read: {error.strerror}", hint, file=str(path))]) from None
     if len(content) > MAX_BYTES:
-        raise ConfigError([ConfigProblem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
+        raise ConfigError([LocatedProblem((), f"is larger than {MAX_BYTES // 2**20} MiB", file=str(path))])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            [ConfigProblem(line, 1, "", "this line is not UTF-8", "save the file as UTF-8", str(path))]
+            [LocatedProblem((), "this line is not UTF-8", "save the file as UTF-8", line, 1, str(path))]
         ) from None
 
 
 def _parse(text: str, path: Path) -> Document:
     if len(text) > MAX_BYTES:
-        raise ConfigError([ConfigProblem(0, 0, "", f"is larger than {MAX_BYTES // 2**20} MiB", "", str(path))])
+        raise ConfigError([LocatedProblem((), f"is larger than {MAX_BYTES // 2**20} MiB", file=str(path))])
     try:
         return parse(text)
     except YamlSyntaxError as error:
@@ -246,7 +246,7 @@ def _as_mapping(document: Document, resolved: Resolved, report: _Report) -> dict
         return {}
     if not isinstance(value, dict):
         if not document.problems:
-            report.add([ConfigProblem(1, 1, "", "the file must be a mapping of sections", f"write {NO_CAMERAS}")])
+            report.add([LocatedProblem((), "the file must be a mapping of sections", f"write {NO_CAMERAS}", *START)])
         raise report.error()
     filled = {key: item for key, item in value.items() if item is not None or key not in Config.model_fields}
     plugins = filled.get("plugins")

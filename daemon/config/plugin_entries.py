@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sightd.daemon.config.interpolation import Resolved
-from sightd.daemon.config.problems import ConfigError, ConfigProblem, PathKey, Positions, dotted, shown
+from sightd.daemon.config.problems import ConfigError, LocatedProblem, PathKey, Positions, dotted, shown
 from sightd.daemon.config.validate import salvage, validate
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import AnyPlugin, Fault, PluginConfig, PluginError
+from sightd.plugins.api import AnyPlugin, ConfigProblem, PluginConfig, PluginError
 from sightd.plugins.configuration import registry
 from sightd.plugins.configuration.registry import check_chain
 
@@ -39,7 +39,7 @@ class Entries:
     partial: dict[str, PluginConfig] = field(default_factory=dict)
     classes: dict[str, type[AnyPlugin]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    problems: list[ConfigProblem] = field(default_factory=list)
+    problems: list[LocatedProblem] = field(default_factory=list)
 
 
 class EntryReader:
@@ -89,21 +89,21 @@ class EntryReader:
         if rest is not None:
             self.entries.partial[name] = rest
 
-    def faults(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[ConfigProblem]:
+    def problems(self, configs: Mapping[str, PluginConfig], networks: Catalog) -> Iterator[LocatedProblem]:
         """Runs the plug-ins' own checks on valid options, whose paths are absolute already."""
         for name, config in configs.items():
             path: PathKey = ("plugins", name)
             try:
-                faults = (*_isolation_faults(self.entries.classes.get(name), config), *config.faults(networks))
+                problems = (*_isolation_problems(self.entries.classes.get(name), config), *config.problems(networks))
             except Exception as error:  # noqa: BLE001 - a third party's check; its message may quote a secret
-                yield ConfigProblem(*self._positions.value(path), dotted(path), f"its options cannot be checked: "
-                              f"{type(error).__name__} in {type(config).__qualname__}.faults",
-                              "report this to the plug-in's author: faults() must return what is wrong")  # fmt: skip
+                yield self._positions.located(path, f"its options cannot be checked: {type(error).__name__} in "
+                                              f"{type(config).__qualname__}.problems", "report this to the plug-in's "
+                                              "author: problems() must return what is wrong")  # fmt: skip
                 continue
-            for fault in faults:
-                at = (*path, *fault.path)
+            for problem in problems:
+                at = (*path, *problem.path)
                 if at not in self._resolved.failed:
-                    yield ConfigProblem(*self._positions.value(at), dotted(at), fault.message, fault.hint)
+                    yield self._positions.located(at, problem.message, problem.hint)
 
     def _chain(self, names: object, path: PathKey) -> None:
         """Requires that every name of a chain be an entry or an installed plug-in, which then gets default options."""
@@ -131,7 +131,7 @@ class EntryReader:
         validated = validate(plugin.Config, {}, Positions(), Resolved())
         if validated.model is None:
             self.entries.broken.add(name)
-            needed = ", ".join(problem.path for problem in validated.problems)
+            needed = ", ".join(dotted(problem.path) for problem in validated.problems)
             self._tell(path, f"{name} has required options", f"add plugins: {name}: with {needed}")
         else:
             self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
@@ -149,22 +149,24 @@ class EntryReader:
 
     def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
         if first and path not in self._resolved.failed:
-            self.entries.problems.append(ConfigProblem(*self._positions.value(path), dotted(path), message, hint))
+            self.entries.problems.append(self._positions.located(path, message, hint))
 
 
-def _isolation_faults(plugin: type[AnyPlugin] | None, config: PluginConfig) -> Iterator[Fault]:
+def _isolation_problems(plugin: type[AnyPlugin] | None, config: PluginConfig) -> Iterator[ConfigProblem]:
     if not config.isolate:
         if config.max_memory is not None:
-            yield Fault(("max_memory",), "applies only to a plug-in in its own process, and this one is not isolated",
-                        "add isolate: true, or remove max_memory")  # fmt: skip
+            message = "applies only to a plug-in in its own process, and this one is not isolated"
+            yield ConfigProblem(("max_memory",), message, "add isolate: true, or remove max_memory")
         return
     if config.max_memory == 0:
-        yield Fault(("max_memory",), "is zero: no process can run without memory", "write a size, for example 2GiB")
+        yield ConfigProblem(
+            ("max_memory",), "is zero: no process can run without memory", "write a size, for example 2GiB"
+        )
     try:
         pickle.dumps((plugin, config))
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything, and quote a secret
-        yield Fault(("isolate",), f"its class or options cannot be sent to another process ({type(error).__name__} "
-                    "when pickled)", "remove isolate, or report this to the plug-in's author")  # fmt: skip
+        message = f"its class or options cannot be sent to another process ({type(error).__name__} when pickled)"
+        yield ConfigProblem(("isolate",), message, "remove isolate, or report this to the plug-in's author")
 
 
 def _mapping(value: object) -> dict[str, object]:
@@ -182,7 +184,7 @@ def installed_plugins() -> PluginSource:
     try:
         available = tuple(registry.available())
     except PluginError as error:
-        raise ConfigError([ConfigProblem(0, 0, "plugins", str(error))]) from None
+        raise ConfigError([LocatedProblem(("plugins",), str(error))]) from None
     return PluginSource(registry.load, check_chain, available)
 
 

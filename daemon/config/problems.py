@@ -9,30 +9,37 @@ from typing import NamedTuple
 
 from sightd.daemon.common.redaction import redact
 from sightd.engines.text import did_you_mean, printable_lines
+from sightd.plugins.problem import ConfigProblem
 
 PathKey = tuple[str | int, ...]
 """Path to a value in the file: ("cameras", "front", "chain", 0)."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ConfigProblem:
-    """One error. `line` and `column` count from 1; `line` is 0 if it is not in the file's text.
+@dataclass(frozen=True, slots=True)
+class LocatedProblem(ConfigProblem):
+    """A configuration error with its position; `path` begins at the top of the file. `line` and `column` count from 1;
+    `line` is 0 if it is not in the file's text.
 
     Never created with a secret in it: `message` and `hint` hold no value of a camera's source or of a reference.
     """
 
-    line: int
-    column: int
-    path: str
-    message: str
-    hint: str = ""
+    line: int = 0
+    column: int = 0
     file: str = ""
-    name_only: bool = field(default=False, compare=False)
+    name_only: bool = False
     """Only the name is wrong: what is below it can be checked all the same."""
+
+    def __lt__(self, other: LocatedProblem) -> bool:
+        """Whether it comes first in the file."""
+        return self._order < other._order
+
+    @property
+    def _order(self) -> tuple[int, int, str, str, str, str]:
+        return self.line, self.column, dotted(self.path), self.message, self.hint, self.file
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        first = redact(": ".join(part for part in (place, self.path, self.message) if part))
+        first = redact(": ".join(part for part in (place, dotted(self.path), self.message) if part))
         return printable_lines(f"{first}\n    {self.hint}" if self.hint else first)
 
 
@@ -42,7 +49,7 @@ class ConfigError(Exception):
     `warnings` would not have kept it from running; the text lists them after the errors.
     """
 
-    def __init__(self, problems: Sequence[ConfigProblem], warnings: Sequence[ConfigProblem] = ()) -> None:
+    def __init__(self, problems: Sequence[LocatedProblem], warnings: Sequence[LocatedProblem] = ()) -> None:
         self.problems, self.warnings = tuple(sorted(problems)), tuple(sorted(warnings))
         super().__init__("\n".join([*map(str, self.problems), *(f"warning: {warning}" for warning in self.warnings)]))
 
@@ -98,6 +105,10 @@ class Positions:
         if path in self.values:
             return self.values[path]
         return self.key(path)
+
+    def located(self, path: PathKey, message: str, hint: str = "") -> LocatedProblem:
+        """Returns a problem of the value at `path`, with its position."""
+        return LocatedProblem(path, message, hint, *self.value(path))
 
     def _nearest(self, path: PathKey, *tables: dict[PathKey, Position]) -> Position:
         for length in range(len(path), -1, -1):

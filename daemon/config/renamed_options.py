@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from sightd.daemon.config.overrides import Override
-from sightd.daemon.config.problems import ConfigProblem, PathKey, Position, dotted
+from sightd.daemon.config.problems import LocatedProblem, PathKey, Position
 from sightd.daemon.config.yaml import Document
 
 _ANY = "*"
@@ -42,8 +42,8 @@ class RenamedOptions:
     """Renames options and collects what to report about it. `problems`: options given by both names. `warnings`: one
     for each place in the file, even if several cameras share it by an alias."""
 
-    problems: list[ConfigProblem] = field(default_factory=list)
-    warnings: list[ConfigProblem] = field(default_factory=list)
+    problems: list[LocatedProblem] = field(default_factory=list)
+    warnings: list[LocatedProblem] = field(default_factory=list)
 
     def rename(self, document: Document, file: str) -> None:
         """Gives the document's options, and their positions, their current names. `file` is its name in messages."""
@@ -76,7 +76,7 @@ class RenamedOptions:
 
     def _report(self, use: _Use, file: str, position: Position) -> None:
         group = self.problems if use.twice else self.warnings
-        group.append(ConfigProblem(*position, dotted(use.path), use.message, use.hint, file))
+        group.append(LocatedProblem(use.path, use.message, use.hint, *position, file))
 
 
 def _renamed(value: object, path: PathKey, uses: list[_Use]) -> object:

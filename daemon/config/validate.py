@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from sightd.daemon.config.explain import NAME_HINT, Told, explain
 from sightd.daemon.config.interpolation import Resolved
 from sightd.daemon.config.model import Config, Name
-from sightd.daemon.config.problems import ConfigProblem, PathKey, Positions, dotted
+from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
 from sightd.daemon.config.yaml import read_scalar, tag_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,7 +31,7 @@ class Validated(Generic[M]):
     """The model, or None if there are problems."""
 
     model: M | None
-    problems: list[ConfigProblem]
+    problems: list[LocatedProblem]
 
 
 def validate(root: type[M], value: object, positions: Positions, resolved: Resolved, at: PathKey = ()) -> Validated[M]:
@@ -151,7 +151,7 @@ def _problems(
     positions: Positions,
     resolved: Resolved,
     at: PathKey,
-) -> Iterator[ConfigProblem]:
+) -> Iterator[LocatedProblem]:
     """Yields one problem per path: the branches of a union each have an error at the same one."""
     told: dict[tuple[PathKey, bool], list[Told]] = {}
     for error in errors:
@@ -166,7 +166,7 @@ def _problems(
         messages = dict.fromkeys(message for message, _ in branches)
         hints = dict.fromkeys(hint for _, hint in branches if hint)
         name_only = bool(messages) and all(hint == NAME_HINT for _, hint in branches)
-        yield ConfigProblem(*place, dotted(path), "; or ".join(messages), "; or ".join(hints), name_only=name_only)
+        yield LocatedProblem(path, "; or ".join(messages), "; or ".join(hints), *place, name_only=name_only)
 
 
 def _where(error: ErrorDetails, value: object) -> tuple[PathKey, bool]:

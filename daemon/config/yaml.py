@@ -19,7 +19,7 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner, ScannerError
 
-from sightd.daemon.config.problems import ConfigProblem, PathKey, Position, Positions, dotted
+from sightd.daemon.config.problems import LocatedProblem, PathKey, Position, Positions
 
 TAG = "tag:yaml.org,2002:"
 STRING, BOOL, INT, FLOAT, NULL = (TAG + name for name in ("str", "bool", "int", "float", "null"))
@@ -85,7 +85,7 @@ _SYNTAX = (
 class YamlSyntaxError(Exception):
     """The text is not YAML that is supported here; it holds the one problem found."""
 
-    def __init__(self, problem: ConfigProblem) -> None:
+    def __init__(self, problem: LocatedProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
@@ -126,15 +126,8 @@ def compose(text: str) -> nodes.Node | None:
     try:
         return _Loader(text).get_single_node()
     except ReaderError as error:
-        place = _position_of(text, error.position)
-        raise YamlSyntaxError(
-            ConfigProblem(
-                *place,
-                "",
-                "this character is not allowed in YAML",
-                "delete it, or escape it in double quotes",
-            )
-        ) from None
+        message, hint = "this character is not allowed in YAML", "delete it, or escape it in double quotes"
+        raise YamlSyntaxError(LocatedProblem((), message, hint, *_position_of(text, error.position))) from None
     except (MarkedYAMLError, ComposerError, ScannerError) as error:
         raise YamlSyntaxError(_syntax_problem(error)) from None
     except (
@@ -143,29 +136,29 @@ def compose(text: str) -> nodes.Node | None:
         ValueError,
         IndexError,
     ) as error:  # PyYAML's own, on broken escapes and the like
-        raise YamlSyntaxError(ConfigProblem(1, 1, "", f"is not valid YAML ({type(error).__name__})")) from None
+        raise YamlSyntaxError(LocatedProblem((), f"is not valid YAML ({type(error).__name__})", "", 1, 1)) from None
 
 
-def _syntax_problem(error: MarkedYAMLError) -> ConfigProblem:
+def _syntax_problem(error: MarkedYAMLError) -> LocatedProblem:
     mark = error.problem_mark or error.context_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
     told = error.problem or ""
     for phrase, message, hint in _SYNTAX:
         if phrase in told:
-            return ConfigProblem(*place, "", message, hint)
-    return ConfigProblem(
-        *place, "", "is not valid YAML from here on", "look for an unclosed quote or bracket just above"
+            return LocatedProblem((), message, hint, *place)
+    return LocatedProblem(
+        (), "is not valid YAML from here on", "look for an unclosed quote or bracket just above", *place
     )
 
 
 def _too_deep(place: Position) -> YamlSyntaxError:
-    return YamlSyntaxError(ConfigProblem(*place, "", f"nested more than {MAX_DEPTH} deep", "look for a stray bracket"))
+    return YamlSyntaxError(LocatedProblem((), f"nested more than {MAX_DEPTH} deep", "look for a stray bracket", *place))
 
 
 def _too_many(place: Position) -> YamlSyntaxError:
     return YamlSyntaxError(
-        ConfigProblem(
-            *place, "", f"the file holds more than {MAX_NODES} keys and values", "no configuration needs so many"
+        LocatedProblem(
+            (), f"the file holds more than {MAX_NODES} keys and values", "no configuration needs so many", *place
         )
     )
 
@@ -190,7 +183,7 @@ class Document:
 
     value: object
     positions: Positions
-    problems: list[ConfigProblem]
+    problems: list[LocatedProblem]
 
 
 def parse(text: str) -> Document:
@@ -204,7 +197,7 @@ def parse(text: str) -> Document:
 @dataclass(slots=True)
 class _Builder:
     positions: Positions = field(default_factory=Positions)
-    problems: list[ConfigProblem] = field(default_factory=list)
+    problems: list[LocatedProblem] = field(default_factory=list)
     count: int = 0
     merged: int = 0
     around: list[nodes.Node] = field(default_factory=list)
@@ -299,7 +292,7 @@ class _Builder:
         return own
 
     def _tell(self, node: nodes.Node, path: PathKey, message: str, hint: str) -> None:
-        self.problems.append(ConfigProblem(*position_of(node), dotted(path), message, hint))
+        self.problems.append(LocatedProblem(path, message, hint, *position_of(node)))
 
 
 def position_of(node: nodes.Node) -> Position:

@@ -12,7 +12,6 @@ from sightd.plugins.api.plugin import (
     ENTRY_POINT_GROUP,
     AnyPlugin,
     Context,
-    Fault,
     Plugin,
     PluginConfig,
     PluginError,
@@ -43,6 +42,7 @@ from sightd.plugins.api.results import (
     label_of,
 )
 from sightd.plugins.api.units import Device, Duration, Size, Span
+from sightd.plugins.problem import ConfigProblem
 
 __all__ = [
     "API_VERSION",
@@ -57,6 +57,7 @@ __all__ = [
     "BoolArray",
     "Canvas",
     "Classification",
+    "ConfigProblem",
     "Context",
     "Count",
     "CountedResult",
@@ -68,7 +69,6 @@ __all__ = [
     "EventSpec",
     "Events",
     "Faces",
-    "Fault",
     "FloatArray",
     "Frame",
     "Hidden",

@@ -7,7 +7,6 @@ entry under `plugins:` in the configuration. All cameras whose chain names the e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +20,7 @@ from sightd.plugins.api.frame import Frame
 from sightd.plugins.api.reports import CounterSpec, EventSpec
 from sightd.plugins.api.results import Results
 from sightd.plugins.api.units import Device, Duration, Size
+from sightd.plugins.problem import ConfigProblem
 
 API_VERSION = 1
 ENTRY_POINT_GROUP = "sightd.plugins"
@@ -28,18 +28,6 @@ ENTRY_POINT_GROUP = "sightd.plugins"
 
 class PluginError(Exception):
     """The plug-in cannot do what its configuration asks for. The message says what to change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """An option with an unusable value. `path` leads to the value within the plug-in's entry: ("model", 0, "file").
-
-    `hint` says what to write instead. Neither text may contain a secret.
-    """
-
-    path: tuple[str | int, ...]
-    message: str
-    hint: str = ""
 
 
 class PluginConfig(BaseModel):
@@ -91,7 +79,7 @@ class PluginConfig(BaseModel):
         examples=["2GiB"],
     )
 
-    def faults(self, networks: Catalog) -> Sequence[Fault]:
+    def problems(self, networks: Catalog) -> Sequence[ConfigProblem]:
         """Returns problems that per-field validation cannot see: a missing file, an unknown model or class name.
 
         `networks` is the catalogue of models that may be named: the built-in ones and those created on this machine.

@@ -14,7 +14,7 @@ from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import classifier_from_file
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import Duration, Fault, PluginConfig, PluginError
+from sightd.plugins.api import ConfigProblem, Duration, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import labels_in
 
 Three = tuple[float, float, float]
@@ -62,14 +62,14 @@ class OwnClassifier(BaseModel):
             std=self.std,
         )
 
-    def faults(self) -> Iterator[Fault]:
-        """Yields a fault if a file is unusable or the model exceeds the memory or time limit."""
+    def problems(self) -> Iterator[ConfigProblem]:
+        """Yields a problem if a file is unusable or the model exceeds the memory or time limit."""
         try:
             require_bounded(self.model())
         except PluginError as error:
-            yield Fault(("labels",), str(error))
+            yield ConfigProblem(("labels",), str(error))
         except ModelFileError as error:
-            yield Fault(("file",), str(error), "the model must have one image input and one output of scores")
+            yield ConfigProblem(("file",), str(error), "the model must have one image input and one output of scores")
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -120,15 +120,15 @@ class ClassifierConfig(PluginConfig):
             raise ValueError("classes applies only to objects: add `of: objects`, or remove classes")
         return self
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns models that do not exist or are not classifiers."""
         if isinstance(self.model, OwnClassifier):
-            return [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
+            return [problem.within("model") for problem in self.model.problems()]
         return list(_misnamed(self.model, networks))
 
 
-def _misnamed(name: str, networks: Catalog) -> Iterator[Fault]:
+def _misnamed(name: str, networks: Catalog) -> Iterator[ConfigProblem]:
     names = [model.name for model in networks if model.role == "classifier"]
     if name not in names:
         hint = f"known classifiers: {', '.join(names)}; your own file: {{file, labels}}"
-        yield Fault(("model",), f'unknown classifier "{name}"{did_you_mean(name, names)}', hint)
+        yield ConfigProblem(("model",), f'unknown classifier "{name}"{did_you_mean(name, names)}', hint)

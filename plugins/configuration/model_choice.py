@@ -15,7 +15,7 @@ from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import model_from_file
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import Fault, PluginError
+from sightd.plugins.api import ConfigProblem, PluginError
 
 _MOST_BYTES = 2**20
 
@@ -24,8 +24,8 @@ def labels_in(path: Path) -> list[str]:
     """Returns the names in order. Raises PluginError if the file cannot be read or is empty, or if a line is empty."""
     try:
         text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise PluginError(
             f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line"
         ) from None
@@ -87,26 +87,26 @@ class OwnFile(BaseModel):
         """Returns the labels, read from the labels file if one is given. Raises PluginError if the file is invalid."""
         return labels_in(expanded(self.labels)) if isinstance(self.labels, Path) else self.labels
 
-    def faults(self) -> Iterator[Fault]:
+    def problems(self) -> Iterator[ConfigProblem]:
         """Yields missing or unreadable files, and a model that exceeds the memory or time limit."""
         file = expanded(self.file)
         try:
             require_regular(file)
-        except OSError as fault:
+        except OSError as error:
             hint = "correct the path (relative to the configuration file), or let the service's user read the file"
-            yield Fault(("file",), f"cannot read {file}: {fault.strerror}", hint)
+            yield ConfigProblem(("file",), f"cannot read {file}: {error.strerror}", hint)
             return
         try:
             model = self.model()
-        except PluginError as fault:
-            yield Fault(("labels",), str(fault))
+        except PluginError as error:
+            yield ConfigProblem(("labels",), str(error))
             return
         except ModelFileError:  # a model of the wrong form is reported when it is opened
             return
         try:
             require_bounded(model)
-        except ModelFileError as fault:
-            yield Fault(("file",), str(fault))
+        except ModelFileError as error:
+            yield ConfigProblem(("file",), str(error))
 
     def model(self) -> Model:
         """Reads the labels and the file's input. Raises PluginError or EngineError, which say what to do."""
@@ -150,19 +150,19 @@ class ModelChoice(
             for _, preference in self._preferences()
         ]
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns unknown model names and unreadable files, with paths relative to `model`."""
-        found: list[Fault] = []
+        found: list[ConfigProblem] = []
         for path, preference in self._preferences():
             if isinstance(preference, OwnFile):
-                found += [Fault((*path, *fault.path), fault.message, fault.hint) for fault in preference.faults()]
+                found += [problem.within(*path) for problem in preference.problems()]
             elif preference not in networks.models:
                 message = f'unknown model "{preference}"{did_you_mean(preference, networks.models)}'
-                found.append(Fault(path, message, _known(networks)))
+                found.append(ConfigProblem(path, message, _known(networks)))
         return found
 
     def labels(self, networks: Catalog) -> list[tuple[str, ...]]:
-        """Returns the labels of each model named here, in order. The choice must have no `faults`."""
+        """Returns the labels of each model named here, in order. The choice must have no `problems`."""
         return [
             tuple(preference.names()) if isinstance(preference, OwnFile) else networks.get(preference).labels
             for _, preference in self._preferences()

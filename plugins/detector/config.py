@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import Fault, FloatArray, PluginConfig, PluginError
+from sightd.plugins.api import ConfigProblem, FloatArray, PluginConfig, PluginError
 from sightd.plugins.configuration.model_choice import ModelChoice
 from sightd.plugins.geometry.regions import Polygon
 
@@ -114,16 +114,16 @@ class DetectorConfig(PluginConfig):
         examples=[[[[0, 0], [0.2, 0], [0, 0.2]]]],
     )
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns unavailable models, and classes that none of the named models knows."""
-        of_model = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults(networks)]
+        of_model = [problem.within("model") for problem in self.model.problems(networks)]
         return of_model or list(self._unknown_classes(self.model.labels(networks)))
 
-    def _unknown_classes(self, networks: Sequence[Sequence[str]]) -> Iterator[Fault]:
+    def _unknown_classes(self, networks: Sequence[Sequence[str]]) -> Iterator[ConfigProblem]:
         labels = list(dict.fromkeys(label for network in networks for label in network))
         known = {label.casefold() for label in labels}
         named = [_Named(("classes", index), name) for index, name in enumerate(self.classes or ())]
         named += [_Named(("class_min_score", name), name) for name in self.class_min_score]
         for one in named:
             if one.name.casefold() not in known:
-                yield Fault(one.path, *unknown_class(one.name, labels))
+                yield ConfigProblem(one.path, *unknown_class(one.name, labels))

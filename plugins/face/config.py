@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import Duration, Fault, PluginConfig
+from sightd.plugins.api import ConfigProblem, Duration, PluginConfig
 from sightd.plugins.face.matching.calibration import calibration_of
 
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -92,21 +92,23 @@ class FaceConfig(PluginConfig):
     )
     names: bool = Field(True, description="Draw names in the image.")
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns unknown models and options that cannot be combined."""
         found = [
-            Fault((option,), f'unknown model "{name}"', "see `sightd models list`")
+            ConfigProblem((option,), f'unknown model "{name}"', "see `sightd models list`")
             for option, name in (("detector", self.detector), ("recogniser", self.recogniser))
             if name not in networks.models
         ]
         if self.blur != "none" and (self.every > 1 or self.max_fps is not None):
             option = "every" if self.every > 1 else "max_fps"
             found.append(
-                Fault((option,), "cannot be combined with blur, which needs every frame", f"remove {option} or blur")
+                ConfigProblem(
+                    (option,), "cannot be combined with blur, which needs every frame", f"remove {option} or blur"
+                )
             )
         if self.recogniser in networks.models and calibration_of(self.recogniser) is None:
             found.append(
-                Fault(
+                ConfigProblem(
                     ("recogniser",),
                     f'false_identification is not calibrated for "{self.recogniser}"',
                     "use sface",
@@ -114,7 +116,7 @@ class FaceConfig(PluginConfig):
             )
         if self.blur != "none" and self.within == "people":
             found.append(
-                Fault(
+                ConfigProblem(
                     ("within",),
                     "cannot be combined with blur, which must search the whole frame",
                     "remove within or blur",

@@ -14,7 +14,7 @@ from sightd.engines.model import ColourOrder, Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_file import style_from_file
 from sightd.engines.sessions.onnxruntime.trial import require_bounded
-from sightd.plugins.api import Duration, Fault, PluginConfig
+from sightd.plugins.api import ConfigProblem, Duration, PluginConfig
 from sightd.plugins.geometry.regions import Polygon
 from sightd.plugins.style.mixture import index_of
 
@@ -32,12 +32,12 @@ class OwnStyle(BaseModel):
         """Returns the model. Raises ModelFileError for a file that is unreadable or of the wrong form."""
         return style_from_file(self.file, colour=self.colour, scale=self.white / 255)
 
-    def faults(self) -> list[Fault]:
-        """Returns a fault if the file is unusable or the model exceeds the memory or time limit."""
+    def problems(self) -> list[ConfigProblem]:
+        """Returns a problem if the file is unusable or the model exceeds the memory or time limit."""
         try:
             require_bounded(self.model())
         except ModelFileError as error:
-            return [Fault(("file",), str(error), "the model must have one image input and one image output")]
+            return [ConfigProblem(("file",), str(error), "the model must have one image input and one image output")]
         return []
 
 
@@ -121,42 +121,46 @@ class StyleConfig(PluginConfig):
             return WITH_OWN
         return self.model
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns pairs of options in the wrong order, and unknown models and styles."""
         return [*self._disorder(), *self._misnamed(networks)]
 
-    def _disorder(self) -> Iterator[Fault]:
+    def _disorder(self) -> Iterator[ConfigProblem]:
         if self.min_lines > self.max_lines:
             option = "min_lines" if "min_lines" in self.model_fields_set else "max_lines"
             message = f"min_lines ({self.min_lines}) is greater than max_lines ({self.max_lines})"
-            yield Fault((option,), message, "lower min_lines or raise max_lines")
+            yield ConfigProblem((option,), message, "lower min_lines or raise max_lines")
         if isinstance(self.style, list) and len(self.style) > 1:
             if self.change == 0:
-                yield Fault(("change",), "is zero, so no style of the list would be shown", "write change: 30s")
+                yield ConfigProblem(("change",), "is zero, so no style of the list would be shown", "write change: 30s")
             elif self.fade > self.change and "fade" in self.model_fields_set:
                 message = f"fade ({self.fade:g} s) is greater than change ({self.change:g} s)"
-                yield Fault(("fade",), message, "lower fade or raise change")
+                yield ConfigProblem(("fade",), message, "lower fade or raise change")
 
-    def _misnamed(self, networks: Catalog) -> list[Fault]:
+    def _misnamed(self, networks: Catalog) -> list[ConfigProblem]:
         if isinstance(self.model, OwnStyle):
-            found = [Fault(("model", *fault.path), fault.message, fault.hint) for fault in self.model.faults()]
+            found = [problem.within("model") for problem in self.model.problems()]
             if "style" in self.model_fields_set:
-                found.append(Fault(("style",), "a model of your own has only one style", "remove style"))
+                found.append(ConfigProblem(("style",), "a model of your own has only one style", "remove style"))
             return found
         if self.model not in networks.models:
-            return [Fault(("model",), f'unknown model "{self.model}"', _known(networks))]
+            return [ConfigProblem(("model",), f'unknown model "{self.model}"', _known(networks))]
         model = networks.models[self.model]
         if model.role != "style":
-            return [Fault(("model",), f'"{self.model}" is a {model.role} model, not a style model', _known(networks))]
+            return [
+                ConfigProblem(
+                    ("model",), f'"{self.model}" is a {model.role} model, not a style model', _known(networks)
+                )
+            ]
         if model.head != "styles" and "style" in self.model_fields_set:
-            return [Fault(("style",), f'"{self.model}" has only one style', "remove style")]
+            return [ConfigProblem(("style",), f'"{self.model}" has only one style', "remove style")]
         if model.head != "styles":
             return []
         if self.style == []:
-            return [Fault(("style",), "the list is empty", f"known styles: {', '.join(STYLES)}")]
+            return [ConfigProblem(("style",), "the list is empty", f"known styles: {', '.join(STYLES)}")]
         return list(self._unknown(networks))
 
-    def _unknown(self, networks: Catalog) -> Iterator[Fault]:
+    def _unknown(self, networks: Catalog) -> Iterator[ConfigProblem]:
         """Yields styles that the model does not have."""
         model = networks.models.get(str(self.network))
         styles = STYLES if model is None else model.labels
@@ -169,7 +173,7 @@ class StyleConfig(PluginConfig):
                 except ValueError as error:
                     message, _, known = str(error).partition(" There are: ")
                     path = ("style", position) if isinstance(self.style, list) else ("style",)
-                    yield Fault(path, message.rstrip("."), f"known styles: {known}")
+                    yield ConfigProblem(path, message.rstrip("."), f"known styles: {known}")
 
 
 def _known(networks: Catalog) -> str:

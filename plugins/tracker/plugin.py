@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import Detections, Duration, Fault, Frame, Plugin, PluginConfig, Results, Tracks
+from sightd.plugins.api import ConfigProblem, Detections, Duration, Frame, Plugin, PluginConfig, Results, Tracks
 from sightd.plugins.tracker import camera_tracks
 from sightd.plugins.tracker.camera_tracks import WIDTH, CameraTracks, Reach
 from sightd.plugins.tracker.lifecycle import LifecycleRules, step
@@ -75,16 +75,18 @@ class TrackerConfig(PluginConfig):
     max_tracks: int = Field(300, ge=1, le=5000, description="Maximum number of objects to track per camera.")
     match_classes: bool = Field(True, description="Match tracks only with detections of the same class.")
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns pairs of options that are in the wrong order."""
         found = []
         if self.low_score > self.high_score:
             low = "low_score" in self.model_fields_set
             message = f"low_score ({self.low_score:g}) is greater than high_score ({self.high_score:g})"
-            found.append(Fault(("low_score" if low else "high_score",), message, "lower low_score or raise high_score"))
+            found.append(
+                ConfigProblem(("low_score" if low else "high_score",), message, "lower low_score or raise high_score")
+            )
         if self.show_lost > self.max_lost and "show_lost" in self.model_fields_set:
             message = f"show_lost ({self.show_lost:g} s) is greater than max_lost ({self.max_lost:g} s)"
-            found.append(Fault(("show_lost",), message, "lower show_lost or raise max_lost"))
+            found.append(ConfigProblem(("show_lost",), message, "lower show_lost or raise max_lost"))
         return found
 
 

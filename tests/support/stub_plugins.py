@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from sightd.daemon.config.plugin_entries import PluginSource
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import AnyPlugin, Detections, Fault, Plugin, PluginConfig, PluginError, Tracks
+from sightd.plugins.api import AnyPlugin, ConfigProblem, Detections, Plugin, PluginConfig, PluginError, Tracks
 
 
 class FinderConfig(PluginConfig):
@@ -34,11 +34,11 @@ class PickyConfig(PluginConfig):
     word: str = "yes"
     words: list[str] = Field(default_factory=list)
 
-    def faults(self, networks: Catalog) -> list[Fault]:
+    def problems(self, networks: Catalog) -> list[ConfigProblem]:
         if self.word == "fail":
             raise KeyError(self.word)
         named = [(("word",), self.word), *((("words", index), word) for index, word in enumerate(self.words))]
-        return [Fault(path, "no is refused", "write another word") for path, word in named if word == "no"]
+        return [ConfigProblem(path, "no is refused", "write another word") for path, word in named if word == "no"]
 
 
 class Finder(Plugin[FinderConfig]):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from sightd.daemon.common.redaction import redact
 from sightd.daemon.config.diff import ConfigDiff
-from sightd.daemon.config.problems import ConfigError, ConfigProblem
+from sightd.daemon.config.problems import ConfigError, LocatedProblem, dotted
 from sightd.daemon.serve.access.access import Access
 from sightd.daemon.serve.access.principals import Role
 from sightd.daemon.serve.http.auth import at_least
@@ -87,8 +87,9 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
     app.include_router(router)
 
 
-def _problem(problem: ConfigProblem) -> dict[str, Any]:
-    return {name: redact(value) if isinstance(value, str) else value for name, value in asdict(problem).items()}
+def _problem(problem: LocatedProblem) -> dict[str, Any]:
+    fields = asdict(problem) | {"path": dotted(problem.path)}
+    return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def _told(changes: ConfigDiff) -> dict[str, Any]:

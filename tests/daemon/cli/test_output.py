@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from sightd.daemon.cli.output import exit_code_of, print_table
-from sightd.daemon.config.problems import ConfigError, ConfigProblem
+from sightd.daemon.config.problems import ConfigError, LocatedProblem
 
 
 def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +53,7 @@ def test_an_error_of_the_system_names_its_file(capsys: pytest.CaptureFixture[str
 
 
 def test_a_configuration_error_begins_with_its_position(capsys: pytest.CaptureFixture[str]) -> None:
-    error = ConfigError([ConfigProblem(3, 1, "chain", "is empty", file="a.yaml")])
+    error = ConfigError([LocatedProblem(("chain",), "is empty", line=3, column=1, file="a.yaml")])
     assert exit_code_of(lambda: fail(error), {ConfigError: 2}) == 2
     assert capsys.readouterr().err == "a.yaml:3:1: chain: is empty\n"
 

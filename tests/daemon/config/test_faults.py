@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightd.daemon.config.load import load, load_text
-from sightd.daemon.config.problems import ConfigError, ConfigProblem
+from sightd.daemon.config.problems import ConfigError, LocatedProblem, dotted
 from tests.support.certificates import self_signed, valid_until
 from tests.support.stub_plugins import STUBS
 
@@ -78,7 +78,7 @@ FAULTS = [
     (CAMERA + "plugins: {picky: {isolate: true, max_memory: 0}}", 2, 46, "plugins.picky.max_memory", "is zero", "size"),
     (CAMERA + "plugins: {picky: {word: no}}", 2, 25, "plugins.picky.word", "no is refused", "write another word"),
     (CAMERA + "plugins: {picky: {words: [a, no]}}", 2, 30, "plugins.picky.words[1]", "no is refused", "another"),
-    (CAMERA + "plugins: {picky: {word: fail}}", 2, 18, "plugins.picky", "KeyError in PickyConfig.faults", "author"),
+    (CAMERA + "plugins: {picky: {word: fail}}", 2, 18, "plugins.picky", "KeyError in PickyConfig.problems", "author"),
     ("cameras: {a: {source: /dev/video0, width: 9999}}", 1, 43, "cameras.a.width", "9999", "8192"),
     (
         "cameras: {a: {source: /dev/video0, width: 640}}",
@@ -218,7 +218,7 @@ FAULTS = [
 ]
 
 
-def problems_of(text: str) -> tuple[ConfigProblem, ...]:
+def problems_of(text: str) -> tuple[LocatedProblem, ...]:
     with pytest.raises(ConfigError) as caught:
         load_text(text, Path("site.yaml"), environ={"WORD": "abc", "EMPTY": ""}, plugins=STUBS)
     return caught.value.problems
@@ -229,7 +229,7 @@ def test_a_fault_is_told_with_its_place_and_its_mending(
     text: str, line: int, column: int, path: str, message: str, hint: str
 ) -> None:
     found = [problem for problem in problems_of(text) if message in problem.message]
-    assert [(item.line, item.column, item.path) for item in found] == [(line, column, path)]
+    assert [(item.line, item.column, dotted(item.path)) for item in found] == [(line, column, path)]
     assert hint in found[0].hint
     assert str(found[0]).startswith(f"site.yaml:{line}:{column}: ")
 
@@ -238,7 +238,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     text = (
         "cameras:\n  a:\n    sourc: x\n    loop: 5\nchain: [findr]\nhttp: {port: x}\nplugins: {follower: {every: 0}}\n"
     )
-    assert [(item.line, item.path) for item in problems_of(text)] == [
+    assert [(item.line, dotted(item.path)) for item in problems_of(text)] == [
         (2, "cameras.a.source"),
         (3, "cameras.a.sourc"),
         (4, "cameras.a.loop"),
@@ -253,7 +253,7 @@ def test_a_fault_of_one_option_does_not_hide_those_that_show_only_in_the_whole()
         "cameras:\n  a: {source: 'ftp://h/x', timeout: 3}\n  b: {source: 'rtsp:///x'}\n"
         "plugins:\n  picky: {word: no}\nhttp: {port: 0}\nrtsp: {auth: {username: u, password: ''}}\nchian: []\n"
     )
-    assert [(item.line, item.path) for item in problems_of(text)] == [
+    assert [(item.line, dotted(item.path)) for item in problems_of(text)] == [
         (2, "cameras.a.source"),
         (2, "cameras.a.timeout"),
         (3, "cameras.b.source"),
@@ -268,7 +268,7 @@ def test_an_invalid_name_does_not_hide_the_faults_below_it() -> None:
         "cameras:\n  Front Door:\n    source: 'ftp://h/x'\n    timeout: 3\n"
         "    reconnect: {initial_delay: 10s, max_delay: 1s}\n    chain: [findr]\n"
     )
-    assert [(item.line, item.path) for item in problems_of(text)] == [
+    assert [(item.line, dotted(item.path)) for item in problems_of(text)] == [
         (2, 'cameras."Front Door"'),
         (3, 'cameras."Front Door".source'),
         (4, 'cameras."Front Door".timeout'),
@@ -279,7 +279,7 @@ def test_an_invalid_name_does_not_hide_the_faults_below_it() -> None:
 
 def test_an_invalid_option_of_a_plug_in_does_not_hide_what_its_own_check_finds() -> None:
     text = CAMERA + "plugins:\n  picky:\n    every: 0\n    words: [a, no]\n  Bad Name:\n    use: picky\n    word: no\n"
-    assert [(item.line, item.path) for item in problems_of(text)] == [
+    assert [(item.line, dotted(item.path)) for item in problems_of(text)] == [
         (4, "plugins.picky.every"),
         (5, "plugins.picky.words[1]"),
         (6, 'plugins."Bad Name"'),
@@ -289,7 +289,7 @@ def test_an_invalid_option_of_a_plug_in_does_not_hide_what_its_own_check_finds()
 
 def test_an_invalid_option_of_a_server_does_not_hide_that_it_is_open_to_the_network() -> None:
     text = CAMERA + "rtsp: {host: 0.0.0.0, max_connections: 0}\nhttp: {host: 0.0.0.0, max_viewers: 0}"
-    assert [(item.line, item.path) for item in problems_of(text)] == [
+    assert [(item.line, dotted(item.path)) for item in problems_of(text)] == [
         (2, "rtsp.host"),
         (2, "rtsp.max_connections"),
         (3, "http.host"),
@@ -306,13 +306,13 @@ def test_an_order_of_waits_that_makes_sense_is_accepted(order: str) -> None:
 def test_allowed_hosts_of_a_source_that_is_not_read_over_http_are_warned_of() -> None:
     text = "cameras: {a: {source: 'rtsp://h/x', allowed_hosts: [cdn.lan]}, b: {source: 'http://h', allowed_hosts: [c]}}"
     (warning,) = load_text(text, Path("site.yaml"), environ={}, plugins=STUBS).warnings
-    assert (warning.path, "no effect" in warning.message) == ("cameras.a.allowed_hosts", True)
+    assert (dotted(warning.path), "no effect" in warning.message) == ("cameras.a.allowed_hosts", True)
 
 
 def test_a_limit_that_a_lower_one_makes_ineffective_is_warned_of() -> None:
     text = CAMERA + "rtsp: {max_connections: 8, max_connections_per_address: 9}\nhttp: {max_connections: 8}"
     (warning,) = load_text(text, Path("site.yaml"), environ={}, plugins=STUBS).warnings
-    assert (warning.line, warning.path) == (2, "rtsp.max_connections_per_address")
+    assert (warning.line, dotted(warning.path)) == (2, "rtsp.max_connections_per_address")
     assert "max_connections is 8" in warning.message
 
 
@@ -338,13 +338,13 @@ def test_what_was_left_out_for_its_fault_makes_no_further_faults(text: str) -> N
         "rtsp.port",
         "cameras.a.chain[1]",
     }
-    assert {problem.path for problem in problems_of(text)} <= own
+    assert {dotted(problem.path) for problem in problems_of(text)} <= own
 
 
 def test_warnings_are_told_beside_faults() -> None:
     with pytest.raises(ConfigError) as caught:
         load_text("cameras: {a: {source: none.mp4}}\nlog: {level: x}", Path("s.yaml"), environ={}, plugins=STUBS)
-    assert [warning.path for warning in caught.value.warnings] == ["cameras.a.source"]
+    assert [dotted(warning.path) for warning in caught.value.warnings] == ["cameras.a.source"]
     assert str(caught.value).splitlines()[-2].startswith("warning: s.yaml:1:23: cameras.a.source: no such file")
 
 
@@ -452,7 +452,7 @@ def test_a_certificate_that_has_expired_or_soon_will_is_warned_of(
         assert warnings == ()
         return
     (warning,) = warnings
-    assert (warning.line, warning.path) == (2, f"{server}.tls.certificate")
+    assert (warning.line, dotted(warning.path)) == (2, f"{server}.tls.certificate")
     assert message in warning.message
     assert "sightd reload" in warning.hint
     disabled = text.replace("{tls:", "{enabled: false, tls:")
@@ -466,7 +466,7 @@ def test_a_source_that_is_no_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as refused:
             load_text(f"cameras: {{a: {{source: {source}}}}}", tmp_path / "s.yaml", environ={}, plugins=STUBS)
         (problem,) = refused.value.problems
-        assert (problem.line, problem.path, problem.message) == (1, "cameras.a.source", f"is {kind}")
+        assert (problem.line, dotted(problem.path), problem.message) == (1, "cameras.a.source", f"is {kind}")
 
 
 def test_a_value_with_terminal_escapes_is_escaped_in_what_is_said(tmp_path: Path) -> None:

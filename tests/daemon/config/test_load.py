@@ -7,7 +7,7 @@ import pytest
 from sightd.daemon.config.load import LoadedConfig, load, load_text
 from sightd.daemon.config.overrides import parse_override
 from sightd.daemon.config.plugin_entries import installed_plugins
-from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.config.problems import ConfigError, dotted
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
 from tests.support.networks import write_double
@@ -108,7 +108,7 @@ def test_warnings_do_not_keep_it_from_running() -> None:
         "cameras: {a: {source: /dev/no-such-video}}\nplugins: {finder: {}}\n"
         "rtsp: {host: 0.0.0.0, auth: {username: u, password: p, method: basic}}"
     )
-    assert [warning.path for warning in loaded(text).warnings] == [
+    assert [dotted(warning.path) for warning in loaded(text).warnings] == [
         "rtsp.auth.method",
         "cameras.a.source",
         "plugins.finder",
@@ -127,7 +127,7 @@ def test_a_server_that_others_reach_asks_for_a_token() -> None:
 
 def test_tokens_that_go_readable_over_the_network_are_warned_of() -> None:
     (warning,) = loaded(CAMERA + TOKEN + "http: {host: 0.0.0.0}").warnings
-    assert (warning.path, "clear text" in warning.message) == ("http.host", True)
+    assert (dotted(warning.path), "clear text" in warning.message) == ("http.host", True)
 
 
 def test_without_cameras_only_what_an_analysis_needs_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.overrides import parse_override
-from sightd.daemon.config.problems import ConfigError
+from sightd.daemon.config.problems import ConfigError, dotted
 from tests.daemon.config.examples import FOLDER
 from tests.support.stub_plugins import STUBS
 
@@ -57,7 +57,7 @@ def test_a_file_of_the_previous_version_means_what_it_meant() -> None:
 
 def test_each_place_in_a_file_of_the_previous_version_causes_one_warning() -> None:
     warnings = loaded(OLD_FILE).warnings
-    assert [(warning.line, warning.path, warning.message) for warning in warnings] == [
+    assert [(warning.line, dotted(warning.path), warning.message) for warning in warnings] == [
         (3, "cameras.door.reconnect.first", "was renamed to initial_delay"),
         (3, "cameras.door.reconnect.longest", "was renamed to max_delay"),
         (11, "cameras.hall.reconnect.first", "was renamed to initial_delay"),
@@ -85,15 +85,15 @@ def test_each_place_in_a_file_of_the_previous_version_causes_one_warning() -> No
 def test_an_option_under_both_names_is_refused(text: str, path: str, current: str) -> None:
     error = error_of(text)
     (problem,) = error.problems
-    assert (problem.path, problem.message) == (path, f"was renamed to {current}, and both names are given")
+    assert (dotted(problem.path), problem.message) == (path, f"was renamed to {current}, and both names are given")
     assert problem.line > 0
     assert not error.warnings
 
 
 def test_an_invalid_value_is_reported_at_its_line_beside_the_warning() -> None:
     error = error_of(CAMERA + "events:\n  most: 5\n")
-    assert [(item.line, item.column, item.path) for item in error.problems] == [(3, 9, "events.max_count")]
-    assert [(item.line, item.path) for item in error.warnings] == [(3, "events.most")]
+    assert [(item.line, item.column, dotted(item.path)) for item in error.problems] == [(3, 9, "events.max_count")]
+    assert [(item.line, dotted(item.path)) for item in error.warnings] == [(3, "events.most")]
 
 
 def test_suggestions_and_the_schema_know_only_the_current_names() -> None:
@@ -110,7 +110,7 @@ def test_an_override_may_use_the_previous_name_and_is_warned_of_as_such(setting:
     found = loaded(CAMERA + "events: {max_count: 500}", setting)
     assert found.config.events.max_count == 700
     (warning,) = found.warnings
-    assert (warning.file, warning.line, warning.path) == ("--set", 0, "events.most")
+    assert (warning.file, warning.line, dotted(warning.path)) == ("--set", 0, "events.most")
     assert warning.message == "was renamed to max_count"
 
 
@@ -118,7 +118,7 @@ def test_an_override_may_use_the_previous_name_and_is_warned_of_as_such(setting:
 def test_an_override_of_a_camera_may_use_the_previous_name(setting: str) -> None:
     found = loaded(CAMERA, setting, "cameras.a.source=testpattern://")
     assert found.config.cameras["a"].reconnect.max_delay == 9.0
-    assert [warning.path for warning in found.warnings] == ["cameras.a.reconnect.longest"]
+    assert [dotted(warning.path) for warning in found.warnings] == ["cameras.a.reconnect.longest"]
 
 
 def test_an_override_replaces_what_the_file_says_under_the_previous_name() -> None:
@@ -129,7 +129,7 @@ def test_an_override_replaces_what_the_file_says_under_the_previous_name() -> No
 
 def test_an_override_with_both_names_is_refused() -> None:
     (problem,) = error_of(CAMERA, "events={most: 500, max_count: 500}").problems
-    assert (problem.file, problem.path) == ("--set", "events.most")
+    assert (problem.file, dotted(problem.path)) == ("--set", "events.most")
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_an_override_with_both_names_is_refused() -> None:
 )
 def test_the_previous_names_mean_nothing_elsewhere(text: str, path: str) -> None:
     (problem,) = error_of(CAMERA + text).problems
-    assert problem.path == path
+    assert dotted(problem.path) == path
     assert problem.message.startswith("unknown option")

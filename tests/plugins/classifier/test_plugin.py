@@ -284,18 +284,18 @@ def test_it_keeps_to_the_contract(of: str, colours: dict[str, Any]) -> None:
     assert report.ok, report
 
 
-def faults(**options: Any) -> list[str]:
+def problems(**options: Any) -> list[str]:
     config = ClassifierConfig.model_validate(options)
-    return [f"{'.'.join(map(str, one.path))}: {one.message}; {one.hint}" for one in config.faults(Catalog.load())]
+    return [f"{'.'.join(map(str, one.path))}: {one.message}; {one.hint}" for one in config.problems(Catalog.load())]
 
 
 def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
-    assert faults() == []
-    (known,) = faults(model="mobilenet")
+    assert problems() == []
+    (known,) = problems(model="mobilenet")
     assert known.startswith(
         'model: unknown classifier "mobilenet"; did you mean "mobilenet-v2"?; known classifiers: mob'
     )
-    (other,) = faults(model="yunet")
+    (other,) = problems(model="yunet")
     assert 'unknown classifier "yunet"' in other
     (tmp_path / "page.onnx").write_text("<html>")
     boxes = write_shaped(tmp_path / "boxes.onnx", {"image": (1, 3, 8, 8)}, {"boxes": (1, 100, 4)})
@@ -310,9 +310,9 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
         ({"file": open_size, "labels": NAMES}, "whose size is not fixed"),
     ]
     for model, expected in cases:
-        (told,) = faults(model=model)
+        (told,) = problems(model=model)
         assert expected in told
-    assert faults(model={"file": open_size, "labels": NAMES, "width": 8, "height": 8}) == []
+    assert problems(model={"file": open_size, "labels": NAMES, "width": 8, "height": 8}) == []
 
 
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:

@@ -122,15 +122,15 @@ def test_a_fault_is_told_once_and_where_it_is(value: Any, where: tuple[str | int
 def test_what_cannot_be_had_is_told_before_anything_is_loaded(
     value: Any, path: tuple[str | int, ...], message: str
 ) -> None:
-    (fault,) = ModelChoice.model_validate(value).faults(Catalog.load())
-    assert fault.path == path
-    assert message in fault.message
+    (problem,) = ModelChoice.model_validate(value).problems(Catalog.load())
+    assert problem.path == path
+    assert message in problem.message
 
 
 def test_what_can_be_named_is_the_callers_to_say() -> None:
     known = Catalog({"own-int8": Catalog.load().get("yolox-nano")})
-    assert ModelChoice.model_validate("own-int8").faults(known) == []
-    assert [fault.path for fault in ModelChoice.model_validate("yolox-nano").faults(known)] == [()]
+    assert ModelChoice.model_validate("own-int8").problems(known) == []
+    assert [problem.path for problem in ModelChoice.model_validate("yolox-nano").problems(known)] == [()]
 
 
 def test_every_head_that_can_be_named_has_its_decoder_and_its_usual_input() -> None:

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import Fault
+from sightd.plugins.api import ConfigProblem
 from sightd.plugins.detector.config import DetectorConfig
 
 
-def faults(**options: Any) -> list[Fault]:
-    return DetectorConfig.model_validate(options).faults(Catalog.load())
+def problems(**options: Any) -> list[ConfigProblem]:
+    return DetectorConfig.model_validate(options).problems(Catalog.load())
 
 
 def test_the_defaults_have_none() -> None:
-    assert faults() == []
+    assert problems() == []
 
 
 @pytest.mark.parametrize(
@@ -27,17 +27,17 @@ def test_the_defaults_have_none() -> None:
     ],
 )
 def test_a_class_that_no_named_network_knows_is_told(options: dict[str, Any], path: tuple[str | int, ...]) -> None:
-    (fault,) = faults(**options)
-    assert fault.path == path
-    assert 'did you mean "car"' in fault.message
-    assert "person, bicycle" in fault.hint
+    (problem,) = problems(**options)
+    assert problem.path == path
+    assert 'did you mean "car"' in problem.message
+    assert "person, bicycle" in problem.hint
 
 
 def test_a_class_that_one_of_the_networks_knows_is_none() -> None:
     own = {"file": "/proc/version", "head": "yolox", "labels": ["bolt"]}
-    assert faults(model=["yolox-nano", own], classes=["Bolt", "person"]) == []
-    assert [fault.path for fault in faults(model=own, classes=["bolt", "person"])] == [("classes", 1)]
+    assert problems(model=["yolox-nano", own], classes=["Bolt", "person"]) == []
+    assert [problem.path for problem in problems(model=own, classes=["bolt", "person"])] == [("classes", 1)]
 
 
 def test_classes_are_not_held_against_a_network_that_is_not_there() -> None:
-    assert [fault.path for fault in faults(model=["yolox-nano", "none"], classes=["carr"])] == [("model", 1)]
+    assert [problem.path for problem in problems(model=["yolox-nano", "none"], classes=["carr"])] == [("model", 1)]

@@ -365,14 +365,14 @@ def test_a_hidden_face_is_not_matched_by_our_own_recogniser(name: str, opened: A
 
 def test_options_that_cannot_be_kept_are_told() -> None:
     networks = Catalog.load()
-    (fault,) = FaceConfig.model_validate({"blur": "all", "every": 2}).faults(networks)
-    assert fault.path == ("every",)
-    assert "blur, which needs every frame" in fault.message
-    (fault,) = FaceConfig.model_validate({"recogniser": "arcface"}).faults(networks)
-    assert fault.path == ("recogniser",)
-    (fault,) = FaceConfig.model_validate({"blur": "all", "within": "people"}).faults(networks)
-    assert fault.path == ("within",)
-    assert not FaceConfig.model_validate({"blur": "all"}).faults(networks)
+    (problem,) = FaceConfig.model_validate({"blur": "all", "every": 2}).problems(networks)
+    assert problem.path == ("every",)
+    assert "blur, which needs every frame" in problem.message
+    (problem,) = FaceConfig.model_validate({"recogniser": "arcface"}).problems(networks)
+    assert problem.path == ("recogniser",)
+    (problem,) = FaceConfig.model_validate({"blur": "all", "within": "people"}).problems(networks)
+    assert problem.path == ("within",)
+    assert not FaceConfig.model_validate({"blur": "all"}).problems(networks)
 
 
 def test_a_recogniser_that_nothing_is_known_of_is_refused(tmp_path: Path) -> None:

@@ -185,11 +185,11 @@ def test_enlarged_paint_has_the_pictures_edges() -> None:
         ({"model": "style27"}, ("model",), 'unknown model "style27"'),
     ],
 )
-def test_faults_name_the_choices(options: dict[str, Any], path: tuple[object, ...], message: str) -> None:
-    fault = StyleConfig.model_validate(options).faults(Catalog.load())[0]
-    assert fault.path == path
-    assert message in fault.message
-    assert fault.hint
+def test_problems_name_the_choices(options: dict[str, Any], path: tuple[object, ...], message: str) -> None:
+    problem = StyleConfig.model_validate(options).problems(Catalog.load())[0]
+    assert problem.path == path
+    assert message in problem.message
+    assert problem.hint
 
 
 @pytest.mark.parametrize("white", [255, 1])
@@ -212,21 +212,21 @@ def test_a_network_of_one_size_paints_pictures_of_any(opened: Any, tmp_path: Pat
     assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 2
 
 
-def own_faults(file: Path, **options: Any) -> list[str]:
+def own_problems(file: Path, **options: Any) -> list[str]:
     config = StyleConfig.model_validate({"model": {"file": file}, **options})
-    return [f"{'.'.join(map(str, fault.path))}: {fault.message}" for fault in config.faults(Catalog.load())]
+    return [f"{'.'.join(map(str, problem.path))}: {problem.message}" for problem in config.problems(Catalog.load())]
 
 
 def test_files_that_are_no_style_network_are_told(tmp_path: Path) -> None:
     (tmp_path / "page.onnx").write_text("<html>")
-    (missing,), (page,) = own_faults(tmp_path / "none.onnx"), own_faults(tmp_path / "page.onnx")
+    (missing,), (page,) = own_problems(tmp_path / "none.onnx"), own_problems(tmp_path / "page.onnx")
     assert missing.startswith("model.file: ")
     assert page.startswith("model.file: ")
     classifier = write_shaped(tmp_path / "classes.onnx", {"image": (1, 3, 8, 8)}, {"scores": (1, 1000)})
-    assert "and the output scores [1, 1000]; a style model has one image" in own_faults(classifier)[0]
+    assert "and the output scores [1, 1000]; a style model has one image" in own_problems(classifier)[0]
     twice = write_double(tmp_path / "twice.onnx")
-    assert own_faults(twice) == []
-    assert own_faults(twice, style="starry") == ["style: a model of your own has only one style"]
+    assert own_problems(twice) == []
+    assert own_problems(twice, style="starry") == ["style: a model of your own has only one style"]
 
 
 def test_options_that_name_nothing_are_refused() -> None:
@@ -244,28 +244,28 @@ def test_options_that_name_nothing_are_refused() -> None:
     ],
 )
 def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: tuple[str], message: str) -> None:
-    (fault,) = StyleConfig.model_validate(options).faults(Catalog.load())
-    assert fault.path == path
-    assert fault.message.startswith(message)
+    (problem,) = StyleConfig.model_validate(options).problems(Catalog.load())
+    assert problem.path == path
+    assert problem.message.startswith(message)
 
 
 @pytest.mark.parametrize("options", [{"change": 0}, {"change": "1s", "style": ["delft", "starry"]}])
 def test_an_order_that_has_no_effect_is_accepted(options: dict[str, Any]) -> None:
-    assert StyleConfig.model_validate(options).faults(Catalog.load()) == []
+    assert StyleConfig.model_validate(options).problems(Catalog.load()) == []
 
 
 def test_a_network_that_is_no_style_network_is_refused() -> None:
-    (fault,) = StyleConfig(model="yunet").faults(Catalog.load())
-    assert (fault.path, fault.message) == (("model",), '"yunet" is a face-detector model, not a style model')
-    assert "known style models: style26, mosaic-9, candy-9" in fault.hint
+    (problem,) = StyleConfig(model="yunet").problems(Catalog.load())
+    assert (problem.path, problem.message) == (("model",), '"yunet" is a face-detector model, not a style model')
+    assert "known style models: style26, mosaic-9, candy-9" in problem.hint
     with pytest.raises(PluginError, match="'yunet' is a face-detector model, not a style model"):
         Stylist(StyleConfig(model="yunet")).open(Context())
 
 
 def test_a_published_network_of_one_style_takes_no_style() -> None:
-    assert StyleConfig(model="candy-9").faults(Catalog.load()) == []
-    (fault,) = StyleConfig(model="candy-9", style="starry").faults(Catalog.load())
-    assert (fault.path, fault.message, fault.hint) == (("style",), '"candy-9" has only one style', "remove style")
+    assert StyleConfig(model="candy-9").problems(Catalog.load()) == []
+    (problem,) = StyleConfig(model="candy-9", style="starry").problems(Catalog.load())
+    assert (problem.path, problem.message, problem.hint) == (("style",), '"candy-9" has only one style', "remove style")
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1280, 720)])
@@ -313,7 +313,7 @@ def taught(folder: Path, *names: str) -> Catalog:
 def test_a_style_that_was_learnt_here_is_named_like_the_others(tmp_path: Path) -> None:
     catalog = taught(tmp_path, "mine")
     config = StyleConfig.model_validate({"style": ["mine", {"mine": 1, "starry": 1}]})
-    assert config.faults(catalog) == []
+    assert config.problems(catalog) == []
     own = catalog.get(WITH_OWN)
     plugin = Stylist(config)
     assert own.path is not None
@@ -331,8 +331,8 @@ def test_a_style_that_was_learnt_here_is_named_like_the_others(tmp_path: Path) -
 
 
 def test_a_style_that_nobody_learnt_is_told_with_all_there_are(tmp_path: Path) -> None:
-    (without,) = StyleConfig(style="mine").faults(Catalog.load())
+    (without,) = StyleConfig(style="mine").problems(Catalog.load())
     assert without.message == 'no style is called "mine"'
-    (near,) = StyleConfig(style="myne").faults(taught(tmp_path, "mine"))
+    (near,) = StyleConfig(style="myne").problems(taught(tmp_path, "mine"))
     assert near.message == 'no style is called "myne"; did you mean "mine"?'
     assert near.hint.endswith("mosaic, mine")

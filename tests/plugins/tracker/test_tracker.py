@@ -315,5 +315,5 @@ def test_neither_order_nor_place_of_the_detections_matters(order: list[int], shi
     ],
 )
 def test_options_in_the_wrong_order_are_refused(options: dict[str, Any], path: tuple[str] | None) -> None:
-    faults = TrackerConfig.model_validate(options).faults(Catalog.load())
-    assert [fault.path for fault in faults] == ([] if path is None else [path])
+    problems = TrackerConfig.model_validate(options).problems(Catalog.load())
+    assert [problem.path for problem in problems] == ([] if path is None else [path])

@@ -146,7 +146,8 @@ def test_the_configuration_reference_has_every_option(reference: ModuleType) -> 
 
 def test_the_reference_of_the_plug_in_api_has_every_public_class_and_method(reference: ModuleType) -> None:
     page = reference.plugin_api()
-    for name in ("Plugin", "PluginConfig", "Context", "Frame", "Results", "Canvas", "check_plugin"):
+    classes = ("Plugin", "PluginConfig", "Context", "Frame", "Canvas", "Results", "JsonResult", "CountedResult")
+    for name in (*classes, "CounterSpec", "Count", "EventSpec", "Event", "check_plugin"):
         assert f"### `{name}`" in page
     for name in ("open", "process", "carry", "draw", "forget", "close"):
         assert f"#### `{name}`" in page

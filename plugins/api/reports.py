@@ -26,7 +26,7 @@ class JsonOptions:
 
 @dataclass(frozen=True, slots=True)
 class CounterSpec:
-    """Declares the metric `sightd_<name>_total` with the labels `camera` and, unless it is None, `label`.
+    """Declares the metric `sightd_NAME_total` with the labels `camera` and, unless it is None, `label`.
 
     `name` and `label` are lower-case words joined by underscores. `values` lists the label's values, 100 at most, so
     that the number of time series is bounded. None means class names of a model: the first 100 are labels, all others

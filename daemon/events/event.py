@@ -102,4 +102,6 @@ def _explained(what: PendingEvent | Event, name: str, value: object) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
-    return f"{value:.1f}" if isinstance(value, float) else " ".join(str(value).split())  # an event is one line
+    if isinstance(value, float):
+        return f"{value:.2g}" if abs(value) < 1 else f"{value:.1f}"
+    return " ".join(str(value).split())  # an event is one line

@@ -17,6 +17,8 @@ from sightd.daemon.events.event import EventKind, PendingEvent, told
          "camera d: camera.down, reason eof (stream ended)"),
         (PendingEvent(EventKind.PLUGIN_UP, 0.0, plugin="face", facts={"away": 3.25}),
          "plug-in face: plugin.up, away 3.2"),
+        (PendingEvent("motion.began", 0.0, "d", "motion", {"share": 0.0213, "least": 0.0}),
+         "camera d: motion.began, share 0.021, least 0"),
         (PendingEvent(EventKind.DAEMON_STOPPED, 0.0), "daemon.stopped"),
     ],
 )  # fmt: skip

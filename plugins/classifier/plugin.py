@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sightd.engines.classification import Part, cut_out, part_of_object, part_of_picture, softmax
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import (
     Canvas,
@@ -25,15 +26,8 @@ from sightd.plugins.api import (
     Tracks,
 )
 from sightd.plugins.classifier.config import ClassifierConfig, OwnClassifier
-from sightd.plugins.classifier.scores import CameraScores, SubjectScores, likeliest, softmax
-from sightd.plugins.classifier.subjects import (
-    ClassifiedSubject,
-    Part,
-    cut_out,
-    part_of_object,
-    part_of_picture,
-    subjects_of,
-)
+from sightd.plugins.classifier.scores import CameraScores, SubjectScores, likeliest
+from sightd.plugins.classifier.subjects import ClassifiedSubject, subjects_of
 
 _INK = (235, 225, 205)
 """Text colour, BGR."""

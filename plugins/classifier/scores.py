@@ -1,25 +1,14 @@
-"""Turns a model's output into the most probable classes, and averages them over time for each subject."""
+"""The most probable classes, and scores averaged over time for each subject."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightd.plugins.api import FloatArray, IntArray
-
-Real = TypeVar("Real", bound=np.floating[Any])
-
-
-def softmax(logits: NDArray[Real]) -> NDArray[Real]:
-    """Returns probabilities over the last axis, e^z / Σ e^z, in the dtype of the logits, but at least float32."""
-    above = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.result_type(logits, np.float32))
-    shares: NDArray[Real] = above / above.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def averaged(before: FloatArray, now: FloatArray, seconds: float, constant: float) -> FloatArray:

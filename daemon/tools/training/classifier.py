@@ -23,6 +23,7 @@ from sightd.daemon.tools.training.softmax_regression import (
     fitted,
     flattened,
 )
+from sightd.engines.classification import cut_out, part_of_picture, softmax
 from sightd.engines.files import digest_of, locked, scratch_folder
 from sightd.engines.model import Model
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
@@ -32,8 +33,6 @@ from sightd.engines.preprocess import prepare
 from sightd.engines.progress import Progress
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.plugins.api import Image
-from sightd.plugins.classifier.scores import softmax
-from sightd.plugins.classifier.subjects import cut_out, part_of_picture
 
 VIEWS = 4
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.plugins.classifier.scores import softmax
+from sightd.engines.classification import softmax
 
 FloatTable = NDArray[np.float64]
 

@@ -5,20 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightd.plugins.classifier.scores import averaged, likeliest, softmax
-
-
-def test_softmax_gives_probabilities_also_of_large_numbers() -> None:
-    found = softmax(np.array([[1000, 1000 + np.log(3)], [-1000, 0]], np.float32))
-    assert found.tolist() == [pytest.approx([0.25, 0.75], abs=1e-5), [0, 1]]
-    assert found.dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("given", "dtype"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)]
-)
-def test_softmax_has_at_least_single_precision(given: type[np.floating], dtype: type[np.floating]) -> None:
-    assert softmax(np.zeros((1, 4), given)).dtype == dtype
+from sightd.plugins.classifier.scores import averaged, likeliest
 
 
 def test_the_likeliest_come_first_and_of_equals_the_lower_class() -> None:

@@ -1,11 +1,11 @@
-"""Which part of an image the model sees."""
+"""Which part of an image a classifier sees, and how its output becomes probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from sightd.plugins.classifier.subjects import cut_out, part_of_object, part_of_picture
+from sightd.engines.classification import cut_out, part_of_object, part_of_picture, softmax
 
 
 def test_of_a_picture_it_sees_the_square_in_the_middle_or_all() -> None:
@@ -35,3 +35,16 @@ def test_what_is_made_smaller_is_averaged() -> None:
     assert cut_out(stripes, (0, 0, 8, 4), (16, 16)).shape == (16, 16, 3)
     same = cut_out(stripes, (8, 8, 16, 16), (8, 8))
     np.testing.assert_array_equal(same, stripes[8:16, 8:16])
+
+
+def test_softmax_gives_probabilities_also_of_large_numbers() -> None:
+    found = softmax(np.array([[1000, 1000 + np.log(3)], [-1000, 0]], np.float32))
+    assert found.tolist() == [pytest.approx([0.25, 0.75], abs=1e-5), [0, 1]]
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)]
+)
+def test_softmax_has_at_least_single_precision(given: type[np.floating], dtype: type[np.floating]) -> None:
+    assert softmax(np.zeros((1, 4), given)).dtype == dtype

@@ -113,6 +113,24 @@ def test_a_plug_in_of_somebody_else_works_with_it(program: Path, tmp_path: Path,
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_is_registered_for_models_comes_with_it(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+    lines = (
+        "from sightd.engines.models.catalog import Catalog\n"
+        "from sightd.plugins.configuration.registry import box_reader_for, drift_for\n"
+        "readers = [box_reader_for(Catalog.load().get(name)) for name in ('yolox-nano', 'yunet', 'style26')]\n"
+        "print(*(one and one.__module__ for one in readers), drift_for('detector').__module__)"
+    )
+    done = subprocess.run(
+        [program.parent / "python", "-c", lines], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [
+        "sightd.plugins.detector.heads.registry",
+        "sightd.plugins.face.yunet",
+        "None",
+        "sightd.plugins.detector.agreement",
+    ]
+
+
 def test_examples_rules_and_dashboards_come_with_it(program: Path) -> None:
     share = program.parents[1] / "share" / "sightd"
     for file in (_ROOT / "config").rglob("*.y*ml"):

@@ -25,6 +25,7 @@ from sightd.engines.sessions.tensorrt.builder import BatchRange
 from sightd.engines.sessions.tensorrt.cache import EngineCache, engines_directory
 from sightd.engines.sessions.tensorrt.ensure import open_device
 from sightd.engines.sessions.tensorrt.names import Flavour
+from sightd.plugins.api import PluginError
 
 _EXAMPLES = """examples:
   sightd engine build yolox-nano                                  fp16, batches of 1 to 16
@@ -146,7 +147,7 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
         for model in models:
             try:
                 work(_build_request(args, model, store), BuildTarget(trt, device, cache), print)
-            except (EngineError, MediaError) as error:
+            except (EngineError, MediaError, PluginError) as error:
                 complain(error)
                 failed = 1
     finally:
@@ -155,7 +156,8 @@ def _with_gpu(args: argparse.Namespace, cache: EngineCache, work: Work) -> int:
 
 
 def _build_request(args: argparse.Namespace, model: Model, store: ModelStore) -> BuildRequest:
-    """Raises EngineError or MediaError if the model, or its int8 version, is unavailable in the requested precision."""
+    """Raises EngineError, MediaError or PluginError if the model, or its int8 version, is unavailable in the requested
+    precision."""
     if args.calibrate:
         from sightd.daemon.tools.quantize import make_int8
 

@@ -180,13 +180,14 @@ def _quantize(args: argparse.Namespace, catalog: Catalog, store: ModelStore, mod
     # Imported here: `sightd models list` needs neither a video library nor the quantiser.
     from sightd.daemon.tools.media import MediaError
     from sightd.daemon.tools.quantize import make_int8
+    from sightd.plugins.api import PluginError
 
     failed = 0
     for model in models:
         try:
             with ProgressBar(unit="pictures") as progress:
                 made = make_int8(model, store, args.calibrate, args.pictures, progress, progress.print)
-        except (EngineError, MediaError) as error:
+        except (EngineError, MediaError, PluginError) as error:
             failed = _fail(error, 1)
         else:
             print(f"{made.name}: {made.path}\n  {made.summary}\n  {made.accuracy}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sightd.daemon.config.load import known_networks
@@ -17,21 +17,20 @@ from sightd.engines.sessions.backends import Preference
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.factories import installed_backends
 from sightd.engines.sessions.loader import EngineLoader
-from sightd.engines.sessions.tensorrt.verify import BoxReader, Verifier, verifier_for
+from sightd.engines.sessions.tensorrt.verify import Verifier, verifier_for
 from sightd.plugins.api import PluginConfig
-from sightd.plugins.detector.heads.registry import box_reader
-from sightd.plugins.face.yunet import face_reader
+from sightd.plugins.configuration import registry
 
 if TYPE_CHECKING:
     from sightd.daemon.isolation.opening import LoadEngine
 
-_READERS: Mapping[str, Callable[[Model], BoxReader]] = {"detector": box_reader, "face-detector": face_reader}
-
 
 def verifier_of(model: Model) -> Verifier:
-    """Returns the verifier for the model's role; for detectors it includes the decoder of the model's output head."""
-    reader = _READERS.get(model.role)
-    return verifier_for(model.role, None if reader is None else reader(model))
+    """Returns the verifier for the model's role, with the box reader that a package registers for it.
+
+    Raises BackendUnavailableError if there is no verifier for the role, PluginError if the box reader is unusable.
+    """
+    return verifier_for(model.role, registry.box_reader_for(model))
 
 
 def engine_loading(

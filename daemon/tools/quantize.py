@@ -17,10 +17,8 @@ from sightd.engines.models.store import ModelStore
 from sightd.engines.progress import Progress
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
-from sightd.plugins.api import Detections, Frame, Image, Results
-from sightd.plugins.detector import Detector
-from sightd.plugins.detector.agreement import FAINT, agreement
-from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.api import Frame, Image
+from sightd.plugins.configuration import registry
 
 HELD_OUT = 5
 """Every n-th image is held out."""
@@ -73,33 +71,15 @@ def _frame_count(sequence: MediaSequence) -> int:
 
 
 def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
-    """Returns a sentence: for detectors how far their objects agree, for others how similar the outputs are
-    (cosine)."""
-    if reference.model.role == "detector":
-        pairs = zip(detections(reference, pictures), detections(other, pictures), strict=True)
-        return f"compared with fp32 on {len(pictures)} images: {agreement(pairs)}"
+    """Returns a sentence: how far the results of both agree, as a package measures it for the model's role; for other
+    roles how similar the outputs are (cosine)."""
+    measure = registry.drift_for(reference.model.role) or _drift_of_outputs
+    return f"compared with fp32 on {len(pictures)} images: {measure(reference, other, pictures)}"
+
+
+def _drift_of_outputs(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
     cosine = min(_cosine(reference, other, picture) for picture in pictures)
-    return f"compared with fp32 on {len(pictures)} images: cosine of the outputs at least {cosine:.4f}"
-
-
-class _OneEngine:
-    """A plug-in's context that provides one engine, whatever is asked for."""
-
-    name = "drift"
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def engine(self, choice: Sequence[str | Model]) -> Engine:
-        return self._engine
-
-
-def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
-    """Returns what the detector finds with an engine on each image, down to a score of `agreement.FAINT`."""
-    detector = Detector(DetectorConfig(min_score=FAINT))
-    detector.open(_OneEngine(engine))
-    found = [detector.process([picture], [Results()])[0].get(Detections) for picture in pictures]
-    return [one or Detections.none() for one in found]
+    return f"cosine of the outputs at least {cosine:.4f}"
 
 
 def _cosine(reference: Engine, other: Engine, picture: Frame) -> float:
@@ -125,7 +105,7 @@ def make_int8(
     each file of the sources that is left out, and why.
 
     Raises MediaError if the sources cannot be read, EngineError if the model is not stored or cannot be quantised or
-    stored.
+    stored, PluginError if the function that compares models of its role fails.
     """
     name = f"{model.name}-int8"
     file = store.verify(model)

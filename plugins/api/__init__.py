@@ -1,12 +1,15 @@
 """The plug-in contract: everything that a plug-in imports.
 
 `plugin` is the base class, `frame` what it is given, `results` what it produces, `reports` how it declares counters and
-events, `json_form` how results become JSON, `canvas` what it draws on, and `units` the types of its options.
+events, `json_form` how results become JSON, `canvas` what it draws on, `units` the types of its options, and
+`models` what it registers for models of a role of its own.
 """
 
+from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader
 from sightd.plugins.api.canvas import Canvas
 from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
 from sightd.plugins.api.json_form import FRAME_KEYS, STANDARD_KEYS, JsonResult, json_of, merged_json
+from sightd.plugins.api.models import BOX_READER_ENTRY_POINT_GROUP, DRIFT_ENTRY_POINT_GROUP, BoxReaderFactory, Drift
 from sightd.plugins.api.plugin import (
     API_VERSION,
     ENTRY_POINT_GROUP,
@@ -46,6 +49,8 @@ from sightd.plugins.problem import ConfigProblem
 
 __all__ = [
     "API_VERSION",
+    "BOX_READER_ENTRY_POINT_GROUP",
+    "DRIFT_ENTRY_POINT_GROUP",
     "ENTRY_POINT_GROUP",
     "FRAME_KEYS",
     "MAX_EVENTS",
@@ -55,6 +60,9 @@ __all__ = [
     "STANDARD_KEYS",
     "AnyPlugin",
     "BoolArray",
+    "BoxReader",
+    "BoxReaderFactory",
+    "Boxes",
     "Canvas",
     "Classification",
     "ConfigProblem",
@@ -64,6 +72,7 @@ __all__ = [
     "CounterSpec",
     "Detections",
     "Device",
+    "Drift",
     "Duration",
     "Event",
     "EventSpec",

@@ -1,15 +1,28 @@
-"""Finds installed plug-ins by entry point and imports only the requested one; checks that a chain fits.
+"""Finds installed plug-ins, and what is registered for models, by entry point; imports only what is requested.
 
-The plug-ins of a chain fit together if each required result type is produced earlier in the chain.
+Also checks a chain: its plug-ins fit together if each required result type is produced earlier in the chain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
+from sightd.engines.model import Model
 from sightd.engines.text import did_you_mean
-from sightd.plugins.api import API_VERSION, ENTRY_POINT_GROUP, AnyPlugin, Plugin, PluginError
+from sightd.plugins.api import (
+    API_VERSION,
+    BOX_READER_ENTRY_POINT_GROUP,
+    DRIFT_ENTRY_POINT_GROUP,
+    ENTRY_POINT_GROUP,
+    AnyPlugin,
+    BoxReader,
+    BoxReaderFactory,
+    Drift,
+    Plugin,
+    PluginError,
+)
 from sightd.plugins.configuration.declarations import Declarations
 
 
@@ -18,12 +31,17 @@ def available() -> dict[str, EntryPoint]:
 
     Raises PluginError if two packages register different plug-ins under the same name.
     """
+    return _entries(ENTRY_POINT_GROUP, "plug-in")
+
+
+def _entries(group: str, kind: str) -> dict[str, EntryPoint]:
+    """Raises PluginError if two packages register different objects of this `kind` under the same name."""
     found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
             raise PluginError(
-                f'two packages have a plug-in "{entry.name}": {package_of(other)} and {package_of(entry)}; '
+                f'two packages have a {kind} "{entry.name}": {package_of(other)} and {package_of(entry)}; '
                 "uninstall one of them"
             )
     return found
@@ -40,11 +58,8 @@ def load(name: str) -> type[AnyPlugin]:
     entry = entries.get(name)
     if entry is None:
         raise PluginError(_unknown(name, entries))
-    whose = f'plug-in "{name}" ({entry.value} of {package_of(entry)})'
-    try:
-        loaded: object = entry.load()
-    except Exception as error:
-        raise PluginError(f"{whose} cannot be imported: {type(error).__name__}: {error}{_renamed(error)}") from error
+    whose = _described(entry, "plug-in")
+    loaded = _imported(entry, whose)
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
         raise PluginError(f"{whose} is not a class derived from sightd.plugins.api.Plugin")
     if loaded.api_version != API_VERSION:
@@ -57,6 +72,44 @@ def load(name: str) -> type[AnyPlugin]:
     except PluginError as error:
         raise PluginError(f"{whose}: {error}") from None
     return loaded
+
+
+def box_reader_for(model: Model) -> BoxReader | None:
+    """Returns the box reader for the outputs of a model, or None if none is registered for its role. Raises PluginError
+    if it is unusable or cannot read this model."""
+    factory: BoxReaderFactory | None = _for_role(BOX_READER_ENTRY_POINT_GROUP, "box reader", model.role)
+    return None if factory is None else factory(model)
+
+
+def drift_for(role: str) -> Drift | None:
+    """Returns the function that compares int8 models of that role with the original, or None if none is registered.
+    Raises PluginError if it is unusable."""
+    found: Drift | None = _for_role(DRIFT_ENTRY_POINT_GROUP, "drift measure", role)
+    return found
+
+
+def _for_role(group: str, kind: str, role: str) -> Any:
+    """Imports and returns the function that is registered for models of a role, or None."""
+    entry = _entries(group, kind).get(role)
+    if entry is None:
+        return None
+    whose = _described(entry, kind)
+    found = _imported(entry, whose)
+    if not callable(found):
+        raise PluginError(f"{whose} is not a function")
+    return found
+
+
+def _described(entry: EntryPoint, kind: str) -> str:
+    return f'{kind} "{entry.name}" ({entry.value} of {package_of(entry)})'
+
+
+def _imported(entry: EntryPoint, whose: str) -> object:
+    """Raises PluginError if the import fails."""
+    try:
+        return entry.load()
+    except Exception as error:
+        raise PluginError(f"{whose} cannot be imported: {type(error).__name__}: {error}{_renamed(error)}") from error
 
 
 def _renamed(error: Exception) -> str:

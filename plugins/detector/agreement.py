@@ -1,14 +1,19 @@
-"""Measures how well two detectors agree on the same images: the cost of other arithmetic, without ground truth."""
+"""Measures how well two engines of a detector agree on the same images: the cost of other arithmetic, without ground
+truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sightd.engines.geometry import iou
-from sightd.plugins.api import Detections
+from sightd.engines.model import Model
+from sightd.engines.sessions.engine import Engine
+from sightd.plugins.api import Detections, Frame, Results
+from sightd.plugins.detector.config import DetectorConfig
+from sightd.plugins.detector.plugin import Detector
 
 CLEAR = 0.4
 """Least score of an object that counts, because it would be drawn."""
@@ -66,3 +71,28 @@ def _best_overlaps(of: Detections, among: Detections) -> np.ndarray:
 
 def _percent(part: int, whole: int) -> str:
     return f" ({100 * part / whole:.1f} %)" if whole else ""
+
+
+def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
+    """Returns a sentence: how far the objects that the detector finds with the two engines agree."""
+    return str(agreement(zip(detections(reference, pictures), detections(other, pictures), strict=True)))
+
+
+class _OneEngine:
+    """A plug-in's context that provides one engine, whatever is asked for."""
+
+    name = "drift"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def engine(self, choice: Sequence[str | Model]) -> Engine:
+        return self._engine
+
+
+def detections(engine: Engine, pictures: Sequence[Frame]) -> list[Detections]:
+    """Returns what the detector finds with an engine on each image, down to a score of `FAINT`."""
+    detector = Detector(DetectorConfig(min_score=FAINT))
+    detector.open(_OneEngine(engine))
+    found = [detector.process([picture], [Results()])[0].get(Detections) for picture in pictures]
+    return [one or Detections.none() for one in found]

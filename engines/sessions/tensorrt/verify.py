@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightd.engines.errors import EngineVerificationError
+from sightd.engines.errors import BackendUnavailableError, EngineVerificationError
 from sightd.engines.geometry import iou
 from sightd.engines.session import Session, Tensor, TensorSpec
 
@@ -113,16 +113,18 @@ def compare(
 
 
 def verifier_for(role: str, reader: BoxReader | None = None) -> Verifier:
-    """Returns the check for a role of the catalogue. Raises ValueError if there is none."""
-    if role in ("detector", "face-detector"):
-        if reader is None:
-            raise ValueError(f"a {role} is compared by its boxes: pass the box reader of its head")
+    """Returns the check for a model of a role: by its boxes if there is a reader for them. Raises
+    BackendUnavailableError if there is none."""
+    if reader is not None:
         return boxes_verifier(reader)
     if role in ("face-embedder", "classifier"):
         return embeddings_verifier
     if role == "style":
         return images_verifier
-    raise ValueError(f"no accuracy limits are defined for models with the role {role!r}")
+    raise BackendUnavailableError(
+        f"no accuracy limits are defined for models with the role {role!r}, so its engines cannot be verified; a "
+        "package can register a box reader for the role (docs/plugins.md)"
+    )
 
 
 def boxes_verifier(reader: BoxReader) -> Verifier:

@@ -5,22 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 import yaml
 
 from sightd.daemon.config.model import Engines, Models
 from sightd.daemon.pipeline import model_loading
-from sightd.daemon.pipeline.model_loading import engine_loading, preference_of
+from sightd.daemon.pipeline.model_loading import engine_loading, preference_of, verifier_of
 from sightd.engines.cuda.gpus import Gpus, RoundRobin
-from sightd.engines.errors import BackendUnavailableError, ModelUnavailableError, UnknownModelError
+from sightd.engines.errors import (
+    BackendUnavailableError,
+    EngineVerificationError,
+    ModelUnavailableError,
+    UnknownModelError,
+)
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
 from sightd.engines.sessions.backends import DEFAULT_BACKENDS, Backends, Preference
 from sightd.plugins.api import PluginConfig
 from sightd.plugins.detector.config import DetectorConfig
+from tests.support import plates
 from tests.support.daemon import one_object_network
 from tests.support.networks import write_colours
 
@@ -140,3 +148,29 @@ def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: py
     engine_loading(Models(directory=tmp_path), Engines())([], 1, PluginConfig())
     of_tensorrt, of_kernels = given
     assert of_tensorrt is of_kernels
+
+
+def test_an_engine_of_a_role_that_a_package_brings_is_verified_by_the_boxes_that_its_reader_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plates.installed(tmp_path, monkeypatch)
+    verifier = verifier_of(replace(Catalog.load().get("yolox-nano"), role=plates.ROLE))
+    outputs = {"plates": np.array([[[10, 10, 50, 20]]], np.float32)}
+    assert verifier(outputs, outputs)["mean IoU of matched boxes"] == 1
+    with pytest.raises(EngineVerificationError, match="mean IoU"):
+        verifier(outputs, {"plates": outputs["plates"] + 5})
+
+
+def test_a_box_reader_is_imported_only_for_models_of_its_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plates.installed(tmp_path, monkeypatch)
+    monkeypatch.delitem(sys.modules, plates.MODULE, raising=False)
+    detector = Catalog.load().get("yolox-nano")
+    verifier_of(detector)
+    assert plates.MODULE not in sys.modules
+    verifier_of(replace(detector, role=plates.ROLE))
+    assert plates.MODULE in sys.modules
+
+
+def test_a_role_without_a_box_reader_is_left_to_other_backends(tmp_path: Path) -> None:
+    with pytest.raises(BackendUnavailableError, match=f"no accuracy limits are defined .* {plates.ROLE!r}"):
+        verifier_of(replace(Catalog.load().get("yolox-nano"), role=plates.ROLE))

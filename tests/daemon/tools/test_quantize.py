@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ import pytest
 
 from sightd.daemon.cli import models
 from sightd.daemon.tools.media import MediaError
-from sightd.daemon.tools.quantize import CalibrationPictures, detections, drift
+from sightd.daemon.tools.quantize import CalibrationPictures, drift
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_models import with_custom_models
 from sightd.engines.models.onnx_edit import to_fp16
@@ -30,8 +31,8 @@ from sightd.engines.sessions.loader import EngineLoader
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.openvino import OpenVinoSession, sums_int8_exactly
 from sightd.plugins.api import Frame
-from sightd.plugins.detector.agreement import Agreement, agreement
-from tests.support import media
+from sightd.plugins.detector.agreement import Agreement, agreement, detections
+from tests.support import media, plates
 from tests.support.networks import stored
 from tests.support.openvino import openvino_importable
 from tests.support.pictures import street
@@ -234,6 +235,17 @@ def test_a_network_that_is_no_detector_is_judged_by_its_outputs(tmp_path: Path) 
     engine = Engine(model, OnnxRuntimeSession(tmp_path / "small.onnx", 1), "")
     frames = [Frame.of(picture, camera="a", seq=0, captured_at=0.0) for picture in pictures(3)]
     assert drift(engine, engine, frames) == "compared with fp32 on 3 images: cosine of the outputs at least 1.0000"
+
+
+def test_a_network_of_a_role_that_a_package_brings_is_judged_by_the_function_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plates.installed(tmp_path, monkeypatch)
+    model = replace(convolutional(tmp_path / "small.onnx"), role=plates.ROLE)
+    engine = Engine(model, OnnxRuntimeSession(tmp_path / "small.onnx", 1), "")
+    frames = [Frame.of(picture) for picture in pictures(3)]
+    found = drift(engine, engine, frames)
+    assert found == f"compared with fp32 on 3 images: all 3 plates of {model.name} read again"
 
 
 def test_too_few_pictures_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

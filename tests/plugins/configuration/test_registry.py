@@ -1,4 +1,4 @@
-"""Plug-ins are found by name; an invalid one reports what is wrong."""
+"""Plug-ins are found by name, and functions for models by role; an invalid one reports what is wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from sightd.plugins.api import ENTRY_POINT_GROUP, PluginError
+from sightd.engines.models.catalog import Catalog
+from sightd.plugins.api import BOX_READER_ENTRY_POINT_GROUP, DRIFT_ENTRY_POINT_GROUP, ENTRY_POINT_GROUP, PluginError
 from sightd.plugins.configuration import registry
 from sightd.plugins.tracker import Tracker
 
@@ -70,3 +71,37 @@ def test_two_plug_ins_of_one_name_are_refused(installed: list[EntryPoint]) -> No
     add(installed, "tracker", f"{HERE}:OfTomorrow")
     with pytest.raises(PluginError, match='two packages have a plug-in "tracker"'):
         registry.available()
+
+
+def test_the_package_s_own_detectors_have_box_readers_and_a_measure_of_drift() -> None:
+    for name in ("yolox-nano", "ssd-mobilenet-v2", "yunet"):
+        assert registry.box_reader_for(Catalog.load().get(name)) is not None
+    assert registry.drift_for("detector") is not None
+
+
+def test_a_role_for_which_nothing_is_registered_has_nothing() -> None:
+    assert registry.box_reader_for(Catalog.load().get("style26")) is None
+    assert registry.drift_for("style") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (f"{HERE}:Absent", 'drift measure "oracle" .* cannot be imported: AttributeError'),
+        (HERE, 'drift measure "oracle" .* is not a function'),
+    ],
+)
+def test_a_function_for_a_role_that_cannot_be_used_is_refused_with_the_reason(
+    installed: list[EntryPoint], value: str, message: str
+) -> None:
+    installed.append(EntryPoint("oracle", value, DRIFT_ENTRY_POINT_GROUP))
+    with pytest.raises(PluginError, match=message):
+        registry.drift_for("oracle")
+
+
+def test_two_box_readers_for_one_role_are_refused(installed: list[EntryPoint]) -> None:
+    installed += [
+        EntryPoint("style", f"{HERE}:{name}", BOX_READER_ENTRY_POINT_GROUP) for name in ("OfTomorrow", "not_a_class")
+    ]
+    with pytest.raises(PluginError, match='two packages have a box reader "style"'):
+        registry.box_reader_for(Catalog.load().get("style26"))

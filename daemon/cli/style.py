@@ -105,12 +105,15 @@ def _add_train(actions: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code: 0 success, 1 if a file cannot be read or written, 3 if a model is unavailable, 130 if interrupted."""
+    """Exit code: 0 success, 1 if a file cannot be read or written, 3 if a model or the plug-in is unavailable, 130 if
+    interrupted."""
     from sightd.daemon.tools.media import MediaError
     from sightd.daemon.tools.training.preflight import TrainingError
     from sightd.engines.errors import EngineError
+    from sightd.plugins.api import PluginError
 
-    return exit_code_of(lambda: args.do(args), {TrainingError: 1, MediaError: 1, EngineError: 3, OSError: 1})
+    codes = {TrainingError: 1, MediaError: 1, EngineError: 3, PluginError: 3, OSError: 1}
+    return exit_code_of(lambda: args.do(args), codes)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -134,16 +137,16 @@ def _sheet(args: argparse.Namespace) -> int:
     from sightd.daemon.tools.media import read_picture
     from sightd.daemon.tools.style_sheet import contact_sheet
     from sightd.engines.files import write_whole
-    from sightd.plugins.style.config import StyleConfig
+    from sightd.plugins.configuration import registry
 
     if args.out.suffix.lower() not in _SUFFIXES or not args.out.absolute().parent.is_dir():
         print(f"sightd: {args.out}: must be a .jpg or .png file in an existing folder", file=sys.stderr)
         return 1
-    picture = read_picture(args.photo)
+    picture, painter = read_picture(args.photo), registry.load("style")
     with ProgressBar() as progress:
         load = engine_loading(Models(), Engines(), progress)
-        context = PluginContext("style", len(os.sched_getaffinity(0)), load, StyleConfig(), [])
-        sheet = contact_sheet(picture, args.side, context)
+        context = PluginContext("style", len(os.sched_getaffinity(0)), load, painter.Config(), [])
+        sheet = contact_sheet(picture, args.side, painter, context)
     try:
         write_whole(args.out, cv2.imencode(args.out.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
     except OSError as error:

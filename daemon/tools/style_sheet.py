@@ -8,21 +8,22 @@ import numpy as np
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import BLACK, Layout
 from sightd.engines.labels import STYLES
-from sightd.plugins.api import Context, Frame, Image, Picture, Results
-from sightd.plugins.style import Stylist
-from sightd.plugins.style.config import StyleConfig
+from sightd.plugins.api import AnyPlugin, Context, Frame, Image, Picture, Results
 
 _ACROSS = 7
 
 
-def contact_sheet(photo: Image, side: int, context: Context) -> Image:
-    """Returns a BGR image of tiles of `side` × `side` pixels; the unstyled photo fills the tiles after the last
-    style."""
+def contact_sheet(photo: Image, side: int, painter: type[AnyPlugin], context: Context) -> Image:
+    """Returns a BGR image of tiles of `side` × `side` pixels; the unstyled photo fills the tiles after the last style.
+
+    `painter` is the plug-in that paints, with the options `style` and `max_lines`. Raises PluginError or EngineError if
+    it cannot be opened.
+    """
     square = _square(photo, side)
     sprites = SpriteCache(Layout.of(side, side))
     tiles = []
     for name in STYLES:
-        plugin = Stylist(StyleConfig(style=name, max_lines=max(side, 128)))
+        plugin = painter(painter.Config.model_validate({"style": name, "max_lines": max(side, 128)}))
         plugin.open(context)
         picture = plugin.process([Frame.of(square, still=True)], [Results()])[0].get(Picture)
         plugin.close()

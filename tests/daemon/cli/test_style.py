@@ -10,6 +10,7 @@ import pytest
 
 from sightd.daemon.cli.main import main
 from sightd.engines.labels import STYLES
+from sightd.plugins.configuration import registry
 from tests.support.networks import stored
 
 
@@ -34,6 +35,14 @@ def test_the_sheet_shows_the_photograph_in_every_style(photo: Path, tmp_path: Pa
     assert sheet.shape == (4 * 64, 7 * 64, 3)
     tiles = sheet.reshape(4, 64, 7, 64, 3).swapaxes(1, 2).reshape(28, -1)
     assert len({tile.tobytes() for tile in tiles}) == 27, "26 styles that differ, and the photograph twice"
+
+
+def test_without_a_style_plug_in_no_sheet_is_made(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    assert main(["style", "sheet", str(photo), "--out", str(tmp_path / "sheet.png")]) == 3
+    assert 'there is no plug-in "style"' in capsys.readouterr().err
 
 
 def test_a_photograph_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,6 @@ from sightd.daemon.cli.arguments import SubParsers
 if TYPE_CHECKING:
     from sightd.daemon.config.load import LoadedConfig
     from sightd.daemon.tools.analyze.job import AnalysisOutput
-    from sightd.plugins.api import PluginConfig
 
 _EXAMPLES = """\
 examples:
@@ -147,7 +146,7 @@ def _analyze(args: argparse.Namespace, loaded: LoadedConfig) -> int:
         return _concluded(missing, 0, missing)
     configs = {name: loaded.plugin_configs[name] for name in config.chain}
     if args.embeddings:
-        configs = {name: _looking_always(options) for name, options in configs.items()}
+        configs = {name: options.for_embeddings() for name, options in configs.items()}
     progress = ProgressBar()
     try:
         with OfflineChain(engine_loading(config.models, config.engines, progress), _cores()) as chain:
@@ -167,15 +166,6 @@ def _analyze(args: argparse.Namespace, loaded: LoadedConfig) -> int:
     except ResultsError as error:
         print(f"{args.out or 'standard output'}: cannot be written: {error}", file=sys.stderr)
         return 1
-
-
-def _looking_always(options: PluginConfig) -> PluginConfig:
-    """Makes a face plug-in process every face of every frame, so that each has an embedding."""
-    from sightd.plugins.face.config import FaceConfig
-
-    if isinstance(options, FaceConfig):
-        return options.model_copy(update={"recheck": 0.0, "max_looks": 10_000})
-    return options
 
 
 class _ResultsFile:

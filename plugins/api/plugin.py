@@ -7,7 +7,7 @@ entry under `plugins:` in the configuration. All cameras whose chain names the e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -88,6 +88,11 @@ class PluginConfig(BaseModel):
         model.
         """
         return ()
+
+    def for_embeddings(self) -> Self:
+        """Returns options with which the plug-in computes the embedding of everything it finds, on every frame:
+        `sightd analyze --embeddings` opens it with these. The same options by default."""
+        return self
 
 
 C = TypeVar("C", bound=PluginConfig)

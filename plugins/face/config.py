@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr
 
@@ -91,6 +91,10 @@ class FaceConfig(PluginConfig):
         "if the plug-in fails, the whole frame is redacted.",
     )
     names: bool = Field(True, description="Draw names in the image.")
+
+    def for_embeddings(self) -> Self:
+        """Embeds every face of every frame, however many there are."""
+        return self.model_copy(update={"recheck": 0.0, "max_looks": 10_000})
 
     def problems(self, networks: Catalog) -> list[ConfigProblem]:
         """Returns unknown models and options that cannot be combined."""

@@ -26,6 +26,8 @@ from sightd.plugins.configuration import registry
 from tests.daemon.tools.test_media import write_picture, write_video
 from tests.support.clips import write_film
 from tests.support.daemon import one_object_network
+from tests.support.faces import photo
+from tests.support.networks import stored
 from tests.support.process_logging import restored
 from tests.support.small_disk import SmallDisk
 from tests.support.waiting import eventually
@@ -82,6 +84,21 @@ def test_a_setting_under_its_previous_name_causes_a_warning(
     code, lines = analyze(config, write_picture(tmp_path / "a.png"), "--set", "events.most=500")
     assert (code, len(lines)) == (0, 1)
     assert "warning: --set: events.most: was renamed to max_count" in capsys.readouterr().err
+
+
+def test_embeddings_are_written_for_every_face_of_every_frame_whatever_the_options_limit(tmp_path: Path) -> None:
+    for name in ("yunet", "sface"):
+        stored(name)
+    crowd = photo("multi_face.jpg", 640)
+    even = crowd[: crowd.shape[0] // 2 * 2, : crowd.shape[1] // 2 * 2]
+    clip, out = write_film(tmp_path / "clip.mp4", [even] * 10, fps=50), tmp_path / "faces.jsonl"
+    limits = [f"face.gallery={tmp_path / 'faces.db'}", "face.max_looks=1", "face.recheck=1h", "face.min_quality=0"]
+    options = [word for limit in limits for word in ("--set", limit)]
+    assert main(["analyze", str(clip), "--chain", "face", *options, "--embeddings", "--out", str(out)]) == 0
+    lines = [json.loads(line)["faces"] for line in out.read_text().splitlines()]
+    assert [len(faces) for faces in lines] == [len(lines[0])] * 10
+    assert len(lines[0]) > 1
+    assert [len(face["embedding"] or ()) for faces in lines for face in faces] == [128] * 10 * len(lines[0])
 
 
 def test_broken_sources_among_others_are_told_and_the_others_are_done(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from sightd.plugins.api import ENTRY_POINT_GROUP
+
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("engines", "plugins", "daemon")
+OF_FACES = ("daemon/faces/", "daemon/serve/http/routes_faces.py", "daemon/cli/faces.py", "daemon/cli/face_actions.py")
+"""What still has to move to the face plug-in."""
 
 
 def imported(path: Path) -> set[str]:
@@ -61,6 +66,20 @@ def test_no_import_goes_up(floor: str) -> None:
     files = sorted((ROOT / floor).rglob("*.py"))
     assert files
     wrong = {str(path.relative_to(ROOT)): found for path in files if (found := imported(path) & above)}
+    assert not wrong
+
+
+def test_the_daemon_imports_no_plug_in() -> None:
+    """It finds them by entry point, and knows only the contract: what ships with sightd can be replaced or left out."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][ENTRY_POINT_GROUP]
+    plugins = {"/".join(value.split(":")[0].split(".")[1:3]) for value in declared.values()}
+    assert plugins > {"plugins/detector", "plugins/tracker"}
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(found)
+        for path in (ROOT / "daemon").rglob("*.py")
+        if not str(path.relative_to(ROOT)).startswith(OF_FACES)
+        and (found := {name for name in imported_packages(path) if "/".join(name.split("/")[:2]) in plugins})
+    }
     assert not wrong
 
 

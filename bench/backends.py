@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def _wanted(model: Model, names: list[str]) -> bool:
-    """Whether this model, or the one it was quantised from, is among the names. Without names all are wanted."""
+    """Whether this model, or the one it was quantised from, is among the names. Without names, all are."""
     return not names or not {model.name, model.name.removesuffix("-int8")}.isdisjoint(names)
 
 

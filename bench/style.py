@@ -66,8 +66,8 @@ class Figure:
 
 def warping_error(before: Image, now: Image, painted_before: FloatArray, painted: FloatArray) -> float:
     """Returns the mean absolute difference (0-255) between a painting and the previous one warped by the frames'
-    motion, where nothing was occluded or uncovered (Lai et al. 2018, arXiv 1808.00449, with forward and backward flow
-    for occlusion).
+    motion, over pixels that were neither occluded nor uncovered (Lai et al. 2018, arXiv 1808.00449, with forward and
+    backward flow for occlusion).
 
     The motion is estimated independently of the plug-in, and more finely. Frames are BGR uint8 [h, w, 3], paintings
     float32 of the same shape.

@@ -55,8 +55,8 @@ class _Context:
 
 
 def rates(engine: Engine, film: Sequence[Image]) -> list[Rate]:
-    """Paints a simulated camera, first alone and then next to a detector that runs continuously in its own process. As
-    in the daemon, the newest frame is painted and older ones are skipped."""
+    """Paints a simulated camera, first by itself and then next to a detector that runs continuously in its own
+    process. As in the daemon, the newest frame is painted and older ones are skipped."""
     plugin = Stylist(StyleConfig())
     plugin.open(_Context(engine))
     found = [_painted(plugin, film, "alone")]

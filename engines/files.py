@@ -1,4 +1,4 @@
-"""Files on this machine: opened safely, replaced atomically, hashed, locked between processes, and where they lie."""
+"""Files on this machine: opened safely, replaced atomically, hashed, locked between processes; default folders."""
 
 from __future__ import annotations
 

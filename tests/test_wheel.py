@@ -93,7 +93,7 @@ def test_it_lives_beside_python_daemon(program: Path, tmp_path: Path, environ: d
         [*pip, "--require-hashes", "-r", str(tmp_path / "pinned")], capture_output=True, text=True
     )
     if installed.returncode:
-        pytest.skip(f"python-daemon cannot be fetched here: {installed.stderr.splitlines()[-1]}")
+        pytest.skip(f"python-daemon could not be downloaded: {installed.stderr.splitlines()[-1]}")
     lines = "import daemon, sightd.daemon; print(daemon.DaemonContext.__module__, sightd.daemon.__file__)"
     done = subprocess.run(
         [program.parent / "python", "-c", lines], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True

@@ -53,19 +53,19 @@ TURNS = {
 """Regular expressions of words that no engineer would use here, and what to write instead."""
 
 MOST = {
-    "bench: docstrings and comments": 4,
-    "daemon: docstrings and comments": 24,
-    "engines: docstrings and comments": 2,
+    "bench: docstrings and comments": 0,
+    "daemon: docstrings and comments": 1,
+    "engines: docstrings and comments": 0,
     "examples: docstrings and comments": 0,
-    "plugins: docstrings and comments": 12,
-    "tests: docstrings and comments": 7,
+    "plugins: docstrings and comments": 1,
+    "tests: docstrings and comments": 0,
     "bench: strings": 0,
     "daemon: strings": 0,
     "engines: strings": 0,
     "examples: strings": 0,
     "plugins: strings": 0,
-    "tests: strings": 16,
-    "documents": 8,
+    "tests: strings": 0,
+    "documents": 0,
     "settings": 0,
 }
 """A ratchet: how many an area may have, until it is rewritten. These numbers only go down."""

@@ -28,7 +28,7 @@ _BARE_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """The daemon's windows, merged and separately; its threads; the bare stages, alone and next to a second loop."""
+    """The daemon's windows, merged and separately; its threads; the bare stages, with and without a second loop."""
 
     window: Window
     per_window: list[float]

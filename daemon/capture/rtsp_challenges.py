@@ -205,7 +205,7 @@ class _Mapping:
 
 
 def _mapped(library: Path) -> list[_Mapping]:
-    """Returns where that file is loaded: its parts in order, the first one from the file's beginning. Empty if it is
+    """Returns the memory mappings of that file in order, the first one from the beginning of the file. Empty if it is
     not loaded or was replaced since, for example by a package upgrade."""
     found: list[_Mapping] = []
     for line in Path("/proc/self/maps").read_text().splitlines():

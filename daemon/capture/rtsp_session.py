@@ -38,7 +38,7 @@ class RtspSession:
         self.dialogue.login = login
         self._pipeline = gstreamer.gst.Pipeline.new(None)
         self._sink = gstreamer.element("appsink", sync=False, max_buffers=_QUEUED, enable_last_sample=False)
-        self._source = _rtspsrc(gstreamer, address, transport, limit, alone=login is None)
+        self._source = _rtspsrc(gstreamer, address, transport, limit, own_login=login is None)
         self._pipeline.add(self._source)
         self._pipeline.add(self._sink)
         self._handlers = [
@@ -113,8 +113,8 @@ class RtspSession:
                 self._playing = True
 
 
-def _rtspsrc(gstreamer: GStreamer, address: Address, transport: str, limit: float, *, alone: bool) -> Any:
-    """Returns the rtspsrc element. `alone`: it logs in by itself."""
+def _rtspsrc(gstreamer: GStreamer, address: Address, transport: str, limit: float, *, own_login: bool) -> Any:
+    """Returns the rtspsrc element. `own_login`: it answers login challenges itself."""
     element = gstreamer.element(
         "rtspsrc",
         location=address.location,
@@ -128,7 +128,7 @@ def _rtspsrc(gstreamer: GStreamer, address: Address, transport: str, limit: floa
         tls_validation_flags=0,
         user_agent="sightd",
     )
-    if alone and address.user is not None:
+    if own_login and address.user is not None:
         element.set_property("user-id", address.user)
         element.set_property("user-pw", address.password)
     return element

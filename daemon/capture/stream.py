@@ -105,7 +105,7 @@ class Shot:
 
 
 class Gap(Enum):
-    """What a stream yields in place of a frame."""
+    """What a stream yields instead of a frame."""
 
     NOTHING = "a packet that produced no frame"
     DAMAGED = "a packet that could not be decoded"

@@ -24,22 +24,22 @@ examples:
   sightd analyze people/ --chain face --set face.gallery=faces.db --out faces.jsonl
   sightd analyze -c config/sightd.yaml street.mp4 --out results.jsonl --annotated annotated/
 
-A picture, a folder (with the folders below it) or a video is a source. The pictures of a folder are taken for one
-sequence, in the order of their numbers; tracks end with a sequence. Files of a folder that are neither pictures nor
-videos are listed and skipped. Each line of the result is one frame:
+A source is an image, a video, or a folder, including its subfolders. The images of a folder form one sequence, ordered
+by the numbers in their names; tracks end with a sequence. Files that are neither images nor videos are listed and
+skipped. Each line of the output is one frame:
   {"source": …, "frame": 0, "pts": 0.0, "width": 640, "height": 360,
    "detections": [{"box": [x1, y1, x2, y2], "score": 0.91, "class": "person", "class_id": 0, "track": 3}],
    "faces": [{"box": …, "score": 0.93, "landmarks": [[x, y] × 5], "quality": 0.8, "track": 1, "identity": "Ada",
               "similarity": 0.71, "margin": 0.6, "reason": …}],
    "classification": [{"label": "tabby", "class_id": 281, "score": 0.83}, …]}
-Boxes are in pixels of the frame as it is shown: upright, with square pixels; width and height are those of the frame.
-Where objects are classified, detections that were looked at have a classification of their own. Plug-ins of other
-packages may add keys, and "events". Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). A
-source that is missing, broken or incomplete is reported; what can be read of it is analysed, and so are the others.
-Ctrl-C and SIGTERM end it with whole files. A file of results or a copy that is there already is replaced when the new
-one is complete; if that fails, it is left as it was.
+Boxes are in pixels of the displayed frame: upright, with square pixels; width and height are those of the frame. If
+objects are classified, each classified detection has its own classification. Plug-ins of other packages can add keys,
+and "events". Bytes of a file name that are not UTF-8 are escaped (\\udc80 to \\udcff). Missing, broken or incomplete
+sources are reported; their readable part and all other sources are analysed. After Ctrl-C or SIGTERM, all files written
+so far are complete. Existing files are replaced only when the new file is complete; if that fails, they are left
+unchanged.
 
-exit codes: 0 all done, 1 a source failed, 2 the configuration has faults, 3 a required part is missing
+exit codes: 0 success, 1 a source failed, 2 invalid configuration, 3 a required component is missing
 """
 
 
@@ -47,14 +47,18 @@ def add(commands: SubParsers) -> None:
     """Declares the command's arguments."""
     parser = commands.add_parser(
         "analyze",
-        help="run the same plug-ins over files",
+        help="run plug-ins on image and video files",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Runs plug-ins on image and video files. Every frame is analysed; none is predicted.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="a picture, a folder or a video")
+    parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="an image, a folder or a video")
     parser.add_argument(
-        "-c", "--config", type=Path, metavar="FILE", help="take chain, plug-ins and drawing from a configuration file"
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="use the chain, plug-ins and drawing options of this configuration file",
     )
     parser.add_argument(
         "--chain",
@@ -65,16 +69,14 @@ def add(commands: SubParsers) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME.OPTION=VALUE", dest="settings", help="set a single option"
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where the lines go; by default, and with -, standard output"
-    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="output file; by default, or with -, standard output")
     parser.add_argument(
         "--deinterlace",
         choices=["auto", "on", "off"],
         default="auto",
-        help="auto: frames that say they are interlaced; on: all",
+        help="auto: frames marked as interlaced (default); on: all frames; off: none",
     )
-    parser.add_argument("--embeddings", action="store_true", help="write the embeddings of faces, too")
+    parser.add_argument("--embeddings", action="store_true", help="include the embeddings of faces")
     parser.add_argument("--annotated", type=Path, metavar="FOLDER", help="write annotated copies into this folder")
     parser.set_defaults(run=run)
 

@@ -27,7 +27,7 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "check",
         help="check a configuration file",
-        description="Validates configuration files and reports every fault with its line and a fix.",
+        description="Validates configuration files and reports every error with its line and a fix.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -39,7 +39,7 @@ def add(commands: SubParsers) -> None:
         action="append",
         default=[],
         type=Path,
-        help="the same",
+        help="same as FILE",
     )
     parser.set_defaults(run=run)
 

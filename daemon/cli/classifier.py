@@ -14,13 +14,13 @@ _EXAMPLES = """examples:
   sightd classifier train birds/                          birds/robin/*.jpg, birds/wren/*.jpg, …
   sightd classifier train birds/ --name garden --base resnet50
 
-FOLDER contains a folder of images for each class, with the name of the class; 20 images per class make a useful
+FOLDER contains one folder of images per class, named after the class; 20 images per class are enough for a useful
 classifier. The model is stored on this machine and can be used immediately:
 
   plugins: {classifier: {model: birds}}
 
-A folder NAME-report is written as well: the confusion matrix as a picture, the figures as JSON, and the network with
-its labels, to be carried to other machines (model: {file: birds.onnx, labels: birds.txt}).
+The folder NAME-report contains the confusion matrix as an image, the figures as JSON, and the model with its labels
+for use on other machines (model: {file: birds.onnx, labels: birds.txt}).
 """
 
 
@@ -100,5 +100,5 @@ def _train(args: argparse.Namespace) -> int:
         print(f"skipped: {line}", file=sys.stderr)
     print("\n".join(table(trained.validation)))
     print(f"{name}: stored as {trained.model.path}; report: {report}")
-    print(f"to to use it: plugins: {{classifier: {{model: {name}}}}}")
+    print(f"to use it: plugins: {{classifier: {{model: {name}}}}}")
     return 0

@@ -29,11 +29,11 @@ from sightd.engines.models.store import ModelStore, default_directory
 _EPILOG = """\
 examples:
   sightd doctor
-  sightd doctor -c /etc/sightd/sightd.yaml     also what this file asks for: its ports, TLS, folders
+  sightd doctor -c /etc/sightd/sightd.yaml     also what this file requires: ports, TLS, folders
   sightd doctor --json
 
 The exit code is 0 if nothing required is missing, 3 if a backend for video or models is missing, 1 if something else
-is missing, 2 if the configuration has a fault.
+is missing, 2 if the configuration is invalid.
 """
 _STYLES = {"ok": "green", "note": "yellow", "missing": "bold red", "in use": "bold red"}
 _STATE_WIDTH = max(map(len, _STYLES))

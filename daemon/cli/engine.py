@@ -30,8 +30,8 @@ from sightd.plugins.api import PluginError
 _EXAMPLES = """examples:
   sightd engine build yolox-nano                                  fp16, batches of 1 to 16
   sightd engine build yolox-nano --precision file --batch 1:1:4   precision of the model file
-  sightd engine build yolox-nano --calibrate recordings/          int8, with ranges from your own frames
-  sightd engine build yolox-nano --picture hall.jpg door.jpg      verified on pictures of your own
+  sightd engine build yolox-nano --calibrate recordings/          int8, calibrated on your own recordings
+  sightd engine build yolox-nano --picture hall.jpg door.jpg      verified on your own images
   sightd engine bench yolox-nano                                  compared with ONNX Runtime on the CPU
   sightd engine list
   sightd engine verify
@@ -62,7 +62,7 @@ def add(commands: SubParsers) -> None:
     )
     for name, summary, do in (
         ("build", "build engines that are not stored yet", _build),
-        ("bench", "benchmark engines, building missing ones", _bench),
+        ("bench", "benchmark engines; builds missing ones", _bench),
     ):
         action = actions.add_parser(name, parents=[stored], help=summary)
         _add_build_options(action)

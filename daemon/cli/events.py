@@ -29,14 +29,14 @@ examples:
   sightd events                             the newest 50
   sightd events --follow --camera door      and new ones, until Ctrl-C
   sightd events --since 2h --kind camera.down
-  sightd events --since 1d --json | jq .    one JSON object a line
+  sightd events --since 1d --json | jq .    one JSON object per line
 
 If no daemon is running, the command reads the journal file that the service, or the configuration given by -c, would
 use, and prints its path. The file is never changed.
 
 {HELP}
-The exit code is 0, 1 if there is no journal or it may not be read, 2 for wrong usage or a faulty configuration, 3 if
-the daemon named by --url or --socket does not answer.
+The exit code is 0 on success, 1 if there is no journal or it cannot be read, 2 for wrong usage or an invalid
+configuration, 3 if the daemon given by --url or --socket does not answer.
 """
 _LOOK_EVERY = 0.5
 """Seconds between two polls for new events."""

@@ -27,7 +27,7 @@ _EXAMPLES = """examples:
   sightd models fetch --mirror /media/usb yolox-nano        on a machine without internet access
   sightd models verify
   sightd models info ssd-mobilenet-v2
-  sightd models quantize ssd-mobilenet-v2 --calibrate recordings/   makes ssd-mobilenet-v2-int8 with your pictures
+  sightd models quantize ssd-mobilenet-v2 --calibrate recordings/   creates ssd-mobilenet-v2-int8 from your images
 """
 
 

@@ -19,10 +19,11 @@ examples:
   sightd reload -c cameras.yaml             the daemon that you started with this file
   sightd reload --url https://box:8080 --token-file box.token
 
-Cameras and plug-ins that did not change go on without losing a frame. If the file has faults, nothing changes.
+Cameras and plug-ins whose configuration did not change keep running without losing a frame. If the file is invalid,
+nothing changes.
 
 {HELP}
-The exit code is 0 if the configuration was applied, 2 if it was refused (each fault is printed with its file and line)
+The exit code is 0 if the configuration was applied, 2 if it was rejected (each error is printed with file and line)
 or for wrong usage, 3 if no daemon answers, 1 for any other failure.
 """
 _WORDS = {

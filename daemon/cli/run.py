@@ -39,12 +39,12 @@ def add(commands: SubParsers) -> None:
         "run",
         help="run the daemon",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs the daemon in the foreground until SIGTERM or Ctrl-C; a second signal ends it at once. "
-        "SIGHUP makes it reload its configuration; what did not change keeps running.",
+        description="Runs the daemon in the foreground until SIGTERM or Ctrl-C; a second signal ends it immediately. "
+        "SIGHUP makes it reload its configuration; cameras and plug-ins that did not change keep running.",
         epilog="examples:\n"
         "  sightd run -c config/demo.yaml\n"
         "  sightd check config/sightd.yaml && sightd run -c config/sightd.yaml\n\n"
-        "exit codes: 0 stopped, 1 failed, 2 the configuration has faults, 3 a required part is missing,\n"
+        "exit codes: 0 stopped, 1 failed, 2 invalid configuration, 3 a required component is missing,\n"
         "70 a thread hung (only under systemd's watchdog)\n",
     )
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="configuration file (YAML)")
@@ -89,7 +89,7 @@ def _serve(loaded: LoadedConfig) -> int:
     from sightd.engines.errors import EngineError
     from sightd.plugins.api import PluginError
 
-    faulthandler.enable()  # a crash in a native library shows the thread, and thereby the plug-in
+    faulthandler.enable()  # a crash in a native library shows the thread, whose name contains the plug-in
     limit_malloc_arenas()
     if told := shortage(loaded.config, raise_limit()):
         log.warning("%s", told)

@@ -11,9 +11,9 @@ from sightd.daemon.config.schema import as_text, config_schema
 _EPILOG = """\
 examples:
   sightd schema > sightd.schema.json
-  sightd schema --installed > sightd.schema.json    with the options of every plug-in that is installed here
+  sightd schema --installed > sightd.schema.json    including all installed plug-ins
 
-Let an editor use it: write `# yaml-language-server: $schema=./sightd.schema.json` as the first line of your file.
+To use it in an editor, write `# yaml-language-server: $schema=./sightd.schema.json` into the first line of your file.
 """
 
 
@@ -22,11 +22,11 @@ def add(commands: SubParsers) -> None:
     parser = commands.add_parser(
         "schema",
         help="print the JSON schema of a configuration file",
-        description="Prints the JSON schema of a configuration file, with the options of the plug-ins that ship.",
+        description="Prints the JSON schema of a configuration file, including the options of the built-in plug-ins.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--installed", action="store_true", help="with the options of other packages' plug-ins too")
+    parser.add_argument("--installed", action="store_true", help="include the plug-ins of other packages")
     parser.set_defaults(run=run)
 
 

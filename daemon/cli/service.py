@@ -21,7 +21,7 @@ _EXAMPLES = """examples:
 The service runs as its own user, starts at boot and is restarted after a failure. A credential is a file that only root
 needs to read; the configuration refers to it as ${file:/run/credentials/sightd.service/NAME}.
 
-The exit code is 0 on success (status: if it is active), 1 if an action was refused, 2 if the configuration has faults,
+The exit code is 0 on success (status: if it is active), 1 if an action was refused, 2 if the configuration is invalid,
 3 if it is not active.
 """
 
@@ -80,7 +80,7 @@ def _install(args: argparse.Namespace) -> int:
     try:
         control = _has_control_socket(config, credentials)
     except ConfigError as error:
-        raise InstallationError(f"the configuration has faults; nothing was installed:\n{error}") from error
+        raise InstallationError(f"the configuration is invalid; nothing was installed:\n{error}") from error
     path = install(unit_text(config, credentials, control=control))
     print(f"{path}: installed and started; check it with `sightd service status`")
     if missing := missing_groups():

@@ -24,7 +24,7 @@ examples:
   sightd status --json | jq .cameras        for programs; docs/service.md lists the fields
 
 {HELP}
-The exit code is 0 if the daemon is ready (every camera sends, every plug-in runs, the state can be written), 1 if it is
+The exit code is 0 if the daemon is ready (all cameras send, all plug-ins run, the state can be written), 1 if it is
 not, 2 for wrong usage, 3 if no daemon answers or this user has no access.
 """
 EXIT_READY, EXIT_NOT_READY, EXIT_USAGE, EXIT_NO_ANSWER = 0, 1, 2, 3

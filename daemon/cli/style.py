@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """examples:
   sightd style list
-  sightd style sheet photo.jpg --out styles.jpg      the photograph in every style, with the names
+  sightd style sheet photo.jpg --out styles.jpg      the photo in every style, labelled
   sightd style train painting.jpg --content recordings/ --name mine
 """
 
 _TRAIN = """examples:
-  sightd style train painting.jpg --content recordings/            minutes on two processor cores
+  sightd style train painting.jpg --content recordings/            takes minutes on two CPU cores
   sightd style train painting.jpg --content street.mp4 --name mine --likeness 30
   sightd style train painting.jpg --content photos/ --all          a separate model; needs a GPU
 
@@ -35,7 +35,7 @@ During training, previews and a checkpoint are written to the folder NAME-traini
 command again to resume. --all trains all weights; then configure the model instead: plugins: {style: {model: mine}}.
 
 Needs PyTorch: .venv/bin/pip install 'sightd[train]'. Exit code: 0 on success, 1 if
-something is wrong with the input, 3 if a model is not available, 130 if interrupted.
+the input is invalid, 3 if a model is not available, 130 if interrupted.
 """
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -17,7 +17,7 @@ and in the configuration:
     tokens:
       wall: {role: view, token: "${file:/etc/sightd/wall.token}"}
 
-roles: view (pictures, state, metrics, events), operate (faces, too), admin (everything)
+roles: view (images, state, metrics, events), operate (also faces), admin (everything)
 """
 
 

@@ -54,7 +54,7 @@ def name_threads(process: str) -> None:
 
 
 def name_this_thread(name: str) -> None:
-    """Names the calling thread, and thereby the threads that libraries start from it."""
+    """Names the calling thread. Threads that libraries start from it inherit the name."""
     _set_name(threading.get_native_id(), name)
 
 

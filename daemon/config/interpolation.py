@@ -29,8 +29,8 @@ class _UnresolvedError(Exception):
 class Resolved:
     """Values with every reference replaced. `secrets` are the texts that came from references: never print them.
 
-    `paths`: where a text contains references; `whole`: where it is a single reference and nothing else; `failed`: where
-    one could not be resolved.
+    `paths`: of texts that contain references; `whole`: of texts that are a single reference and nothing else;
+    `failed`: paths of those that could not be resolved.
     """
 
     value: object = None

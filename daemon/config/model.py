@@ -1,4 +1,4 @@
-"""Every option of the configuration file, documented where it is defined; `load` reads the file."""
+"""Every option of the configuration file, with its documentation; `load` reads the file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reconnect(Section):
 
 
 class Render(Section):
-    """What is drawn on the picture. Every part can be switched off."""
+    """What to draw on the frames. Each part can be switched off."""
 
     boxes: bool = Field(True, description="Draw a box around each object.")
     labels: bool = Field(True, description="Show the class name on each box.")
@@ -46,7 +46,7 @@ class Render(Section):
 
 
 class Output(Section):
-    """The annotated video of a camera. It is encoded only while somebody watches."""
+    """The annotated video of a camera, encoded only while somebody watches."""
 
     encoder: Literal["auto", "x264", "nvenc"] = Field(
         "auto",
@@ -74,7 +74,7 @@ class Output(Section):
 
 
 class Camera(Section):
-    """One camera: where its pictures come from, what is done to them, how they are shown."""
+    """One camera: its source, its plug-ins, and its output."""
 
     source: SecretStr = Field(
         description="rtsp://, rtsps://, http(s):// (MJPEG, single images, HLS, MPEG-TS), the path of a file, "
@@ -156,7 +156,7 @@ class Tls(Section):
 
 
 class Credentials(Section):
-    """Who may watch."""
+    """User name and password of RTSP viewers."""
 
     username: str = Field(min_length=1, description="User name of the viewers.")
     password: SecretStr = Field(
@@ -189,7 +189,7 @@ RoleName = Literal["view", "operate", "admin"]
 
 
 class Token(Section):
-    """What opens the servers for whoever holds it, and how far."""
+    """An access token and its role."""
 
     role: RoleName = Field(
         description="view: images, state, metrics and events; operate: also faces; admin: also removes and "
@@ -203,7 +203,7 @@ class Token(Section):
 
 
 class Access(Section):
-    """Who may come in, over HTTP and RTSP. Without tokens everybody on this machine may, and nobody else."""
+    """Access over HTTP and RTSP. Without tokens, only clients on this machine have access."""
 
     tokens: dict[Name, Token] = Field(
         default_factory=dict,
@@ -240,8 +240,8 @@ class Http(Section):
 
 
 class Control(Section):
-    """The Unix socket by which `sightd` commands of this machine reach the daemon. root and the daemon's own user are
-    admin there, without a token."""
+    """The Unix socket for `sightd` commands on this machine. root and the daemon's own user have the role admin,
+    without a token."""
 
     enabled: bool = Field(True, description="Serve the API on the socket.")
     socket: Path | None = Field(
@@ -257,7 +257,7 @@ class Control(Section):
 
 
 class Models(Section):
-    """Where networks are kept and found."""
+    """Where model files are stored and searched for."""
 
     directory: Path | None = Field(
         None,
@@ -274,7 +274,7 @@ class Models(Section):
 
 
 class Engines(Section):
-    """What runs the networks. A plug-in's entry may state `backends`, `precision` and `device` of its own."""
+    """What runs the models. Plug-ins can override `backends`, `precision` and `device`."""
 
     backends: list[BackendName] = Field(
         list(DEFAULT_BACKENDS),
@@ -300,7 +300,7 @@ class Engines(Section):
 
 
 class Events(Section):
-    """The journal of what happens, among the state: `sightd events`, and /api/events."""
+    """The event journal, stored in the state directory; read it with `sightd events` or /api/events."""
 
     path: Path | None = Field(
         None,
@@ -314,7 +314,7 @@ class Events(Section):
 
 
 class Log(Section):
-    """What is written to standard error."""
+    """The log, written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     format: Literal["auto", "human", "json", "journald"] = Field(

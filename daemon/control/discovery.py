@@ -133,7 +133,7 @@ def _may_be_own(choice: DaemonSelection, service: InstalledService | None) -> bo
 def _candidates(
     choice: DaemonSelection, service: InstalledService | None, environ: Mapping[str, str]
 ) -> Iterator[Path]:
-    """Yields the sockets at which the daemon may listen, the likeliest first."""
+    """Yields the sockets at which the daemon may listen, most likely first."""
     if choice.config is None:
         if folder := service_runtime(environ):  # a command run by the service's own unit
             yield folder / SERVICE_SOCKET.name

@@ -1,4 +1,4 @@
-"""The installed systemd service, as defined by its unit: which configuration it runs, and where it keeps its state."""
+"""The installed systemd service, as defined by its unit: its configuration and its state directory."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         living = self._present()
         if not living.opened.carries:
             return Results()
-        return self._quickly(living, "carry", [frame], [results])  # type: ignore[return-value]  # likewise
+        return self._quickly(living, "carry", [frame], [results])  # type: ignore[return-value]  # see above
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         living = self._present()

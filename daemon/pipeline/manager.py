@@ -43,7 +43,7 @@ class Observer(PluginObserver, ProcessObserver, Protocol):
     """Receives what happens in one plug-in instance: faults and timings, batches, engines, process."""
 
     def begins(self) -> None:
-        """Called when an instance of this name starts, in place of any earlier one."""
+        """Called when an instance of this name starts, replacing any earlier one."""
 
     def declares(self, declarations: Declarations) -> None:
         """Called before an instance runs, with the counters and events that its class declares. Raises PluginError if

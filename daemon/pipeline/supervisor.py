@@ -55,7 +55,7 @@ class PluginSupervisor:
     and `draw` are skipped too.
 
     A hung call cannot be aborted in Python. Once `check_hung` finds one, it counts a fault and abandons the call; a
-    late result is discarded. `end` aborts the call where that is possible. If a plug-in was lost, `ready` returns
+    late result is discarded. `end` aborts the call if possible. If a plug-in was lost, `ready` returns
     whether it can be retried, and starts the recovery.
     """
 

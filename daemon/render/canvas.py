@@ -64,7 +64,7 @@ class OutputCanvas:
             self._surface.outline(place, colour)
 
     def label(self, xyxy: FloatArray, colour: Colour, text: str) -> None:
-        """Draws only a box's label: above, inside or below it, where no other label is; above it if none is free."""
+        """Draws only a box's label: above, inside or below it, whichever is free first; above it if none is."""
         box = self._on_picture(xyxy)
         if box is None:
             return

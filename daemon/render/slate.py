@@ -75,7 +75,7 @@ class SlateWords:
 
 
 def slate(last: Image | None, size: tuple[int, int], title: str, words: SlateWords) -> Image:
-    """Returns a BGR image of `size` (width, height), a new array, that tells viewers why the video stands still.
+    """Returns a BGR image of `size` (width, height), a new array, that shows viewers why there is no video.
 
     `last` is the last image, of any size, or None if there never was one.
     """

@@ -42,7 +42,7 @@ class JpegStream:
     """Holds only the newest image: a slow viewer skips images, and nothing queues.
 
     `wanted` and `publish` belong to the camera's thread; await `newest` and `still` on any event loop. `max_fps` limits
-    how often images are wanted. `clock` returns monotonic seconds.
+    how often `wanted` returns true. `clock` returns monotonic seconds.
     """
 
     def __init__(self, max_fps: float = 15.0, clock: Callable[[], float] = time.monotonic) -> None:

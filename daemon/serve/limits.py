@@ -119,22 +119,23 @@ class ViewerLimit:
 class RejectionCounter:
     """Rejections of one server. Thread-safe.
 
-    `told` maps each reason to a sentence, `count` increments the reason's counter, `clock` returns monotonic seconds.
+    `sentences` maps each reason to its description, `count` increments the reason's counter, `clock` returns monotonic
+    seconds.
     """
 
     def __init__(
         self,
         server: str,
-        told: Mapping[str, str],
+        sentences: Mapping[str, str],
         count: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._server, self._told, self._count = server, told, count
+        self._server, self._sentences, self._count = server, sentences, count
         self._throttle = LogThrottle(clock)
 
     def add(self, reason: str, address: str) -> None:
-        """Counts one rejected connection from `address`. Raises KeyError if `told` lacks the reason."""
-        sentence = self._told[reason]
+        """Counts one rejected connection from `address`. Raises KeyError for an unknown reason."""
+        sentence = self._sentences[reason]
         self._count(reason)
         if times := self._throttle.add(reason):
             log.warning("%s closed %d connection(s), the last from %s: %s", self._server, times, address, sentence)

@@ -2,7 +2,7 @@
 
 pip does the download, so the user's pip configuration selects the registry, and pip rejects an archive whose hash
 is not the pinned one. To download a source archive, pip asks the package's build backend for metadata, which runs
-the package's own code. Instead, pip finds our stub in place of setuptools; it reports the package name and
+the package's own code. Instead, pip finds our stub instead of setuptools; it reports the package name and
 version, which pip already knows.
 """
 

@@ -22,8 +22,8 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class OwnClassifier(BaseModel):
-    """An ONNX file that takes one picture and gives one score for each class; fed as networks of ImageNet are, but for
-    what is stated."""
+    """An ONNX file with one image input and one score per class as output. Options that are not set have the values
+    usual for ImageNet models."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,7 +76,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ClassifierConfig(PluginConfig):
-    """Says what a picture shows. Every option has a default: `classifier: {}` works."""
+    """Classifies frames or objects. Every option has a default: `classifier: {}` works."""
 
     model: str | OwnClassifier = Field(
         "mobilenet-v2",

@@ -34,7 +34,7 @@ _INK = (235, 225, 205)
 
 
 def draw(canvas: Canvas, frame: Frame, found: Classification) -> None:
-    """Draws the classes that are likely enough; for an object only the likeliest one."""
+    """Draws the classes that are likely enough; for an object, only the most likely one."""
     for row in range(len(found)):
         likely = [(label, score) for label, _, score in found.of_row(row) if score >= found.shown_from]
         words = [f"{label} {score:.0%}" for label, score in likely]
@@ -118,7 +118,7 @@ class Classifier(Plugin[ClassifierConfig]):
             self._memories.clear()
 
     def _seen(self, frame: Frame, part: Part) -> Image:
-        assert self._engine is not None, "process comes after open"
+        assert self._engine is not None, "process was called before open"
         spec = self._engine.model.input
         return cut_out(frame.host(), part, (spec.width, spec.height))
 
@@ -135,7 +135,7 @@ class Classifier(Plugin[ClassifierConfig]):
             return [(whole, part_of_picture(frame.width, frame.height, self.config.area))]
         if Tracks not in results and Detections not in results and not self._told:
             self._told = True
-            log.warning("a classifier of objects finds none: put a detector before it in the chain of %s", frame.camera)
+            log.warning("the classifier received no objects: put a detector before it in the chain of %s", frame.camera)
         seen = ((one, self._part_of(one, frame)) for one in self._in_turn(frame, results))
         parts = [(one, part) for one, part in seen if part is not None]
         return parts if frame.still else parts[: self.config.most]
@@ -186,7 +186,7 @@ class Classifier(Plugin[ClassifierConfig]):
 
     def _scores(self, images: Sequence[Image]) -> FloatArray:
         """Returns probabilities float32 [n, classes]. Raises PluginError for output of another size or not finite."""
-        assert self._engine is not None, "process comes after open"
+        assert self._engine is not None, "process was called before open"
         found = [np.zeros((0, len(self._labels)), np.float32)]
         for begin in range(0, len(images), _AT_ONCE):
             batch = images[begin : begin + _AT_ONCE]
@@ -194,10 +194,10 @@ class Classifier(Plugin[ClassifierConfig]):
             scores = output.reshape(len(batch), -1).astype(np.float32)
             if scores.shape[1] != len(self._labels):
                 raise PluginError(
-                    f"model {self._engine.model.name!r} gives {scores.shape[1]} scores, and {len(self._labels)} labels "
-                    "are stated"
+                    f"model {self._engine.model.name!r} produces {scores.shape[1]} scores, but there are "
+                    f"{len(self._labels)} labels"
                 )
             if not np.isfinite(scores).all():
-                raise PluginError(f"model {self._engine.model.name!r} gives numbers that are not finite")
+                raise PluginError(f"model {self._engine.model.name!r} produces values that are not finite")
             found.append(scores if self._engine.model.head == "probabilities" else softmax(scores))
         return np.concatenate(found)

@@ -25,15 +25,15 @@ def labels_in(path: Path) -> list[str]:
     try:
         text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise PluginError(
-            f"labels file {path} cannot be read ({why}): give a UTF-8 text with one name a line"
+            f"cannot read labels file {path} ({why}): it must be a UTF-8 text file with one name per line"
         ) from None
     labels = [line.strip() for line in text.rstrip().splitlines()]
     if "" in labels:
-        raise PluginError(f"labels file {path} has no name in line {labels.index('') + 1}: each class needs its line")
+        raise PluginError(f"labels file {path}: line {labels.index('') + 1} is empty; write one name per line")
     if not labels:
-        raise PluginError(f"labels file {path} is empty: write one name a line, in the network's order")
+        raise PluginError(f"labels file {path} is empty: write one name per line, in the order of the model output")
     return labels
 
 
@@ -49,7 +49,7 @@ def _form(value: object) -> str:
 
 
 class OwnFile(BaseModel):
-    """A user's own ONNX file. What is not stated is taken from what its head is usually fed."""
+    """A custom ONNX file. Options that are not set have the values usual for its head."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -139,7 +139,7 @@ class ModelChoice(
         ]
     ]
 ):
-    """A network's name, a file of one's own (`file`, `head`, `labels`), or a list: the first that can be had."""
+    """A model name, a custom file (`file`, `head`, `labels`), or a list, of which the first available one is used."""
 
     model_config = ConfigDict(frozen=True)
 

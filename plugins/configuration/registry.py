@@ -64,8 +64,8 @@ def load(name: str) -> type[AnyPlugin]:
         raise PluginError(f"{whose} is not a class derived from sightd.plugins.api.Plugin")
     if loaded.api_version != API_VERSION:
         raise PluginError(
-            f"{whose} is made for plug-in interface {loaded.api_version}, this sightd has {API_VERSION}; "
-            "install a version of it that fits"
+            f"{whose} was made for plug-in API version {loaded.api_version}, but this sightd has {API_VERSION}; "
+            "install a compatible version of the plug-in"
         )
     try:
         Declarations.of(loaded)
@@ -117,7 +117,7 @@ def _renamed(error: Exception) -> str:
     package = (getattr(error, "name", None) or "").split(".")[0]
     if package not in ("daemon", "engines", "plugins"):
         return ""
-    return f"; since sightd 0.2 it is sightd.{package}: install a version of it made for that"
+    return f"; since sightd 0.2 it is sightd.{package}: install a version of the plug-in for sightd 0.2 or newer"
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -138,7 +138,7 @@ def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) ->
             faults.append(_not_there(name, classes))
             continue
         if name in names[:position]:
-            faults.append(f"{name} stands in the chain twice; take one of them out")
+            faults.append(f"{name} is in the chain twice; remove one of them")
             continue
         faults += [_missing(name, kind, classes) for kind in _sorted(classes[name].needs - given)]
         given |= classes[name].gives
@@ -154,8 +154,11 @@ def _not_there(name: str, classes: Mapping[str, type[AnyPlugin]]) -> str:
 def _missing(name: str, kind: type, classes: Mapping[str, type[AnyPlugin]]) -> str:
     givers = [other for other, plugin in classes.items() if kind in plugin.gives and other != name]
     if givers:
-        return f"{name} needs {kind.__name__}; put {' or '.join(givers)} before it"
-    return f"{name} needs {kind.__name__}, which no configured plug-in gives; configure one that does, before it"
+        return f"{name} requires {kind.__name__}; put {' or '.join(givers)} before it"
+    return (
+        f"{name} requires {kind.__name__}, which no configured plug-in produces; "
+        "configure one that does, and put it earlier in the chain"
+    )
 
 
 def _sorted(kinds: frozenset[type]) -> list[type]:

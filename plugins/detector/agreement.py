@@ -35,10 +35,10 @@ class Agreement:
 
     def __str__(self) -> str:
         if not self.clear and not self.other_clear:
-            return "no object on the pictures to compare"
+            return "no objects in the images to compare"
         return (
             f"{self.found} of {self.clear} objects found again{_percent(self.found, self.clear)}, "
-            f"{self.other_clear - self.grounded} of {self.other_clear} new, boxes overlap by {self.overlap:.2f}"
+            f"{self.other_clear - self.grounded} of {self.other_clear} new, mean box overlap {self.overlap:.2f}"
         )
 
 

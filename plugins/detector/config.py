@@ -53,7 +53,7 @@ class _Named(NamedTuple):
 
 
 class DetectorConfig(PluginConfig):
-    """Finds objects. Every option has a default: `detector: {}` works."""
+    """Detects objects. Every option has a default: `detector: {}` works."""
 
     model: ModelChoice = Field(
         ModelChoice(["yolox-tiny", "ssd-mobilenet-v2"]),

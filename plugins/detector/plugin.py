@@ -69,7 +69,7 @@ class DeviceObjectDetector:
         for frame, placed in zip(frames, self._pipelines.find(images), strict=True):
             boxes = self._selection.within_regions(placed.found, placed.geometry)
             if boxes is None:
-                logger.debug("more boxes outside the regions than the GPU gives: this picture is read on the CPU")
+                logger.debug("too many boxes outside the regions for the GPU: this frame is decoded on the CPU")
                 boxes = self._host.find([frame])[0]
             found.append(boxes)
         return found
@@ -132,7 +132,7 @@ class Detector(Plugin[DetectorConfig]):
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs the model once for the whole batch."""
-        assert self._object_detector is not None, "process comes after open"
+        assert self._object_detector is not None, "process was called before open"
         found = [Results(boxes) for boxes in self._object_detector.find(frames)]
         for frame, result in zip(frames, found, strict=True):
             self._remember(frame, result)

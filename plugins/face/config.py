@@ -15,7 +15,7 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class FaceConfig(PluginConfig):
-    """Finds and recognises faces. Every option has a default: `face: {}` works."""
+    """Detects and recognises faces. Every option has a default: `face: {}` works."""
 
     detector: str = Field("yunet", description="Model that detects faces; see `sightd models list`.")
     recogniser: str = Field(

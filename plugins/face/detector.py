@@ -34,7 +34,7 @@ _STEP = 32
 _MOST = 256
 """Most faces of one frame."""
 _ANY_SCORE = 0.3
-"""Least score when a face is searched for again where one was found."""
+"""Minimum score when the area of a detected face is searched again."""
 
 
 def tile_views(width: int, height: int, count: int) -> list[View]:
@@ -141,7 +141,9 @@ class HostFaceDetector:
         """Raises PluginError if the model is not a YuNet."""
         if engine.model.head != "yunet":
             model = engine.model
-            raise PluginError(f"model {model.name!r} has head {model.head!r}; faces are found by one of head 'yunet'")
+            raise PluginError(
+                f"model {model.name!r} has head {model.head!r}; face detection requires a model with head 'yunet'"
+            )
         self._engine, self._search = engine, search
         self._fixed = None not in engine.session.inputs[engine.model.input.tensor].shape[2:]
 
@@ -202,7 +204,7 @@ class DeviceFaceDetector:
         """Yields the faces of each image, from the score `least` on."""
         for in_view in self._pipelines.find(images) if images else ():
             found = in_view.found
-            assert found.points is not None, "the lanes read a head with points"
+            assert found.points is not None, "the head produces points"
             faces = DetectedFaces(found.boxes, found.scores, found.points)
             yield faces.select(faces.scores >= least)
 

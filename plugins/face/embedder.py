@@ -103,7 +103,7 @@ def face_embedder_for(engine: Engine) -> FaceEmbedder:
     model is not a face embedder."""
     spec, model = engine.model.input, engine.model
     if model.role != "face-embedder" or (spec.width, spec.height) != (CROP, CROP):
-        raise PluginError(f"model {model.name!r} embeds no faces of {CROP}x{CROP} pixels: take sface")
+        raise PluginError(f"model {model.name!r} does not embed faces of {CROP}x{CROP} pixels: use sface")
     on_cpu = engine.session.backend.device == "cpu"
     pipelines = engine.face_pipelines()
     if pipelines is None or engine.gpu is None:
@@ -130,5 +130,7 @@ def unit(embeddings: NDArray[np.floating]) -> FloatArray:
 
 def _checked(embeddings: NDArray[Any]) -> NDArray[Any]:
     if embeddings.ndim != 2 or embeddings.shape[1] != DIMENSIONS:
-        raise PluginError(f"embeddings of {DIMENSIONS} numbers are read, the network gives {list(embeddings.shape)}")
+        raise PluginError(
+            f"expected embeddings of {DIMENSIONS} numbers, but the model produces {list(embeddings.shape)}"
+        )
     return embeddings

@@ -78,7 +78,7 @@ def regions_to_redact(
 
 
 class FaceRecogniser(Plugin[FaceConfig]):
-    """Finds, recognises and hides faces.
+    """Detects, recognises and redacts faces.
 
     Produces `Faces`, and `Hidden` if faces are to be hidden.
 
@@ -112,7 +112,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         calibration = calibration_of(config.recogniser)
         if calibration is None:
             raise PluginError(
-                f"recogniser {config.recogniser!r} is not calibrated: false_identification cannot be kept: take sface"
+                f"recogniser {config.recogniser!r} is not calibrated, so false_identification has no effect: use sface"
             )
         self._face_embedder = face_embedder_for(recogniser)
         search = search_of(config)
@@ -133,7 +133,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         """Runs both models once for the whole batch."""
-        assert self._face_detector is not None, "process comes after open"
+        assert self._face_detector is not None, "process was called before open"
         every = self._face_detector.find(frames, [self._people(given) for given in results])
         search = search_of(self.config)
         found = [faces.select(sure(faces, search)) for faces in every]

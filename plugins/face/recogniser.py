@@ -83,7 +83,7 @@ class Recogniser:
                 self._take()
         except GalleryError as error:
             if str(error) != self._told:
-                log.error("enrolled faces stay as they were: %s", error)
+                log.error("the enrolled faces were not reloaded: %s", error)
             self._told = str(error)
         else:
             self._told = ""
@@ -160,7 +160,11 @@ class Recogniser:
 
     def _noted(self, camera: str, known: TrackIdentity, *, again: bool = False) -> TrackIdentity:
         evidence = known.evidence
-        if (known.told and not again) or evidence is None or evidence.weight < _LEAST_LOOKS * self._config.min_quality:
+        if (
+            (known.recorded and not again)
+            or evidence is None
+            or evidence.weight < _LEAST_LOOKS * self._config.min_quality
+        ):
             return known
         verdict = known.verdict
         if verdict.person is None and evidence.independent < _STRANGER:
@@ -168,10 +172,10 @@ class Recogniser:
         self._book.note(
             Visit(
                 camera, known.first_seen, known.last_seen, verdict.person, verdict.similarity, verdict.margin,
-                verdict.reason, evidence.mean, evidence.weight, known.best, known.told,
+                verdict.reason, evidence.mean, evidence.weight, known.best, known.recorded,
             )
         )  # fmt: skip
-        return replace(known, told=True)
+        return replace(known, recorded=True)
 
     def _take(self) -> None:
         enrolled = self._gallery.enrolled(self._config.recogniser)
@@ -210,7 +214,7 @@ class Recogniser:
         verdict, evidence = known.verdict, known.evidence
         if verdict.person is None or evidence is None or at - evidence.last_at <= self._lasts:
             return known
-        return replace(known, verdict=replace(verdict, person=None, reason="no look was good enough lately"))
+        return replace(known, verdict=replace(verdict, person=None, reason="no look was good enough recently"))
 
     def _matches_of_means(self, known: Sequence[TrackIdentity], rows: Sequence[int]) -> list[Match]:
         means = [one.mean for row in rows if (one := known[row].evidence) is not None]

@@ -95,7 +95,7 @@ class FaceTracks:
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackIdentity:
     """The identity of one track. `looked_at` (s) is the time of the last sample, good or not; landmarks float32 [5, 2]
-    are relative to the box; `first_seen`, `last_seen` are in seconds since the epoch. `told`: visit was recorded."""
+    are relative to the box; `first_seen`, `last_seen` are in seconds since the epoch. `recorded`: visit was stored."""
 
     quality: float
     landmarks: FloatArray
@@ -106,7 +106,7 @@ class TrackIdentity:
     evidence: Evidence | None = None
     verdict: Verdict = NOT_SAMPLED
     best: Best = field(default_factory=lambda: Best(0.0, None))
-    told: bool = False
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -88,7 +88,7 @@ class VisitBook:
         try:
             self._waiting.put_nowait(visit)
         except queue.Full:
-            log.warning("visits come faster than the disk takes them: one is not kept")
+            log.warning("visits arrive faster than they can be written: one was dropped")
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -100,7 +100,7 @@ class VisitBook:
     def _write_all(self) -> None:
         """Runs the writer thread. On close, visits that are not written in time are counted in one log record."""
         while True:
-            self._attempt(self._tidy, "what is too old could not be deleted")
+            self._attempt(self._tidy, "old visits could not be deleted")
             try:
                 visit = self._waiting.get(timeout=_TIDY_EVERY if self._ends_at is None else 0.0)
             except queue.Empty:
@@ -110,9 +110,9 @@ class VisitBook:
             if visit is None:
                 return
             if self._ends_at is not None and time.monotonic() > self._ends_at:
-                log.error("visits could not be kept: %d were not written in time", self._waiting.qsize() + 1)
+                log.error("%d visits were lost: they could not be written in time", self._waiting.qsize() + 1)
                 return
-            self._attempt(partial(self._write, visit), "a visit could not be kept")
+            self._attempt(partial(self._write, visit), "a visit could not be stored")
 
     def _attempt(self, work: Callable[[], None], told: str) -> None:
         try:

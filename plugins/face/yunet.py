@@ -69,8 +69,8 @@ def _checked(outputs: Mapping[str, Tensor], width: int, height: int) -> int:
             if found is None or found.shape != (batch, cells, columns):
                 told = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
                 raise PluginError(
-                    f"head 'yunet' reads {part}_{stride} [batch, {cells}, {columns}] of a {width}x{height} input; the "
-                    f"network gives {told}: choose another network"
+                    f"head 'yunet' expects {part}_{stride} [batch, {cells}, {columns}] for a {width}x{height} input; "
+                    f"the model produces {told}: choose another model"
                 )
     return batch
 

@@ -47,14 +47,14 @@ def require_ours(path: Path, tables: frozenset[str]) -> None:
         raise NotOursError("not a file")
     if found.st_size == 0:
         if found.st_mode & 0o077:
-            raise NotOursError("an empty file that was not made for this")
+            raise NotOursError("an empty file that sightd did not create")
         return
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise NotOursError("something else, or damaged", damaged=True)
+            raise NotOursError("not a database, or damaged", damaged=True)
     version, known = _tables_of(path)
     if (version or known) and not known >= tables:
-        raise NotOursError("a database of something else")
+        raise NotOursError("a database of another program")
 
 
 def _tables_of(path: Path) -> tuple[int, frozenset[str]]:

@@ -20,7 +20,7 @@ from sightd.plugins.style.mixture import index_of
 
 
 class OwnStyle(BaseModel):
-    """An ONNX file that makes one picture [batch, 3, height, width] of another, as those of Johnson et al. 2016 do."""
+    """An ONNX file that turns an image [batch, 3, height, width] into another, as those of Johnson et al. 2016 do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +48,7 @@ Look = str | Mixture
 
 
 class Where(BaseModel):
-    """Paint a part of the picture only."""
+    """Paint only a part of the frame."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,7 +72,7 @@ class Where(BaseModel):
 
 
 class StyleConfig(PluginConfig):
-    """Paints the picture. Every option has a default: `style: {}` works."""
+    """Repaints frames in a style. Every option has a default: `style: {}` works."""
 
     model: str | OwnStyle = Field(
         "style26",
@@ -171,7 +171,7 @@ class StyleConfig(PluginConfig):
                 try:
                     index_of(name, styles)
                 except ValueError as error:
-                    message, _, known = str(error).partition(" There are: ")
+                    message, _, known = str(error).partition(" Known styles: ")
                     path = ("style", position) if isinstance(self.style, list) else ("style",)
                     yield ConfigProblem(path, message.rstrip("."), f"known styles: {known}")
 

@@ -29,7 +29,7 @@ def index_of(name: str, styles: Sequence[str]) -> int:
     if name in styles:
         return list(styles).index(name)
     meant = did_you_mean(name, styles) or "."
-    raise ValueError(f'no style is called "{name}"{meant} There are: {", ".join(styles)}')
+    raise ValueError(f'unknown style "{name}"{meant} Known styles: {", ".join(styles)}')
 
 
 @dataclass(frozen=True, slots=True, eq=False)

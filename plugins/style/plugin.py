@@ -111,7 +111,7 @@ class Stylist(Plugin[StyleConfig]):
 
     def _weights(self, at: float) -> FloatArray:
         """Returns the weight of each style at a time (s)."""
-        assert self._cycle is not None, "process comes after open"
+        assert self._cycle is not None, "process was called before open"
         return self._cycle.at(at)
 
     def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, Picture]:
@@ -170,14 +170,14 @@ class Stylist(Plugin[StyleConfig]):
 
     def _paint(self, small: Image, weights: FloatArray, size: tuple[int, int]) -> FloatArray:
         """Returns the model's painting of an image of the working size, BGR float32 [h, w, 3] 0-255."""
-        assert self._engine is not None, "process comes after open"
+        assert self._engine is not None, "process was called before open"
         spec = replace(self._engine.model.input, width=size[0], height=size[1])
         tensor, _ = prepare([small], spec)
         outputs = self._engine.session.run({spec.tensor: tensor} | ({_WEIGHTS: weights[None]} if self._many else {}))
         (planes,) = next(iter(outputs.values()))
         if planes.shape != (3, size[1], size[0]):
             raise PluginError(
-                f"model {self._engine.model.name!r} gives pictures {list(planes.shape)}, not of its input's size"
+                f"model {self._engine.model.name!r} produces images {list(planes.shape)}, which is not its input size"
             )
         colours = planes if spec.colour is ColourOrder.BGR else planes[::-1]
         paint = np.ascontiguousarray(colours.transpose(1, 2, 0), np.float32)
@@ -205,7 +205,7 @@ def _require_style(engine: Engine) -> None:
         raise PluginError(f"{model.name!r} is a {model.role} model, not a style model")
     if model.head == "styles" and (_WEIGHTS not in inputs or inputs[_WEIGHTS].shape[-1] != len(model.labels)):
         raise PluginError(
-            f"model {model.name!r} takes {sorted(inputs)}, and no {_WEIGHTS} of {len(model.labels)} styles"
+            f"model {model.name!r} has the inputs {sorted(inputs)}, but no {_WEIGHTS} of {len(model.labels)} styles"
         )
 
 

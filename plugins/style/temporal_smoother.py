@@ -17,7 +17,7 @@ import numpy as np
 from sightd.plugins.api import FloatArray, Image
 
 _KEPT = 0.85
-"""Weight of the warped painting where nothing changed: the painting settles within some ten frames."""
+"""Weight of the warped painting in unchanged areas: the painting settles within about ten frames."""
 _SAME, _OTHER = 6.0, 26.0
 """Difference of grey levels up to which the frame counts as unchanged, and from which as changed."""
 _FLOW_WIDTH = 240

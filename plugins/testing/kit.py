@@ -49,7 +49,7 @@ class Report:
         for check in self.checks:
             same_as = first.setdefault(check.detail, check.name) if not check.ok and check.detail else check.name
             lines.append(str(check if same_as == check.name else replace(check, detail=f'as "{same_as}"')))
-        verdict = "keeps to the contract" if self.ok else f"breaks {len(self.failed)} of {len(self.checks)} rules"
+        verdict = "follows the contract" if self.ok else f"breaks {len(self.failed)} of {len(self.checks)} rules"
         return "\n".join([*lines, f"{self.plugin} {verdict}"])
 
 

@@ -98,17 +98,17 @@ def _declares_counters_and_events(subject: Subject) -> None:
 
 
 DECLARATION: dict[str, Rule] = {
-    "is a plug-in of this interface": _is_a_plugin,
-    "says what it is": _says_what_it_is,
+    "has the current API version": _is_a_plugin,
+    "has a description": _says_what_it_is,
     "describes its options": _describes_its_options,
-    "declares what it needs and gives": _declares_needs_and_gives,
+    "declares what it requires and produces": _declares_needs_and_gives,
     "declares its counters and events": _declares_counters_and_events,
-    "takes the options given": _takes_its_options,
+    "accepts the given options": _takes_its_options,
 }
 
 OPENING: dict[str, Rule] = {
-    "opens and closes, and again": _opens_and_closes,
-    "closes after an open that failed": _closes_after_failed_open,
+    "can be opened and closed repeatedly": _opens_and_closes,
+    "can be closed after a failed open": _closes_after_failed_open,
 }
 
 
@@ -238,7 +238,7 @@ def _forgets(subject: Subject) -> None:
         for item in reachable(instance, (str, Frame)):
             if isinstance(item, Frame) or item == scene.camera:
                 what = "a frame" if isinstance(item, Frame) else "its name"
-                raise BrokenRuleError(f"still holds {what} after forget(camera): memory that grows for months")
+                raise BrokenRuleError(f"still holds {what} after forget(camera): a memory leak")
         again = subject.run(instance, scene, [7])[0]
         verify(again, subject.given(scene, 7), scene.frame(7), subject.plugin.gives)
 
@@ -279,7 +279,7 @@ def _agrees_with_itself_in_parallel(subject: Subject) -> None:
         at_once = threads.map(lambda scene: subject.run(instance, scene, _FRAMES), scenes)
         for expected, found in zip(alone, at_once, strict=True):
             if not all(same(one, two) for one, two in zip(expected, found, strict=True)):
-                raise BrokenRuleError("calls at the same time disturb each other; leave `parallel` at False")
+                raise BrokenRuleError("concurrent calls interfere with each other; leave `parallel` at False")
 
 
 def _duration(call: Callable[[], object]) -> float:
@@ -289,16 +289,16 @@ def _duration(call: Callable[[], object]) -> float:
 
 
 BEHAVIOUR: dict[str, Rule] = {
-    "gives sound results, of declared types": _gives_sound_results,
+    "returns valid results of declared types": _gives_sound_results,
     "counts and reports what it declares": _reports_what_it_declares,
     "has results that can be written as JSON": _has_a_json_form,
-    "copes with pictures of any size": _copes_with_any_size,
-    "copes with nothing found before it": _copes_with_nothing_found,
+    "handles frames of any size": _copes_with_any_size,
+    "handles frames without earlier detections": _copes_with_nothing_found,
     "keeps a batch in order and cameras apart": _keeps_a_batch_in_order,
     "does not modify frames and earlier results": _leaves_its_input_alone,
-    "carries without lasting effect": _carries_without_effect,
-    "carries cheaply": _carries_cheaply,
+    "carry has no side effects": _carries_without_effect,
+    "carry is fast": _carries_cheaply,
     "draws on any canvas": _draws,
     "forgets a camera": _forgets,
-    "agrees with itself in parallel": _agrees_with_itself_in_parallel,
+    "returns the same results in parallel": _agrees_with_itself_in_parallel,
 }

@@ -82,7 +82,7 @@ class Scene:
         known = {Detections: self.detections, Tracks: self.tracks}
         strange = sorted(kind.__name__ for kind in needs if kind not in known)
         if strange:
-            raise ValueError(f"the kit has no made-up {', '.join(strange)} to feed this plug-in with")
+            raise ValueError(f"the kit cannot create {', '.join(strange)} as input for this plug-in")
         return Results(*(known[kind](index) for kind in known if kind in needs))
 
 
@@ -131,7 +131,7 @@ class StubContext:
 
     def engine(self, choice: Sequence[str | Model]) -> Engine:
         if self._load is None:
-            raise EngineError("this check was given no way to load networks: pass check_plugin(..., engine=...)")
+            raise EngineError("this check cannot load models: pass check_plugin(..., engine=...)")
         engine = self._load(choice)
         self._engines.append(engine)
         return engine
@@ -148,5 +148,5 @@ class StubContext:
 
 
 def no_network(choice: Sequence[str | Model]) -> Engine:
-    """A loader on a machine where no model is available; always raises ModelUnavailableError."""
+    """A loader without any available model; always raises ModelUnavailableError."""
     raise ModelUnavailableError("no model is available (this is a test of what happens then)")

@@ -75,10 +75,10 @@ class Subject:
         """Calls `process` and checks that it returns one Results per frame."""
         found = instance.process(frames, given)
         if not isinstance(found, Sequence) or len(found) != len(frames):
-            raise BrokenRuleError(f"process gave {_amount(found)} for {len(frames)} frames")
+            raise BrokenRuleError(f"process returned {_amount(found)} for {len(frames)} frames")
         for one in found:
             if not isinstance(one, Results):
-                raise BrokenRuleError(f"process gave a {type(one).__name__} where Results belong")
+                raise BrokenRuleError(f"process returned a {type(one).__name__} instead of Results")
         return list(found)
 
     def close(self) -> None:
@@ -102,10 +102,10 @@ def verify(found: Results, given: Results, frame: Frame, allowed: frozenset[type
     for item in found:
         kind = type(item)
         if kind not in allowed:
-            raise BrokenRuleError(f"gives {kind.__name__}, which `gives` does not declare")
+            raise BrokenRuleError(f"returns {kind.__name__}, which `gives` does not declare")
         for name, column in columns(item):
             if np.issubdtype(column.dtype, np.floating) and not np.isfinite(column).all():
-                raise BrokenRuleError(f"{kind.__name__}.{name} holds numbers that are not finite")
+                raise BrokenRuleError(f"{kind.__name__}.{name} contains values that are not finite")
         boxes = getattr(item, "boxes", None)
         if isinstance(boxes, np.ndarray):
             _verify_boxes(boxes, frame, kind.__name__)
@@ -174,20 +174,20 @@ def _verify_boxes(boxes: NDArray[Any], frame: Frame, kind: str) -> None:
         raise BrokenRuleError(f"{kind}.boxes are not x1, y1, x2, y2: some end before they begin")
     limit = np.array([frame.width, frame.height, frame.width, frame.height]) + _ROUNDING
     if (boxes < -_ROUNDING).any() or (boxes > limit).any():
-        raise BrokenRuleError(f"{kind}.boxes leave the picture of {frame.width}x{frame.height} source pixels")
+        raise BrokenRuleError(f"{kind}.boxes exceed the frame of {frame.width}x{frame.height} pixels")
 
 
 def _verify_objects(item: Detections | Tracks) -> None:
     kind = type(item).__name__
     if len(item) and (item.scores.min() < 0 or item.scores.max() > 1):
-        raise BrokenRuleError(f"{kind}.scores leave 0 to 1")
+        raise BrokenRuleError(f"{kind}.scores are not in 0 to 1")
     if len(item) and (item.class_ids.min() < 0 or item.class_ids.max() >= len(item.labels)):
-        raise BrokenRuleError(f"{kind}.class_ids point outside the {len(item.labels)} labels")
+        raise BrokenRuleError(f"{kind}.class_ids exceed the {len(item.labels)} labels")
 
 
 def _verify_tracks(tracks: Tracks, detections: Detections | None) -> None:
     if len(set(tracks.ids.tolist())) != len(tracks):
-        raise BrokenRuleError("Tracks.ids holds an id twice")
+        raise BrokenRuleError("Tracks.ids contains an id twice")
     rows = 0 if detections is None else len(detections)
     if len(tracks) and (tracks.detection.min() < -1 or tracks.detection.max() >= rows):
-        raise BrokenRuleError(f"Tracks.detection points outside the {rows} rows of the frame's Detections")
+        raise BrokenRuleError(f"Tracks.detection exceeds the {rows} rows of the frame's Detections")

@@ -1,4 +1,4 @@
-"""Tracks detected objects across frames and predicts where they are in between.
+"""Tracks detected objects across frames and predicts their positions in between.
 
 `motion` predicts boxes, `association` matches them with detections, `lifecycle` starts, confirms and ends tracks,
 `camera_tracks` holds the tracks of a camera and turns them into results, and `plugin` keeps one state per camera.

@@ -7,9 +7,9 @@ ByteTrack (Zhang et al. 2022) with the observation-centric parts of OC-SORT (Cao
 2. Doubtful detections with tracks seen in the previous frame, by overlap only: a half-hidden object gets a low score at
    the place where its track expects it, while a low score elsewhere is background (ByteTrack).
 3. The remaining confident detections with the remaining tracks, by overlap with the predicted or the *last observed*
-   box, whichever is greater: an object that stopped while it was hidden is where it was, not where it was going
-   (OC-SORT's recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023), so an
-   object that has moved by as much as its own size since the previous frame is found again.
+   box, whichever is greater: an object that stopped while it was hidden is at its last position, not at the predicted
+   one (OC-SORT's recovery). Boxes are widened in proportion to the time between frames (C-BIoU, Yang et al. 2023), so
+   an object that has moved by as much as its own size since the previous frame is found again.
 
 OC-SORT's third part, the re-update of the filter after a gap, is not needed: a state here is never advanced without an
 observation, so it accumulates no error.

@@ -91,7 +91,7 @@ class TrackerConfig(PluginConfig):
 
 
 class Tracker(Plugin[TrackerConfig]):
-    """Tracks objects: gives each an id, and predicts where it is between analysed frames.
+    """Tracks objects: assigns ids, and predicts positions between analysed frames.
 
     ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which
     frames are analysed. Ids are never given twice to a camera.

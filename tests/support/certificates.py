@@ -16,7 +16,7 @@ def self_signed(folder: Path, days: int = 30) -> dict[str, str]:
     """Creates a certificate, valid for `days`, and its key in the folder and returns the `tls:` options. Skips the test
     if openssl is missing."""
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not on the PATH: no certificate can be made")
+        pytest.skip("openssl is not installed, so no certificate can be created")
     pair = {"certificate": str(folder / "certificate.pem"), "key": str(folder / "key.pem")}
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(days), "-subj", "/CN=127.0.0.1"]
     names = ["-addext", "subjectAltName=IP:127.0.0.1"]

@@ -29,7 +29,7 @@ def program(name: str, package: str) -> str:
 
 def _unpack(package: str, folder: Path) -> None:
     if shutil.which("apt-get") is None:
-        pytest.skip(f"{package} is not on this machine, and there is no apt-get to fetch it")
+        pytest.skip(f"{package} is not installed, and there is no apt-get to download it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         done = _run("apt-get", "download", "-qq", package, cwd=scratch)
@@ -38,7 +38,7 @@ def _unpack(package: str, folder: Path) -> None:
             done = _run("apt-get", "download", "-qq", package, cwd=scratch)
         archives = list(Path(scratch).glob("*.deb"))
         if not archives:
-            pytest.skip(f"{package} cannot be fetched from Debian: {done.stderr.strip()}")
+            pytest.skip(f"{package} could not be downloaded from Debian: {done.stderr.strip()}")
         target = Path(scratch) / "unpacked"
         subprocess.run(["dpkg-deb", "--extract", archives[0], target], check=True)
         if not folder.exists():

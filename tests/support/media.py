@@ -27,4 +27,4 @@ def path(name: str) -> Path:
     try:
         return SampleStore(cache_directory(os.environ) / "samples").ensure(name, fetcher)
     except EngineError as error:
-        pytest.skip(f"{name} cannot be had here: {error}")
+        pytest.skip(f"{name} is not available here: {error}")

@@ -102,7 +102,7 @@ class Crowd:
 
 
 def _walk(random: np.random.Generator, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Returns walking velocities in px/s at depth 1; one in five people stands still."""
+    """Returns walking velocities in px/s at depth 1; one in five people does not move."""
     speed = random.uniform(40, 160, count) * (random.random(count) > 0.2)
     angle = random.choice([0.0, np.pi], count) + random.normal(0, 0.25, count)
     return np.stack((speed * np.cos(angle), speed * np.sin(angle)), axis=1)

@@ -54,7 +54,7 @@ def stored(name: str) -> Path:
     try:
         return ensure_model(Catalog.load().get(name), store, Fetcher(silent, default_mirror(os.environ)))
     except EngineError as error:
-        pytest.skip(f"{name} cannot be had here: {error}")
+        pytest.skip(f"{name} is not available here: {error}")
 
 
 def _info(name: str, shape: Shape) -> onnx.ValueInfoProto:

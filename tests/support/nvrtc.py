@@ -46,8 +46,8 @@ def _compiler() -> Nvrtc | str:
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                return f"needs NVRTC, and fetching {_WHEEL} took too long"
+                return f"needs NVRTC, and downloading {_WHEEL} took too long"
             if done.returncode != 0:
-                return f"needs NVRTC, and {_WHEEL} could not be fetched: {done.stderr.strip().splitlines()[-1:]}"
+                return f"needs NVRTC, and {_WHEEL} could not be downloaded: {done.stderr.strip().splitlines()[-1:]}"
             Path(folder, "whole").rename(target)
     return Nvrtc(find_library(list(target.glob("nvidia/*/lib"))))

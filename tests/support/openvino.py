@@ -34,7 +34,7 @@ def _made_importable() -> str:
             try:
                 _install(target)
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-                return f"openvino {VERSION} cannot be had here: pip gave up ({type(error).__name__})"
+                return f"openvino {VERSION} could not be installed: pip failed ({type(error).__name__})"
     sys.path.append(str(target))
     return ""
 

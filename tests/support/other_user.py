@@ -52,7 +52,7 @@ sys.stdin.read()
 
 def need_root() -> None:
     if os.geteuid() != 0 or not Path(_PYTHON).exists():
-        pytest.skip("only root can start a process of another user")
+        pytest.skip("only root can start processes of another user")
 
 
 def as_other(command: Sequence[str | Path], groups: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,7 @@ class SmallDisk:
         try:
             _run("mount", "-t", "tmpfs", "-o", f"size={self._size}m", "tmpfs", str(self.path))
         except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no small disk can be mounted here: {error}")
+            pytest.skip(f"cannot mount a small disk: {error}")
         return self
 
     def __exit__(

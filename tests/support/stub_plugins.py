@@ -82,7 +82,7 @@ def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) ->
     given: set[type] = set()
     for name in names:
         if not classes[name].needs <= given:
-            raise PluginError(f"{name} needs Detections; put finder before it")
+            raise PluginError(f"{name} requires Detections; put finder before it")
         given |= classes[name].gives
 
 

@@ -88,9 +88,9 @@ def _fetch(wheels: list[str], scratch: Path, target: Path) -> None:
     try:
         pip = subprocess.run(command, capture_output=True, text=True, timeout=_WAIT, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"{wheels[0]} did not come within {_WAIT} s")
+        pytest.skip(f"{wheels[0]} was not downloaded within {_WAIT} s")
     if pip.returncode != 0:
-        pytest.skip(f"pip cannot get {wheels[0]}: {_reason(pip.stderr)}")
+        pytest.skip(f"pip cannot download {wheels[0]}: {_reason(pip.stderr)}")
     for wheel in (scratch / "wheels").glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(target)
@@ -112,7 +112,7 @@ def _complete(folder: Path, module: str) -> None:
         return
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None or shutil.which("readelf") is None:
-        pytest.skip("the bindings' libraries cannot be stood in for: there is no C compiler with its readelf")
+        pytest.skip("stand-ins for the bindings' libraries need a C compiler and readelf")
     native = folder / "tensorrt_bindings" / "tensorrt.so"
     major = re.search(r"libnvinfer\.so\.(\d+)", _readelf("--dynamic", native))
     assert major is not None

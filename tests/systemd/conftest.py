@@ -38,7 +38,7 @@ def machine(request: pytest.FixtureRequest, sources: Path, model_cache: Path) ->
         try:
             root = parts.enter_context(root_of(request.param))
         except RootError as error:
-            pytest.skip(f"no root of Debian {request.param}: {error}")
+            pytest.skip(f"no root file system of Debian {request.param}: {error}")
         one = parts.enter_context(booted(request.param, root, [f"{sources}:/sources", f"{model_cache}:/cache"]))
         install(one, "new")
         yield one

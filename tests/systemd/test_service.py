@@ -18,7 +18,7 @@ def test_it_is_installed_runs_and_is_removed_without_a_trace(service: Service, m
     assert service.show("ActiveState") == "active"
     assert machine.out("systemctl", "is-enabled", UNIT) == "enabled"
     service.wait_ready()
-    until(lambda: "1 of 1 cameras live" in service.show("StatusText"), "STATUS= says how it fares")
+    until(lambda: "1 of 1 cameras live" in service.show("StatusText"), "STATUS= shows the state")
     assert service.shell(f"stat -c %u /proc/{service.pid}") != "0"
     assert "active (running)" in machine.out(SIGHTD, "service", "status")
     machine.run(SIGHTD, "service", "uninstall")
@@ -266,9 +266,9 @@ def test_an_isolated_plug_in_runs_in_the_hardened_service(service: Service, mach
 
 def test_root_enrols_a_face_into_the_service(service: Service, machine: Machine) -> None:
     if machine.run("sh", "-c", "ls /cache/models/yunet.onnx /cache/models/sface.onnx", check=False).returncode != 0:
-        pytest.skip("needs the networks yunet and sface: sightd models fetch yunet sface")
+        pytest.skip("needs the models yunet and sface: sightd models fetch yunet sface")
     if machine.run("test", "-e", "/cache/samples/single_face.jpg", check=False).returncode != 0:
-        pytest.skip("needs a photograph: sightd samples fetch single_face.jpg")
+        pytest.skip("needs a photo: sightd samples fetch single_face.jpg")
     machine.run("sh", "-c", "rm -rf /opt/models; cp -r /cache/models /opt/models; chmod -R a+rX /opt/models")
     service.configure(chain=["face"], plugins={"face": {}}, models={"directory": "/opt/models", "fetch": False})
     service.install()

@@ -66,7 +66,7 @@ class ControlSocket(GuardedSocket):
         return peer.name if self.roles.principal(peer) is not None else "users without a role"
 
     def close(self) -> None:
-        """Idempotent. Leaves the file alone if another daemon has replaced it."""
+        """Idempotent. Keeps the file if another daemon has replaced it."""
         if self.identity is not None:
             try:
                 with _locked(self.path.parent):

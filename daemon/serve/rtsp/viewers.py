@@ -118,14 +118,14 @@ class _Tls:
 @dataclass(slots=True, eq=False)
 class _Connection:
     """`tcp` is our own duplicate descriptor, since GStreamer may close its own at any moment; None if the connection
-    broke at once. `told`: the cut-off has been counted and logged."""
+    broke at once. `reported`: the cut-off has been counted and logged."""
 
     address: str
     tcp: socket.socket | None
     policy: ConnectionPolicy
     tls: _Tls | None
     plays: RtspStream | None = None
-    told: bool = False
+    reported: bool = False
     sessions: set[str] = field(default_factory=set)
 
 
@@ -211,8 +211,8 @@ class RtspViewers:
                 return
             if one.tcp is not None:
                 hang_up(one.tcp)
-            told, one.told = one.told, True
-        if not told:
+            reported, one.reported = one.reported, True
+        if not reported:
             self._rejections.add(fault, one.address)
 
     def _fault(self, client: Any, one: _Connection) -> Literal["slow", "flood"] | None:

@@ -68,8 +68,8 @@ def grid_of(spec: InputSpec, rows: int, head: str) -> Grid:
         f"{_cells(spec.width, spec.height, strides)} at strides {'/'.join(map(str, strides))}" for strides in _STRIDES
     )
     raise PluginError(
-        f"the network gives {rows} rows, but head {head!r} on a {spec.width}x{spec.height} input has {known}: "
-        "check the input's size and that the file was exported with this head"
+        f"the model produces {rows} rows, but head {head!r} on a {spec.width}x{spec.height} input has {known}: "
+        "check the input size and that the file was exported with this head"
     )
 
 

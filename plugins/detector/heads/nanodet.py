@@ -68,9 +68,9 @@ def _tensors(outputs: Mapping[str, Tensor], classes: int) -> tuple[Tensor, Tenso
                 return scores, distances
     found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
     raise PluginError(
-        f"head 'nanodet' with {classes} labels reads one output [batch, n, {classes} + 4 * bins], or cls_pred_stride_S "
-        f"[batch, n, {classes}] and dis_pred_stride_S [batch, n, 4 * bins]; the network gives {found}: check the "
-        "labels or choose another head"
+        f"head 'nanodet' with {classes} labels expects one output [batch, n, {classes} + 4 * bins], or "
+        f"cls_pred_stride_S [batch, n, {classes}] and dis_pred_stride_S [batch, n, 4 * bins]; the model produces "
+        f"{found}: check the labels or choose another head"
     )
 
 

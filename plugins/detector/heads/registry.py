@@ -22,7 +22,7 @@ def head_named(name: str, model: str) -> Head:
     """Returns the decoder of that name. Raises PluginError, which lists the known ones."""
     if name not in HEADS:
         raise PluginError(
-            f"model {model!r} has head {name!r}, which the detector cannot read: choose a model whose head is one of "
+            f"model {model!r} has head {name!r}, which the detector does not support: use a model whose head is one of "
             + ", ".join(sorted(HEADS))
         )
     return HEADS[name]

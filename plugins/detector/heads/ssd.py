@@ -21,7 +21,7 @@ def decode(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: FloatArray
     """See `decoding.Head`: box = fraction · (width, height, width, height)."""
     boxes, scores = _tensors(outputs)
     if scores.shape[2] != len(min_score):
-        raise PluginError(f"the network scores {scores.shape[2]} classes, but there are {len(min_score)} labels")
+        raise PluginError(f"the model scores {scores.shape[2]} classes, but there are {len(min_score)} labels")
     size = np.array([spec.width, spec.height] * 2, np.float32)
     return [_picture(boxes[i], scores[i], size, min_score) for i in range(len(scores))]
 
@@ -54,6 +54,6 @@ def _tensors(outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 def _unreadable(outputs: Mapping[str, Tensor]) -> PluginError:
     found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
     return PluginError(
-        "head 'ssd' reads boxes [batch, n, 4] and scores [batch, n, classes]; the network gives "
+        "head 'ssd' expects boxes [batch, n, 4] and scores [batch, n, classes]; the model produces "
         f"{found}: name the outputs `boxes` and `scores` when exporting, or choose another head"
     )

@@ -35,7 +35,7 @@ def decode_decoded(outputs: Mapping[str, Tensor], spec: InputSpec, min_score: Fl
 
 
 def _picture(rows: Tensor, grid: Grid | None, min_score: FloatArray) -> Candidates:
-    """Computes score = objectness · class score. No class score exceeds 1, so objectness alone excludes most rows."""
+    """Computes score = objectness · class score. No class score exceeds 1, so a low objectness excludes most rows."""
     hopeful = np.flatnonzero(rows[:, 4] >= min_score.min())
     few = rows[hopeful].astype(np.float32, copy=False)
     scores = few[:, 4:5] * few[:, 5:]
@@ -54,9 +54,9 @@ def _tensor(outputs: Mapping[str, Tensor], head: str, classes: int) -> Tensor:
     if len(tensors) != 1 or tensors[0].ndim != 3:
         found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in outputs.items())
         raise PluginError(
-            f"head {head!r} reads one output [batch, n, 5 + classes]; the network gives {found}: choose another head"
+            f"head {head!r} expects one output [batch, n, 5 + classes]; the model produces {found}: choose another head"
         )
     scored = tensors[0].shape[2] - 5
     if scored != classes:
-        raise PluginError(f"the network scores {scored} classes, but there are {classes} labels")
+        raise PluginError(f"the model scores {scored} classes, but there are {classes} labels")
     return tensors[0]

@@ -29,7 +29,7 @@ _READ_ALL = (
     "SELECT count(last_seen) FROM sightings INDEXED BY sightings_by_time WHERE last_seen > 0",
 )
 """Reads everything that a running daemon needs, but not the stored face images, which are most of the file."""
-_LATER = "Its traces are wiped when that can be done, by a daemon that runs or by `sightd faces forget` once more"
+_LATER = "A running daemon erases the traces as soon as it can; otherwise, run `sightd faces forget` again"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE persons (id INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL, added_at REAL NOT NULL);
@@ -167,9 +167,12 @@ class Database:
                 if not busy:
                     self._connection.execute("DELETE FROM meta WHERE key = 'wipe'")
         except GalleryError as error:
-            raise GalleryError(f"{error}. It is deleted; {_LATER}") from error
+            raise GalleryError(f"{error}. The data is deleted, but not yet erased from the file. {_LATER}") from error
         if busy:
-            raise GalleryError(f"gallery {self.path}: it is deleted; another program reads the file now. {_LATER}")
+            raise GalleryError(
+                f"gallery {self.path}: the data is deleted, but not yet erased from the file, because another program "
+                f"is reading it. {_LATER}"
+            )
 
     def settle(self) -> None:
         """Moves the write-ahead log into the database file, as far as no other program is reading it."""
@@ -255,7 +258,8 @@ class Database:
             return self._first(key, is_new)
         if version != _VERSION:
             raise GalleryError(
-                f"gallery {self.path} was made by a newer sightd (form {version}, here {_VERSION}): update"
+                f"gallery {self.path} was created by a newer sightd (format {version}, this version reads {_VERSION}): "
+                "update sightd"
             )
         found = run("SELECT value FROM meta WHERE key = 'lock'").fetchone()
         return unlocked(key, None if found is None else bytes(found[0]))
@@ -270,7 +274,7 @@ class Database:
         if version:  # another program was faster
             return self._prepared(key, False)
         if tables and not is_new:
-            raise GalleryError(f"gallery {self.path} is a database of something else: name another file")
+            raise GalleryError(f"gallery {self.path} is a database of another program: specify another file")
         run("PRAGMA journal_mode = WAL")
         run("BEGIN EXCLUSIVE")
         if run("PRAGMA user_version").fetchone()[0]:

@@ -109,15 +109,15 @@ class Enroller:
         """Returns the single face of a photograph, or the reason why there is none."""
         sizes = looks.quality.sizes
         if not len(looks):
-            return None, "no face was found: take a picture in which the face is larger, or less turned away"
+            return None, "no face was found: use a photo in which the face is larger or turned away less"
         row = int(sizes.argmax())
         others = int(np.count_nonzero(sizes >= _BACKGROUND * sizes[row])) - 1
         if others:
-            return None, f"{others + 1} faces: crop the picture so that one person is left"
+            return None, f"{others + 1} faces: crop the photo so that it shows one person"
         if not looks.quality.upright[row]:
-            return None, "it is not clear which way up the face is: turn the picture upright"
+            return None, "the orientation of the face is unclear: rotate the photo upright"
         if looks.quality.totals[row] < self._min_quality:
-            return None, f"the face is {_weakness(looks.quality, row)}: take a better picture"
+            return None, f"the face is {_weakness(looks.quality, row)}: use a better photo"
         crop = looks.crops[row].copy() if self._crops else None
         quality = float(looks.quality.totals[row])
         return Face(self._model, looks.embeddings[row], quality, photo.name, crop), ""
@@ -138,12 +138,12 @@ class Enroller:
             if match.person not in (None, own_id):
                 fault = resemblance(match, enrolled.names, self._calibration) or outlier
             if len(known) and float((known @ face.embedding).max()) >= _SAME_PICTURE:
-                findings.append(PhotoOutcome(photo.name, False, "is enrolled already", known=True))
+                findings.append(PhotoOutcome(photo.name, False, "is already enrolled", known=True))
             elif fault and not anyway:
                 findings.append(PhotoOutcome(photo.name, False, fault))
             else:
                 taken.append(face)
-                findings.append(PhotoOutcome(photo.name, True, f"taken, quality {face.quality:.2f}"))
+                findings.append(PhotoOutcome(photo.name, True, f"enrolled, quality {face.quality:.2f}"))
         return taken
 
     def _outliers(self, own: FloatArray, new: FloatArray) -> list[str]:
@@ -158,8 +158,8 @@ class Enroller:
         asked = self._calibration.cosine(_UNLIKE)
         told = []
         for cosine in typical.tolist():
-            among = f"the {len(own)} enrolled" if len(own) else "the other pictures"
-            far = f"does not look like {among} ({cosine:.2f}, {asked:.2f} is asked): another person?"
+            among = f"the {len(own)} enrolled" if len(own) else "the other photos"
+            far = f"does not look like {among} ({cosine:.2f}, required: {asked:.2f}): another person?"
             told.append(far if cosine < asked else "")
         return told
 
@@ -176,7 +176,7 @@ def _weakness(quality: Quality, row: int) -> str:
     """Describes the worst property of a face."""
     size = float(quality.sizes[row])
     parts = {
-        f"too small (its eyes are {size:.0f} pixels apart, 40 are good)": size / 40,
+        f"too small (its eyes are {size:.0f} pixels apart, 40 are enough)": size / 40,
         "blurred": float(quality.sharpness[row]),
         "turned away": float(quality.frontality[row]),
     }

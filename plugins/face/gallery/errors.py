@@ -20,8 +20,8 @@ class DamagedError(UnwritableError):
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(
-            f"gallery {path}: {why}. It is left as it is: move it away to begin a new one and import an export, or put "
-            "a copy in its place"
+            f"gallery {path}: {why}. The file was not changed: replace it with a backup, or move it away to start a "
+            "new gallery and import an export"
         )
 
 

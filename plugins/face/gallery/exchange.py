@@ -69,13 +69,13 @@ def _read(text: str) -> Iterator[tuple[str, list[Face]]]:
         document = json.loads(text)
         if document["form"] != _FORM:
             form = repr(document["form"])[:_QUOTED]
-            raise GalleryError(f"the file is of form {form}, and {_FORM!r} is read: update sightd")
+            raise GalleryError(f"the file has the format {form}, but this version reads {_FORM!r}: update sightd")
         for person in document["persons"]:
             yield checked_name(_text(person["name"])), [_face(entry) for entry in person["faces"]]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         told = _words(error)
         told = told if len(told) <= 2 * _QUOTED else f"{told[: 2 * _QUOTED]}…"
-        raise GalleryError(f"not a file of `sightd faces export`, or damaged: {told}") from error
+        raise GalleryError(f"not a file written by `sightd faces export`, or damaged: {told}") from error
 
 
 def _words(error: Exception) -> str:
@@ -88,7 +88,7 @@ def _words(error: Exception) -> str:
         case RecursionError():
             return "its values are nested too deeply"
         case TypeError() | AttributeError():
-            return "a value is not of the expected kind"
+            return "a value has the wrong type"
     return str(error)
 
 
@@ -96,21 +96,23 @@ def _face(entry: dict[str, Any]) -> Face:
     embedding = np.frombuffer(base64.b64decode(entry["embedding"], validate=True), "<f4").astype(np.float32)
     length = float(np.linalg.norm(embedding))
     if embedding.shape != (DIMENSIONS,) or not 0.99 < length < 1.01:
-        raise ValueError(f"an embedding has {DIMENSIONS} numbers and length 1, not {embedding.shape}, {length:.2f}")
+        raise ValueError(
+            f"an embedding must have {DIMENSIONS} numbers and length 1, not {embedding.shape}, {length:.2f}"
+        )
     quality, added_at = float(entry["quality"]), float(entry["added_at"])
     if not (0 <= quality <= 1 and 0 <= added_at < _LATEST):
-        raise ValueError(f"quality is 0 to 1 and added_at in seconds since 1970, not {quality} and {added_at}")
+        raise ValueError(f"quality must be 0 to 1 and added_at in seconds since 1970, not {quality} and {added_at}")
     crop = None if entry["crop"] is None else decoded(base64.b64decode(entry["crop"], validate=True))
     model = _text(entry["model"])
     if len(model) > _LONGEST_MODEL:
-        raise ValueError(f"the name of a recogniser has at most {_LONGEST_MODEL} characters, not {len(model)}")
+        raise ValueError(f"the name of a recogniser must have at most {_LONGEST_MODEL} characters, not {len(model)}")
     return Face(model, embedding, quality, _text(entry["source"]), crop, added_at)
 
 
 def _text(value: object) -> str:
     """Returns a text escaped as `exported` and `Gallery.add` do; earlier versions exported unprintable text."""
     if not isinstance(value, str):
-        raise ValueError(f"a text is expected, not {value!r}")
+        raise ValueError(f"expected text, not {value!r}")
     return printable(value)
 
 

@@ -57,14 +57,14 @@ def identity(path: Path) -> tuple[int, ...] | None:
 
 def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{error.strerror}: make room on the disk"
+        return f"{error.strerror}: free disk space"
     if isinstance(error, OSError):
-        return f"{error.strerror}: give another place (`gallery` of the face plug-in, --gallery), or access to it"
+        return f"{error.strerror}: set another file (`gallery` of the face plug-in, --gallery), or grant access to it"
     text = str(error)
     if "readonly" in text or "unable to open" in text:
-        return f"{text}: the user who runs this needs to read and write it and its folder"
+        return f"{text}: this user needs read and write permission for the file and its folder"
     if "full" in text or "disk I/O" in text:
-        return f"{text}: make room on the disk; it is tried again by itself"
+        return f"{text}: free disk space; sightd retries automatically"
     if "locked" in text:
         return f"{text}: another program has been writing for ten seconds; try again"
     return text
@@ -76,7 +76,7 @@ def _examine(path: Path) -> None:
     except NotOursError as error:
         if error.damaged:
             raise DamagedError(path, f"it is {error}") from error
-        raise GalleryError(f"gallery {path}: it is {error}: name another file, or remove this one") from error
+        raise GalleryError(f"gallery {path}: it is {error}: specify another file, or remove this one") from error
 
 
 class Cipher(Protocol):
@@ -114,8 +114,8 @@ class Aes:
             return self._aes.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
         except InvalidTag as error:
             raise WrongKeyError(
-                "the gallery was encrypted with another key: give the one that it was made with (`key` of the face "
-                "plug-in, --key-file)"
+                "the gallery was encrypted with another key: provide the key that it was created with (`key` of the "
+                "face plug-in, --key-file)"
             ) from error
 
 
@@ -133,12 +133,12 @@ def unlocked(key: str | None, lock: bytes | None) -> Cipher:
     if lock is None:
         if key is not None:
             raise GalleryError(
-                "a key was given, and the gallery is not encrypted: leave the key out, or export the gallery, import "
-                "it into a new one that has the key, and delete this one"
+                "a key was given, but the gallery is not encrypted: remove the key, or export the gallery, import it "
+                "into a new one that has the key, and delete this one"
             )
         return Plain()
     if key is None:
-        raise GalleryError("the gallery is encrypted: give its key (`key` of the face plug-in, --key-file)")
+        raise GalleryError("the gallery is encrypted: provide its key (`key` of the face plug-in, --key-file)")
     cipher = Aes(key, lock[:_SALT])
     cipher.open(lock[_SALT:])
     return cipher

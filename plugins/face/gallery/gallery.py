@@ -167,7 +167,7 @@ class Gallery:
         with self.database.changing() as run:
             if self._id_of(run, new) not in (None, person.id):
                 raise NameTakenError(
-                    f'"{new}" is another person: `sightd faces merge "{old}" "{new}"` makes the two one person'
+                    f'there already is a person "{new}": `sightd faces merge "{old}" "{new}"` merges the two'
                 )
             run.execute("UPDATE persons SET name = ? WHERE id = ?", (self._sealed(new), person.id))
         return self.person(new)
@@ -176,7 +176,7 @@ class Gallery:
         """Moves all faces and sightings of `source` to `into`, and deletes `source`."""
         gone, stays = self.person(source), self.person(into)
         if gone.id == stays.id:
-            raise GalleryError(f'"{source}" and "{into}" are one person already')
+            raise GalleryError(f'"{source}" and "{into}" are already the same person')
         with self.database.changing() as run:
             run.execute("UPDATE embeddings SET person = ? WHERE person = ?", (stays.id, gone.id))
             run.execute("UPDATE sightings SET person = ? WHERE person = ?", (stays.id, gone.id))
@@ -300,7 +300,7 @@ def _require_sense(database: Database) -> None:
         for (joined,) in database.rows("SELECT joined FROM unknown"):
             tuple(int(number) for number in json.loads(joined))
     except (WrongKeyError, TypeError, ValueError) as error:
-        raise DamagedError(database.path, "something in it is damaged") from error
+        raise DamagedError(database.path, "part of it is damaged") from error
 
 
 def plain(name: str) -> str:
@@ -313,7 +313,7 @@ def checked_name(name: str) -> str:
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "/" in name:
         told = repr(name) if len(name) <= 2 * _LONGEST_NAME else f"{name[:_LONGEST_NAME]!r}…"
-        raise GalleryError(f"a name has 1 to {_LONGEST_NAME} characters that can be printed, and no /, not {told}")
+        raise GalleryError(f"a name must have 1 to {_LONGEST_NAME} printable characters and no /, not {told}")
     return name
 
 
@@ -336,8 +336,8 @@ def decoded(data: bytes) -> Image:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None or image.shape != (CROP, CROP, 3):
         raise GalleryError(
-            f"a kept face is damaged, or no PNG image of {CROP}x{CROP} pixels: restore the gallery from an export or a "
-            "copy"
+            f"a stored face crop is damaged or not a PNG image of {CROP}x{CROP} pixels: restore the gallery from an "
+            "export or a backup"
         )
     return np.asarray(image, np.uint8)
 
@@ -350,12 +350,12 @@ def keep_versions_apart(gallery: Gallery, recogniser: str) -> None:
     try:
         others = gallery.keep_apart(recogniser, model.sources[0].sha256)
     except UnwritableError as error:
-        log.error("enrolled faces are taken for those of this version of %s: %s", recogniser, error)
+        log.error("assuming that all enrolled faces were embedded by this version of %s: %s", recogniser, error)
         return
     if others:
         log.warning(
-            "%d enrolled faces were seen by another version of %s and are not compared any more: `sightd faces "
-            "see-again` makes new ones of those whose picture is kept",
+            "%d enrolled faces were embedded by another version of %s and are no longer compared: `sightd faces "
+            "see-again` embeds those with a stored crop again",
             others,
             recogniser,
         )

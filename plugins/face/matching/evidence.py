@@ -141,21 +141,23 @@ class Evidence:
         if match.person is None:
             return Verdict(None, match.similarity, match.margin, "nobody is enrolled")
         if self.doubted:
-            return _unknown(match, "the last look seems to show somebody else")
+            return _unknown(match, "the last look seems to show another person")
         if self.person is not None and match.person == self.person:
             asked, margin = rules.threshold(min(0.5, _KEEP * rules.false_identification)), _KEEP_MARGIN
         else:
             allowed = _SHARE * rules.false_identification * min(1.0, (self.independent / _FULL) ** 2)
             asked, margin = rules.threshold(allowed), _MARGIN
         if not match.similarity >= asked:
-            return _unknown(match, f"nobody is similar enough: {match.similarity:.2f}, {asked:.2f} is asked")
+            return _unknown(match, f"nobody is similar enough: {match.similarity:.2f}, required: {asked:.2f}")
         if not match.margin >= margin:
             return _unknown(match, f"two persons are equally similar, {match.margin:.2f} apart")
         if self.agreed.get(match.person, 0) < _AGREEING:
             return _unknown(match, "only one look so far")
         if self.person not in (None, match.person) and match.margin < _CHANGE:
-            return _unknown(match, "others are as similar as the person it was taken for")
-        return Verdict(match.person, match.similarity, match.margin, f"similar: {match.similarity:.2f} of {asked:.2f}")
+            return _unknown(match, "others are as similar as the person identified before")
+        return Verdict(
+            match.person, match.similarity, match.margin, f"similarity {match.similarity:.2f}, required: {asked:.2f}"
+        )
 
 
 def of_one_sample(match: Match, rules: EvidenceRules) -> Verdict:
@@ -164,10 +166,12 @@ def of_one_sample(match: Match, rules: EvidenceRules) -> Verdict:
         return _unknown(match, "nobody is enrolled")
     asked = rules.threshold(rules.false_identification)
     if not match.similarity >= asked:
-        return _unknown(match, f"nobody is similar enough: {match.similarity:.2f}, {asked:.2f} is asked")
+        return _unknown(match, f"nobody is similar enough: {match.similarity:.2f}, required: {asked:.2f}")
     if not match.margin >= _MARGIN:
         return _unknown(match, f"two persons are equally similar, {match.margin:.2f} apart")
-    return Verdict(match.person, match.similarity, match.margin, f"similar: {match.similarity:.2f} of {asked:.2f}")
+    return Verdict(
+        match.person, match.similarity, match.margin, f"similarity {match.similarity:.2f}, required: {asked:.2f}"
+    )
 
 
 def _unknown(match: Match, reason: str) -> Verdict:

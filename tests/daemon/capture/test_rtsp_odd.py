@@ -1,4 +1,4 @@
-"""A feed from unusual RTSP cameras: how they ask for a login, what they describe, where they redirect to."""
+"""A feed from unusual RTSP cameras: their login challenges, session descriptions and redirects."""
 
 from __future__ import annotations
 

@@ -117,7 +117,9 @@ def test_broken_sources_among_others_are_told_and_the_others_are_done(
     *told, last_line = capsys.readouterr().err.splitlines()
     errors = [line for line in told if line.startswith("error: ")]
     named = zip(("missing.mp4", "2.png", "broken.mp4"), errors, strict=True)
-    assert [name in error for name, error in named] == [True] * 3, "what is missing is told before the rest is read"
+    assert [name in error for name, error in named] == [True] * 3, (
+        "missing files are reported before the others are read"
+    )
     assert told.index(errors[0]) == 0
     assert last_line == "3 sources, 5 frames; 2 sources failed"
 
@@ -258,7 +260,7 @@ def test_a_reader_who_leaves_ends_it(config: Path, tmp_path: Path) -> None:
     [
         (["--set", "detector.min_scor=1"], 2, "min_score"),
         (["--set", "detecter.min_score=1"], 2, 'did you mean "detector"'),
-        (["--chain", "tracker"], 2, "needs Detections"),
+        (["--chain", "tracker"], 2, "requires Detections"),
         (["--chain", "detectr"], 2, "--chain: chain[0]: no plug-in detectr is installed"),
         (["--set", "detector.model=[no-such-network]"], 2, "--set: plugins.detector.model[0]: unknown model"),
     ],

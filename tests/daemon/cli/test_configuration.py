@@ -49,7 +49,7 @@ def test_all_faults_of_a_bad_file_are_told_and_the_code_is_2(bad: Path, capsys: 
     told = capsys.readouterr()
     assert told.out == ""
     assert f'{bad}:2:1: chian: unknown option; did you mean "chain"?' in told.err
-    assert f"{bad}:3:8: chain: tracker needs Detections" in told.err
+    assert f"{bad}:3:8: chain: tracker requires Detections" in told.err
 
 
 @pytest.mark.parametrize("plugin", ["classifier", "detector"])

@@ -48,8 +48,8 @@ def sightd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sightd:
 
 def test_from_one_photograph_to_forgotten(sightd: Sightd) -> None:
     assert "nobody is enrolled" in sightd("list")
-    assert sightd("add", "Ada", media.path("astronaut.png")) == "+ astronaut.png: taken, quality 1.00\nAda: 1 face\n"
-    assert sightd("add", "Ada", media.path("astronaut.png")) == "- astronaut.png: is enrolled already\n"
+    assert sightd("add", "Ada", media.path("astronaut.png")) == "+ astronaut.png: enrolled, quality 1.00\nAda: 1 face\n"
+    assert sightd("add", "Ada", media.path("astronaut.png")) == "- astronaut.png: is already enrolled\n"
     assert sightd.json("list") == [
         {"name": "Ada", "added_at": pytest.approx(1e9, rel=2), "faces": {"sface": 1}, "usable": 1}
     ]
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_gallery_is_not_touched(sightd: Sightd, content: bytes
     for words in (("list",), ("add", "Ada", media.path("astronaut.png")), ("import", media.path("astronaut.png"))):
         said = sightd(*words, code=1)
         assert str(sightd.gallery) in said
-        assert "move it away" in said or "name another" in said
+        assert "move it away" in said or "specify another" in said
     after = sightd.gallery.stat()
     assert (after.st_mode, after.st_mtime_ns, sightd.gallery.read_bytes()) == (
         before.st_mode,
@@ -104,7 +104,7 @@ def test_a_file_that_is_no_gallery_is_not_touched(sightd: Sightd, content: bytes
 def test_what_is_refused_is_told_and_the_rest_is_taken(sightd: Sightd) -> None:
     told = sightd("add", "Ada", media.path("coffee.png"), media.path("astronaut.png"), code=1)
     assert told.splitlines()[0].startswith("- coffee.png: no face was found")
-    assert told.splitlines()[1] == "+ astronaut.png: taken, quality 1.00"
+    assert told.splitlines()[1] == "+ astronaut.png: enrolled, quality 1.00"
     assert "nobody was enrolled as Eve" in sightd("add", "Eve", media.path("multi_face.jpg"), code=1)
     assert "nothing.jpg cannot be read: No such file" in sightd("add", "Eve", "nothing.jpg", code=1)
 
@@ -208,7 +208,7 @@ def test_an_encrypted_gallery_needs_its_key_file(sightd: Sightd, tmp_path: Path)
     key = tmp_path / "key"
     key.write_text("secret\n")
     sightd("add", "Ada", media.path("astronaut.png"), "--key-file", key)
-    assert "encrypted: give its key" in sightd("list", code=1)
+    assert "encrypted: provide its key" in sightd("list", code=1)
     key.write_text("other")
     told = sightd("list", "--key-file", key, code=1)
     assert "with another key" in told

@@ -62,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_the_daemon_knows_who_was_enrolled_and_its_own_gallery_holds_them(site: Site, tmp_path: Path) -> None:
     of = ("-c", site.config)
     assert site.sightd("faces", "add", "Ada", media.path("astronaut.png"), *of) == (
-        "+ astronaut.png: taken, quality 1.00\nAda: 1 face\n"
+        "+ astronaut.png: enrolled, quality 1.00\nAda: 1 face\n"
     )
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -83,7 +83,7 @@ def test_photographs_of_one_command_are_judged_together(site: Site) -> None:
     photos = [media.path(name) for name in ("astronaut.png", "single_face.jpg", "coffee.png")]
     lines = site.sightd("faces", "add", "Two", *photos, "-c", site.config, code=1).splitlines()
     assert lines[2].startswith("- coffee.png: no face was found")
-    unlike = [" does not look like the other pictures" in line for line in lines[:2]]
+    unlike = [" does not look like the other photos" in line for line in lines[:2]]
     assert unlike == [True, True], "of two who are unlike nobody can tell who is meant"
     site.sightd("faces", "add", "One", photos[0], "-c", site.config)
     told = site.sightd("faces", "add", "One", photos[1], "-c", site.config, code=1)

@@ -70,7 +70,7 @@ def test_the_options_are_told_with_limits_and_defaults(capsys: pytest.CaptureFix
 
 def test_a_sound_plug_in_is_told_so_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert sightd("check", "tracker", "--set", "max_lost=2s", "--set", "min_hits=1") == 0
-    assert "Tracker keeps to the contract" in capsys.readouterr().out
+    assert "Tracker follows the contract" in capsys.readouterr().out
 
 
 def test_a_wrong_option_fails_the_check(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +93,7 @@ def test_a_plug_in_of_another_package_is_listed_and_keeps_to_the_contract(instal
     assert "motion  (sightd-motion 0.1.0)" in with_example(installed, "list").stdout
     checked = with_example(installed, "check", "motion", "--set", "threshold=40")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "Motion keeps to the contract" in checked.stdout
+    assert "Motion follows the contract" in checked.stdout
 
 
 def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_yielding_thread_and_those_it_starts_have_a_lower_priority_and_take_no
     with ThreadPoolExecutor(1) as yielding:
         inherited = yielding.submit(in_a_thread_it_starts).result()
     assert inherited == (max(INFERENCE_NICENESS, before[0]), os.SCHED_BATCH)
-    assert _priority() == before, "the calling thread alone"
+    assert _priority() == before, "of the calling thread only"
 
 
 def _priority() -> tuple[int, int]:

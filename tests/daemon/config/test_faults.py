@@ -36,7 +36,7 @@ FAULTS = [
     (CAMERA + "plugins: {finder: 5}", 2, 19, "plugins.finder", "expected a mapping", "option: value"),
     (CAMERA + "plugins: {broken: {every: 2}}", 2, 19, "plugins.broken", "KeyError in Broken.Config", "author"),
     (CAMERA + "chain: [findr]", 2, 9, "chain[0]", 'did you mean "finder"?', "known plug-ins: "),
-    (CAMERA + "chain: [follower, finder]", 2, 8, "chain", "follower needs Detections", ""),
+    (CAMERA + "chain: [follower, finder]", 2, 8, "chain", "follower requires Detections", ""),
     (CAMERA + "chain: [finder, finder]", 2, 17, "chain[1]", "twice", "`use`"),
     (CAMERA + "chain: [uploader]", 2, 9, "chain[0]", "has required options", "key"),
     (CAMERA + "chain: finder", 2, 8, "chain", "expected a list", "[one, two]"),

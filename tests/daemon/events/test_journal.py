@@ -155,7 +155,7 @@ def test_events_wait_in_memory_until_the_journal_can_be_written(
     assert counts.able is False
     assert str(place) in (journal.fault or "")
     time.sleep(0.2)
-    assert len([line for line in caplog.messages if "cannot be written" in line]) == 1, "told once, then at intervals"
+    assert len([line for line in caplog.messages if "cannot be written" in line]) == 1, "logged once, then at intervals"
     place.unlink()
     assert kept(journal, 5) == [1, 2, 3, 4, 5]
     assert counts.able

@@ -137,7 +137,7 @@ def test_its_death_is_one_fault_its_frame_goes_on_and_another_process_takes_over
     assert house.observations.restarts == 1
     assert house.observations.faults == ["crashed"]
     if seq == SEGFAULTS:
-        assert "Segmentation fault" in caplog.text, "where it was, says the log"
+        assert "Segmentation fault" in caplog.text, "the log shows the line"
 
 
 @pytest.mark.parametrize("seq", [HANGS, HANGS_NATIVELY])

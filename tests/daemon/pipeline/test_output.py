@@ -131,7 +131,7 @@ def test_a_picture_that_cannot_be_shown_is_counted_and_told_and_the_next_is_show
     assert running.output.fault is not None
     assert "ValueError" in running.output.fault
     assert "hunter2" not in running.output.fault
-    assert caplog.text.count("trying the next frame") == 1, "told once, not with every frame"
+    assert caplog.text.count("trying the next frame") == 1, "logged once, not for every frame"
     running.slot.put(picture(1.0))
     eventually(lambda: len(player.packets) == 1)
     running.now += FAULT_REMEMBERED

@@ -83,7 +83,7 @@ class Shown:
 def test_a_picture_on_a_gpu_reaches_both_kinds_of_viewers_by_one_download(kernels: bytes) -> None:
     with device_and_downloads() as (device, downloads):
         image, jpeg = smooth(320, 180), JpegStream(1000.0)
-        asyncio.run(jpeg.still(0.01))  # a request: from now on an image is wanted
+        asyncio.run(jpeg.still(0.01))  # a request: from now on an image is requested
         shown = Shown(CodecChoice("a", "x264"), jpeg)
         there = device_image(device, image, downloads)
         before = device.transfers.copies
@@ -139,7 +139,7 @@ def test_an_nvenc_that_is_a_must_is_not_replaced(monkeypatch: pytest.MonkeyPatch
 
 
 class Encoder:
-    """Replaces `H264Encoder`: no codec, only where it reads images."""
+    """Replaces `H264Encoder`: reads images, but has no codec."""
 
     def __init__(self, width: int, height: int, fps: float, options: Output, open_codec: Callable[..., Any]) -> None:
         self.in_place = open_codec(width, height, fps, options) == "on the GPU"

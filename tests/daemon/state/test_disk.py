@@ -49,7 +49,7 @@ def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(tmp_p
             reload(daemon)
         refused = enrol(daemon, "Grace")
         assert refused.status_code == 507
-        assert "make room on the disk" in refused.json()["error"]
+        assert "free disk space" in refused.json()["error"]
         eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
         assert writable(daemon) == {"events": 0, "faces": 0}
         goes_on(daemon)
@@ -110,7 +110,7 @@ def test_a_damaged_gallery_stops_no_video_and_stays_as_it_is(content: bytes, tmp
     with DaemonProcess(tmp_path, configuration()) as daemon:
         eventually(lambda: told(daemon, "faces cannot be enrolled"), 40)
         (reason,) = (one for one in daemon.readiness()["reasons"] if "faces.db" in one)
-        assert "move it away to begin a new one and import an export" in reason
+        assert "move it away to start a new gallery and import an export" in reason
         eventually(lambda: writable(daemon) == {"events": 1, "faces": 0}, 40)
         goes_on(daemon)
         for answer in (enrol(daemon, "Ada"), daemon.get("/api/faces"), daemon.get("/api/unknown-faces")):
@@ -131,7 +131,10 @@ def _read_only_then_mended(folder: Path, disk: SmallDisk, enrolled: set[str]) ->
         assert persons(daemon) == enrolled
         refused = enrol(daemon, "Grace")
         assert refused.status_code == 507
-        assert "needs to" in refused.json()["error"] or "give another place" in refused.json()["error"]
+        assert (
+            "needs read and write permission" in refused.json()["error"]
+            or "set another file" in refused.json()["error"]
+        )
         disk.read_only(False)
         eventually(lambda: writable(daemon) == {"events": 1, "faces": 1}, 60, "recovered by itself")
         assert enrol(daemon, "Grace").status_code == 201

@@ -178,7 +178,7 @@ def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path: Path) -> 
     (tmp_path / "closed").mkdir(mode=0)
     try:
         if os.access(tmp_path / "closed", os.R_OK):
-            pytest.skip("root may read everything")
+            pytest.skip("root can read every file")
         assert any("closed: skipped, Permission denied" in line for line in contents(tmp_path).left_out)
     finally:
         (tmp_path / "closed").chmod(0o700)

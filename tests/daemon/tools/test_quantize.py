@@ -147,7 +147,7 @@ def test_int8_loses_little_and_invents_nothing(name: str, tmp_path: Path) -> Non
 def test_int8_on_openvino_loses_as_little(name: str, tmp_path: Path) -> None:
     openvino_importable()
     if not sums_int8_exactly():
-        pytest.skip("this processor has no VNNI: OpenVINO runs no int8 here")
+        pytest.skip("this processor has no VNNI: OpenVINO cannot run int8 here")
     path = int8_of(name, tmp_path)
     loses_little(compared(name, OpenVinoSession(path, threads=2, precision="int8")))
 

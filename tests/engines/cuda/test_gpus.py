@@ -56,6 +56,6 @@ def test_pictures_go_up_in_bounded_batches() -> None:
         return [len(batch) for batch in batches(images, most, most_bytes)]
 
     assert sizes(4, 10**9) == [4, 4, 1]
-    assert sizes(16, 900) == [3, 3, 1, 1, 1], "a picture that is too large goes alone"
+    assert sizes(16, 900) == [3, 3, 1, 1, 1], "an image that is too large goes by itself"
     assert sizes(16, 10**9) == [9]
     assert list(batches([], 4)) == []

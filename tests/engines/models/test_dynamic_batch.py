@@ -1,4 +1,4 @@
-"""Models exported for one image accept several, and return for each what they return for it alone."""
+"""Models exported for one image accept several, and return for each the same as in a batch of one."""
 
 from __future__ import annotations
 

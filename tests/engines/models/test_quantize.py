@@ -46,7 +46,7 @@ def test_the_twin_has_the_same_ends_and_nearly_the_same_results(model: Model) ->
 def test_openvino_runs_it_too(model: Model) -> None:
     openvino_importable()
     if not sums_int8_exactly():
-        pytest.skip("this processor has no VNNI: OpenVINO runs no int8 here")
+        pytest.skip("this processor has no VNNI: OpenVINO cannot run int8 here")
     target = made(model)
     on_onnx, on_openvino = OnnxRuntimeSession(target, 1), OpenVinoSession(target, 1, precision="int8")
     assert on_openvino.backend.precision == "int8"

@@ -224,7 +224,7 @@ def test_slow_looks_are_averaged_and_shown_until_the_next(opened: Opened, colour
 def test_numbers_that_are_not_finite_are_a_fault_and_no_answer(opened: Opened, tmp_path: Path) -> None:
     """The model takes the logarithm of its scores."""
     model = {"file": write_colours(tmp_path / "log.onnx", last="Log"), "labels": NAMES, **PLAIN}
-    with pytest.raises(PluginError, match="numbers that are not finite"):
+    with pytest.raises(PluginError, match="values that are not finite"):
         opened(model=model)
     with pytest.raises(ValueError, match="greater than 0"):
         OwnClassifier.model_validate({**model, "std": (1, 0, 1)})
@@ -306,7 +306,7 @@ def test_what_is_no_classifier_is_told(tmp_path: Path) -> None:
         ({"file": tmp_path / "page.onnx", "labels": NAMES}, "model.file: "),
         ({"file": boxes, "labels": NAMES}, "has the output boxes [1, 100, 4]; a classifier has one score per class"),
         ({"file": three, "labels": NAMES[:2]}, "3 classes, but 2 labels are given"),
-        ({"file": three, "labels": tmp_path / "none.txt"}, "model.labels: labels file"),
+        ({"file": three, "labels": tmp_path / "none.txt"}, "model.labels: cannot read labels file"),
         ({"file": open_size, "labels": NAMES}, "whose size is not fixed"),
     ]
     for model, expected in cases:

@@ -37,12 +37,12 @@ def test_a_chain_that_fits_passes(names: list[str]) -> None:
 
 @pytest.mark.parametrize("names", [["tracker"], ["tracker", "detector"], ["style", "tracker"]])
 def test_what_is_missing_is_said_with_the_plug_in_that_gives_it(names: list[str]) -> None:
-    with pytest.raises(PluginError, match=r"^tracker needs Detections; put detector before it$"):
+    with pytest.raises(PluginError, match=r"^tracker requires Detections; put detector before it$"):
         check_chain(names, CONFIGURED)
 
 
 def test_what_no_configured_plug_in_gives_is_said() -> None:
-    with pytest.raises(PluginError, match="tracker needs Detections, which no configured plug-in gives"):
+    with pytest.raises(PluginError, match="tracker requires Detections, which no configured plug-in produces"):
         check_chain(["tracker"], {"tracker": Tracker})
 
 

@@ -67,17 +67,17 @@ def test_labels_may_stand_in_a_text_file_one_a_line(file: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (None, "cannot be read"),
-        (b"", "is empty"),
-        (b"bolt\n\nnut\n", "has no name in line 2"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (None, r"cannot read labels file .*labels.txt \(No such file"),
+        (b"", "labels.txt is empty"),
+        (b"bolt\n\nnut\n", "labels.txt: line 2 is empty"),
+        (b"\xff\xfe\x00", r"cannot read labels file .*labels.txt \(not UTF-8\)"),
     ],
 )
 def test_a_labels_file_of_no_use_is_named(file: Path, tmp_path: Path, text: bytes | None, complaint: str) -> None:
     labels = tmp_path / "labels.txt"
     if text is not None:
         labels.write_bytes(text)
-    with pytest.raises(PluginError, match=f"labels.txt {complaint}"):
+    with pytest.raises(PluginError, match=complaint):
         resolve({"file": str(file), "head": "yolox", "labels": str(labels)})
 
 
@@ -110,7 +110,7 @@ def test_a_fault_is_told_once_and_where_it_is(value: Any, where: tuple[str | int
         (
             {"file": "/proc/version", "head": "ssd", "labels": "no.txt"},
             ("labels",),
-            "labels file no.txt cannot be read",
+            "cannot read labels file no.txt",
         ),
         (
             ["yolox-nano", {"file": "/", "head": "ssd", "labels": ["a"]}],

@@ -51,7 +51,7 @@ def test_an_unknown_name_is_answered_with_the_one_meant(installed: list[EntryPoi
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (f"{HERE}:OfTomorrow", "made for plug-in interface 99"),
+        (f"{HERE}:OfTomorrow", "made for plug-in API version 99"),
         (f"{HERE}:not_a_class", "not a class derived from"),
         (f"{HERE}:CountsByText", r"CountsByText\.metrics is not a tuple of CounterSpec"),
         (f"{HERE}:SaysNothingHappens", "declare `events` and name Events in `gives`, or neither"),

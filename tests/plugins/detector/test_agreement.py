@@ -45,6 +45,6 @@ def test_pictures_add_up_and_overlaps_are_averaged() -> None:
 
 def test_it_is_told_in_a_sentence() -> None:
     assert str(Agreement(40, 39, 41, 40, 0.953)) == (
-        "39 of 40 objects found again (97.5 %), 1 of 41 new, boxes overlap by 0.95"
+        "39 of 40 objects found again (97.5 %), 1 of 41 new, mean box overlap 0.95"
     )
-    assert str(agreement([])) == "no object on the pictures to compare"
+    assert str(agreement([])) == "no objects in the images to compare"

@@ -184,7 +184,7 @@ def test_pictures_that_are_on_the_device_are_not_copied_and_may_be_mixed_with_ot
         by_device.find(frames)
         before = gpu.device.transfers.bytes_to_device
         of_device = by_device.find(frames)
-        assert gpu.device.transfers.bytes_to_device - before < soft[0].nbytes / 4, "descriptors alone"
+        assert gpu.device.transfers.bytes_to_device - before < soft[0].nbytes / 4, "only descriptors"
         of_host = object_detector(on_cpu).find(framed(soft))
         assert [len(each) for each in of_device] == [len(each) for each in of_host]
         assert sum(map(len, of_host)) > 20

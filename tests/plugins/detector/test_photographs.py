@@ -23,7 +23,7 @@ def detector() -> Detector:
     mirror = os.environ.get("SIGHTD_MODEL_MIRROR")
     file = Path(mirror or ".") / "yolox_nano.onnx"
     if mirror is None or not file.is_file():
-        pytest.skip("SIGHTD_MODEL_MIRROR names no folder with yolox_nano.onnx")
+        pytest.skip("SIGHTD_MODEL_MIRROR is not a folder with yolox_nano.onnx")
     own = {"file": str(file), "head": "yolox", "labels": list(COCO_LABELS)}
     detector = Detector(DetectorConfig.model_validate({"model": own, "min_score": 0.6}))
     detector.open(FileContext())

@@ -136,8 +136,8 @@ def test_an_unknown_class_is_told_when_it_opens(tmp_path: Path, options: dict[st
 @pytest.mark.parametrize(
     ("head", "labels", "complaint"),
     [
-        ("yolox", ("bolt", "nut", "screw"), "'parts': the network scores 2 classes, but there are 3 labels"),
-        ("ssd", ("bolt", "nut"), "'parts': head 'ssd' reads boxes .* the network gives output .* another head"),
+        ("yolox", ("bolt", "nut", "screw"), "'parts': the model scores 2 classes, but there are 3 labels"),
+        ("ssd", ("bolt", "nut"), "'parts': head 'ssd' expects boxes .* the model produces output .* another head"),
         ("yunet", ("face",), "'parts' has head 'yunet', .* one of nanodet, ssd, yolox, yolox-decoded"),
     ],
 )

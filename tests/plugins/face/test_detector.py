@@ -76,7 +76,9 @@ def test_frames_of_several_sizes_go_together() -> None:
 
 
 def test_another_network_is_refused() -> None:
-    with pytest.raises(PluginError, match="'sface' has head 'embedding'; faces are found by one of head 'yunet'"):
+    with pytest.raises(
+        PluginError, match="'sface' has head 'embedding'; face detection requires a model with head 'yunet'"
+    ):
         face_detector_for(engine("sface"), Search())
 
 

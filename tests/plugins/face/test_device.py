@@ -102,7 +102,7 @@ def test_a_frame_that_lies_on_the_gpu_is_read_there(kernels: bytes) -> None:
         there = device_frame(device_image(gpu.device, image, downloads), image)
         before = gpu.device.transfers.bytes_to_device
         read = face_embedder.read([(there, points[0])], [True])
-        assert gpu.device.transfers.bytes_to_device - before < 4096, "descriptors alone"
+        assert gpu.device.transfers.bytes_to_device - before < 4096, "only descriptors"
         nv12 = np.asarray(cv2.cvtColor(nv12_rows(image), cv2.COLOR_YUV2BGR_NV12), np.uint8)
         expected = HostFaceEmbedder(engine("sface"), 1).read([(Frame.of(nv12), points[0])], [True])
         assert np.abs(read.crops.astype(int) - expected.crops).max() <= 2

@@ -46,6 +46,6 @@ def test_no_face_costs_nothing() -> None:
 
 
 def test_another_network_is_refused() -> None:
-    with pytest.raises(PluginError, match="'yunet' embeds no faces of 112x112 pixels: take sface"):
+    with pytest.raises(PluginError, match="'yunet' does not embed faces of 112x112 pixels: use sface"):
         face_embedder_for(engine("yunet"))
     assert isinstance(face_embedder_for(engine("sface")), HostFaceEmbedder)

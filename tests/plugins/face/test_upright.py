@@ -101,7 +101,7 @@ def test_a_face_of_a_video_that_is_surely_upright_costs_nothing() -> None:
     np.testing.assert_array_equal(same.landmarks, found.landmarks)
     assert same.known.all()
     upright(face_detector, Frame.of(image, still=True), found, [True])
-    assert face_detector.images == 1, "of a photograph there is one look alone, which must be right"
+    assert face_detector.images == 1, "a photo gives only one look, which must be right"
 
 
 def test_a_face_that_nobody_asks_for_costs_nothing() -> None:

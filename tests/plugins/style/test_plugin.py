@@ -178,9 +178,9 @@ def test_enlarged_paint_has_the_pictures_edges() -> None:
 @pytest.mark.parametrize(
     ("options", "path", "message"),
     [
-        ({"style": "stary"}, ("style",), 'no style is called "stary"; did you mean "starry"?'),
-        ({"style": ["starry", "cubism"]}, ("style", 1), 'no style is called "cubism"'),
-        ({"style": {"delft": 1, "nope": 2}}, ("style",), 'no style is called "nope"'),
+        ({"style": "stary"}, ("style",), 'unknown style "stary"; did you mean "starry"?'),
+        ({"style": ["starry", "cubism"]}, ("style", 1), 'unknown style "cubism"'),
+        ({"style": {"delft": 1, "nope": 2}}, ("style",), 'unknown style "nope"'),
         ({"style": []}, ("style",), "the list is empty"),
         ({"model": "style27"}, ("model",), 'unknown model "style27"'),
     ],
@@ -332,7 +332,7 @@ def test_a_style_that_was_learnt_here_is_named_like_the_others(tmp_path: Path) -
 
 def test_a_style_that_nobody_learnt_is_told_with_all_there_are(tmp_path: Path) -> None:
     (without,) = StyleConfig(style="mine").problems(Catalog.load())
-    assert without.message == 'no style is called "mine"'
+    assert without.message == 'unknown style "mine"'
     (near,) = StyleConfig(style="myne").problems(taught(tmp_path, "mine"))
-    assert near.message == 'no style is called "myne"; did you mean "mine"?'
+    assert near.message == 'unknown style "myne"; did you mean "mine"?'
     assert near.hint.endswith("mosaic, mine")

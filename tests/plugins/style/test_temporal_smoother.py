@@ -1,4 +1,4 @@
-"""Paint stays where nothing moves, follows what moves, and is new where something new appears."""
+"""The painting is kept in static areas, follows motion, and is new in uncovered areas."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def faults(plugin: type[AnyPlugin], options: Mapping[str, Any] | None = None) ->
 def test_a_sound_plug_in_passes_and_the_report_says_so() -> None:
     report = check_plugin(Sound)
     assert report.ok
-    assert str(report).endswith("Sound keeps to the contract")
+    assert str(report).endswith("Sound follows the contract")
 
 
 def test_one_that_counts_and_reports_what_it_declares_passes() -> None:
@@ -270,19 +270,19 @@ class Careless(Sound):
     ("plugin", "rule", "detail"),
     [
         (Undescribed, "describes its options", "no description for level"),
-        (Undescribed, "says what it is", "no docstring"),
-        (Inventive, "gives sound results, of declared types", "gives Detections, which `gives` does not declare"),
-        (OutOfThePicture, "gives sound results, of declared types", "leave the picture of 640x360"),
-        (Infinite, "gives sound results, of declared types", "not finite"),
-        (SmallPicture, "gives sound results, of declared types", "not uint8 of the frame's size"),
+        (Undescribed, "has a description", "no docstring"),
+        (Inventive, "returns valid results of declared types", "returns Detections, which `gives` does not declare"),
+        (OutOfThePicture, "returns valid results of declared types", "exceed the frame of 640x360"),
+        (Infinite, "returns valid results of declared types", "not finite"),
+        (SmallPicture, "returns valid results of declared types", "not uint8 of the frame's size"),
         (Backwards, "keeps a batch in order and cameras apart", "out of order"),
-        (Short, "gives sound results, of declared types", "process gave 0 results for 1 frames"),
+        (Short, "returns valid results of declared types", "process returned 0 results for 1 frames"),
         (Scribbler, "does not modify frames and earlier results", "writes into the frame"),
         (Meddler, "does not modify frames and earlier results", "writes into the results of earlier"),
-        (Unsettled, "carries without lasting effect", "carry changes what process finds later"),
+        (Unsettled, "carry has no side effects", "carry changes what process finds later"),
         (Hoarder, "forgets a camera", "still holds its name"),
         (FrameHoarder, "forgets a camera", "still holds a frame"),
-        (Racy, "agrees with itself in parallel", "disturb each other"),
+        (Racy, "returns the same results in parallel", "interfere with each other"),
         (Silent, "declares its counters and events", "declare `events` and name Events in `gives`"),
         (Miscounting, "counts and reports what it declares", "the counter 'others' is not declared"),
         (Surprising, "counts and reports what it declares", "the event kind 'thing.left' is not declared"),
@@ -292,7 +292,7 @@ class Careless(Sound):
         (Posing, "has results that can be written as JSON", 'the key "detections", which belongs to Detections'),
         (Reframing, "has results that can be written as JSON", 'the key "width" of Things.to_json is left out'),
         (Clumsy, "draws on any canvas", "raised AssertionError"),
-        (Careless, "closes after an open that failed", "raised AttributeError"),
+        (Careless, "can be closed after a failed open", "raised AttributeError"),
     ],
 )
 def test_each_fault_is_found_and_said(plugin: type[AnyPlugin], rule: str, detail: str) -> None:
@@ -309,11 +309,11 @@ def test_a_plug_in_that_raises_is_told_with_its_line_and_once() -> None:
     told = str(check_plugin(Failing))
     assert told.count("raised KeyError: 'speed'") == 1
     assert f"({__file__}:{Failing.process.__code__.co_firstlineno + 1}, in process)" in told
-    assert 'FAILED  copes with nothing found before it: as "gives sound results, of declared types"' in told
+    assert 'FAILED  handles frames without earlier detections: as "returns valid results of declared types"' in told
 
 
 def test_an_option_that_is_refused_is_said_with_its_name() -> None:
-    assert faults(Sound, {"evry": 2}) == {"takes the options given": "evry: Extra inputs are not permitted"}
+    assert faults(Sound, {"evry": 2}) == {"accepts the given options": "evry: Extra inputs are not permitted"}
 
 
 def test_networks_are_loaded_once_and_closed_at_the_end() -> None:

@@ -25,11 +25,11 @@ def track_of(row: int) -> Tracks:
 @pytest.mark.parametrize("own", [0, 1])
 def test_a_track_must_not_point_outside_the_plug_ins_own_detections(own: int) -> None:
     found = Results(detections(own), track_of(1))
-    with pytest.raises(BrokenRuleError, match=f"outside the {own} rows"):
+    with pytest.raises(BrokenRuleError, match=f"exceeds the {own} rows"):
         verify(found, Results(detections(2)), FRAME, frozenset({Detections, Tracks}))
 
 
 def test_without_its_own_detections_the_given_ones_count() -> None:
     verify(Results(track_of(1)), Results(detections(2)), FRAME, frozenset({Tracks}))
-    with pytest.raises(BrokenRuleError, match="outside the 0 rows"):
+    with pytest.raises(BrokenRuleError, match="exceeds the 0 rows"):
         verify(Results(track_of(0)), Results(detections(0)), FRAME, frozenset({Tracks}))

@@ -63,7 +63,7 @@ def compiled(name: str, text: str) -> Path:
     """Compiles C++ text, which may include kernel sources, to a shared library. Skips the test if there is no g++."""
     compiler = shutil.which("g++")
     if compiler is None:
-        pytest.skip("needs g++ (Debian package g++) to compile the kernels for the host")
+        pytest.skip("compiling the kernels for the host needs g++ (Debian package g++)")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
     sources = sorted([*KERNELS.glob("*.cu*"), *SHIM.glob("*.h")])
     parts = [text, version, *_FLAGS, *(f"{path.name}\n{path.read_text()}" for path in sources)]

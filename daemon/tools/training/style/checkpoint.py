@@ -57,8 +57,7 @@ class Checkpoint:
 
 
 def write_preview(path: Path, painting: Image, pictures: Sequence[Image], painted: Sequence[Image]) -> None:
-    """Writes the painting, and images (squares of one size) above their current stylised versions. Raises OSError
-    likewise."""
+    """Writes the painting, and images (squares of one size) above their current stylised versions. Raises OSError."""
     side = pictures[0].shape[0]
     height, width = painting.shape[:2]
     size = max(1, round(width * 2 * side / height)), 2 * side

@@ -134,7 +134,7 @@ class StyleJob:
             return put(self._base, network, made, origin, directory)
 
     def _joined(self, name: str, learnt: Sequence[StyleLayer]) -> tuple[Sequence[StyleLayer], tuple[str, ...]]:
-        """Returns the model of all styles with this one appended, or in place of the one with its name."""
+        """Returns the model of all styles with this one appended, or replacing the one of the same name."""
         layers, labels = self._known()
         row = labels.index(name) if name in labels else len(labels)
         joined = [old.with_style(row, new.scale[0], new.shift[0]) for old, new in zip(layers, learnt, strict=True)]

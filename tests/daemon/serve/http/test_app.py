@@ -73,7 +73,7 @@ class View:
 
 
 class Service:
-    """A web server on a free port, and a thread that publishes an image whenever one is wanted."""
+    """A web server on a free port, and a thread that publishes an image on each request."""
 
     def __init__(self, max_viewers: int = 3) -> None:
         self.view = View()

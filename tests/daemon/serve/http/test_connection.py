@@ -150,7 +150,7 @@ def test_a_body_that_trickles_is_cut_off_and_no_fault_of_the_servers(
             except OSError:
                 break
     eventually(lambda: service.refused == {"slow": 1})
-    eventually(lambda: bool(service.failures), what="the handler told that its caller left")
+    eventually(lambda: bool(service.failures), what="the handler noticing that its client left")
     service.server.close()
     assert "Traceback" not in caplog.text
 

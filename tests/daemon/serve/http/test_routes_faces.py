@@ -77,7 +77,7 @@ def test_a_person_is_enrolled_renamed_joined_and_forgotten(client: httpx.Client)
 def test_a_photograph_that_is_not_taken_is_told_with_the_reason(client: httpx.Client) -> None:
     refused = client.post("/api/faces/Ada/photos", content=photo("multi_face.jpg"))
     assert refused.status_code == 422
-    found = {"taken": False, "message": "5 faces: crop the picture so that one person is left"}
+    found = {"taken": False, "message": "5 faces: crop the photo so that it shows one person"}
     assert refused.json() == {**found, "photos": [{**found, "source": "upload", "known": False}]}
     broken = client.post("/api/faces/Ada/photos", content=b"<html>")
     assert broken.status_code == 422

@@ -112,7 +112,7 @@ FACES = Faces(
     ("Ada", None),
     np.array([0.71, np.nan], np.float32),
     np.array([0.5, np.nan], np.float32),
-    ("similar: 0.71 of 0.36", "nobody is enrolled"),
+    ("similarity 0.71, required: 0.36", "nobody is enrolled"),
     np.array([[0.6, 0.8], [np.nan, np.nan]], np.float32),
 )
 
@@ -128,7 +128,7 @@ def test_faces_say_whose_they_are_and_why() -> None:
         "identity": "Ada",
         "similarity": 0.71,
         "margin": 0.5,
-        "reason": "similar: 0.71 of 0.36",
+        "reason": "similarity 0.71, required: 0.36",
     }
     assert (second["identity"], second["track"], second["similarity"], second["margin"]) == (None, None, None, None)
 

@@ -273,7 +273,7 @@ def test_with_a_gpu_what_nvdec_lacks_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", ModuleType("PyNvVideoCodec"))
     monkeypatch.setattr(gpus, "open_device", no_driver)
-    assert nvdec_problem() == "PyCUDA is not installed", "the library alone decodes nothing"
+    assert nvdec_problem() == "PyCUDA is not installed", "the library by itself decodes nothing"
 
 
 @pytest.mark.usefixtures("gpu")

@@ -58,8 +58,8 @@ def test_with_four_classes_only_the_names_tell() -> None:
     ("shapes", "complaint"),
     [
         ({"boxes": (1, 9, 4), "scores": (1, 9, 5)}, "scores 5 classes, but there are 3 labels"),
-        ({"boxes": (1, 8, 4), "scores": (1, 9, 3)}, r"the network gives boxes \[1, 8, 4\], scores \[1, 9, 3\]"),
-        ({"output": (1, 3549, 85)}, r"the network gives output \[1, 3549, 85\]"),
+        ({"boxes": (1, 8, 4), "scores": (1, 9, 3)}, r"the model produces boxes \[1, 8, 4\], scores \[1, 9, 3\]"),
+        ({"output": (1, 3549, 85)}, r"the model produces output \[1, 3549, 85\]"),
         ({"boxes": (9, 4), "scores": (9, 3)}, "choose another head"),
     ],
 )

@@ -77,10 +77,10 @@ def test_a_file_with_decoded_boxes_has_its_own_head() -> None:
     ("shapes", "complaint"),
     [
         ({"output": (1, CELLS, 9)}, "scores 4 classes, but there are 2 labels"),
-        ({"output": (1, CELLS + 1, 7)}, "gives 127 rows.*126 at strides 8/16/32 or 128 at strides 8/16/32/64"),
+        ({"output": (1, CELLS + 1, 7)}, "produces 127 rows.*126 at strides 8/16/32 or 128 at strides 8/16/32/64"),
         (
             {"boxes": (1, 9, 4), "scores": (1, 9, 2)},
-            r"gives boxes \[1, 9, 4\], scores \[1, 9, 2\]: choose another head",
+            r"produces boxes \[1, 9, 4\], scores \[1, 9, 2\]: choose another head",
         ),
         ({"output": (CELLS, 7)}, "choose another head"),
     ],

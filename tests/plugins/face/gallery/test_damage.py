@@ -85,9 +85,9 @@ def test_an_empty_one_stands_in_for_a_damaged_one_which_stays_as_it_is(
     fault = gallery.database.fault
     assert fault is not None
     assert "damaged" in fault
-    assert "left as it is: move it away to begin a new one" in fault
+    assert "The file was not changed: replace it with a backup, or move it away to start a new gallery" in fault
     for question in (gallery.persons, UnknownStore(gallery, "sface").load, lambda: exported(gallery)):
-        with pytest.raises(UnwritableError, match="left as it is"):
+        with pytest.raises(UnwritableError, match="was not changed"):
             question()
     assert len(gallery.enrolled("sface").owners) == 0, "nobody is recognised, and video goes on"
     assert not list(Sightings(gallery).latest())
@@ -111,7 +111,7 @@ def test_who_changes_a_damaged_one_is_told_and_it_stays_as_it_is(
     gallery_at(path)
     damage(path)
     before = state_of(path)
-    with pytest.raises(DamagedError, match="left as it is: move it away"):
+    with pytest.raises(DamagedError, match="not changed: replace it with a backup, or move it away"):
         Gallery(path)
     assert state_of(path) == before
 
@@ -189,7 +189,7 @@ def test_what_is_no_gallery_is_not_touched(make: Callable[[Path], None], tmp_pat
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "something")
-    with pytest.raises(GalleryError, match="it is not a file: name another"):
+    with pytest.raises(GalleryError, match="it is not a file: specify another"):
         Gallery(tmp_path / "something")
 
 

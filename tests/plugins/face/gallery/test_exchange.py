@@ -87,7 +87,7 @@ def test_a_file_that_says_what_it_should_is_taken(tmp_path: Path) -> None:
 )
 def test_another_file_is_refused_and_nothing_is_added(text: str, tmp_path: Path) -> None:
     gallery = Gallery(tmp_path / "faces.db")
-    with pytest.raises(GalleryError, match=r"not a file of `sightd faces export`|update sightd|is damaged"):
+    with pytest.raises(GalleryError, match=r"not a file written by `sightd faces export`|update sightd|is damaged"):
         imported(gallery, text)
     assert not gallery.persons()
     gallery.close()
@@ -99,8 +99,8 @@ def test_another_file_is_refused_and_nothing_is_added(text: str, tmp_path: Path)
         ("", "damaged: line 1, column 1: Expecting value"),
         ('{"form": "sightd faces 1",\n "persons": [', "damaged: line 2, column 14: "),
         ("{}", "damaged: the entry 'form' is missing"),
-        ("[]", "damaged: a value is not of the expected kind"),
-        (changed(quality=-1), "damaged: quality is 0 to 1"),
+        ("[]", "damaged: a value has the wrong type"),
+        (changed(quality=-1), "damaged: quality must be 0 to 1"),
         ("[" * 100_000, "damaged: its values are nested too deeply"),
     ],
 )

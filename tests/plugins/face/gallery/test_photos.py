@@ -39,7 +39,7 @@ def test_a_kept_face_is_what_it_was() -> None:
 
 @pytest.mark.parametrize("name", list(huge_images()))
 def test_nothing_but_a_face_of_the_usual_size_is_a_kept_face(name: str) -> None:
-    with pytest.raises(GalleryError, match="a kept face is damaged, or no PNG image of 112x112 pixels"):
+    with pytest.raises(GalleryError, match="a stored face crop is damaged or not a PNG image of 112x112 pixels"):
         decoded(huge_images()[name])
 
 

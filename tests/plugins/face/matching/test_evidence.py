@@ -135,7 +135,7 @@ def test_a_stranger_in_the_place_of_a_known_person_takes_the_name_away_at_once()
         verdicts = followed(looks, people.looks(0, 1), every=0.5)
         assert verdicts[19].person == 0
         at_once += verdicts[20].person is None
-        anew += verdicts[22].person is None and verdicts[21].reason != "the last look seems to show somebody else"
+        anew += verdicts[22].person is None and verdicts[21].reason != "the last look seems to show another person"
     assert at_once >= 0.98 * trials
     assert anew >= 0.97 * trials
 

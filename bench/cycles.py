@@ -48,7 +48,7 @@ class Outcome:
         return same and last.descriptors <= first.descriptors + 2 and last.memory - first.memory < GROWTH
 
 
-def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -> Outcome:
+def cycles(folder: Path, count: int, report: Callable[[int, Sample, int], None]) -> Outcome:
     """Runs `count` cycles. Takes a sample after each tenth of them, once everything has settled."""
     settings: dict[str, Any] = {
         "cameras": {"stays": _PATTERN},
@@ -73,7 +73,7 @@ def cycles(folder: Path, count: int, tell: Callable[[int, Sample, int], None]) -
             if number % (count // 10) == 0:
                 series.append(sum(1 for _ in _series(daemon)))
                 samples.append(_settled(daemon.pid, threads))
-                tell(number, samples[-1], series[-1])
+                report(number, samples[-1], series[-1])
     return Outcome(count, samples, series)
 
 
@@ -124,11 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     print(f"{'cycles':>8} {'MiB':>7} {'threads':>8} {'descriptors':>12} {'series':>7}", file=sys.stderr)
 
-    def tell(number: int, now: Sample, series: int) -> None:
+    def report(number: int, now: Sample, series: int) -> None:
         print(f"{number:8} {now.memory:7.1f} {now.threads:8} {now.descriptors:12} {series:7}", file=sys.stderr)
 
     with tempfile.TemporaryDirectory() as folder:
-        found = cycles(Path(folder), args.cycles, tell)
+        found = cycles(Path(folder), args.cycles, report)
     grown = found.samples[-1].memory - found.samples[0].memory
     print(f"{args.cycles} cameras came and went: {'flat' if found.flat() else 'NOT FLAT'}, memory {grown:+.1f} MiB")
     if args.json:

@@ -189,7 +189,7 @@ class Trial:
         self.outcome.faults.append((what, text))
 
 
-def trial(folder: Path, count: int, seed: int, tell: Callable[[int, Outcome], None]) -> Outcome:
+def trial(folder: Path, count: int, seed: int, report: Callable[[int, Outcome], None]) -> Outcome:
     """Tries `count` configurations. Every hundredth is the good file, which must be accepted whatever came before."""
     network = one_object_network(folder)["model"]["file"]
     chance, begun = random.Random(seed), time.monotonic()
@@ -199,7 +199,7 @@ def trial(folder: Path, count: int, seed: int, tell: Callable[[int, Outcome], No
         for number in range(1, count + 1):
             if number % 100 == 0:
                 running.give_good(good)
-                tell(number, running.outcome)
+                report(number, running.outcome)
             else:
                 running.give(mutate(good, chance))
     running.outcome.seconds = time.monotonic() - begun
@@ -213,12 +213,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same files again (default: %(default)s)")
     args = parser.parse_args(argv)
 
-    def tell(number: int, now: Outcome) -> None:
+    def report(number: int, now: Outcome) -> None:
         told = f"{number:6} given, {now.taken} taken, {now.refused} refused, {len(now.faults)} faults"
         print(told, file=sys.stderr)
 
     with tempfile.TemporaryDirectory() as folder:
-        found = trial(Path(folder), args.count, args.seed, tell)
+        found = trial(Path(folder), args.count, args.seed, report)
     for what, text in found.faults[:10]:
         print(f"--- {what}\n{text}")
     told = f"{found.taken} taken whole, {found.refused} refused with their place, {len(found.faults)} faults"

@@ -139,7 +139,7 @@ class Soak:
         return httpx.post(self._harness.daemon.url("/api/reload"), headers={"X-Sightd": "1"}, timeout=30)
 
 
-def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -> Outcome:
+def soak(folder: Path, seconds: float, seed: int, report: Callable[[str], None]) -> Outcome:
     """Runs the soak for `seconds` s."""
     rests: list[tuple[float, Sample]] = []
     with FaultHarness(folder) as harness:
@@ -149,11 +149,11 @@ def soak(folder: Path, seconds: float, seed: int, tell: Callable[[str], None]) -
             while (at := time.monotonic() - begun) < end - resting:
                 doing.turn()
                 now, things = sample(harness.daemon.pid), sum(doing.happened.values())
-                tell(f"{at:5.0f} s  {now.memory:.0f} MiB, {now.threads} threads, {things} things")
+                report(f"{at:5.0f} s  {now.memory:.0f} MiB, {now.threads} threads, {things} things")
                 time.sleep(0.5)
             doing.rest()
             rests.append((time.monotonic() - begun, now := _at_rest(harness.daemon.pid, resting)))
-            tell(f"{at:5.0f} s  at rest: {now.memory:.1f} MiB, {now.threads} threads, {now.descriptors} descriptors")
+            report(f"{at:5.0f} s  at rest: {now.memory:.1f} MiB, {now.threads} threads, {now.descriptors} descriptors")
         faults = sum(harness.daemon.values("sightd_plugin_faults_total", "reason").values())
         lost = harness.lost_since(lost)
     warm = [(at, one) for at, one in rests if at > min(_WARM_UP, seconds / 3)]

@@ -22,7 +22,7 @@ from sightd.plugins.tracker import Tracker, TrackerConfig
 from tests.support.mot_metrics import Score, Scorer
 from tests.support.moving_world import Crowd, Moment
 
-Told = tuple[FloatArray, IntArray]
+Tracked = tuple[FloatArray, IntArray]
 """Boxes xyxy [n, 4] and ids [n] that a tracker reports for a frame."""
 
 
@@ -38,7 +38,7 @@ def score_ours(crowd: Crowd, every: int = 1) -> Run:
     """Scores our tracker, fed with every n-th frame only, on all frames."""
     tracker = Tracker(TrackerConfig())
 
-    def follow(index: int, moment: Moment) -> Told:
+    def follow(index: int, moment: Moment) -> Tracked:
         frame = moment.frame(index)
         if index % every:
             found = tracker.carry(frame, Results())
@@ -54,7 +54,7 @@ def score_analysed(crowd: Crowd, every: int) -> Run:
     """Scores our tracker only on the frames that it gets and on what it sees there, like the library's trackers."""
     tracker = Tracker(TrackerConfig(show_lost=0))
 
-    def follow(index: int, moment: Moment) -> Told:
+    def follow(index: int, moment: Moment) -> Tracked:
         found = tracker.process([moment.frame(index)], [Results(moment.detections)])[0]
         tracks = found.get(Tracks) or Tracks.none()
         return tracks.boxes, tracks.ids
@@ -70,7 +70,7 @@ def score_library(kind: str, crowd: Crowd, every: int) -> Run:
         options["track_activation_threshold"] = 0.5
     tracker = getattr(trackers, kind)(**options)
 
-    def follow(_: int, moment: Moment) -> Told:
+    def follow(_: int, moment: Moment) -> Tracked:
         found = _for_library(supervision, moment.detections)
         told = tracker.update(found)
         known = told.tracker_id >= 0
@@ -83,7 +83,7 @@ def _for_library(supervision: Any, found: Detections) -> Any:
     return supervision.Detections(xyxy=found.boxes.copy(), confidence=found.scores.copy(), class_id=found.class_ids)
 
 
-def _run(crowd: Crowd, follow: Callable[[int, Moment], Told], every: int = 1) -> Run:
+def _run(crowd: Crowd, follow: Callable[[int, Moment], Tracked], every: int = 1) -> Run:
     scorer, times = Scorer(), []
     for index, moment in enumerate(crowd.moments()):
         if index % every:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.waiting, pytest.mark.slow]
 @pytest.mark.parametrize(("seconds", "seed"), [(180, 6)])
 def test_nothing_is_lost_without_a_count_and_nothing_is_left_behind(tmp_path: Path, seconds: int, seed: int) -> None:
     need_rtsp_server()
-    outcome = soak(tmp_path, seconds, seed=seed, tell=lambda _line: None)
+    outcome = soak(tmp_path, seconds, seed=seed, report=lambda _line: None)
     assert outcome.lost == 0
     assert outcome.recovered >= seconds / 45
     assert outcome.faults_of_plugins == 0

@@ -74,19 +74,19 @@ _EXTENSION = 300.0
 
 def extending(notifier: Notifier, progress: Progress, renew: Callable[[], None]) -> Progress:
     """Wraps `progress` to also extend systemd's start timeout and call `renew`, which may raise to abort the work."""
-    told_at = float("-inf")
+    reported_at = float("-inf")
 
-    def tell(task: str, done: int, total: int | None) -> None:
-        nonlocal told_at
+    def report(task: str, done: int, total: int | None) -> None:
+        nonlocal reported_at
         renew()
         progress(task, done, total)
         now = time.monotonic()
-        if now - told_at >= _EXTEND_EVERY:
-            told_at = now
+        if now - reported_at >= _EXTEND_EVERY:
+            reported_at = now
             notifier.needs(_EXTENSION)
             notifier.status(task)
 
-    return tell
+    return report
 
 
 EXIT_STALLED = 70
@@ -136,7 +136,7 @@ class Watchdog:
 
     def _run(self) -> None:
         turn = min(_STATUS_EVERY, self._within / 3)
-        alive_at = told_at = turned_at = self._clock()
+        alive_at = reported_at = turned_at = self._clock()
         excused = False
         while not self._stop.wait(turn):
             now = self._clock()
@@ -153,8 +153,8 @@ class Watchdog:
                 log.critical("%s: exiting to be restarted", why)
                 self._exit(EXIT_STALLED)
                 return
-            if now - told_at >= _STATUS_EVERY or not healthy:
-                told_at = now
+            if now - reported_at >= _STATUS_EVERY or not healthy:
+                reported_at = now
                 self._notifier.status(self._status() if healthy else why)
 
     def _alive(self) -> None:

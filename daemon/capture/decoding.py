@@ -189,7 +189,7 @@ class _Packet:
     geometry: DisplayGeometry
 
 
-_NOTHING_TOLD = _Packet(None, None, False, False, PLAIN)
+_NO_PACKET = _Packet(None, None, False, False, PLAIN)
 
 
 class GpuDecoding:
@@ -211,7 +211,7 @@ class GpuDecoding:
         as for CpuDecoding. `units` converts packets to access units in Annex B (None: they already are). Raises
         SourceError if NVDEC cannot decode this stream."""
         self._context, self._aspect, self._units = context, _Aspect(context, aspect), units
-        self._told: dict[int, _Packet] = {}
+        self._packets: dict[int, _Packet] = {}
         self._numbers = itertools.count()
         self._times = times or PresentationTimes()
         self._geometry = PLAIN
@@ -240,7 +240,7 @@ class GpuDecoding:
             except EngineError as error:
                 raise SourceError(Reason.DECODE, str(error)) from error
             for image, of_packet in pictures:
-                told = self._told.get(of_packet, _NOTHING_TOLD)
+                told = self._packets.get(of_packet, _NO_PACKET)
                 found.append(self._decoded(image, told, dts, partial(downloaded, image, matrix, full_range)))
         return found
 
@@ -275,8 +275,8 @@ class GpuDecoding:
         """Remembers a packet and returns its number, which the decoder returns with the frame: some streams have no
         timestamps."""
         number = next(self._numbers)
-        self._told[number] = told
-        self._told.pop(number - _REORDERED, None)
+        self._packets[number] = told
+        self._packets.pop(number - _REORDERED, None)
         return number
 
     def close(self) -> None:

@@ -299,7 +299,7 @@ class Feed:
         self._stats.fault(fault.reason, str(fault))
         self._stats.timeliness(None, None)
         attempts, since = self._connection.attempts, self._fault_throttle.since(now)
-        told = self._fault_throttle.worth_telling(fault.reason, attempts, now)
+        told = self._fault_throttle.worth_logging(fault.reason, attempts, now)
         self._news = self._news or told
         what_now = "retrying" if attempts <= 1 else f"{attempts} attempts in {in_words(since)}; retrying"
         _log.log(

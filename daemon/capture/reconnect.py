@@ -178,22 +178,22 @@ class FaultThrottle:
     def __init__(self) -> None:
         self._began = 0.0
         self._next = 0.0
-        self._told: set[Reason] = set()
+        self._logged: set[Reason] = set()
 
-    def worth_telling(self, reason: Reason, attempts: int, now: float) -> bool:
+    def worth_logging(self, reason: Reason, attempts: int, now: float) -> bool:
         """Returns whether to log a fault at `now`, monotonic s: each reason once per interval, and the intervals grow.
 
         `attempts` counts the failed attempts of the series, including this one.
         """
         if attempts <= 1:
-            self._began, self._told = now, set()
+            self._began, self._logged = now, set()
             self._next = now + _AGAIN[0]
         elif now >= self._next:
-            self._told = set()
+            self._logged = set()
             self._next = self._began + _following(now - self._began)
-        elif reason in self._told:
+        elif reason in self._logged:
             return False
-        self._told.add(reason)
+        self._logged.add(reason)
         return True
 
     def since(self, now: float) -> float:

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     configure(loaded.config.log.model_copy(update={"level": "warning"}), sys.stderr, os.environ)
     for warning in loaded.warnings:
-        _tell(f"warning: {warning}")
+        _report(f"warning: {warning}")
     if args.out == Path("-"):
         args.out = None
     return _analyze(args, loaded)
@@ -139,10 +139,10 @@ def _analyze(args: argparse.Namespace, loaded: LoadedConfig) -> int:
     sources = [examined(path) for path in args.sources]
     faults = [source.fault for source in sources if source.fault]
     for told in faults:  # before the slow loading of models
-        _tell(f"error: {told}")
+        _report(f"error: {told}")
     for source in sources:
         for told in source.left_out:
-            _tell(told)
+            _report(told)
     missing = len(faults)
     if missing == len(sources):
         return _concluded(missing, 0, missing)
@@ -155,9 +155,9 @@ def _analyze(args: argparse.Namespace, loaded: LoadedConfig) -> int:
             with progress:
                 chain.open([(name, registry.load(options.use or name), options) for name, options in configs.items()])
             for engine in chain.engines:
-                _tell(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
+                _report(f"{engine.model.name} on {engine.session.backend.name}: {engine.reason}")
             job = Job(
-                chain, config.render, args.annotated, _tell, embeddings=args.embeddings, deinterlace=args.deinterlace
+                chain, config.render, args.annotated, _report, embeddings=args.embeddings, deinterlace=args.deinterlace
             )
             with _output(args.out) as out:  # only now: if the chain cannot be opened, no empty file is left
                 failed = missing + job.run(sources, out)
@@ -241,7 +241,7 @@ def _endangered(args: argparse.Namespace) -> str | None:
 def _concluded(sources: int, frames: int, failed: int) -> int:
     """Prints a one-line summary and returns the exit code."""
     told = f"{_counted(sources, 'source')}, {_counted(frames, 'frame')}"
-    _tell(told + (f"; {_counted(failed, 'source')} failed" if failed else ""))
+    _report(told + (f"; {_counted(failed, 'source')} failed" if failed else ""))
     return 1 if failed else 0
 
 
@@ -249,7 +249,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _tell(message: str) -> None:
+def _report(message: str) -> None:
     print(message, file=sys.stderr)
 
 

@@ -19,7 +19,7 @@ from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDa
 from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, find
 from sightd.daemon.control.installed_service import service_of
 from sightd.daemon.control.journal import RemoteJournal
-from sightd.daemon.events.event import Event, told
+from sightd.daemon.events.event import Event, describe
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader, journal_of
 from sightd.engines.text import json_text, printable
 from sightd.plugins.api.units import parse_duration
@@ -77,22 +77,22 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, wanted: Filter) -> None:
     client = find(DaemonSelection.of(args), os.environ) if args.journal is None else None
     if client is not None:
-        _tell_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
+        _print_remote(RemoteJournal(client), wanted, follow=args.follow, as_json=args.json)
     else:
-        _tell(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
+        _print_local(JournalReader(_journal(args)), wanted, follow=args.follow, as_json=args.json)
 
 
-def _tell_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_json: bool) -> None:
+def _print_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_json: bool) -> None:
     last = journal.newest() if wanted.since is None else 0
     if wanted.since is None:
-        last = max(last, _say(journal.latest(_NEWEST, wanted), as_json))
+        last = max(last, _print(journal.latest(_NEWEST, wanted), as_json))
     while wanted.since is not None and (events := journal.after(last, _AT_ONCE, wanted)):
-        last = max(last, _say(events, as_json))
+        last = max(last, _print(events, as_json))
     away = False
     while follow:
         try:
             for event in journal.following(last, wanted):
-                last = _say([event], as_json)
+                last = _print([event], as_json)
                 away = False
         except (NoDaemonError, LateError) as error:
             if not away:
@@ -101,14 +101,14 @@ def _tell_remote(journal: RemoteJournal, wanted: Filter, *, follow: bool, as_jso
         time.sleep(_COME_BACK)
 
 
-def _tell(reader: JournalReader, wanted: Filter, *, follow: bool, as_json: bool) -> None:
+def _print_local(reader: JournalReader, wanted: Filter, *, follow: bool, as_json: bool) -> None:
     last = 0
     if wanted.since is None:
         last = reader.span()[1]
-        last = max(last, _say(reader.latest(_NEWEST, wanted), as_json))
+        last = max(last, _print(reader.latest(_NEWEST, wanted), as_json))
     while True:
         events = reader.after(last, _AT_ONCE, wanted) if follow or wanted.since is not None else []
-        last = max(last, _say(events, as_json))
+        last = max(last, _print(events, as_json))
         if not events and not follow:
             return
         if not events:
@@ -130,7 +130,7 @@ def _journal(args: argparse.Namespace) -> Path:
     return path
 
 
-def _say(events: Sequence[Event], as_json: bool) -> int:
+def _print(events: Sequence[Event], as_json: bool) -> int:
     """Prints the events and returns the last one's id, or 0."""
     for event in events:
         print(json_text(event.for_json()) if as_json else _line(event))
@@ -139,7 +139,9 @@ def _say(events: Sequence[Event], as_json: bool) -> int:
 
 
 def _line(event: Event) -> str:
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.at))}  {event.id:>6}  {printable(told(event))}"
+    return (
+        f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.at))}  {event.id:>6}  {printable(describe(event))}"
+    )
 
 
 def _span(text: str) -> float:

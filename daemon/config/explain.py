@@ -65,7 +65,7 @@ def _branches(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-Told = tuple[str, str]
+Explanation = tuple[str, str]
 """A message and a hint."""
 
 NAME_HINT = 'use at most 63 lower-case letters, digits, "-" and "_", starting with a letter or digit'
@@ -101,7 +101,7 @@ _HOW = {
 }
 
 
-def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: bool) -> Told:
+def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: bool) -> Explanation:
     """Returns message and hint for one error at `path` of `root`. The value is shown only if `show` is set.
 
     Only numbers, and values of options with a fixed list of words, are ever shown: any other text may be a secret.
@@ -131,7 +131,7 @@ def explain(error: ErrorDetails, root: type[BaseModel], path: PathKey, *, show: 
     return error["msg"].removeprefix("Input "), _fix(root, path)
 
 
-_LIMITS: dict[str, Callable[[Mapping[str, Any]], Told]] = {
+_LIMITS: dict[str, Callable[[Mapping[str, Any]], Explanation]] = {
     "greater_than_equal": lambda ctx: (f"below {ctx['ge']}", f"write {ctx['ge']} or more"),
     "greater_than": lambda ctx: (f"not above {ctx['gt']}", f"write more than {ctx['gt']}"),
     "less_than_equal": lambda ctx: (f"above {ctx['le']}", f"write {ctx['le']} or less"),
@@ -145,7 +145,7 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], Told]] = {
 }
 
 
-def _wrong_type(error: ErrorDetails, root: type[BaseModel], path: PathKey, show: bool) -> Told:
+def _wrong_type(error: ErrorDetails, root: type[BaseModel], path: PathKey, show: bool) -> Explanation:
     wanted, value = _WANTED[error["type"]], error["input"]
     if value is None:
         return f"is empty; expected {wanted}", _fix(root, path) or _HOW[wanted]
@@ -162,7 +162,7 @@ def _wrong_type(error: ErrorDetails, root: type[BaseModel], path: PathKey, show:
     return f"is {got}; expected {wanted}", _HOW[wanted]
 
 
-def _not_one_of(error: ErrorDetails, show: bool) -> Told:
+def _not_one_of(error: ErrorDetails, show: bool) -> Explanation:
     expected = error.get("ctx", {}).get("expected", "")
     words = re.findall(r"'([^']*)'", expected)
     value = error["input"]
@@ -177,7 +177,7 @@ def _not_one_of(error: ErrorDetails, show: bool) -> Told:
     )
 
 
-def _own_words(error: object, root: type[BaseModel], path: PathKey) -> Told:
+def _own_words(error: object, root: type[BaseModel], path: PathKey) -> Explanation:
     """Returns a validator's message; one that starts with "write", as those of units do, becomes the hint."""
     told = redact(str(error))
     if told.startswith("write "):

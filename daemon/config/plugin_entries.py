@@ -76,8 +76,11 @@ class EntryReader:
             validated = validate(plugin.Config, options, self._positions, self._resolved, path)
         except Exception as error:  # noqa: BLE001 - a third party's validators; their messages may quote a secret
             self.entries.broken.add(name)
-            self._tell(path, f"its options cannot be checked: {type(error).__name__} in {plugin.__qualname__}.Config",
-                       "report this to the plug-in's author: a validator must raise ValueError")  # fmt: skip
+            self._add_problem(
+                path,
+                f"its options cannot be checked: {type(error).__name__} in {plugin.__qualname__}.Config",
+                "report this to the plug-in's author: a validator must raise ValueError",
+            )
             return
         self.entries.problems += validated.problems
         self.entries.classes[name] = plugin
@@ -111,7 +114,7 @@ class EntryReader:
             return
         for index, name in enumerate(names):
             if name in names[:index]:
-                self._tell((*path, index), f"{shown(name)} is in this chain twice", "name it once; for a second "
+                self._add_problem((*path, index), f"{shown(name)} is in this chain twice", "name it once; for a second "
                            "instance add an entry under plugins: with `use`")  # fmt: skip
                 return
             if name not in self.entries.configs and name not in self.entries.broken:
@@ -120,7 +123,7 @@ class EntryReader:
             try:
                 self._source.check_chain(names, self.entries.classes)
             except PluginError as error:
-                self._tell(path, "; ".join(str(error).splitlines()))
+                self._add_problem(path, "; ".join(str(error).splitlines()))
 
     def _defaults(self, name: str, path: PathKey) -> None:
         try:
@@ -132,7 +135,7 @@ class EntryReader:
         if validated.model is None:
             self.entries.broken.add(name)
             needed = ", ".join(dotted(problem.path) for problem in validated.problems)
-            self._tell(path, f"{name} has required options", f"add plugins: {name}: with {needed}")
+            self._add_problem(path, f"{name} has required options", f"add plugins: {name}: with {needed}")
         else:
             self.entries.configs[name], self.entries.classes[name] = validated.model, plugin
 
@@ -142,12 +145,12 @@ class EntryReader:
         self.entries.broken.add(name)
         known = {*self._source.available, *self.entries.configs}
         if word in self._source.available:  # it is installed but cannot be loaded: the error says why
-            self._tell(path, str(error), first=first)
+            self._add_problem(path, str(error), first=first)
             return
-        self._tell(path, f"no plug-in {shown(word)} is installed{did_you_mean(word, known)}",
+        self._add_problem(path, f"no plug-in {shown(word)} is installed{did_you_mean(word, known)}",
                    f"known plug-ins: {', '.join(sorted(known))}" if known else "", first=first)  # fmt: skip
 
-    def _tell(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
+    def _add_problem(self, path: PathKey, message: str, hint: str = "", *, first: bool = True) -> None:
         if first and path not in self._resolved.failed:
             self.entries.problems.append(self._positions.located(path, message, hint))
 

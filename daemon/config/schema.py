@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{(env|file):[^{}]+\}"}
 _FORMS = ("pattern", "enum", "const", "minLength", "maxLength")
-_TOLD = ("title", "description", "default", "examples")
+_ANNOTATIONS = ("title", "description", "default", "examples")
 _AS_IT_IS = ("propertyNames", "default", "examples", "const", "enum", "if")
 
 
@@ -99,6 +99,6 @@ def _with_references(schema: Any) -> Any:
     inner = {key: value if key in _AS_IT_IS else _with_references(value) for key, value in schema.items()}
     kind = inner.get("type")
     if kind in ("integer", "number", "boolean") or (kind == "string" and any(key in inner for key in _FORMS)):
-        told = {key: inner.pop(key) for key in _TOLD if key in inner}
-        return {**told, "anyOf": [inner, _REFERENCE]}
+        annotations = {key: inner.pop(key) for key in _ANNOTATIONS if key in inner}
+        return {**annotations, "anyOf": [inner, _REFERENCE]}
     return inner

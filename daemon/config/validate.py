@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from sightd.daemon.config.explain import NAME_HINT, Told, explain
+from sightd.daemon.config.explain import NAME_HINT, Explanation, explain
 from sightd.daemon.config.interpolation import Resolved
 from sightd.daemon.config.model import Config, Name
 from sightd.daemon.config.problems import LocatedProblem, PathKey, Positions
@@ -153,15 +153,15 @@ def _problems(
     at: PathKey,
 ) -> Iterator[LocatedProblem]:
     """Yields one problem per path: the branches of a union each have an error at the same one."""
-    told: dict[tuple[PathKey, bool], list[Told]] = {}
+    explanations: dict[tuple[PathKey, bool], list[Explanation]] = {}
     for error in errors:
         inner, at_key = _where(error, value)
         path = (*at, *inner)
         if path in resolved.failed:
             continue
         words = explain(error, root, inner, show=path not in resolved.paths)
-        told.setdefault((path, at_key), []).append(words)
-    for (path, at_key), branches in told.items():
+        explanations.setdefault((path, at_key), []).append(words)
+    for (path, at_key), branches in explanations.items():
         place = positions.key(path) if at_key else positions.value(path)
         messages = dict.fromkeys(message for message, _ in branches)
         hints = dict.fromkeys(hint for _, hint in branches if hint)

@@ -206,14 +206,16 @@ class _Builder:
         self.count += 1
         self.positions.values[path] = position_of(node)
         if self.count == MAX_VALUES:
-            self._tell(node, path, f"aliases make this file larger than {MAX_VALUES} values", "write the values out")
+            self._add_problem(
+                node, path, f"aliases make this file larger than {MAX_VALUES} values", "write the values out"
+            )
         if self.count >= MAX_VALUES:
             return None
         if any(node is outer for outer in self.around):
-            self._tell(node, path, "an anchor contains an alias to itself", "write the values out")
+            self._add_problem(node, path, "an anchor contains an alias to itself", "write the values out")
             return None
         if len(self.around) > MAX_DEPTH:
-            self._tell(node, path[:2], f"aliases make this more than {MAX_DEPTH} deep", "write the values out")
+            self._add_problem(node, path[:2], f"aliases make this more than {MAX_DEPTH} deep", "write the values out")
             return None
         if isinstance(node, nodes.ScalarNode):
             return self._scalar(node, path)
@@ -225,7 +227,7 @@ class _Builder:
 
     def _collection(self, node: nodes.Node, path: PathKey) -> object:
         if node.tag not in (TAG + "seq", TAG + "map"):
-            self._tell(node, path, "tags are not supported", _QUOTE_HINT)
+            self._add_problem(node, path, "tags are not supported", _QUOTE_HINT)
         if isinstance(node, nodes.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, nodes.MappingNode)
@@ -233,15 +235,15 @@ class _Builder:
 
     def _scalar(self, node: nodes.ScalarNode, path: PathKey) -> object:
         if node.tag != STRING and node.tag not in PATTERNS:
-            self._tell(node, path, "tags are not supported", _QUOTE_HINT)
+            self._add_problem(node, path, "tags are not supported", _QUOTE_HINT)
             return None
         if _UNPRINTABLE.search(node.value):
-            self._tell(node, path, "contains a control character", "remove NUL and control characters")
+            self._add_problem(node, path, "contains a control character", "remove NUL and control characters")
             return None
         try:
             return read_scalar(node.value, node.tag)
         except ValueError as error:
-            self._tell(node, path, f"the tag does not fit the value: {error}", "remove the tag")
+            self._add_problem(node, path, f"the tag does not fit the value: {error}", "remove the tag")
             return None
 
     def _mapping(self, node: nodes.MappingNode, path: PathKey) -> dict[str, object]:
@@ -249,15 +251,15 @@ class _Builder:
         own: dict[str, Position] = {}
         for key_node, value_node in self._entries(node, path):
             if not isinstance(key_node, nodes.ScalarNode):
-                self._tell(key_node, path, "a key must be plain text", 'write "key: value"')
+                self._add_problem(key_node, path, "a key must be plain text", 'write "key: value"')
                 continue
             key = key_node.value
             if _UNPRINTABLE.search(key):
-                self._tell(key_node, path, "the key contains a control character", "write keys as plain words")
+                self._add_problem(key_node, path, "the key contains a control character", "write keys as plain words")
                 continue
             if key in own:
                 first = own[key]
-                self._tell(
+                self._add_problem(
                     key_node,
                     (*path, key),
                     f"duplicate key; first at line {first.line}, column {first.column}",
@@ -278,12 +280,14 @@ class _Builder:
                 continue
             for mapping in source.value if isinstance(source, nodes.SequenceNode) else [source]:
                 if not isinstance(mapping, nodes.MappingNode):
-                    self._tell(source, path, "<< must be an alias of a mapping", "write <<: *name")
+                    self._add_problem(source, path, "<< must be an alias of a mapping", "write <<: *name")
                     continue
                 before, self.merged = self.merged, self.merged + len(mapping.value)
                 if self.merged > MAX_MERGED:
                     if before <= MAX_MERGED:
-                        self._tell(source, path, f"<< stands for more than {MAX_MERGED} pairs", "write the values out")
+                        self._add_problem(
+                            source, path, f"<< stands for more than {MAX_MERGED} pairs", "write the values out"
+                        )
                     return own
                 for key, value in mapping.value:
                     if isinstance(key, nodes.ScalarNode) and key.value not in names and not _is_merge(key):
@@ -291,7 +295,7 @@ class _Builder:
                         own.append((key, value))
         return own
 
-    def _tell(self, node: nodes.Node, path: PathKey, message: str, hint: str) -> None:
+    def _add_problem(self, node: nodes.Node, path: PathKey, message: str, hint: str) -> None:
         self.problems.append(LocatedProblem(path, message, hint, *position_of(node)))
 
 

@@ -81,7 +81,7 @@ def utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def told(what: PendingEvent | Event) -> str:
+def describe(what: PendingEvent | Event) -> str:
     """Formats an event as a line for people: "camera door: camera.down, reason timeout (no answer)"."""
     subject = f"camera {what.camera}: " if what.camera else f"plug-in {what.plugin}: " if what.plugin else ""
     facts = ", ".join(

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sightd.daemon.common.log_throttle import LogThrottle
 from sightd.daemon.common.redaction import redact
-from sightd.daemon.events.event import EventKind, PendingEvent, told
+from sightd.daemon.events.event import EventKind, PendingEvent, describe
 from sightd.daemon.events.journal_reader import JournalError, JournalReader
 from sightd.daemon.events.store import EventStore
 from sightd.plugins.storage.trusted_clock import TrustedClock
@@ -95,7 +95,7 @@ class Journal:
     def record(self, event: PendingEvent) -> None:
         """Records an event, without the secrets of addresses in its facts. Never waits for the disk."""
         pending = replace(event, facts={name: _redacted(value) for name, value in event.facts.items()})
-        log.info("%s", told(pending), extra={} if event.camera is None else {"camera": event.camera})
+        log.info("%s", describe(pending), extra={} if event.camera is None else {"camera": event.camera})
         self._observer.noted(event.kind)
         with self._changed:
             if len(self._waiting) >= ROOM:

@@ -50,7 +50,7 @@ class EventStore:
                 "`events.path` to another file"
             ) from error
         except (OSError, sqlite3.Error) as error:
-            raise self._told(error) from error
+            raise self._journal_error(error) from error
 
     def is_in_place(self) -> bool:
         """Returns whether the open file is still the one at its path: it may have been deleted or replaced."""
@@ -74,7 +74,7 @@ class EventStore:
                     run("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise self._told(error) from error
+            raise self._journal_error(error) from error
         return events
 
     def newest(self) -> float | None:
@@ -82,7 +82,7 @@ class EventStore:
         try:
             row = self._connection.execute("SELECT at FROM events ORDER BY id DESC LIMIT 1").fetchone()
         except sqlite3.Error as error:
-            raise self._told(error) from error
+            raise self._journal_error(error) from error
         return None if row is None else float(row[0])
 
     def forget_before(self, oldest: float) -> None:
@@ -90,7 +90,7 @@ class EventStore:
         try:
             self._connection.execute("DELETE FROM events WHERE at < ?", (oldest,))
         except sqlite3.Error as error:
-            raise self._told(error) from error
+            raise self._journal_error(error) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -128,7 +128,7 @@ class EventStore:
         assert number is not None
         return Event(number, str(one.kind), one.at, one.camera, one.plugin, one.facts)
 
-    def _told(self, error: Exception) -> JournalError:
+    def _journal_error(self, error: Exception) -> JournalError:
         return JournalError(f"journal {self._path}: {_reason(error)}")
 
 

@@ -168,9 +168,9 @@ class PluginProcess:
         assert self._process.stderr is not None
         with self._process.stderr as stream:
             while line := stream.readline(_LONGEST_LINE):
-                self._tell(line.decode(errors="replace").rstrip())
+                self._log(line.decode(errors="replace").rstrip())
 
-    def _tell(self, line: str) -> None:
+    def _log(self, line: str) -> None:
         try:
             weight, logger, text = json.loads(line[1:]) if line.startswith(RECORD) else (logging.WARNING, "", line)
         except ValueError:  # cut off when it died, or too long

@@ -71,7 +71,7 @@ class Classifier(Plugin[ClassifierConfig]):
         super().__init__(config)
         self._engine: Engine | None = None
         self._labels: tuple[str, ...] = ()
-        self._told = False
+        self._warned = False
         self._memories: dict[str, CameraScores] = {}
         self._turn = threading.Lock()
 
@@ -133,8 +133,8 @@ class Classifier(Plugin[ClassifierConfig]):
         if self.config.of == "picture":
             (whole,) = subjects_of(frame, results, self.config)
             return [(whole, part_of_picture(frame.width, frame.height, self.config.area))]
-        if Tracks not in results and Detections not in results and not self._told:
-            self._told = True
+        if Tracks not in results and Detections not in results and not self._warned:
+            self._warned = True
             log.warning("the classifier received no objects: put a detector before it in the chain of %s", frame.camera)
         seen = ((one, self._part_of(one, frame)) for one in self._in_turn(frame, results))
         parts = [(one, part) for one, part in seen if part is not None]
@@ -156,9 +156,9 @@ class Classifier(Plugin[ClassifierConfig]):
     def _answered(self, frame: Frame, results: Results, new: dict[int, FloatArray]) -> Results:
         objects = subjects_of(frame, results, self.config)
         if not all(one.lasts for one in objects):
-            memory = CameraScores.new((frame.width, frame.height)).told(new, frame.captured_at, 0.0)
+            memory = CameraScores.new((frame.width, frame.height)).with_answers(new, frame.captured_at, 0.0)
             return Results(self._view(frame, objects, memory))
-        memory = self._memory_of(frame).told(new, frame.captured_at, self.config.smooth)
+        memory = self._memory_of(frame).with_answers(new, frame.captured_at, self.config.smooth)
         if not frame.still:
             self._memories[frame.camera] = memory
         return Results(self._view(frame, objects, memory))

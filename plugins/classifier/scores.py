@@ -60,7 +60,7 @@ class CameraScores:
         """Sorts keys: those never classified first, then by time since they were last classified, longest first."""
         return sorted(keys, key=lambda key: self.answers[key].at if key in self.answers else float("-inf"))
 
-    def told(self, new: Mapping[int, FloatArray], at: float, constant: float) -> CameraScores:
+    def with_answers(self, new: Mapping[int, FloatArray], at: float, constant: float) -> CameraScores:
         """Returns a memory with the answers of a frame at `at` added: scores float32 [classes] by key, averaged over
         `constant` seconds. Drops what was not classified for 5 s, or for three pauses if that is longer."""
         outage = max(_OUTAGE, 3 * self.pause)

@@ -64,7 +64,7 @@ class Recogniser:
         self._gallery, self._book, self._calibration, self._config = gallery, book, calibration, config
         self._clock = clock
         self._asked_at = clock()
-        self._told = ""
+        self._logged = ""
         # If faces are redacted by identity, a name lasts little longer than until the next sample is due.
         self._lasts = _LASTS if config.blur in ("none", "all") else min(_LASTS, 1.5 * config.recheck)
         self._take()
@@ -82,11 +82,11 @@ class Recogniser:
             if self._gallery.generation != self._matcher.generation:
                 self._take()
         except GalleryError as error:
-            if str(error) != self._told:
+            if str(error) != self._logged:
                 log.error("the enrolled faces were not reloaded: %s", error)
-            self._told = str(error)
+            self._logged = str(error)
         else:
-            self._told = ""
+            self._logged = ""
 
     def still_there(self, known: TrackIdentity) -> bool:
         """Whether the state of a face may be kept: it is dropped if its person was deleted from the gallery or merged

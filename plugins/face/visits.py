@@ -26,7 +26,7 @@ _ROOM = 256
 _TIDY_EVERY = 600.0
 """Seconds between two clean-ups of old data."""
 _ENDS_WITHIN = 5.0
-_TELL_EVERY = 10.0
+_LOG_EVERY = 10.0
 """Seconds between two log records about failed writes."""
 
 
@@ -77,7 +77,7 @@ class VisitBook:
         self._store, self._sightings = UnknownStore(gallery, model), Sightings(gallery)
         self._calibration, self._keeping, self._clock = calibration, keeping, clock
         self._waiting: queue.Queue[Visit | None] = queue.Queue(_ROOM)
-        self._tidied_at = self._told_at = float("-inf")
+        self._tidied_at = self._logged_at = float("-inf")
         self._steady: TrustedClock | None = None
         self._ends_at: float | None = None
         self._thread = threading.Thread(target=self._write_all, name="faces:visits", daemon=True)
@@ -119,8 +119,8 @@ class VisitBook:
             self._database.recover()
             work()
         except GalleryError as error:
-            if time.monotonic() - self._told_at >= _TELL_EVERY:
-                self._told_at = time.monotonic()
+            if time.monotonic() - self._logged_at >= _LOG_EVERY:
+                self._logged_at = time.monotonic()
                 log.error("%s: %s", told, error)
         except Exception:  # top level of the thread: one item is lost, the next is tried
             log.exception("%s", told)

@@ -35,7 +35,7 @@ def _is_a_plugin(subject: Subject) -> None:
         raise BrokenRuleError(f"api_version is {subject.plugin.api_version}, this sightd has {API_VERSION}")
 
 
-def _says_what_it_is(subject: Subject) -> None:
+def _has_a_description(subject: Subject) -> None:
     if not (subject.plugin.__dict__.get("__doc__") or "").strip():
         raise BrokenRuleError("the class has no docstring; its first line is shown by `sightd plugins list`")
 
@@ -99,7 +99,7 @@ def _declares_counters_and_events(subject: Subject) -> None:
 
 DECLARATION: dict[str, Rule] = {
     "has the current API version": _is_a_plugin,
-    "has a description": _says_what_it_is,
+    "has a description": _has_a_description,
     "describes its options": _describes_its_options,
     "declares what it requires and produces": _declares_needs_and_gives,
     "declares its counters and events": _declares_counters_and_events,

@@ -76,7 +76,7 @@ def configuration(folder: Path, camera: CameraSimulator, form: str) -> dict[str,
     }
 
 
-def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
+def responses_of(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
     """Yields everything that the daemon returns over HTTP, to its owner and to strangers: the request, headers and
     body."""
     paths = ["/", "/nothing/here", *(path for path in api(daemon) if "{" not in path)]
@@ -85,10 +85,10 @@ def told_by(daemon: DaemonProcess) -> Iterator[tuple[str, str]]:
     for path in paths:
         for who, headers in (("owner", OWNER), ("wrong", wrong), ("nobody", {})):
             for method in ("GET", "POST"):
-                yield f"{method} {path}, {who}", told_to(daemon.url(path), method, headers)
+                yield f"{method} {path}, {who}", response_to(daemon.url(path), method, headers)
 
 
-def told_to(url: str, method: str, headers: dict[str, str]) -> str:
+def response_to(url: str, method: str, headers: dict[str, str]) -> str:
     """Returns headers and body; of the endless event stream only its first piece, as /api/events has the same."""
     with httpx.stream(method, url, headers={"X-Sightd": "1", **headers}, timeout=20) as answer:
         pieces = answer.iter_text()
@@ -125,7 +125,7 @@ def test_a_secret_comes_out_nowhere(tmp_path: Path, camera: CameraSimulator, for
         assert secrets_in(daemon.path.read_text()), "the canary goes in, and this looks for it rightly"
         eventually(lambda: state_of(daemon, "right") == "live", 20, "the camera with the right password sends")
         eventually(lambda: all_lost(daemon), 20, "the others were tried in vain")
-        told = dict(told_by(daemon))
+        told = dict(responses_of(daemon))
         for password in (CANARY, "wrong"):
             address = daemon.rtsp("right").replace("://", f"://admin:{quote(password, safe='')}@")
             watch(address, may_fail=password == "wrong")

@@ -78,7 +78,7 @@ class AuthMiddleware:
         if request.method in _READS:
             await self._app(scope, receive, send)
         else:
-            await self._app(scope, receive, _told(scope, principal, send))
+            await self._app(scope, receive, _logging_changes(scope, principal, send))
 
     def _principal(self, request: Request) -> Principal:
         peer = request.scope.get("state", {}).get(PEER)
@@ -175,17 +175,17 @@ def _name_and_token(given: str) -> tuple[str | None, str]:
     return (name, token) if separator else (None, "")
 
 
-def _told(scope: Scope, principal: Principal, send: Send) -> Send:
+def _logging_changes(scope: Scope, principal: Principal, send: Send) -> Send:
     """Logs who changed what, with the route instead of the path, which may contain a person's name."""
 
-    async def telling(message: Message) -> None:
+    async def send_and_log(message: Message) -> None:
         if message["type"] == "http.response.start":
             route = getattr(scope.get("route"), "path", "an unknown route")
             method, status = scope["method"], message["status"]
             log.info("%s (%s): %s %s, answered %d", principal.name, principal.role, method, route, status)
         await send(message)
 
-    return telling
+    return send_and_log
 
 
 def _address(request: Request) -> str:

@@ -82,7 +82,7 @@ def add_control(app: FastAPI, ask_reload: AskReload, access: Access) -> None:
             return JSONResponse({"detail": redact(str(error)), "problems": problems}, status_code=409)
         except Exception as error:  # noqa: BLE001 — anything that kept the configuration from being applied
             return JSONResponse({"detail": redact(str(error))}, status_code=409)
-        return JSONResponse(_told(changes))
+        return JSONResponse(_changes_for_json(changes))
 
     app.include_router(router)
 
@@ -92,7 +92,7 @@ def _problem(problem: LocatedProblem) -> dict[str, Any]:
     return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _told(changes: ConfigDiff) -> dict[str, Any]:
+def _changes_for_json(changes: ConfigDiff) -> dict[str, Any]:
     """Names by kind of change; `restart` lists sections that need a restart."""
     found = {name: list(names) for name, names in asdict(changes).items()}
     found["restart"] = found.pop("fixed")

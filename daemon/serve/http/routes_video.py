@@ -36,7 +36,7 @@ def _template() -> Template:
 def _card(camera: CameraEntry, status: CameraStatus | None, host: str) -> str:
     name, title = escape(camera.name), escape(camera.title)
     rtsp = f"<code>{escape(camera.rtsp.url(host))}</code>" if camera.rtsp is not None else ""
-    state = "" if status is None else f"<span>{escape(_told(status))}</span>"
+    state = "" if status is None else f"<span>{escape(_state_line(status))}</span>"
     return (
         f'<article><a href="/{name}.mjpg"><img src="/{name}.mjpg" alt="{title}, live"></a>'
         f"<div><h2>{title}</h2>{state}{rtsp}"
@@ -45,7 +45,7 @@ def _card(camera: CameraEntry, status: CameraStatus | None, host: str) -> str:
     )
 
 
-def _told(status: CameraStatus) -> str:
+def _state_line(status: CameraStatus) -> str:
     """One line for the camera's state at the time the page was generated."""
     size = f", {status.size[0]}×{status.size[1]}" if status.size else ""
     rate = f", {status.fps:.0f} frames a second" if status.fps else ""

@@ -50,7 +50,7 @@ class HttpServer:
         self._control = control
         self._sockets: list[socket.socket] = []
         self._limiter = ConnectionLimiter(options.max_connections, options.max_connections_per_address)
-        self._rejections = RejectionCounter("HTTP", _told(options), refused)
+        self._rejections = RejectionCounter("HTTP", _rejection_reasons(options), refused)
         self._port = options.port
         self._certificate = None if options.tls is None or not options.enabled else _Certificate(options.tls)
         self._progress_at = time.monotonic()
@@ -198,7 +198,7 @@ def _read(tls: Tls) -> tuple[ssl.SSLContext, bytes]:
     return context, digest
 
 
-def _told(options: Http) -> dict[str, str]:
+def _rejection_reasons(options: Http) -> dict[str, str]:
     return {
         "total": f"limit of {options.max_connections} reached (http.max_connections)",
         "address": f"limit of {options.max_connections_per_address} from one address reached "

@@ -148,7 +148,7 @@ class RtspViewers:
         self._tls = options.tls is not None
         self._stream_of = stream_of
         self._limiter = ConnectionLimiter(options.max_connections, options.max_connections_per_address)
-        self._rejections = RejectionCounter("RTSP", _told(options), refused)
+        self._rejections = RejectionCounter("RTSP", _rejection_reasons(options), refused)
         self._lock = threading.Lock()
         self._connections: dict[Any, _Connection] = {}
 
@@ -281,7 +281,7 @@ class RtspViewers:
             stream.viewer_left(id(client))
 
 
-def _told(options: Rtsp) -> dict[str, str]:
+def _rejection_reasons(options: Rtsp) -> dict[str, str]:
     return {
         "total": f"limit of {options.max_connections} reached (rtsp.max_connections)",
         "address": f"limit of {options.max_connections_per_address} from one address reached "

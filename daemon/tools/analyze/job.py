@@ -149,7 +149,7 @@ class Job:
         chain: OfflineChain,
         render: Render,
         annotated: Path | None,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         embeddings: bool = False,
         deinterlace: Deinterlace = "auto",
@@ -159,7 +159,7 @@ class Job:
         self._json = JsonOptions(embeddings)
         self._left_out: set[str] = set()
         self._deinterlace: Deinterlace = deinterlace
-        self._tell = tell
+        self._report = report
         self._render = render.model_copy(update={"status": False})
         self._faults = 0
         self._annotated = None if annotated is None else AnnotatedFolder(annotated)
@@ -229,13 +229,13 @@ class Job:
         for problem in record.problems:
             if problem not in self._left_out:
                 self._left_out.add(problem)
-                self._tell(f"error: {problem}; report this to the plug-in's author")
+                self._report(f"error: {problem}; report this to the plug-in's author")
 
     def _fault(self, source: str, error: Exception) -> None:
         self._faults += 1
         what = f"{printable(source)}: {type(error).__name__}: {error}"
         told = str(error) if isinstance(error, MediaError) else what
-        self._tell(f"error: {told}")
+        self._report(f"error: {told}")
 
 
 def _write(out: AnalysisOutput, text: str) -> None:

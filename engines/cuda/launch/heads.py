@@ -55,7 +55,9 @@ def layout_of(head: str, outputs: Outputs, spec: InputSpec, classes: int) -> Hea
     if head not in _LAYOUTS:
         raise HeadMismatchError(f"no kernel decodes head {head!r}, only {', '.join(sorted(_LAYOUTS))}")
     if len({tensor.dtype for tensor in outputs.values()}) != 1:
-        raise HeadMismatchError(f"head {head!r} reads outputs of one precision; the model produces {_told(outputs)}")
+        raise HeadMismatchError(
+            f"head {head!r} reads outputs of one precision; the model produces {_shapes_of(outputs)}"
+        )
     return _LAYOUTS[head](outputs, spec, classes)
 
 
@@ -213,8 +215,10 @@ def _is_sides(columns: int) -> bool:
 
 
 def _mismatch(name: str, form: str, outputs: Outputs) -> HeadMismatchError:
-    return HeadMismatchError(f"head {name!r} reads {form}; the model produces {_told(outputs)}: choose another head")
+    return HeadMismatchError(
+        f"head {name!r} reads {form}; the model produces {_shapes_of(outputs)}: choose another head"
+    )
 
 
-def _told(outputs: Outputs) -> str:
+def _shapes_of(outputs: Outputs) -> str:
     return ", ".join(f"{name} {list(tensor.shape)} {tensor.dtype}" for name, tensor in outputs.items())

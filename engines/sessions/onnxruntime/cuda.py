@@ -84,11 +84,11 @@ def stray(operators: dict[str, Counter[str]], provider: str) -> list[str]:
         f"{count} {operator} on {other}"
         for other, counted in sorted(operators.items())
         if other != provider
-        for operator, count in _worth_telling(counted.items())
+        for operator, count in _worth_logging(counted.items())
     ]
 
 
-def _worth_telling(counted: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+def _worth_logging(counted: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     return sorted((operator, count) for operator, count in counted if operator not in _SHAPE_ARITHMETIC)
 
 

@@ -58,7 +58,7 @@ def decode(line: str) -> tuple[BuildOrder, Path]:
     return order, Path(told["plan"])
 
 
-class Teller:
+class MessageWriter:
     """Writes JSON lines, and rate-limits progress within a phase. Thread-safe."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -66,7 +66,7 @@ class Teller:
         self._lock = threading.Lock()
         self._next = 0.0
 
-    def tell(self, **message: Any) -> None:
+    def write(self, **message: Any) -> None:
         with self._lock:
             print(json.dumps(message), file=self._stream, flush=True)
 
@@ -75,22 +75,22 @@ class Teller:
         if now < self._next and 0 < done < total:
             return
         self._next = now + _PAUSE
-        self.tell(phase=phase, done=done, total=total)
+        self.write(phase=phase, done=done, total=total)
 
 
 def main() -> int:
-    teller = Teller(_private_output())
+    writer = MessageWriter(_private_output())
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     os.nice(_NICENESS)
     order, plan = decode(sys.stdin.readline())
     threading.Thread(target=_end_with_input, name="orphan-watch", daemon=True).start()
     try:
-        content = build_plan(load([order.flavour]), order, teller.progress)
+        content = build_plan(load([order.flavour]), order, writer.progress)
         _write(plan, content)
     except (EngineError, OSError) as error:
-        teller.tell(error=str(error))
+        writer.write(error=str(error))
         return 1
-    teller.tell(built=len(content))
+    writer.write(built=len(content))
     return 0
 
 

@@ -64,7 +64,7 @@ class EngineIdentity:
         return f"{''.join(c if c.isalnum() or c in '._-' else '_' for c in self.model)}-{self.key}"
 
 
-_TOLD = {
+_DIFFERENCES = {
     "model_sha256": "a different model file",
     "runtime": "{0} instead of {1}",
     "gpu": "{0} instead of {1}",
@@ -272,8 +272,8 @@ def _read_metadata(path: Path) -> EngineMetadata | None:
 
 
 def _difference(have: EngineIdentity, want: EngineIdentity) -> str:
-    pairs = {name: (getattr(have, name), getattr(want, name)) for name in _TOLD}
-    return ", ".join(_TOLD[name].format(*pair) for name, pair in pairs.items() if pair[0] != pair[1])
+    pairs = {name: (getattr(have, name), getattr(want, name)) for name in _DIFFERENCES}
+    return ", ".join(_DIFFERENCES[name].format(*pair) for name, pair in pairs.items() if pair[0] != pair[1])
 
 
 def _flush(path: Path) -> None:

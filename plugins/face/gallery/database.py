@@ -107,14 +107,14 @@ class Database:
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Raises GalleryError if the query fails."""
-        with self._lock, self._told():
+        with self._lock, self._converting_errors():
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
     def changing(self, *, persons: bool = True, wipes: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction: on exit, all of it is stored or nothing. `persons`: raises `generation`, to notify readers.
         `wipes`: what it deletes must be wiped by `scrub`, now or as soon as possible."""
-        with self._lock, self._told():
+        with self._lock, self._converting_errors():
             self._require_writable()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -159,7 +159,7 @@ class Database:
         """Removes all traces of deleted data from the gallery's files. If that fails now, raises GalleryError; it stays
         `to_be_wiped`, and a running daemon or another `forget` wipes it later."""
         try:
-            with self._lock, self._told():
+            with self._lock, self._converting_errors():
                 self._require_writable()
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.execute("VACUUM")
@@ -176,7 +176,7 @@ class Database:
 
     def settle(self) -> None:
         """Moves the write-ahead log into the database file, as far as no other program is reading it."""
-        with self._lock, self._told():
+        with self._lock, self._converting_errors():
             self._require_writable()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -195,14 +195,14 @@ class Database:
 
     def _open(self) -> None:
         try:
-            with self._told():
+            with self._converting_errors():
                 is_new = made(self.path)
                 connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         except OSError as error:
             raise UnwritableError(f"gallery {self.path}: {reason(error)}") from error
         before, self._connection = getattr(self, "_connection", None), connection
         try:
-            with self._told():
+            with self._converting_errors():
                 self.cipher = self._prepared(self._key, is_new)
                 self._read_all()
         except BaseException:
@@ -233,7 +233,7 @@ class Database:
             self._copy_from(read_only(self.path, unshared=True))
 
     def _copy_from(self, address: str) -> None:
-        with self._told():
+        with self._converting_errors():
             self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             with closing(sqlite3.connect(address, uri=True, timeout=10)) as file:
                 file.backup(self._connection)
@@ -242,7 +242,7 @@ class Database:
 
     def _read_all(self) -> None:
         """Raises DamagedError if anything that will be needed cannot be read."""
-        with self._told():
+        with self._converting_errors():
             for query in _READ_ALL:
                 self._connection.execute(query).fetchall()
             self._check(self)
@@ -289,7 +289,7 @@ class Database:
         return cipher
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _converting_errors(self) -> Iterator[None]:
         """Converts SQLite errors to GalleryErrors, and remembers persistent ones in `fault`."""
         try:
             yield

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.waiting
 
 @pytest.mark.parametrize("files", [80, pytest.param(400, marks=pytest.mark.slow)])
 def test_no_mutated_configuration_is_taken_by_half(files: int, tmp_path: Path) -> None:
-    outcome = trial(tmp_path, files, seed=20, tell=lambda _number, _outcome: None)
+    outcome = trial(tmp_path, files, seed=20, report=lambda _number, _outcome: None)
     assert outcome.faults == []
     assert outcome.taken + outcome.refused == files
     assert (outcome.taken > files / 20, outcome.refused > files / 4) == (True, True)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.waiting
 PATTERN = {"cameras": {"a": {"source": "testpattern://", "width": 320, "height": 240, "fps": 5}}, "chain": []}
 
 
-class Told:
+class Notifications:
     """Collects all messages."""
 
     def __init__(self, receiver: socket.socket) -> None:
@@ -36,27 +36,29 @@ class Told:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Iterator[Told]:
+def notifications(tmp_path: Path) -> Iterator[Notifications]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))
-        yield Told(receiver)
+        yield Notifications(receiver)
 
 
-def test_the_status_says_how_it_fares_and_in_the_end_that_it_stopped(told: Told, tmp_path: Path) -> None:
+def test_the_status_says_how_it_fares_and_in_the_end_that_it_stopped(
+    notifications: Notifications, tmp_path: Path
+) -> None:
     with DaemonProcess(tmp_path, PATTERN, {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as daemon:
-        eventually(lambda: "READY=1" in told.messages)
-        before_ready = told.messages[: told.messages.index("READY=1")]
+        eventually(lambda: "READY=1" in notifications.messages)
+        before_ready = notifications.messages[: notifications.messages.index("READY=1")]
         assert before_ready[-1].startswith("STATUS="), (
             "what a download said is replaced before the service counts as up"
         )
         assert "of 1 cameras live" in before_ready[-1]
-        eventually(lambda: told.status.startswith("STATUS=1 of 1 cameras live"), 20)
+        eventually(lambda: notifications.status.startswith("STATUS=1 of 1 cameras live"), 20)
         assert daemon.terminate()[0] == 0
-        assert "STOPPING=1" in told.messages
-        assert told.status == "STATUS=stopped"
+        assert "STOPPING=1" in notifications.messages
+        assert notifications.status == "STATUS=stopped"
 
 
-def test_a_start_that_fails_says_why(told: Told, tmp_path: Path) -> None:
+def test_a_start_that_fails_says_why(notifications: Notifications, tmp_path: Path) -> None:
     environ = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -66,5 +68,5 @@ def test_a_start_that_fails_says_why(told: Told, tmp_path: Path) -> None:
             assert daemon.exit_code(60) == 1
         finally:
             daemon.close()
-    assert str(port) in told.status
-    assert "READY=1" not in told.messages
+    assert str(port) in notifications.status
+    assert "READY=1" not in notifications.messages

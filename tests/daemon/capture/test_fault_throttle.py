@@ -8,29 +8,29 @@ from sightd.daemon.capture.errors import Reason
 from sightd.daemon.capture.reconnect import FaultThrottle, in_words
 
 
-def told(faults: dict[float, Reason]) -> list[float]:
+def logged(faults: dict[float, Reason]) -> list[float]:
     """Returns the times of the faults that are logged, all during one outage."""
     throttle = FaultThrottle()
     return [
-        at for attempts, (at, reason) in enumerate(faults.items(), 1) if throttle.worth_telling(reason, attempts, at)
+        at for attempts, (at, reason) in enumerate(faults.items(), 1) if throttle.worth_logging(reason, attempts, at)
     ]
 
 
 def test_a_camera_that_stays_away_is_told_at_growing_intervals() -> None:
     every_8_seconds = {100.0 + 8 * n: Reason.REFUSED for n in range(3600 * 4 // 8)}
-    assert [round(at - 100) for at in told(every_8_seconds)] == [0, 64, 600, 3600, 7200, 10800]
+    assert [round(at - 100) for at in logged(every_8_seconds)] == [0, 64, 600, 3600, 7200, 10800]
 
 
 def test_another_reason_is_told_at_once_and_only_once() -> None:
     reasons = [Reason.REFUSED, Reason.REFUSED, Reason.TIMEOUT, Reason.REFUSED, Reason.TIMEOUT, Reason.NOT_FOUND]
-    assert told({float(at): reason for at, reason in enumerate(reasons)}) == [0, 2, 5]
+    assert logged({float(at): reason for at, reason in enumerate(reasons)}) == [0, 2, 5]
 
 
 def test_a_camera_that_was_well_meanwhile_begins_a_new_series() -> None:
     throttle = FaultThrottle()
-    assert throttle.worth_telling(Reason.EOF, 1, 0.0)
-    assert not throttle.worth_telling(Reason.EOF, 2, 1.0)
-    assert throttle.worth_telling(Reason.EOF, 1, 20.0)
+    assert throttle.worth_logging(Reason.EOF, 1, 0.0)
+    assert not throttle.worth_logging(Reason.EOF, 2, 1.0)
+    assert throttle.worth_logging(Reason.EOF, 1, 20.0)
     assert throttle.since(21.0) == 1.0
 
 

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 
-def told(program: str) -> list[float]:
+def numbers_of(program: str) -> list[float]:
     """Returns the numbers that a program prints. It runs in its own process, because memory and GC are process-wide."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=True
@@ -17,7 +17,7 @@ def told(program: str) -> list[float]:
 
 def test_gaps_between_what_stays_go_back_to_the_system() -> None:
     """Of images of 100 kB each, all but every tenth are freed."""
-    full, gaps, trimmed = told("""
+    full, gaps, trimmed = numbers_of("""
         import ctypes, os, time
         from sightd.daemon.common.process import Trimmer
         from tests.support.process import sample
@@ -45,7 +45,7 @@ def test_gaps_between_what_stays_go_back_to_the_system() -> None:
 
 def test_what_was_there_at_the_start_is_not_searched_for_garbage_and_what_came_after_soon_is() -> None:
     """A camera in a reference cycle is removed after it has reached the oldest generation; then others come and go."""
-    searched, alive = told("""
+    searched, alive = numbers_of("""
         import gc, weakref
         import sightd.daemon.app.daemon
         from sightd.daemon.common.process import freeze_gc

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sightd.daemon.events.event import EventKind, PendingEvent, told
+from sightd.daemon.events.event import EventKind, PendingEvent, describe
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from sightd.daemon.events.event import EventKind, PendingEvent, told
     ],
 )  # fmt: skip
 def test_it_names_its_subject_and_facts(happening: PendingEvent, line: str) -> None:
-    assert told(happening) == line
+    assert describe(happening) == line
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_it_names_its_subject_and_facts(happening: PendingEvent, line: str) -> N
     ],
 )
 def test_empty_facts_are_left_out(facts: Mapping[str, Any], line: str) -> None:
-    assert told(PendingEvent(EventKind.CONFIG_RELOADED, 0.0, facts=facts)) == f"config.reloaded, {line}"
+    assert describe(PendingEvent(EventKind.CONFIG_RELOADED, 0.0, facts=facts)) == f"config.reloaded, {line}"

@@ -110,7 +110,7 @@ def test_a_start_without_the_required_backend_ends_with_exit_code_3_and_the_reas
     assert "Install what is missing, or allow another backend" in ended.stderr
 
 
-def told(models: Models) -> str:
+def message_of(models: Models) -> str:
     with pytest.raises(ModelUnavailableError) as caught:
         engine_loading(models, Engines())(["ssd-mobilenet-v2"], 1, PluginConfig())
     return str(caught.value)
@@ -121,12 +121,12 @@ def test_the_mirror_folder_of_the_environment_stands_where_the_configuration_nam
 ) -> None:
     monkeypatch.setenv("SIGHTD_MODEL_MIRROR", str(tmp_path / "mirror"))
     options = Models(directory=tmp_path, max_download=0)
-    assert f"mirror folder {tmp_path / 'mirror'}" in told(options)
-    assert f"mirror folder {tmp_path / 'own'}" in told(options.model_copy(update={"mirror": tmp_path / "own"}))
+    assert f"mirror folder {tmp_path / 'mirror'}" in message_of(options)
+    assert f"mirror folder {tmp_path / 'own'}" in message_of(options.model_copy(update={"mirror": tmp_path / "own"}))
 
 
 def test_nothing_is_fetched_where_fetching_is_off(tmp_path: Path) -> None:
-    assert "downloading is disabled" in told(Models(directory=tmp_path, fetch=False))
+    assert "downloading is disabled" in message_of(Models(directory=tmp_path, fetch=False))
 
 
 def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> StandIn:
     return build_with_kernels(tmp_path_factory.mktemp("stand_in"))
 
 
-class Told(logging.Handler):
+class RecordedLog(logging.Handler):
     """Records log messages, because the test's own process has no `caplog`."""
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ def test_frames_are_shown_with_one_copy_each(kernels: bytes) -> None:
 
 @on_stand_in()
 def test_where_the_gpu_cannot_draw_the_cpu_does_and_that_is_told_once(kernels: bytes) -> None:
-    log, told, image = logging.getLogger("sightd.daemon.pipeline.output"), Told(), smooth(*SIZE)
+    log, told, image = logging.getLogger("sightd.daemon.pipeline.output"), RecordedLog(), smooth(*SIZE)
     log.addHandler(told)
 
     def refuses(*_: Any) -> DeviceImage:

@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield one
 
 
-def told(daemon: DaemonProcess, what: str) -> bool:
+def reports(daemon: DaemonProcess, what: str) -> bool:
     return any(reason.startswith(what) for reason in daemon.readiness()["reasons"])
 
 
@@ -50,7 +50,7 @@ def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(tmp_p
         refused = enrol(daemon, "Grace")
         assert refused.status_code == 507
         assert "free disk space" in refused.json()["error"]
-        eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
+        eventually(lambda: reports(daemon, "events cannot be kept") and reports(daemon, "faces cannot be enrolled"), 40)
         assert writable(daemon) == {"events": 0, "faces": 0}
         goes_on(daemon)
         assert persons(daemon) == {"Ada"}, "what is there can be read"
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_at_the_start_is_read(tmp_path: Path, disk: SmallDis
         daemon.terminate()
     disk.fill()
     with DaemonProcess(tmp_path, configuration(), state_of(disk.path)) as daemon:
-        eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
+        eventually(lambda: reports(daemon, "events cannot be kept") and reports(daemon, "faces cannot be enrolled"), 40)
         goes_on(daemon)
         assert persons(daemon) == {"Ada"}
         assert enrol(daemon, "Grace").status_code == 507
@@ -108,7 +108,7 @@ def test_a_damaged_gallery_stops_no_video_and_stays_as_it_is(content: bytes, tmp
     gallery.parent.mkdir()
     gallery.write_bytes(content)
     with DaemonProcess(tmp_path, configuration()) as daemon:
-        eventually(lambda: told(daemon, "faces cannot be enrolled"), 40)
+        eventually(lambda: reports(daemon, "faces cannot be enrolled"), 40)
         (reason,) = (one for one in daemon.readiness()["reasons"] if "faces.db" in one)
         assert "move it away to start a new gallery and import an export" in reason
         eventually(lambda: writable(daemon) == {"events": 1, "faces": 0}, 40)
@@ -126,7 +126,7 @@ def test_a_damaged_gallery_stops_no_video_and_stays_as_it_is(content: bytes, tmp
 
 def _read_only_then_mended(folder: Path, disk: SmallDisk, enrolled: set[str]) -> None:
     with DaemonProcess(folder, configuration(), state_of(disk.path)) as daemon:
-        eventually(lambda: told(daemon, "events cannot be kept") and told(daemon, "faces cannot be enrolled"), 40)
+        eventually(lambda: reports(daemon, "events cannot be kept") and reports(daemon, "faces cannot be enrolled"), 40)
         goes_on(daemon)
         assert persons(daemon) == enrolled
         refused = enrol(daemon, "Grace")

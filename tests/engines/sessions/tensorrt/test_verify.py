@@ -131,7 +131,7 @@ def test_pictures_have_their_limit() -> None:
         images_verifier({"x": a}, {"x": a + 0.022})
 
 
-class Says:
+class ConstantSession:
     """A session that always returns the same."""
 
     backend = Backend("none", "cpu", "fp32")
@@ -154,15 +154,15 @@ ONES = np.ones((1, 4), np.float32)
 @pytest.mark.parametrize(
     ("candidate", "told"),
     [
-        (Says(), "the engine produces nothing"),
-        (Says(x=ONES[:, :2]), r"must be \[1, 4\], but the engine produces \[1, 2\]"),
-        (Says(x=ONES * np.nan), "produces values that are not finite"),
-        (Says(x=-ONES), "least cosine is -1"),
+        (ConstantSession(), "the engine produces nothing"),
+        (ConstantSession(x=ONES[:, :2]), r"must be \[1, 4\], but the engine produces \[1, 2\]"),
+        (ConstantSession(x=ONES * np.nan), "produces values that are not finite"),
+        (ConstantSession(x=-ONES), "least cosine is -1"),
     ],
 )
-def test_an_engine_that_gives_something_else_is_refused(candidate: Says, told: str) -> None:
+def test_an_engine_that_gives_something_else_is_refused(candidate: ConstantSession, told: str) -> None:
     with pytest.raises(EngineVerificationError, match=told):
-        compare(Says(x=ONES), candidate, {}, embeddings_verifier)
+        compare(ConstantSession(x=ONES), candidate, {}, embeddings_verifier)
 
 
 def test_every_role_has_its_judge() -> None:

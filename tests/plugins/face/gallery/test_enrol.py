@@ -33,7 +33,7 @@ def enrolled(gallery: Gallery, name: str, *photos: str | tuple[str, Image], anyw
     return Enroller(gallery, analyser(), "sface", table, min_quality=0.5).enrol(name, given, anyway=anyway)
 
 
-def told(enrolment: Enrolment) -> list[str]:
+def messages_of(enrolment: Enrolment) -> list[str]:
     return [finding.message for finding in enrolment.findings]
 
 
@@ -58,7 +58,7 @@ def analyser_boxes() -> FloatArray:
 def test_one_photograph_suffices_and_more_are_added(gallery: Gallery) -> None:
     first = enrolled(gallery, "Ada", "astronaut.png")
     assert first.person is not None
-    assert told(first) == ["enrolled, quality 1.00"]
+    assert messages_of(first) == ["enrolled, quality 1.00"]
     second = enrolled(gallery, "ada", mirrored("astronaut.png"))
     assert second.person is not None
     assert second.person.faces == {"sface": 2}
@@ -70,7 +70,7 @@ def test_one_photograph_suffices_and_more_are_added(gallery: Gallery) -> None:
 def test_no_face_and_several_are_told(gallery: Gallery) -> None:
     enrolment = enrolled(gallery, "Ada", "coffee.png", "multi_face.jpg")
     assert enrolment.person is None
-    nothing, several = told(enrolment)
+    nothing, several = messages_of(enrolment)
     assert nothing.startswith("no face was found")
     assert several == "5 faces: crop the photo so that it shows one person"
     assert not gallery.persons()
@@ -87,7 +87,7 @@ def test_what_is_bad_about_a_face_is_told(gallery: Gallery) -> None:
     image = photo("astronaut.png")
     blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), 5), np.uint8)
     small = np.asarray(cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
-    first, second = told(enrolled(gallery, "Ada", ("blurred", blurred), ("small", small)))
+    first, second = messages_of(enrolled(gallery, "Ada", ("blurred", blurred), ("small", small)))
     assert first == "the face is blurred: use a better photo"
     assert "too small (its eyes are 9 pixels apart, 40 are enough)" in second
 
@@ -96,14 +96,14 @@ def test_somebody_elses_face_is_not_taken_under_another_name(gallery: Gallery) -
     enrolled(gallery, "Ada", "astronaut.png")
     again = enrolled(gallery, "Grace", mirrored("astronaut.png"))
     assert again.person is None
-    assert told(again)[0].startswith('looks like "Ada" (0.')
+    assert messages_of(again)[0].startswith('looks like "Ada" (0.')
     assert enrolled(gallery, "Grace", mirrored("astronaut.png"), anyway=True).person is not None
 
 
 def test_the_same_picture_twice_is_no_fault_and_no_second_face(gallery: Gallery) -> None:
     enrolled(gallery, "Ada", "astronaut.png")
     again = enrolled(gallery, "Ada", "astronaut.png")
-    assert told(again) == ["is already enrolled"]
+    assert messages_of(again) == ["is already enrolled"]
     assert gallery.person("Ada").faces == {"sface": 1}
 
 
@@ -113,12 +113,12 @@ def test_the_picture_of_another_person_among_several_is_found(gallery: Gallery) 
         gallery, "Ada", "astronaut.png", mirrored("astronaut.png"), ("brighter", brighter), "single_face.jpg"
     )
     assert [finding.taken for finding in enrolment.findings] == [True, True, True, False]
-    assert "does not look like the other photos" in told(enrolment)[3]
+    assert "does not look like the other photos" in messages_of(enrolment)[3]
 
 
 def test_a_face_unlike_the_enrolled_ones_is_told(gallery: Gallery) -> None:
     enrolled(gallery, "Ada", "astronaut.png")
-    (message,) = told(enrolled(gallery, "Ada", "single_face.jpg"))
+    (message,) = messages_of(enrolled(gallery, "Ada", "single_face.jpg"))
     assert message.startswith("does not look like the 1 enrolled (0.")
 
 

@@ -32,5 +32,5 @@ def test_boxes_points_and_scores_are_those_of_opencv(name: str, longest: int) ->
 
 
 def test_outputs_of_another_network_are_refused() -> None:
-    with pytest.raises(PluginError, match=r"reads cls_8 \[batch, 48, 1\] of a 64x48 input"):
+    with pytest.raises(PluginError, match=r"expects cls_8 \[batch, 48, 1\] for a 64x48 input"):
         decode({"boxes": np.zeros((1, 3, 4), np.float32)}, 64, 48, 0.5)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from sightd.daemon.cli.arguments import SubParsers
+from sightd.daemon.cli.output import exit_code_of
 from sightd.daemon.config.load import LoadedConfig, load
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
@@ -50,19 +52,15 @@ def run(args: argparse.Namespace) -> int:
     if not files:
         print("sightd check: no file given: sightd check FILE", file=sys.stderr)
         return 2
-    return max(_check(file, named=len(files) > 1) for file in files)
+    named = len(files) > 1
+    return max(exit_code_of(partial(_check, file, named=named), {ConfigError: 2}) for file in files)
 
 
-def _check(file: Path, *, named: bool) -> int:
-    try:
-        loaded = load(file, environ=os.environ, plugins=installed_plugins())
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+def _check(file: Path, *, named: bool) -> None:
+    loaded = load(file, environ=os.environ, plugins=installed_plugins())
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{file}: ok: {summary(loaded)}" if named else f"ok: {summary(loaded)}")
-    return 0
 
 
 def summary(loaded: LoadedConfig) -> str:

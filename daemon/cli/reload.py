@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from sightd.daemon.cli.arguments import SubParsers
-from sightd.daemon.cli.output import complain
+from sightd.daemon.cli.output import exit_code_of
 from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
 from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, client_for
 from sightd.engines.text import json_text, printable_lines
@@ -60,26 +60,20 @@ def add(commands: SubParsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Requests the reload and waits for its result."""
+    codes = {NoDaemonError: EXIT_NO_DAEMON, UsageError: EXIT_USAGE, ApiError: 1, ControlError: 1}
+    return exit_code_of(lambda: _reload(args), codes)
+
+
+def _reload(args: argparse.Namespace) -> int:
     try:
         changes = client_for(DaemonSelection.of(args), os.environ).json("POST", "/api/reload", timeout=args.timeout)
-    except NoDaemonError as error:
-        complain(error)
-        return EXIT_NO_DAEMON
     except ApiError as error:
         if error.status != 409:
-            complain(error)
-            return 1
+            raise
         print(f"{error}\nsightd: the configuration was rejected; nothing was changed", file=sys.stderr)
         return EXIT_REFUSED
-    except UsageError as error:
-        complain(error)
-        return EXIT_USAGE
     except LateError as error:
-        print(f"sightd: {error}; the reload may still be in progress; see the log for its result", file=sys.stderr)
-        return 1
-    except ControlError as error:
-        complain(error)
-        return 1
+        raise LateError(f"{error}; the reload may still be in progress; see the log for its result") from error
     print(json_text(changes) if args.json else printable_lines(summary(changes)))
     return 0
 

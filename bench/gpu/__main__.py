@@ -28,7 +28,7 @@ from sightd.engines.models.mirror import default_mirror
 from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.sessions.backends import BackendName, Precision, Preference
 from sightd.engines.sessions.factories import installed_backends
-from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.sessions.tensorrt.verify import reference_pictures
 
 BACKENDS: tuple[BackendName, ...] = ("tensorrt", "onnxruntime-cuda")
@@ -44,10 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     width, height = args.size
     options = Options((width, height), args.batch, args.seconds, pictures, args.feeds)
-    engines = [
-        (name, partial(replace(loader, preference=Preference((name,), args.precision, args.device)).load, [args.model]))
-        for name in BACKENDS
-    ]
+    engines = [(name, partial(_on(name, loader, args).load, [args.model])) for name in BACKENDS]
     rows = all_rows(lambda: _gpu(loader.gpus, args.device), engines, options)
     table(["WHAT", "FIGURE", "AIM", "VERDICT"], [[row.what, row.figure, row.aim, row.verdict] for row in rows])
     if args.json:
@@ -69,11 +66,18 @@ def _loader(gpus: Gpus) -> EngineLoader:
     return EngineLoader(
         with_custom_models(Catalog.load(), store.directory),
         store,
-        default_mirror(os.environ),
-        progress=lambda what, done, total: progress(f"{what} {done}/{total}") if done == total else None,
-        backends=installed_backends(verifier_of, gpus),
-        gpus=gpus,
+        LoadOptions(
+            default_mirror(os.environ),
+            progress=lambda what, done, total: progress(f"{what} {done}/{total}") if done == total else None,
+        ),
+        installed_backends(verifier_of, gpus),
+        gpus,
     )
+
+
+def _on(name: BackendName, loader: EngineLoader, args: argparse.Namespace) -> EngineLoader:
+    preference = Preference((name,), args.precision, args.device)
+    return replace(loader, options=replace(loader.options, preference=preference))
 
 
 def _read(path: Path) -> Image:

@@ -18,7 +18,7 @@ from sightd.engines.models.fetch import Fetcher
 from sightd.engines.models.mirror import carried, default_mirror, holds
 from sightd.engines.models.store import ModelStore, default_directory, ensure_model
 from sightd.engines.sessions.backends import PLAIN
-from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 
 _EXAMPLES = """examples:
   sightd models list
@@ -163,7 +163,7 @@ def _provide(model: Model, store: ModelStore, mirror: Path | None) -> None:
 
 def _verify(args: argparse.Namespace, catalog: Catalog, store: ModelStore, models: list[Model]) -> int:
     """Verifies the hashes, then loads each model and runs it once."""
-    loader = EngineLoader(catalog, store, fetch=False, preference=PLAIN)
+    loader = EngineLoader(catalog, store, LoadOptions(fetch=False, preference=PLAIN))
     failed = 0
     for model in models or [model for model in catalog if store.path(model).exists()]:
         try:

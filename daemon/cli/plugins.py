@@ -18,7 +18,7 @@ from sightd.engines.models.custom_models import with_custom_models
 from sightd.engines.models.mirror import default_mirror
 from sightd.engines.models.store import ModelStore, default_directory
 from sightd.engines.progress import Progress
-from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.plugins.api import AnyPlugin, PluginError
 from sightd.plugins.configuration.registry import available, load, package_of
 from sightd.plugins.testing import check_plugin
@@ -155,10 +155,5 @@ def _check(plugin: type[AnyPlugin], options: dict[str, Any]) -> int:
 def _engines(progress: Progress) -> EngineLoader:
     """Loads models as the daemon does: stored ones first, otherwise downloaded."""
     store = ModelStore(default_directory(os.environ))
-    return EngineLoader(
-        with_custom_models(Catalog.load(), store.directory),
-        store,
-        mirror=default_mirror(os.environ),
-        threads=os.cpu_count() or 1,
-        progress=progress,
-    )
+    options = LoadOptions(default_mirror(os.environ), threads=os.cpu_count() or 1, progress=progress)
+    return EngineLoader(with_custom_models(Catalog.load(), store.directory), store, options)

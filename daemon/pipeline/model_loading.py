@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sightd.daemon.config.load import known_networks
@@ -16,7 +17,7 @@ from sightd.engines.progress import Progress, silent
 from sightd.engines.sessions.backends import Preference
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.factories import installed_backends
-from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.sessions.tensorrt.verify import Verifier, verifier_for
 from sightd.plugins.api import PluginConfig
 from sightd.plugins.configuration import registry
@@ -40,23 +41,14 @@ def engine_loading(
     the backend set by the plug-in's options or the `engines` section."""
     store = ModelStore(models.directory or default_directory(os.environ))
     mirror = models.mirror or default_mirror(os.environ)
+    options = LoadOptions(mirror, models.fetch, models.max_download, progress=progress)
     gpus = Gpus() if gpus is None else gpus
     backends = installed_backends(verifier_of, gpus)
 
     def load(choice: Sequence[str | Model], threads: int, config: PluginConfig) -> Engine:
-        loader = EngineLoader(
-            known_networks(models, os.environ),  # read each time: a reload may name models trained since the start
-            store,
-            mirror,
-            models.fetch,
-            threads,
-            progress,
-            models.max_download,
-            preference_of(engines, config),
-            backends,
-            gpus,
-        )
-        return loader.load(choice)
+        catalog = known_networks(models, os.environ)  # read each time: a reload may name models trained since the start
+        of_plugin = replace(options, threads=threads, preference=preference_of(engines, config))
+        return EngineLoader(catalog, store, of_plugin, backends, gpus).load(choice)
 
     return load
 

@@ -25,21 +25,30 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 @dataclass(frozen=True, slots=True)
-class EngineLoader:
-    """Creates engines. `mirror` is the mirror folder; `fetch` says whether models that are not stored may be fetched.
+class LoadOptions:
+    """How models are fetched and run.
 
-    `threads` is the number of threads that share one run of a model; `max_download` limits the size of a fetched file,
-    in bytes; `preference` says which of the `backends` may be used.
+    `mirror` is the mirror folder; `fetch` says whether models that are not stored may be fetched; `max_download` limits
+    the size of a fetched file, in bytes. `threads` is the number of threads that share one run of a model; `preference`
+    says which backends may be used. `progress` receives the progress of downloads and engine builds.
     """
+
+    mirror: Path | None = None
+    fetch: bool = True
+    max_download: int = DEFAULT_MAX_DOWNLOAD
+    threads: int = 1
+    preference: Preference = field(default=Preference())
+    progress: Progress = field(default=silent)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoader:
+    """Creates engines of the models of a catalogue. Pass the `gpus` of `backends`, so that no device is opened
+    twice."""
 
     catalog: Catalog
     store: ModelStore
-    mirror: Path | None = None
-    fetch: bool = True
-    threads: int = 1
-    progress: Progress = field(default=silent)
-    max_download: int = DEFAULT_MAX_DOWNLOAD
-    preference: Preference = field(default=Preference())
+    options: LoadOptions = field(default=LoadOptions())
     backends: Backends = field(default_factory=installed_backends)
     gpus: Gpus = field(default_factory=Gpus)
 
@@ -58,7 +67,7 @@ class EngineLoader:
         for index, model in enumerate(models):
             if path := self.store.find(model):
                 return self._open(model, path, _stored_reason(models, index))
-        if not self.fetch:
+        if not self.options.fetch:
             missing = " or ".join(model.name for model in models)
             raise ModelUnavailableError(
                 f"{missing} is not stored in {self.store.directory}, and downloading is disabled. Run `sightd models "
@@ -67,7 +76,8 @@ class EngineLoader:
         return self._fetched(models)
 
     def _fetched(self, models: Sequence[Model]) -> Engine:
-        fetcher = Fetcher(self.progress, self.mirror, self.max_download)
+        options = self.options
+        fetcher = Fetcher(options.progress, options.mirror, options.max_download)
         failures: list[EngineError] = []
         passed: list[str] = []
         for index, model in enumerate(models):
@@ -85,8 +95,8 @@ class EngineLoader:
         raise ModelUnavailableError("\n".join(str(error) for error in failures))
 
     def _open(self, model: Model, path: Path, reason: str) -> Engine:
-        request = SessionRequest(model, path, self.threads, progress=self.progress)
-        session, passed = self.backends.open(request, self.preference)
+        request = SessionRequest(model, path, self.options.threads, progress=self.options.progress)
+        session, passed = self.backends.open(request, self.options.preference)
         try:
             _require_input(model, session)
             spec = model.input

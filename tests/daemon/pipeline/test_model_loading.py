@@ -25,7 +25,9 @@ from sightd.engines.errors import (
 )
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put
-from sightd.engines.sessions.backends import DEFAULT_BACKENDS, Backends, Preference
+from sightd.engines.session import Session
+from sightd.engines.sessions.backends import DEFAULT_BACKENDS, Backends, Preference, SessionRequest
+from sightd.engines.sessions.factories import OnnxRuntimeFactory
 from sightd.plugins.api import PluginConfig
 from sightd.plugins.detector.config import DetectorConfig
 from tests.support import plates
@@ -148,6 +150,30 @@ def test_tensorrt_and_the_kernels_share_the_gpus(tmp_path: Path, monkeypatch: py
     engine_loading(Models(directory=tmp_path), Engines())([], 1, PluginConfig())
     of_tensorrt, of_kernels = given
     assert of_tensorrt is of_kernels
+
+
+def test_a_model_is_opened_with_the_plugins_threads_and_reports_its_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[SessionRequest] = []
+
+    class Recorder(OnnxRuntimeFactory):
+        def make(self, request: SessionRequest) -> Session:
+            asked.append(request)
+            return super().make(request)
+
+    backends = Backends({"onnxruntime": Recorder()}, RoundRobin(1))
+    monkeypatch.setattr(model_loading, "installed_backends", lambda verifier_of, gpus: backends)
+    config = DetectorConfig.model_validate(one_object_network(tmp_path))
+    reported = list[str]()
+
+    def progress(task: str, done: int, total: int | None) -> None:
+        reported.append(task)
+
+    engine_loading(Models(directory=tmp_path), Engines(), progress)(config.model.resolve(), 3, config).close()
+    (request,) = asked
+    request.progress("engine", 1, 2)
+    assert (request.threads, reported) == (3, ["engine"])
 
 
 def test_an_engine_of_a_role_that_a_package_brings_is_verified_by_the_boxes_that_its_reader_finds(

@@ -27,7 +27,7 @@ from sightd.engines.models.store import ModelStore
 from sightd.engines.session import Session
 from sightd.engines.sessions.backends import PLAIN, Preference
 from sightd.engines.sessions.engine import Engine
-from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from sightd.engines.sessions.openvino import OpenVinoSession, sums_int8_exactly
 from sightd.plugins.api import Frame
@@ -192,12 +192,12 @@ def test_a_detector_becomes_int8_with_a_video_and_its_loss_is_told(
     assert "objects found again" in told.out
     assert not list((tmp_path / "own").glob(".int8-*"))
     catalog = with_custom_models(Catalog.load(), tmp_path)
-    engine = EngineLoader(catalog, ModelStore(tmp_path), fetch=False, preference=PLAIN).load(["yolox-nano-int8"])
+    options = LoadOptions(fetch=False, preference=PLAIN)
+    engine = EngineLoader(catalog, ModelStore(tmp_path), options).load(["yolox-nano-int8"])
     assert engine.session.backend.precision == "int8"
     assert engine.model.head == "yolox"
-    EngineLoader(catalog, ModelStore(tmp_path), fetch=False, preference=Preference(("onnxruntime",), "int8")).load(
-        ["yolox-nano-int8"]
-    ).close()
+    options = replace(options, preference=Preference(("onnxruntime",), "int8"))
+    EngineLoader(catalog, ModelStore(tmp_path), options).load(["yolox-nano-int8"]).close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])

@@ -24,7 +24,7 @@ from sightd.engines.progress import silent
 from sightd.engines.session import Backend, Session
 from sightd.engines.sessions.backends import PLAIN, SessionRequest
 from sightd.engines.sessions.factories import OnnxRuntimeFactory
-from sightd.engines.sessions.loader import EngineLoader
+from sightd.engines.sessions.loader import EngineLoader, LoadOptions
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
 from tests.support.http_files import FileServer, file_server
 from tests.support.networks import write_double
@@ -48,7 +48,7 @@ def loader(server: FileServer, tmp_path: Path) -> EngineLoader:
         if body := server.files.get(f"/{name}.onnx"):
             sources[name] = replace(source, sha256=hashlib.sha256(body).hexdigest(), size=len(body))
     models = {n: Model(n, "detector", "yolox", "Apache-2.0", SPEC, sources=(s,)) for n, s in sources.items()}
-    return EngineLoader(Catalog(models), ModelStore(tmp_path / "models"), preference=PLAIN)
+    return EngineLoader(Catalog(models), ModelStore(tmp_path / "models"), LoadOptions(preference=PLAIN))
 
 
 def store(loader: EngineLoader, name: str) -> None:
@@ -101,7 +101,7 @@ def test_where_none_can_be_had_each_is_told(loader: EngineLoader) -> None:
 
 def test_with_fetching_off_the_command_that_fetches_is_told(loader: EngineLoader, server: FileServer) -> None:
     with pytest.raises(ModelUnavailableError, match="sightd models fetch large"):
-        replace(loader, fetch=False).load(["large", "small"])
+        replace(loader, options=LoadOptions(fetch=False, preference=PLAIN)).load(["large", "small"])
     assert server.requests == []
 
 
@@ -137,7 +137,7 @@ def test_a_stored_file_that_was_damaged_is_not_run(loader: EngineLoader, server:
     path = loader.store.path(loader.catalog.get("small"))
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ModelUnavailableError):
-        replace(loader, fetch=False).load(["small"])
+        replace(loader, options=LoadOptions(fetch=False, preference=PLAIN)).load(["small"])
     assert loader.load(["small"]).reason == "small: the only choice, just downloaded from 127.0.0.1"
 
 

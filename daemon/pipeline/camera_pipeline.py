@@ -84,7 +84,7 @@ class CameraPipeline:
             worker = self.chain[task.stage]
             task.stage += 1
             if worker.due(task):
-                worker.queue.put(task)
+                worker.submit(task)
                 return
             worker.carry(task)
         task.finish()

@@ -102,6 +102,18 @@ class FrameQueue:
                 if cameras:  # otherwise another worker took them, or their camera was removed, during the wait
                     return [self._waiting.pop(camera) for camera in cameras]
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether tasks wait to be taken."""
+        with self._changed:
+            return bool(self._waiting) and not self._closed
+
+    def take_ready(self, most: int) -> list[FrameTask]:
+        """Takes up to `most` waiting tasks of different cameras, without blocking; none if the queue was closed."""
+        with self._changed:
+            cameras = [] if self._closed else list(self._waiting)[:most]
+            return [self._waiting.pop(camera) for camera in cameras]
+
     def drain(self) -> list[FrameTask]:
         """Removes and returns all waiting tasks; the caller must pass them on."""
         with self._changed:

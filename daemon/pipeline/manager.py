@@ -147,6 +147,7 @@ class PluginManager:
                 max_wait=config.max_wait,
                 on_batch=observer.batch,
                 pass_on=self._pass_on,
+                inline=not (context.engines or config.isolate or config.max_wait or (config.max_batch or 1) > 1),
             )
             undo.callback(worker.stop, STOP_DEADLINE)
             worker.start()

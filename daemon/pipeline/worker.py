@@ -1,11 +1,17 @@
-"""Runs one plug-in instance for all cameras: takes queued frames, as often as it is due, and passes them on."""
+"""Runs one plug-in instance for all cameras: takes queued frames, as often as it is due, and passes them on.
+
+A quick plug-in without a model runs inline: on the worker thread that finished the plug-in before it, so that no other
+thread has to wake up for a call of a millisecond. An inline plug-in gets threads of its own, and keeps them, once it
+turns out to be slow, hangs, or is reached from a thread that must not wait, such as a camera's output.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +23,12 @@ from sightd.daemon.pipeline.supervisor import PluginSupervisor
 from sightd.plugins.api import Frame, Hidden, Picture, PluginConfig, Results
 
 log = logging.getLogger(__name__)
+
+INLINE_LIMIT = 0.01
+"""Mean seconds of a call above which a plug-in no longer runs inline."""
+LENT_LIMIT = 0.5
+"""Seconds of an inline call after which the worker that lent its thread gets another one."""
+_SMOOTHING = 0.1
 
 
 @dataclass(slots=True)
@@ -56,10 +68,62 @@ class RateLimit:
         self._next_at.pop(camera, None)
 
 
+class WorkerThread(threading.Thread):
+    """A thread of `owner`. After each of its batches it also runs the inline plug-ins that the batch reached.
+
+    If such a plug-in keeps it, another thread takes its place, and it ends when it is free. So a call that hangs delays
+    the owner's other cameras once, by LENT_LIMIT and the time to the manager's next check.
+    """
+
+    def __init__(self, owner: Worker, name: str, reached: Iterable[Worker] = ()) -> None:
+        super().__init__(name=name, daemon=True)
+        self.lent_since: float | None = None
+        """Monotonic time at which the inline call in progress began."""
+        self._owner = owner
+        self._lock = threading.Lock()
+        self._reached = deque(reached)
+        self._borrower: Worker | None = None
+        self._is_replaced = False
+
+    @property
+    def is_lent(self) -> bool:
+        return self._borrower is not None
+
+    def run(self) -> None:
+        lower_thread_priority()
+        self._run_reached()
+        while not self._is_replaced and self._owner.run_next():
+            self._run_reached()
+
+    def reach(self, worker: Worker) -> None:
+        """Has an inline worker's tasks run after the current batch. Thread: this one."""
+        with self._lock:
+            self._reached.append(worker)
+
+    def replace_if_kept(self, now: float) -> tuple[Worker, WorkerThread] | None:
+        """Returns the worker that has kept it for more than LENT_LIMIT, and an unstarted thread in its place."""
+        with self._lock:
+            if self._borrower is None or self.lent_since is None or now - self.lent_since <= LENT_LIMIT:
+                return None
+            self._is_replaced = True
+            reached, self._reached = self._reached, deque()
+            return self._borrower, WorkerThread(self._owner, self.name, reached)
+
+    def _run_reached(self) -> None:
+        while (worker := self._next()) is not None:
+            worker.run_inline(self)
+
+    def _next(self) -> Worker | None:
+        with self._lock:
+            self._borrower = self._reached.popleft() if self._reached else None
+            return self._borrower
+
+
 class Worker:
     """One plug-in instance with its queue and `threads` threads. `pass_on` receives each task after the plug-in.
 
-    A plug-in that is not `parallel` gets one thread, so that its `process` is called one at a time.
+    `threads` is also the number of `process` calls at a time: one if the plug-in is not `parallel`. With `inline`, the
+    threads are started only when the plug-in turns out to need them.
     """
 
     def __init__(
@@ -72,6 +136,7 @@ class Worker:
         max_wait: float,
         on_batch: Callable[[int], None],
         pass_on: Callable[[FrameTask], None],
+        inline: bool = False,
     ) -> None:
         self.supervisor = supervisor
         self.rate_limit = rate_limit
@@ -81,14 +146,28 @@ class Worker:
         self._max_wait = max_wait
         self._on_batch = on_batch
         self._pass_on = pass_on
-        self._threads = [
-            threading.Thread(target=self._work, name=f"plugin:{supervisor.name}:{n}", daemon=True)
-            for n in range(threads)
-        ]
+        self._calls = threads
+        self._permits = threading.Semaphore(threads)  # one is held during each call, on whichever thread
+        self._inline = inline
+        self._inline_seconds = 0.0
+        self._lock = threading.Lock()  # guards `_inline` and the start of its threads
+        self._threads: list[WorkerThread] = []
 
     @property
     def threads(self) -> int:
+        """Number of threads of its own; 0 while the plug-in runs inline."""
         return len(self._threads)
+
+    def submit(self, task: FrameTask) -> None:
+        """Queues a task. An inline plug-in takes it on the current thread, as soon as that has passed on its batch."""
+        self.queue.put(task)
+        if not self._inline:
+            return
+        thread = threading.current_thread()
+        if isinstance(thread, WorkerThread):
+            thread.reach(self)
+        else:
+            self._leave_inline()
 
     def due(self, task: FrameTask) -> bool:
         """Whether the plug-in should run on this frame."""
@@ -100,36 +179,99 @@ class Worker:
 
     @property
     def _stuck(self) -> bool:
-        """Whether all threads are in hung calls."""
-        return 0 < len(self._threads) <= self.supervisor.hanging
+        """Whether all calls that may run at a time hang."""
+        return 0 < self._calls <= self.supervisor.hanging
 
     def check_hung(self) -> None:
-        """Releases frames stuck in a hung call, and queued frames if every thread hangs. Thread: the host's watch."""
+        """Releases frames stuck in a hung call, and queued frames if every call hangs; replaces threads that an inline
+        plug-in does not return. Thread: the manager's watch."""
         self.supervisor.check_hung()
         if self._stuck:
             self._send_on(self.queue.drain(), None)
+        self._replace_lent_threads()
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        with self._lock:
+            if not self._inline:
+                self._start_threads()
 
     def request_stop(self) -> None:
         """Asks the threads to end after the current batch; does not wait."""
+        with self._lock:
+            self._inline = False
         self.queue.close()
 
     def stop(self, deadline: float) -> bool:
-        """Stops after the current batch; returns False if a thread still runs after `deadline` seconds."""
+        """Stops after the current batch; returns False if a call still runs after `deadline` seconds.
+
+        Does not wait for a thread that runs another plug-in inline: it will not call this one again.
+        """
         until = time.monotonic() + deadline
         self.request_stop()
-        for thread in self._threads:
-            if thread.is_alive():
+        ended = self._wait_for_calls(until)
+        for thread in self._threads if ended else ():
+            if not thread.is_lent:
                 thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return ended
 
-    def _work(self) -> None:
-        lower_thread_priority()
-        while tasks := self.queue.take(self._max_batch, self._max_wait):
-            self._safely(lambda tasks=tasks: self._process(tasks))  # type: ignore[misc]
+    def run_next(self) -> bool:
+        """Waits for a batch and runs it; returns False if the worker was stopped. Thread: one of its own."""
+        with self._permits:
+            tasks = self.queue.take(self._max_batch, self._max_wait)
+            if tasks:
+                self._safely(lambda: self._process(tasks))
+        return bool(tasks)
+
+    def run_inline(self, thread: WorkerThread) -> None:
+        """Runs all waiting batches on `thread`, which is the current one and another worker's.
+
+        If as many calls as may run at a time are in progress, their threads run the batches instead.
+        """
+        while self.queue.is_ready and self._permits.acquire(blocking=False):
+            try:
+                if tasks := self.queue.take_ready(self._max_batch):
+                    begun = thread.lent_since = time.monotonic()
+                    self._safely(lambda tasks=tasks: self._process(tasks))  # type: ignore[misc]
+                    self._inline_seconds += _SMOOTHING * (time.monotonic() - begun - self._inline_seconds)
+            finally:
+                thread.lent_since = None
+                self._permits.release()
+        if self._inline_seconds > INLINE_LIMIT:
+            self._leave_inline()
+
+    def _leave_inline(self) -> None:
+        """Gives the plug-in its own threads for good."""
+        with self._lock:
+            if self._inline:
+                self._inline = False
+                self._start_threads()
+
+    def _start_threads(self) -> None:
+        self._threads = [WorkerThread(self, f"plugin:{self.supervisor.name}:{n}") for n in range(self._calls)]
+        for thread in self._threads:
+            thread.start()
+
+    def _replace_lent_threads(self) -> None:
+        for n, thread in enumerate(self._threads):
+            replaced = thread.replace_if_kept(time.monotonic())
+            if replaced is not None:
+                borrower, replacement = replaced
+                borrower._leave_inline()
+                replacement.start()
+                self._threads[n] = replacement
+
+    def _wait_for_calls(self, until: float) -> bool:
+        """Whether all calls in progress end before `until`, a monotonic time."""
+        held = 0
+        try:
+            while held < self._calls:
+                if not self._permits.acquire(timeout=max(0.0, until - time.monotonic())):
+                    return False
+                held += 1
+            return True
+        finally:
+            for _ in range(held):
+                self._permits.release()
 
     def _safely(self, call: Callable[[], None]) -> None:
         try:

@@ -118,9 +118,9 @@ class Context(Protocol):
 class Plugin(Generic[C]):
     """Base class of plug-ins. One instance serves all cameras.
 
-    Threads: `open` is called before and `close` after all other calls. `process` runs on a worker thread, one call at a
-    time, or several at once if the class sets `parallel`. `carry`, `draw` and `forget` run on other threads
-    concurrently with `process`, so `process` should publish immutable state for them to read.
+    Threads: `open` is called before and `close` after all other calls. `process` runs on worker threads, not always on
+    the same one: one call at a time, or several at once if the class sets `parallel`. `carry`, `draw` and `forget` run
+    on other threads concurrently with `process`, so `process` should publish immutable state for them to read.
     """
 
     api_version: ClassVar[int] = API_VERSION

@@ -389,7 +389,9 @@ def test_a_parallel_plugin_gets_a_thread_a_core_but_not_more_than_cameras(
     cls: type[Finder], cameras: int, threads: int
 ) -> None:
     plugins = host(cores=2)
-    plugins.add(plugins.open("finder", cls, PluginConfig(), cameras=cameras))
+    plugins.add(
+        plugins.open("finder", cls, PluginConfig.model_validate({"max_wait": "1ms"}), cameras=cameras)
+    )  # not inline
     assert plugins.instances["finder"].worker.threads == threads
     plugins.close()
 

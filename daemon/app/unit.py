@@ -79,24 +79,24 @@ NotifyAccess=main
 ExecStart={executable} run -c {config}
 {reload}
 WatchdogSec=30s
-# A start may download a network or build an engine: it asks for more time as long as it gets on.
+# Downloading models and building engines take long: the daemon extends the timeout while it makes progress.
 TimeoutStartSec=2min
 TimeoutStopSec=20s
 Restart=on-failure
 RestartSec=2s
-# The configuration has faults: another start would find the same.
+# Exit code 2: the configuration is invalid, so a restart would not help.
 RestartPreventExitStatus=2
-# A core file would hold pictures and passwords.
+# Core dumps would contain images and passwords.
 LimitCORE=0
 
 DynamicUser=yes
 StateDirectory=sightd
 StateDirectoryMode=0700
 CacheDirectory=sightd
-# The control socket: root and the service's own user, others as control.groups says.
+# The control socket: for root, the service's own user, and the groups in control.groups.
 RuntimeDirectory=sightd
 {credentials}
-# Cameras at /dev/videoN, NVIDIA GPUs. A group that does not exist would keep the service from starting.
+# Cameras at /dev/videoN and GPUs. The service would not start with a group that does not exist.
 {groups}
 DevicePolicy=closed
 DeviceAllow=char-video4linux rw
@@ -106,7 +106,7 @@ DeviceAllow=char-nvidia-frontend rw
 DeviceAllow=char-nvidia-uvm rw
 DeviceAllow=char-nvidia-caps rw
 
-# No MemoryDenyWriteExecute and no PrivateDevices: CUDA and GStreamer write code as they run, and need their devices.
+# Without MemoryDenyWriteExecute and PrivateDevices: CUDA and GStreamer generate code and need device files.
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 AmbientCapabilities=

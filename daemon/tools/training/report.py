@@ -30,7 +30,7 @@ def table(validation: Validation) -> Iterator[str]:
     """Yields lines for people: per class its images, the share of them that was found (recall) and the share of its
     predictions that is right (precision)."""
     width = max(len(label) for label in validation.labels)
-    yield f"{'CLASS':{width}}  PICTURES  FOUND  RIGHT"
+    yield f"{'CLASS':{width}}    IMAGES  FOUND  RIGHT"
     rows = zip(validation.labels, validation.confusion, validation.recall, validation.precision, strict=True)
     for label, row, recall, precision in rows:
         right = "    -" if np.isnan(precision) else f"{precision:5.0%}"

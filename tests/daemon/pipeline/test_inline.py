@@ -38,7 +38,7 @@ class ParallelDetector(Detector, ParallelFinder):
 
 
 class Tracker(Follower):
-    """Records where it runs and hangs, fails or is slow on command."""
+    """Records its threads and calls; hangs, fails or is slow on command."""
 
     def __init__(self, config: PluginConfig | None = None) -> None:
         super().__init__(config)

@@ -36,7 +36,6 @@ from sightd.daemon.encode.choice import CodecChoice, EncoderMissingError
 from sightd.daemon.events.event import EventKind
 from sightd.daemon.events.journal import Journal
 from sightd.daemon.events.journal_reader import journal_of
-from sightd.daemon.faces.served import ServedFaces
 from sightd.daemon.isolation.opening import LoadEngine
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.pipeline.manager import Instance, PluginManager
@@ -48,16 +47,18 @@ from sightd.daemon.serve.errors import TlsError
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.control_socket import ControlSocket, open_control
 from sightd.daemon.serve.http.routes_daemon import AskReload
+from sightd.daemon.serve.http.routes_plugins import PluginRoutes
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.daemon.serve.jpeg_stream import JpegStream
 from sightd.daemon.serve.limits import descriptor_shortage
 from sightd.daemon.serve.rtsp.server import RtspServer
 from sightd.daemon.serve.view import CameraEntry, ConfigurationStatus, Readiness, Servers, Status
+from sightd.daemon.services.plugin_services import PluginServices, ServedPlugin, offered_routes
 from sightd.engines.cuda.gpus import Gpus
 from sightd.engines.cuda.nvdec import open_nvdec
 from sightd.engines.errors import EngineError
 from sightd.engines.progress import Progress, silent
-from sightd.plugins.api import PluginError
+from sightd.plugins.api import PluginError, Route
 from sightd.plugins.configuration import registry
 from sightd.plugins.storage.state_directory import state_directory
 
@@ -139,7 +140,8 @@ class Daemon:
         self._camera_manager = CameraManager(self._manager, self.metrics, self.journal, gpus, self._video_gpu)
         self._http: HttpServer | None = None
         self._control: ControlSocket | None = None
-        self._faces = ServedFaces(load_engine, os.environ, partial(self.metrics.state_writable, "faces"))
+        self._services = PluginServices(load_engine, os.environ, self.metrics.state_writable)
+        self._routes: PluginRoutes | None = None
         self._started_at = time.monotonic()
         self._started = self._stopped = False
         self._changing = threading.Lock()
@@ -199,15 +201,15 @@ class Daemon:
                     ready.append(self._opened(loaded, name))
                 undo.callback(self._manager.discard, ready[-1])
             with as_config_error(loaded, ("plugins",)):
-                faces = self._faces.opened(loaded) if self._http is not None else {}
-            undo.callback(self._faces.discard, faces)
+                services, routes = self._opened_services(loaded) if self._http is not None else ({}, {})
+            undo.callback(self._services.discard, services)
             renewals = self._renewals(loaded, wanted)
             change = replace(change, renewed=tuple(renewals))
             with self._change():
                 commit()
                 undo.pop_all()
                 self._follow(loaded, change, codecs, ready)
-                self._faces.serve(faces)
+                self._serve(services, routes)
                 for renew in renewals.values():
                     renew()
         return change
@@ -264,7 +266,7 @@ class Daemon:
         with ExitStack() as parts:  # runs the callbacks in reverse order
             parts.callback(lambda: self.journal.close(deadline.within(3.0)))
             parts.callback(self.journal.note, EventKind.DAEMON_STOPPED)
-            parts.callback(lambda: self._faces.close(deadline.within(2.0, keep=0.5)))
+            parts.callback(lambda: self._services.close(deadline.within(2.0, keep=0.5)))
             if self._control is not None:  # the web server owns it later, but may never have been created
                 parts.callback(self._control.close)
             if (http := self._http) is not None:
@@ -298,8 +300,8 @@ class Daemon:
         can be written."""
         cameras = {name: run.status() for name, run in self._camera_manager.runs.items()}
         plugins = {name: plugin_status(instance) for name, instance in dict(self._manager.instances).items()}
-        faults = {"events cannot be kept": self.journal.fault, "faces cannot be enrolled": self._faces.fault}
-        state = [f"{what}: {fault}" for what, fault in faults.items() if fault is not None]
+        lost = self.journal.fault
+        state = [*([] if lost is None else [f"events cannot be kept: {lost}"]), *self._services.faults]
         if few := descriptor_shortage():
             state.append(few)
         reasons = [
@@ -335,7 +337,7 @@ class Daemon:
                 http=http_url,
                 control=None if self._control is None else str(self._control.path),
             ),
-            storage=storage_report(state_directory(os.environ), self.journal, self._faces),
+            storage=storage_report(state_directory(os.environ), self.journal, self._services),
             versions=versions(),
         )
 
@@ -411,18 +413,32 @@ class Daemon:
         )  # before the web server: early viewers wait for the first frame
         if self._config.http.enabled or self._control is not None:
             options = self._config.http
-            self._faces.serve(self._faces.opened(self._loaded))
             app = create_app(
                 self,
                 self.metrics.exposition,
                 options.max_viewers,
                 self._access,
-                self._faces.face_service,
                 self._ask_reload,
                 self.journal,
             )
+            self._routes = PluginRoutes(app, self._services.service, self._access)
+            self._serve(*self._opened_services(self._loaded))
             self._http = HttpServer(options, app, self.metrics.connection_refused("http"), self._control)
             self._http.start()
+
+    def _opened_services(
+        self, loaded: LoadedConfig
+    ) -> tuple[Mapping[str, ServedPlugin], Mapping[str, Sequence[Route]]]:
+        """Opens the services of the plug-ins in use. Returns them, and the routes of the API for them."""
+        routes = dict(offered_routes(loaded))
+        return self._services.opened(loaded), routes
+
+    def _serve(self, services: Mapping[str, ServedPlugin], routes: Mapping[str, Sequence[Route]]) -> None:
+        """Serves these services of plug-ins, and only these."""
+        self._services.serve(services)
+        if self._routes is not None:
+            for kind, ones in routes.items():
+                self._routes.add(kind, ones)
 
 
 def reachable(host: str) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from sightd.daemon.app.cameras import CameraManager
 from sightd.daemon.events.journal import Journal
-from sightd.daemon.faces.served import ServedFaces
 from sightd.daemon.pipeline.breaker import BreakerState
 from sightd.daemon.pipeline.manager import Instance
 from sightd.daemon.pipeline.plugin_observer import PluginObservation
@@ -22,10 +21,12 @@ from sightd.daemon.serve.view import (
     EngineReport,
     PluginReport,
     PluginStatus,
+    PluginStoreReport,
     StorageReport,
     StoreReport,
     Viewers,
 )
+from sightd.daemon.services.plugin_services import PluginServices
 
 
 def plugin_status(instance: Instance) -> PluginStatus:
@@ -129,16 +130,19 @@ def plugin_report(instance: Instance, observation: PluginObservation | None) -> 
     )
 
 
-def storage_report(directory: Path, journal: Journal, faces: ServedFaces) -> StorageReport:
+def storage_report(directory: Path, journal: Journal, services: PluginServices) -> StorageReport:
     """Storage use and errors. Queries the disk, which may block."""
     free, total = _room(directory)
+    stores = {
+        name: PluginStoreReport(str(one.path), _size(one.path), one.fault, one.kind)
+        for name, one in services.storages.items()
+    }
     galleries = {
-        name: StoreReport(str(database.path), _size(database.path), database.fault)
-        for name, face_service in faces.face_services.items()
-        if (database := face_service.gallery.database)
+        name: StoreReport(one.path, one.size, one.fault) for name, one in stores.items() if one.kind == "gallery"
     }
     path = journal.reader.path
-    return StorageReport(str(directory), free, total, StoreReport(str(path), _size(path), journal.fault), galleries)
+    kept = StoreReport(str(path), _size(path), journal.fault)
+    return StorageReport(str(directory), free, total, kept, galleries, stores)
 
 
 def all_viewers(cameras: list[CameraReport]) -> Viewers:

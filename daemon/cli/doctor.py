@@ -19,12 +19,13 @@ from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Config
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
-from sightd.daemon.control.client import ApiError, ControlError
+from sightd.daemon.control.client import ControlError
 from sightd.daemon.control.discovery import DaemonSelection, find
 from sightd.daemon.tools.doctor.checks import checks, exit_code
 from sightd.daemon.tools.doctor.finding import Finding, System
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.store import ModelStore, default_directory
+from sightd.plugins.api import ApiError
 
 _EPILOG = """\
 examples:

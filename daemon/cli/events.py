@@ -15,13 +15,14 @@ from sightd.daemon.config.load import load
 from sightd.daemon.config.model import Events
 from sightd.daemon.config.plugin_entries import installed_plugins
 from sightd.daemon.config.problems import ConfigError
-from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
-from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, find
+from sightd.daemon.control.client import ControlError, LateError, NoDaemonError
+from sightd.daemon.control.discovery import DaemonSelection, find
 from sightd.daemon.control.installed_service import service_of
 from sightd.daemon.control.journal import RemoteJournal
 from sightd.daemon.events.event import Event, describe
 from sightd.daemon.events.journal_reader import Filter, JournalError, JournalReader, journal_of
 from sightd.engines.text import json_text, printable
+from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
 from sightd.plugins.api.units import parse_duration
 
 _EPILOG = f"""\
@@ -34,7 +35,7 @@ examples:
 If no daemon is running, the command reads the journal file that the service, or the configuration given by -c, would
 use, and prints its path. The file is never changed.
 
-{HELP}
+{WHICH_DAEMON}
 The exit code is 0 on success, 1 if there is no journal or it cannot be read, 2 for wrong usage or an invalid
 configuration, 3 if the daemon given by --url or --socket does not answer.
 """
@@ -54,7 +55,7 @@ def add(commands: SubParsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
+    add_daemon_options(parser)
     parser.add_argument(
         "--journal", type=Path, metavar="FILE", help="read this journal file instead of asking a daemon"
     )

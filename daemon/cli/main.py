@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
+from sightd.daemon.cli.arguments import SubParsers
+from sightd.daemon.cli.plugin_commands import CommandError, add_command, installed_commands
 from sightd.engines.files import NoHomeError, cache_directory
+from sightd.engines.text import printable_lines
 
 COMMANDS = {
     "run": "run the daemon",
@@ -23,7 +26,6 @@ COMMANDS = {
     "models": "list, download, verify and quantize models",
     "engine": "build, list and verify TensorRT engines for an NVIDIA GPU",
     "events": "show the event journal",
-    "faces": "enrol, list, rename and remove people",
     "style": "list styles, preview them, train new ones",
     "classifier": "train a classifier on folders of images",
     "samples": "download sample videos and images",
@@ -34,32 +36,64 @@ COMMANDS = {
 }
 
 
-def build_parser(commands: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """Builds the parser with the sub-parsers of `commands`; imports only their modules."""
+def build_parser(asked: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Builds the parser with the sub-parsers of the commands `asked`, and imports only their modules; by default, of
+    all commands. Raises CommandError if one of a package cannot be used."""
+    parser, subparsers = _parser()
+    installed = None if asked is not None and COMMANDS.keys() >= set(asked) else installed_commands(COMMANDS)
+    for name in (*COMMANDS, *(installed.entries if installed else ())) if asked is None else asked:
+        if name in COMMANDS:
+            importlib.import_module(f"sightd.daemon.cli.{name}").add(subparsers)
+        elif installed is not None:
+            add_command(subparsers, name, installed.load(name))
+    return parser
+
+
+def _overview() -> argparse.ArgumentParser:
+    """Builds a parser that knows the commands' names and what they do, but not their options."""
+    installed = installed_commands(COMMANDS)
+    summaries = {**COMMANDS, **dict(installed.summaries())}
+    parser, subparsers = _parser(
+        "\n".join(
+            [
+                "commands:",
+                *(f"  {name:10} {summary}" for name, summary in summaries.items()),
+                *installed.unused,
+                "\nRun `sightd COMMAND --help` for options and examples.\n",
+            ]
+        )
+    )
+    for name in summaries:
+        subparsers.add_parser(name)
+    return parser
+
+
+def _parser(epilog: str = "") -> tuple[argparse.ArgumentParser, SubParsers]:
     parser = argparse.ArgumentParser(
         prog="sightd",
         usage="sightd [-h] [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Runs neural networks on camera streams and serves the annotated video live.",
-        epilog="commands:\n"
-        + "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items())
-        + "\n\nRun `sightd COMMAND --help` for options and examples.\n",
+        epilog=epilog,
     )
     parser.add_argument("--version", action="version", version=f"sightd {version('sightd')}")
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="sightd"
     )
-    for name in commands:
-        importlib.import_module(f"sightd.daemon.cli.{name}").add(subparsers)
-    return parser
+    return parser, subparsers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code: 0 done, 1 failed, 2 configuration or usage error, 3 a required part is
     missing or no daemon answers, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
-    asked = [argv[0]] if argv and argv[0] in COMMANDS else list(COMMANDS)
-    parser = build_parser(asked)
+    name = argv[0] if argv else ""
+    try:
+        known = name in COMMANDS or name in installed_commands(COMMANDS)
+        parser = build_parser([name]) if known else _overview()
+    except CommandError as error:
+        print(f"sightd: {printable_lines(str(error))}", file=sys.stderr)
+        return 3
     if not argv:
         parser.print_help()
         return 2

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from sightd.daemon.cli.arguments import SubParsers
 from sightd.daemon.cli.output import exit_code_of
-from sightd.daemon.control.client import ApiError, ControlError, LateError, NoDaemonError, UsageError
-from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, client_for
+from sightd.daemon.control.client import ControlError, LateError, NoDaemonError
+from sightd.daemon.control.discovery import DaemonSelection, client_for
 from sightd.engines.text import json_text, printable_lines
+from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
 
 _EPILOG = f"""\
 examples:
@@ -22,7 +23,7 @@ examples:
 Cameras and plug-ins whose configuration did not change keep running without losing a frame. If the file is invalid,
 nothing changes.
 
-{HELP}
+{WHICH_DAEMON}
 The exit code is 0 if the configuration was applied, 2 if it was rejected (each error is printed with file and line)
 or for wrong usage, 3 if no daemon answers, 1 for any other failure.
 """
@@ -49,7 +50,7 @@ def add(commands: SubParsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
+    add_daemon_options(parser)
     parser.add_argument(
         "--timeout", type=_seconds, default=600.0, metavar="TIME",
         help="how long to wait: a new plug-in may have to download its model (default: 10m)",

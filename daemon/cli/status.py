@@ -13,9 +13,10 @@ from rich.text import Text
 
 from sightd.daemon.cli.arguments import SubParsers
 from sightd.daemon.cli.output import exit_code_of, output, print_table
-from sightd.daemon.control.client import ApiError, ControlError, UsageError
-from sightd.daemon.control.discovery import HELP, DaemonSelection, add_options, client_for
+from sightd.daemon.control.client import ControlError
+from sightd.daemon.control.discovery import DaemonSelection, client_for
 from sightd.engines.text import json_text, printable, printable_lines
+from sightd.plugins.api import WHICH_DAEMON, ApiError, UsageError, add_daemon_options
 
 _EPILOG = f"""\
 examples:
@@ -23,7 +24,7 @@ examples:
   sightd status -c cameras.yaml             the daemon you started with this file
   sightd status --json | jq .cameras        for programs; docs/service.md lists the fields
 
-{HELP}
+{WHICH_DAEMON}
 The exit code is 0 if the daemon is ready (all cameras send, all plug-ins run, the state can be written), 1 if it is
 not, 2 for wrong usage, 3 if no daemon answers or this user has no access.
 """
@@ -43,7 +44,7 @@ def add(commands: SubParsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
+    add_daemon_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
@@ -126,8 +127,8 @@ def _lines(status: Form) -> Iterator[str]:
     free = "" if storage["free"] is None else f", {size(storage['free'])} of {size(storage['total'])} free"
     yield f"state     {storage['directory']}{free}"
     yield f"journal   {_store(storage['journal'])}"
-    for plugin, gallery in storage["galleries"].items():
-        yield f"gallery   {_store(gallery)} ({plugin})"
+    for plugin, store in storage.get("plugins", {}).items():
+        yield f"{printable(store['kind']):9} {_store(store)} ({plugin})"
     yield f"versions  {', '.join(f'{name} {number}' for name, number in status['versions'].items())}"
 
 

@@ -176,9 +176,6 @@ def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-_OWN_PACKAGE = "sightd"
-
-
 def installed_plugins() -> PluginSource:
     """Finds plug-ins by entry point; imports only those that a configuration names.
 
@@ -196,5 +193,5 @@ def plugin_configs(*, others: bool) -> dict[str, type[PluginConfig]]:
     return {
         name: registry.load(name).Config
         for name, entry in registry.available().items()
-        if others or (entry.dist is not None and entry.dist.name == _OWN_PACKAGE)
+        if others or registry.is_built_in(entry)
     }

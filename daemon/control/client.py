@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from sightd.daemon.serve.control_address import connected
 from sightd.engines.text import printable_lines
+from sightd.plugins.api import ApiError, UsageError
 
 CONNECT = 5.0
 """Seconds within which a daemon must accept a connection."""
@@ -34,10 +35,6 @@ class ControlError(Exception):
     """A daemon could not be queried; the message says why and what to do."""
 
 
-class UsageError(ControlError):
-    """Options that are invalid, or cannot be combined."""
-
-
 class NoDaemonError(ControlError):
     """No daemon answers."""
 
@@ -48,14 +45,6 @@ class LateError(ControlError):
 
 class DeniedError(ControlError):
     """A daemon runs, but this user or token is not permitted to do that."""
-
-
-class ApiError(Exception):
-    """The daemon answered with an error: its HTTP status, its message, and the body that contained it."""
-
-    def __init__(self, status: int, message: str, body: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.status, self.body = status, body or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +298,3 @@ def denied(endpoint: object) -> str:
         f"this user is not allowed to connect to the sightd daemon at {endpoint}: use sudo, or give "
         "one of your groups a role with control.groups in its configuration"
     )
-
-
-def segment(text: str) -> str:
-    """Escapes a text as one segment of a path."""
-    return quote(text, safe="")

@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sightd.daemon.config.yaml import MAX_BYTES, YamlSyntaxError, parse
@@ -17,7 +17,6 @@ from sightd.daemon.control.client import (
     DeniedError,
     NoDaemonError,
     SocketEndpoint,
-    UsageError,
     denied,
     url_endpoint,
 )
@@ -32,27 +31,12 @@ from sightd.daemon.serve.control_address import (
     user_runtime,
     user_sockets,
 )
+from sightd.plugins.api import UsageError
 
 log = logging.getLogger(__name__)
 
 _LONGEST_TOKEN = 4096
 """Maximum bytes of a token file."""
-
-HELP = """\
-Which daemon: with -c FILE the one that runs this configuration; otherwise the installed service or, if none is
-installed, the only daemon that you run yourself. --url reaches one elsewhere, with a token of its access.tokens in
---token-file.
-"""
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that select a daemon."""
-    group = parser.add_argument_group("which daemon")
-    group.add_argument("-c", "--config", type=Path, metavar="FILE", help="the daemon that runs this configuration")
-    group.add_argument("--socket", type=Path, metavar="PATH", help="the daemon with this control socket")
-    group.add_argument("--url", metavar="URL", help="a daemon's web server: https://HOST:PORT or http://HOST:PORT")
-    group.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token for --url")
-    group.add_argument("--ca-file", type=Path, metavar="FILE", help="PEM file with CA certificates to verify --url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +51,9 @@ class DaemonSelection:
 
     @staticmethod
     def of(args: argparse.Namespace) -> DaemonSelection:
-        """Reads the choice from `args`. Raises UsageError for options that cannot be combined."""
-        choice = DaemonSelection(args.config, args.socket, args.url, args.token_file, args.ca_file)
+        """Reads the options of `sightd.plugins.api.add_daemon_options`, if there are any. Raises UsageError for options
+        that cannot be combined."""
+        choice = DaemonSelection(*(getattr(args, one.name, None) for one in fields(DaemonSelection)))
         if choice.url is None and (choice.token_file or choice.ca_file):
             raise UsageError("--token-file and --ca-file require --url")
         if sum(one is not None for one in (choice.config, choice.socket, choice.url)) > 1:

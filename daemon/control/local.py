@@ -5,56 +5,52 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from fastapi import FastAPI
+from starlette.routing import compile_path
 from starlette.types import Message
 
 from sightd.daemon.config.model import Access as AccessOptions
 from sightd.daemon.control.client import Answer, ApiClient, Request
-from sightd.daemon.faces.service import FaceService
 from sightd.daemon.serve.access.access import Access
 from sightd.daemon.serve.http.app import NO_TELEMETRY
 from sightd.daemon.serve.http.auth import AuthMiddleware
-from sightd.daemon.serve.http.routes_faces import add_faces
+from sightd.daemon.serve.http.routes_plugins import PREFIX, PluginRoutes
 from sightd.engines.errors import EngineError
-
-_NEED_MODELS = ("/photos", "/compare-faces")
-"""Routes that load models."""
+from sightd.plugins.api import PluginService, Route
 
 
-class LocalFaces(ApiClient):
-    """The routes of a gallery that this process has opened. `close` closes the gallery."""
+class LocalApi(ApiClient):
+    """The routes of a plug-in's service that this process has opened. `close` closes the service."""
 
-    def __init__(self, face_service: FaceService) -> None:
-        """Takes ownership of `face_service`."""
-        self._face_service = face_service
+    def __init__(self, kind: str, service: PluginService, routes: Sequence[Route]) -> None:
+        """Takes ownership of `service`, which belongs to the plug-in `kind`."""
+        self._kind, self._service = kind, service
+        self._prepared = [
+            (route, compile_path(PREFIX + route.path)[0]) for route in routes if route.prepare is not None
+        ]
         access = Access(AccessOptions())
         self._app = FastAPI(telemetry=NO_TELEMETRY)
         self._app.add_middleware(AuthMiddleware, access)
-        add_faces(self._app, lambda _: face_service, access)
+        PluginRoutes(self._app, lambda _kind, _plugin: service, access).add(kind, routes)
 
     def __str__(self) -> str:
-        return str(self.path)
-
-    @property
-    def path(self) -> Path:
-        """The gallery's database file."""
-        return self._face_service.gallery.database.path
+        storage = self._service.storage()
+        return f"plug-in {self._kind}" if storage is None else str(storage.path)
 
     def close(self) -> None:
-        self._face_service.close()
+        self._service.close()
 
     def _exchange(self, request: Request, timeout: float, most: int) -> Answer:
         """Ignores `timeout` and `most`, because nothing is sent anywhere. Routes run on threads that end with the
         process, so that Ctrl-C ends it at once."""
-        if request.method == "POST" and request.target.partition("?")[0].endswith(_NEED_MODELS):
-            try:
-                self._face_service.analyser()  # on this thread, so that an interrupted download cleans up
-            except EngineError as error:
-                return Answer(503, "application/json", json.dumps({"error": str(error)}).encode())
+        try:
+            self._prepare(request)
+        except EngineError as error:
+            return Answer(503, "application/json", json.dumps({"error": str(error)}).encode())
         answers: list[Answer] = []
         errors: list[BaseException] = []
 
@@ -70,6 +66,13 @@ class LocalFaces(ApiClient):
         if errors:
             raise errors[0]
         return answers[0]
+
+    def _prepare(self, request: Request) -> None:
+        """Does what the route needs on this thread, so that an interrupted download cleans up."""
+        path = unquote(request.target.partition("?")[0])
+        for route, pattern in self._prepared:
+            if route.prepare is not None and route.method == request.method and pattern.fullmatch(path):
+                route.prepare(self._service)
 
     async def _called(self, request: Request) -> Answer:
         path, _, query = request.target.partition("?")

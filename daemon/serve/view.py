@@ -185,14 +185,23 @@ class StoreReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginStoreReport(StoreReport):
+    """A file that stores the state of a plug-in. `kind` says what it is, such as "gallery"."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class StorageReport:
-    """`free` and `total` are bytes of the disk with the state `directory`, null if unknown."""
+    """`free` and `total` are bytes of the disk with the state `directory`, null if unknown. `plugins` are the files of
+    plug-in instances by name, `galleries` those of them that are galleries."""
 
     directory: str
     free: int | None
     total: int | None
     journal: StoreReport
     galleries: Mapping[str, StoreReport]
+    plugins: Mapping[str, PluginStoreReport]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,54 +2,98 @@
 
 `plugin` is the base class, `frame` what it is given, `results` what it produces, `reports` how it declares counters and
 events, `json_form` how results become JSON, `canvas` what it draws on, `units` the types of its options, and
-`models` what it registers for models of a role of its own.
+`models` what it registers for models of a role of its own. `service` is what it offers to people through the daemon's
+API, `commands` what it adds to the command line, and `errors` has the exceptions. Each module is imported when the
+first of its names is used, so that a module that declares a command stays light.
 """
 
-from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader
-from sightd.plugins.api.canvas import Canvas
-from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
-from sightd.plugins.api.json_form import FRAME_KEYS, STANDARD_KEYS, JsonResult, json_of, merged_json
-from sightd.plugins.api.models import BOX_READER_ENTRY_POINT_GROUP, DRIFT_ENTRY_POINT_GROUP, BoxReaderFactory, Drift
-from sightd.plugins.api.plugin import (
-    API_VERSION,
-    ENTRY_POINT_GROUP,
-    AnyPlugin,
-    Context,
-    Plugin,
-    PluginConfig,
-    PluginError,
-)
-from sightd.plugins.api.reports import (
-    MAX_EVENTS,
-    MAX_FACTS,
-    MAX_VALUES,
-    RESERVED_KINDS,
-    Count,
-    CounterSpec,
-    Event,
-    EventSpec,
-    JsonOptions,
-    JsonValue,
-)
-from sightd.plugins.api.results import (
-    Classification,
-    CountedResult,
-    Detections,
-    Events,
-    Faces,
-    Hidden,
-    Picture,
-    Results,
-    Tracks,
-    check_lengths,
-    label_of,
-)
-from sightd.plugins.api.units import Device, Duration, Size, Span
-from sightd.plugins.problem import ConfigProblem
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sightd.engines.sessions.tensorrt.verify import Boxes, BoxReader
+    from sightd.plugins.api.canvas import Canvas
+    from sightd.plugins.api.commands import (
+        COMMAND_ENTRY_POINT_GROUP,
+        WHICH_DAEMON,
+        ApiAnswer,
+        ApiClient,
+        Command,
+        CommandContext,
+        add_daemon_options,
+    )
+    from sightd.plugins.api.errors import ApiError, InvalidRequestError, PluginError, RefusedError, UsageError
+    from sightd.plugins.api.frame import BoolArray, FloatArray, Frame, Image, IntArray
+    from sightd.plugins.api.json_form import FRAME_KEYS, STANDARD_KEYS, JsonResult, json_of, merged_json
+    from sightd.plugins.api.models import BOX_READER_ENTRY_POINT_GROUP, DRIFT_ENTRY_POINT_GROUP, BoxReaderFactory, Drift
+    from sightd.plugins.api.plugin import (
+        API_VERSION,
+        ENTRY_POINT_GROUP,
+        AnyPlugin,
+        Context,
+        Plugin,
+        PluginConfig,
+    )
+    from sightd.plugins.api.reports import (
+        MAX_EVENTS,
+        MAX_FACTS,
+        MAX_VALUES,
+        RESERVED_KINDS,
+        Count,
+        CounterSpec,
+        Event,
+        EventSpec,
+        JsonOptions,
+        JsonValue,
+    )
+    from sightd.plugins.api.results import (
+        Classification,
+        CountedResult,
+        Detections,
+        Events,
+        Faces,
+        Hidden,
+        Picture,
+        Results,
+        Tracks,
+        check_lengths,
+        label_of,
+    )
+    from sightd.plugins.api.service import Answer, Mode, PluginService, Role, Route, ServiceContext, Storage
+    from sightd.plugins.api.units import Device, Duration, Size, Span
+    from sightd.plugins.problem import ConfigProblem
+else:
+    _MODULES = (
+        ".errors",
+        ".commands",
+        ".reports",
+        "sightd.plugins.problem",
+        ".units",
+        ".canvas",
+        ".frame",
+        ".results",
+        ".json_form",
+        ".service",
+        ".plugin",
+        ".models",
+        "sightd.engines.sessions.tensorrt.verify",
+    )
+    """The modules with these names; those that import least come first."""
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            for module in _MODULES:
+                found = vars(import_module(module, __name__))
+                if name in found:
+                    globals()[name] = found[name]
+                    return found[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "API_VERSION",
     "BOX_READER_ENTRY_POINT_GROUP",
+    "COMMAND_ENTRY_POINT_GROUP",
     "DRIFT_ENTRY_POINT_GROUP",
     "ENTRY_POINT_GROUP",
     "FRAME_KEYS",
@@ -58,13 +102,20 @@ __all__ = [
     "MAX_VALUES",
     "RESERVED_KINDS",
     "STANDARD_KEYS",
+    "WHICH_DAEMON",
+    "Answer",
     "AnyPlugin",
+    "ApiAnswer",
+    "ApiClient",
+    "ApiError",
     "BoolArray",
     "BoxReader",
     "BoxReaderFactory",
     "Boxes",
     "Canvas",
     "Classification",
+    "Command",
+    "CommandContext",
     "ConfigProblem",
     "Context",
     "Count",
@@ -83,17 +134,27 @@ __all__ = [
     "Hidden",
     "Image",
     "IntArray",
+    "InvalidRequestError",
     "JsonOptions",
     "JsonResult",
     "JsonValue",
+    "Mode",
     "Picture",
     "Plugin",
     "PluginConfig",
     "PluginError",
+    "PluginService",
+    "RefusedError",
     "Results",
+    "Role",
+    "Route",
+    "ServiceContext",
     "Size",
     "Span",
+    "Storage",
     "Tracks",
+    "UsageError",
+    "add_daemon_options",
     "check_lengths",
     "json_of",
     "label_of",

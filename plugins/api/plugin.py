@@ -19,15 +19,12 @@ from sightd.plugins.api.canvas import Canvas
 from sightd.plugins.api.frame import Frame
 from sightd.plugins.api.reports import CounterSpec, EventSpec
 from sightd.plugins.api.results import Results
+from sightd.plugins.api.service import Mode, PluginService, Route, ServiceContext
 from sightd.plugins.api.units import Device, Duration, Size
 from sightd.plugins.problem import ConfigProblem
 
 API_VERSION = 1
 ENTRY_POINT_GROUP = "sightd.plugins"
-
-
-class PluginError(Exception):
-    """The plug-in cannot do what its configuration asks for. The message says what to change."""
 
 
 class PluginConfig(BaseModel):
@@ -136,9 +133,20 @@ class Plugin(Generic[C]):
     """Kinds of the events that `process` returns as `Events`, which `gives` must name then."""
     parallel: ClassVar[bool] = False
     """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
+    routes: ClassVar[Sequence[Route]] = ()
+    """What the daemon's API offers of the plug-in's service."""
 
     def __init__(self, config: C) -> None:
         self.config = config
+
+    @classmethod
+    def open_service(cls, config: C, context: ServiceContext, mode: Mode) -> PluginService | None:
+        """Opens the service of an instance with these options; None by default, if the plug-in offers none.
+
+        The daemon calls it before it opens the plug-in itself, and again for a reload that changes the options. Raises
+        PluginError or EngineError, which say what to do.
+        """
+        return None
 
     @property
     def hides(self) -> bool:

@@ -25,6 +25,8 @@ from sightd.plugins.api import (
 )
 from sightd.plugins.configuration.declarations import Declarations
 
+_OWN_PACKAGE = "sightd"
+
 
 def available() -> dict[str, EntryPoint]:
     """Returns every installed plug-in by name, in alphabetical order, without importing it.
@@ -52,9 +54,15 @@ def package_of(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
 
 
-def load(name: str) -> type[AnyPlugin]:
-    """Imports and returns the plug-in class of that name. Raises PluginError if it is unknown or unusable."""
-    entries = available()
+def is_built_in(entry: EntryPoint) -> bool:
+    """Returns whether a plug-in belongs to sightd itself."""
+    return entry.dist is not None and entry.dist.name == _OWN_PACKAGE
+
+
+def load(name: str, entries: Mapping[str, EntryPoint] | None = None) -> type[AnyPlugin]:
+    """Imports and returns the plug-in class of that name. Raises PluginError if it is unknown or unusable. `entries` is
+    what `available` returned, if it is at hand."""
+    entries = available() if entries is None else entries
     entry = entries.get(name)
     if entry is None:
         raise PluginError(_unknown(name, entries))

@@ -25,10 +25,13 @@ from sightd.plugins.api import (
     Frame,
     Hidden,
     IntArray,
+    Mode,
     Plugin,
     PluginConfig,
     PluginError,
     Results,
+    Route,
+    ServiceContext,
     Tracks,
 )
 from sightd.plugins.face.config import FaceConfig
@@ -39,6 +42,8 @@ from sightd.plugins.face.gallery.gallery import Gallery, keep_versions_apart
 from sightd.plugins.face.matching.calibration import calibration_of
 from sightd.plugins.face.quality import quality_of
 from sightd.plugins.face.recogniser import FaceSample, Recogniser
+from sightd.plugins.face.routes import ROUTES
+from sightd.plugins.face.service import FaceService, open_face_service
 from sightd.plugins.face.tracks import CameraFaces, FaceTracks, TrackIdentity, absolute, relative
 from sightd.plugins.face.upright import UprightFaces, upright
 from sightd.plugins.face.visits import Keeping, VisitBook
@@ -87,6 +92,11 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     Config: ClassVar[type[PluginConfig]] = FaceConfig
     gives: ClassVar[frozenset[type]] = frozenset({Faces, Hidden})
+    routes: ClassVar[Sequence[Route]] = ROUTES
+
+    @classmethod
+    def open_service(cls, config: FaceConfig, context: ServiceContext, mode: Mode) -> FaceService:
+        return open_face_service(config, context, mode)
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__(config)

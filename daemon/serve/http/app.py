@@ -24,7 +24,6 @@ from sightd.daemon.serve.http.routes_daemon import (
     add_status,
 )
 from sightd.daemon.serve.http.routes_events import add_events
-from sightd.daemon.serve.http.routes_faces import FaceServiceSource, add_faces
 from sightd.daemon.serve.http.routes_video import UnknownCameraError, add_pictures
 from sightd.daemon.serve.limits import ViewerLimit
 from sightd.daemon.serve.view import DaemonView
@@ -39,13 +38,12 @@ def create_app(
     exposition: Exposition,
     max_viewers: int,
     access: Access,
-    faces: FaceServiceSource | None = None,
     ask_reload: AskReload | None = None,
     journal: Journal | None = None,
 ) -> FastAPI:
     """Creates the application. At most `max_viewers` watch MJPEG at once; `app.state.viewer_limit` disconnects them.
-    `access` authenticates requests, `faces` looks up the gallery, `ask_reload` reloads the configuration, `journal`
-    holds the events."""
+    `access` authenticates requests, `ask_reload` reloads the configuration, `journal` holds the events. `PluginRoutes`
+    adds the routes of plug-ins."""
     app = FastAPI(
         title="sightd",
         version=installed_version(),
@@ -71,8 +69,6 @@ def create_app(
     add_health(app, view, quiet=bool(access.token_store))
     add_metrics(app, exposition)
     add_status(app, view.status)
-    if faces is not None:
-        add_faces(app, faces, access)
     if ask_reload is not None:
         add_control(app, ask_reload, access)
     if journal is not None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
-from sightd.plugins.api import PluginError
+from sightd.plugins.api import RefusedError
 
 
-class GalleryError(PluginError):
+class GalleryError(RefusedError):
     """The gallery cannot be read or written, or does not allow the requested change."""
 
 
 class UnwritableError(GalleryError):
     """The disk is full, read-only or broken. Enrolled persons remain known, but nothing can be changed until then."""
+
+    status: ClassVar[int] = 507
 
 
 class DamagedError(UnwritableError):
@@ -32,6 +35,10 @@ class WrongKeyError(GalleryError):
 class UnknownPersonError(GalleryError):
     """Nobody of that name is enrolled."""
 
+    status: ClassVar[int] = 404
+
 
 class NameTakenError(GalleryError):
     """Another person already has that name."""
+
+    status: ClassVar[int] = 409

@@ -77,7 +77,7 @@ def stop(parts: Parts, clock: Clock) -> None:
         parts.part("plugins"),
     )
     daemon._camera_manager.rtsp, daemon._http = parts.part("rtsp"), parts.part("http")
-    daemon._faces, daemon.journal = parts.part("faces"), parts.part("journal")
+    daemon._services, daemon.journal = parts.part("services"), parts.part("journal")
     _stop(
         Deadline(STOP_TIME, clock),
         parts.part("watchdog"),
@@ -88,7 +88,7 @@ def stop(parts: Parts, clock: Clock) -> None:
     )
 
 
-ALL = {"watchdog", "trimmer", "start", "reloads", "change", "cameras", "plugins", "rtsp", "http", "faces", "journal"}
+ALL = {"watchdog", "trimmer", "start", "reloads", "change", "cameras", "plugins", "rtsp", "http", "services", "journal"}
 
 
 def test_if_all_parts_hang_they_end_before_the_stop_is_broken_off_and_each_has_had_some_time() -> None:

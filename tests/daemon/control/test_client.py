@@ -12,7 +12,6 @@ import pytest
 
 from sightd.daemon.config.model import Http
 from sightd.daemon.control.client import (
-    ApiError,
     Client,
     ControlError,
     DeniedError,
@@ -23,6 +22,7 @@ from sightd.daemon.control.client import (
 )
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
+from sightd.plugins.api import ApiError, UsageError
 from tests.daemon.serve.http.test_app import View
 from tests.support.access import NO_TOKENS
 from tests.support.certificates import self_signed
@@ -84,7 +84,7 @@ def test_a_certificate_is_verified_by_the_authorities_that_are_named(tmp_path: P
 def test_the_token_is_in_no_text() -> None:
     endpoint = url_endpoint("https://box:8443/cameras/", "very-secret-token", None)
     assert (str(endpoint), "very-secret" in repr(endpoint)) == ("https://box:8443/cameras", False)
-    with pytest.raises(ControlError) as error:
+    with pytest.raises(UsageError) as error:
         url_endpoint("https://user:very-secret@box", None, None)
     assert "very-secret" not in str(error.value)
 

@@ -18,13 +18,13 @@ from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.engine import Engine
 from sightd.plugins.api import Detections, Faces, Frame, Hidden, Image, PluginError, Results
-from sightd.plugins.face import FaceRecogniser
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.gallery.enrol import Enroller, Photo
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.gallery.sightings import Sightings
 from sightd.plugins.face.gallery.unknown_store import UnknownStore
 from sightd.plugins.face.matching.calibration import calibration_of
+from sightd.plugins.face.plugin import FaceRecogniser
 from tests.support import media
 from tests.support.faces import analyser, engine, photo
 from tests.support.opening import opening

@@ -65,7 +65,7 @@ class View:
         return Status(
             version="1.2.3", pid=1, started_at=12.5, uptime=3.5, config="/etc/sightd.yaml", configuration=None,
             ready=self.ready, reasons=(), cameras=(), plugins=(), viewers=Viewers(0, 0),
-            servers=Servers(None, None, None), storage=StorageReport("/state", None, None, store, {}), versions={},
+            servers=Servers(None, None, None), storage=StorageReport("/state", None, None, store, {}, {}), versions={},
         )  # fmt: skip
 
     def healthy(self) -> tuple[bool, str]:

@@ -21,7 +21,7 @@ from sightd.daemon.serve.access.login_throttle import AT_ONCE
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from tests.daemon.serve.http.test_app import View
-from tests.support.face_services import open_test_face_service
+from tests.support.face_services import open_test_face_service, with_face_routes
 
 TOKENS = {role: f"a-token-of-somebody-to-{role}" for role in ("view", "operate", "admin")}
 
@@ -39,9 +39,8 @@ def serving(folder: Path, tokens: dict[str, str]) -> Iterator[httpx.Client]:
     options = {role: {"role": role, "token": token} for role, token in tokens.items()}
     access = Access(AccessOptions.model_validate({"tokens": options}), metrics.refused)
     face_service = open_test_face_service(folder / "faces.db")
-    server = HttpServer(
-        Http(port=0), create_app(View(), metrics.exposition, 1, access, lambda _: face_service, reloaded)
-    )
+    app = with_face_routes(create_app(View(), metrics.exposition, 1, access, reloaded), face_service, access)
+    server = HttpServer(Http(port=0), app)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
         yield client

@@ -18,15 +18,15 @@ from prometheus_client import CollectorRegistry
 
 from sightd.daemon.config.diff import ConfigDiff
 from sightd.daemon.config.model import Http
-from sightd.daemon.faces.service import FaceService
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.serve.http import bodies
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.bodies import JsonRoute
 from sightd.daemon.serve.http.server import HttpServer
+from sightd.plugins.face.service import FaceService
 from tests.daemon.serve.http.test_app import View
 from tests.support.access import NO_TOKENS
-from tests.support.face_services import open_test_face_service
+from tests.support.face_services import open_test_face_service, with_face_routes
 
 pytestmark = pytest.mark.waiting
 
@@ -46,7 +46,8 @@ def face_service(tmp_path: Path) -> Iterator[FaceService]:
 def app(face_service: FaceService) -> FastAPI:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
     reloaded: Future[ConfigDiff] = Future()
-    return create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _plugin: face_service, lambda: reloaded)
+    app = create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda: reloaded)
+    return with_face_routes(app, face_service, NO_TOKENS)
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_millions_of_values_are_refused_before_any_of_them_is_made(
     path: str, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "from_json", pytest.fail)
-    monkeypatch.setattr("sightd.daemon.serve.http.routes_faces.imported", pytest.fail)
+    monkeypatch.setattr("sightd.plugins.face.routes.imported", pytest.fail)
     answer = client.post(f"/api/{path}", content=FLOOD, headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
     assert "more than" in answer.json()["detail"]

@@ -74,7 +74,7 @@ def serve(folder: Path) -> Iterator[Serve]:
         access = Access(tokens, metrics.refused, PeerRoles(groups))
         control = open_control(Control(), CONFIG, access.peers, {"RUNTIME_DIRECTORY": str(folder)}, print)
         assert control is not None
-        app = create_app(View(), metrics.exposition, 1, access, None, reloaded)
+        app = create_app(View(), metrics.exposition, 1, access, reloaded)
         server = HttpServer(http or Http(enabled=False), app, print, control)
         servers.append(server)
         server.start()

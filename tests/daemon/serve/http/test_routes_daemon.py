@@ -32,7 +32,7 @@ def refused_reload() -> Future[ConfigDiff]:
 
 def test_a_refused_reload_returns_each_problem_with_its_position_and_option() -> None:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
-    app = create_app(View(), metrics.exposition, 1, NO_TOKENS, None, refused_reload)
+    app = create_app(View(), metrics.exposition, 1, NO_TOKENS, refused_reload)
     server = HttpServer(Http(port=0), app)
     server.start()
     try:

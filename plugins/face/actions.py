@@ -1,5 +1,5 @@
-"""Actions of `sightd faces`: each takes its arguments and the API (of a daemon, or of files in this process), prints to
-standard output, and returns the exit code."""
+"""Actions of `sightd faces`: each takes its arguments, the API (of a daemon, or of files in this process) and where to
+print to, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sightd.daemon.cli.output import print_table
-from sightd.daemon.control.client import ApiClient, ApiError, segment
 from sightd.engines.files import read_regular, write_whole
-from sightd.engines.text import json_text, printable
+from sightd.engines.text import printable
+from sightd.plugins.api import ApiClient, ApiError, CommandContext
 from sightd.plugins.face.gallery.enrol import MOST_BYTES
 from sightd.plugins.face.gallery.errors import GalleryError
 
@@ -48,7 +48,7 @@ class FaceClient:
         return self._client.request("GET", path, query=self._query, timeout=_LONG, most=_MOST_EXPORT).data
 
 
-def enrol(args: argparse.Namespace, faces: FaceClient) -> int:
+def enrol(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     photos = [(printable(path.name), _content(path, MOST_BYTES)) for path in args.photos]
     findings: list[Form] = []
     person: Form | None = None
@@ -57,83 +57,87 @@ def enrol(args: argparse.Namespace, faces: FaceClient) -> int:
         findings += found["photos"]
         person = found.get("person", person)
     for finding in findings:
-        _say(f"{'+' if finding['taken'] else '-'} {finding['source']}: {finding['message']}")
+        context.print(f"{'+' if finding['taken'] else '-'} {finding['source']}: {finding['message']}")
     if all(finding["known"] for finding in findings):
         return 0
     if person is None:
         raise GalleryError(f"nobody was enrolled as {args.name}")
-    _say(f"{person['name']}: {_faces(person)}")
+    context.print(f"{person['name']}: {_faces(person)}")
     return 0 if all(finding["taken"] or finding["known"] for finding in findings) else 1
 
 
-def list_persons(args: argparse.Namespace, faces: FaceClient) -> int:
+def list_persons(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     persons = faces.get("/api/faces")
     if args.json:
-        return _json(persons)
+        return _json(persons, context)
     if not persons:
-        _say('nobody is enrolled; run `sightd faces add "NAME" PHOTO`')
+        context.print('nobody is enrolled; run `sightd faces add "NAME" PHOTO`')
         return 0
-    print_table(("NAME", "FACES", "SINCE"), ((one["name"], _faces(one), _day(one["added_at"])) for one in persons))
+    context.print_table(
+        ("NAME", "FACES", "SINCE"), ((one["name"], _faces(one), _day(one["added_at"])) for one in persons)
+    )
     return 0
 
 
-def show(args: argparse.Namespace, faces: FaceClient) -> int:
+def show(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     person = faces.get(_person(args.name))
     if args.json:
-        return _json(person)
-    _say(f"{person['name']}, since {_day(person['added_at'])}")
+        return _json(person, context)
+    context.print(f"{person['name']}, since {_day(person['added_at'])}")
     rows = [
         (photo["source"], photo["model"], f"{photo['quality']:.2f}", "kept" if photo["crop"] else "-")
         for photo in person["photos"]
     ]
-    print_table(("FACE", "MODEL", "QUALITY", "CROP"), rows)
+    context.print_table(("FACE", "MODEL", "QUALITY", "CROP"), rows)
     for one in person["seen"][:10]:
-        _say(f"seen by {one['camera']} {_moment(one['first_seen'])} - {_moment(one['last_seen'])}: {one['reason']}")
+        context.print(
+            f"seen by {one['camera']} {_moment(one['first_seen'])} - {_moment(one['last_seen'])}: {one['reason']}"
+        )
     return 0
 
 
-def remove(args: argparse.Namespace, faces: FaceClient) -> int:
+def remove(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     name = _known_as(args.name, faces)
     faces.change("DELETE", _person(args.name), wipe=False)
-    _say(f"removed {name}")
+    context.print(f"removed {name}")
     return 0
 
 
-def forget(args: argparse.Namespace, faces: FaceClient) -> int:
+def forget(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     name = _known_as(args.name, faces)
     faces.change("DELETE", _person(args.name))
-    _say(f"{name} was forgotten: no trace is left in the gallery files")
+    context.print(f"{name} was forgotten: no trace is left in the gallery files")
     return 0
 
 
-def rename(args: argparse.Namespace, faces: FaceClient) -> int:
+def rename(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     person = faces.change("PATCH", _person(args.old), {"name": args.new})
-    _say(f"renamed {args.old} to {person['name']}")
+    context.print(f"renamed {args.old} to {person['name']}")
     return 0
 
 
-def merge(args: argparse.Namespace, faces: FaceClient) -> int:
+def merge(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     person = faces.change("POST", f"{_person(args.source)}/merge", {"into": args.into})
-    _say(f"{person['name']}: {_faces(person)}")
+    context.print(f"{person['name']}: {_faces(person)}")
     return 0
 
 
-def compare(args: argparse.Namespace, faces: FaceClient) -> int:
+def compare(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     one, other = (base64.b64encode(_content(path, MOST_BYTES)).decode() for path in (args.one, args.other))
     sources = {"source_a": _source(args.one)[-_LONGEST_SOURCE:], "source_b": _source(args.other)[-_LONGEST_SOURCE:]}
     pair = {"a": one, "b": other, **sources}
     found = faces.change("POST", "/api/compare-faces", pair)
     if args.json:
-        return _json(found)
+        return _json(found, context)
     words = "the same person" if found["same"] else "not proven to be the same person"
-    _say(
+    context.print(
         f"{found['similarity']:.2f} of {found['threshold']:.2f} required: {words}; "
         f"{_share(found['strangers'])} would be as similar"
     )
     return 0
 
 
-def export_all(args: argparse.Namespace, faces: FaceClient) -> int:
+def export_all(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     data = faces.data("/api/export-faces")
     try:
         descriptor = os.open(args.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -145,70 +149,72 @@ def export_all(args: argparse.Namespace, faces: FaceClient) -> int:
     except OSError as error:
         Path(args.file).unlink(missing_ok=True)
         raise GalleryError(f"{args.file}: {error.strerror}") from error
-    _say(f"{_counted(len(json.loads(data)['persons']), 'person')} in {args.file}, which is not encrypted")
+    context.print(f"{_counted(len(json.loads(data)['persons']), 'person')} in {args.file}, which is not encrypted")
     return 0
 
 
-def import_all(args: argparse.Namespace, faces: FaceClient) -> int:
+def import_all(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     found = faces.change("POST", "/api/import-faces", _content(args.file, _MOST_IMPORT))
-    _say(f"{_counted(found['persons'], 'new person')}, {_counted(found['faces'], 'new face')}")
+    context.print(f"{_counted(found['persons'], 'new person')}, {_counted(found['faces'], 'new face')}")
     return 0
 
 
-def calibrate(args: argparse.Namespace, faces: FaceClient) -> int:
+def calibrate(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     found = faces.change("POST", "/api/calibrate-faces", apply=args.apply)
     if args.json:
-        return _json(found)
+        return _json(found, context)
     pairs = f"{found['impostor_pairs']} pairs of different and {found['genuine_pairs']} of the same person"
-    _say(f"{_counted(found['persons'], 'person')}, {pairs}")
-    _say(f"thresholds {('are' if args.apply else 'would be')} shifted by {found['shift']:+.3f} from the built-in table")
+    context.print(f"{_counted(found['persons'], 'person')}, {pairs}")
+    context.print(
+        f"thresholds {('are' if args.apply else 'would be')} shifted by {found['shift']:+.3f} from the built-in table"
+    )
     if found["missed"] is not None:
-        _say(f"{found['missed']:.1%} of the same-person pairs are below the threshold")
+        context.print(f"{found['missed']:.1%} of the same-person pairs are below the threshold")
     for one, other, cosine in found["alike"]:
-        _say(f"{one} and {other} look alike ({cosine:.2f}): the same person under two names?")
+        context.print(f"{one} and {other} look alike ({cosine:.2f}): the same person under two names?")
     for one, cosine in found["unlike"]:
-        _say(f"{one} has images that do not look alike ({cosine:.2f}): two different people?")
+        context.print(f"{one} has images that do not look alike ({cosine:.2f}): two different people?")
     if not args.apply:
-        _say("use --apply to apply this")
+        context.print("use --apply to apply this")
     return 0
 
 
-def reembed(_args: argparse.Namespace, faces: FaceClient) -> int:
+def reembed(_args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     found = faces.change("POST", "/api/reembed-faces")
     without = found["without_crop"]
     more = f"; {_counted(without, 'face')} without a crop: enrol again" if without else ""
-    _say(f"{_counted(found['taken'], 'face')} re-embedded by {found['model']}{more}")
+    context.print(f"{_counted(found['taken'], 'face')} re-embedded by {found['model']}{more}")
     return 1 if without else 0
 
 
-def list_unknown(args: argparse.Namespace, faces: FaceClient) -> int:
+def list_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     persons = sorted(faces.get("/api/unknown-faces"), key=lambda one: -one["last_seen"])
     if args.json:
-        return _json(persons)
+        return _json(persons, context)
     if not persons:
-        _say("no unknown people were seen")
+        context.print("no unknown people were seen")
         return 0
     rows = [
         (str(one["id"]), str(one["visits"]), _moment(one["first_seen"]), _moment(one["last_seen"])) for one in persons
     ]
-    print_table(("ID", "VISITS", "FIRST SEEN", "LAST SEEN"), rows)
+    context.print_table(("ID", "VISITS", "FIRST SEEN", "LAST SEEN"), rows)
     return 0
 
 
-def name_unknown(args: argparse.Namespace, faces: FaceClient) -> int:
+def name_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     named = {"name": args.name}
     person = faces.change("POST", f"/api/unknown-faces/{args.number}/name", named, anyway=args.anyway)
-    _say(f"{person['name']}: {_faces(person)}")
+    context.print(f"{person['name']}: {_faces(person)}")
     return 0
 
 
-def forget_unknown(args: argparse.Namespace, faces: FaceClient) -> int:
+def forget_unknown(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     which = {"all": True} if args.all else {"id": args.numbers}
-    _say(f"forgot {faces.change('DELETE', '/api/unknown-faces', **which)['forgotten']}")
+    context.print(f"forgot {faces.change('DELETE', '/api/unknown-faces', **which)['forgotten']}")
     return 0
 
 
-def unknown_picture(args: argparse.Namespace, faces: FaceClient) -> int:
+def unknown_picture(args: argparse.Namespace, faces: FaceClient, context: CommandContext) -> int:
     if args.file.suffix.lower() != ".png":
         raise GalleryError(f"{_source(args.file)}: must be a .png file")
     data = faces.data(f"/api/unknown-faces/{args.number}.png")
@@ -237,7 +243,7 @@ def _batches(photos: Sequence[tuple[str, bytes]]) -> Iterator[Sequence[tuple[str
     batch: list[tuple[str, bytes]] = []
     for photo in photos:
         more = [*batch, photo]
-        names, size = sum(len(segment(source)) + 40 for source, _ in more), sum(len(data) for _, data in more)
+        names, size = sum(len(_segment(source)) + 40 for source, _ in more), sum(len(data) for _, data in more)
         if batch and (len(more) > _MOST_PHOTOS or size > MOST_BYTES or names > _MOST_QUERY):
             yield batch
             more = [photo]
@@ -265,7 +271,7 @@ def _source(path: Path) -> str:
 def _person(name: str) -> str:
     if "/" in name or not name.strip() or name in (".", ".."):
         raise GalleryError(f"{name!r} is not a valid name: it must not be empty or contain /")
-    return f"/api/faces/{segment(name)}"
+    return f"/api/faces/{_segment(name)}"
 
 
 def _known_as(name: str, faces: FaceClient) -> str:
@@ -301,13 +307,14 @@ def _moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def _json(value: object) -> int:
-    print(json_text(value))
+def _json(value: object, context: CommandContext) -> int:
+    context.print_json(value)
     return 0
 
 
-def _say(text: str) -> None:
-    print(printable(text))
+def _segment(text: str) -> str:
+    """Escapes a text as one segment of a path."""
+    return quote(text, safe="")
 
 
 READING = frozenset({list_persons, show, compare, export_all, list_unknown, unknown_picture})

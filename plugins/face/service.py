@@ -1,17 +1,14 @@
-"""Gallery operations shared by the CLI and the HTTP API; models are loaded when first needed."""
+"""The gallery as a service, for `sightd faces` and the API; models are loaded when first needed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from sightd.daemon.isolation.opening import LoadEngine
-from sightd.engines.files import read_regular
 from sightd.engines.models.catalog import Catalog
-from sightd.plugins.api import FloatArray, Frame
+from sightd.plugins.api import FloatArray, Frame, Mode, PluginService, ServiceContext, Storage
 from sightd.plugins.face.analyser import FaceAnalyser
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.detector import Search
@@ -25,14 +22,8 @@ from sightd.plugins.face.matching.calibration import Calibration, Refinement, ca
 from sightd.plugins.face.matching.matcher import Matcher
 from sightd.plugins.face.matching.samples import FaceSamples
 
-_MOST_KEY = 64 * 1024
-"""Maximum bytes of a key file."""
 _PHOTO_SIZE = 1024
 """Longest side in pixels in which photos are searched for faces: there is time for it, and portraits are large."""
-
-
-class NoFacesError(GalleryError):
-    """No face plug-in runs, or it is not clear which one is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +40,7 @@ class Comparison:
         return self.similarity >= self.threshold
 
 
-class FaceService:
+class FaceService(PluginService):
     """Gallery operations, for any thread. `close` closes the gallery and the models."""
 
     def __init__(
@@ -157,6 +148,13 @@ class FaceService:
                     self._analyser, self._networks = analyser, networks.pop_all()
             return analyser
 
+    def storage(self) -> Storage:
+        database = self.gallery.database
+        return Storage(database.path, database.fault, "gallery", "faces", "faces cannot be enrolled")
+
+    def recover(self) -> str | None:
+        return self.gallery.database.recover()
+
     def close(self) -> None:
         with self._lock:
             self._closed, self._analyser = True, None
@@ -181,29 +179,21 @@ class FaceService:
         return embedding
 
 
-def open_face_service(
-    config: FaceConfig,
-    load_engine: LoadEngine,
-    environ: Mapping[str, str],
-    *,
-    may_stand_in: bool = False,
-    create: bool = True,
-) -> FaceService:
-    """Opens or creates the gallery; models are loaded when first needed. Raises GalleryError if that fails; with
-    `may_stand_in` it is no error if the gallery cannot be written; without `create`, a missing one is empty and is
-    not created."""
+def open_face_service(config: FaceConfig, context: ServiceContext, mode: Mode) -> FaceService:
+    """Opens or creates the gallery; models are loaded when first needed. Raises GalleryError if that fails."""
     calibration = calibration_of(config.recogniser)
     if calibration is None:
         raise GalleryError(f"the recogniser {config.recogniser!r} has no calibration: use sface")
     key = None if config.key is None else config.key.get_secret_value()
-    gallery = Gallery(config.gallery or default_gallery(environ), key, may_stand_in=may_stand_in, create=create)
+    path = config.gallery or default_gallery(context.environ)
+    gallery = Gallery(path, key, may_stand_in=mode is not Mode.WRITE, create=mode is not Mode.READ)
 
     def load(closing: ExitStack) -> FaceAnalyser:
         detector = Catalog.load().get(config.detector)
         for_photos = replace(detector, input=replace(detector.input, width=_PHOTO_SIZE, height=_PHOTO_SIZE))
-        finds = load_engine([for_photos], 1, config)
+        finds = context.load_engine([for_photos])
         closing.callback(finds.close)
-        recognises = load_engine([config.recogniser], 1, config)
+        recognises = context.load_engine([config.recogniser])
         closing.callback(recognises.close)
         search = Search(min_score=config.min_score, min_size=0, size=_PHOTO_SIZE)
         analyser = FaceAnalyser.of(finds, recognises, search)
@@ -211,18 +201,3 @@ def open_face_service(
         return analyser
 
     return FaceService(gallery, config, calibration, load)
-
-
-def key_in(file: Path | None) -> str | None:
-    """Returns the key in a file; None if there is no file. Raises GalleryError if it cannot be read or is empty."""
-    if file is None:
-        return None
-    try:
-        key = read_regular(file, _MOST_KEY).decode().strip()
-    except OSError as error:
-        raise GalleryError(f"key file {file}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise GalleryError(f"key file {file} is not UTF-8 text") from None
-    if not key:
-        raise GalleryError(f"key file {file} is empty")
-    return key

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sightd.daemon.faces.service import FaceService
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.gallery.gallery import Gallery
 from sightd.plugins.face.matching.calibration import calibration_of
+from sightd.plugins.face.service import FaceService
 
 
 class Models:

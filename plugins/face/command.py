@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from sightd.daemon.cli.arguments import SubParsers
-from sightd.daemon.cli.output import complain
-from sightd.daemon.control.client import ApiClient, Client
-from sightd.daemon.control.discovery import HELP, add_options
+from sightd.plugins.api import WHICH_DAEMON, ApiClient, Command, CommandContext, UsageError, add_daemon_options
 
 if TYPE_CHECKING:
-    from sightd.daemon.control.local import LocalFaces
     from sightd.plugins.face.config import FaceConfig
+
+    SubParsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+_MOST_KEY = 64 * 1024
+"""Maximum bytes of a key file."""
 
 _EXAMPLES = f"""examples:
   sightd faces add "Ada Lovelace" ada.jpg                 one photograph suffices, several are better
@@ -34,24 +34,19 @@ The daemon that runs does the work, and knows a new person at once. If none runs
 configuration (with the service installed: the service) would use, and the command says which. Photographs show one
 person, in daylight, looking into the camera.
 
-{HELP}
+{WHICH_DAEMON}
 The exit code is 0 if all went well, 1 if something was refused or failed, 2 for wrong usage or a faulty configuration,
 3 if a model is not available, or the daemon named by --url or --socket does not answer.
 """
 
 
-def add(commands: SubParsers) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser = commands.add_parser(
-        "faces",
-        help="enrol, list, rename and remove people",
-        description="Manages the gallery: the people that the face plug-in recognises.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser.description = "Manages the gallery: the people that the face plug-in recognises."
+    parser.epilog = _EXAMPLES
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    add_options(common)
+    add_daemon_options(common)
     common.add_argument("--plugin", metavar="NAME", help="name of the face plug-in, if the configuration has several")
     common.add_argument("--gallery", type=Path, metavar="FILE", help="use this gallery file instead of a daemon")
     common.add_argument("--key-file", type=Path, metavar="FILE", help="file with the key of an encrypted gallery")
@@ -61,11 +56,10 @@ def add(commands: SubParsers) -> None:
     _add_persons(actions, common, as_json)
     _add_gallery(actions, common, as_json)
     _add_unknown(actions, common, as_json)
-    parser.set_defaults(run=run)
 
 
 def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
-    from sightd.daemon.cli import face_actions as do
+    from sightd.plugins.face import actions as do
 
     action = actions.add_parser("add", parents=[common], help="enrol a person from photographs")
     action.add_argument("name", metavar="NAME")
@@ -94,7 +88,7 @@ def _add_persons(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 
 def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
-    from sightd.daemon.cli import face_actions as do
+    from sightd.plugins.face import actions as do
 
     action = actions.add_parser(
         "compare", parents=[common, as_json], help="check whether two photos show the same person"
@@ -118,7 +112,7 @@ def _add_gallery(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
 
 
 def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: argparse.ArgumentParser) -> None:
-    from sightd.daemon.cli import face_actions as do
+    from sightd.plugins.face import actions as do
 
     unknown = actions.add_parser("unknown", help="people who were seen and not recognised")
     choices = unknown.add_subparsers(dest="choice", metavar="CHOICE", required=True)
@@ -141,98 +135,61 @@ def _add_unknown(actions: SubParsers, common: argparse.ArgumentParser, as_json: 
     action.set_defaults(do=do.unknown_picture)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, context: CommandContext) -> int:
     """Runs the action on the gallery."""
-    from sightd.daemon.cli.output import exit_code_of
-    from sightd.daemon.config.problems import ConfigError
-    from sightd.daemon.control.client import ApiError, ControlError, NoDaemonError, UsageError
-    from sightd.plugins.face.gallery.errors import GalleryError
+    from sightd.plugins.face.actions import FaceClient
 
-    codes = {ConfigError: 2, UsageError: 2, NoDaemonError: 3, GalleryError: 1, ControlError: 1, ApiError: 1}
-    return exit_code_of(lambda: _run(args), codes)
-
-
-def _run(args: argparse.Namespace) -> int:
-    from sightd.daemon.cli.face_actions import FaceClient
-    from sightd.daemon.control.client import ApiError
-
-    try:
-        with _api(args) as client:
-            code: int = args.do(args, FaceClient(client, args.plugin if isinstance(client, Client) else None))
-    except ApiError as error:
-        if error.status != 503:
-            raise
-        complain(error)
-        return 3
+    with _api(args, context) as client:
+        code: int = args.do(args, FaceClient(client, args.plugin), context)
     return code
 
 
-@contextmanager
-def _api(args: argparse.Namespace) -> Iterator[ApiClient]:
-    """Yields the API of the selected daemon, or of the gallery file if one is given or no daemon is running."""
-    from sightd.daemon.control.client import UsageError
-    from sightd.daemon.control.discovery import DaemonSelection, find
-    from sightd.daemon.control.installed_service import service_of
-
-    choice = DaemonSelection.of(args)
-    direct = args.gallery is not None or args.key_file is not None
-    if direct and (choice.url or choice.socket):
-        raise UsageError("--gallery and --key-file name a file, --url and --socket a daemon: give one of them")
-    client = None if direct else find(choice, os.environ)
-    if client is not None:
-        yield client
-        return
-    service = service_of(choice.config)
-    config = choice.config or (service.config if service else None)
-    local = _local(args, config, service.environment(os.environ) if service else os.environ)
-    try:
-        if not direct:
-            print(f"sightd: no daemon is running; working on {local}", file=sys.stderr)
-        yield local
-    finally:
-        local.close()
-
-
-def _local(args: argparse.Namespace, config: Path | None, environ: Mapping[str, str]) -> LocalFaces:
+def _api(args: argparse.Namespace, context: CommandContext) -> AbstractContextManager[ApiClient]:
+    """Returns the API of the selected daemon, or of the gallery file if one is given or no daemon is running."""
     from pydantic import SecretStr
 
-    from sightd.daemon.cli.face_actions import READING
-    from sightd.daemon.common.progress import ProgressBar
-    from sightd.daemon.config.load import load, load_text
-    from sightd.daemon.config.plugin_entries import installed_plugins
-    from sightd.daemon.control.local import LocalFaces
-    from sightd.daemon.faces.service import key_in, open_face_service
-    from sightd.daemon.pipeline.model_loading import engine_loading
+    from sightd.plugins.api import Mode
+    from sightd.plugins.face.actions import READING
 
-    plugins = installed_plugins()
-    if config is None or (args.gallery is not None and args.config is None):
-        none = Path("(command line)")
-        loaded = load_text("plugins: {face: {}}", none, environ=environ, plugins=plugins, cameras=False)
-    else:
-        loaded = load(config, environ=environ, plugins=plugins, cameras=False)
-    options = _face_config(loaded.plugin_configs, args.plugin)
-    changed = {
-        "gallery": args.gallery,
-        "key": None if args.key_file is None else SecretStr(key_in(args.key_file) or ""),
-    }
-    options = options.model_copy(update={name: value for name, value in changed.items() if value is not None})
-    loading = engine_loading(loaded.config.models, loaded.config.engines, ProgressBar())
-    can_only_read = args.do in READING  # tolerates a full or read-only disk, and creates no file
-    return LocalFaces(
-        open_face_service(options, loading, environ, may_stand_in=can_only_read, create=not can_only_read)
-    )
+    mode = Mode.READ if args.do in READING else Mode.WRITE
+    choose = partial(_chosen, name=args.plugin)
+    if args.gallery is None and args.key_file is None:
+        return context.api("face", mode, choose=choose)
+    if args.url or args.socket:
+        raise UsageError("--gallery and --key-file name a file, --url and --socket a daemon: give one of them")
+    config = choose(context.configs("face", configured=args.gallery is None or args.config is not None))
+    changed: dict[str, object] = {} if args.gallery is None else {"gallery": args.gallery}
+    if args.key_file is not None:
+        changed["key"] = SecretStr(_key_in(args.key_file))
+    return context.files("face", config.model_copy(update=changed), mode)
 
 
-def _face_config(configs: object, name: str | None) -> FaceConfig:
-    from sightd.plugins.face.config import FaceConfig
+def _chosen(configs: Mapping[str, FaceConfig], name: str | None) -> FaceConfig:
     from sightd.plugins.face.gallery.errors import GalleryError
 
-    assert isinstance(configs, dict)
-    faces = {key: config for key, config in configs.items() if isinstance(config, FaceConfig)}
-    if name is not None and name not in faces:
-        raise GalleryError(f"the configuration has no face plug-in {name!r}, only: {', '.join(faces) or 'none'}")
-    if not faces:
+    if name is not None and name not in configs:
+        raise GalleryError(f"the configuration has no face plug-in {name!r}, only: {', '.join(configs) or 'none'}")
+    if not configs:
         raise GalleryError("the configuration has no face plug-in: leave -c out, or name the gallery with --gallery")
-    if name is None and len({config.gallery for config in faces.values()}) > 1:
-        raise GalleryError(f"the configuration has several galleries: choose with --plugin {' | '.join(faces)}")
-    return faces[name] if name is not None else next(iter(faces.values()))
+    if name is None and len({config.gallery for config in configs.values()}) > 1:
+        raise GalleryError(f"the configuration has several galleries: choose with --plugin {' | '.join(configs)}")
+    return configs[name] if name is not None else next(iter(configs.values()))
+
+
+def _key_in(file: Path) -> str:
+    """Returns the key in a file. Raises GalleryError if it cannot be read or is empty."""
+    from sightd.engines.files import read_regular
+    from sightd.plugins.face.gallery.errors import GalleryError
+
+    try:
+        key = read_regular(file, _MOST_KEY).decode().strip()
+    except OSError as error:
+        raise GalleryError(f"key file {file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise GalleryError(f"key file {file} is not UTF-8 text") from None
+    if not key:
+        raise GalleryError(f"key file {file} is empty")
+    return key
+
+
+COMMAND = Command("enrol, list, rename and remove people", add, run)

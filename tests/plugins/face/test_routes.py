@@ -12,16 +12,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sightd.daemon.config.model import Http
-from sightd.daemon.faces.service import FaceService
 from sightd.daemon.metrics.registry import Metrics
 from sightd.daemon.serve.http.app import create_app
 from sightd.daemon.serve.http.server import HttpServer
 from sightd.plugins.face.gallery.unknown_store import Best
+from sightd.plugins.face.service import FaceService
 from tests.daemon.serve.http.test_app import View
 from tests.plugins.face.gallery.faces import crop, face, vector
 from tests.support import media
 from tests.support.access import NO_TOKENS
-from tests.support.face_services import open_test_face_service
+from tests.support.face_services import open_test_face_service, with_face_routes
 from tests.support.hostile_images import huge_images
 
 pytestmark = pytest.mark.waiting
@@ -38,7 +38,8 @@ def face_service(tmp_path: Path) -> Iterator[FaceService]:
 
 def serve(face_service: FaceService) -> HttpServer:
     metrics = Metrics(CollectorRegistry(), "1.2.3")
-    server = HttpServer(Http(port=0), create_app(View(), metrics.exposition, 1, NO_TOKENS, lambda _: face_service))
+    app = with_face_routes(create_app(View(), metrics.exposition, 1, NO_TOKENS), face_service, NO_TOKENS)
+    server = HttpServer(Http(port=0), app)
     server.start()
     return server
 

@@ -1,1 +1,0 @@
-"""Gallery operations that the command line and the web offer."""

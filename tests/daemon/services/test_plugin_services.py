@@ -1,0 +1,97 @@
+"""The API serves the galleries of the running face plug-ins, also after a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sightd.daemon.config.load import LoadedConfig, load_text
+from sightd.daemon.config.plugin_entries import installed_plugins
+from sightd.daemon.services.plugin_services import NoServiceError, PluginServices
+from sightd.plugins.face import service
+from sightd.plugins.face.gallery.errors import GalleryError
+from sightd.plugins.face.service import FaceService
+
+
+def no_engine(choice: object, threads: int, config: object) -> Any:
+    raise AssertionError("no model is needed")
+
+
+def loaded(folder: Path, **plugins: dict[str, Any]) -> LoadedConfig:
+    """Returns a configuration whose only camera runs these plug-ins."""
+    camera = {"source": "testpattern://", "chain": list(plugins)}
+    text = yaml.safe_dump({"cameras": {"a": camera}, "plugins": plugins})
+    return load_text(text, folder / "site.yaml", environ={}, plugins=installed_plugins())
+
+
+def face_service(services: PluginServices, plugin: str | None = None) -> FaceService:
+    found = services.service("face", plugin)
+    assert isinstance(found, FaceService)
+    return found
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[PluginServices]:
+    served = PluginServices(no_engine, {"SIGHTD_STATE_DIR": str(tmp_path / "state")}, lambda _label, _able: None)
+    yield served
+    served.close()
+
+
+def test_without_a_face_plugin_there_is_no_gallery_and_no_file(services: PluginServices, tmp_path: Path) -> None:
+    services.serve(services.opened(loaded(tmp_path)))
+    with pytest.raises(NoServiceError, match="runs no face plug-in: add one to a chain, then `sightd reload`"):
+        face_service(services)
+    assert not (tmp_path / "state").exists()
+    assert services.faults == []
+
+
+def test_a_reload_brings_changes_and_takes_away_galleries(services: PluginServices, tmp_path: Path) -> None:
+    services.serve(services.opened(loaded(tmp_path, face={})))
+    first = face_service(services)
+    assert first.gallery.database.path == tmp_path / "state" / "faces.db"
+    services.serve(services.opened(loaded(tmp_path, face={})))
+    assert face_service(services) is first, "what did not change stays open"
+    services.serve(services.opened(loaded(tmp_path, face={"gallery": "other.db"})))
+    assert face_service(services).gallery.database.path == tmp_path / "other.db"
+    with pytest.raises(GalleryError):
+        first.gallery.persons()  # it is closed
+    services.serve(services.opened(loaded(tmp_path)))
+    with pytest.raises(NoServiceError):
+        face_service(services)
+
+
+def test_of_several_galleries_one_has_to_be_chosen(services: PluginServices, tmp_path: Path) -> None:
+    two = loaded(tmp_path, door={"use": "face", "gallery": "door.db"}, hall={"use": "face", "gallery": "hall.db"})
+    services.serve(services.opened(two))
+    with pytest.raises(NoServiceError, match=r"several galleries: choose with --plugin door \| hall"):
+        face_service(services)
+    assert face_service(services, "hall").gallery.database.path == tmp_path / "hall.db"
+    with pytest.raises(NoServiceError, match="no face plug-in 'yard', only: door, hall"):
+        face_service(services, "yard")
+    shared = loaded(tmp_path, door={"use": "face", "gallery": "x.db"}, hall={"use": "face", "gallery": "x.db"})
+    services.serve(services.opened(shared))
+    assert face_service(services).gallery.database.path == tmp_path / "x.db", "one gallery needs no choice"
+
+
+def test_a_configuration_that_is_refused_leaves_what_is_served(
+    services: PluginServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.serve(services.opened(loaded(tmp_path, face={})))
+    before = face_service(services)
+    opened = services.opened(loaded(tmp_path, face={"gallery": "other.db"}))
+    services.discard(opened)
+    assert face_service(services) is before
+    assert before.gallery.persons() == []
+    refused = opened["face"].service
+    assert isinstance(refused, FaceService)
+    with pytest.raises(GalleryError):
+        refused.gallery.persons()
+    monkeypatch.setattr(service, "calibration_of", lambda _recogniser: None)
+    both = {"face": {}, "second": {"use": "face", "gallery": "other.db"}}
+    with pytest.raises(GalleryError, match="has no calibration"):
+        services.opened(loaded(tmp_path, **both))
+    assert before.gallery.persons() == [], "what was open stays open"

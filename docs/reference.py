@@ -233,6 +233,8 @@ def _members(body: list[ast.stmt], path: Path, level: int) -> Iterator[str]:
                 yield f"{heading} `{_target(node)}`\n\n```python\n{ast.unparse(node)}\n```\n\n{text}\n"
             case ast.ImportFrom() if path.name == "__init__.py":
                 yield from _reexported(node, path, level)
+            case ast.If(body=names) if path.name == "__init__.py":  # imported when they are used
+                yield from _members(names, path, level)
 
 
 def _reexported(node: ast.ImportFrom, path: Path, level: int) -> Iterator[str]:

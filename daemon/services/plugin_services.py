@@ -194,14 +194,19 @@ def open_service(
         raise PluginError(f"the service of plug-in {kind} cannot be opened: {type(error).__name__}: {error}") from error
 
 
-def offered_routes(loaded: LoadedConfig) -> Iterator[tuple[str, Sequence[Route]]]:
-    """Yields the routes of each kind of plug-in: the built-in ones, and others that are in use. Those that do not run
-    have routes too: their answer says so."""
+def offered_routes(loaded: LoadedConfig, *, built_in: bool) -> Iterator[tuple[str, Sequence[Route]]]:
+    """Yields the routes of each kind of plug-in in use and, with `built_in`, of all that come with sightd: the answers
+    say if no such plug-in runs. Imports them; one that cannot be imported is logged and left out."""
     installed = registry.available()
-    built_in = [name for name, entry in installed.items() if registry.is_built_in(entry)]
+    others = [name for name, entry in installed.items() if registry.is_built_in(entry)] if built_in else []
     in_use = [config.use or name for name, config in plugins_in_use(loaded).items()]
-    for kind in dict.fromkeys((*built_in, *in_use)):
-        if routes := registry.load(kind, installed).routes:
+    for kind in dict.fromkeys((*in_use, *others)):
+        try:
+            routes = registry.load(kind, installed).routes
+        except PluginError as error:
+            log.error("the API has no routes of plug-in %s: %s", kind, error)
+            continue
+        if routes:
             yield kind, routes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import yaml
 
 from sightd.daemon.config.load import LoadedConfig, load_text
 from sightd.daemon.config.plugin_entries import installed_plugins
+from sightd.daemon.services import plugin_services
 from sightd.daemon.services.plugin_services import NoServiceError, PluginServices
+from sightd.engines.errors import EngineError
+from sightd.plugins.api import Mode, Plugin, PluginConfig, PluginError, PluginService, ServiceContext, Storage
+from sightd.plugins.configuration import registry
 from sightd.plugins.face import service
 from sightd.plugins.face.gallery.errors import GalleryError
 from sightd.plugins.face.service import FaceService
+from tests.support.waiting import eventually
 
 
 def no_engine(choice: object, threads: int, config: object) -> Any:
@@ -95,3 +101,78 @@ def test_a_configuration_that_is_refused_leaves_what_is_served(
     with pytest.raises(GalleryError, match="has no calibration"):
         services.opened(loaded(tmp_path, **both))
     assert before.gallery.persons() == [], "what was open stays open"
+
+
+class Store(PluginService):
+    """Keeps something in a file that cannot be written while `fault` is set."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.fault, self.closed = path, "the disk is full", 0
+
+    def storage(self) -> Storage:
+        return Storage(self.path, self.fault, "ledger", "ledgers", "nothing can be booked")
+
+    def recover(self) -> str | None:
+        return self.fault or None
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Keeper(Plugin[PluginConfig]):
+    """Its service is a `Store`; opening it fails if the instance is to run every 9th frame, or as a bug would every
+    8th."""
+
+    @classmethod
+    def open_service(cls, config: PluginConfig, context: ServiceContext, mode: Mode) -> Store | None:
+        assert mode is Mode.SERVE
+        if config.every == 9:
+            raise EngineError("the model is missing")
+        if config.every == 8:
+            raise KeyError("a bug")
+        return None if config.every == 7 else Store(Path(context.environ["SIGHTD_STATE_DIR"]) / "ledger")
+
+
+@pytest.fixture
+def keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `Keeper` the plug-in `tracker`."""
+    load = registry.load
+    monkeypatch.setattr(registry, "load", lambda name, *rest: Keeper if name == "tracker" else load(name, *rest))
+
+
+def kept(folder: Path, every: int) -> LoadedConfig:
+    found = loaded(folder, ledger={"use": "face"})
+    return replace(found, plugin_configs={"ledger": PluginConfig(use="tracker", every=every)})
+
+
+def test_a_file_that_cannot_be_written_is_reported_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeper: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(plugin_services, "_RETRY_EVERY", 0.01)
+    told: list[tuple[str, bool]] = []
+    services = PluginServices(no_engine, {"SIGHTD_STATE_DIR": str(tmp_path)}, lambda *one: told.append(one))
+    services.serve(services.opened(kept(tmp_path, 1)))
+    store = services.service("tracker")
+    assert isinstance(store, Store)
+    eventually(lambda: services.faults == ["nothing can be booked: the disk is full"], 10)
+    assert {name: one.kind for name, one in services.storages.items()} == {"ledger": "ledger"}
+    store.fault = ""
+    with caplog.at_level("INFO"):
+        eventually(lambda: services.faults == [], 10)
+        eventually(lambda: told[-1] == ("ledgers", True), 10)
+    assert ("ledgers", False) in told
+    assert "the ledger of ledgers cannot be written: the disk is full" in caplog.text
+    assert "the ledger of ledgers can be written again" in caplog.text
+    services.close()
+    services.close()
+    assert store.closed == 1
+
+
+def test_a_plugin_may_offer_no_service_or_fail_to_open_it(
+    services: PluginServices, tmp_path: Path, keeper: None
+) -> None:
+    assert services.opened(kept(tmp_path, 7)) == {}
+    with pytest.raises(EngineError, match="the model is missing"):
+        services.opened(kept(tmp_path, 9))
+    with pytest.raises(PluginError, match="the service of plug-in tracker cannot be opened: KeyError: 'a bug'"):
+        services.opened(kept(tmp_path, 8))

@@ -118,12 +118,12 @@ def test_of_several_instances_one_is_chosen(site: Site) -> None:
     config = site.folder / "site.yaml"
     two = {"front": {"use": "tally", "file": "front.txt"}, "back": {"use": "tally", "file": "back.txt"}}
     config.write_text(yaml.safe_dump(site.configuration([], **two)))
-    assert "the configuration has several tally plug-ins: choose with --plugin front | back" in site.sightd(
+    assert "the configuration has several tally plug-ins: choose with --plugin back | front" in site.sightd(
         "tally", "-c", config, code=1
     )
     assert "1 so far" in site.sightd("tally", "1", "--plugin", "back", "-c", config)
     assert (site.folder / "back.txt").read_text() == "1"
-    assert "has no tally plug-in 'side', only: front, back" in site.sightd(
+    assert "has no tally plug-in 'side', only: back, front" in site.sightd(
         "tally", "--plugin", "side", "-c", config, code=1
     )
 
@@ -147,3 +147,12 @@ def test_a_reload_brings_its_routes_and_takes_its_service_away(site: Site) -> No
 def test_the_list_of_commands_has_it(site: Site) -> None:
     assert "\n  tally      show a number, or add to it\n" in site.sightd("--help")
     assert "usage: sightd tally [-h]" in site.sightd("tally", "--help")
+
+
+def test_a_plugin_of_sightd_that_does_not_run_says_so(site: Site) -> None:
+    with DaemonProcess(site.folder, site.configuration([]), site.environ) as daemon:
+        told = {"error": "the daemon runs no face plug-in: add one to a chain, then `sightd reload`"}
+        eventually(lambda: ask(daemon, "GET", "operate", "/api/faces").status_code == 409, 30)
+        assert ask(daemon, "GET", "operate", "/api/faces").json() == told
+        assert ask(daemon, "GET", "view", "/api/faces").status_code == 403
+        assert told["error"] in site.sightd("faces", "list", "-c", daemon.path, code=1)

@@ -83,7 +83,7 @@ ROUTES = (
     Route("GET", "/things/{number}", "view", "Show", show),
     Route("POST", "/things", "operate", "Write", write, status=201),
     Route("POST", "/things/upload", "operate", "Upload", upload, max_body=2 << 20, max_values=3),
-    Route("GET", "/things/1.png", "view", "Picture", picture),
+    Route("GET", "/thing.png", "view", "Picture", picture),
     Route("GET", "/teapot", "view", "Another status", teapot),
     Route("DELETE", "/things/{number}", "admin", "Delete", delete, status=204),
 )
@@ -138,7 +138,7 @@ def test_bodies_are_models_or_bytes_with_a_limit(ask: Ask) -> None:
 
 
 def test_an_answer_has_its_own_type_or_status(ask: Ask) -> None:
-    image = ask("GET", "/api/things/1.png")
+    image = ask("GET", "/api/thing.png")
     assert (image.content, image.headers["content-type"]) == (b"\x89PNG", "image/png")
     other = ask("GET", "/api/teapot")
     assert (other.status_code, other.json()) == (418, {"short": "and stout"})

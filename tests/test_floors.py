@@ -14,8 +14,6 @@ from sightd.plugins.api import ENTRY_POINT_GROUP
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("engines", "plugins", "daemon")
-OF_FACES = ("daemon/faces/", "daemon/serve/http/routes_faces.py", "daemon/cli/faces.py", "daemon/cli/face_actions.py")
-"""What still has to move to the face plug-in."""
 
 
 def imported(path: Path) -> set[str]:
@@ -77,8 +75,7 @@ def test_the_daemon_imports_no_plug_in() -> None:
     wrong = {
         str(path.relative_to(ROOT)): sorted(found)
         for path in (ROOT / "daemon").rglob("*.py")
-        if not str(path.relative_to(ROOT)).startswith(OF_FACES)
-        and (found := {name for name in imported_packages(path) if "/".join(name.split("/")[:2]) in plugins})
+        if (found := {name for name in imported_packages(path) if "/".join(name.split("/")[:2]) in plugins})
     }
     assert not wrong
 
@@ -94,26 +91,3 @@ def test_only_the_daemon_knows_streams_and_the_web() -> None:
     outside = {"fastapi", "uvicorn", "gi", "av", "prometheus_client", "structlog"}
     below = [path for floor in ("engines", "plugins") for path in (ROOT / floor).rglob("*.py")]
     assert not {str(path) for path in below if imported(path) & outside}
-
-
-CONCRETE = frozenset(f"plugins/{name}" for name in ("detector", "tracker", "face", "style", "classifier"))
-NOT_YET = {
-    "daemon/cli/analyze.py",
-    "daemon/cli/style.py",
-    "daemon/pipeline/model_loading.py",
-    "daemon/tools/quantize.py",
-    "daemon/tools/style_sheet.py",
-    "daemon/tools/training/classifier.py",
-    "daemon/tools/training/softmax_regression.py",
-}
-"""Files of the daemon that still import a built-in plug-in: this set may only shrink."""
-
-
-def test_the_daemon_knows_no_plugin_by_name() -> None:
-    """The built-in plug-ins use the public contract, and nothing that others cannot use."""
-    files = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "daemon").rglob("*.py")
-        if any(package.startswith(tuple(CONCRETE)) for package in imported_packages(path))
-    }
-    assert files == NOT_YET

@@ -46,10 +46,10 @@ class StateWatch:
 
     Runs on its own thread. `close` is idempotent."""
 
-    def __init__(self, what: str, recover: Callable[[], str | None], told: Callable[[bool], None]) -> None:
-        """`recover` retries failed writes and returns the remaining error or None; `told` is called with whether all is
-        well."""
-        self._what, self._recover, self._told = what, recover, told
+    def __init__(self, what: str, recover: Callable[[], str | None], report: Callable[[bool], None]) -> None:
+        """`recover` retries failed writes and returns the remaining error or None; `report` is called with whether all
+        is well."""
+        self._what, self._recover, self._report = what, recover, report
         self.fault: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
@@ -73,7 +73,7 @@ class StateWatch:
                 log.info("%s can be written again", self._what)
             looks = 0 if fault is None else looks + 1
             self.fault = fault
-            self._told(fault is None)
+            self._report(fault is None)
             if self._stop.wait(_RETRY_EVERY):
                 return
 

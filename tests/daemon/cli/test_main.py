@@ -74,6 +74,9 @@ def test_help_does_not_load_the_heavy_libraries() -> None:
 
 def test_clients_of_the_daemon_do_not_load_numpy() -> None:
     """They start in a tenth of a second, where NumPy and what uses it would take half of one."""
-    code = "import sys; from sightd.daemon.cli import faces, reload, status; print('numpy' in sys.modules)"
+    code = (
+        "import sys, sightd.plugins.face.command; from sightd.daemon.cli import command_context, reload, status;"
+        "print('numpy' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -41,7 +41,7 @@ def score_ours(crowd: Crowd, every: int = 1) -> Run:
     def follow(index: int, moment: Moment) -> Tracked:
         frame = moment.frame(index)
         if index % every:
-            found = tracker.carry(frame, Results())
+            found = tracker.predict(frame, Results())
         else:
             found = tracker.process([frame], [Results(moment.detections)])[0]
         tracks = found.get(Tracks) or Tracks.none()

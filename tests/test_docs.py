@@ -149,7 +149,7 @@ def test_the_reference_of_the_plug_in_api_has_every_public_class_and_method(refe
     classes = ("Plugin", "PluginConfig", "Context", "Frame", "Canvas", "Results", "JsonResult", "CountedResult")
     for name in (*classes, "CounterSpec", "Count", "EventSpec", "Event", "check_plugin"):
         assert f"### `{name}`" in page
-    for name in ("open", "process", "carry", "draw", "forget", "close"):
+    for name in ("open", "process", "predict", "draw", "forget", "close"):
         assert f"#### `{name}`" in page
 
 

@@ -48,7 +48,7 @@ class Notifier:
         """Restarts the watchdog's timeout."""
         self._send("WATCHDOG=1")
 
-    def needs(self, seconds: float) -> None:
+    def requires(self, seconds: float) -> None:
         """Extends the timeout of the current start, reload or stop to `seconds` from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
@@ -83,7 +83,7 @@ def extending(notifier: Notifier, progress: Progress, renew: Callable[[], None])
         now = time.monotonic()
         if now - reported_at >= _EXTEND_EVERY:
             reported_at = now
-            notifier.needs(_EXTENSION)
+            notifier.requires(_EXTENSION)
             notifier.status(task)
 
     return report

@@ -79,7 +79,7 @@ def _list() -> int:
             print(f"    BROKEN: {error}")
             continue
         print(f"    {_summary(plugin)}")
-        print(f"    requires {_names(plugin.needs)}; produces {_names(plugin.gives)}")
+        print(f"    requires {_names(plugin.requires)}; produces {_names(plugin.produces)}")
     return 1 if broken else 0
 
 

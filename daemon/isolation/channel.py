@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Any
 
-from sightd.plugins.api import Picture
+from sightd.plugins.api import FrameOverride
 
 _HEAD = struct.Struct("<Q")
 
@@ -101,10 +101,10 @@ def channel_of(descriptor: int) -> Channel:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles a `Picture`, which has a lock and may be on a GPU, as its image on the host."""
+    """Pickles a `FrameOverride`, which has a lock and may be on a GPU, as its image on the host."""
 
     def reducer_override(self, item: object) -> Any:
-        return (Picture, (item.image,)) if type(item) is Picture else NotImplemented
+        return (FrameOverride, (item.image,)) if type(item) is FrameOverride else NotImplemented
 
 
 def _pickled(message: object) -> bytes:

@@ -65,10 +65,10 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class OpenReply:
-    """The plug-in is open. `carries`, `draws`: whether it overrides that method; if not, it is never called."""
+    """The plug-in is open. `predicts`, `draws`: whether it overrides that method; if not, it is never called."""
 
-    hides: bool
-    carries: bool
+    redacts: bool
+    predicts: bool
     draws: bool
     networks: tuple[LoadedModel, ...]
 
@@ -100,7 +100,7 @@ class FrameInfo:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Calls `method`: process, carry, draw, forget or close. `canvas` is the width and height of the output image."""
+    """Calls `method`: process, predict, draw, forget or close. `canvas` is the width and height of the output image."""
 
     method: str
     frames: Sequence[FrameInfo] = ()

@@ -21,9 +21,9 @@ from sightd.plugins.api import Canvas, Context, Frame, Plugin, PluginConfig, Plu
 log = logging.getLogger(__name__)
 
 QUICK = 2.0
-"""Seconds within which `carry`, `draw` and `forget` must answer: the video waits for them."""
+"""Seconds within which `predict`, `draw` and `forget` must answer: the video waits for them."""
 _CLOSING = 4.0
-_DECLARED = ("needs", "gives", "metrics", "events", "parallel", "Config")
+_DECLARED = ("requires", "produces", "metrics", "events", "parallel", "Config")
 
 
 def remote_engine(network: LoadedModel) -> Engine:
@@ -83,7 +83,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         self._hides = False
 
     @property
-    def hides(self) -> bool:
+    def redacts(self) -> bool:
         return self._hides
 
     def open(self, context: Context) -> None:
@@ -92,7 +92,7 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         self._start()
         if self._living is None:
             raise PluginError(str(self._lost))
-        self._hides = self._living.opened.hides
+        self._hides = self._living.opened.redacts
 
     @property
     def engines(self) -> list[Engine]:
@@ -109,11 +109,11 @@ class IsolatedPlugin(Plugin[PluginConfig]):
         finally:
             living.free.put(client)
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         living = self._present()
-        if not living.opened.carries:
+        if not living.opened.predicts:
             return Results()
-        return self._quickly(living, "carry", [frame], [results])  # type: ignore[return-value]  # see above
+        return self._quickly(living, "predict", [frame], [results])  # type: ignore[return-value]  # see above
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         living = self._present()

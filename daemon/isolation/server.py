@@ -1,7 +1,7 @@
 """The process of one isolated plug-in: `python -m sightd.daemon.isolation.server LIFE SIDE LANE...`, run by the daemon.
 
 The arguments are file descriptors of sockets: one that closes with the daemon, one for calls that must be quick
-(`carry`, `draw`, `forget`, and before these the opening), and one for each concurrent call of `process`. On each of
+(`predict`, `draw`, `forget`, and before these the opening), and one for each concurrent call of `process`. On each of
 the last two kinds an RPC server answers the daemon's calls.
 """
 
@@ -113,8 +113,8 @@ class RpcServer:
         frames = [_frame(facts, partial(self._picture, self._call, n)) for n, facts in enumerate(call.frames)]
         if call.method == "process":
             return plugin.process(frames, call.results)
-        if call.method == "carry":
-            return plugin.carry(frames[0], call.results[0])
+        if call.method == "predict":
+            return plugin.predict(frames[0], call.results[0])
         if call.method == "draw":
             plugin.draw(canvas, frames[0], call.results[0])
         elif call.method == "forget":
@@ -195,7 +195,7 @@ def _opened(side: Channel) -> AnyPlugin | None:
         plugin = opened(order.plugin_class, order.config, context)
         networks = tuple(LoadedModel(e.model, e.session.backend, e.reason) for e in context.engines)
         kind = type(plugin)
-        side.send(OpenReply(plugin.hides, kind.carry is not Plugin.carry, kind.draw is not Plugin.draw, networks))
+        side.send(OpenReply(plugin.redacts, kind.predict is not Plugin.predict, kind.draw is not Plugin.draw, networks))
     except GoneError:
         raise
     except Exception as error:  # noqa: BLE001 — a plug-in may raise anything; it is reported to the daemon

@@ -16,7 +16,7 @@ DROPS = (("capture", "damaged"), ("capture", "late"), ("admission", "replaced"),
 """Where and why frames are dropped: corrupt on arrival; part of a backlog that was skipped; replaced by a newer one
 before a worker was free; not shown because drawing or encoding failed, which is an error."""
 STAGES = ("wait", "analysis", "render", "encode", "jpeg")
-PHASES = ("process", "carry", "draw")
+PHASES = ("process", "predict", "draw")
 FAULTS = ("error", "timeout", "invalid", "crashed", "memory")
 PROTOCOLS = ("rtsp", "mjpeg")
 SERVERS = ("http", "rtsp")

@@ -26,7 +26,7 @@ class AnswerCheck:
 
     def __init__(self, plugin: AnyPlugin) -> None:
         """Raises PluginError if the class declares its counters or events wrongly."""
-        self._gives = plugin.gives
+        self._gives = plugin.produces
         self._declarations = Declarations.of(type(plugin))
 
     def process(self, found: object, expected: int) -> list[Answer]:
@@ -35,11 +35,11 @@ class AnswerCheck:
             raise NonsenseError(f"process returned {_shape(found)}, expected one Results for each of {expected} frames")
         return [self._answer(item) for item in found]
 
-    def carry(self, found: object) -> Results:
-        """Checks what `carry` returned."""
-        results = self._results("carry", found)
+    def predict(self, found: object) -> Results:
+        """Checks what `predict` returned."""
+        results = self._results("predict", found)
         if Events in results:
-            raise NonsenseError("carry returned Events: only process may, for the frame on which they happen")
+            raise NonsenseError("predict returned Events: only process may, for the frame on which they happen")
         return results
 
     def _answer(self, found: object) -> Answer:
@@ -54,7 +54,7 @@ class AnswerCheck:
             raise NonsenseError(f"{phase} returned {type(found).__name__}, expected Results")
         undeclared = [type(part).__name__ for part in found if type(part) not in self._gives]
         if undeclared:
-            raise NonsenseError(f"{phase} returned {', '.join(undeclared)}, which `gives` does not declare")
+            raise NonsenseError(f"{phase} returned {', '.join(undeclared)}, which `produces` does not declare")
         return found
 
 

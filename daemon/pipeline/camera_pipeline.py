@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sightd.daemon.pipeline.frame_queue import FrameTask
 from sightd.daemon.pipeline.worker import Worker
-from sightd.plugins.api import Canvas, Frame, Picture, Results
+from sightd.plugins.api import Canvas, Frame, FrameOverride, Results
 
 _SMOOTHING = 0.15
 
@@ -30,8 +30,8 @@ class CameraPipeline:
     ) -> None:
         self.camera = camera
         self.chain = tuple(chain)
-        self.replaces_picture = any(Picture in worker.supervisor.plugin.gives for worker in chain)
-        self.hides = any(worker.supervisor.hides for worker in chain)
+        self.replaces_picture = any(FrameOverride in worker.supervisor.plugin.produces for worker in chain)
+        self.redacts = any(worker.supervisor.redacts for worker in chain)
         """Whether frames must not be shown before the plug-ins have processed them, because they redact."""
         self.expected = 0.0
         """Mean seconds from submission to results, including the wait for a free worker."""
@@ -47,7 +47,7 @@ class CameraPipeline:
     def offer(self, frame: Frame, *, watched: bool = True) -> FrameTask | None:
         """Submits a frame for analysis; returns None if no plug-in is due on it or the pipeline is closed. Thread: the
         camera's output."""
-        first = [worker for worker in self.chain if not worker.supervisor.plugin.needs]
+        first = [worker for worker in self.chain if not worker.supervisor.plugin.requires]
         if not any(worker.may_be_due(frame, watched=watched) for worker in first):
             return None
         task = FrameTask(frame, self._ended, watched=watched)
@@ -71,11 +71,11 @@ class CameraPipeline:
             self._submit(task)
         return task
 
-    def carried(self, frame: Frame) -> Results:
+    def predicted(self, frame: Frame) -> Results:
         """Returns what the plug-ins predict for a frame that was not, or not yet, analysed."""
         results = Results()
         for worker in self.chain:
-            results = worker.carried(frame, results)
+            results = worker.predicted(frame, results)
         return results
 
     def advance(self, task: FrameTask) -> None:
@@ -86,7 +86,7 @@ class CameraPipeline:
             if worker.due(task):
                 worker.submit(task)
                 return
-            worker.carry(task)
+            worker.predict(task)
         task.finish()
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:

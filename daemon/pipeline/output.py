@@ -24,7 +24,7 @@ from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.render.slate import SlateReason, SlateWords, slate
 from sightd.engines.cuda.image import DeviceImage
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import Frame, Hidden, Image, Results
+from sightd.plugins.api import Frame, Image, PrivacyMask, Results
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class CameraOutput:
         self._availability = availability
         self._seen: bool | None = None
         self._clock = clock
-        self._wait_policy = WaitPolicy(always=pipeline.replaces_picture or pipeline.hides)
+        self._wait_policy = WaitPolicy(always=pipeline.replaces_picture or pipeline.redacts)
         self._last: Frame | None = None
         self._shown: Frame | None = None
         self._unreached_since: float | None = None
@@ -187,7 +187,7 @@ class CameraOutput:
             return
         complete = task is not None and self._waited(task.wait)
         begun = self._clock()
-        results = task.results if task is not None and complete else self._pipeline.carried(frame)
+        results = task.results if task is not None and complete else self._pipeline.predicted(frame)
         self._show(frame, results)
         self._live(frame)
         self._wait_policy.saw_output(self._clock() - begun)
@@ -211,9 +211,9 @@ class CameraOutput:
         """Returns the image to show. If the GPU that holds the frame cannot draw on it, the CPU does; that is
         logged."""
         if (
-            self._pipeline.hides and results.get(Hidden) is None
+            self._pipeline.redacts and results.get(PrivacyMask) is None
         ):  # fail closed: never show a frame that was not redacted
-            results = results.merged(Results(Hidden.all_of(frame)))
+            results = results.merged(Results(PrivacyMask.all_of(frame)))
         try:
             return self._drawn_by(frame, results, on_host=False)
         except EngineError as error:
@@ -266,7 +266,7 @@ class CameraOutput:
     def _show_again(self, frame: Frame) -> None:
         """Repeats the last image of a slow camera until the next: viewers who receive nothing would disconnect."""
         last = self._drawn_last
-        picture = last[1] if last and last[0] is frame else self._drawn(frame, self._pipeline.carried(frame))
+        picture = last[1] if last and last[0] is frame else self._drawn(frame, self._pipeline.predicted(frame))
         self._publisher.publish(picture, self._clock(), 1 / SLATE_INTERVAL)
 
     def _show_slate(self, *, failing: bool = False) -> None:
@@ -303,7 +303,7 @@ class CameraOutput:
     def _draw_slate(self, words: SlateWords) -> Image:
         if self._shown is None:
             return slate(None, FIRST_SIZE, self._title, words)
-        last = None if self._pipeline.hides else self._shown.host()
+        last = None if self._pipeline.redacts else self._shown.host()
         return slate(last, self._renderer.size_of(self._shown), self._title, words)
 
     def _turn_slate(self, active: bool) -> None:

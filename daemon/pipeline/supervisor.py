@@ -50,8 +50,8 @@ class _Call:
 class PluginSupervisor:
     """Calls a plug-in's methods so that nothing it raises or returns harms the frame, which continues without it.
 
-    `process`, `carry` and `draw` have a circuit breaker each: a plug-in that cannot draw keeps detecting, and its
-    successful detections do not make its drawing look healthy. While the breaker of `process` is not closed, `carry`
+    `process`, `predict` and `draw` have a circuit breaker each: a plug-in that cannot draw keeps detecting, and its
+    successful detections do not make its drawing look healthy. While the breaker of `process` is not closed, `predict`
     and `draw` are skipped too.
 
     A hung call cannot be aborted in Python. Once `check_hung` finds one, it counts a fault and abandons the call; a
@@ -73,13 +73,13 @@ class PluginSupervisor:
     ) -> None:
         self.name = name
         self.plugin = plugin
-        self.hides = plugin.hides
+        self.redacts = plugin.redacts
         self.last_fault = ""
         """The last fault, as text for people, without secrets."""
         self.faults = 0
         self._check = AnswerCheck(plugin)
         self._observer = observer
-        self._breakers = {"process": breaker or Breaker(), "carry": Breaker(), "draw": Breaker()}
+        self._breakers = {"process": breaker or Breaker(), "predict": Breaker(), "draw": Breaker()}
         self._ready = ready
         self._end = end
         self._hangs_after = hangs_after
@@ -148,11 +148,11 @@ class PluginSupervisor:
     def _hangs(self, call: _Call, now: float) -> bool:
         return not (call.is_given_up or call.has_answered) and now - call.begun > self._hangs_after
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the plug-in's prediction for a frame it has not processed; empty if it fails or is disabled."""
         if self._breakers["process"].state is not BreakerState.CLOSED:
             return Results()
-        return self._call("carry", lambda: self.plugin.carry(frame, results), self._check.carry) or Results()
+        return self._call("predict", lambda: self.plugin.predict(frame, results), self._check.predict) or Results()
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         if self._breakers["process"].state is BreakerState.CLOSED:

@@ -20,7 +20,7 @@ from sightd.daemon.common.process import lower_thread_priority
 from sightd.daemon.pipeline.answer import Answer
 from sightd.daemon.pipeline.frame_queue import FrameQueue, FrameTask
 from sightd.daemon.pipeline.supervisor import PluginSupervisor
-from sightd.plugins.api import Frame, Hidden, Picture, PluginConfig, Results
+from sightd.plugins.api import Frame, FrameOverride, PluginConfig, PrivacyMask, Results
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Worker:
         self.supervisor = supervisor
         self.rate_limit = rate_limit
         self.queue = FrameQueue()
-        self._for_viewers = supervisor.plugin.gives == {Picture}  # then skipped while nobody watches
+        self._for_viewers = supervisor.plugin.produces == {FrameOverride}  # then skipped while nobody watches
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._on_batch = on_batch
@@ -171,7 +171,7 @@ class Worker:
 
     def due(self, task: FrameTask) -> bool:
         """Whether the plug-in should run on this frame."""
-        return self.supervisor.plugin.needs <= task.processed and self.may_be_due(task.frame, watched=task.watched)
+        return self.supervisor.plugin.requires <= task.processed and self.may_be_due(task.frame, watched=task.watched)
 
     def may_be_due(self, frame: Frame, *, watched: bool) -> bool:
         """Like `due`, but ignores what the plug-in requires of those before it."""
@@ -302,32 +302,32 @@ class Worker:
 
     def _take_in(self, task: FrameTask, found: Answer | None) -> None:
         if found is None:
-            self.carry(task)
+            self.predict(task)
         else:
             task.results = self._added(task.results, found.results, task.frame)
-            task.processed.update(self.supervisor.plugin.gives)
+            task.processed.update(self.supervisor.plugin.produces)
             task.counts.update(found.counts)
             task.events += [(self.supervisor.name, event) for event in found.events]
 
-    def carry(self, task: FrameTask) -> None:
+    def predict(self, task: FrameTask) -> None:
         """Adds the plug-in's prediction to a task on whose frame it does not run."""
-        task.results = self.carried(task.frame, task.results)
+        task.results = self.predicted(task.frame, task.results)
 
-    def carried(self, frame: Frame, results: Results) -> Results:
+    def predicted(self, frame: Frame, results: Results) -> Results:
         """Returns `results` with the plug-in's prediction. If it redacts, it has not seen who is new: all is
         redacted."""
-        predicted = self.supervisor.carry(frame, results)
-        if self.supervisor.hides:
-            predicted = predicted.merged(Results(Hidden.all_of(frame)))
+        predicted = self.supervisor.predict(frame, results)
+        if self.supervisor.redacts:
+            predicted = predicted.merged(Results(PrivacyMask.all_of(frame)))
         return self._added(results, predicted, frame)
 
     def _added(self, earlier: Results, found: Results, frame: Frame) -> Results:
         """Merges results. What one plug-in redacts stays redacted; if a redacting plug-in returns no regions, all
         is."""
-        hidden, before = found.get(Hidden), earlier.get(Hidden)
-        if hidden is None and self.supervisor.hides:
-            hidden = Hidden.all_of(frame)
+        hidden, before = found.get(PrivacyMask), earlier.get(PrivacyMask)
+        if hidden is None and self.supervisor.redacts:
+            hidden = PrivacyMask.all_of(frame)
         if hidden is None:
             return earlier.merged(found)
-        both = hidden if before is None else Hidden(np.concatenate((before.boxes, hidden.boxes)))
+        both = hidden if before is None else PrivacyMask(np.concatenate((before.boxes, hidden.boxes)))
         return earlier.merged(found).merged(Results(both))

@@ -14,7 +14,7 @@ from sightd.daemon.render.surface import GpuSurface, HostSurface, Surface
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import Layout
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
-from sightd.plugins.api import Frame, Hidden, Image, Picture, Results
+from sightd.plugins.api import Frame, FrameOverride, Image, PrivacyMask, Results
 
 _HALVES = 2
 """Largest reduction factor at which linear resizing skips no pixels."""
@@ -55,7 +55,7 @@ class Renderer:
         late_by: float | None = None,
         on_host: bool = False,
     ) -> OutputCanvas:
-        """Draws everything onto the frame (or the `Picture` that replaces it); plug-ins may draw more on the canvas.
+        """Draws everything onto the frame (or the `FrameOverride`); plug-ins may draw more on the canvas.
 
         Its image has even width and height, `output_size` of the frame's. `late_by`: the frame is that many s late,
         which the image says even if the status line is switched off. `on_host`: draws on the CPU, wherever the frame
@@ -64,8 +64,8 @@ class Renderer:
         size = self.size_of(frame)
         if self._size != size:
             self._size, self._sprites = size, SpriteCache(Layout.of(*size))
-        surface, scale = self._surface(frame, results.get(Picture), on_host), size[1] / frame.height
-        if (hidden := results.get(Hidden)) is not None:
+        surface, scale = self._surface(frame, results.get(FrameOverride), on_host), size[1] / frame.height
+        if (hidden := results.get(PrivacyMask)) is not None:
             mosaic(surface, hidden.boxes * np.float32(scale))
         canvas = OutputCanvas(surface, scale, self._sprites)
         status = self._options.status or late_by is not None
@@ -85,7 +85,7 @@ class Renderer:
         if self._drawing is not None:
             self._drawing.close()
 
-    def _surface(self, frame: Frame, replaced: Picture | None, on_host: bool) -> Surface:
+    def _surface(self, frame: Frame, replaced: FrameOverride | None, on_host: bool) -> Surface:
         if self._drawing is not None and not on_host:
             image = (frame if replaced is None else replaced).device(self._drawing.ordinal)
             if image is not None and image.picture.height <= _HALVES * self._size[1]:

@@ -8,7 +8,7 @@ import numpy as np
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import BLACK, Layout
 from sightd.engines.labels import STYLES
-from sightd.plugins.api import AnyPlugin, Context, Frame, Image, Picture, Results
+from sightd.plugins.api import AnyPlugin, Context, Frame, FrameOverride, Image, Results
 
 _ACROSS = 7
 
@@ -25,7 +25,7 @@ def contact_sheet(photo: Image, side: int, painter: type[AnyPlugin], context: Co
     for name in STYLES:
         plugin = painter(painter.Config.model_validate({"style": name, "max_lines": max(side, 128)}))
         plugin.open(context)
-        picture = plugin.process([Frame.of(square, still=True)], [Results()])[0].get(Picture)
+        picture = plugin.process([Frame.of(square, still=True)], [Results()])[0].get(FrameOverride)
         plugin.close()
         assert picture is not None
         tile = picture.image.copy()

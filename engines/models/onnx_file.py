@@ -89,9 +89,9 @@ def _require_acyclic(graph: onnx.GraphProto, path: Path) -> None:
     """Raises ModelFileError if a node depends on its own output, directly or indirectly; following such a graph never
     ends."""
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
-    needs = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
+    requires = {index: {makers[name] for name in node.input if name in makers} for index, node in enumerate(graph.node)}
     try:
-        TopologicalSorter(needs).prepare()
+        TopologicalSorter(requires).prepare()
     except CycleError as error:
         ring = [graph.node[index].name or graph.node[index].op_type for index in error.args[1][:5]]
         raise ModelFileError(

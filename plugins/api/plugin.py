@@ -116,21 +116,21 @@ class Plugin(Generic[C]):
     """Base class of plug-ins. One instance serves all cameras.
 
     Threads: `open` is called before and `close` after all other calls. `process` runs on worker threads, not always on
-    the same one: one call at a time, or several at once if the class sets `parallel`. `carry`, `draw` and `forget` run
-    on other threads concurrently with `process`, so `process` should publish immutable state for them to read.
+    the same one: one call at a time, or several at once if the class sets `parallel`. `predict`, `draw` and `forget`
+    run on other threads concurrently with `process`, so `process` should publish immutable state for them to read.
     """
 
     api_version: ClassVar[int] = API_VERSION
     Config: ClassVar[type[PluginConfig]] = PluginConfig
-    needs: ClassVar[frozenset[type]] = frozenset()
+    requires: ClassVar[frozenset[type]] = frozenset()
     """Result types that an earlier plug-in of the chain must produce."""
-    gives: ClassVar[frozenset[type]] = frozenset()
+    produces: ClassVar[frozenset[type]] = frozenset()
     """Result types that `process` produces. A `JsonResult` adds to the lines of `sightd analyze`, a `CountedResult` to
     the metrics."""
     metrics: ClassVar[tuple[CounterSpec, ...]] = ()
     """Counters that results of its own types add to. Those of the standard result types need not be repeated."""
     events: ClassVar[tuple[EventSpec, ...]] = ()
-    """Kinds of the events that `process` returns as `Events`, which `gives` must name then."""
+    """Kinds of the events that `process` returns as `Events`, which `produces` must name then."""
     parallel: ClassVar[bool] = False
     """Whether `process` is stateless, so that the daemon may run one call per core concurrently."""
     routes: ClassVar[Sequence[Route]] = ()
@@ -149,9 +149,9 @@ class Plugin(Generic[C]):
         return None
 
     @property
-    def hides(self) -> bool:
+    def redacts(self) -> bool:
         """Whether this instance redacts frames. If so, a frame is shown only after the plug-in was asked, and is hidden
-        entirely unless `process` returned a `Hidden` for it."""
+        entirely unless `process` returned a `PrivacyMask` for it."""
         return False
 
     def open(self, context: Context) -> None:
@@ -166,7 +166,7 @@ class Plugin(Generic[C]):
         """
         raise NotImplementedError
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         """Returns this plug-in's result for a frame that `process` has not seen: a prediction or the last result.
 
         Called for frames that are shown before being analysed, or without it. It must be cheap (well under 1 ms) and

@@ -234,7 +234,7 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hidden:
+class PrivacyMask:
     """Regions to redact on the output: boxes xyxy float32 [n, 4] px, pixelated before anything is drawn. An empty array
     is a result too: the whole frame may be shown."""
 
@@ -244,7 +244,7 @@ class Hidden:
         _check_columns(self, boxes=4)
 
     @classmethod
-    def all_of(cls, frame: Frame) -> Hidden:
+    def all_of(cls, frame: Frame) -> PrivacyMask:
         """Redacts the whole frame."""
         return cls(np.array([[0, 0, frame.width, frame.height]], np.float32))
 
@@ -263,7 +263,7 @@ class Events:
         return {"events": [{"kind": event.kind, "facts": event.facts} for event in self.items]}
 
 
-class Picture:
+class FrameOverride:
     """An image that replaces the frame on the output: BGR uint8 [height, width, 3], or an image on a GPU made from a
     frame there. It must not be written to. Thread-safe."""
 
@@ -325,7 +325,7 @@ class CountedResult(Protocol):
     not for predictions.
 
     The plug-in's class declares the counters in `metrics`; a result type may also have `metrics` of its own, which
-    every plug-in that gives it then declares. Anything else is a fault of the plug-in.
+    every plug-in that produces it then declares. Anything else is a fault of the plug-in.
     """
 
     def counts(self) -> Iterable[Count]:

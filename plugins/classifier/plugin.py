@@ -60,12 +60,12 @@ class Classifier(Plugin[ClassifierConfig]):
 
     Answers are averaged over time, for each camera's frames or for each track; a photograph is classified by itself.
 
-    Threads: memories are immutable and replaced whole; `carry` reads them without a lock; `process` and `forget` take
+    Threads: memories are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget` take
     turns.
     """
 
     Config: ClassVar[type[PluginConfig]] = ClassifierConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Classification})
+    produces: ClassVar[frozenset[type]] = frozenset({Classification})
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__(config)
@@ -94,7 +94,7 @@ class Classifier(Plugin[ClassifierConfig]):
                 answered.append(self._answered(frame, found, new))
             return answered
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the last answers; for objects, at the positions that an earlier tracker predicts."""
         memory = self._memories.get(frame.camera)
         if memory is None or not memory.fits((frame.width, frame.height), frame.captured_at):

@@ -38,10 +38,10 @@ class Declarations:
     @classmethod
     def of(cls, plugin: type[AnyPlugin]) -> Declarations:
         """Raises PluginError if the class declares something else than counters and events, two different counters of
-        the same name, or events that `gives` does not name."""
+        the same name, or events that `produces` does not name."""
         kinds = _listed(plugin.events, EventSpec, "events", plugin)
-        if (Events in plugin.gives) is not bool(kinds):
-            raise PluginError(f"{plugin.__name__}: declare `events` and name Events in `gives`, or neither")
+        if (Events in plugin.produces) is not bool(kinds):
+            raise PluginError(f"{plugin.__name__}: declare `events` and name Events in `produces`, or neither")
         return cls(_counters(plugin), frozenset(spec.kind for spec in kinds))
 
     def counts(self, results: Results) -> dict[type, tuple[Count, ...]]:
@@ -93,7 +93,7 @@ class Declarations:
 
 def _counters(plugin: type[AnyPlugin]) -> dict[str, CounterSpec]:
     declared = _listed(plugin.metrics, CounterSpec, "metrics", plugin)
-    for kind in sorted(plugin.gives, key=lambda kind: kind.__name__):
+    for kind in sorted(plugin.produces, key=lambda kind: kind.__name__):
         metrics = getattr(kind, "metrics", ())
         declared += metrics if isinstance(metrics, tuple) else ()  # a column of another type may have this name
     found: dict[str, CounterSpec] = {}

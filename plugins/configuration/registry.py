@@ -148,8 +148,8 @@ def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) ->
         if name in names[:position]:
             faults.append(f"{name} is in the chain twice; remove one of them")
             continue
-        faults += [_missing(name, kind, classes) for kind in _sorted(classes[name].needs - given)]
-        given |= classes[name].gives
+        faults += [_missing(name, kind, classes) for kind in _sorted(classes[name].requires - given)]
+        given |= classes[name].produces
     if faults:
         raise PluginError("\n".join(faults))
 
@@ -160,7 +160,7 @@ def _not_there(name: str, classes: Mapping[str, type[AnyPlugin]]) -> str:
 
 
 def _missing(name: str, kind: type, classes: Mapping[str, type[AnyPlugin]]) -> str:
-    givers = [other for other, plugin in classes.items() if kind in plugin.gives and other != name]
+    givers = [other for other, plugin in classes.items() if kind in plugin.produces and other != name]
     if givers:
         return f"{name} requires {kind.__name__}; put {' or '.join(givers)} before it"
     return (

@@ -108,7 +108,7 @@ class Detector(Plugin[DetectorConfig]):
     """
 
     Config: ClassVar[type[PluginConfig]] = DetectorConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
     parallel: ClassVar[bool] = True
 
     _object_detector: ObjectDetector | None = None
@@ -138,7 +138,7 @@ class Detector(Plugin[DetectorConfig]):
             self._remember(frame, result)
         return found
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the camera's last detections, unmoved, for half a second: no flicker without a tracker."""
         last = self._last.get(frame.camera)
         if last is None or last.size != (frame.width, frame.height):

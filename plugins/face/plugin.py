@@ -23,12 +23,12 @@ from sightd.plugins.api import (
     Faces,
     FloatArray,
     Frame,
-    Hidden,
     IntArray,
     Mode,
     Plugin,
     PluginConfig,
     PluginError,
+    PrivacyMask,
     Results,
     Route,
     ServiceContext,
@@ -85,13 +85,13 @@ def regions_to_redact(
 class FaceRecogniser(Plugin[FaceConfig]):
     """Detects, recognises and redacts faces.
 
-    Produces `Faces`, and `Hidden` if faces are to be hidden.
+    Produces `Faces`, and `PrivacyMask` if faces are to be hidden.
 
-    Threads: `process` takes its turn; `carry` and `draw` read a camera's state, which is replaced whole.
+    Threads: `process` takes its turn; `predict` and `draw` read a camera's state, which is replaced whole.
     """
 
     Config: ClassVar[type[PluginConfig]] = FaceConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Faces, Hidden})
+    produces: ClassVar[frozenset[type]] = frozenset({Faces, PrivacyMask})
     routes: ClassVar[Sequence[Route]] = ROUTES
 
     @classmethod
@@ -112,7 +112,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         self._recogniser: Recogniser | None = None
 
     @property
-    def hides(self) -> bool:
+    def redacts(self) -> bool:
         return self.config.blur != "none"
 
     def open(self, context: Context) -> None:
@@ -126,7 +126,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
             )
         self._face_embedder = face_embedder_for(recogniser)
         search = search_of(config)
-        if self.hides:  # also possible faces, and faces too small to be identified
+        if self.redacts:  # also possible faces, and faces too small to be identified
             search = replace(search, min_score=min(_MAY_BE, search.min_score), min_size=0.0)
         self._face_detector = face_detector_for(_detector(context, config), search)
         key = None if config.key is None else config.key.get_secret_value()
@@ -149,20 +149,20 @@ class FaceRecogniser(Plugin[FaceConfig]):
         found = [faces.select(sure(faces, search)) for faces in every]
         with self._turn:
             given = self._recognised(frames, found)
-            if not self.hides:
+            if not self.redacts:
                 return [Results(faces) for faces, _ in given]
             unsure = [faces.boxes[~sure(faces, search)] for faces in every]
             return [
-                Results(faces, Hidden(self._hidden(frame, faces, undecided, others)))
+                Results(faces, PrivacyMask(self._hidden(frame, faces, undecided, others)))
                 for frame, (faces, undecided), others in zip(frames, given, unsure, strict=True)
             ]
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the faces at their predicted positions, with their current names."""
         state = self._cameras.get(frame.camera)
         if state is None or state.followed.tracks.size != (frame.width, frame.height):
             return Results()
-        boxes, scores, numbers = state.followed.carried(frame.captured_at)
+        boxes, scores, numbers = state.followed.predicted(frame.captured_at)
         shown = [row for row, number in enumerate(numbers.tolist()) if number in state.known]
         known = [state.known[int(numbers[row])] for row in shown]
         landmarks = np.array([absolute(one.landmarks, boxes[row]) for one, row in zip(known, shown, strict=True)])
@@ -191,7 +191,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     def _people(self, results: Results) -> FloatArray | None:
         """Returns where to search; None means everywhere, which is always so if faces are redacted."""
-        if self.config.within == "frame" or self.hides:
+        if self.config.within == "frame" or self.redacts:
             return None
         for found in (results.get(Tracks), results.get(Detections)):
             if found is not None and _PERSON in found.labels:
@@ -205,7 +205,7 @@ class FaceRecogniser(Plugin[FaceConfig]):
         state = self._cameras.get(frame.camera)
         lost = np.zeros((0, 4), np.float32)
         if state is not None and not frame.still:
-            boxes, _, numbers = state.followed.carried(frame.captured_at)
+            boxes, _, numbers = state.followed.predicted(frame.captured_at)
             lost = boxes[~np.isin(numbers, faces.tracks)]
         return regions_to_redact(faces, self.config.blur, undecided, np.concatenate((others, lost)))
 

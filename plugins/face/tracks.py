@@ -73,10 +73,10 @@ class FaceTracks:
         numbers[rows[matched]] = after.rows[matched, ID].astype(np.int64)
         return FaceTracks(after), self._numbered(numbers)
 
-    def carried(self, at: float) -> tuple[FloatArray, FloatArray, IntArray]:
+    def predicted(self, at: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """Returns the predicted faces at `at` (s): boxes float32 [n, 4], scores float32 [n] and ids int64 [n]; none if
         that is too far from the last frame."""
-        tracks = camera_tracks.carried(self.tracks, at, _REACH)
+        tracks = camera_tracks.predicted(self.tracks, at, _REACH)
         if tracks is None:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
         return tracks.boxes, tracks.scores, tracks.ids

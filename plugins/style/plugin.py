@@ -17,7 +17,17 @@ from sightd.engines.cuda.pipelines.style import StyleInput
 from sightd.engines.model import ColourOrder
 from sightd.engines.preprocess import prepare
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import Context, FloatArray, Frame, Image, Picture, Plugin, PluginConfig, PluginError, Results
+from sightd.plugins.api import (
+    Context,
+    FloatArray,
+    Frame,
+    FrameOverride,
+    Image,
+    Plugin,
+    PluginConfig,
+    PluginError,
+    Results,
+)
 from sightd.plugins.style.compositing import cover_of, enlarged, strokes
 from sightd.plugins.style.config import OwnStyle, StyleConfig
 from sightd.plugins.style.mixture import Cycle, weights_of
@@ -45,11 +55,11 @@ class _Feed:
 class Stylist(Plugin[StyleConfig]):
     """Repaints the frame in a style.
 
-    Produces `Picture`. Threads: only `process` uses a camera's state.
+    Produces `FrameOverride`. Threads: only `process` uses a camera's state.
     """
 
     Config: ClassVar[type[PluginConfig]] = StyleConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Picture})
+    produces: ClassVar[frozenset[type]] = frozenset({FrameOverride})
 
     def __init__(self, config: StyleConfig) -> None:
         super().__init__(config)
@@ -114,13 +124,15 @@ class Stylist(Plugin[StyleConfig]):
         assert self._cycle is not None, "process was called before open"
         return self._cycle.at(at)
 
-    def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, Picture]:
+    def _painted_there(self, frames: Sequence[Frame], results: Sequence[Results]) -> dict[int, FrameOverride]:
         """Paints, by row, the frames of a batch that need not leave the GPU: the whole frame is painted, and no earlier
         plug-in has replaced it."""
         pipelines = self._pipelines
         if pipelines is None or self.config.where is not None:
             return {}
-        images = [(row, frame.device(self._ordinal)) for row, frame in enumerate(frames) if Picture not in results[row]]
+        images = [
+            (row, frame.device(self._ordinal)) for row, frame in enumerate(frames) if FrameOverride not in results[row]
+        ]
         taken = [(row, image) for row, image in images if image is not None and pipelines.takes(image)]
         if not taken:
             return {}
@@ -131,7 +143,7 @@ class Stylist(Plugin[StyleConfig]):
             return strokes(painted.paint, painted.grey)
 
         made = pipelines.paint([image for _, image in taken], weights, steady)
-        return {row: Picture(image) for (row, _), image in zip(taken, made, strict=True)}
+        return {row: FrameOverride(image) for (row, _), image in zip(taken, made, strict=True)}
 
     def _steadied(self, frame: Frame, small: Image, paint: FloatArray) -> Painted:
         """Blends the painting with the camera's last one, and remembers the result."""
@@ -143,11 +155,11 @@ class Stylist(Plugin[StyleConfig]):
                 self._feeds[frame.camera] = replace(feed, painted=painted, at=frame.captured_at)
         return painted
 
-    def _painted(self, frame: Frame, results: Results) -> Picture:
+    def _painted(self, frame: Frame, results: Results) -> FrameOverride:
         config, begun = self.config, time.perf_counter()
         with self._lock:
             feed = self._feeds.get(frame.camera) or self._new_feed()
-        given = results.get(Picture)
+        given = results.get(FrameOverride)
         source = frame.host() if given is None else given.image
         lines = config.max_lines if frame.still else feed.pace.lines
         size = self._fixed or size_for(frame.width, frame.height, lines)
@@ -157,7 +169,7 @@ class Stylist(Plugin[StyleConfig]):
         picture = self._finished(frame, results, source, painted)
         if not frame.still:
             self._remember(frame, feed.pace, painted, time.perf_counter() - begun)
-        return Picture(picture)
+        return FrameOverride(picture)
 
     def _new_feed(self) -> _Feed:
         return _Feed(Pace.new(self.config.min_lines, self.config.max_lines, self.config.max_fps))

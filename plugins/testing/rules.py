@@ -52,7 +52,7 @@ def _describes_its_options(subject: Subject) -> None:
 
 
 def _declares_needs_and_gives(subject: Subject) -> None:
-    for name in ("needs", "gives"):
+    for name in ("requires", "produces"):
         kinds = getattr(subject.plugin, name)
         if not isinstance(kinds, frozenset) or not all(isinstance(kind, type) for kind in kinds):
             raise BrokenRuleError(f"{name} is not a frozenset of result types")
@@ -134,7 +134,7 @@ def reachable(root: object, kinds: tuple[type, ...]) -> Iterator[object]:
 
 
 _CARRY_LIMIT = 0.001
-"""Limit in s for `carry`; the fastest of several calls counts."""
+"""Limit in s for `predict`; the fastest of several calls counts."""
 _FRAMES = range(6)
 
 
@@ -143,7 +143,7 @@ def _gives_sound_results(subject: Subject) -> None:
     with subject.opened() as instance:
         for index in _FRAMES:
             frame, given = scene.frame(index), subject.given(scene, index)
-            verify(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
+            verify(subject.one(instance, frame, given), given, frame, subject.plugin.produces)
 
 
 def _copes_with_any_size(subject: Subject) -> None:
@@ -151,7 +151,7 @@ def _copes_with_any_size(subject: Subject) -> None:
         for size in ((64, 48), (48, 200), (1280, 720), (641, 479)):
             scene = Scene(size=size, start=1000.0 + size[0])
             frame, given = scene.frame(0), subject.given(scene, 0)
-            verify(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
+            verify(subject.one(instance, frame, given), given, frame, subject.plugin.produces)
             instance.forget(scene.camera)
 
 
@@ -160,8 +160,8 @@ def _copes_with_nothing_found(subject: Subject) -> None:
     with subject.opened() as instance:
         for index in _FRAMES:
             frame, given = scene.frame(index), subject.given(scene, index)
-            verify(subject.one(instance, frame, given), given, frame, subject.plugin.gives)
-            verify(subject.one(instance, scene.frame(index), Results()), Results(), frame, subject.plugin.gives)
+            verify(subject.one(instance, frame, given), given, frame, subject.plugin.produces)
+            verify(subject.one(instance, scene.frame(index), Results()), Results(), frame, subject.plugin.produces)
 
 
 def _keeps_a_batch_in_order(subject: Subject) -> None:
@@ -186,7 +186,7 @@ def _leaves_its_input_alone(subject: Subject) -> None:
             frame, given = scene.frame(index), subject.given(scene, index)
             before = [column.copy() for item in given for _, column in columns(item)]
             found = subject.one(instance, frame, given)
-            instance.carry(frame, given)
+            instance.predict(frame, given)
             instance.draw(BlankCanvas(scene.size), frame, given.merged(found))
             if (frame.host() != scene.image(index)).any():
                 raise BrokenRuleError("writes into the frame, which others read")
@@ -195,27 +195,27 @@ def _leaves_its_input_alone(subject: Subject) -> None:
                 raise BrokenRuleError("writes into the results of earlier plug-ins")
 
 
-def _carries_without_effect(subject: Subject) -> None:
+def _predicts_without_effect(subject: Subject) -> None:
     scene = Scene()
-    with subject.opened() as carried, subject.opened() as plain:
+    with subject.opened() as predicted, subject.opened() as plain:
         for index in _FRAMES:
             expected = subject.run(plain, scene, [index])[0]
-            if not same(expected, subject.run(carried, scene, [index])[0]):
-                raise BrokenRuleError("carry changes what process finds later")
+            if not same(expected, subject.run(predicted, scene, [index])[0]):
+                raise BrokenRuleError("predict changes what process finds later")
             for ahead in (1, 2, 30):
                 frame, given = scene.frame(index + ahead), subject.given(scene, index + ahead)
-                verify(carried.carry(frame, given), Results(), frame, subject.plugin.gives)
+                verify(predicted.predict(frame, given), Results(), frame, subject.plugin.produces)
 
 
-def _carries_cheaply(subject: Subject) -> None:
+def _predicts_cheaply(subject: Subject) -> None:
     scene = Scene()
     with subject.opened() as instance:
         subject.run(instance, scene, _FRAMES)
         frame, given = scene.frame(len(_FRAMES)), subject.given(scene, len(_FRAMES))
         frame.host()
-        best = min(_duration(lambda: instance.carry(frame, given)) for _ in range(20))
+        best = min(_duration(lambda: instance.predict(frame, given)) for _ in range(20))
     if best > _CARRY_LIMIT:
-        raise BrokenRuleError(f"carry takes {best * 1e3:.2f} ms; each shown frame waits for it, keep it under 1 ms")
+        raise BrokenRuleError(f"predict takes {best * 1e3:.2f} ms; each shown frame waits for it, keep it under 1 ms")
 
 
 def _draws(subject: Subject) -> None:
@@ -233,14 +233,14 @@ def _forgets(subject: Subject) -> None:
     with subject.opened() as instance:
         instance.forget(scene.camera)
         subject.run(instance, scene, _FRAMES)
-        instance.carry(scene.frame(len(_FRAMES)), Results())
+        instance.predict(scene.frame(len(_FRAMES)), Results())
         instance.forget(scene.camera)
         for item in reachable(instance, (str, Frame)):
             if isinstance(item, Frame) or item == scene.camera:
                 what = "a frame" if isinstance(item, Frame) else "its name"
                 raise BrokenRuleError(f"still holds {what} after forget(camera): a memory leak")
         again = subject.run(instance, scene, [7])[0]
-        verify(again, subject.given(scene, 7), scene.frame(7), subject.plugin.gives)
+        verify(again, subject.given(scene, 7), scene.frame(7), subject.plugin.produces)
 
 
 def _reports_what_it_declares(subject: Subject) -> None:
@@ -253,8 +253,8 @@ def _reports_what_it_declares(subject: Subject) -> None:
                 declarations.events(found)
             except UndeclaredError as error:
                 raise BrokenRuleError(str(error)) from None
-        if Events in instance.carry(scene.frame(len(_FRAMES)), subject.given(scene, len(_FRAMES))):
-            raise BrokenRuleError("carry returns Events; only process may, for the frame on which they happen")
+        if Events in instance.predict(scene.frame(len(_FRAMES)), subject.given(scene, len(_FRAMES))):
+            raise BrokenRuleError("predict returns Events; only process may, for the frame on which they happen")
 
 
 def _has_a_json_form(subject: Subject) -> None:
@@ -296,8 +296,8 @@ BEHAVIOUR: dict[str, Rule] = {
     "handles frames without earlier detections": _copes_with_nothing_found,
     "keeps a batch in order and cameras apart": _keeps_a_batch_in_order,
     "does not modify frames and earlier results": _leaves_its_input_alone,
-    "carry has no side effects": _carries_without_effect,
-    "carry is fast": _carries_cheaply,
+    "predict has no side effects": _predicts_without_effect,
+    "predict is fast": _predicts_cheaply,
     "draws on any canvas": _draws,
     "forgets a camera": _forgets,
     "returns the same results in parallel": _agrees_with_itself_in_parallel,

@@ -77,13 +77,13 @@ class Scene:
             LABELS,
         )
 
-    def results(self, index: int, needs: frozenset[type]) -> Results:
-        """Returns those results of earlier plug-ins that are in `needs`. Raises ValueError for unknown types."""
+    def results(self, index: int, requires: frozenset[type]) -> Results:
+        """Returns those results of earlier plug-ins that are in `requires`. Raises ValueError for unknown types."""
         known = {Detections: self.detections, Tracks: self.tracks}
-        strange = sorted(kind.__name__ for kind in needs if kind not in known)
+        strange = sorted(kind.__name__ for kind in requires if kind not in known)
         if strange:
             raise ValueError(f"the kit cannot create {', '.join(strange)} as input for this plug-in")
-        return Results(*(known[kind](index) for kind in known if kind in needs))
+        return Results(*(known[kind](index) for kind in known if kind in requires))
 
 
 class BlankCanvas:

@@ -18,8 +18,8 @@ from sightd.plugins.api import (
     AnyPlugin,
     Detections,
     Frame,
+    FrameOverride,
     JsonOptions,
-    Picture,
     PluginConfig,
     Results,
     Tracks,
@@ -62,7 +62,7 @@ class Subject:
 
     def given(self, scene: Scene, index: int) -> Results:
         """Returns what earlier plug-ins would have found on a frame of the scene."""
-        return scene.results(index, self.plugin.needs)
+        return scene.results(index, self.plugin.requires)
 
     def run(self, instance: AnyPlugin, scene: Scene, indices: Sequence[int]) -> list[Results]:
         """Processes frames of one camera one after the other, each in its own batch."""
@@ -102,7 +102,7 @@ def verify(found: Results, given: Results, frame: Frame, allowed: frozenset[type
     for item in found:
         kind = type(item)
         if kind not in allowed:
-            raise BrokenRuleError(f"returns {kind.__name__}, which `gives` does not declare")
+            raise BrokenRuleError(f"returns {kind.__name__}, which `produces` does not declare")
         for name, column in columns(item):
             if np.issubdtype(column.dtype, np.floating) and not np.isfinite(column).all():
                 raise BrokenRuleError(f"{kind.__name__}.{name} contains values that are not finite")
@@ -111,7 +111,7 @@ def verify(found: Results, given: Results, frame: Frame, allowed: frozenset[type
             _verify_boxes(boxes, frame, kind.__name__)
         if isinstance(item, (Detections, Tracks)):
             _verify_objects(item)
-    tracks, picture = found.get(Tracks), found.get(Picture)
+    tracks, picture = found.get(Tracks), found.get(FrameOverride)
     if tracks is not None:
         _verify_tracks(tracks, given.merged(found).get(Detections))
     if picture is not None and (
@@ -138,8 +138,8 @@ def verify_json(item: object, results: Results) -> None:
 
 
 def columns(item: object) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yields the arrays of a struct of arrays, or the image of a `Picture`, by name."""
-    if isinstance(item, Picture):
+    """Yields the arrays of a struct of arrays, or the image of a `FrameOverride`, by name."""
+    if isinstance(item, FrameOverride):
         yield "image", item.image
     if is_dataclass(item):
         for field in fields(item):

@@ -89,7 +89,7 @@ def seen(tracks: CameraTracks, detection: NDArray[np.int64], reach: Reach) -> Tr
     return _shown(tracks, tracks.at, (detection >= 0) | (lost_for <= reach.show_lost), detection)
 
 
-def carried(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
+def predicted(tracks: CameraTracks, now: float, reach: Reach) -> Tracks | None:
     """Returns the tracks predicted for another frame, or None if it is too far in time from the analysed one."""
     if abs(now - tracks.at) > reach.max_carry:
         return None

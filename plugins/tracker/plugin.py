@@ -96,13 +96,13 @@ class Tracker(Plugin[TrackerConfig]):
     ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which
     frames are analysed. Ids are never given twice to a camera.
 
-    Threads: states are immutable and replaced whole; `carry` reads them without a lock; `process` and `forget`
+    Threads: states are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
     take turns.
     """
 
     Config: ClassVar[type[PluginConfig]] = TrackerConfig
-    needs: ClassVar[frozenset[type]] = frozenset({Detections})
-    gives: ClassVar[frozenset[type]] = frozenset({Tracks})
+    requires: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Tracks})
 
     def __init__(self, config: TrackerConfig) -> None:
         super().__init__(config)
@@ -128,7 +128,7 @@ class Tracker(Plugin[TrackerConfig]):
     def _follow(self, frame: Frame, results: Results) -> Results:
         found = results.get(Detections)
         if found is None:
-            return self.carry(frame, results)
+            return self.predict(frame, results)
         with self._turn:
             before = self._state_for(frame)
             after, detection = step(before, found, max(frame.captured_at, before.at), self._rules)
@@ -147,12 +147,12 @@ class Tracker(Plugin[TrackerConfig]):
             return replace(known, at=-np.inf, interval=np.inf, size=size, rows=np.zeros((0, WIDTH)))
         return known
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         """Returns the tracks predicted for the frame's time; nothing if the last analysed frame is too far away."""
         known = self._cameras.get(frame.camera)
         if known is None or known.size != (frame.width, frame.height):
             return Results()
-        tracks = camera_tracks.carried(known, frame.captured_at, self._reach)
+        tracks = camera_tracks.predicted(known, frame.captured_at, self._reach)
         return Results() if tracks is None else Results(tracks)
 
     def forget(self, camera: str) -> None:

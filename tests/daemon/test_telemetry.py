@@ -140,10 +140,10 @@ def test_a_command_keeps_to_itself(name: str, user: User, configuration: Path) -
 
 def prepare(command: str, user: User) -> None:
     """Creates what the command works on: images of two classes, models, a journal."""
-    needs = {"models quantize": ["ssd-mobilenet-v2"], "classifier train": ["mobilenet-v2"]}
+    requires = {"models quantize": ["ssd-mobilenet-v2"], "classifier train": ["mobilenet-v2"]}
     store = user.home / ".cache/sightd/models"
     store.mkdir(parents=True)
-    for file in map(stored, needs.get(command, [])):
+    for file in map(stored, requires.get(command, [])):
         shutil.copy(file, store)
         shutil.copy(file.with_suffix(".json"), store)
     random = np.random.default_rng(0)

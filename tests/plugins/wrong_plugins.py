@@ -22,7 +22,7 @@ class CountsByText(Plugin[PluginConfig]):
 class SaysNothingHappens(Plugin[PluginConfig]):
     """Gives events and declares no kind of them."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Events})
+    produces: ClassVar[frozenset[type]] = frozenset({Events})
 
 
 class GivesNoEvents(Plugin[PluginConfig]):

@@ -35,7 +35,7 @@ class Faulty(Plugin[FaultyConfig]):
     """Finds nothing; once there is a file `orders` it takes it away and does what it says. Standing orders stay."""
 
     Config: ClassVar[type[PluginConfig]] = FaultyConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Classification})
+    produces: ClassVar[frozenset[type]] = frozenset({Classification})
 
     def open(self, context: Context) -> None:
         if self.config.opening == "hangs":

@@ -43,12 +43,12 @@ class PickyConfig(PluginConfig):
 
 class Finder(Plugin[FinderConfig]):
     Config: ClassVar[type[PluginConfig]] = FinderConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
 
 
 class Follower(Plugin[PluginConfig]):
-    needs: ClassVar[frozenset[type]] = frozenset({Detections})
-    gives: ClassVar[frozenset[type]] = frozenset({Tracks})
+    requires: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Tracks})
 
 
 class Uploader(Plugin[UploaderConfig]):
@@ -81,9 +81,9 @@ def find(name: str) -> type[AnyPlugin]:
 def check_chain(names: Sequence[str], classes: Mapping[str, type[AnyPlugin]]) -> None:
     given: set[type] = set()
     for name in names:
-        if not classes[name].needs <= given:
+        if not classes[name].requires <= given:
             raise PluginError(f"{name} requires Detections; put finder before it")
-        given |= classes[name].gives
+        given |= classes[name].produces
 
 
 STUBS = PluginSource(find, check_chain, tuple(CLASSES))

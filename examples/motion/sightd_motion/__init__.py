@@ -59,7 +59,7 @@ class Motion(Plugin[MotionConfig]):
     """Boxes around what moves."""
 
     Config: ClassVar[type[PluginConfig]] = MotionConfig
-    gives: ClassVar[frozenset[type]] = frozenset({Detections, Movement, Events})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections, Movement, Events})
     metrics: ClassVar[tuple[CounterSpec, ...]] = (
         CounterSpec("motion_frames", "Frames on which something moved or nothing did.", "state", ("moving", "still")),
     )

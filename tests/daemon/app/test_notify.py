@@ -29,7 +29,7 @@ def test_each_message_is_a_datagram(listening: tuple[socket.socket, dict[str, st
         (notifier.reloading, b"RELOADING=1\nMONOTONIC_USEC=12345678"),
         (notifier.stopping, b"STOPPING=1"),
         (notifier.alive, b"WATCHDOG=1"),
-        (lambda: notifier.needs(1.5), b"EXTEND_TIMEOUT_USEC=1500000"),
+        (lambda: notifier.requires(1.5), b"EXTEND_TIMEOUT_USEC=1500000"),
         (lambda: notifier.status("3 of 4\ncameras live"), b"STATUS=3 of 4 cameras live"),
     ):
         call()

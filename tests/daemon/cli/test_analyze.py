@@ -283,7 +283,7 @@ class Size:
 class Sizer(Plugin[PluginConfig]):
     """Finds the size of each frame."""
 
-    gives = frozenset({Size})
+    produces = frozenset({Size})
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
         return [Results(Size()) for _ in frames]

@@ -17,12 +17,12 @@ from sightd.plugins.api import (
     Context,
     Detections,
     Frame,
-    Hidden,
+    FrameOverride,
     Image,
-    Picture,
     Plugin,
     PluginConfig,
     PluginError,
+    PrivacyMask,
     Results,
 )
 
@@ -45,7 +45,7 @@ def scores(results: Results) -> list[float]:
 class Faulty(Plugin[PluginConfig]):
     """Reports its process ID and the mean of each image; on the frame numbers above it fails as their names say."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
 
     def __init__(self, config: PluginConfig) -> None:
         super().__init__(config)
@@ -88,7 +88,7 @@ class SlowOpener(Faulty):
 class Keeper(Plugin[PluginConfig]):
     """Keeps each image until the next call, then reports the means of the previous and the current one."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
     _last: Image | None = None
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
@@ -101,20 +101,20 @@ class Keeper(Plugin[PluginConfig]):
 class Painter(Plugin[PluginConfig]):
     """Inverts images, masks their upper half, and draws a box, a mark of its own and text."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Picture, Hidden})
+    produces: ClassVar[frozenset[type]] = frozenset({FrameOverride, PrivacyMask})
     forgotten = ""
 
     @property
-    def hides(self) -> bool:
+    def redacts(self) -> bool:
         return True
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        half = Hidden(np.array([[0, 0, frames[0].width, frames[0].height / 2]], np.float32))
-        return [Results(Picture(255 - frame.host()), half) for frame in frames]
+        half = PrivacyMask(np.array([[0, 0, frames[0].width, frames[0].height / 2]], np.float32))
+        return [Results(FrameOverride(255 - frame.host()), half) for frame in frames]
 
-    def carry(self, frame: Frame, results: Results) -> Results:
-        told = results.get(Picture)
-        return Results(Hidden.all_of(frame)) if told is None else Results(told, Hidden.all_of(frame))
+    def predict(self, frame: Frame, results: Results) -> Results:
+        told = results.get(FrameOverride)
+        return Results(PrivacyMask.all_of(frame)) if told is None else Results(told, PrivacyMask.all_of(frame))
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         if frame.seq == HANGS:
@@ -138,7 +138,7 @@ class Careless(Plugin[PluginConfig]):
 class Meeting(Plugin[PluginConfig]):
     """Returns from `process` only when two calls run at once."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
     parallel = True
 
     def __init__(self, config: PluginConfig) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from sightd.daemon.pipeline.manager import Instance, PluginManager
 from sightd.engines.errors import EngineError
-from sightd.plugins.api import AnyPlugin, Frame, Hidden, Image, Picture, PluginConfig, PluginError, Results
+from sightd.plugins.api import AnyPlugin, Frame, FrameOverride, Image, PluginConfig, PluginError, PrivacyMask, Results
 from tests.daemon.isolation.plugins import Careless, Faulty, Keeper, Meeting, Painter, scores
 from tests.daemon.pipeline.plugins import Observations
 
@@ -87,16 +87,16 @@ class Board:
 def test_paints_hides_predicts_and_draws_as_if_it_were_here(isolated: Open) -> None:
     instance = isolated(Painter)
     frame = Frame.of(picture(55))
-    assert instance.supervisor.hides
-    assert instance.supervisor.plugin.gives == {Picture, Hidden}
+    assert instance.supervisor.redacts
+    assert instance.supervisor.plugin.produces == {FrameOverride, PrivacyMask}
     [result] = seen(instance, frame)
-    painting, hidden = result.get(Picture), result.get(Hidden)
+    painting, hidden = result.get(FrameOverride), result.get(PrivacyMask)
     assert painting is not None
     assert hidden is not None
     assert (painting.image == 200).all()
     assert hidden.boxes.tolist() == [[0, 0, 64, 24]]
-    carried = instance.supervisor.carry(frame, result)
-    assert Picture in carried, "what others found comes with the frame"
+    predicted = instance.supervisor.predict(frame, result)
+    assert FrameOverride in predicted, "what others found comes with the frame"
     board = Board()
     instance.supervisor.draw(board, frame, result)
     assert board.drawn == [("box", (1, 2, 3), "a box"), ("words", (3.0, 4.0), (4, 5, 6))]

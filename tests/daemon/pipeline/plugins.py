@@ -23,7 +23,7 @@ def frame(camera: str = "a", seq: int = 0, captured_at: float | None = None) -> 
 class Finder(Plugin[PluginConfig]):
     """Finds as many objects as the frame's number says, once it is allowed to; predicts an empty result."""
 
-    gives = frozenset({Detections})
+    produces = frozenset({Detections})
 
     def __init__(self, config: PluginConfig | None = None) -> None:
         super().__init__(config or PluginConfig())
@@ -42,8 +42,8 @@ class Finder(Plugin[PluginConfig]):
         self.before()
         return [Results(found(f.seq)) for f in frames]
 
-    def carry(self, frame: Frame, results: Results) -> Results:
-        return Results(Detections.none(("carried",)))
+    def predict(self, frame: Frame, results: Results) -> Results:
+        return Results(Detections.none(("predicted",)))
 
 
 class ParallelFinder(Finder):
@@ -53,8 +53,8 @@ class ParallelFinder(Finder):
 class Follower(Plugin[PluginConfig]):
     """Requires detections; records on which frames it ran and which it predicted."""
 
-    needs = frozenset({Detections})
-    gives = frozenset({Tracks})
+    requires = frozenset({Detections})
+    produces = frozenset({Tracks})
 
     def __init__(self, config: PluginConfig | None = None) -> None:
         super().__init__(config or PluginConfig())
@@ -66,7 +66,7 @@ class Follower(Plugin[PluginConfig]):
         self.ran += [f.seq for f in frames]
         return [Results(Tracks.none()) for _ in frames]
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         self.predicted.append(frame.seq)
         return Results(Tracks.none(("predicted",)))
 

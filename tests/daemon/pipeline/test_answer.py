@@ -39,7 +39,7 @@ class Queue:
 class Counter(Plugin[PluginConfig]):
     """Declares a counter without a label, one of fixed values, one of class names, and two kinds of events."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Queue, Events, Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Queue, Events, Detections})
     metrics: ClassVar[tuple[CounterSpec, ...]] = (
         CounterSpec("queues", "Queues."),
         CounterSpec("served", "Served customers.", "till", ("left", "right")),
@@ -105,9 +105,9 @@ def test_events_keep_their_facts_even_if_the_plug_in_changes_them_later() -> Non
 
 
 def test_a_prediction_has_no_events_and_counts_nothing() -> None:
-    assert Queue in CHECK.carry(counted("never asked"))
-    with pytest.raises(NonsenseError, match="carry returned Events"):
-        CHECK.carry(happened(Event("queue.long")))
+    assert Queue in CHECK.predict(counted("never asked"))
+    with pytest.raises(NonsenseError, match="predict returned Events"):
+        CHECK.predict(happened(Event("queue.long")))
 
 
 def test_a_fault_of_what_it_counts_is_the_plug_in_s_and_the_frame_goes_on() -> None:

@@ -24,7 +24,7 @@ from sightd.plugins.api import (
     Events,
     EventSpec,
     Frame,
-    Picture,
+    FrameOverride,
     Plugin,
     PluginConfig,
     PluginError,
@@ -79,7 +79,7 @@ def test_a_frame_passes_all_plugins_in_order() -> None:
 class Bell(Plugin[PluginConfig]):
     """Rings on each frame that it processes."""
 
-    gives = frozenset({Events})
+    produces = frozenset({Events})
     events = (EventSpec("bell.rings", "It rings."),)
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
@@ -118,10 +118,10 @@ def test_a_prediction_is_not_counted() -> None:
 class Painter(Plugin[PluginConfig]):
     """Returns an override image for each frame."""
 
-    gives = frozenset({Picture})
+    produces = frozenset({FrameOverride})
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
-        return [Results(Picture(one.host())) for one in frames]
+        return [Results(FrameOverride(one.host())) for one in frames]
 
 
 def test_what_nobody_sees_is_not_painted() -> None:
@@ -131,7 +131,7 @@ def test_what_nobody_sees_is_not_painted() -> None:
             assert task is not None
             assert task.wait(5)
             assert Detections in task.results
-            assert (Picture in task.results) == watched
+            assert (FrameOverride in task.results) == watched
     with pipeline_of(Painter(PluginConfig())) as [pipeline]:
         assert pipeline.offer(frame(), watched=False) is None
 
@@ -204,8 +204,8 @@ def test_frames_of_a_camera_are_analysed_in_order_by_several_threads() -> None:
 
 def test_between_analysed_frames_plugins_predict() -> None:
     with pipeline_of(Finder(), Follower()) as [pipeline]:
-        carried = pipeline.carried(frame(seq=7))
-    tracks = carried.get(Tracks)
+        predicted = pipeline.predicted(frame(seq=7))
+    tracks = predicted.get(Tracks)
     assert tracks is not None
     assert tracks.labels == ("predicted",)
 
@@ -224,7 +224,7 @@ def test_a_plugin_predicts_where_the_one_it_needs_did_not_run() -> None:
     finder, follower = Finder(PluginConfig(every=2)), Follower()
 
     class Beside(Finder):
-        gives = frozenset({Picture})
+        produces = frozenset({FrameOverride})
 
         def process(self, frames: object, results: object) -> list[Results]:
             return [Results()]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from sightd.plugins.api import Detections, Frame, Hidden, Plugin, PluginConfig, Results
+from sightd.plugins.api import Detections, Frame, Plugin, PluginConfig, PrivacyMask, Results
 from tests.daemon.pipeline.plugins import Finder, frame
 from tests.daemon.pipeline.test_camera_pipeline import pipeline_of
 
@@ -18,21 +18,21 @@ FACE = np.array([[1, 2, 3, 4]], np.float32)
 class Hider(Plugin[PluginConfig]):
     """Redacts one region, or fails if the test says so."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Hidden})
+    produces: ClassVar[frozenset[type]] = frozenset({PrivacyMask})
     fails = silent = False
     region = FACE
 
     @property
-    def hides(self) -> bool:
+    def redacts(self) -> bool:
         return True
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> Sequence[Results]:
         if self.fails:
             raise RuntimeError("the network is gone")
-        return [Results() if self.silent else Results(Hidden(self.region)) for _ in frames]
+        return [Results() if self.silent else Results(PrivacyMask(self.region)) for _ in frames]
 
-    def carry(self, frame: Frame, results: Results) -> Results:
-        return Results(Hidden(self.region))
+    def predict(self, frame: Frame, results: Results) -> Results:
+        return Results(PrivacyMask(self.region))
 
 
 def hidden_of(*plugins: Plugin[PluginConfig]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -40,7 +40,7 @@ def hidden_of(*plugins: Plugin[PluginConfig]) -> np.ndarray[tuple[int, ...], np.
         task = pipeline.offer(frame())
         assert task is not None
         assert task.wait(5)
-        hidden = task.results.get(Hidden)
+        hidden = task.results.get(PrivacyMask)
     assert hidden is not None
     return hidden.boxes
 
@@ -63,9 +63,9 @@ def test_where_it_has_no_answer_everything_is_hidden(trouble: str) -> None:
 
 def test_a_frame_that_it_did_not_see_is_hidden_whatever_it_predicts() -> None:
     with pipeline_of(Hider(PluginConfig())) as [pipeline]:
-        carried = pipeline.carried(frame()).get(Hidden)
-    assert carried is not None
-    assert whole() in carried.boxes.tolist()
+        predicted = pipeline.predicted(frame()).get(PrivacyMask)
+    assert predicted is not None
+    assert whole() in predicted.boxes.tolist()
 
 
 def test_another_plug_in_uncovers_nothing() -> None:
@@ -76,14 +76,14 @@ def test_another_plug_in_uncovers_nothing() -> None:
 
 def test_plug_ins_that_hide_nothing_add_nothing() -> None:
     with pipeline_of(Finder()) as [pipeline]:
-        assert not pipeline.hides
+        assert not pipeline.redacts
         task = pipeline.offer(frame())
         assert task is not None
         assert task.wait(5)
-        assert Hidden not in task.results
+        assert PrivacyMask not in task.results
         assert Detections in task.results
 
 
 def test_the_line_says_that_it_hides() -> None:
     with pipeline_of(Finder(), Hider(PluginConfig())) as [pipeline]:
-        assert pipeline.hides
+        assert pipeline.redacts

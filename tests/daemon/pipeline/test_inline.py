@@ -306,8 +306,8 @@ def test_removing_the_plugin_before_it_does_not_wait_for_it(plugins: PluginManag
 class Counting(Plugin[PluginConfig]):
     """`process` in several calls at a time, on command."""
 
-    needs = frozenset({Detections})
-    gives = frozenset({Tracks})
+    requires = frozenset({Detections})
+    produces = frozenset({Tracks})
     parallel = True
     together = threading.Barrier(2)
 

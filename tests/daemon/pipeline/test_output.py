@@ -142,7 +142,7 @@ def test_where_faces_are_hidden_a_frame_without_an_answer_is_hidden_whole() -> N
     """Whatever went wrong before: of an image of noise only a mosaic of its mean colours is left."""
     bench, shown = Bench(), list[Image]()
     noise = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
-    bench.output._pipeline.hides = True
+    bench.output._pipeline.redacts = True
     bench.output._publisher.publish = lambda image, *_: shown.append(image.copy())  # type: ignore[method-assign]
     bench.output._show(Frame.of(noise, camera="a"), Results())
     (image,) = shown

@@ -41,7 +41,7 @@ def test_one_that_was_taken_out_and_is_replaced_is_told_to_run_again(tmp_path: P
 class Counting(Finder):
     """Declares a counter and a kind of event, and closes visibly."""
 
-    gives = frozenset({Events})
+    produces = frozenset({Events})
     metrics = (CounterSpec("queues", "Queues."),)
     events = (EventSpec("queue.long", "A queue became long."),)
     closed = 0

@@ -36,8 +36,8 @@ class Faulty(Finder):
             raise self.answer
         return self.answer  # type: ignore[no-any-return]
 
-    def carry(self, frame: Frame, results: Results) -> Results:
-        raise ZeroDivisionError("carry")
+    def predict(self, frame: Frame, results: Results) -> Results:
+        raise ZeroDivisionError("predict")
 
 
 def guarded(answer: Any) -> tuple[PluginSupervisor, Observations]:
@@ -55,7 +55,7 @@ def guarded(answer: Any) -> tuple[PluginSupervisor, Observations]:
         (None, "invalid", "returned NoneType, expected one Results for each of 1 frames"),
         ([], "invalid", "returned 0 results, expected one Results for each of 1 frames"),
         ([None], "invalid", "returned NoneType, expected Results"),
-        ([Results(Tracks.none())], "invalid", "returned Tracks, which `gives` does not declare"),
+        ([Results(Tracks.none())], "invalid", "returned Tracks, which `produces` does not declare"),
     ],
 )
 def test_a_fault_is_counted_and_told_and_the_frame_goes_on(answer: Any, kind: str, told: str) -> None:
@@ -77,13 +77,13 @@ def test_says_nothing_of_frames_while_it_is_out() -> None:
     supervisor, _ = guarded(RuntimeError("boom"))
     for _ in range(3):
         supervisor.process([frame()], [Results()])
-    assert len(supervisor.carry(frame(), Results())) == 0
+    assert len(supervisor.predict(frame(), Results())) == 0
     assert supervisor.faults == 3
 
 
 def test_a_fault_in_carry_counts_too() -> None:
     supervisor, observations = guarded([Results()])
-    assert len(supervisor.carry(frame(), Results())) == 0
+    assert len(supervisor.predict(frame(), Results())) == 0
     assert observations.faults == ["error"]
 
 
@@ -103,11 +103,11 @@ def canvas() -> Canvas:
 class Showing(Finder):
     """Works; predicts and draws what the test sets."""
 
-    carries: Any = Results()
+    predicts: Any = Results()
     draws: Exception | None = None
 
-    def carry(self, frame: Frame, results: Results) -> Results:
-        return self.carries  # type: ignore[no-any-return]
+    def predict(self, frame: Frame, results: Results) -> Results:
+        return self.predicts  # type: ignore[no-any-return]
 
     def draw(self, canvas: Canvas, frame: Frame, results: Results) -> None:
         if self.draws:
@@ -115,17 +115,17 @@ class Showing(Finder):
 
 
 @pytest.mark.parametrize(
-    ("carried", "told"),
+    ("predicted", "told"),
     [
-        (None, "carry returned NoneType, expected Results"),
-        (Results(Tracks.none()), "carry returned Tracks, which `gives` does not declare"),
+        (None, "predict returned NoneType, expected Results"),
+        (Results(Tracks.none()), "predict returned Tracks, which `produces` does not declare"),
     ],
 )
-def test_nonsense_carried_is_a_fault_and_not_passed_on(carried: Any, told: str) -> None:
+def test_nonsense_carried_is_a_fault_and_not_passed_on(predicted: Any, told: str) -> None:
     plugin, observations = Showing(), Observations()
-    plugin.carries = carried
+    plugin.predicts = predicted
     supervisor = PluginSupervisor("showing", plugin, observations)
-    assert len(supervisor.carry(frame(), Results())) == 0
+    assert len(supervisor.predict(frame(), Results())) == 0
     assert told in supervisor.last_fault
     assert observations.faults == ["invalid"]
 

@@ -19,7 +19,7 @@ from sightd.engines.cuda.driver import CudaDevice
 from sightd.engines.cuda.gpus import Gpu
 from sightd.engines.cuda.image import DeviceImage, Downloads
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
-from sightd.plugins.api import Frame, Hidden, Image, Picture, Results
+from sightd.plugins.api import Frame, FrameOverride, Image, PrivacyMask, Results
 from tests.daemon.render.scenes import frame, grey, tracks
 from tests.engines.cuda.pictures import smooth
 from tests.support.device_engine import build_with_kernels, open_stand_in_gpu
@@ -141,7 +141,7 @@ def test_regions_are_hidden_there_as_on_the_cpu(kernels: bytes) -> None:
     with gpu_and_downloads() as (gpu, downloads):
         drawing = FrameDrawing(gpu)
         image = smooth(640, 360)
-        on_host, hidden = nv12_round_trip(image), Hidden(np.array([[100, 50, 301, 333], [580, 300, 900, 900]]))
+        on_host, hidden = nv12_round_trip(image), PrivacyMask(np.array([[100, 50, 301, 333], [580, 300, 900, 900]]))
         expected = Renderer("a", Render(status=False)).render(frame(on_host), Results(hidden), fps=None).picture()
         there = device_frame(device_image(gpu.device, image, downloads), on_host)
         found = Renderer("a", Render(status=False), None, drawing).render(there, Results(hidden), fps=None).picture()
@@ -160,7 +160,7 @@ def test_what_the_gpu_cannot_show_well_comes_to_the_host(kernels: bytes) -> None
         there = device_frame(device_image(gpu.device, image, downloads), image)
         small = Renderer("a", Render(), 120, drawing).render(there, Results(), fps=None).picture()
         assert isinstance(small, np.ndarray)
-        painted = Results(Picture(grey(640, 360, 200)))
+        painted = Results(FrameOverride(grey(640, 360, 200)))
         replaced = Renderer("a", Render(status=False), None, drawing).render(there, painted, fps=None).picture()
         assert isinstance(replaced, np.ndarray)
         assert np.all(replaced == 200)

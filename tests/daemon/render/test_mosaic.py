@@ -13,7 +13,7 @@ from sightd.daemon.render.renderer import Renderer
 from sightd.daemon.render.surface import HostSurface
 from sightd.daemon.render.text import SpriteCache
 from sightd.daemon.render.theme import Layout
-from sightd.plugins.api import Hidden, Image, Results
+from sightd.plugins.api import Image, PrivacyMask, Results
 from tests.daemon.render.scenes import frame
 
 SIZE = (320, 180)
@@ -74,7 +74,7 @@ def test_any_box_leaves_nothing_of_its_inside(box: tuple[float, float, float, fl
 
 
 def test_the_renderer_hides_before_it_draws_and_in_pixels_of_the_output() -> None:
-    found = Results(Hidden(np.array([[160, 80, 320, 240]], np.float32)))
+    found = Results(PrivacyMask(np.array([[160, 80, 320, 240]], np.float32)))
     source = np.random.default_rng(4).integers(0, 256, (360, 640, 3), np.uint8)
     shown = Renderer("a", Render(status=False), 180).render(frame(source), found, fps=None)
     assert len(np.unique(shown.image[40:120, 80:160].reshape(-1, 3), axis=0)) <= 36

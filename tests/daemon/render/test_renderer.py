@@ -7,7 +7,7 @@ import pytest
 
 from sightd.daemon.config.model import Render
 from sightd.daemon.render.renderer import Renderer, output_size
-from sightd.plugins.api import Image, Picture, Results
+from sightd.plugins.api import FrameOverride, Image, Results
 from tests.daemon.render.scenes import changed, detections, frame, grey, tracks
 
 PLAIN: dict[str, Any] = {
@@ -97,7 +97,7 @@ def test_boxes_follow_a_picture_that_is_scaled_down() -> None:
 
 def test_a_picture_from_a_plugin_replaces_the_frames_own() -> None:
     shown = Renderer("a", Render(**PLAIN)).render(
-        frame(grey(640, 360)), Results(Picture(grey(320, 180, 200))), fps=None
+        frame(grey(640, 360)), Results(FrameOverride(grey(320, 180, 200))), fps=None
     )
     assert shown.image.shape == (360, 640, 3)
     assert np.all(shown.image == 200)

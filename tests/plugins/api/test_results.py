@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightd.plugins.api import Detections, Picture, Tracks, label_of
+from sightd.plugins.api import Detections, FrameOverride, Tracks, label_of
 
 
 def detections(boxes: Any, count: int) -> Detections:
@@ -37,7 +37,7 @@ def test_velocities_without_two_directions_are_refused() -> None:
 )
 def test_a_picture_that_is_no_bgr_picture_is_refused(image: Any) -> None:
     with pytest.raises(ValueError, match=r"Picture\.image"):
-        Picture(image)
+        FrameOverride(image)
 
 
 def test_a_class_beyond_the_labels_has_a_name_all_the_same() -> None:

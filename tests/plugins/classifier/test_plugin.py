@@ -158,10 +158,10 @@ def test_each_track_has_its_own_answer(opened: Opened, colours: dict[str, Any]) 
     assert found.tracks.tolist() == [7, 3, 9]
     assert found.detection.tolist() == [2, 1, 0]
     moved = Results(followed(9, 7))
-    carried = plugin.carry(Frame.of(side_by_side(BLUE, RED, RED), captured_at=1.1), moved).get(Classification)
-    assert carried is not None
-    assert best(carried) == ["blue", "red"]
-    np.testing.assert_array_equal(carried.boxes, followed(9, 7).boxes)
+    predicted = plugin.predict(Frame.of(side_by_side(BLUE, RED, RED), captured_at=1.1), moved).get(Classification)
+    assert predicted is not None
+    assert best(predicted) == ["blue", "red"]
+    np.testing.assert_array_equal(predicted.boxes, followed(9, 7).boxes)
 
 
 def test_of_many_tracks_those_are_looked_at_whose_turn_it_is(opened: Opened, colours: dict[str, Any]) -> None:
@@ -186,7 +186,7 @@ def test_without_a_tracker_detections_are_looked_at_one_by_one(opened: Opened, c
     found = seen(plugin, side_by_side(RED, GREEN), 0.0, given)
     assert (best(found), found.tracks.tolist(), found.detection.tolist()) == (["red", "green"], [-1, -1], [0, 1])
     assert best(seen(plugin, side_by_side(GREEN, RED), 0.1, given)) == ["green", "red"]
-    nothing = plugin.carry(Frame.of(side_by_side(RED, GREEN), captured_at=0.2), given).get(Classification)
+    nothing = plugin.predict(Frame.of(side_by_side(RED, GREEN), captured_at=0.2), given).get(Classification)
     assert nothing is None or len(nothing) == 0
 
 
@@ -218,7 +218,7 @@ def test_slow_looks_are_averaged_and_shown_until_the_next(opened: Opened, colour
     for at in (0.0, 10.0, 20.0):
         seen(plugin, plain(RED), at)
     assert best(seen(plugin, plain(BLUE), 30.0)) == ["red"]
-    assert len(plugin.carry(Frame.of(plain(RED), captured_at=39.0), Results()))
+    assert len(plugin.predict(Frame.of(plain(RED), captured_at=39.0), Results()))
 
 
 def test_numbers_that_are_not_finite_are_a_fault_and_no_answer(opened: Opened, tmp_path: Path) -> None:
@@ -252,9 +252,9 @@ def test_cameras_are_kept_apart_and_batches_in_order(opened: Opened, colours: di
 def test_an_answer_about_the_picture_stands_for_a_second(opened: Opened, colours: dict[str, Any]) -> None:
     plugin = opened(model=colours)
     seen(plugin, plain(RED), 10.0)
-    assert plugin.carry(Frame.of(plain(RED), captured_at=10.9), Results()).get(Classification) is not None
-    assert not len(plugin.carry(Frame.of(plain(RED), captured_at=11.2), Results()))
-    assert not len(plugin.carry(Frame.of(plain(RED, (80, 60)), captured_at=10.1), Results()))
+    assert plugin.predict(Frame.of(plain(RED), captured_at=10.9), Results()).get(Classification) is not None
+    assert not len(plugin.predict(Frame.of(plain(RED), captured_at=11.2), Results()))
+    assert not len(plugin.predict(Frame.of(plain(RED, (80, 60)), captured_at=10.1), Results()))
 
 
 def test_it_draws_what_is_likely_enough(opened: Opened, colours: dict[str, Any]) -> None:

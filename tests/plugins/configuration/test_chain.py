@@ -6,17 +6,17 @@ from typing import ClassVar
 
 import pytest
 
-from sightd.plugins.api import AnyPlugin, Detections, Picture, Plugin, PluginConfig, PluginError
+from sightd.plugins.api import AnyPlugin, Detections, FrameOverride, Plugin, PluginConfig, PluginError
 from sightd.plugins.configuration.registry import check_chain
 from sightd.plugins.tracker import Tracker
 
 
 class Detector(Plugin[PluginConfig]):
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
 
 
 class Painter(Plugin[PluginConfig]):
-    gives: ClassVar[frozenset[type]] = frozenset({Picture})
+    produces: ClassVar[frozenset[type]] = frozenset({FrameOverride})
 
 
 CONFIGURED: dict[str, type[AnyPlugin]] = {"detector": Detector, "tracker": Tracker, "style": Painter}

@@ -86,29 +86,29 @@ def test_a_batch_gives_one_result_a_frame_each_in_its_own_pixels(detector: Detec
 
 def test_carry_repeats_the_cameras_last_word_for_half_a_second(detector: Detector) -> None:
     (found,) = analyse(detector, frame(at=10.0))
-    assert detector.carry(frame(seq=2, at=10.5), Results()).get(Detections) is found
-    assert len(detector.carry(frame(seq=3, at=10.51), Results())) == 0
-    assert len(detector.carry(frame("yard", at=10.0), Results())) == 0
+    assert detector.predict(frame(seq=2, at=10.5), Results()).get(Detections) is found
+    assert len(detector.predict(frame(seq=3, at=10.51), Results())) == 0
+    assert len(detector.predict(frame("yard", at=10.0), Results())) == 0
 
 
 def test_an_older_frame_that_is_done_later_does_not_replace_the_last_word(detector: Detector) -> None:
     (newer,) = analyse(detector, frame(seq=5, at=10.2))
     analyse(detector, frame(seq=4, at=10.1))
-    assert detector.carry(frame(seq=6, at=10.3), Results()).get(Detections) is newer
+    assert detector.predict(frame(seq=6, at=10.3), Results()).get(Detections) is newer
 
 
 def test_after_forget_there_is_no_last_word(detector: Detector) -> None:
     analyse(detector, frame("door"), frame("yard"))
     detector.forget("door")
     detector.forget("never seen")
-    assert len(detector.carry(frame("door", seq=2), Results())) == 0
-    assert len(detector.carry(frame("yard", seq=2), Results())) == 1
+    assert len(detector.predict(frame("door", seq=2), Results())) == 0
+    assert len(detector.predict(frame("yard", seq=2), Results())) == 1
 
 
 def test_boxes_of_a_picture_of_another_size_are_not_carried(detector: Detector) -> None:
     analyse(detector, frame())
     small = np.zeros((32, 64, 3), np.uint8)
-    assert len(detector.carry(frame(seq=2, image=small), Results())) == 0
+    assert len(detector.predict(frame(seq=2, image=small), Results())) == 0
 
 
 def test_several_threads_may_process_at_once(detector: Detector) -> None:

@@ -17,7 +17,7 @@ from sightd.daemon.render.renderer import Renderer
 from sightd.engines.model import Model
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import Detections, Faces, Frame, Hidden, Image, PluginError, Results
+from sightd.plugins.api import Detections, Faces, Frame, Image, PluginError, PrivacyMask, Results
 from sightd.plugins.face.config import FaceConfig
 from sightd.plugins.face.gallery.enrol import Enroller, Photo
 from sightd.plugins.face.gallery.gallery import Gallery
@@ -109,13 +109,13 @@ def test_frames_between_carry_the_name_where_the_face_should_be(opened: Any, gal
     plugin = opened(gallery=gallery)
     frames = list(video("single_face.mp4", 12))
     seen(plugin, iter(frames[:10]))
-    carried = plugin.carry(frames[11], Results()).get(Faces)
+    predicted = plugin.predict(frames[11], Results()).get(Faces)
     truth = seen(plugin, iter(frames[11:]))[0]
-    assert carried is not None
-    assert carried.identities == ("Tom",)
-    np.testing.assert_allclose(carried.boxes, truth.boxes, atol=12)
-    np.testing.assert_allclose(carried.landmarks, truth.landmarks, atol=12)
-    assert plugin.carry(next(video("single_face.mp4", 1, camera="other")), Results()).get(Faces) is None
+    assert predicted is not None
+    assert predicted.identities == ("Tom",)
+    np.testing.assert_allclose(predicted.boxes, truth.boxes, atol=12)
+    np.testing.assert_allclose(predicted.landmarks, truth.landmarks, atol=12)
+    assert plugin.predict(next(video("single_face.mp4", 1, camera="other")), Results()).get(Faces) is None
 
 
 def test_the_gallery_may_change_while_it_runs(opened: Any, gallery: Path) -> None:
@@ -273,18 +273,18 @@ def test_nothing_is_kept_of_strangers_where_that_is_switched_off(opened: Any, tm
     book.close()
 
 
-@pytest.mark.parametrize(("whose", "hides"), [("all", True), ("known", True), ("unknown", False), ("none", False)])
-def test_faces_are_hidden_by_who_they_are(whose: str, hides: bool, opened: Any, gallery: Path) -> None:
+@pytest.mark.parametrize(("whose", "redacts"), [("all", True), ("known", True), ("unknown", False), ("none", False)])
+def test_faces_are_hidden_by_who_they_are(whose: str, redacts: bool, opened: Any, gallery: Path) -> None:
     plugin = opened(gallery=gallery, blur=whose)
-    assert plugin.hides == (whose != "none")
+    assert plugin.redacts == (whose != "none")
     results = [plugin.process([frame], [Results()])[0] for frame in video("single_face.mp4", 4)]
-    hidden = results[-1].get(Hidden)
+    hidden = results[-1].get(PrivacyMask)
     assert (hidden is not None) == (whose != "none")
-    assert (hidden is not None and len(hidden.boxes) == 1) == hides
+    assert (hidden is not None and len(hidden.boxes) == 1) == redacts
 
 
 def boxes_hidden(plugin: FaceRecogniser, frame: Frame, given: Results | None = None) -> int:
-    hidden = plugin.process([frame], [given or Results()])[0].get(Hidden)
+    hidden = plugin.process([frame], [given or Results()])[0].get(PrivacyMask)
     assert hidden is not None
     return len(hidden.boxes)
 
@@ -304,7 +304,7 @@ def test_what_may_be_a_face_is_hidden_though_it_is_too_small_to_be_told_whose(op
     canvas = np.full((360, 640, 3), 90, np.uint8)
     canvas[100 : 100 + small.shape[0], 200 : 200 + small.shape[1]] = small
     results = plugin.process([Frame.of(canvas, still=True)], [Results()])[0]
-    faces, hidden = results.get(Faces), results.get(Hidden)
+    faces, hidden = results.get(Faces), results.get(PrivacyMask)
     assert faces is not None
     assert hidden is not None
     assert (len(faces), len(hidden.boxes)) == (0, 1)

@@ -20,7 +20,7 @@ from sightd.engines.cuda.image import DeviceImage, Downloads
 from sightd.engines.cuda.pipelines.drawing import FrameDrawing
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.sessions.engine import Engine
-from sightd.plugins.api import Frame, Image, Picture, Results
+from sightd.plugins.api import Frame, FrameOverride, Image, Results
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.config import StyleConfig
 from tests.engines.cuda.pictures import nv12_of
@@ -81,12 +81,12 @@ def test_paintings_are_those_of_the_cpu(kernels: bytes) -> None:
         for options in ({}, {"steady": 0, "strength": 0.6}, {"keep_colours": True, "style": ["starry", "delft"]}):
             ours, theirs = stylist(gpu, **options), stylist(None, **options)
             frames = there(gpu, images, downloads)
-            found = [one.get(Picture) for one in ours.process(frames, [Results()] * len(frames))]
+            found = [one.get(FrameOverride) for one in ours.process(frames, [Results()] * len(frames))]
             host = [
                 Frame.of(nv12_round_trip(image), camera=frame.camera, captured_at=frame.captured_at)
                 for image, frame in zip(images, frames, strict=True)
             ]
-            expected = [one.get(Picture) for one in theirs.process(host, [Results()] * len(host))]
+            expected = [one.get(FrameOverride) for one in theirs.process(host, [Results()] * len(host))]
             for picture, wanted in zip(found, expected, strict=True):
                 assert picture is not None
                 assert wanted is not None
@@ -132,7 +132,7 @@ def test_a_part_of_the_picture_is_painted_on_the_host(kernels: bytes) -> None:
         image = film(1)[0]
         frame = Frame.of(image)
         frame.on_device = device_image(gpu.device, image, downloads)
-        picture = plugin.process([frame], [Results()])[0].get(Picture)
+        picture = plugin.process([frame], [Results()])[0].get(FrameOverride)
         assert picture is not None
         assert picture.on_device is None
         del frame, picture

@@ -19,7 +19,7 @@ from sightd.engines.models.convert.style_network import read, write
 from sightd.engines.models.custom_models import CustomModelMetadata, file_of, put, with_custom_models
 from sightd.engines.sessions.engine import Engine
 from sightd.engines.sessions.onnxruntime.cpu import OnnxRuntimeSession
-from sightd.plugins.api import Detections, Frame, Image, Picture, PluginError, Results, Tracks
+from sightd.plugins.api import Detections, Frame, FrameOverride, Image, PluginError, Results, Tracks
 from sightd.plugins.style import Stylist
 from sightd.plugins.style.compositing import enlarged
 from sightd.plugins.style.config import StyleConfig
@@ -52,7 +52,7 @@ def still() -> Image:
 
 def painted(plugin: Stylist, image: Image, results: Results | None = None, **frame: Any) -> Image:
     one = Frame.of(image.copy(), **{"still": True, **frame})
-    picture = plugin.process([one], [results or Results()])[0].get(Picture)
+    picture = plugin.process([one], [results or Results()])[0].get(FrameOverride)
     assert picture is not None
     return picture.image
 
@@ -144,9 +144,9 @@ def warping_error(shown: Sequence[Image], frames: Sequence[Image]) -> float:
         there, back = (flow.calc(*pair, None) for pair in ((greys[n], greys[n - 1]), (greys[n - 1], greys[n])))  # type: ignore[call-overload]
         height, width = greys[n].shape
         grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
-        carried, returned = (cv2.remap(one, grid + there, None, cv2.INTER_LINEAR) for one in (shown[n - 1], back))  # type: ignore[call-overload]
+        predicted, returned = (cv2.remap(one, grid + there, None, cv2.INTER_LINEAR) for one in (shown[n - 1], back))  # type: ignore[call-overload]
         seen = ((there + returned) ** 2).sum(axis=2) < 1
-        errors.append(np.sqrt(((shown[n].astype(float) - carried) ** 2).mean(axis=2)[seen].mean()))
+        errors.append(np.sqrt(((shown[n].astype(float) - predicted) ** 2).mean(axis=2)[seen].mean()))
     return float(np.mean(errors))
 
 
@@ -199,7 +199,7 @@ def test_a_network_of_ones_own_paints_its_one_style(white: int, colour: str, ope
     file = write_double(tmp_path / "twice.onnx", ("batch", 3, "height", "width"))
     plugin = opened(model={"file": file, "white": white, "colour": colour}, steady=0)
     image = np.full((128, 128, 3), (10, 50, 100), np.uint8)
-    picture = plugin.process([Frame.of(image, still=True)], [Results()])[0].get(Picture)
+    picture = plugin.process([Frame.of(image, still=True)], [Results()])[0].get(FrameOverride)
     assert picture is not None
     assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 1
 
@@ -207,7 +207,7 @@ def test_a_network_of_ones_own_paints_its_one_style(white: int, colour: str, ope
 def test_a_network_of_one_size_paints_pictures_of_any(opened: Any, tmp_path: Path) -> None:
     file = write_double(tmp_path / "twice.onnx", (1, 3, 64, 64))
     image = np.full((90, 160, 3), (10, 50, 100), np.uint8)
-    picture = opened(model={"file": file}).process([Frame.of(image)], [Results()])[0].get(Picture)
+    picture = opened(model={"file": file}).process([Frame.of(image)], [Results()])[0].get(FrameOverride)
     assert picture is not None
     assert np.abs(picture.image.astype(int) - (20, 100, 200)).max() <= 2
 

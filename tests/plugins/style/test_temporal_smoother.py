@@ -45,8 +45,8 @@ def test_paint_moves_with_the_picture() -> None:
     first = steadier.steadied(None, scene(), paint(0))
     moved = steadier.steadied(first, scene(6), np.zeros((96, 160, 3), np.float32))
     inside = moved.paint[16:-16, 30:-30]
-    carried, stayed = first.paint[16:-16, 24:-36], first.paint[16:-16, 30:-30]
-    assert np.corrcoef(inside.ravel(), carried.ravel())[0, 1] > 0.75
+    predicted, stayed = first.paint[16:-16, 24:-36], first.paint[16:-16, 30:-30]
+    assert np.corrcoef(inside.ravel(), predicted.ravel())[0, 1] > 0.75
     assert abs(np.corrcoef(inside.ravel(), stayed.ravel())[0, 1]) < 0.3
 
 

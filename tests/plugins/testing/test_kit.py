@@ -23,8 +23,8 @@ from sightd.plugins.api import (
     Events,
     EventSpec,
     Frame,
+    FrameOverride,
     JsonOptions,
-    Picture,
     Plugin,
     PluginConfig,
     Results,
@@ -35,7 +35,7 @@ from sightd.plugins.testing import Report, check_plugin
 class Sound(Plugin[PluginConfig]):
     """Reports an object in the upper left corner, and counts how often it saw each camera."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Detections})
+    produces: ClassVar[frozenset[type]] = frozenset({Detections})
 
     def __init__(self, config: PluginConfig) -> None:
         super().__init__(config)
@@ -79,7 +79,7 @@ class Undescribed(Sound):
 class Inventive(Sound):
     """Produces a result type that it does not declare."""
 
-    gives: ClassVar[frozenset[type]] = frozenset()
+    produces: ClassVar[frozenset[type]] = frozenset()
 
 
 class OutOfThePicture(Sound):
@@ -123,7 +123,7 @@ class Scribbler(Sound):
 class Meddler(Sound):
     """Changes what the detector found."""
 
-    needs: ClassVar[frozenset[type]] = frozenset({Detections})
+    requires: ClassVar[frozenset[type]] = frozenset({Detections})
 
     def process(self, frames: Sequence[Frame], results: Sequence[Results]) -> list[Results]:
         for found in results:
@@ -136,7 +136,7 @@ class Meddler(Sound):
 class Unsettled(Sound):
     """Treats a prediction as an observation."""
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         return self.one(frame)
 
 
@@ -174,10 +174,10 @@ class Clumsy(Sound):
 class SmallPicture(Sound):
     """Produces an image that is not the frame's size."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Picture})
+    produces: ClassVar[frozenset[type]] = frozenset({FrameOverride})
 
     def one(self, frame: Frame) -> Results:
-        return Results(Picture(np.zeros((8, 8, 3), np.uint8)))
+        return Results(FrameOverride(np.zeros((8, 8, 3), np.uint8)))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Things:
 class Reporting(Sound):
     """Counts things and says when one came, as declared."""
 
-    gives: ClassVar[frozenset[type]] = frozenset({Things, Events})
+    produces: ClassVar[frozenset[type]] = frozenset({Things, Events})
     metrics: ClassVar[tuple[CounterSpec, ...]] = (CounterSpec("things", "Things."),)
     events: ClassVar[tuple[EventSpec, ...]] = (EventSpec("thing.came", "A thing came."),)
     things = Things({"things": [{"size": 3}]}, [Count("things")])
@@ -222,7 +222,7 @@ class Surprising(Reporting):
 class Repeating(Reporting):
     """Reports its events again with predictions."""
 
-    def carry(self, frame: Frame, results: Results) -> Results:
+    def predict(self, frame: Frame, results: Results) -> Results:
         return Results(self.happened)
 
 
@@ -271,7 +271,7 @@ class Careless(Sound):
     [
         (Undescribed, "describes its options", "no description for level"),
         (Undescribed, "has a description", "no docstring"),
-        (Inventive, "returns valid results of declared types", "returns Detections, which `gives` does not declare"),
+        (Inventive, "returns valid results of declared types", "returns Detections, which `produces` does not declare"),
         (OutOfThePicture, "returns valid results of declared types", "exceed the frame of 640x360"),
         (Infinite, "returns valid results of declared types", "not finite"),
         (SmallPicture, "returns valid results of declared types", "not uint8 of the frame's size"),
@@ -279,14 +279,14 @@ class Careless(Sound):
         (Short, "returns valid results of declared types", "process returned 0 results for 1 frames"),
         (Scribbler, "does not modify frames and earlier results", "writes into the frame"),
         (Meddler, "does not modify frames and earlier results", "writes into the results of earlier"),
-        (Unsettled, "carry has no side effects", "carry changes what process finds later"),
+        (Unsettled, "predict has no side effects", "predict changes what process finds later"),
         (Hoarder, "forgets a camera", "still holds its name"),
         (FrameHoarder, "forgets a camera", "still holds a frame"),
         (Racy, "returns the same results in parallel", "interfere with each other"),
-        (Silent, "declares its counters and events", "declare `events` and name Events in `gives`"),
+        (Silent, "declares its counters and events", "declare `events` and name Events in `produces`"),
         (Miscounting, "counts and reports what it declares", "the counter 'others' is not declared"),
         (Surprising, "counts and reports what it declares", "the event kind 'thing.left' is not declared"),
-        (Repeating, "counts and reports what it declares", "carry returns Events"),
+        (Repeating, "counts and reports what it declares", "predict returns Events"),
         (Unwritable, "has results that can be written as JSON", "Things.to_json returns what cannot be written"),
         (Listing, "has results that can be written as JSON", "Things.to_json must return a mapping"),
         (Posing, "has results that can be written as JSON", 'the key "detections", which belongs to Detections'),

@@ -28,8 +28,8 @@ def look(
     return one.process([frame(0, at, camera, size)], [given])[0].get(Tracks) or Tracks.none()
 
 
-def carried(one: Tracker, at: float) -> Tracks:
-    return one.carry(frame(0, at), Results()).get(Tracks) or Tracks.none()
+def predicted(one: Tracker, at: float) -> Tracks:
+    return one.predict(frame(0, at), Results()).get(Tracks) or Tracks.none()
 
 
 def walk(one: Tracker, until: float, speed: float = 100, interval: float = 0.1) -> None:
@@ -87,7 +87,7 @@ def test_boxes_stay_between_frames_that_are_analysed_once_a_second() -> None:
     one = tracker()
     for second in range(3):
         look(one, 1.04 * second, detections([box(200, 300)]))
-    assert [len(carried(one, 2.08 + 0.04 * index)) for index in range(26)] == [1] * 26
+    assert [len(predicted(one, 2.08 + 0.04 * index)) for index in range(26)] == [1] * 26
 
 
 def test_a_track_names_its_row_of_the_detections() -> None:
@@ -176,29 +176,29 @@ def test_boxes_between_analysed_frames_lie_on_the_object(every: int) -> None:
     for index in range(100):
         at = index / 25
         truth = box(150 + 120 * at, 300 + 40 * np.sin(2 * at))
-        found = look(one, at, detections([truth])) if index % every == 0 else carried(one, at)
+        found = look(one, at, detections([truth])) if index % every == 0 else predicted(one, at)
         ids.update(found.ids.tolist())
         if index > 25:
             assert iou(np.array([truth]), found.boxes.astype(np.float64))[0, 0] >= 0.7
     assert ids == {1}
 
 
-def test_carrying_stops_at_max_carry() -> None:
+def test_predictions_stop_at_max_carry() -> None:
     one = tracker(max_carry="500ms")
     walk(one, until=1.0)
-    assert len(carried(one, 1.3)) == 1
-    assert Tracks not in one.carry(frame(0, 1.5), Results())
+    assert len(predicted(one, 1.3)) == 1
+    assert Tracks not in one.predict(frame(0, 1.5), Results())
 
 
-def test_carrying_has_no_effect_on_what_follows() -> None:
-    plain, predicted = tracker(), tracker()
+def test_a_prediction_has_no_effect_on_what_follows() -> None:
+    plain, asked = tracker(), tracker()
     for index in range(20):
         found = detections([box(200 + 10 * index, 300)])
         expected = look(plain, index * 0.1, found)
-        got = look(predicted, index * 0.1, found)
+        got = look(asked, index * 0.1, found)
         np.testing.assert_array_equal(got.boxes, expected.boxes)
         for ahead in (0.5, 0.05, -0.05):
-            carried(predicted, index * 0.1 + ahead)
+            predicted(asked, index * 0.1 + ahead)
 
 
 def test_a_frame_whose_detector_failed_is_predicted() -> None:
@@ -236,7 +236,7 @@ def test_a_forgotten_camera_begins_anew_and_gives_no_id_twice() -> None:
     one = tracker()
     walk(one, until=1.0)
     one.forget("camera")
-    assert Tracks not in one.carry(frame(0, 1.0), Results())
+    assert Tracks not in one.predict(frame(0, 1.0), Results())
     assert look(one, 1.0, detections([box(290, 300)])).ids.tolist() == [2]
 
 

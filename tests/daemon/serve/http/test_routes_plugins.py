@@ -83,7 +83,7 @@ ROUTES = (
     Route("GET", "/things/{number}", "view", "Show", show),
     Route("POST", "/things", "operate", "Write", write, status=201),
     Route("POST", "/things/upload", "operate", "Upload", upload, max_body=2 << 20, max_values=3),
-    Route("GET", "/thing.png", "view", "Picture", picture),
+    Route("GET", "/thing.png", "view", "FrameOverride", picture),
     Route("GET", "/teapot", "view", "Another status", teapot),
     Route("DELETE", "/things/{number}", "admin", "Delete", delete, status=204),
 )

@@ -20,9 +20,9 @@ from sightd.plugins.api import (
     Events,
     Faces,
     Frame,
-    Hidden,
     JsonOptions,
     JsonValue,
+    PrivacyMask,
     Results,
     Tracks,
 )
@@ -180,7 +180,7 @@ def test_events_are_written_with_kind_and_facts() -> None:
 
 
 def test_a_result_without_a_json_form_adds_nothing() -> None:
-    assert list(record(ITEM, Results(Hidden(FOUND.boxes), TRACK))) == list(FRAME_KEYS)
+    assert list(record(ITEM, Results(PrivacyMask(FOUND.boxes), TRACK))) == list(FRAME_KEYS)
 
 
 def test_a_key_that_is_in_use_is_left_out_and_told() -> None:

@@ -174,7 +174,6 @@ class Daemon:
         with self._change():
             self._camera_manager.start(self._config, codecs)
         self._started = True
-        self._add_routes(offered_routes(self._loaded, built_in=True))  # now that the cameras run: it imports them
 
     def apply(self, loaded: LoadedConfig, commit: Callable[[], None] = lambda: None) -> ConfigDiff:
         """Applies another configuration to the running daemon; everything unchanged keeps running.
@@ -202,7 +201,7 @@ class Daemon:
                     ready.append(self._opened(loaded, name))
                 undo.callback(self._manager.discard, ready[-1])
             with as_config_error(loaded, ("plugins",)):
-                routes = [*offered_routes(loaded, built_in=True)] if self._http is not None else []
+                routes = [*offered_routes(loaded)] if self._http is not None else []
                 services = self._services.opened(loaded) if self._http is not None else {}
             undo.callback(self._services.discard, services)
             renewals = self._renewals(loaded, wanted)
@@ -424,16 +423,13 @@ class Daemon:
                 self.journal,
             )
             self._routes = PluginRoutes(app, self._services.service, self._access)
-            self._serve(self._services.opened(self._loaded), offered_routes(self._loaded, built_in=False))
+            self._serve(self._services.opened(self._loaded), offered_routes(self._loaded))
             self._http = HttpServer(options, app, self.metrics.connection_refused("http"), self._control)
             self._http.start()
 
     def _serve(self, services: Mapping[str, ServedPlugin], routes: Iterable[tuple[str, Sequence[Route]]]) -> None:
         """Serves these services of plug-ins, and only these."""
         self._services.serve(services)
-        self._add_routes(routes)
-
-    def _add_routes(self, routes: Iterable[tuple[str, Sequence[Route]]]) -> None:
         if self._routes is not None:
             for kind, ones in routes:
                 self._routes.add(kind, ones)

@@ -194,11 +194,11 @@ def open_service(
         raise PluginError(f"the service of plug-in {kind} cannot be opened: {type(error).__name__}: {error}") from error
 
 
-def offered_routes(loaded: LoadedConfig, *, built_in: bool) -> Iterator[tuple[str, Sequence[Route]]]:
-    """Yields the routes of each kind of plug-in in use and, with `built_in`, of all that come with sightd: the answers
-    say if no such plug-in runs. Imports them; one that cannot be imported is logged and left out."""
+def offered_routes(loaded: LoadedConfig) -> Iterator[tuple[str, Sequence[Route]]]:
+    """Yields the routes of each kind of plug-in in use, and of all that come with sightd: the answers say if no such
+    plug-in runs. Imports them, so call it before cameras run; one that cannot be imported is logged and left out."""
     installed = registry.available()
-    others = [name for name, entry in installed.items() if registry.is_built_in(entry)] if built_in else []
+    others = [name for name, entry in installed.items() if registry.is_built_in(entry)]
     in_use = [config.use or name for name, config in plugins_in_use(loaded).items()]
     for kind in dict.fromkeys((*in_use, *others)):
         try:

@@ -15,7 +15,7 @@ from sightd.daemon.cli.main import build_parser
 from sightd.daemon.config.load import load_text
 from sightd.daemon.config.plugin_entries import PluginSource, installed_plugins
 from sightd.plugins.api import AnyPlugin
-from sightd_motion import Motion
+from sightd_motion.plugin import Motion
 from tests.support.certificates import self_signed
 
 ROOT = Path(__file__).resolve().parents[1]

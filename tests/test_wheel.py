@@ -107,10 +107,9 @@ def test_a_plug_in_of_somebody_else_works_with_it(program: Path, tmp_path: Path,
     pip = [sys.executable, "-m", "pip", "--python", str(program.parent / "python"), "install", "--quiet", "--no-deps"]
     example = shutil.copytree(EXAMPLE, tmp_path / "example")
     subprocess.run([*pip, "--no-index", "--no-build-isolation", str(example)], check=True)
-    done = subprocess.run(
-        [program, "plugins", "check", "motion"], cwd=tmp_path, env=environ, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    for words in (["plugins", "check", "motion"], ["motion", "--help"]):
+        done = subprocess.run([program, *words], cwd=tmp_path, env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_is_registered_for_models_comes_with_it(program: Path, tmp_path: Path, environ: dict[str, str]) -> None:

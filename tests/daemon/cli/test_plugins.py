@@ -99,7 +99,7 @@ def test_a_plug_in_of_another_package_is_listed_and_keeps_to_the_contract(instal
 def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: Path, tmp_path: Path) -> None:
     broken = tmp_path / "site"
     shutil.copytree(installed, broken)
-    (broken / "sightd_motion" / "__init__.py").write_text("import a_module_that_nobody_has\n")
+    (broken / "sightd_motion" / "plugin.py").write_text("import a_module_that_nobody_has\n")
     listed = with_example(broken, "list")
     assert listed.returncode == 1
     assert "BROKEN" in listed.stdout
@@ -110,6 +110,7 @@ def test_a_broken_plug_in_is_listed_with_its_fault_beside_the_others(installed: 
 def test_the_example_does_what_the_documentation_says_of_it() -> None:
     shown = (ROOT / "docs" / "plugins.md").read_text()
     steps = re.findall(r"```python\n(.*?)\n```", shown.partition("## The package")[0], re.S)
-    assert len(steps) == 3
-    assert (EXAMPLE / "sightd_motion" / "__init__.py").read_text() == "\n\n\n".join(steps) + "\n"
+    assert len(steps) == 4
+    assert (EXAMPLE / "sightd_motion" / "plugin.py").read_text() == "\n\n\n".join(steps[:3]) + "\n"
+    assert (EXAMPLE / "sightd_motion" / "command.py").read_text() == steps[3] + "\n"
     assert (EXAMPLE / "pyproject.toml").read_text() in shown

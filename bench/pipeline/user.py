@@ -1,4 +1,4 @@
-"""Comparison with the loop a user would write: CPU per frame and latency of both, measured in turns."""
+"""Comparison with the loop a user would write: CPU per frame and latency of both, measured alternately."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Window:
 
 
 def measure(options: Options) -> list[Contender] | None:
-    """Measures the daemon and the loop in turns. Returns None if there is no ffmpeg."""
+    """Measures the daemon and the loop alternately. Returns None if there is no ffmpeg."""
     if shutil.which("ffmpeg") is None:
         return None
     daemon: list[_Window] = []

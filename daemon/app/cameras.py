@@ -293,7 +293,7 @@ class CameraManager:
             run.start()
 
     def stop(self, cameras: Iterable[str], within: float = STOP_DEADLINE) -> None:
-        """Stops cameras, all of them `within` seconds, however many there are. Their viewers stay connected."""
+        """Stops cameras, `within` seconds for all of them together. Their viewers stay connected."""
         runs = [self._runs.pop(name) for name in list(cameras) if name in self._runs]
         for run in runs:
             run.request_stop()

@@ -306,7 +306,8 @@ def _exists(path: Path) -> bool:
 
 
 def _kind_instead_of_a_file(source: str) -> str | None:
-    """Returns what is at the path of a source's video file, such as "a directory"; None if nothing or a file is."""
+    """Returns what is at the path of a source's video file, such as "a directory"; None if there is nothing or a
+    regular file."""
     scheme, separator, rest = source.partition("://")
     if (separator and scheme.lower() != "file") or source.startswith("/dev/video"):
         return None

@@ -35,8 +35,8 @@ def device_frame(image: DeviceImage) -> av.VideoFrame:
     """Returns a frame in the image's own memory, which it keeps alive; nothing is copied. Raises EncoderError if FFmpeg
     cannot take it.
 
-    FFmpeg uses the GPU context that is current here: it refuses to share the primary one by its own means if others
-    have opened that with other flags.
+    FFmpeg uses the GPU context that is current here: on its own, it refuses to share the primary context if other code
+    has opened that with different flags.
     """
     with image.active():
         try:

@@ -1,8 +1,8 @@
-"""The process of one isolated plug-in: `python -m sightd.daemon.isolation.server LIFE SIDE LANE...`, run by the daemon.
+"""The process of an isolated plug-in: `python -m sightd.daemon.isolation.server LIFE SIDE CALLS...`, run by the daemon.
 
-The arguments are file descriptors of sockets: one that closes with the daemon, one for calls that must be quick
-(`predict`, `draw`, `forget`, and before these the opening), and one for each concurrent call of `process`. On each of
-the last two kinds an RPC server answers the daemon's calls.
+The arguments are file descriptors of sockets: one that closes with the daemon, one for opening the plug-in and for
+calls that must be quick (`predict`, `draw`, `forget`), and one for each concurrent call of `process`. An RPC server
+answers the daemon's calls on each of the sockets for calls.
 """
 
 from __future__ import annotations

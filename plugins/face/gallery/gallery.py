@@ -228,7 +228,8 @@ class Gallery:
             return run.execute("UPDATE embeddings SET model = ? WHERE model = ?", (older, model)).rowcount
 
     def shift(self, model: str) -> float:
-        """Returns what is added to the thresholds of a model's calibration; see `plugins.face.refinement`."""
+        """Returns what is added to the thresholds of a model's calibration; see
+        `plugins.face.matching.calibration.refinement`."""
         rows = self.database.rows("SELECT value FROM meta WHERE key = ?", f"shift {model}")
         return float(rows[0][0]) if rows else 0.0
 

@@ -127,7 +127,7 @@ class CameraRun:
         self._all_metrics.remove_camera(self.name)
 
     def stalled(self, now: float, limit: float) -> str | None:
-        """Names the loop that is stuck, or returns None if both make progress. The output loop, which turns several
+        """Names the loop that is stuck, or returns None if both make progress. The output loop, which iterates several
         times a second, is stuck after `limit` seconds; the feed is stuck after the longest time that FFmpeg may
         block."""
         if now - self._output.progress_at > limit:

@@ -187,7 +187,7 @@ def open_web(source: Source, playback: Playback, limit: float | None = None) -> 
 
 def _start_of(response: WebResponse, in_time: Callable[[], bool]) -> bytes:
     """Returns the first bytes of a response, without leading line breaks; they can still be read. Raises SourceError if
-    they come too late."""
+    they arrive too late."""
     start = b""
     while len(start) < _SNIFFED and (data := response.read()):
         start += data

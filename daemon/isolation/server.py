@@ -96,7 +96,7 @@ class RpcServer:
             self._channel.send(answer)
         except GoneError:
             raise
-        except Exception as error:  # noqa: BLE001 — pickle raises many types, and nothing of the message was sent
+        except Exception as error:  # noqa: BLE001 — pickle raises many types, and no part of the message was sent
             told = f"its result cannot be sent to the daemon: {type(error).__name__}: {error}"
             self._channel.send(Raised(NonsenseError.__name__, told, "", answer.kept))
 

@@ -192,7 +192,7 @@ class Gallery:
 
     def forget(self, name: str) -> Person:
         """Deletes the person and unknown persons who resemble them, and wipes all traces from the files. If the wipe
-        failed, calling it again completes it, but raises UnknownPersonError all the same."""
+        failed, calling it again completes it, but still raises UnknownPersonError."""
         try:
             person = self.person(name)
         except UnknownPersonError:

@@ -44,7 +44,7 @@ class Figure:
 
 
 def measure(embeddings: int, each: int, faces: int, repeats: int = _REPEATS) -> Figure:
-    """Measures both in turns, so other load on the machine affects both. `each`: embeddings per person."""
+    """Measures both alternately, so other load on the machine affects both. `each`: embeddings per person."""
     random = np.random.default_rng(0)
     gallery = random.normal(size=(embeddings, DIMENSIONS)).astype(np.float32)
     gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)

@@ -1,6 +1,6 @@
 """Measures the cost of running a plug-in in its own process: `python -m bench.isolation`.
 
-Runs the same plug-in in this process and in its own, in turns, frame by frame, so that other load affects both.
+Runs the same plug-in in this process and in its own, alternating frame by frame, so that other load affects both.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class LooksAt:
 
 def cost(face_detector: FaceDetector, face_embedder: FaceEmbedder, scenes: Sequence[Image], rounds: int = 7) -> float:
     """Returns the CPU time of embedding upright faces with the rotation step, as a multiple of that without. Takes each
-    scene's minimum over all rounds, measured in turns."""
+    scene's minimum over all rounds, measured alternately."""
     ways = LooksAt(face_detector, face_embedder, turns=True), LooksAt(face_detector, face_embedder, turns=False)
     least = np.full((len(scenes), 2), np.inf)
     for _ in range(rounds):

@@ -81,7 +81,7 @@ class DeviceRun(Protocol):
 
 @runtime_checkable
 class DeviceSession(Protocol):
-    """An `Session` that can also run on device memory."""
+    """A `Session` that can also run on device memory."""
 
     @property
     def backend(self) -> Backend: ...

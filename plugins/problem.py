@@ -19,5 +19,5 @@ class ConfigProblem:
     hint: str = ""
 
     def within(self, *path: str | int) -> Self:
-        """Returns the same problem with `path` in front of its own: that of a part, reported by the whole."""
+        """Returns the same problem with `path` prepended to its own: a part's problem, as the whole reports it."""
         return replace(self, path=(*path, *self.path))

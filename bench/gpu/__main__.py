@@ -83,7 +83,7 @@ def _on(name: BackendName, loader: EngineLoader, args: argparse.Namespace) -> En
 def _read(path: Path) -> Image:
     image = cv2.imread(str(path))
     if image is None:
-        raise EngineError(f"{path} is no picture that can be read")
+        raise EngineError(f"{path} cannot be read as an image")
     return np.asarray(image, np.uint8)
 
 

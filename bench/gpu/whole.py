@@ -87,7 +87,7 @@ def _best(of: Detections, among: Detections) -> np.ndarray:
 
 
 def _throughput(subject: Subject, name: str) -> list[Row]:
-    """Measures the GPU pipeline and the bare model in turns; the ratio of the medians counts."""
+    """Measures the GPU pipeline and the bare model alternately; the ratio of the medians counts."""
     found = []
     for threads in (1, 2):
         bare, pipeline = [], []
@@ -122,7 +122,7 @@ def _pipeline_rate(subject: Subject, threads: int) -> float:
     selection = Selection(DetectorConfig(), labels)
     pipelines = subject.engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
     if pipelines is None:
-        raise AssertionError("the agreement came first and found lanes")
+        raise AssertionError("the agreement came first and found pipelines")
     rates: list[float] = []
     images = subject.batch_of_pictures()
     workers = [

@@ -1,4 +1,4 @@
-"""Ages of frames when a viewer saw them, and whether they came in order. Pure functions."""
+"""Ages of frames when a viewer saw them, and whether they arrived in order. Pure functions."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Cpu:
 
 
 def measure(options: Options) -> Cpu:
-    """Measures the daemon and the bare loop in turns, with the same camera and a viewer running in both."""
+    """Measures the daemon and the bare loop alternately, with the same camera and a viewer running in both."""
     windows: list[Window] = []
     groups: list[Mapping[str, float]] = []
     alone: list[Mapping[str, float]] = []

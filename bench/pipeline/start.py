@@ -24,7 +24,7 @@ _RTSP = {"rtsp_transport": "tcp", "probesize": "32", "analyzeduration": "1"}
 @dataclass(frozen=True, slots=True)
 class Start:
     """Seconds from the start of the process until: it listens (everything is imported, the configuration is read); its
-    first packet comes; the first frame was analysed, so that later frames show boxes."""
+    first packet arrives; the first frame was analysed, so that later frames show boxes."""
 
     listens: float
     first_packet: float

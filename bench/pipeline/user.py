@@ -1,4 +1,4 @@
-"""Comparison with the loop a user would write: CPU per frame and latency of both, measured in turns."""
+"""Comparison with the loop a user would write: CPU per frame and latency of both, measured alternately."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Window:
 
 
 def measure(options: Options) -> list[Contender] | None:
-    """Measures the daemon and the loop in turns. Returns None if there is no ffmpeg."""
+    """Measures the daemon and the loop alternately. Returns None if there is no ffmpeg."""
     if shutil.which("ffmpeg") is None:
         return None
     daemon: list[_Window] = []
@@ -116,7 +116,7 @@ def _loop(options: Options, source: str) -> _Window:
                 viewer, options.seconds, lambda: sum(map(procfs.cpu_seconds, pids)), lambda: len(viewer.seen)
             )
         finally:
-            viewer.stop()  # stop while data still comes, or the viewer would wait for its timeout
+            viewer.stop()  # stop while data still arrives, or the viewer would wait for its timeout
             stop(process)
 
 
@@ -130,7 +130,8 @@ def _watched(viewer: Viewer, seconds: float, cpu: Callable[[], float], analysed:
 
 
 def _settle(viewer: Viewer) -> None:
-    """Returns when the frames' age no longer falls, because a loop first works off what came while it started."""
+    """Returns when the frames' age no longer falls, because a loop first works through the frames that arrived while it
+    started."""
     before, deadline = math.inf, time.monotonic() + _SETTLE_WITHIN
     while time.monotonic() < deadline:
         begun = time.monotonic()

@@ -127,7 +127,7 @@ class CameraRun:
         self._all_metrics.remove_camera(self.name)
 
     def stalled(self, now: float, limit: float) -> str | None:
-        """Names the loop that is stuck, or returns None if both make progress. The output loop, which turns several
+        """Names the loop that is stuck, or returns None if both make progress. The output loop, which iterates several
         times a second, is stuck after `limit` seconds; the feed is stuck after the longest time that FFmpeg may
         block."""
         if now - self._output.progress_at > limit:
@@ -293,7 +293,7 @@ class CameraManager:
             run.start()
 
     def stop(self, cameras: Iterable[str], within: float = STOP_DEADLINE) -> None:
-        """Stops cameras, all of them `within` seconds, however many there are. Their viewers stay connected."""
+        """Stops cameras, `within` seconds for all of them together. Their viewers stay connected."""
         runs = [self._runs.pop(name) for name in list(cameras) if name in self._runs]
         for run in runs:
             run.request_stop()

@@ -252,7 +252,7 @@ class Daemon:
 
     def stop(self, deadline: Deadline | None = None) -> None:
         """Stops cameras, plug-ins and servers, in this order, by `deadline` (None: within STOP_TIME). A component that
-        hangs is abandoned when its share of the time is over, so that each of the others gets some.
+        hangs is abandoned when its share of the time is over, so that the others get theirs.
 
         A component that fails to stop does not prevent the others from stopping. May follow a start that failed at any
         point.

@@ -10,7 +10,7 @@ from enum import Enum
 from queue import Empty, SimpleQueue
 
 _WAKE_EVERY = 0.5
-"""Seconds between two looks for a signal that the kernel handed to another thread, which does not wake this one."""
+"""Seconds between two checks for a signal that the kernel delivered to another thread, which does not wake this one."""
 
 
 class MainRequest(Enum):

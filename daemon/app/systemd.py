@@ -141,7 +141,7 @@ class Watchdog:
         while not self._stop.wait(turn):
             now = self._clock()
             late, turned_at = now - turned_at > 2 * turn, now
-            if late and not excused:  # only once, so that a loop that never turns is still detected
+            if late and not excused:  # only once, so that a loop that never iterates is still detected
                 log.warning("the process was suspended: the loops have %.0f s to resume", self._within)
                 excused, alive_at = True, now
                 self._alive()

@@ -126,8 +126,8 @@ class CpuDecoding:
         """Does nothing: the context's owner closes it."""
 
     def _examined(self, packet: av.Packet[Any]) -> av.Packet[Any]:
-        """Notes an image file's orientation and returns its packet, of a PNG without compressed text. Raises
-        InvalidDataError if a JPEG has too many scans."""
+        """Records an image file's orientation and returns its packet; a PNG's is returned without compressed text.
+        Raises InvalidDataError if a JPEG has too many scans."""
         data = bytes(packet)
         self._orientation = orientation_of(data)
         if self._codec in _JPEG and data.count(SCAN) > MOST_SCANS and scans(data, reads_on=True) > MOST_SCANS:
@@ -193,8 +193,8 @@ _NO_PACKET = _Packet(None, None, False, False, PLAIN)
 
 
 class GpuDecoding:
-    """NVDEC's decoder; images stay on the GPU. NVDEC conceals lost data, so only the damage that packets are marked
-    with is known. Raises SourceError if it cannot continue.
+    """NVDEC's decoder; images stay on the GPU. NVDEC conceals lost data, so only damage that packets are marked with is
+    known. Raises SourceError if it cannot continue.
 
     Frames that must be turned or stretched have no `on_device`: they are downloaded and converted on the CPU.
     """
@@ -332,7 +332,7 @@ def _orientation(messages: bytes) -> bytes:
 
 
 def _sei_number(messages: bytes, at: int) -> tuple[int, int]:
-    """Returns an SEI message's type or size, and the offset behind it: bytes of 255 are added to the byte that
+    """Returns an SEI message's type or size, and the offset after it: bytes of 255 are added to the byte that
     follows."""
     value = 0
     while at < len(messages) and messages[at] == 255:
@@ -355,7 +355,7 @@ def downloaded(image: DeviceImage, matrix: Matrix, full_range: bool, geometry: D
 
 
 def _fill(plane: av.video.plane.VideoPlane, rows: Image) -> None:
-    """Copies `rows` into a plane. If the plane has one row more, the last row is repeated: PyAV's frames have even
+    """Copies `rows` into a plane. If the plane has one more row, the last row is repeated: PyAV's frames have even
     sides."""
     room = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
     room[: len(rows), : rows.shape[1]] = rows

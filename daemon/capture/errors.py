@@ -1,4 +1,4 @@
-"""Source faults, the reasons that exceptions of PyAV and sockets stand for, and host name lookups."""
+"""Source faults, the conversion of PyAV's and sockets' exceptions to them, and host name lookups."""
 
 from __future__ import annotations
 

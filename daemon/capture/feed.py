@@ -52,8 +52,7 @@ def _by_ffmpeg(source: Source, why: str) -> None:
 
 
 class CorruptionGate:
-    """Corruption gate that lets intact frames through. After damage, every frame depends on a broken one until a key
-    frame comes.
+    """Lets only intact frames through. After damage, every frame depends on a broken one until a key frame arrives.
 
     A camera with very rare key frames would stay dark for long, so intact frames pass again `patience` seconds after
     the damage, with whatever artefacts are left in them.

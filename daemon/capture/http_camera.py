@@ -104,7 +104,7 @@ class PartReader:
 
     def _searched(self) -> int | None:
         """Walks from marker to marker, over the header's segments and through scans, as far as there is data. Returns
-        as `_end`."""
+        the same as `_end`."""
         buffer = self._buffer
         while True:
             if self._in_scan:
@@ -155,7 +155,7 @@ _USUAL_TIMEOUT = 3.0
 _SHORTEST = 1.0
 """Minimum seconds left for FFmpeg to probe what was opened."""
 _LONGEST_WAIT = 5.0
-"""Longest pause, in s, without a sign of life to the feed while the next request is waited for."""
+"""Longest time, in s, between two signs of life to the feed while waiting for the next request."""
 
 
 def open_web(source: Source, playback: Playback, limit: float | None = None) -> Stream:
@@ -187,7 +187,7 @@ def open_web(source: Source, playback: Playback, limit: float | None = None) -> 
 
 def _start_of(response: WebResponse, in_time: Callable[[], bool]) -> bytes:
     """Returns the first bytes of a response, without leading line breaks; they can still be read. Raises SourceError if
-    they come too late."""
+    they arrive too late."""
     start = b""
     while len(start) < _SNIFFED and (data := response.read()):
         start += data

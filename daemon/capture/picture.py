@@ -1,4 +1,4 @@
-"""Decoded frames: which way up and how wide they are shown, deinterlacing, and conversion to BGR."""
+"""Decoded frames: their orientation and aspect ratio on display, deinterlacing, and conversion to BGR."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def turned_as(geometry: DisplayGeometry, frame: av.VideoFrame) -> DisplayGeometr
 
 
 def turned_alone(geometry: DisplayGeometry, frame: av.VideoFrame, orientation: int) -> DisplayGeometry:
-    """Like `turned_as`, for a still image, which only its own data turns: the EXIF `orientation` of its file (1:
-    upright), otherwise the container's display matrix, otherwise nothing."""
+    """Like `turned_as`, for a still image, whose orientation comes from its own data only: the EXIF `orientation` of
+    its file (1: upright), otherwise the container's display matrix, otherwise nothing."""
     turns = _TURNS_OF_EXIF.get(orientation) or _turns(frame) or _UNTURNED
     return DisplayGeometry(geometry.aspect, *turns)
 
@@ -166,7 +166,7 @@ Noted = tuple[av.VideoFrame, Note]
 
 class Deinterlacer(Generic[Note]):
     """Deinterlaces a stream with FFmpeg's `bwdif`, one output frame per input frame. The filter needs the next frame,
-    so each frame comes one frame later. Used by one thread; takes 1.3 ms of CPU for 1080 lines.
+    so each frame is output one frame later. Used by one thread; takes 1.3 ms of CPU for 1080 lines.
 
     "auto" starts at the first frame that is marked as interlaced; until then frames pass at no cost and without delay.
     "on" treats all frames as interlaced: some cameras and recorders do not mark them.
@@ -194,7 +194,8 @@ class Deinterlacer(Generic[Note]):
         return [*ready, *self._ready(self._graph)]
 
     def flush(self) -> list[Noted[Note]]:
-        """Returns the frames that still wait for their successor: at the end of a stream, or before another layout."""
+        """Returns the frames that still wait for their successor: at the end of a stream, or before the frame format
+        changes."""
         graph, self._graph = self._graph, None
         if graph is None:
             return []

@@ -25,7 +25,7 @@ class FeedState(StrEnum):
 class ReconnectPolicy:
     """Reconnect policy of a feed. All times in seconds.
 
-    `initial_delay`, `max_delay`: shortest and longest retry delay. `steady`: how long frames must keep coming before
+    `initial_delay`, `max_delay`: shortest and longest retry delay. `steady`: how long frames must keep arriving before
     the retry delay is reset; until then it keeps growing, so that a flapping camera is not hammered. `timeout`: silence
     that counts as a fault (None: never). `blind`: how long data may arrive without a frame; cameras with rare key
     frames need some of it after each start. `loop`: whether a recording restarts at its end. `opening`: limit of the
@@ -60,7 +60,7 @@ class ReconnectState:
         """When to open the source (again); None from the start of an attempt until it ends, and once the feed is
         over."""
         self.attempts = 0
-        """Consecutive failed attempts, counted since frames last came steadily."""
+        """Consecutive failed attempts, counted since frames last arrived steadily."""
         self._recorded = False
         self._interval = 0.0
         self._opened_at: float | None = None
@@ -172,8 +172,8 @@ _AGAIN = (60.0, 600.0, 3600.0)
 
 
 class FaultThrottle:
-    """Log throttle for one camera's faults. A series lasts from the first fault until frames have come steadily for a
-    while."""
+    """Log throttle for one camera's faults. A series lasts from the first fault until frames have arrived steadily for
+    a while."""
 
     def __init__(self) -> None:
         self._began = 0.0

@@ -152,7 +152,7 @@ class Dialogue:
         return method not in ("OPTIONS", "DESCRIBE") or self._tries[method] <= _MOST_TRIES
 
     def connected(self, wire: RtspConnection) -> None:
-        """Takes over the duplicate of a new connection, and closes that of the one before."""
+        """Takes ownership of the duplicate of a new connection, and closes the previous one."""
         with self._wire_lock:
             old, self._wire = (wire, None) if self._closed else (self._wire, wire)
         if old is not None:
@@ -176,7 +176,7 @@ class Dialogue:
                 self._wire.cut()
 
     def close(self) -> None:
-        """Closes the duplicate of the connection, also of one that is made later. Idempotent."""
+        """Closes the duplicate of the connection, and that of any later connection. Idempotent."""
         with self._wire_lock:
             old, self._wire, self._closed = self._wire, None, True
         if old is not None:

@@ -1,7 +1,7 @@
 """GStreamer's RTSP client: loads its modules with the first RTSP camera, and limits its TCP connections.
 
 Everything but RTSP runs without these modules. rtspsrc reads an answer of any length, and does not reveal which
-connection is its own. GIO announces each new connection, in the thread that makes it; that is also the one that
+connection is its own. GIO announces each new connection on the thread that makes it, which is also the thread that
 sends the requests.
 """
 

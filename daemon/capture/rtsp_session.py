@@ -175,7 +175,7 @@ def _select_stream(_source: Any, number: int, caps: Any, dialogue: Dialogue) -> 
 
 def _link(gstreamer: GStreamer, source: Any, pad: Any, dialogue: Dialogue, sink: Any) -> None:
     """Links a new stream to the sink through a depayloader. A stream that continues under another SSRC, after the
-    camera's encoder restarted, comes on a new pad and replaces the old one."""
+    camera's encoder restarted, arrives on a new pad and replaces the old one."""
     codec, input_of_sink = dialogue.codec, sink.get_static_pad("sink")
     if codec is None:
         return

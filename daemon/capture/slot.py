@@ -30,7 +30,7 @@ class FrameSlot:
             return replaced
 
     def take(self, timeout: float) -> Frame | None:
-        """Returns the frame, waiting for up to `timeout` seconds; None if none came or the slot was closed."""
+        """Returns the frame, waiting for up to `timeout` seconds; None if none arrived or the slot was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
             frame, self._frame = self._frame, None

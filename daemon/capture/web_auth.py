@@ -42,7 +42,7 @@ class Authenticator:
 
     @property
     def why_not(self) -> str:
-        """Why a 401 came, other than for a wrong password; empty if no other reason is known."""
+        """Why the server answered 401, other than for a wrong password; empty if no other reason is known."""
         if self._offered and not (self._basic or self._digest) and self._user:
             return f"the camera asks for {', '.join(self._offered)[:80]!a}, which is not supported"
         return "" if self._user else "the URL has no user and password"

@@ -88,8 +88,8 @@ class WebFiles:
 
     @contextmanager
     def failing_once(self) -> Iterator[bool]:
-        """Yields whether an operation failed before, so that only one raises: if FFmpeg continued after it, PyAV raises
-        that one and prints any others."""
+        """Yields whether an operation failed before, so that only the first failure is raised: if FFmpeg continues
+        after it, PyAV raises one exception and only prints the others."""
         try:
             yield self._failed
         except BaseException:

@@ -15,7 +15,7 @@ from sightd.engines.model import MirrorSource, Model, PackageSource, Source, Url
 from sightd.engines.models.catalog import Catalog
 from sightd.engines.models.custom_models import with_custom_models
 from sightd.engines.models.fetch import Fetcher
-from sightd.engines.models.mirror import default_mirror, holds, predicted
+from sightd.engines.models.mirror import default_mirror, holds, mirrored
 from sightd.engines.models.store import ModelStore, default_directory, ensure_model
 from sightd.engines.sessions.backends import PLAIN
 from sightd.engines.sessions.loader import EngineLoader, LoadOptions
@@ -147,7 +147,7 @@ def _provide_better(models: list[Model], store: ModelStore, mirror: Path) -> boo
     for model in models:
         if holds(mirror, model):
             try:
-                _provide(predicted(model), store, mirror)
+                _provide(mirrored(model), store, mirror)
             except EngineError as error:
                 print(f"{model.name}: not available in the mirror folder ({error})", file=sys.stderr)
             else:

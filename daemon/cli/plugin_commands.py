@@ -1,5 +1,4 @@
-"""Commands that installed packages add to `sightd`. Nothing of a package is imported before it is asked for, except for
-the list of commands."""
+"""Commands that installed packages add to `sightd`. A package is imported only to run or list its commands."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ class CommandError(Exception):
 @dataclass(frozen=True, slots=True)
 class InstalledCommands:
     """Commands by name. `clashes` has a message for each name that cannot be used, and `unused` one for each command of
-    a package that gives way to one of sightd's own."""
+    a package that is hidden by one of sightd's own."""
 
     entries: Mapping[str, EntryPoint]
     clashes: Mapping[str, str]

@@ -21,7 +21,7 @@ from rich.progress import (
 
 
 class ProgressBar:
-    """Context manager that can be called as `engines.progress.Progress`; writes to standard error.
+    """Context manager that is also an `engines.progress.Progress`; writes to standard error.
 
     `unit` is what is counted: "bytes", or another plural noun.
     """
@@ -64,7 +64,7 @@ class ProgressBar:
 
 
 class BuildProgressBar:
-    """Context manager that can be called as `tensorrt.builder.BuildProgress`; writes to standard error."""
+    """Context manager that is also a `tensorrt.builder.BuildProgress`; writes to standard error."""
 
     def __init__(self, name: str, stream: TextIO | None = None) -> None:
         self._name = name

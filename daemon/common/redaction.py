@@ -1,4 +1,4 @@
-"""URL schemes of camera sources, in lower case."""
+"""Redacts credentials in text, and lists the URL schemes of camera sources, which redaction depends on."""
 
 from __future__ import annotations
 

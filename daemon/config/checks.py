@@ -29,7 +29,7 @@ _FILES = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg
 def address_meant(source: str) -> str | None:
     """Returns the form of address that was probably meant by a source that is not a file: "rtsp://HOST/PATH".
 
-    Returns None if it looks like a file. Nothing of the source itself is quoted: it may contain a password.
+    Returns None if it looks like a file. No part of the source is quoted: it may contain a password.
     """
     if source.strip().rstrip(":/").lower() == "testpattern":
         return "testpattern://"
@@ -306,7 +306,8 @@ def _exists(path: Path) -> bool:
 
 
 def _kind_instead_of_a_file(source: str) -> str | None:
-    """Returns what is at the path of a source's video file, such as "a directory"; None if nothing or a file is."""
+    """Returns what is at the path of a source's video file, such as "a directory"; None if there is nothing or a
+    regular file."""
     scheme, separator, rest = source.partition("://")
     if (separator and scheme.lower() != "file") or source.startswith("/dev/video"):
         return None

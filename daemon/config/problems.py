@@ -27,7 +27,7 @@ class LocatedProblem(ConfigProblem):
     column: int = 0
     file: str = ""
     name_only: bool = False
-    """Only the name is wrong: what is below it can be checked all the same."""
+    """Only the name is wrong: what is below it can still be checked."""
 
     def __lt__(self, other: LocatedProblem) -> bool:
         """Whether it comes first in the file."""

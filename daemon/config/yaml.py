@@ -121,7 +121,7 @@ class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
 
 
 def compose(text: str) -> nodes.Node | None:
-    """Returns the tree of a text, None if it is empty. Raises YamlSyntaxError, whose message quotes nothing of the
+    """Returns the tree of a text, None if it is empty. Raises YamlSyntaxError, whose message does not quote the
     text."""
     try:
         return _Loader(text).get_single_node()

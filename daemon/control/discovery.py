@@ -1,4 +1,4 @@
-"""Finds the daemon that a command is for, by the options that name it or without them."""
+"""Finds the daemon that a command refers to, with or without options that name it."""
 
 from __future__ import annotations
 

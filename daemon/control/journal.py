@@ -15,7 +15,7 @@ _SILENCE = 60.0
 
 
 class RemoteJournal:
-    """The journal of a daemon that runs. Methods raise ControlError and ApiError."""
+    """The journal of a running daemon. Methods raise ControlError and ApiError."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""The API over files, in this process: commands use it if no daemon runs, so that they work in one way only."""
+"""The API over files, in this process: commands use it if no daemon runs, so that they need only one code path."""
 
 from __future__ import annotations
 

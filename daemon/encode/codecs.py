@@ -32,7 +32,7 @@ RETRY_AFTER = 60.0
 """Seconds after which a card that refused is tried again: the sessions in use may have ended."""
 _NVENC = "h264_nvenc"
 _NEVER = 1 << 20
-"""Frames between two key frames: hours more than is ever reached, because key frames come by the clock."""
+"""Frames between two key frames: more than is ever reached, because key frames are requested by time."""
 _PROBE = (256, 256)
 """Width and height of the trial encoder; NVENC needs a width of at least 145."""
 
@@ -63,8 +63,8 @@ def described(
     pixels: str = "yuv420p",
 ) -> VideoCodecContext:
     """Returns a codec without B-frames and frame threads, which the first frame opens. `key_frames_every` is the key
-    frame interval in frames; callers set it higher than is ever reached, because key frames come by the clock. Raises
-    EncoderError if FFmpeg does not have the codec."""
+    frame interval in frames; callers set it higher than is ever reached, because key frames are requested by time.
+    Raises EncoderError if FFmpeg does not have the codec."""
     try:
         context = av.CodecContext.create(codec, "w")
     except av.codec.codec.UnknownCodecError as error:
@@ -145,7 +145,7 @@ class NvencProblem:
     not tell (H100 has none). Any thread: one probes, and the others wait for its result.
 
     A permanent result is kept: it works, there is no GPU, or FFmpeg was built without it. A card that is there but
-    refused is probed again `RETRY_AFTER` s later. Without a driver nothing of CUDA is loaded.
+    refused is probed again `RETRY_AFTER` s later. Without a driver no part of CUDA is loaded.
     """
 
     def __init__(

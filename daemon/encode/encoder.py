@@ -35,8 +35,8 @@ def device_frame(image: DeviceImage) -> av.VideoFrame:
     """Returns a frame in the image's own memory, which it keeps alive; nothing is copied. Raises EncoderError if FFmpeg
     cannot take it.
 
-    FFmpeg uses the GPU context that is current here: it refuses to share the primary one by its own means if others
-    have opened that with other flags.
+    FFmpeg uses the GPU context that is current here: on its own, it refuses to share the primary context if other code
+    has opened that with different flags.
     """
     with image.active():
         try:
@@ -73,7 +73,7 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
 class H264Encoder:
     """Encodes one camera's images of one size; another size needs another encoder. Used by one thread.
 
-    No B-frames, no look-ahead and no frame threads: nothing is held back. Key frames come by the clock, because a
+    No B-frames, no look-ahead and no frame threads: nothing is held back. Key frames are placed by time, because a
     camera's frame rate varies. Colours are marked as cv2 computes them (BT.601 matrix, limited range), with the BT.709
     primaries and transfer of cameras and screens, so that players show the colours of the BGR image.
     """
@@ -92,9 +92,9 @@ class H264Encoder:
         """Returns the packets of a BGR image, or of one on a GPU as `FrameDrawing` makes it (one packet; none if the
         encoder dropped it). `image` may be reused afterwards; the codec holds one on a GPU for as long as it needs it.
 
-        `captured_at` is monotonic seconds. `keyframe` requests an IDR frame now; one also comes if the last is older
-        than the configured interval. Raises ValueError if the size is not the encoder's, EncoderError if the encoder is
-        closed or refuses the image.
+        `captured_at` is monotonic seconds. `keyframe` requests an IDR frame now; one is also encoded if the last is
+        older than the configured interval. Raises ValueError if the size is not the encoder's, EncoderError if the
+        encoder is closed or refuses the image.
         """
         if self._context is None:
             raise EncoderError("the encoder is closed: create a new one")

@@ -47,7 +47,7 @@ class CameraAvailability:
 
     @property
     def reason(self) -> Reason:
-        """Why no frames come: the last fault; otherwise whether damaged frames come, or none. From any thread."""
+        """Why no frames arrive: the last fault; otherwise whether damaged frames arrive, or none. From any thread."""
         with self._lock:
             return self._reason or (Reason.DECODE if self._damaged else Reason.SILENT)
 
@@ -61,7 +61,8 @@ class CameraAvailability:
             self._reason = reason
 
     def connected(self) -> None:
-        """Clears the last fault, because frames come again, with or without a slate before. From the feed's thread."""
+        """Clears the last fault, because frames arrive again, with or without a slate before. From the feed's
+        thread."""
         with self._lock:
             self._reason = None
 

@@ -146,7 +146,7 @@ class Journal:
             self._store.close()
 
     def _pause(self) -> float:
-        """Returns the seconds until there is work to do although no event comes."""
+        """Returns the seconds until there is work to do even if no event arrives."""
         if self._fault:
             return _RETRY
         return 0.0 if self._store is None else _TIDY_EVERY

@@ -56,7 +56,7 @@ class Channel:
             raise GoneError(str(error)) from error
 
     def receive(self) -> tuple[Any, int | None]:
-        """Returns the next message and the file descriptor sent with it. Raises TimeoutError if nothing comes within
+        """Returns the next message and the file descriptor sent with it. Raises TimeoutError if nothing arrives within
         the timeout, after which the channel is unusable; GoneError if the other side is gone."""
         files: list[int] = []
         try:

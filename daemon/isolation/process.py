@@ -47,7 +47,7 @@ class ProcessObserver(Protocol):
 
 
 class PluginProcess:
-    """Runs from its constructor on, which does not wait for it. Any thread; each channel one thread at a time.
+    """Started by the constructor, which does not wait for it. Any thread; each channel one thread at a time.
 
     It has its own session, so that Ctrl-C reaches only the daemon, and the kernel ends it with the daemon. What it
     writes to standard error is logged.
@@ -100,7 +100,7 @@ class PluginProcess:
             ) from None
 
     def end(self, reason: str, why: str) -> None:
-        """Kills it. `reason` is the metric's label, `why` a phrase for `death`; those of the first call stand. Does not
+        """Kills it. `reason` is the metric's label, `why` a phrase for `death`; the first call's are kept. Does not
         wait."""
         if self.ended_for is None:
             self.ended_for, self._why = reason, why
@@ -142,8 +142,8 @@ class PluginProcess:
         self._life.close()
 
     def _kill(self) -> None:
-        """Kills it with everything it started, which would keep its sockets open and which nobody else ends. Happens
-        before it is reaped: until then no other group can have its number."""
+        """Kills it with everything it started, which would keep its sockets open and which nobody else ends. Call it
+        before the process is reaped: until then no other group can have its number."""
         with self._ending:
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

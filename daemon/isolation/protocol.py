@@ -153,7 +153,7 @@ class CallReply:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The method raised: the exception's class name, message and traceback; `kept` as in Answer."""
+    """The method raised: the exception's class name, message and traceback; `kept` as in `CallReply`."""
 
     kind: str
     message: str

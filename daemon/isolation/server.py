@@ -1,8 +1,8 @@
-"""The process of one isolated plug-in: `python -m sightd.daemon.isolation.server LIFE SIDE LANE...`, run by the daemon.
+"""The process of an isolated plug-in: `python -m sightd.daemon.isolation.server LIFE SIDE CALLS...`, run by the daemon.
 
-The arguments are file descriptors of sockets: one that closes with the daemon, one for calls that must be quick
-(`predict`, `draw`, `forget`, and before these the opening), and one for each concurrent call of `process`. On each of
-the last two kinds an RPC server answers the daemon's calls.
+The arguments are file descriptors of sockets: one that closes with the daemon, one for opening the plug-in and for
+calls that must be quick (`predict`, `draw`, `forget`), and one for each concurrent call of `process`. An RPC server
+answers the daemon's calls on each of the sockets for calls.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RpcServer:
             self._channel.send(answer)
         except GoneError:
             raise
-        except Exception as error:  # noqa: BLE001 — pickle raises many types, and nothing of the message was sent
+        except Exception as error:  # noqa: BLE001 — pickle raises many types, and no part of the message was sent
             told = f"its result cannot be sent to the daemon: {type(error).__name__}: {error}"
             self._channel.send(Raised(NonsenseError.__name__, told, "", answer.kept))
 

@@ -96,7 +96,7 @@ class PluginManager:
         hangs_after: float = HANGS_AFTER,
     ) -> None:
         """`networks` is the counterpart of `load_engine` for isolated plug-ins, whose processes load their own models;
-        `progress` reports how far that is."""
+        `progress` receives the progress of that."""
         self._load_engine = load_engine
         self._networks = networks
         self._progress = progress

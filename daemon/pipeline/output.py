@@ -59,8 +59,8 @@ class AvailabilityListener(Protocol):
 class CameraOutput:
     """One thread per camera, so that its frames leave in the order in which they arrived.
 
-    Each frame is offered to the plug-ins and shown: with their results if these come in time (see WaitPolicy),
-    otherwise with their predictions. While nobody watches, frames are only offered. If no frame comes, the slate is
+    Each frame is offered to the plug-ins and shown: with their results if these arrive in time (see WaitPolicy),
+    otherwise with their predictions. While nobody watches, frames are only offered. If no frame arrives, the slate is
     shown.
 
     A frame that cannot be drawn or encoded is dropped, counted and reported as `fault`; the next one is tried with a

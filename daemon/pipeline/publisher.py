@@ -101,8 +101,8 @@ class Publisher:
         return (self._rtsp is not None and self._rtsp.wanted) or (self._jpeg is not None and self._jpeg.wanted)
 
     def publish(self, image: Image | DeviceImage, captured_at: float, fps: float) -> None:
-        """Sends an image with even sides to all viewers. A BGR image is the caller's again afterwards; it may be on a
-        GPU."""
+        """Sends an image with even sides to all viewers. The caller may reuse a BGR image afterwards. The image may be
+        on a GPU."""
         if self._rtsp is not None and self._rtsp.wanted:
             self._publish_h264(image, captured_at, fps, self._rtsp)
         else:

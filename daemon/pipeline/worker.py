@@ -96,12 +96,13 @@ class WorkerThread(threading.Thread):
             self._run_reached()
 
     def reach(self, worker: Worker) -> None:
-        """Has an inline worker's tasks run after the current batch. Thread: this one."""
+        """Runs an inline worker's tasks after the current batch. Thread: this one."""
         with self._lock:
             self._reached.append(worker)
 
     def replace_if_kept(self, now: float) -> tuple[Worker, WorkerThread] | None:
-        """Returns the worker that has kept it for more than LENT_LIMIT, and an unstarted thread in its place."""
+        """Returns the worker that has kept this thread for more than LENT_LIMIT, and an unstarted thread to replace
+        it."""
         with self._lock:
             if self._borrower is None or self.lent_since is None or now - self.lent_since <= LENT_LIMIT:
                 return None
@@ -314,16 +315,16 @@ class Worker:
         task.results = self.predicted(task.frame, task.results)
 
     def predicted(self, frame: Frame, results: Results) -> Results:
-        """Returns `results` with the plug-in's prediction. If it redacts, it has not seen who is new: all is
-        redacted."""
+        """Returns `results` with the plug-in's prediction. If it redacts, the whole frame is redacted: it has not seen
+        who is new."""
         predicted = self.supervisor.predict(frame, results)
         if self.supervisor.redacts:
             predicted = predicted.merged(Results(PrivacyMask.all_of(frame)))
         return self._added(results, predicted, frame)
 
     def _added(self, earlier: Results, found: Results, frame: Frame) -> Results:
-        """Merges results. What one plug-in redacts stays redacted; if a redacting plug-in returns no regions, all
-        is."""
+        """Merges results. What one plug-in redacts stays redacted; if a redacting plug-in returns no regions, the whole
+        frame is."""
         hidden, before = found.get(PrivacyMask), earlier.get(PrivacyMask)
         if hidden is None and self.supervisor.redacts:
             hidden = PrivacyMask.all_of(frame)

@@ -1,4 +1,4 @@
-"""The slate that is shown while a camera is offline: its last image, dimmed, and the time since when."""
+"""The slate that is shown while a camera is offline: its last image, dimmed, and since when it has been offline."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def offered_routes(loaded: LoadedConfig) -> Iterator[tuple[str, Sequence[Route]]
 
 
 def _several(kind: str, services: Sequence[PluginService]) -> str:
-    """Returns what the services have several of, or an empty string if it makes no difference which one is asked."""
+    """Returns a plural for messages, such as "galleries"; empty if all services keep their state in the same file."""
     storages = [service.storage() for service in services]
     places: set[Path | int] = {index if one is None else one.path for index, one in enumerate(storages)}
     if len(places) == 1:

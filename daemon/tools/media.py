@@ -82,7 +82,7 @@ class Item:
 def contents(source: Path) -> Contents:
     """Returns what a source contains; a folder is searched recursively. Raises MediaError."""
     if not source.exists():
-        if address := _ADDRESS.match(str(source)):  # nothing of it is quoted: it may contain a password
+        if address := _ADDRESS.match(str(source)):  # not quoted: it may contain a password
             raise MediaError(
                 f"{address[1]}://…: is a URL, but only files can be analysed; configure it as a camera source "
                 "and use `sightd run`"

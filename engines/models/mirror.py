@@ -37,7 +37,7 @@ def holds(mirror: Path, model: Model) -> bool:
     return any((mirror / file_name(source)).is_file() for source in model.sources)
 
 
-def predicted(model: Model) -> Model:
+def mirrored(model: Model) -> Model:
     """Returns the same model with the mirror folder as its only source, so that no network is used."""
     sources = tuple(MirrorSource(file_name(source), source.sha256, source.size) for source in model.sources)
     return replace(model, sources=sources)

@@ -46,7 +46,7 @@ def read_io_spec(path: Path) -> OnnxIOSpec:
 
 def last_operation(path: Path) -> str:
     """Returns the operator that computes the file's first output, such as "Gemm" or "Softmax", or "" if there is none.
-    Skips operators that only change a tensor's shape. Raises ModelFileError as `read_ends` does."""
+    Skips operators that only change a tensor's shape. Raises ModelFileError as `read_io_spec` does."""
     graph = _load(path)
     makers = {name: node for node in graph.node for name in node.output}
     maker = makers.get(graph.output[0].name) if graph.output else None
@@ -56,7 +56,7 @@ def last_operation(path: Path) -> str:
 
 
 def read_precision(path: Path) -> str:
-    """Returns int8 for a file with quantised nodes, fp16 if most weights are fp16, else fp32. Raises as `read_ends`
+    """Returns int8 for a file with quantised nodes, fp16 if most weights are fp16, else fp32. Raises as `read_io_spec`
     does."""
     return precision_of(_load(path))
 
@@ -77,7 +77,7 @@ def require_readable(path: Path) -> None:
 
 
 def size_with_weights(path: Path) -> int:
-    """Returns the bytes of the file and of the external files that hold its weights. Raises as `read_ends` does."""
+    """Returns the bytes of the file and of the external files that hold its weights. Raises as `read_io_spec` does."""
     files = {path}
     for tensor in _tensors(_load_model(path)):
         if tensor.data_location == TensorProto.EXTERNAL:

@@ -1,8 +1,8 @@
 """The plug-in contract: everything that a plug-in imports.
 
 `plugin` is the base class, `frame` what it is given, `results` what it produces, `reports` how it declares counters and
-events, `json_form` how results become JSON, `canvas` what it draws on, `units` the types of its options, and
-`models` what it registers for models of a role of its own. `service` is what it offers to people through the daemon's
+events, `json_form` how results become JSON, `canvas` what it draws on, `units` the types of its options, and `models`
+the functions that it registers for model roles of its own. `service` is what it offers to people through the daemon's
 API, `commands` what it adds to the command line, and `errors` has the exceptions. Each module is imported when the
 first of its names is used, so that a module that declares a command stays light.
 """

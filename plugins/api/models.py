@@ -1,7 +1,7 @@
-"""What a package registers for models of a role of its own, by the role's name: how their results are compared.
+"""Functions that a package registers for a model role of its own, to compare results of such models.
 
-A role is what a `Model` says it is, such as "detector". Both functions are imported only when a model of the role needs
-them. A model without them works, but not on TensorRT, which needs a box reader for roles that sightd does not know.
+A `Model` states its role, such as "detector". Both functions are imported only when a model of the role needs them. A
+model without them works, but not on TensorRT, which needs a box reader for roles that sightd does not know.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a plug-in reports of frames beyond results: counters, events and a JSON form, and how it declares them."""
+"""What a plug-in reports about frames besides results: counters, events and a JSON form, and how it declares them."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class Faces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
-    """Classes of the whole frame, or of several regions of it: one row per region, the likeliest classes first.
+    """Classes of the whole frame, or of several regions of it: one row per region, the most likely classes first.
 
     boxes float32 [n, 4] px: the region · tracks int64 [n]: its track id, -1 if none · detection int64 [n]: its row in
     this frame's `Detections`, -1 if none · class_ids int64 [n, k] · scores float32 [n, k], 0-1. A row for the whole

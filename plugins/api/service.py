@@ -1,4 +1,4 @@
-"""Services: what a plug-in offers to people beside its results, such as a gallery that they add to.
+"""Services: what a plug-in offers to people besides its results, such as a gallery that they add to.
 
 A plug-in that has state of this kind returns a service from `Plugin.open_service`, and declares in `Plugin.routes` what
 the daemon's API offers of it. If no daemon runs, a command opens the service itself, on the same files.
@@ -22,7 +22,7 @@ class Mode(Enum):
     """What a service is opened for."""
 
     SERVE = "serve"
-    """For as long as the daemon runs: opening it is no error while its file cannot be written."""
+    """For as long as the daemon runs: it opens even if its file cannot be written at the moment."""
     READ = "read"
     """For one command that changes nothing: it works on a full or read-only disk, and creates no file."""
     WRITE = "write"

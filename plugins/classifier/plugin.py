@@ -60,8 +60,8 @@ class Classifier(Plugin[ClassifierConfig]):
 
     Answers are averaged over time, for each camera's frames or for each track; a photograph is classified by itself.
 
-    Threads: memories are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget` take
-    turns.
+    Threads: memories are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
+    exclude each other.
     """
 
     Config: ClassVar[type[PluginConfig]] = ClassifierConfig

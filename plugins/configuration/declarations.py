@@ -1,4 +1,4 @@
-"""What a plug-in's class declares of counters and events, and checks of what its results report against it."""
+"""The counters and events that a plug-in's class declares, and checks of its results against them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class UndeclaredError(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """The counters of a plug-in, by name: its own and those of the result types that it gives; its kinds of events."""
+    """The counters of a plug-in, by name: its own and those of the result types that it produces; its kinds of
+    events."""
 
     counters: Mapping[str, CounterSpec]
     kinds: frozenset[str]

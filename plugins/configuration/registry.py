@@ -61,7 +61,7 @@ def is_built_in(entry: EntryPoint) -> bool:
 
 def load(name: str, entries: Mapping[str, EntryPoint] | None = None) -> type[AnyPlugin]:
     """Imports and returns the plug-in class of that name. Raises PluginError if it is unknown or unusable. `entries` is
-    what `available` returned, if it is at hand."""
+    what `available` returned, if the caller has it."""
     entries = available() if entries is None else entries
     entry = entries.get(name)
     if entry is None:

@@ -79,7 +79,7 @@ def drift(reference: Engine, other: Engine, pictures: Sequence[Frame]) -> str:
 
 
 class _OneEngine:
-    """A plug-in's context that provides one engine, whatever is asked for."""
+    """A plug-in's context that provides one engine, whatever is requested."""
 
     name = "drift"
 

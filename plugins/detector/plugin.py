@@ -79,7 +79,7 @@ class DeviceObjectDetector:
 
 
 def object_detector_for(engine: Engine, head: Head, selection: Selection) -> ObjectDetector:
-    """Returns a finder that uses the GPU if the engine supports the whole path there."""
+    """Returns an object detector that uses the GPU if the engine supports the whole path there."""
     host = HostObjectDetector(engine, head, selection)
     pipelines = engine.detection_pipelines(HeadParameters(selection.min_score, selection.choice))
     if pipelines is None or engine.gpu is None:

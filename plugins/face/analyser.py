@@ -17,7 +17,7 @@ from sightd.plugins.face.upright import upright
 
 
 class FaceAnalyser:
-    """A face finder followed by an embedder. Thread-safe; `close` is idempotent."""
+    """A face detector followed by an embedder. Thread-safe; `close` is idempotent."""
 
     def __init__(self, face_detector: FaceDetector, face_embedder: FaceEmbedder) -> None:
         """Takes ownership of both."""

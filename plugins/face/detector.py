@@ -218,8 +218,8 @@ class DeviceFaceDetector:
 
 
 def face_detector_for(engine: Engine, search: Search) -> FaceDetector:
-    """Returns a finder that uses the GPU if the engine supports the whole path there. Raises PluginError if the model
-    is not a YuNet."""
+    """Returns a face detector that uses the GPU if the engine supports the whole path there. Raises PluginError if the
+    model is not a YuNet."""
     host = HostFaceDetector(engine, search)
     choice = BoxSelection(search.max_iou, _MOST, by_class=False)
     least = min(search.min_score, _ANY_SCORE)

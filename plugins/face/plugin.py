@@ -87,7 +87,8 @@ class FaceRecogniser(Plugin[FaceConfig]):
 
     Produces `Faces`, and `PrivacyMask` if faces are to be hidden.
 
-    Threads: `process` takes its turn; `predict` and `draw` read a camera's state, which is replaced whole.
+    Threads: only one `process` call runs at a time; `predict` and `draw` read a camera's state, which is replaced
+    whole.
     """
 
     Config: ClassVar[type[PluginConfig]] = FaceConfig

@@ -147,7 +147,8 @@ class Recogniser:
         return self._noted(camera, known) if unknown else known
 
     def note(self, camera: str, known: TrackIdentity) -> None:
-        """Records the visit of a face whose track ended; again, if recorded early, since it may have a name now."""
+        """Records the visit of a face whose track ended; a visit recorded early is recorded again, since it may have a
+        name now."""
         self._noted(camera, known, again=True)
 
     def embeddings(self, looks: Sequence[FaceSample] | None, count: int) -> FloatArray:

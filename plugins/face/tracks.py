@@ -18,7 +18,7 @@ from sightd.plugins.tracker.lifecycle import LifecycleRules, step
 
 LABELS = ("face",)
 _RULES = LifecycleRules(
-    high_score=0.0,  # the finder has already applied its least score
+    high_score=0.0,  # the detector has already applied its least score
     low_score=0.0,
     min_overlap=0.2,  # faces are small and move far between two samples
     min_hits=1,

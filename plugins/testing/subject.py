@@ -118,7 +118,7 @@ def verify(found: Results, given: Results, frame: Frame, allowed: frozenset[type
         picture.image.shape != (frame.height, frame.width, 3) or picture.image.dtype != np.uint8
     ):
         raise BrokenRuleError(
-            f"Picture is {picture.image.dtype} {picture.image.shape}, not uint8 of the frame's size "
+            f"FrameOverride is {picture.image.dtype} {picture.image.shape}, not uint8 of the frame's size "
             f"{(frame.height, frame.width, 3)}"
         )
 

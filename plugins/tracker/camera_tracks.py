@@ -1,4 +1,5 @@
-"""The tracks of one camera: a table with one row of numbers per track, and the results it gives for a time."""
+"""The tracks of one camera: a table with one row of numbers per track, and the results derived from it for a given
+time."""
 
 from __future__ import annotations
 

@@ -93,11 +93,11 @@ class TrackerConfig(PluginConfig):
 class Tracker(Plugin[TrackerConfig]):
     """Tracks objects: assigns ids, and predicts positions between analysed frames.
 
-    ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which
-    frames are analysed. Ids are never given twice to a camera.
+    ByteTrack and OC-SORT together, in seconds instead of frames, so that it does not matter which frames are analysed.
+    No id is ever reused within a camera.
 
     Threads: states are immutable and replaced whole; `predict` reads them without a lock; `process` and `forget`
-    take turns.
+    exclude each other.
     """
 
     Config: ClassVar[type[PluginConfig]] = TrackerConfig

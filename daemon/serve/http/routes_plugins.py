@@ -48,7 +48,7 @@ class PluginRoutes:
 
     def add(self, kind: str, routes: Sequence[Route]) -> None:
         """Adds the routes of the plug-in `kind`, unless it has them already. A route that is declared wrongly, or that
-        something else has, is logged and left out."""
+        is already taken, is logged and left out."""
         if kind in self._added:
             return
         self._added.add(kind)

@@ -97,7 +97,7 @@ class HttpServer:
 
     @property
     def progress_at(self) -> float:
-        """Monotonic time at which the event loop last turned; it does every second."""
+        """Monotonic time of the event loop's last iteration; there is one every second."""
         return self._progress_at
 
     @property

@@ -177,7 +177,7 @@ class RtspServer:
 
     @property
     def progress_at(self) -> float:
-        """Monotonic time at which the main loop last turned; it does every second."""
+        """Monotonic time of the main loop's last iteration; there is one every second."""
         return self._progress_at
 
     def _look_after(self) -> bool:

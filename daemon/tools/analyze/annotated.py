@@ -146,7 +146,7 @@ class AnnotatedVideo:
             raise
         if self._begun and target.error is None:
             target.commit()
-        else:  # without an image: a signal came just after it was opened
+        else:  # without an image: a signal arrived just after it was opened
             target.discard()
         if target.error is not None:
             raise _unwritten(self._path, target.error)

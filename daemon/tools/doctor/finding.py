@@ -68,7 +68,7 @@ def nvdec_problem() -> str | None:
     from sightd.engines.cuda.nvdec import open_nvdec
     from sightd.engines.errors import EngineError
 
-    if problem := no_gpu():  # first, because without a GPU nothing of CUDA is loaded
+    if problem := no_gpu():  # first, because without a GPU no part of CUDA is loaded
         return problem
     try:
         open_nvdec(Gpus(), "cuda:0").close()

@@ -27,8 +27,8 @@ def reference_pictures(count: int = 4) -> list[NDArray[np.uint8]]:
 
 def reference_inputs(inputs: Mapping[str, TensorSpec], picture: str, pictures: Tensor) -> dict[str, Tensor]:
     """Returns all inputs of a model. The input named `picture` gets `pictures` [n, …]. An input of weights [n, k] gets
-    rows that sum to 1, each with most of its weight on another of the k. Raises EngineVerificationError for an input of
-    any other form."""
+    rows that sum to 1, each with most of its weight on a different one of the k. Raises EngineVerificationError for an
+    input of any other form."""
     fed = {picture: pictures}
     for name, spec in inputs.items():
         if name == picture:

@@ -192,7 +192,7 @@ class Gallery:
 
     def forget(self, name: str) -> Person:
         """Deletes the person and unknown persons who resemble them, and wipes all traces from the files. If the wipe
-        failed, calling it again completes it, but raises UnknownPersonError all the same."""
+        failed, calling it again completes it, but still raises UnknownPersonError."""
         try:
             person = self.person(name)
         except UnknownPersonError:
@@ -228,7 +228,8 @@ class Gallery:
             return run.execute("UPDATE embeddings SET model = ? WHERE model = ?", (older, model)).rowcount
 
     def shift(self, model: str) -> float:
-        """Returns what is added to the thresholds of a model's calibration; see `plugins.face.refinement`."""
+        """Returns what is added to the thresholds of a model's calibration; see
+        `plugins.face.matching.calibration.refinement`."""
         rows = self.database.rows("SELECT value FROM meta WHERE key = ?", f"shift {model}")
         return float(rows[0][0]) if rows else 0.0
 

@@ -37,13 +37,13 @@ class Plan:
 
     @classmethod
     def of_row(cls, steps: int | None, side: int | None, likeness: float, scale: float) -> Plan:
-        """Takes minutes on two processor cores. Dumoulin et al. 2017 (section 3.2) found that scales and shifts suffice
-        for a model that already knows other styles."""
+        """Returns the plan for one new style, which takes minutes on two processor cores. Dumoulin et al. 2017 (section
+        3.2) found that scales and shifts suffice for a model that already knows other styles."""
         return cls(steps or 300, side or 192, 1, 5e-2, likeness, scale, whole=False)
 
     @classmethod
     def of_all(cls, steps: int | None, side: int | None, likeness: float, scale: float) -> Plan:
-        """Needs a GPU to be practical."""
+        """Returns the plan for a separate model, which needs a GPU to be practical."""
         return cls(steps or 20_000, side or 256, 4, 1e-3, likeness, scale, whole=True)
 
     def rate_at(self, step: int) -> float:

@@ -1,4 +1,4 @@
-"""URL schemes of camera sources, in lower case."""
+"""Removes credentials from text; the URL schemes of camera sources."""
 
 from __future__ import annotations
 
